@@ -1,0 +1,30 @@
+"""Check the installed wheel: python check_wheel.py SITE CHECKOUT, from another folder."""
+
+import importlib
+import sys
+from pathlib import Path
+
+site, checkout = (Path(argument).resolve() for argument in sys.argv[1:])
+
+top = {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")}
+assert top == {"fusion"}, f"installed at the top: {sorted(top)}, only fusion is expected"
+assert (site / "fusion" / "py.typed").exists(), "py.typed is missing: add it to the package data"
+
+folders = {"fusion": "fusion", "models": "fusion/models", "losses": "fusion/losses"}
+source = {
+    (Path(target) / path.relative_to(checkout / folder)).as_posix()
+    for folder, target in folders.items()
+    for path in (checkout / folder).rglob("*.py")
+}
+installed = {path.relative_to(site).as_posix() for path in site.rglob("*.py")}
+assert installed == source, (
+    f"differ: {sorted(installed ^ source)}; is a package missing in pyproject.toml?"
+)
+
+for name in sorted(source):
+    module = ".".join(Path(name).with_suffix("").parts).removesuffix(".__init__")
+    if not module.endswith("__main__"):
+        origin = importlib.import_module(module).__file__
+        assert origin is not None, f"{module} has no __init__.py"
+        assert site in Path(origin).resolve().parents, f"{module} comes from {origin}"
+print(f"{len(source)} modules, all from the wheel")

@@ -1,0 +1,136 @@
+"""A named, calibrated axis of a data set."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Axis:
+    """One axis of an array: a name, and the position of every entry in a unit.
+
+    Uniform: position of entry i = offset + scale·i. Non-uniform: the positions themselves.
+
+    Args:
+        name: what runs along the axis: "x", "energy loss", "tilt".
+        scale: step between neighbours, in `units`.
+        offset: position of entry 0, in `units`.
+        units: "nm", "eV", "keV", "mrad" …; empty for a plain index.
+        values: positions of a non-uniform axis, shape (n,); excludes scale and offset.
+        size: number of entries; a `Dataset` fills it in.
+
+    Raises:
+        ValueError: if the positions are not one finite list, or do not fit the size.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        scale: float = 1.0,
+        offset: float = 0.0,
+        units: str = "",
+        values: ArrayLike | None = None,
+        size: int | None = None,
+    ) -> None:
+        self.name, self.units = str(name), str(units)
+        self.scale, self.offset = float(scale), float(offset)
+        self._values = None if values is None else np.array(values, dtype=float)
+        if self._values is not None:
+            if self._values.ndim != 1 or not np.isfinite(self._values).all():
+                raise ValueError(
+                    f"`Axis({name!r})`: values has shape {self._values.shape} or is not finite: "
+                    "give one finite position for every entry."
+                )
+            if size not in (None, self._values.size):
+                raise ValueError(
+                    f"`Axis({name!r})`: {self._values.size} values for {size} entries: give one for every entry."
+                )
+            size = self._values.size
+        if not np.isfinite([self.scale, self.offset]).all() or self.scale == 0:
+            raise ValueError(f"`Axis({name!r})`: scale {scale}, offset {offset}: give finite numbers, scale not 0.")
+        self.size = size
+
+    @property
+    def uniform(self) -> bool:
+        """Whether scale and offset say it all."""
+        return self._values is None
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Positions of all entries, shape (size,), in `units`."""
+        if self._values is not None:
+            return self._values.copy()
+        if self.size is None:
+            raise ValueError(f"`{self!r}.values`: the axis has no size yet: give it one, or take it from a data set.")
+        return self.offset + self.scale * np.arange(self.size)
+
+    @property
+    def label(self) -> str:
+        """Name and unit for a plot."""
+        return f"{self.name} ({self.units})" if self.units else self.name
+
+    def sized(self, size: int) -> "Axis":
+        """The same axis with `size` entries.
+
+        Raises:
+            ValueError: if it has another size already.
+        """
+        if self.size not in (None, size):
+            raise ValueError(
+                f"`{self!r}`: the axis has {self.size} entries, the array {size} there: "
+                "check the order of the axes, or crop one of the two."
+            )
+        return Axis(self.name, self.scale, self.offset, self.units, self._values, size)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Axis):
+            return NotImplemented
+        same = (self.name, self.units, self.size, self.uniform) == (other.name, other.units, other.size, other.uniform)
+        if self.uniform:
+            return same and (self.scale, self.offset) == (other.scale, other.offset)
+        return same and np.array_equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.units, self.size))
+
+    def __repr__(self) -> str:
+        where = f"scale={self.scale:g}, offset={self.offset:g}" if self.uniform else "values=…"
+        return f"Axis({self.name!r}, {where}, units={self.units!r}, size={self.size})"
+
+
+Axes = tuple[Axis, ...]
+Extent = int | Axis | Axes
+"""How long one mode of a factor is: a number, an axis, or several axes flattened (`eels.pixels`)."""
+
+
+def as_axes(extent: Extent) -> Axes | None:
+    """The axes behind one entry of a factor's shape; None for a bare number."""
+    if isinstance(extent, Axis):
+        return (extent,)
+    return tuple(extent) if isinstance(extent, tuple) else None
+
+
+def length(extent: Extent) -> int:
+    """Number of entries behind one entry of a factor's shape."""
+    axes = as_axes(extent)
+    if axes is None:
+        return int(extent)  # type: ignore[arg-type]
+    sizes = [axis.size for axis in axes]
+    if None in sizes:
+        raise ValueError(f"`Factor`: {axes} has no size: take the axes from a data set, or give Axis(size=…).")
+    return int(np.prod(sizes, dtype=int))
+
+
+def named(entries: Sequence[Axis | str] | None, shape: Sequence[int], signal: int) -> Axes:
+    """Axes of an array of this shape: those given, sized; where none are, indices."""
+    if entries is None:
+        n = len(shape) - signal
+        scan = ["z", "y", "x"][-n:] if 0 < n <= 3 else [f"axis {i}" for i in range(n)]
+        entries = [*scan, *(["channel"] if signal == 1 else [f"channel {i}" for i in range(signal)])]
+    if len(entries) != len(shape):
+        raise ValueError(
+            f"`Dataset`: {len(entries)} axes for an array of {len(shape)} (shape {tuple(shape)}): "
+            "give one for every array axis, in the array's order."
+        )
+    axes = (entry if isinstance(entry, Axis) else Axis(entry) for entry in entries)
+    return tuple(axis.sized(n) for axis, n in zip(axes, shape, strict=True))

@@ -1,0 +1,281 @@
+"""Facts about a factor, always true: small parametrisations that stack.
+
+A factor's raw variable goes through its constraints in order; `right_inverse` goes back. A constraint of one's own
+needs `forward` and `right_inverse`, on tensors (n, K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from fusion.axis import Axes, Axis
+
+
+class Constraint(nn.Module):
+    """A fact about a factor: value = forward(raw).
+
+    Attributes:
+        kind: constraints of one kind exclude each other; kinds come in the order "sign", "scale", "known" (None: anywhere).
+        lower: bound that a solver keeps the raw variable above; forward must hold it too.
+        local: every entry of the value depends on its own raw entry alone.
+        scale_free: the value forgets the scale of every raw column.
+    """
+
+    kind: str | None = None
+    lower: float | None = None
+    local: bool = False
+    scale_free: bool = False
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """The constrained value of a raw variable."""
+        raise NotImplementedError
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        """A raw variable whose forward is `value` (or the nearest value that is possible)."""
+        raise NotImplementedError
+
+    def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the raw variable behind a value of this shape."""
+        return shape
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        """A random value of about unit size, float64 on the CPU."""
+        return self(torch.rand(self.raw_shape(shape), generator=generator, dtype=torch.float64))
+
+    def select(self, components: Sequence[int]) -> Constraint:
+        """The same fact about some of the columns."""
+        return self
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class NonNegative(Constraint):
+    """≥ 0, as a bound: the raw variable is the value, clamped at 0; zeros are reached and left."""
+
+    kind, lower, local = "sign", 0.0, True
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw.clamp_min(0)
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value.clamp_min(0)
+
+
+class Free(Constraint):
+    """Any sign."""
+
+    kind, local = "sign", True
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+class _Smooth(Constraint):
+    """Positive through a smooth function: for solvers without bounds. Values below `floor` are lifted on the way back."""
+
+    kind, local = "sign", True
+    floor = 1e-12
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float64) + 1e-3
+
+
+class Softplus(_Smooth):
+    """> 0 as log(1 + exp(raw)); zeros are only approached."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return torch.nn.functional.softplus(raw)
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        value = value.clamp_min(self.floor)
+        return value + torch.log(-torch.expm1(-value))
+
+
+class Square(_Smooth):
+    """≥ 0 as raw²; a zero is never left (its gradient vanishes), so prefer `NonNegative`."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw.square()
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value.clamp_min(0).sqrt()
+
+
+class Exp(_Smooth):
+    """> 0 as exp(raw)."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw.exp()
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value.clamp_min(self.floor).log()
+
+
+class UnitColumns(Constraint):
+    """Every column has ℓ2 norm 1; says nothing about the sign. A zero column stays zero. Review, eq. (10)."""
+
+    kind, scale_free = "scale", True
+
+    def forward(self, raw: Tensor) -> Tensor:
+        norm2 = raw.square().sum(0)
+        return raw / torch.where(norm2 > 0, norm2, 1).sqrt()
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return self(value)
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        return self(torch.randn(shape, generator=generator, dtype=torch.float64))
+
+
+class PowerLaw(Constraint):
+    """Decaying power laws a_k (E / E₀)^(−r_k), a_k ≥ 0, r_k ≥ 0: the raw variable is (2, K), a above r.
+
+    E₀ is the geometric mean of the energies, where a and r are least coupled. Review, eq. (15).
+
+    Args:
+        energy: the energy axis (an `Axis`, a data set's `.channels`, or positions), all > 0.
+
+    Raises:
+        ValueError: if there is more than one axis, or an energy is not positive.
+    """
+
+    kind, lower = "sign", 0.0
+
+    def __init__(self, energy: Axis | Axes | Any) -> None:
+        super().__init__()
+        if isinstance(energy, tuple) and len(energy) == 1:
+            energy = energy[0]
+        values = torch.as_tensor(energy.values if isinstance(energy, Axis) else energy, dtype=torch.float64)
+        if values.ndim != 1 or not bool((values > 0).all()):
+            raise ValueError(
+                f"`PowerLaw`: energies of shape {tuple(values.shape)}, lowest {float(values.min()):g}: "
+                "give one energy axis, all values > 0 (E^(−r) has no value at 0)."
+            )
+        log = values.log()
+        self.register_buffer("log_energy", log - log.mean())
+        self.log_energy: Tensor
+
+    def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if shape[0] != len(self.log_energy):
+            raise ValueError(f"`PowerLaw`: {len(self.log_energy)} energies for a factor of shape {shape}: give its own axis.")
+        return (2, *shape[1:])
+
+    def forward(self, raw: Tensor) -> Tensor:
+        amplitude, exponent = raw.clamp_min(0)
+        return amplitude * torch.exp(-self.log_energy[:, None] * exponent)
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        """Weighted straight line through log value; a column without positive values has amplitude 0."""
+        positive = value > 0
+        w = torch.where(positive, value, 0).square()
+        w = w / w.sum(0).clamp_min(torch.finfo(value.dtype).tiny)
+        y = torch.where(positive, value, 1).log()
+        x = self.log_energy.to(value)[:, None]
+        mx, my = (w * x).sum(0), (w * y).sum(0)
+        spread = (w * (x - mx).square()).sum(0)
+        slope = (w * (x - mx) * (y - my)).sum(0) / torch.where(spread > 0, spread, 1)
+        exponent = torch.where(spread > 0, -slope, 3.0).clamp_min(0)
+        amplitude = torch.where(positive.any(0), (my + exponent * mx).exp(), 0)
+        return torch.stack([amplitude, exponent])
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        a, r = torch.rand(self.raw_shape(shape), generator=generator, dtype=torch.float64)
+        return PowerLaw.forward(self, torch.stack([0.5 + a, 2 + 2 * r]))
+
+
+class Fixed(Constraint):
+    """Known values beside free ones: last in the chain, never rescaled, never changed.
+
+    Args:
+        values: shape of the factor; or (n, number of `components`) when those are named. NaN = free.
+        components: the columns that `values` holds, in order.
+        where: True = known, shape of the factor, where not all of `values` is.
+
+    Raises:
+        ValueError: if the sizes disagree, or nothing is known.
+    """
+
+    kind, local = "known", True
+
+    def __init__(self, values: Any, *, components: Sequence[int] | None = None, where: Any = None) -> None:
+        super().__init__()
+        values = torch.as_tensor(values, dtype=torch.float64)
+        known = ~torch.isnan(values)
+        if where is not None:
+            where = torch.as_tensor(where, dtype=torch.bool)
+            if where.shape != values.shape:
+                raise ValueError(f"`Fixed`: where has shape {tuple(where.shape)}, values {tuple(values.shape)}: give equal ones.")
+            known = known & where
+        if components is not None and (values.ndim != 2 or values.shape[1] != len(components)):
+            raise ValueError(
+                f"`Fixed`: values of shape {tuple(values.shape)} for components {list(components)}: "
+                "give one column for every component named."
+            )
+        if not bool(known.any()):
+            raise ValueError("`Fixed`: nothing is known: give values that are not NaN.")
+        self.components = None if components is None else tuple(int(k) for k in components)
+        self.register_buffer("values", torch.where(known, values, 0.0))
+        self.register_buffer("known", known)
+        self.values: Tensor
+        self.known: Tensor
+
+    def spread(self, shape: tuple[int, ...]) -> Fixed:
+        """The same with `values` and `known` of the factor's full shape.
+
+        Raises:
+            ValueError: if they do not fit it.
+        """
+        values, known = self.values, self.known
+        if self.components is not None:
+            if not all(-shape[-1] <= k < shape[-1] for k in self.components):
+                raise ValueError(f"`Fixed`: components {list(self.components)} of a factor with {shape[-1]}: count from 0.")
+            full = torch.full(shape, torch.nan, dtype=values.dtype)
+            if values.shape[0] == shape[0]:
+                full[:, list(self.components)] = torch.where(known, values, torch.nan)
+                return Fixed(full)
+        if tuple(values.shape) != tuple(shape):
+            raise ValueError(f"`Fixed`: values of shape {tuple(values.shape)} for a factor of shape {tuple(shape)}.")
+        return self
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return torch.where(self.known, self.values.to(raw.dtype), raw)
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        return self(torch.rand(shape, generator=generator, dtype=torch.float64))
+
+    def select(self, components: Sequence[int]) -> Fixed:
+        columns = list(components)
+        kept = torch.where(self.known, self.values, torch.nan)[..., columns]
+        return Fixed(kept) if bool((~torch.isnan(kept)).any()) else Free()  # type: ignore[return-value]
+
+
+def check_chain(constraints: Sequence[Constraint]) -> None:
+    """Complain of two constraints that exclude each other, or stand in the wrong order.
+
+    Raises:
+        ValueError: naming both and what to do.
+    """
+    order = {"sign": 0, "scale": 1, "known": 2}
+    ranked = [c for c in constraints if c.kind is not None]
+    for earlier, later in zip(ranked, ranked[1:], strict=False):
+        a, b = order[earlier.kind or ""], order[later.kind or ""]
+        if a == b:
+            raise ValueError(f"`Factor(…, {earlier}, {later})`: both decide the {earlier.kind}: keep one of them.")
+        if a > b:
+            raise ValueError(f"`Factor(…, {earlier}, {later})`: write {later} before {earlier}.")
+    if any(c.kind == "known" for c in constraints[:-1]):
+        raise ValueError("`Factor(…, Fixed(…))`: write `Fixed` last: known values are not transformed.")

@@ -1,0 +1,238 @@
+"""A measured array with its axes, mask and noise."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.axis import Axes, Axis, named
+from fusion.forms import Dense, Weights, separable
+
+
+class Dataset:
+    """One detector's data: `(…, channel)`, named and calibrated; never changed in place.
+
+    Args:
+        name: the key under which a model predicts it.
+        array: NumPy array or torch tensor of any integer or float type, navigation axes first.
+        axes: an `Axis` or a name for every array axis; default "y", "x", "channel".
+        signal: how many of the last axes are spectral: 1; 2 for diffraction patterns; 0 for an image.
+        mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal axes (whole
+            channels), or of the array (single entries; axes of length 1 are repeated).
+        variance: of every entry, in the squared unit of the data; broadcastable to the array, as in NumPy.
+            One per channel, one per pixel, or a product of both keeps the fast path.
+
+    Raises:
+        ValueError: if sizes disagree, the data are empty or not real, a variance is not positive, nothing is left
+            outside the mask, or all that is left is zero or not finite (`check`).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        array: Any,
+        *,
+        axes: Sequence[Axis | str] | None = None,
+        signal: int = 1,
+        mask: Any = None,
+        variance: Any = None,
+    ) -> None:
+        self.name = str(name)
+        self.tensor = _tensor(self, array)
+        self.shape = tuple(self.tensor.shape)
+        if not 0 <= signal <= len(self.shape):
+            raise ValueError(f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: give 0 to that many.")
+        self.signal = int(signal)
+        self.axes = named(axes, self.shape, self.signal)
+        self.mask = _mask(self, mask)
+        self.variance = _variance(self, variance)
+        self._forms: dict[tuple, Dense] = {}
+        self._checked = False
+
+    @property
+    def pixels(self) -> Axes:
+        """Navigation axes."""
+        return self.axes[: len(self.axes) - self.signal]
+
+    @property
+    def channels(self) -> Axes:
+        """Signal axes; none for an image."""
+        return self.axes[len(self.axes) - self.signal :]
+
+    @property
+    def matrix(self) -> Tensor:
+        """The data as (pixel, channel); (pixel, 1) for an image."""
+        return self.tensor.reshape(self.matrix_shape)
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(number of pixels, number of channels)."""
+        split = len(self.shape) - self.signal
+        return prod(self.shape[:split]), prod(self.shape[split:])
+
+    def matching(self, shape: Sequence[int]) -> tuple[int, int] | None:
+        """The two-way shape in which a prediction of this shape is compared; None if it does not fit.
+
+        With as many modes as the array it is compared as it is (last mode against the rest); with two, against
+        `.matrix`; with one, an image against its pixels.
+        """
+        shape = tuple(shape)
+        if shape == self.shape:
+            return prod(shape[:-1]), shape[-1]
+        if shape in (self.matrix_shape, self.matrix_shape[:1]) and (len(shape) == 2 or self.signal == 0):
+            return self.matrix_shape
+        return None
+
+    def weights(self, shape: tuple[int, int], *, variance: bool = True) -> Weights:
+        """Weight of every entry, 1 / variance and 0 where masked, for an unfolding of this two-way shape."""
+        keep = None if self.mask is None else _unfold(~self.mask, self.shape, shape)
+        precision = None
+        if variance and self.variance is not None:
+            precision = _unfold(1.0 / self.variance, self.shape, shape)
+        if keep is None or precision is None:
+            return Weights.of(precision if keep is None else keep)
+        return Weights.of(precision) * Weights.of(keep)
+
+    def form(self, shape: tuple[int, int], device: torch.device, dtype: torch.dtype, *, variance: bool = True) -> Dense:
+        """The data as the losses read them: moved to the device once, kept there."""
+        key = (shape, str(device), dtype, variance)
+        if key not in self._forms:
+            weights = self.weights(shape, variance=variance).to(device, dtype)
+            self._forms[key] = Dense(_finite(self.tensor).reshape(shape).to(device), weights, dtype)
+        return self._forms[key]
+
+    def check(self) -> None:
+        """Complain of what no fit can use.
+
+        Raises:
+            ValueError: NaN or infinities outside the mask, nothing but zeros, or nothing outside the mask.
+        """
+        if self._checked:
+            return
+        keep = None if self.mask is None else ~self.mask.expand(self.shape).to(self.tensor.device)
+        if keep is not None and not keep.any():
+            raise ValueError(f"`{self}`: the mask excludes all {self.tensor.numel()} values: True means excluded.")
+        if self.tensor.dtype.is_floating_point:
+            bad = ~torch.isfinite(self.tensor) if keep is None else ~torch.isfinite(self.tensor) & keep
+            if (count := int(bad.sum())) > 0:
+                first = tuple(int(i) for i in bad.nonzero()[0])
+                raise ValueError(
+                    f"`{self}`: {count} of {self.tensor.numel()} values are NaN or infinite, the first at {first} "
+                    f"({', '.join(axis.name for axis in self.axes)}): mask them (mask=~numpy.isfinite(array))."
+                )
+        nonzero = self.tensor != 0 if keep is None else (self.tensor != 0) & keep
+        if not nonzero.any():
+            raise ValueError(f"`{self}`: all values are zero: there is nothing to fit.")
+        self._checked = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_forms": {}}
+
+    def __deepcopy__(self, memo: dict) -> "Dataset":
+        return self  # never changed in place, so a copy of a model or a loss may share it
+
+    def __str__(self) -> str:
+        return f"Dataset({self.name!r})"
+
+    def __repr__(self) -> str:
+        axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))
+        return f"Dataset({self.name!r}, {axes}; {str(self.tensor.dtype).removeprefix('torch.')})"
+
+
+def _tensor(owner: Dataset, array: Any) -> Tensor:
+    """The array as a torch tensor, without a copy where torch can read it in place."""
+    if not isinstance(array, Tensor):
+        array = np.asarray(array)
+        if array.dtype.kind not in "buif":
+            raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        if array.dtype.itemsize > 8:
+            array = array.astype(float)
+        if any(step < 0 for step in array.strides) or not array.flags.writeable:
+            array = array.copy()
+        array = torch.from_numpy(array)
+    if array.layout is not torch.strided:
+        raise ValueError(f"`{owner}`: sparse data of layout {array.layout}: give a dense array (`.to_dense()`).")
+    if array.is_complex():
+        raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
+    if array.ndim == 0 or array.numel() == 0:
+        raise ValueError(f"`{owner}`: the array is empty (shape {tuple(array.shape)}): give at least one spectrum.")
+    return array.detach()
+
+
+def _mask(owner: Dataset, mask: Any) -> Tensor | None:
+    """The mask broadcastable to the array, True = excluded."""
+    if mask is None:
+        return None
+    mask = torch.as_tensor(np.array(mask) if not isinstance(mask, Tensor) else mask).cpu()
+    if mask.dtype is not torch.bool:
+        raise ValueError(f"`{owner}`: the mask is of type {mask.dtype}: give booleans, True = excluded.")
+    split = len(owner.shape) - owner.signal
+    scan, spectrum, got = owner.shape[:split], owner.shape[split:], tuple(mask.shape)
+    if got == scan == spectrum:
+        raise ValueError(
+            f"`{owner}`: a mask of shape {got} could mean pixels or channels, both {scan}: "
+            f"give shape {(*scan, *(1,) * owner.signal)} for pixels, {(*(1,) * split, *spectrum)} for channels."
+        )
+    if got == scan:
+        return mask.reshape(*scan, *(1,) * owner.signal)
+    if got == spectrum:
+        return mask.reshape(*(1,) * split, *spectrum)
+    if len(got) == len(owner.shape) and all(m in (1, n) for m, n in zip(got, owner.shape, strict=True)):
+        return mask
+    raise ValueError(
+        f"`{owner}`: a mask of shape {got} for data of shape {owner.shape}: "
+        f"give {scan} (pixels), {spectrum} (channels) or {owner.shape} (entries), in the array's order."
+    )
+
+
+def _variance(owner: Dataset, variance: Any) -> Tensor | None:
+    """The variance with as many axes as the array, broadcastable to it."""
+    if variance is None:
+        return None
+    variance = torch.as_tensor(np.array(variance) if not isinstance(variance, Tensor) else variance)
+    variance = variance.detach().cpu().double()
+    try:
+        torch.broadcast_shapes(variance.shape, owner.shape)
+        fits = variance.ndim <= len(owner.shape)
+        variance = variance.reshape((1,) * (len(owner.shape) - variance.ndim) + tuple(variance.shape))
+        fits = fits and all(m in (1, n) for m, n in zip(variance.shape, owner.shape, strict=True))
+    except (RuntimeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"`{owner}`: variance of shape {tuple(variance.shape)} for data of shape {owner.shape}: "
+            "give a shape that broadcasts to the data, as in NumPy."
+        )
+    used = variance if owner.mask is None else variance.expand(owner.shape)[~owner.mask.expand(owner.shape)]
+    if (count := int((~(torch.isfinite(used) & (used > 0))).sum())) > 0:
+        raise ValueError(
+            f"`{owner}`: {count} variances are not positive and finite (lowest {float(used.min()):g}): "
+            "add the read-out noise, or mask those entries."
+        )
+    return torch.where(torch.isfinite(variance) & (variance > 0), variance, 1.0)
+
+
+def _unfold(array: Tensor, full: tuple[int, ...], shape: tuple[int, int]) -> tuple[Tensor, Tensor] | Tensor:
+    """A broadcastable array in a two-way unfolding: (row, column) vectors if it is their product, else the matrix."""
+    split, rows = 0, 1
+    while rows < shape[0] or (rows == shape[0] and split < len(full) and full[split] == 1 and split < len(full) - 1):
+        rows, split = rows * full[split], split + 1
+    left, right = array.shape[:split], array.shape[split:]
+    array = array.to(torch.float64)
+    if prod(right) == 1:
+        return array.reshape(left).expand(full[:split]).reshape(-1), torch.ones(shape[1], dtype=array.dtype)
+    if prod(left) == 1:
+        return torch.ones(shape[0], dtype=array.dtype), array.reshape(right).expand(full[split:]).reshape(-1)
+    return separable(array.expand(full).reshape(shape))
+
+
+def _finite(tensor: Tensor) -> Tensor:
+    """The tensor itself where it is finite, else a copy with zeros for the rest (they are masked)."""
+    if not tensor.dtype.is_floating_point or bool(torch.isfinite(tensor).all()):
+        return tensor
+    return torch.nan_to_num(tensor, nan=0.0, posinf=0.0, neginf=0.0)

@@ -1,0 +1,188 @@
+"""Fits that are no square of a difference: value, gradient and Gauss–Newton curvature by chunks of entries.
+
+For M = L Rᵀ and a loss Σ ℓ(x, m) the data are read in chunks that are never kept: memory is bounded by one chunk.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.forms import Dense
+from fusion.prediction import Expanded, Prediction
+
+
+class Elementwise(ABC):
+    """ℓ(x, m) with its first two derivatives in m, entry by entry."""
+
+    @abstractmethod
+    def value(self, x: Tensor, m: Tensor) -> Tensor:
+        """ℓ."""
+
+    @abstractmethod
+    def slope(self, x: Tensor, m: Tensor) -> Tensor:
+        """∂ℓ/∂m."""
+
+    @abstractmethod
+    def curvature(self, x: Tensor, m: Tensor) -> Tensor:
+        """∂²ℓ/∂m², or a non-negative stand-in."""
+
+    vanishes_at_zero: bool = False
+    """Whether ℓ = 0 wherever x = 0, so that the non-zero entries are all."""
+
+
+class _Chunks:
+    """The entries of a form, or its non-zero ones alone, as things to sample M at and to spread gradients from."""
+
+    def __init__(self, form: Dense, loss: Elementwise) -> None:
+        self.form, self.loss = form, loss
+        self.sparse = loss.vanishes_at_zero and form.rank_one and _density(form) < 0.25
+
+    def evaluate(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(Σ w ℓ, its gradient in L, its gradient in R)."""
+        if self.sparse:
+            entries = self.form.entries()
+            m, w = entries.sample(L, R), self._entry_weights()
+            value, h = self.loss.value(entries.x, m), self.loss.slope(entries.x, m)
+            value, h = (value, h) if w is None else (w * value, w * h)
+            return value.sum(dtype=torch.float64), *entries.spread(h, L, R)
+        value, gL, gR = L.new_zeros((), dtype=torch.float64), torch.empty_like(L), torch.zeros_like(R)
+        for rows, x, w in self.form.chunks():
+            m = L[rows] @ R.T
+            part, h = self.loss.value(x, m), self.loss.slope(x, m)
+            part, h = (part, h) if w is None else (_weighted(w, part), _weighted(w, h))
+            value = value + part.sum(dtype=torch.float64)
+            gL[rows] = h @ R
+            gR.addmm_(h.T, L[rows])
+        return value, gL, gR
+
+    def product(self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor) -> tuple[Tensor, Tensor]:
+        """Gauss–Newton product: the curvature of ℓ times dM = dL Rᵀ + L dRᵀ, taken back to L and R."""
+        if self.sparse:
+            entries = self.form.entries()
+            d, w = self.loss.curvature(entries.x, entries.sample(L, R)), self._entry_weights()
+            h = d * (entries.sample(dL, R) + entries.sample(L, dR))
+            return entries.spread(h if w is None else w * h, L, R)
+        hL, hR = torch.empty_like(L), torch.zeros_like(R)
+        for rows, x, w in self.form.chunks():
+            h = self.loss.curvature(x, L[rows] @ R.T) * (dL[rows] @ R.T + L[rows] @ dR.T)
+            h = h if w is None else _weighted(w, h)
+            hL[rows] = h @ R
+            hR.addmm_(h.T, L[rows])
+        return hL, hR
+
+    def _entry_weights(self) -> Tensor | None:
+        entries, weights = self.form.entries(), self.form.weights
+        if weights.rows is None and weights.cols is None:
+            return None
+        rows = 1 if weights.rows is None else weights.rows[entries.i]
+        return rows * (1 if weights.cols is None else weights.cols[entries.j])
+
+
+def _weighted(w: Tensor, value: Tensor) -> Tensor:
+    """w·value with 0·∞ = 0: what is masked does not count."""
+    return torch.where(w > 0, w * value, 0)
+
+
+def _density(form: Dense) -> float:
+    """Share of entries that are not zero."""
+    if form._density is None:
+        form._density = sum(int(torch.count_nonzero(x)) for _, x, _ in form.chunks()) / (form.shape[0] * form.shape[1])
+    return form._density
+
+
+class _PerStart(torch.autograd.Function):
+    """A function of (…, L, R, …) that is mapped over starts one by one: its cost lies in the data, not in overhead."""
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: tuple, *inputs: Any) -> tuple[Any, Any]:
+        moved = [x if d is None else x.movedim(d, 0) for x, d in zip(inputs, in_dims, strict=True)]
+        calls = [
+            cls.apply(*(x if d is None else x[s] for x, d in zip(moved, in_dims, strict=True)))
+            for s in range(info.batch_size)
+        ]
+        if isinstance(calls[0], tuple):
+            return tuple(torch.stack(parts) for parts in zip(*calls, strict=True)), (0,) * len(calls[0])
+        return torch.stack(calls), 0
+
+
+class Value(_PerStart):
+    """Σ w ℓ(x, L Rᵀ), float64; value and gradient from one pass over the data."""
+
+    @staticmethod
+    def forward(chunks: _Chunks, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return chunks.evaluate(L, R)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.save_for_backward(output[1], output[2])
+        ctx.mark_non_differentiable(output[1], output[2])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, *_: Any) -> tuple[None, Tensor, Tensor]:
+        gL, gR = ctx.saved_tensors
+        return None, g.to(gL.dtype) * gL, g.to(gR.dtype) * gR
+
+
+class Curvature(_PerStart):
+    """A scalar that is 0, with gradient 0, and whose Hessian is the Gauss–Newton matrix at (L, R)."""
+
+    @staticmethod
+    def forward(chunks: _Chunks, L: Tensor, R: Tensor) -> Tensor:
+        return L.new_zeros((), dtype=torch.float64)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.chunks = inputs[0]
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[None, Tensor, Tensor]:
+        return None, *_CurvatureGradient.apply(ctx.chunks, *ctx.saved_tensors, g)
+
+
+class _CurvatureGradient(_PerStart):
+    """The gradient of `Curvature`: 0 here, its derivative the Gauss–Newton product."""
+
+    @staticmethod
+    def forward(chunks: _Chunks, L: Tensor, R: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(L), torch.zeros_like(R)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+        ctx.chunks = inputs[0]
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, dL: Tensor, dR: Tensor) -> tuple[None, Tensor, Tensor, None]:
+        L, R, g = ctx.saved_tensors
+        hL, hR = ctx.chunks.product(L, R, dL, dR)
+        return None, g.to(L.dtype) * hL, g.to(R.dtype) * hR, None
+
+
+def value(form: Dense, loss: Elementwise, M: Prediction) -> Tensor:
+    """Σ w ℓ(x, m), a float64 scalar with gradient."""
+    if isinstance(M, Expanded):
+        x, w = _whole(form)
+        made = loss.value(x, M.matrix)
+        return (made if w is None else _weighted(w, made)).sum(dtype=torch.float64)
+    return Value.apply(_Chunks(form, loss), *M.two_way())[0]
+
+
+def curvature(form: Dense, loss: Elementwise, M: Prediction) -> Tensor:
+    """A scalar whose Hessian at M is Σ w ∂²ℓ/∂m² (∂m)(∂m)ᵀ."""
+    if isinstance(M, Expanded):
+        x, w = _whole(form)
+        here = M.matrix.detach()
+        d = loss.curvature(x, here)
+        d = d if w is None else _weighted(w, d)
+        return 0.5 * (d * (M.matrix - here).square()).sum(dtype=torch.float64)
+    return Curvature.apply(_Chunks(form, loss), *M.two_way())
+
+
+def _whole(form: Dense) -> tuple[Tensor, Tensor | None]:
+    """All values and weights at once, for a prediction that is expanded anyway."""
+    return form.array.to(form.dtype), form.weights.chunk(slice(None), form.shape)

@@ -1,0 +1,117 @@
+"""Fits: the terms that read data."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fusion import elementwise
+from fusion.dataset import Dataset
+from fusion.elementwise import Elementwise
+from fusion.forms import Dense
+from fusion.loss import Term
+from fusion.model import Model
+from fusion.prediction import Expanded, Prediction
+
+
+class _Square(Elementwise):
+    """½ (x − m)²."""
+
+    def value(self, x: Tensor, m: Tensor) -> Tensor:
+        return 0.5 * (x - m).square()
+
+    def slope(self, x: Tensor, m: Tensor) -> Tensor:
+        return m - x
+
+    def curvature(self, x: Tensor, m: Tensor) -> Tensor:
+        return torch.ones_like(m)
+
+
+SQUARE = _Square()
+
+
+class Fit(Term):
+    """How well a prediction meets a data set: a negative log-likelihood."""
+
+    dataset: Dataset
+    weighted_by_variance = True
+    """Whether the data set's variance weighs its entries; a likelihood that brings its own says False."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        if not isinstance(dataset, Dataset):
+            raise ValueError(f"`{type(self).__name__}({type(dataset).__name__})`: give a `Dataset`.")
+        self.dataset = dataset
+
+    def pair(self, model: Model) -> tuple[Dense, Prediction]:
+        """The data in the form in which they meet the model's prediction, and that prediction."""
+        predictions = model.predict()
+        if self.dataset.name not in predictions:
+            raise ValueError(
+                f"`{self}`: the model predicts {', '.join(map(repr, predictions))}, not {self.dataset.name!r}: "
+                "use one name in `forward` and in the data set."
+            )
+        prediction = predictions[self.dataset.name]
+        shape = self.dataset.matching(prediction.shape)
+        if shape is None:
+            axes = ", ".join(axis.name for axis in self.dataset.axes)
+            raise ValueError(
+                f"`{self}`: the model predicts {prediction.shape}, the data set is {self.dataset.shape} ({axes}), "
+                f"as a matrix {self.dataset.matrix_shape}: build the model from this data set."
+            )
+        like = prediction.like
+        return self.dataset.form(shape, like.device, like.dtype, variance=self.weighted_by_variance), prediction
+
+    def check(self, model: Model) -> None:
+        self.dataset.check()
+        with torch.no_grad(), model.once():
+            self.pair(model)
+
+    def symbols(self) -> tuple[str, str]:
+        """Data and prediction, plain and LaTeX."""
+        name = self.dataset.name
+        return f"{name} − M_{name}", rf"X_{{\mathrm{{{name}}}}} - M_{{\mathrm{{{name}}}}}"
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({self.dataset.name})"
+
+    def half_squares(self, model: Model) -> Tensor:
+        """½ Σ (x − m)² / v, float64."""
+        form, M = self.pair(model)
+        if not form.rank_one:
+            return elementwise.value(form, SQUARE, M)
+        return 0.5 * (form.norm2() + _products(form, M, M)) - overlap(form, M)  # no residual is formed
+
+    def half_products(self, model: Model) -> Tensor:
+        """½⟨M, M⟩ − ⟨M, M₀⟩ (weighted), M₀ the prediction here: its Hessian here is the Gauss–Newton matrix."""
+        form, M = self.pair(model)
+        if not form.rank_one:
+            return elementwise.curvature(form, SQUARE, M)
+        return 0.5 * _products(form, M, M) - _products(form, M, M.map(torch.detach))
+
+    def likeness(self, model: Model) -> tuple[Tensor, Tensor]:
+        """(½⟨M, M⟩ − ⟨X, M⟩, ½⟨M, M⟩ − ⟨M, M₀⟩) over ‖X‖²: how far the prediction's size is from the data's."""
+        form, M = self.pair(model)
+        size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
+        half = 0.5 * _products(form, M, M)
+        return (half - overlap(form, M)) / size, (half - _products(form, M, M.map(torch.detach))) / size
+
+
+def overlap(form: Dense, M: Prediction) -> Tensor:
+    """⟨X, M⟩ under rank-one weights, float64."""
+    if isinstance(M, Expanded):
+        w = form.weights.chunk(slice(None), form.shape)
+        x = form.array.to(form.dtype)
+        return ((x if w is None else w * x) * M.matrix).sum(dtype=torch.float64)
+    return form.inner(*M.two_way())
+
+
+def _products(form: Dense, M: Prediction, other: Prediction) -> Tensor:
+    """⟨M, M'⟩ under rank-one weights, float64."""
+    if isinstance(M, Expanded) and isinstance(other, Expanded):
+        w = form.weights.chunk(slice(None), form.shape)
+        return ((M.matrix if w is None else w * M.matrix) * other.matrix).sum(dtype=torch.float64)
+    if form.weights.rows is None and form.weights.cols is None:
+        return M.inner(other)
+    L, R = form.weighted(*M.two_way())
+    L2, R2 = other.two_way()
+    return ((L.double().T @ L2.double()) * (R.double().T @ R2.double())).sum()

@@ -1,0 +1,201 @@
+"""Beliefs and their algebra: terms, weighted and added into a loss that reads like the paper's equation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fusion.dataset import Dataset
+from fusion.model import Model
+from fusion.moves import Move
+
+State = Mapping[str, Tensor]
+"""What a term holds fixed within an outer step: multipliers, noise levels, scales. Tensors only; `{}` before the first."""
+
+
+@dataclass(frozen=True)
+class FitInformation:
+    """What the fits say about one factor at the present point: both of shape (n, K)."""
+
+    gradient: Tensor
+    curvature: Tensor
+    """Diagonal of the Gauss–Newton matrix in the factor's value."""
+
+
+class Term:
+    """A belief about the model: a number that is small where the belief holds. `number * term`, `term + term`.
+
+    A subclass gives `value`, and `check` and `formula` where it can say more. A piece that is not smooth and convex
+    gives `refresh`, called once an outer step, and writes `value` with what it returns held fixed.
+    """
+
+    factor: str | None = None
+    """The factor that the term is about, where it is one."""
+    dataset: Dataset | None = None
+    """The data that it reads, where it is a fit."""
+    potential: bool = True
+    """Whether it is one fixed function of the model; a rule that is none is left out where two answers are compared."""
+
+    def value(self, model: Model, state: State) -> Tensor:
+        """The term, a scalar, with its lagged pieces as in `state`."""
+        raise NotImplementedError
+
+    def curvature(self, model: Model, state: State) -> Tensor | None:
+        """A scalar whose Hessian here is positive semi-definite and stands for the term's own; None = no curvature."""
+        return self.value(model, state)
+
+    def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
+        """The lagged pieces at the present point, from those of the step before."""
+        return state
+
+    def needs(self) -> Sequence[str]:
+        """Factors of which `refresh` wants to know what the fits say."""
+        return ()
+
+    @property
+    def lagged(self) -> bool:
+        """Whether it has pieces to refresh."""
+        return type(self).refresh is not Term.refresh
+
+    def moves(self, model: Model) -> Sequence[Move]:
+        """Jumps that no small step finds, tried where the descent has ended; for one start, at its values."""
+        return ()
+
+    def check(self, model: Model) -> None:
+        """Complain, before the first step, of what does not fit the model.
+
+        Raises:
+            ValueError: naming the factor or data set, with both sizes.
+        """
+        if self.factor is not None:
+            try:
+                model.factor(self.factor)
+            except ValueError as error:
+                raise ValueError(f"`{self}`: {error}") from None
+
+    def formula(self) -> tuple[str, str]:
+        """The term as (plain text, LaTeX)."""
+        return str(self), rf"\mathrm{{{type(self).__name__}}}"
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({self.factor!r})" if self.factor else f"{type(self).__name__}(…)"
+
+    def __call__(self, model: Model) -> Tensor:
+        return Loss([(1.0, self)])(model)
+
+    def __add__(self, other: Term | Loss) -> Loss:
+        return Loss([(1.0, self)]) + other
+
+    def __mul__(self, weight: float) -> Loss:
+        return Loss([(1.0, self)]) * weight
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_latex_(self) -> str:
+        return Loss([(1.0, self)])._repr_latex_()
+
+
+class Loss:
+    """A weighted sum of terms: what is minimised."""
+
+    def __init__(self, terms: Sequence[tuple[float, Term]]) -> None:
+        self.terms = tuple(terms)
+
+    @property
+    def fits(self) -> list[tuple[int, float, Term]]:
+        """(position, weight, term) of the terms that read data."""
+        return [(i, w, t) for i, (w, t) in enumerate(self.terms) if t.dataset is not None]
+
+    @property
+    def penalties(self) -> list[tuple[int, float, Term]]:
+        """(position, weight, term) of all others."""
+        return [(i, w, t) for i, (w, t) in enumerate(self.terms) if not t.dataset is not None]
+
+    @property
+    def datasets(self) -> dict[str, Dataset]:
+        """Data sets by name."""
+        return {t.dataset.name: t.dataset for _, _, t in self.fits}
+
+    def __add__(self, other: Loss | Term) -> Loss:
+        if isinstance(other, Term):
+            other = Loss([(1.0, other)])
+        return Loss((*self.terms, *other.terms)) if isinstance(other, Loss) else NotImplemented
+
+    def __mul__(self, weight: float) -> Loss:
+        if not isinstance(weight, Real):
+            return NotImplemented
+        if not 0 <= float(weight) < float("inf"):
+            raise ValueError(f"`{weight} * {self}`: a weight must be 0 or more, and finite.")
+        return Loss([(float(weight) * w, t) for w, t in self.terms])
+
+    __rmul__ = __mul__
+
+    def __call__(self, model: Model) -> Tensor:
+        """The loss of a model, a scalar with gradient, lagged pieces taken at this point; for any loop of one's own."""
+        from fusion.objective import Objective  # the engine's own view of a loss, over starts
+
+        with torch.no_grad():
+            states = Objective(model, self).states_at(model)
+        with model.once():
+            return torch.stack([w * t.value(model, s).double() for (w, t), s in zip(self.terms, states, strict=True)]).sum()
+
+    def check(self, model: Model) -> None:
+        """Complain of everything that does not fit together; run by `fit` before the first step.
+
+        Raises:
+            ValueError: naming the factor or data set and both sizes.
+        """
+        if not self.terms:
+            raise ValueError("`Loss([])`: the loss is empty: add a fit, for instance `Frobenius(data)`.")
+        names = [t.dataset for _, _, t in self.fits]
+        for i, dataset in enumerate(names):
+            for other in names[:i]:
+                if dataset.name == other.name and dataset is not other:
+                    raise ValueError(f"`{self}`: two data sets are named {dataset.name!r}: give each its own name.")
+        for _, t in self.terms:
+            t.check(model)
+        if not self.fits:
+            return
+        unread = set(model.predict()) - set(self.datasets)
+        if unread == set(model.predict()):
+            raise ValueError(f"`{self}`: reads none of the model's predictions {sorted(unread)}.")
+
+    def formula(self) -> tuple[str, str]:
+        """The loss as (plain text, LaTeX)."""
+        parts = [(w, *t.formula()) for w, t in self.terms]
+        text = " + ".join(t if w == 1 else f"{w:g}·{t}" for w, t, _ in parts)
+        return text, " + ".join(t if w == 1 else rf"{w:g}\,{t}" for w, _, t in parts)
+
+    def summary(self, model: Model) -> str:
+        """A table: every term with its weight and value here, every factor with its shape and constraints."""
+        with torch.no_grad():
+            values = [float(t(model)) for _, t in self.terms] if not any(t.needs() for _, t in self.terms) else None
+        lines = [f"loss = {self.formula()[0]}", "", f"{'weight':>10}  {'value':>12}  term"]
+        for i, (w, t) in enumerate(self.terms):
+            value = values[i] if values else float(Loss([*[x for x in self.terms if x[1].dataset is not None], (1.0, t)])(model)
+                                                   - Loss([x for x in self.terms if x[1].dataset is not None])(model)) if not t.dataset is not None else float(t(model))
+            lines.append(f"{w:10.4g}  {value:12.5g}  {t}")
+        lines += ["", f"{'factor':>10}  {'shape':>14}  constraints"]
+        for name, module in model.factor_modules().items():
+            lines.append(f"{name:>10}  {module.shape!s:>14}  {', '.join(map(str, module.chain))}")
+        lines += ["", f"{'data set':>10}  {'shape':>14}  axes"]
+        for name, dataset in self.datasets.items():
+            lines.append(f"{name:>10}  {dataset.shape!s:>14}  {', '.join(axis.label for axis in dataset.axes)}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return " + ".join(str(t) if w == 1 else f"{w:g} * {t}" for w, t in self.terms)
+
+    def __repr__(self) -> str:
+        return self.formula()[0]
+
+    def _repr_latex_(self) -> str:
+        return f"${self.formula()[1]}$"

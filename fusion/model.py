@@ -1,0 +1,247 @@
+"""Factors, and the model that owns them: a plain `nn.Module` whose attributes read as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from fusion.axis import Axes, Extent, as_axes, length
+from fusion.constraints import Constraint, Fixed, NonNegative, check_chain
+from fusion.prediction import Prediction, as_prediction
+
+
+class FactorModule(nn.Module):
+    """One factor: a raw parameter and the constraints that make its value. Made by `Factor`.
+
+    Attributes:
+        raw: the unknowns, float64 on a CPU until the model is moved.
+        shape: shape of the value.
+        axes: for every mode the data set's axes, or None where a bare number was given.
+        assigned: whether the user set a value (a guess that a fit starts from).
+    """
+
+    def __init__(self, shape: Sequence[Extent], constraints: Sequence[Constraint]) -> None:
+        super().__init__()
+        self.shape = tuple(length(extent) for extent in shape)
+        self.axes: tuple[Axes | None, ...] = tuple(as_axes(extent) for extent in shape)
+        if not self.shape or min(self.shape) < 1:
+            raise ValueError(f"`Factor({self.shape})`: every entry must be 1 or more.")
+        chain = list(constraints) or [NonNegative()]
+        check_chain(chain)
+        chain = [c.spread(self.shape) if isinstance(c, Fixed) else c for c in chain]
+        if len(chain) == 1 and isinstance(chain[0], Fixed):
+            chain.insert(0, NonNegative())
+        self.constraints = nn.ModuleList(chain)
+        raw_shape = self.shape
+        for constraint in reversed(chain):
+            raw_shape = constraint.raw_shape(raw_shape)
+        self.raw = nn.Parameter(torch.zeros(raw_shape, dtype=torch.float64))
+        self.assigned = False
+        self.held: Tensor | None = None
+        self.assign(self.sample(torch.Generator().manual_seed(0)))
+        self.assigned = False
+
+    @property
+    def chain(self) -> list[Constraint]:
+        """The constraints, in order."""
+        return cast(list[Constraint], list(self.constraints))
+
+    @property
+    def lower(self) -> float | None:
+        """Bound on the raw variable, or None."""
+        return self.chain[0].lower
+
+    @property
+    def local(self) -> bool:
+        """Whether value and raw variable correspond entry by entry, up to the scale of columns."""
+        return all(c.local or c.scale_free for c in self.chain) and self.raw.shape == self.shape
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether the scale of its columns is fixed by a constraint."""
+        return any(c.scale_free for c in self.chain)
+
+    @property
+    def known(self) -> Tensor | None:
+        """Entries of the value that are fixed, or None."""
+        last = self.chain[-1]
+        return last.known if isinstance(last, Fixed) else None
+
+    def forward(self) -> Tensor:
+        """The value: the raw variable through all constraints (or the value held for one evaluation)."""
+        return self.constrain(self.raw) if self.held is None else self.held
+
+    def constrain(self, raw: Tensor) -> Tensor:
+        """Value of a raw variable."""
+        for constraint in self.constraints:
+            raw = constraint(raw)
+        return raw
+
+    def unconstrain(self, value: Tensor) -> Tensor:
+        """A raw variable for a value; known entries get 0, so that they do not weigh in a column's norm."""
+        known = self.known
+        for constraint in reversed(self.chain):
+            if isinstance(constraint, Fixed) and self.raw.shape == self.shape:
+                value = torch.where(constraint.known, 0, value)
+            else:
+                value = constraint.right_inverse(value)
+        if known is not None and self.raw.shape == self.shape:
+            value = torch.where(known, 0, value)
+        return value
+
+    def retract(self, raw: Tensor) -> Tensor:
+        """An equal raw variable in standard position: unit norm where the scale is forgotten."""
+        if not self.scale_free:
+            return raw
+        free = [c for c in self.chain if not isinstance(c, Fixed)]
+        for constraint in free:
+            raw = constraint(raw)
+        for constraint in reversed(free):
+            raw = constraint.right_inverse(raw)
+        return raw if self.known is None else torch.where(self.known, 0, raw)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """A random value that all constraints allow, float64."""
+        first, *rest = self.chain
+        shape = self.shape
+        for constraint in reversed(rest):
+            shape = constraint.raw_shape(shape)
+        value = first.sample(shape, generator)
+        for constraint in rest:
+            value = constraint(value)
+        return value
+
+    @torch.no_grad()
+    def assign(self, value: Any) -> None:
+        """Set the value (a guess).
+
+        Raises:
+            ValueError: if the shape is not the factor's, or a value is not finite.
+        """
+        value = torch.as_tensor(value).detach().to(self.raw)
+        if tuple(value.shape) != self.shape:
+            raise ValueError(f"a guess of shape {tuple(value.shape)} for a factor of shape {self.shape}.")
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError(f"a guess with {int((~torch.isfinite(value)).sum())} NaN or infinite values.")
+        self.raw.copy_(self.unconstrain(value))
+        self.assigned = True
+
+    def select(self, components: Sequence[int]) -> FactorModule:
+        """A copy with some of the columns only."""
+        other = deepcopy(self)
+        other.raw = nn.Parameter(self.raw.detach()[..., list(components)].clone())
+        other.constraints = nn.ModuleList(c.select(components) for c in self.chain)
+        other.shape = (*self.shape[:-1], len(components))
+        return other
+
+    def extra_repr(self) -> str:
+        return f"{self.shape}"
+
+
+def Factor(shape: Sequence[Extent], *constraints: Constraint) -> Tensor:
+    """A matrix of unknowns, `self.C = Factor((eels.pixels, K), NonNegative(), UnitColumns())`.
+
+    Assigned to a `Model`, the attribute reads as a plain tensor and takes a tensor or array as a guess.
+
+    Args:
+        shape: for every mode an int, an `Axis`, or a tuple of axes (`eels.pixels`, `eels.channels`); components last.
+        constraints: facts about it, applied in order; default `NonNegative()`.
+
+    Raises:
+        ValueError: if two constraints exclude each other, or a size is below 1.
+    """
+    return cast(Tensor, FactorModule(shape, constraints))  # typed as what it reads as, like dataclasses.field
+
+
+class Model(nn.Module):
+    """What the data are made of: owns factors; `forward()` returns {data set name: prediction}.
+
+    Subclass, create factors in `__init__`, write `forward` with `cp`, `tucker`, `+` or any torch code, for one start.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        return found() if isinstance(found, FactorModule) else found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        owned = self.__dict__.get("_modules", {}).get(name)
+        if isinstance(owned, FactorModule) and not isinstance(value, nn.Module):
+            try:
+                owned.assign(value)
+            except ValueError as error:
+                raise ValueError(f"`model.{name} = …`: {error}") from None
+        else:
+            super().__setattr__(name, value)
+
+    def forward(self) -> Mapping[str, Prediction | Tensor]:
+        """{data set name: prediction}; a user's model overrides it."""
+        raise NotImplementedError(f"`{type(self).__name__}.forward`: return {{data set name: prediction}}.")
+
+    def factor(self, name: str) -> FactorModule:
+        """The module behind a factor.
+
+        Raises:
+            ValueError: if there is no such factor.
+        """
+        modules = self.factor_modules()
+        if name not in modules:
+            raise ValueError(f"the model has no factor {name!r}; it has {', '.join(modules) or 'none'}.")
+        return modules[name]
+
+    def factor_modules(self) -> dict[str, FactorModule]:
+        """All factors by name, those of sub-models dotted ("probe.C")."""
+        return {name: m for name, m in self.named_modules() if isinstance(m, FactorModule)}
+
+    @property
+    def factors(self) -> dict[str, Tensor]:
+        """Values of all factors."""
+        return {name: module() for name, module in self.factor_modules().items()}
+
+    def predict(self) -> dict[str, Prediction]:
+        """The predictions of `forward`, computed once within `once`."""
+        held = self.__dict__.get("_predictions")
+        if held is not None and held:
+            return held
+        made = {name: as_prediction(value) for name, value in self().items()}
+        if held is not None:
+            held.update(made)
+        return made
+
+    @contextmanager
+    def once(self, values: Mapping[str, Tensor] | None = None) -> Iterator[None]:
+        """Within it every factor and prediction is computed once; `values` stand in for factors."""
+        if "_predictions" in self.__dict__ and values is None:
+            yield  # within a wider one
+            return
+        modules, outer = self.factor_modules(), self.__dict__.get("_predictions")
+        before = {name: module.held for name, module in modules.items()}
+        self.__dict__["_predictions"] = {}
+        try:
+            for name, module in modules.items():
+                module.held = None
+                module.held = values[name] if values is not None and name in values else module()
+            yield
+        finally:
+            for name, module in modules.items():
+                module.held = before[name]
+            if outer is None:
+                del self.__dict__["_predictions"]
+            else:
+                self.__dict__["_predictions"] = outer
+
+    def select(self, factors: Sequence[str], components: Sequence[int]) -> Model:
+        """A copy in which the named factors keep some of their components only."""
+        other = deepcopy(self)
+        for name in factors:
+            *path, last = name.split(".")
+            owner = other.get_submodule(".".join(path)) if path else other
+            owner._modules[last] = self.factor_modules()[name].select(components)
+        return other
+
+    def settle(self, result_order: Any = None) -> None:
+        """Called on the fitted copy; a model may order its components or fix signs where that changes no meaning."""

@@ -1,0 +1,46 @@
+"""Spectrum images with a known truth: building blocks, and scenes for eqs. (13), (14) and (15).
+
+Everything is made from formulas and a seed: no data file, no noise but Poisson's.
+
+    scene = concurrent(seed=1)
+    eels, edxs = scene.datasets["eels"], scene.datasets["edxs"]
+    scene.truth["C"]                                             # (pixel, K)
+
+`python -m fusion.simulate -o FILE.npz` writes the EELS map of `layers` as an example.
+"""
+
+from fusion.simulate.coupled import concurrent, tilt_series
+from fusion.simulate.eels import layers, with_background
+from fusion.simulate.maps import (
+    delocalise,
+    grain_maps,
+    layer_maps,
+    particle_maps,
+    thickness,
+    tilt_curves,
+)
+from fusion.simulate.simulation import Simulation, poisson_counts
+from fusion.simulate.spectra import core_loss_edge, power_law, subtract_power_law
+from fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
+
+__all__ = [
+    "Simulation",
+    "layers",
+    "with_background",
+    "concurrent",
+    "tilt_series",
+    "power_law",
+    "core_loss_edge",
+    "subtract_power_law",
+    "LINES",
+    "xray_spectrum",
+    "detector_fwhm",
+    "bremsstrahlung",
+    "grain_maps",
+    "layer_maps",
+    "particle_maps",
+    "thickness",
+    "delocalise",
+    "tilt_curves",
+    "poisson_counts",
+]

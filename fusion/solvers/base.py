@@ -1,0 +1,159 @@
+"""What all solvers share: options in a frozen dataclass, a batch of starts in, a batch of answers out."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fusion.objective import Objective, States
+from fusion.status import Status
+
+
+@dataclass
+class Watch:
+    """The clock, the progress display and the user's callback of one fit."""
+
+    deadline: float = float("inf")
+    report: Callable[[int, Tensor], object] = lambda step, loss: None
+    """Told (step, best loss of every start); a true answer stops the fit."""
+
+    @property
+    def late(self) -> bool:
+        """Whether the time that was granted is over."""
+        return time.monotonic() > self.deadline
+
+
+@dataclass
+class Outcome:
+    """What a solver found for every start."""
+
+    flat: Tensor  # (start, n) raw variables
+    loss: Tensor  # (start,) float64
+    status: list[Status]
+    steps: Tensor  # (start,) outer steps made
+    history: list[Tensor] = field(default_factory=list)  # a step each: (start, term), NaN where a start has ended
+    products: int = 0
+
+    def best(self) -> int:
+        """The start with the lowest loss."""
+        return int(torch.where(torch.isfinite(self.loss), self.loss, torch.inf).argmin())
+
+
+class Solver(ABC):
+    """Options of a method; `minimise` runs it on a batch of starts."""
+
+    tolerance: float
+    window: int
+
+    def minimise(self, objective: Objective, flat: Tensor, watch: Watch, max_steps: int) -> Outcome:
+        """From every row of `flat` (start, n) downhill; the best point of every start comes back, also on ctrl-C."""
+        track = Track(objective, flat, self.tolerance, self.window, watch)
+        try:
+            self.descend(objective, flat, track, max_steps)
+        except KeyboardInterrupt:
+            track.interrupt()
+        return track.outcome
+
+    @abstractmethod
+    def descend(self, objective: Objective, flat: Tensor, track: Track, max_steps: int) -> None:
+        """Go downhill, giving every point to `track.record` until it says that all starts have ended."""
+
+    def check(self, objective: Objective) -> None:
+        """Complain of what the method cannot do.
+
+        Raises:
+            ValueError: naming it, and what to use instead.
+        """
+
+
+class Track:
+    """Keeps the best point of every start, and says which starts have ended and why.
+
+    Starts that end leave the batch; `rows` says which starts the batch still holds.
+    """
+
+    def __init__(self, objective: Objective, flat: Tensor, tolerance: float, window: int, watch: Watch) -> None:
+        starts = flat.shape[0]
+        self.tolerance, self.window, self.watch, self.objective = tolerance, window, watch, objective
+        self.rule = not all(objective.fixed)
+        self.rows = torch.arange(starts, device=flat.device)
+        loss = torch.full((starts,), torch.inf, dtype=torch.float64, device=flat.device)
+        self.outcome = Outcome(flat.clone(), loss, [Status.MAX_STEPS] * starts, torch.zeros(starts, dtype=torch.long))
+        self.recent: list[Tensor] = []  # (start in batch,) losses, or changes of the factors under a rule
+        self.before: Tensor | None = None
+        self.stuck = torch.zeros(starts, dtype=torch.bool, device=flat.device)
+        self.first: Tensor | None = None
+        self.step = 0
+        self.interrupted = False
+
+    def record(self, flat: Tensor, terms: Tensor) -> Tensor:
+        """Take note of a batch of points and their terms, (start, term); which of them have ended, (start,) bool."""
+        out, rows, loss = self.outcome, self.rows, terms.sum(1)
+        better = torch.isfinite(loss) if self.rule else loss < out.loss[rows]
+        out.flat[rows] = torch.where(better[:, None], flat, out.flat[rows])
+        out.loss[rows] = torch.where(better, loss, out.loss[rows])
+        out.steps[rows.cpu()] = self.step
+        line = terms.new_full((len(out.loss), terms.shape[1]), torch.nan)
+        line[rows] = terms
+        out.history.append(line)
+        self.first = loss.abs() if self.first is None else self.first
+        stop = bool(self.watch.report(self.step, out.loss))
+        self.step += 1
+        ended = self._ended(flat, loss, stop)
+        self.rows, self.first, self.stuck = rows[~ended], self.first[~ended], self.stuck[~ended]
+        self.recent = [r[~ended] for r in self.recent[-self.window :]]
+        self.before = flat[~ended] if self.rule else None
+        return ended
+
+    def _ended(self, flat: Tensor, loss: Tensor, stop: bool) -> Tensor:
+        if self.rule:
+            change = torch.full_like(loss, torch.inf) if self.before is None else self._change(flat)
+            self.recent.append(change)
+            calm = torch.stack(self.recent).amax(0) <= self.tolerance**0.5
+        else:
+            self.recent.append(loss)
+            scale = torch.maximum(loss.abs(), torch.finfo(loss.dtype).eps ** 0.75 * self.first)
+            calm = self.recent[0] - loss <= self.tolerance * scale
+        calm &= len(self.recent) > self.window
+        ended = torch.zeros_like(self.stuck)
+        for which, status in (
+            (~torch.isfinite(loss), Status.DIVERGED),
+            (calm, Status.CONVERGED),
+            (self.stuck, Status.STALLED),
+            (torch.full_like(ended, self.watch.late), Status.MAX_SECONDS),
+            (torch.full_like(ended, stop), Status.INTERRUPTED),
+        ):
+            new = which & ~ended
+            for row in self.rows[new].tolist():
+                self.outcome.status[row] = status
+            ended |= new
+        return ended
+
+    def interrupt(self) -> None:
+        """The user asked to stop: what is still on its way stays at its best."""
+        for row in self.rows.tolist():
+            self.outcome.status[row] = Status.INTERRUPTED
+        self.interrupted = True
+
+    def _change(self, flat: Tensor) -> Tensor:
+        """Largest relative change of a factor since the last step, (start,)."""
+        assert self.before is not None
+        with torch.no_grad():
+            now, then = self.objective.values(flat), self.objective.values(self.before)
+            tiny = torch.finfo(flat.dtype).tiny
+            changes = [
+                torch.linalg.vector_norm((now[k] - then[k]).flatten(1), dim=1)
+                / torch.linalg.vector_norm(now[k].flatten(1), dim=1).clamp_min(tiny)
+                for k in now
+            ]
+        return torch.stack(changes).amax(0).double()
+
+
+def take(states: Sequence, rows: Tensor) -> States:
+    """The states of some starts."""
+    return [{key: value[rows] for key, value in state.items()} for state in states]

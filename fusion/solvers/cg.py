@@ -1,0 +1,52 @@
+"""Conjugate gradients on the free variables, many starts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Map = Callable[[Tensor], Tensor]
+
+
+def solve(
+    product: Map, precondition: Map, gradient: Tensor, free: Tensor, *, tolerance: float, max_products: int
+) -> tuple[Tensor, Tensor, int]:
+    """An approximate minimiser of gᵀd + ½ dᵀH d over the free variables, for every start.
+
+    Stops where the preconditioned residual has fallen by `tolerance`, or at negative curvature; one read-back from the
+    device a product.
+
+    Args:
+        product: H, (start, n) → (start, n), positive semi-definite or nearly.
+        precondition: an approximate inverse, zero outside the free variables.
+        gradient: (start, n).
+        free: which variables move, (start, n) of 0 and 1.
+        tolerance: relative, in the norm of the preconditioner.
+        max_products: at most so many products with H.
+
+    Returns:
+        (direction (start, n), H times it on the free variables, products made).
+    """
+    d, Hd = torch.zeros_like(gradient), torch.zeros_like(gradient)
+    r = -gradient * free
+    z = precondition(r)
+    p, rz = z.clone(), (r * z).sum(1)
+    target = rz * tolerance**2
+    active = rz > 0
+    made = 0
+    while made < max_products and bool(active.any()):
+        Hp = product(p) * free
+        made += 1
+        bend = (p * Hp).sum(1)
+        positive = active & (bend > 0)
+        first = active & (bend <= 0) & (made == 1)  # a direction of negative curvature at once: go along it
+        step = torch.where(positive, rz / torch.where(positive, bend, 1), first.to(rz.dtype))[:, None]
+        d, Hd, r = d + step * p, Hd + step * Hp, r - step * Hp
+        z = precondition(r)
+        new = (r * z).sum(1)
+        active = positive & (new > target)
+        p = torch.where(active[:, None], z + (new / torch.where(rz > 0, rz, 1))[:, None] * p, p)
+        rz = new
+    return d, Hd, made

@@ -1,0 +1,196 @@
+"""Projected Gauss–Newton: the default for every model a user can write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fusion.curvature import Block, Curvature
+from fusion.objective import Objective, Values
+from fusion.solvers import cg
+from fusion.solvers.base import Solver, Track, take
+
+SUFFICIENT = 1e-4
+"""Share of the promised decrease that a step must bring."""
+SHRINK = 0.25
+"""Next step length where one brought too little."""
+TRIALS = 6
+"""Step lengths tried before the damping is raised instead."""
+DAMPING = (1e-8, 1e8)
+"""Range of the Levenberg damping; above it no step helps any more."""
+
+
+@dataclass(frozen=True)
+class GaussNewton(Solver):
+    """Projected Gauss–Newton steps by autograd, with row blocks for damping and preconditioning.
+
+    Args:
+        tolerance: stop when the loss falls by less than this share over `window` steps (with a term that is a rule
+            rather than an objective: when no factor changes by more than its square root).
+        window: steps over which the change is taken.
+        max_products: curvature products within one step.
+        forcing: how far the linear system is solved within a step.
+        damping: Levenberg damping to start with, a share of the row blocks.
+    """
+
+    tolerance: float = 1e-9
+    window: int = 5
+    max_products: int = 60
+    forcing: float = 0.1
+    damping: float = 0.1
+
+    def descend(self, objective: Objective, flat: Tensor, track: Track, max_steps: int) -> None:
+        _Run(self, objective, flat, track).run(max_steps)
+
+
+@dataclass
+class Trial:
+    """Where a step length leads: a batch of points under fixed lagged pieces."""
+
+    flat: Tensor  # (start, n)
+    loss: Tensor  # (start,)
+    fit: Tensor  # (start, term) the fits' part
+    fit_gradient: Values  # of the fits, by the values
+
+
+class _Run:
+    """One batch on its way down: all arrays hold the starts that have not ended."""
+
+    def __init__(self, options: GaussNewton, objective: Objective, flat: Tensor, track: Track) -> None:
+        self.options, self.objective, self.track = options, objective, track
+        self.lower, self.movable = objective.lower(), objective.free()
+        self.flat = objective.retract(torch.maximum(flat, self.lower))
+        self.states = objective.no_states()
+        self.damping = self.flat.new_full((flat.shape[0],), options.damping)
+        self.reuse: Trial | None = None  # the accepted trial, where nothing of the fits was refreshed since
+        self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
+
+    def run(self, max_steps: int) -> None:
+        for _ in range(max_steps + 1):
+            curvature, terms, gradient = self._look()
+            ended = self.track.record(self.flat, terms)
+            if bool(ended.all()):
+                return
+            if bool(ended.any()):
+                self._keep((~ended).nonzero()[:, 0])
+                curvature, terms, gradient = self._look()
+            self._step(curvature, terms.sum(1), gradient)
+
+    def _look(self) -> tuple[Curvature, Tensor, Tensor]:
+        """Lagged pieces, loss, gradient and curvature at the present point."""
+        objective = self.objective
+        if self.lagged_fits:
+            self.states = objective.refresh_fits(objective.values(self.flat), self.states)
+            self.reuse = None
+        curvature = Curvature(objective, self.flat, self.states)
+        if self.reuse is None:
+            fit, fit_gradient = _value_and_gradient(objective.fits, curvature.values, self.states)
+        else:
+            fit, fit_gradient = self.reuse.fit, self.reuse.fit_gradient
+        self.probed = curvature.probe()
+        told = curvature.told(fit_gradient, self.probed)
+        self.states = objective.refresh_penalties({k: v.detach() for k, v in curvature.values.items()}, self.states, told)
+        curvature.add_penalties(self.states)
+        penalty, gradient = _value_and_gradient(objective.penalties, curvature.values, self.states)
+        total = {name: g + gradient[name] for name, g in fit_gradient.items()}
+        self.fit_gradient = fit_gradient
+        return curvature, torch.cat([fit, penalty], 1), curvature.pull(total)
+
+    def _keep(self, rows: Tensor) -> None:
+        """Go on with some of the starts."""
+        self.flat, self.damping, self.states = self.flat[rows], self.damping[rows], take(self.states, rows)
+        self.reuse = None
+
+    def _step(self, curvature: Curvature, loss: Tensor, gradient: Tensor) -> None:
+        free = self.movable & ~((self.flat <= self.lower) & (gradient > 0))
+        free = free.to(self.flat.dtype)
+        blocks = curvature.blocks(self.probed)
+        inverse = [_inverse(block, free, self.damping) for block in blocks]
+
+        def product(v: Tensor) -> Tensor:
+            damped = torch.cat([block.times(v, block.matrix) for block in blocks], 1)
+            return curvature(v) + self.damping[:, None] * damped
+
+        def precondition(r: Tensor) -> Tensor:
+            return torch.cat([block.times(r, inv) for block, inv in zip(blocks, inverse, strict=True)], 1)
+
+        direction, Hd, made = cg.solve(
+            product, precondition, gradient, free, tolerance=self.options.forcing, max_products=self.options.max_products
+        )
+        self.track.outcome.products += made
+        promised = -((gradient * direction).sum(1) + 0.5 * (direction * Hd).sum(1))
+        self._advance(loss, gradient, direction, promised)
+
+    def _advance(self, loss: Tensor, gradient: Tensor, direction: Tensor, promised: Tensor) -> None:
+        """Backtrack along the projected path until every start has gone down, and adapt the damping."""
+        start, length = self.flat, torch.ones_like(self.damping)
+        accepted = self._evaluate(torch.maximum(start + direction, self.lower))
+        slope = (gradient * (accepted.flat - start)).sum(1)
+        good = _descends(accepted.loss, loss, slope)
+        first = good.clone()
+        for _ in range(TRIALS - 1):
+            if bool(good.all()):
+                break
+            rows = (~good).nonzero()[:, 0]
+            length[rows] *= SHRINK
+            point = torch.maximum(start[rows] + length[rows, None] * direction[rows], self.lower)
+            trial = self._evaluate(point, rows)
+            slope = (gradient[rows] * (trial.flat - start[rows])).sum(1)
+            good[rows] = _descends(trial.loss, loss[rows], slope)
+            _put(accepted, rows, trial)
+        gain = torch.where(first, (loss - accepted.loss) / promised.clamp_min(torch.finfo(loss.dtype).tiny), 0)
+        factor = torch.where(gain > 0.75, 0.25, torch.where(gain < 0.25, 4.0, 1.0))
+        factor = torch.where(good, torch.where(first, factor, 4.0), 16.0).to(self.damping)
+        self.damping = (self.damping * factor).clamp(*DAMPING)
+        kept = good[:, None]
+        self.track.stuck = ~good & (self.damping >= DAMPING[1])
+        if bool(good.all()):
+            self.reuse, self.flat = accepted, self.objective.retract(accepted.flat)
+            return
+        self.reuse = None
+        self.flat = self.objective.retract(torch.where(kept, accepted.flat, start))
+
+    def _evaluate(self, flat: Tensor, rows: Tensor | None = None) -> Trial:
+        """Loss and fit gradient at trial points under the present lagged pieces."""
+        states = self.states if rows is None else take(self.states, rows)
+        with torch.no_grad():
+            values = self.objective.values(flat)
+        fit, fit_gradient = _value_and_gradient(self.objective.fits, values, states)
+        with torch.no_grad():
+            penalty = self.objective.penalties(values, states)
+        return Trial(flat, fit.sum(1) + penalty.sum(1), fit, fit_gradient)
+
+
+def _value_and_gradient(function, values: Values, states) -> tuple[Tensor, Values]:
+    """Terms, (start, term), and the gradient of their sum by the values."""
+    with torch.enable_grad():
+        leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
+        total = function(leaves, states)
+        made = [None] * len(leaves)
+        if total.requires_grad:
+            made = torch.autograd.grad(total.sum(), list(leaves.values()), allow_unused=True)
+    gradient = {name: torch.zeros_like(x) if g is None else g for (name, x), g in zip(leaves.items(), made, strict=True)}
+    return total.detach(), gradient
+
+
+def _descends(new: Tensor, old: Tensor, slope: Tensor) -> Tensor:
+    """Whether a step brought a fair share of what its slope promised (rounding forgiven)."""
+    rounding = 4 * torch.finfo(old.dtype).eps * old.abs()
+    return torch.isfinite(new) & (slope <= 0) & (new <= old + SUFFICIENT * slope + rounding)
+
+
+def _put(into: Trial, rows: Tensor, part: Trial) -> None:
+    """Write the trial of some starts into that of all."""
+    into.flat[rows], into.loss[rows], into.fit[rows] = part.flat, part.loss, part.fit
+    for name, g in into.fit_gradient.items():
+        g[rows] = part.fit_gradient[name]
+
+
+def _inverse(block: Block, free: Tensor, damping: Tensor) -> Tensor:
+    """Inverse of the damped block on the free variables, zero on the others."""
+    mask = block.view(free)
+    both = mask[..., :, None] * mask[..., None, :]
+    matrix = block.matrix * (1 + damping)[:, None, None, None] * both + torch.diag_embed(1 - mask)
+    return torch.linalg.inv(matrix) * both

@@ -1,0 +1,20 @@
+"""Why a fit ended, in words that a user can act on."""
+
+from enum import Enum
+
+
+class Status(Enum):
+    """Why a fit ended; the value is the message."""
+
+    CONVERGED = "converged: the loss no longer changes"
+    STATIONARY = "converged: the projected gradient vanishes"
+    STALLED = "stopped: no step lowers the loss any more; the answer is as good as the arithmetic allows"
+    MAX_STEPS = "stopped at max_steps before it converged: raise max_steps, or accept the answer as it is"
+    MAX_SECONDS = "stopped at max_seconds before it converged: allow more time, or accept the answer as it is"
+    INTERRUPTED = "interrupted: the best answer so far is returned"
+    DIVERGED = "failed: the loss is not finite from the start: check the guess, or use another init"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the answer is a minimum as far as the solver can tell."""
+        return self in (Status.CONVERGED, Status.STATIONARY, Status.STALLED)

@@ -1,0 +1,122 @@
+"""Components that are not needed switch off."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from fusion.loss import FitInformation, State
+from fusion.model import FactorModule, Model
+from fusion.moves import Move
+from fusion.penalty import FactorTerm
+
+FLOOR = 1e-3
+"""Default b, as a share of the mean column sum at the start."""
+PAIRS = 3
+"""How many of the most similar pairs are tried as merges at a time."""
+
+
+class ARD(FactorTerm):
+    """Switch off surplus components: (n + a + 1) Σ_k log(b + Σ_i C_ik).
+
+    Exponential prior on column k of C with scale λ_k ~ InvGamma(a, b), taken at its best value
+    λ_k = (b + Σ_i C_ik) / (n + a + 1) at every outer step and held within it. Review, figs 4 and 5.
+    Where the descent has ended, merges of similar components and removals of weak ones are tried and kept if the
+    marginal objective falls.
+
+    Args:
+        factor: name of a non-negative factor, shape (n, K), that holds the amount.
+        a: shape of the prior, > 0, no unit.
+        b: scale of the prior, > 0, in the unit of C; None: a small share of the mean column sum at the start.
+
+    Raises:
+        ValueError: if a or b is not positive; by `check`, if the factor can be negative or has unit columns.
+
+    References:
+        Tan & Févotte, TPAMI 35:1592 (2013); Shiga et al., Ultramicroscopy 170:43 (2016).
+    """
+
+    def __init__(self, factor: str, *, a: float = 1.0, b: float | None = None) -> None:
+        if not isinstance(factor, str):
+            raise ValueError("`ARD`: give a factor's name: whole components are switched off.")
+        super().__init__(factor)
+        if not a > 0 or (b is not None and not b > 0):
+            raise ValueError(f"`ARD({factor!r}, a={a}, b={b})`: a and b must be > 0.")
+        self.a, self.b = float(a), b
+
+    def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
+        sums = self.of(model).detach().sum(0, dtype=torch.float64)
+        b = state["b"] if state else FLOOR * sums.mean() if self.b is None else torch.full_like(sums[0], self.b)
+        return {"b": b, "scales": (sums + b) / self._count(model)}
+
+    def value(self, model: Model, state: State) -> Tensor:
+        scales = state["scales"]
+        sums = self.of(model).sum(0, dtype=torch.float64)
+        count, b = self._count(model), state["b"]
+        return ((sums + b) / scales + count * ((count * scales / b).log() - 1)).sum()  # Σ count·ln(1 + sums/b) at the best λ
+
+    def curvature(self, model: Model, state: State) -> None:
+        return None  # linear with the scales held
+
+    def _count(self, model: Model) -> float:
+        return self.of(model).shape[0] + self.a + 1
+
+    def moves(self, model: Model) -> Sequence[Move]:
+        C = self.of(model)
+        K, sums = C.shape[1], C.sum(0)
+        alive = [k for k in range(K) if float(sums[k]) > 0]
+        if len(alive) < 2:
+            return ()
+        module = model.factor(self.factor or "")
+        rank = {name: m for name, m in model.factor_modules().items() if m.shape[1:] == (K,)}
+        maps = [name for name, m in rank.items() if m.axes[0] == module.axes[0] and m.shape == module.shape]
+        partners = [name for name in rank if name not in maps]
+        alike = torch.ones(K, K, dtype=C.dtype, device=C.device)
+        for name in partners or maps:
+            U = torch.nn.functional.normalize(rank[name]().to(C.dtype), dim=0)
+            alike = alike * (U.T @ U)
+        pairs = sorted(combinations(alive, 2), key=lambda p: -float(alike[p]))[:PAIRS]
+        merges = [self._merge(rank, maps, i, j, float(sums[i]), float(sums[j])) for i, j in pairs]
+        weakest = min(alive, key=lambda k: float(sums[k]))
+        return (*merges, Move(f"component {weakest} removed", {m: _emptied(rank[m](), weakest) for m in maps}))
+
+    @staticmethod
+    def _merge(rank: Mapping[str, FactorModule], maps: Sequence[str], i: int, j: int, wi: float, wj: float) -> Move:
+        """Component j into i: amounts added, the other factors averaged by amount."""
+        values = {}
+        for name, module in rank.items():
+            value = module().clone()
+            if name in maps:
+                value[:, i] += value[:, j]
+                value[:, j] = 0
+            else:
+                value[:, i] = (wi * value[:, i] + wj * value[:, j]) / (wi + wj)
+            values[name] = value
+        return Move(f"component {j} merged into {i}", values)
+
+    def off(self, model: Model, state: State) -> Tensor:
+        """Components at the floor that the prior gives an empty one, shape (K,), bool."""
+        return self.of(model).sum(0) <= 1e-6 * state["b"]
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        module = model.factor(self.factor or "")
+        if module.scale_free:
+            raise ValueError(
+                f"`{self}`: the columns of {self.factor!r} have unit norm, so its sums say nothing of the amount: "
+                "put `UnitColumns` on the other factors."
+            )
+        if bool((module.sample(torch.Generator().manual_seed(0)) < 0).any()):
+            raise ValueError(f"`{self}`: {self.factor!r} can be negative: `ARD` is a prior on amounts, use `NonNegative`.")
+
+    def formula(self) -> tuple[str, str]:
+        C = self.symbol
+        return f"(n + a + 1) Σₖ ln(b + ‖{C}ₖ‖₁)", rf"(n + a + 1)\sum_k \ln\left(b + \|{C}_k\|_1\right)"
+
+
+def _emptied(value: Tensor, k: int) -> Tensor:
+    """A copy with column k zero."""
+    value = value.clone()
+    value[:, k] = 0
+    return value

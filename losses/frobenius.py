@@ -1,0 +1,29 @@
+"""Least squares."""
+
+from torch import Tensor
+
+from fusion.fits import Fit
+from fusion.loss import State
+from fusion.model import Model
+
+
+class Frobenius(Fit):
+    """Gaussian noise of known size: ½ Σ (x − m)² / v.
+
+    v is the data set's variance, else 1. A negative log-likelihood up to a constant. Review, eq. (4).
+
+    Args:
+        dataset: the data; the model predicts it under the data set's name.
+    """
+
+    def value(self, model: Model, state: State) -> Tensor:
+        return self.half_squares(model)
+
+    def curvature(self, model: Model, state: State) -> Tensor:
+        return self.half_products(model)
+
+    def formula(self) -> tuple[str, str]:
+        text, latex = self.symbols()
+        if self.dataset.variance is None:
+            return f"½‖{text}‖²", rf"\tfrac12\left\|{latex}\right\|_F^2"
+        return f"½‖({text})/σ‖²", rf"\tfrac12\left\|({latex})/\sigma\right\|_F^2"

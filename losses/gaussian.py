@@ -1,0 +1,37 @@
+"""Least squares with an unknown noise level."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from fusion.fits import Fit
+from fusion.loss import FitInformation, State
+from fusion.model import Model
+
+
+class Gaussian(Fit):
+    """Gaussian noise of one unknown variance σ² (times the data set's variance): (n/2) (ln σ² + 1), σ² = Σ (x − m)² / (v n).
+
+    n counts the entries outside the mask. σ² is taken at its best value at every outer step and held within it:
+    n/2 ln σ² + Σ (x − m)² / (2 v σ²).
+
+    Args:
+        dataset: the data; the model predicts it under the data set's name.
+    """
+
+    def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
+        form, _ = self.pair(model)
+        floor = torch.finfo(form.dtype).eps ** 2 * form.norm2()  # an exact fit has no noise, but a loss all the same
+        return {"variance": torch.maximum(2 * self.half_squares(model), floor).detach() / form.count()}
+
+    def value(self, model: Model, state: State) -> Tensor:
+        n, variance = self.pair(model)[0].count(), state["variance"]
+        return self.half_squares(model) / variance + 0.5 * n * variance.log()
+
+    def curvature(self, model: Model, state: State) -> Tensor:
+        return self.half_products(model) / state["variance"]
+
+    def formula(self) -> tuple[str, str]:
+        text, latex = self.symbols()
+        return f"(n/2) ln‖{text}‖²", rf"\tfrac{{n}}{{2}}\ln\left\|{latex}\right\|_F^2"

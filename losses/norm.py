@@ -1,0 +1,69 @@
+"""Norms of a factor: how far a deviation may go."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.loss import FitInformation, State
+from fusion.model import Model
+from fusion.moves import Move
+from fusion.penalty import FactorTerm
+
+
+class SquaredNorm(FactorTerm):
+    """½ Σ n² / s²: n is expected to be of size s. The γ of (14) and (15) with a square.
+
+    Args:
+        factor: name of a factor, or a function of the model.
+        scale: s, the expected size of an entry, > 0, in the unit of the factor.
+
+    Raises:
+        ValueError: if the scale is not positive.
+    """
+
+    def __init__(self, factor: str | Callable[[Any], Tensor], scale: float = 1.0) -> None:
+        super().__init__(factor)
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"`SquaredNorm({factor!r}, {scale})`: the scale is an expected size: give a number > 0.")
+        self.scale = float(scale)
+
+    def value(self, model: Model, state: State) -> Tensor:
+        return 0.5 * (self.of(model) / self.scale).square().sum(dtype=torch.float64)
+
+    def __str__(self) -> str:
+        return f"SquaredNorm({self.symbol!r}, {self.scale:g})"
+
+    def formula(self) -> tuple[str, str]:
+        if self.scale == 1:
+            return f"½‖{self.symbol}‖²", rf"\tfrac12\|{self.symbol}\|_F^2"
+        return f"½‖{self.symbol}/{self.scale:g}‖²", rf"\tfrac12\|{self.symbol}/{self.scale:g}\|_F^2"
+
+
+class Norm(FactorTerm):
+    """‖N‖_F, as (14) and (15) print it: a group lasso, which switches N off exactly where its weight is large.
+
+    N = 0 is kept if and only if the fits pull at it with ‖∂fit/∂N‖_F ≤ weight. Held within an outer step as the
+    parabola ½‖N‖²/s + s/2 that touches it from above, s = ‖N‖_F at its start; N = 0 itself is tried where the
+    descent has ended.
+
+    Args:
+        factor: name of a factor, or a function of the model.
+    """
+
+    def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
+        N = self.of(model).detach()
+        return {"size": torch.linalg.vector_norm(N, dtype=torch.float64).clamp_min(torch.finfo(N.dtype).eps ** 2)}
+
+    def value(self, model: Model, state: State) -> Tensor:
+        return 0.5 * self.of(model).square().sum(dtype=torch.float64) / state["size"] + 0.5 * state["size"]
+
+    def moves(self, model: Model) -> Sequence[Move]:
+        if self.factor is None or not bool(self.of(model).any()):
+            return ()
+        off = torch.zeros_like(self.of(model))
+        return (Move(f"{self.factor} switched off", {self.factor: off}, polish=False),)
+
+    def formula(self) -> tuple[str, str]:
+        return f"‖{self.symbol}‖", rf"\|{self.symbol}\|_F"

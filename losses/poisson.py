@@ -1,0 +1,83 @@
+"""Counts."""
+
+import torch
+from torch import Tensor
+
+from fusion import elementwise
+from fusion.elementwise import Elementwise
+from fusion.fits import Fit
+from fusion.forms import Dense
+from fusion.loss import State
+from fusion.model import Model
+from fusion.prediction import Expanded, Prediction
+
+
+class _Log(Elementwise):
+    """−x ln m, the part of the Poisson likelihood that lives on the counts; +∞ where m ≤ 0 < x."""
+
+    vanishes_at_zero = True
+
+    def value(self, x: Tensor, m: Tensor) -> Tensor:
+        # 0 ln 0 = 0; the logarithm of a non-positive mean is −∞, not NaN
+        return torch.where(x > 0, -x * m.clamp_min(0).log(), 0)
+
+    def slope(self, x: Tensor, m: Tensor) -> Tensor:
+        return torch.where(x > 0, -x / m, 0)
+
+    def curvature(self, x: Tensor, m: Tensor) -> Tensor:
+        return torch.where(x > 0, x / m.square(), 0)
+
+
+LOG = _Log()
+
+
+class Poisson(Fit):
+    """Counting noise: Σ (m − x ln m), the negative log-likelihood without ln x!.
+
+    +∞ where a count is predicted as 0. Only the non-zero counts are visited where they are few. The data set's mask
+    counts, its variance does not: counts bring their own.
+
+    Args:
+        dataset: the data, ≥ 0; the model predicts it under the data set's name.
+
+    Raises:
+        ValueError: by `check`, if a value outside the mask is negative.
+    """
+
+    weighted_by_variance = False
+
+    def value(self, model: Model, state: State) -> Tensor:
+        form, M = self.pair(model)
+        return _total(form, M) + elementwise.value(form, LOG, M)
+
+    def curvature(self, model: Model, state: State) -> Tensor:
+        form, M = self.pair(model)
+        return elementwise.curvature(form, LOG, M)
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        x = self.dataset.tensor
+        negative = x < 0
+        if self.dataset.mask is not None:
+            negative &= ~self.dataset.mask.to(x.device)
+        if (count := int(negative.sum())) > 0:
+            raise ValueError(
+                f"`Poisson({self.dataset.name})`: {count} of {x.numel()} values are negative (lowest {float(x.min()):.3g}) "
+                "and `Poisson` needs counts: use `Frobenius`, or keep the background (eq. 15)."
+            )
+
+    def formula(self) -> tuple[str, str]:
+        name = self.dataset.name
+        M, X = rf"M_{{\mathrm{{{name}}}}}", rf"X_{{\mathrm{{{name}}}}}"
+        return f"Σ(M_{name} − {name} ln M_{name})", rf"\sum\left({M} - {X}\ln {M}\right)"
+
+
+def _total(form: Dense, M: Prediction) -> Tensor:
+    """Σ w m, from column sums where the weights are of rank one."""
+    if isinstance(M, Expanded):
+        w = form.weights.chunk(slice(None), form.shape)
+        return (M.matrix if w is None else w * M.matrix).sum(dtype=torch.float64)
+    L, R = form.weighted(*M.two_way())
+    if form.weights.full is not None:
+        return ((form.weights.full @ R) * L).sum(dtype=torch.float64)
+    return (L.sum(0, dtype=torch.float64) * R.sum(0, dtype=torch.float64)).sum()

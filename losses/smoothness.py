@@ -1,0 +1,86 @@
+"""Neighbours are alike."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.axis import Axes
+from fusion.loss import State
+from fusion.model import Model
+from fusion.penalty import FactorTerm
+
+
+class Smoothness(FactorTerm):
+    """½ Σ (f_{i+1} − f_i)² along one axis, with free ends: a straight spectrum pays, a constant one does not.
+
+    Args:
+        factor: name of a factor, or a function of the model; (n, K).
+        order: 1 for differences, 2 for second differences (curvature: a straight line is free).
+        axis: the mode along which neighbours are compared.
+
+    Raises:
+        ValueError: by `check`, if the axis is shorter than order + 1.
+    """
+
+    def __init__(self, factor: str | Callable[[Any], Tensor], *, order: int = 1, axis: int = 0) -> None:
+        super().__init__(factor)
+        if order < 1:
+            raise ValueError(f"`Smoothness({factor!r}, order={order})`: give 1 or more.")
+        self.order, self.axis = int(order), int(axis)
+
+    def value(self, model: Model, state: State) -> Tensor:
+        return 0.5 * torch.diff(self.of(model), n=self.order, dim=self.axis).square().sum(dtype=torch.float64)
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        with torch.no_grad(), model.once():
+            shape = tuple(self.of(model).shape)
+        if not -len(shape) <= self.axis < len(shape) or shape[self.axis] <= self.order:
+            raise ValueError(f"`{self}`: a tensor of shape {shape} has no {self.order + 1} neighbours along axis {self.axis}.")
+
+    def formula(self) -> tuple[str, str]:
+        power = "" if self.order == 1 else f"^{self.order}"
+        return f"½‖D{'²' if self.order == 2 else ''} {self.symbol}‖²", rf"\tfrac12\|D{power} {self.symbol}\|_F^2"
+
+
+class SpatialSmoothness(FactorTerm):
+    """½ Σ_{i~j} ‖c_i − c_j‖² over neighbouring pixels: ½ tr(Cᵀ L C), L the Laplacian of the factor's own pixel grid.
+
+    Every scan axis counts (4 neighbours in a map, 2 in a line scan), with free edges.
+
+    Args:
+        factor: name of a factor built from a data set's `.pixels`.
+
+    Raises:
+        ValueError: by `check`, if the factor was not built from axes.
+    """
+
+    def __init__(self, factor: str) -> None:
+        if not isinstance(factor, str):
+            raise ValueError("`SpatialSmoothness`: give a factor's name: its axes say where the pixels are.")
+        super().__init__(factor)
+
+    def value(self, model: Model, state: State) -> Tensor:
+        C = self.of(model)
+        grid = C.reshape(*(axis.size or 1 for axis in self._axes(model)), C.shape[-1])
+        steps = [torch.diff(grid, dim=d).square().sum(dtype=torch.float64) for d in range(grid.ndim - 1)]
+        return 0.5 * torch.stack(steps).sum()
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        self._axes(model)
+
+    def _axes(self, model: Model) -> Axes:
+        axes = model.factor(self.factor or "").axes[0]
+        if not axes:
+            raise ValueError(
+                f"`{self}`: the factor was built from a number, not from axes: "
+                f"`Factor((data.pixels, K))` tells where its pixels are."
+            )
+        return axes
+
+    def formula(self) -> tuple[str, str]:
+        C = self.symbol
+        return f"½ tr({C}ᵀ L {C})", rf"\tfrac12\operatorname{{tr}}({C}^\top L\, {C})"

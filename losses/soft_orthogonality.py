@@ -1,0 +1,75 @@
+"""Components that avoid each other."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from fusion.loss import FitInformation, State
+from fusion.model import Model
+from fusion.penalty import FactorTerm
+
+RAMP = 15
+"""Outer steps over which the weight is raised to its full value: without it the rule cycles from w ≈ 0.5."""
+MEMORY = 0.7
+"""Share of the old multiplier in the new one, for the same reason."""
+CAP = 0.9
+"""The term alone may take at most this share of a component, so that two equal ones do not empty each other."""
+
+
+def _unit(C: Tensor) -> Tensor:
+    """Columns over their norm; a zero column stays zero."""
+    norm2 = C.square().sum(0)
+    return C / torch.where(norm2 > 0, norm2, 1).sqrt()
+
+
+class SoftOrthogonality(FactorTerm):
+    """Σ_k ξ_k c̄_kᵀ u_k with u_k = c_k / ‖c_k‖, c̄_k = Σ_{j≠k} u_j. Review, eq. (13).
+
+    ξ_k is the multiplier for which weight 1 makes c_k orthogonal to c̄_k: with h_k = ‖c_k‖ ((H c)_k − g_k), g and H the
+    gradient and own-column curvature of all fits, ξ_k = max(0, c̄_kᵀ h_k / c̄_kᵀ c̄_k). So the weight is dimensionless,
+    0 to 1, and means the same for any data. ξ and c̄ are held within an outer step: a fixed-point rule, not one objective.
+
+    Args:
+        factor: name of a factor (n, K): maps, or spectra.
+
+    References:
+        Shiga et al., Ultramicroscopy 170:43 (2016); Kimura, Tanaka, Kudo, ACML (2014).
+    """
+
+    potential = False
+
+    def __init__(self, factor: str) -> None:
+        if not isinstance(factor, str):
+            raise ValueError("`SoftOrthogonality`: give a factor's name: the multiplier needs what the fits say about it.")
+        super().__init__(factor)
+
+    def needs(self) -> Sequence[str]:
+        return (self.factor or "",)
+
+    def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
+        C, fit = self.of(model).detach(), fits[self.factor or ""]
+        U = _unit(C)
+        others = U.sum(1, keepdim=True) - U
+        h = torch.linalg.vector_norm(C, dim=0) * (fit.curvature * C - fit.gradient)
+        tiny = torch.finfo(C.dtype).tiny
+        square = others.square().sum(0)
+        xi = ((others * h).sum(0) / square.clamp_min(tiny)).clamp_min(0)
+        xi = torch.minimum(xi, CAP * torch.linalg.vector_norm(h, dim=0) / square.sqrt().clamp_min(tiny))
+        if not state:
+            return {"xi": xi, "others": others, "units": U, "ramp": xi.new_ones(()) / RAMP}
+        ramp = (state["ramp"] + 1 / RAMP).clamp_max(1)
+        return {"xi": (1 - MEMORY) * xi + MEMORY * state["xi"], "others": others, "units": U, "ramp": ramp}
+
+    def value(self, model: Model, state: State) -> Tensor:
+        U = _unit(self.of(model))
+        return state["ramp"] * (state["xi"] * (state["others"] * U).sum(0)).sum(dtype=torch.float64)
+
+    def curvature(self, model: Model, state: State) -> Tensor:
+        """½‖Σ_k √ξ_k (u_k − u_k0)‖²: a proximal term; the frozen term itself is linear in u."""
+        step = _unit(self.of(model)) - state["units"]
+        return 0.5 * state["ramp"] * (step * state["xi"].sqrt()).sum(1).square().sum(dtype=torch.float64)
+
+    def formula(self) -> tuple[str, str]:
+        C = self.symbol.lower()
+        return f"Σ ξₖ {C}̄ₖᵀ{C}ₖ", rf"\sum_k \xi_k\, \bar {C}_k^\top {C}_k"

@@ -1,0 +1,31 @@
+"""Non-negative matrix factorisation."""
+
+from fusion.constraints import NonNegative, UnitColumns
+from fusion.dataset import Dataset
+from fusion.model import Factor, Model
+from fusion.prediction import Prediction, cp
+
+
+class NMF(Model):
+    """X ≈ C Sᵀ: maps C (pixel, K) hold the amount, spectra S (channel, K) have unit columns. Review, eqs (2), (3).
+
+    Args:
+        data: the data set; of any number of axes, compared as (pixel, channel).
+        K: number of components.
+
+    Raises:
+        ValueError: if K is below 1 or above the smaller dimension.
+    """
+
+    def __init__(self, data: Dataset, K: int) -> None:
+        super().__init__()
+        if not 1 <= K <= min(data.matrix_shape):
+            raise ValueError(
+                f"`NMF({data}, K={K})`: the data are {data.matrix_shape} (pixel, channel): K must be 1 to {min(data.matrix_shape)}."
+            )
+        self.data_name = data.name
+        self.C = Factor((data.pixels, K), NonNegative())
+        self.S = Factor((data.channels, K), NonNegative(), UnitColumns())
+
+    def forward(self) -> dict[str, Prediction]:
+        return {self.data_name: cp(self.C, self.S)}
