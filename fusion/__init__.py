@@ -1,9 +1,43 @@
 """Write the equation, get the maps: structured data fusion of spectrum images in PyTorch."""
 
+from fusion import constraints, losses, models
 from fusion._version import __version__
 from fusion.axis import Axis
 from fusion.dataset import Dataset
+from fusion.fit import fit
+from fusion.init import NNDSVD, SPA, Current, Init, Random
+from fusion.losses import Loss, Term, term
 from fusion.model import Factor, Model
-from fusion.prediction import cp, tucker
+from fusion.prediction import Prediction, cp, tucker
+from fusion.result import Result
+from fusion.solvers import LBFGS, Adam, GaussNewton, Solver
+from fusion.status import Status
 
-__all__ = ["Axis", "Dataset", "Factor", "Model", "__version__", "cp", "tucker"]
+__all__ = [
+    "LBFGS",
+    "NNDSVD",
+    "SPA",
+    "Adam",
+    "Axis",
+    "Current",
+    "Dataset",
+    "Factor",
+    "GaussNewton",
+    "Init",
+    "Loss",
+    "Model",
+    "Prediction",
+    "Random",
+    "Result",
+    "Solver",
+    "Status",
+    "Term",
+    "__version__",
+    "constraints",
+    "cp",
+    "fit",
+    "losses",
+    "models",
+    "term",
+    "tucker",
+]

@@ -66,6 +66,10 @@ class Term:
         """Jumps that no small step finds, tried where the descent has ended; for one start, at its values."""
         return ()
 
+    def off(self, model: Model, state: State) -> Tensor | None:
+        """Components of `factor` that it has switched off, (K,) bool; None where it never does."""
+        return None
+
     def check(self, model: Model) -> None:
         """Complain, before the first step, of what does not fit the model.
 

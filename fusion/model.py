@@ -76,6 +76,10 @@ class FactorModule(nn.Module):
         """The value: the raw variable through all constraints (or the value held for one evaluation)."""
         return self.constrain(self.raw) if self.held is None else self.held
 
+    def hold(self, value: Tensor | None) -> None:
+        """Stand in for the value during one evaluation; None ends it."""
+        self.__dict__["held"] = value  # past nn.Module, which would register a parameter
+
     def constrain(self, raw: Tensor) -> Tensor:
         """Value of a raw variable."""
         for constraint in self.constraints:
@@ -162,7 +166,15 @@ class Model(nn.Module):
     """What the data are made of: owns factors; `forward()` returns {data set name: prediction}.
 
     Subclass, create factors in `__init__`, write `forward` with `cp`, `tucker`, `+` or any torch code, for one start.
+
+    Attributes:
+        interchangeable: factors whose components may be put in another order together; a fit then orders them by
+            explained variance. Empty where the order may carry a meaning.
+        structure: ("cp", names) or ("tucker", names, core first) where the model is one tensor decomposition.
     """
+
+    interchangeable: tuple[str, ...] = ()
+    structure: tuple[str, tuple[str, ...]] | None = None
 
     def __getattr__(self, name: str) -> Any:
         found = super().__getattr__(name)
@@ -223,12 +235,12 @@ class Model(nn.Module):
         self.__dict__["_predictions"] = {}
         try:
             for name, module in modules.items():
-                module.held = None
-                module.held = values[name] if values is not None and name in values else module()
+                module.hold(None)
+                module.hold(values[name] if values is not None and name in values else module())
             yield
         finally:
             for name, module in modules.items():
-                module.held = before[name]
+                module.hold(before[name])
             if outer is None:
                 del self.__dict__["_predictions"]
             else:
@@ -242,6 +254,3 @@ class Model(nn.Module):
             owner = other.get_submodule(".".join(path)) if path else other
             owner._modules[last] = self.factor_modules()[name].select(components)
         return other
-
-    def settle(self, result_order: Any = None) -> None:
-        """Called on the fitted copy; a model may order its components or fix signs where that changes no meaning."""

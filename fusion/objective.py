@@ -189,6 +189,22 @@ class Objective:
         """For every column whether the term is one fixed objective, in `order`."""
         return [self.loss.terms[i][1].potential for i in self.order]
 
+    def without_curvature(self) -> str | None:
+        """Why no second derivative is to be had, in words; None where it is."""
+        from fusion.curvature import Hessian
+
+        values = self.values(self.current())
+        states = self.states_at(self.model, batched=True)
+        for i, _, term in (*self.loss.fits, *self.loss.penalties):
+            try:
+                with torch.enable_grad():
+                    leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
+                    hessian = Hessian(self._each([(i, 1.0, term.curvature)], leaves, states), leaves)
+                    hessian({name: torch.ones_like(value) for name, value in leaves.items()})
+            except (RuntimeError, NotImplementedError) as error:
+                return f"`{term}` has no second derivative ({str(error).splitlines()[0][:120]})"
+        return None
+
     # ---- lagged pieces -------------------------------------------------------------------------------------------
 
     @property
@@ -233,12 +249,12 @@ class Objective:
         """Factors of which some term wants to know what the fits say."""
         return sorted({name for _, t in self.loss.terms for name in t.needs()})
 
-    def states_at(self, model: Model) -> States:
-        """States at a model's own values, for one start, without the batch axis."""
+    def states_at(self, model: Model, *, batched: bool = False) -> States:
+        """States at a model's own values, for one start, with or without the batch axis."""
         from fusion.curvature import Curvature
 
         values = self.values(self.current())
         states = self.refresh_fits(values, self.no_states())
         told = Curvature.fit_information(self, values, states) if self.wanted else {}
         states = self.refresh_penalties(values, states, told)
-        return [{key: value[0] for key, value in state.items()} for state in states]
+        return states if batched else [{key: value[0] for key, value in state.items()} for state in states]

@@ -13,6 +13,8 @@ from fusion.penalty import FactorTerm
 
 FLOOR = 1e-3
 """Default b, as a share of the mean column sum at the start."""
+EMPTY = 1e-3
+"""A component whose sum is below this share of b stands at the floor that the prior gives an empty one."""
 PAIRS = 3
 """How many of the most similar pairs are tried as merges at a time."""
 
@@ -96,8 +98,7 @@ class ARD(FactorTerm):
         return Move(f"component {j} merged into {i}", values)
 
     def off(self, model: Model, state: State) -> Tensor:
-        """Components at the floor that the prior gives an empty one, shape (K,), bool."""
-        return self.of(model).sum(0) <= 1e-6 * state["b"]
+        return self.of(model).sum(0) <= EMPTY * state["b"]
 
     def check(self, model: Model) -> None:
         super().check(model)

@@ -63,7 +63,7 @@ class Norm(FactorTerm):
         if self.factor is None or not bool(self.of(model).any()):
             return ()
         off = torch.zeros_like(self.of(model))
-        return (Move(f"{self.factor} switched off", {self.factor: off}, polish=False),)
+        return (Move(f"{self.factor} switched off", {self.factor: off}),)
 
     def formula(self) -> tuple[str, str]:
         return f"‖{self.symbol}‖", rf"\|{self.symbol}\|_F"

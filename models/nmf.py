@@ -17,6 +17,9 @@ class NMF(Model):
         ValueError: if K is below 1 or above the smaller dimension.
     """
 
+    interchangeable = ("C", "S")
+    structure = ("cp", ("C", "S"))
+
     def __init__(self, data: Dataset, K: int) -> None:
         super().__init__()
         if not 1 <= K <= min(data.matrix_shape):

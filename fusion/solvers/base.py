@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -33,15 +33,21 @@ class Outcome:
     """What a solver found for every start."""
 
     flat: Tensor  # (start, n) raw variables
-    loss: Tensor  # (start,) float64
+    terms: Tensor  # (start, term) weighted, float64, in the objective's order
+    states: States  # lagged pieces there
     status: list[Status]
     steps: Tensor  # (start,) outer steps made
     history: list[Tensor] = field(default_factory=list)  # a step each: (start, term), NaN where a start has ended
     products: int = 0
 
+    @property
+    def loss(self) -> Tensor:
+        """(start,) loss, +∞ before the first step."""
+        return self.terms.sum(1)
+
     def best(self) -> int:
         """The start with the lowest loss."""
-        return int(torch.where(torch.isfinite(self.loss), self.loss, torch.inf).argmin())
+        return int(torch.nan_to_num(self.loss, nan=torch.inf).argmin())
 
 
 class Solver(ABC):
@@ -49,19 +55,26 @@ class Solver(ABC):
 
     tolerance: float
     window: int
+    max_steps: int
 
-    def minimise(self, objective: Objective, flat: Tensor, watch: Watch, max_steps: int) -> Outcome:
+    def minimise(
+        self, objective: Objective, flat: Tensor, watch: Watch, max_steps: int, states: States | None = None
+    ) -> Outcome:
         """From every row of `flat` (start, n) downhill; the best point of every start comes back, also on ctrl-C."""
         track = Track(objective, flat, self.tolerance, self.window, watch)
+        states = objective.no_states() if states is None else states
         try:
-            self.descend(objective, flat, track, max_steps)
+            self.descend(objective, flat, states, track, max_steps)
         except KeyboardInterrupt:
             track.interrupt()
         return track.outcome
 
     @abstractmethod
-    def descend(self, objective: Objective, flat: Tensor, track: Track, max_steps: int) -> None:
-        """Go downhill, giving every point to `track.record` until it says that all starts have ended."""
+    def descend(self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int) -> None:
+        """Go downhill, giving every point to `track.record` until it says that all starts have ended.
+
+        At most `max_steps` steps, so one record more; `states` are those of an earlier descent, or empty.
+        """
 
     def check(self, objective: Objective) -> None:
         """Complain of what the method cannot do.
@@ -82,8 +95,9 @@ class Track:
         self.tolerance, self.window, self.watch, self.objective = tolerance, window, watch, objective
         self.rule = not all(objective.fixed)
         self.rows = torch.arange(starts, device=flat.device)
-        loss = torch.full((starts,), torch.inf, dtype=torch.float64, device=flat.device)
-        self.outcome = Outcome(flat.clone(), loss, [Status.MAX_STEPS] * starts, torch.zeros(starts, dtype=torch.long))
+        terms = torch.full((starts, len(objective.order)), torch.inf, dtype=torch.float64, device=flat.device)
+        steps = torch.zeros(starts, dtype=torch.long)
+        self.outcome = Outcome(flat.clone(), terms, objective.no_states(), [Status.MAX_STEPS] * starts, steps)
         self.recent: list[Tensor] = []  # (start in batch,) losses, or changes of the factors under a rule
         self.before: Tensor | None = None
         self.stuck = torch.zeros(starts, dtype=torch.bool, device=flat.device)
@@ -91,14 +105,15 @@ class Track:
         self.step = 0
         self.interrupted = False
 
-    def record(self, flat: Tensor, terms: Tensor) -> Tensor:
+    def record(self, flat: Tensor, terms: Tensor, states: States) -> Tensor:
         """Take note of a batch of points and their terms, (start, term); which of them have ended, (start,) bool."""
         out, rows, loss = self.outcome, self.rows, terms.sum(1)
         better = torch.isfinite(loss) if self.rule else loss < out.loss[rows]
         out.flat[rows] = torch.where(better[:, None], flat, out.flat[rows])
-        out.loss[rows] = torch.where(better, loss, out.loss[rows])
+        out.terms[rows] = torch.where(better[:, None], terms, out.terms[rows])
+        out.states = [_write(old, rows, new, len(out.flat)) for old, new in zip(out.states, states, strict=True)]
         out.steps[rows.cpu()] = self.step
-        line = terms.new_full((len(out.loss), terms.shape[1]), torch.nan)
+        line = torch.full_like(out.terms, torch.nan)
         line[rows] = terms
         out.history.append(line)
         self.first = loss.abs() if self.first is None else self.first
@@ -157,3 +172,13 @@ class Track:
 def take(states: Sequence, rows: Tensor) -> States:
     """The states of some starts."""
     return [{key: value[rows] for key, value in state.items()} for state in states]
+
+
+def _write(old: dict, rows: Tensor, new: Mapping[str, Tensor], starts: int) -> dict[str, Tensor]:
+    """The lagged pieces of all starts with those of some rows taken anew."""
+    written = dict(old)
+    for key, value in new.items():
+        full = written[key].clone() if key in written else value.new_zeros((starts, *value.shape[1:]))
+        full[rows] = value
+        written[key] = full
+    return written

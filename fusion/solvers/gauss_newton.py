@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion.curvature import Block, Curvature
-from fusion.objective import Objective, Values
+from fusion.objective import Objective, States, Values
 from fusion.solvers import cg
 from fusion.solvers.base import Solver, Track, take
 
@@ -33,6 +33,7 @@ class GaussNewton(Solver):
         max_products: curvature products within one step.
         forcing: how far the linear system is solved within a step.
         damping: Levenberg damping to start with, a share of the row blocks.
+        max_steps: unless `fit` says otherwise.
     """
 
     tolerance: float = 1e-9
@@ -40,9 +41,10 @@ class GaussNewton(Solver):
     max_products: int = 60
     forcing: float = 0.1
     damping: float = 0.1
+    max_steps: int = 300
 
-    def descend(self, objective: Objective, flat: Tensor, track: Track, max_steps: int) -> None:
-        _Run(self, objective, flat, track).run(max_steps)
+    def descend(self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int) -> None:
+        _Run(self, objective, flat, states, track).run(max_steps)
 
 
 @dataclass
@@ -58,11 +60,13 @@ class Trial:
 class _Run:
     """One batch on its way down: all arrays hold the starts that have not ended."""
 
-    def __init__(self, options: GaussNewton, objective: Objective, flat: Tensor, track: Track) -> None:
+    def __init__(
+        self, options: GaussNewton, objective: Objective, flat: Tensor, states: States, track: Track
+    ) -> None:
         self.options, self.objective, self.track = options, objective, track
         self.lower, self.movable = objective.lower(), objective.free()
         self.flat = objective.retract(torch.maximum(flat, self.lower))
-        self.states = objective.no_states()
+        self.states = states
         self.damping = self.flat.new_full((flat.shape[0],), options.damping)
         self.reuse: Trial | None = None  # the accepted trial, where nothing of the fits was refreshed since
         self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
@@ -70,7 +74,7 @@ class _Run:
     def run(self, max_steps: int) -> None:
         for _ in range(max_steps + 1):
             curvature, terms, gradient = self._look()
-            ended = self.track.record(self.flat, terms)
+            ended = self.track.record(self.flat, terms, self.states)
             if bool(ended.all()):
                 return
             if bool(ended.any()):

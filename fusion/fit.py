@@ -1,0 +1,195 @@
+"""`fit`: one verb, a solver object, a result object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.init import Given, Init, Random
+from fusion.loss import Loss, Term
+from fusion.model import Model
+from fusion.moves import improve
+from fusion.objective import Objective
+from fusion.result import Result, summarise
+from fusion.solvers import Adam, GaussNewton, Outcome, Solver, TorchOptimizer, Watch
+from fusion.status import Status
+
+
+def fit(
+    model: Model,
+    loss: Loss | Term,
+    *,
+    solver: Solver | type[torch.optim.Optimizer] | None = None,
+    starts: int = 10,
+    init: Init | Sequence[Any] | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    max_steps: int | None = None,
+    max_seconds: float | None = None,
+    progress: bool = True,
+    callback: Callable[[int, Tensor], object] | None = None,
+) -> Result:
+    """Find the factors that make the loss smallest.
+
+    The model is left untouched; `result.model` is a fitted copy. The same seed on the same machine gives the same answer.
+    Ctrl-C returns the best so far.
+
+    Args:
+        model: what the data are made of. Guesses assigned to it (`model.S = S0`) are the first start.
+        loss: what makes a good fit.
+        solver: `GaussNewton()` (default), `HALS()`, `LBFGS()`, `Adam()`, or any `torch.optim` class. None picks
+            Gauss–Newton, or Adam where a term has no second derivative; `result.solver` says which.
+        starts: number of starts; the best answer is returned, every loss is kept.
+        init: `Random()` (default), `NNDSVD()`, `SPA()`, `Current()`, or a list of starts ({name: array}, a tensorly
+            tensor, a result).
+        seed: of the random starts.
+        device: "cpu", "cuda" …; default: where the model is.
+        dtype: of the factors; default float64 on a CPU, float32 elsewhere.
+        max_steps: outer steps of every start; None: the solver's own.
+        max_seconds: for all starts together.
+        progress: a progress bar with the best loss.
+        callback: called as callback(step, losses of all starts so far); a true answer stops the fit.
+
+    Returns:
+        The factors with everything known about how they were found.
+
+    Raises:
+        ValueError: before the first step, if model, loss, data or options do not fit together.
+    """
+    begun = time.monotonic()
+    loss = loss if isinstance(loss, Loss) else Loss([(1.0, loss)])
+    if not 1 <= int(starts):
+        raise ValueError(f"`fit(starts={starts})`: give 1 or more.")
+    fitted = _placed(model, device, dtype)
+    loss.check(fitted)
+    objective = Objective(fitted, loss)
+    if not objective.slots:
+        raise ValueError("`fit`: the model has no factors: create some with `self.C = Factor(…)`.")
+    chosen, messages = _solver(solver, objective)
+    chosen.check(objective)
+    deadline = float("inf") if max_seconds is None else begun + float(max_seconds)
+    steps = chosen.max_steps if max_steps is None else int(max_steps)
+    flat = _starts(init, objective, int(starts), seed)
+    with _reporting(progress, steps, callback) as report:
+        watch = Watch(deadline, report)
+        outcome = chosen.minimise(objective, flat, watch, steps)
+        if all(status is not Status.INTERRUPTED for status in outcome.status):
+            messages += improve(objective, chosen, outcome, watch, steps)
+    if not bool(torch.isfinite(outcome.loss).any()):
+        raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
+    fitted = _finish(fitted, objective, outcome, messages, guided=init is not None and not isinstance(init, Random))
+    return summarise(
+        fitted, loss, objective, outcome, solver=str(chosen), seconds=time.monotonic() - begun, messages=messages
+    )
+
+
+def _placed(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
+    """A copy of the model on the device that was asked for, in its precision."""
+    if not isinstance(model, Model):
+        raise ValueError(f"`fit({type(model).__name__}, …)`: give a `fusion.Model`.")
+    copy = deepcopy(model)
+    if device is None and dtype is None:
+        return copy
+    try:
+        here = torch.device(device) if device is not None else next(model.parameters()).device
+        dtype = dtype or (torch.float64 if here.type == "cpu" else torch.float32)
+        return copy.to(here, dtype)
+    except (RuntimeError, AssertionError) as error:
+        have = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise ValueError(
+            f"`fit(device={str(device)!r})`: {str(error).splitlines()[0]}; this machine has {', '.join(have)}."
+        ) from None
+
+
+def _solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
+    """The solver asked for, or the one that suits."""
+    if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
+        return TorchOptimizer(given), []
+    if isinstance(given, Solver):
+        return given, []
+    if given is not None:
+        raise ValueError(f"`fit(solver={given!r})`: give a solver such as `GaussNewton()`, or a `torch.optim` class.")
+    reason = objective.without_curvature()
+    if reason is None:
+        return GaussNewton(), []
+    return Adam(), [f"solver: Adam, since {reason}"]
+
+
+def _starts(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
+    if init is None:
+        init = Random()
+    elif not isinstance(init, Init):
+        init = Given(list(init) if isinstance(init, Sequence) and not hasattr(init, "factors") else [init])
+    return init.starts(objective, starts, seed)
+
+
+def _finish(fitted: Model, objective: Objective, outcome: Outcome, messages: list[str], guided: bool) -> Model:
+    """Write the best answer into the model; leave out components that are off, and order the others where allowed."""
+    best = outcome.best()
+    raws = objective.split(outcome.flat[best : best + 1])
+    parameters = dict(fitted.named_parameters())
+    with torch.no_grad():
+        for slot in objective.slots:
+            parameters[slot.name if slot.module is None else f"{slot.name}.raw"].copy_(raws[slot.name][0])
+    for i, (_, term) in enumerate(objective.loss.terms):
+        state = {key: value[best] for key, value in outcome.states[i].items()}
+        off = term.off(fitted, state)
+        if off is not None and bool(off.any()) and not bool(off.all()):
+            K = len(off)
+            group = [name for name, m in fitted.factor_modules().items() if m.shape[-1] == K and len(m.shape) == 2]
+            fitted = fitted.select(group, (~off).nonzero()[:, 0].tolist())
+            messages.append(f"{int(off.sum())} of {K} components are off: {term}")
+    free = fitted.interchangeable and not guided and not _ordered(fitted, objective.loss)
+    return _by_size(fitted, objective.loss) if free else fitted
+
+
+def _ordered(model: Model, loss: Loss) -> bool:
+    """Whether the user may have meant something by the order of the components."""
+    modules = model.factor_modules().values()
+    return any(m.assigned or m.known is not None for m in modules) or any(
+        t.dataset is None and t.factor is None for _, t in loss.terms
+    )
+
+
+def _by_size(model: Model, loss: Loss) -> Model:
+    """The components in the order of what they explain."""
+    from fusion.result import component_shares
+
+    with torch.no_grad(), model.once():
+        shares = [s for _, _, t in loss.fits if (s := component_shares(*t.pair(model))) is not None]  # type: ignore[attr-defined]
+    if not shares:
+        return model
+    order = torch.stack(shares).sum(0).argsort(descending=True, stable=True).tolist()
+    return model.select(model.interchangeable, order)
+
+
+@contextmanager
+def _reporting(progress: bool, steps: int, callback: Callable | None) -> Iterator[Callable[[int, Tensor], object]]:
+    """What is called at every step: the bar, then the user's function."""
+    bar = None
+    if progress:
+        from tqdm.auto import tqdm
+
+        bar = tqdm(total=None, desc="fit", unit=" steps", leave=False, mininterval=0.5)
+
+    def report(step: int, loss: Tensor) -> object:
+        if bar is not None:
+            bar.update()
+            if step % 5 == 0:
+                bar.set_postfix_str(f"loss {float(loss.min()):.6g}", refresh=False)
+        return None if callback is None else callback(step, loss.clone())
+
+    try:
+        yield report
+    finally:
+        if bar is not None:
+            bar.close()
+
+
