@@ -31,15 +31,24 @@ class Hessian:
 
     def __call__(self, v: Values) -> Values:
         """H v, by value name; directions that are not given are zero."""
+        made = self._products(v, self.values)
+        return dict(zip(self.names, made, strict=True))
+
+    def own(self, name: str, v: Tensor) -> Tensor:
+        """The part of H v in the variable in which v lies."""
+        return self._products({name: v}, [self.values[self.names.index(name)]])[0]
+
+    def touches(self, name: str) -> bool:
+        """Whether the scalars bend in this variable."""
+        return self.gradient[self.names.index(name)] is not None
+
+    def _products(self, v: Values, wanted: list[Tensor]) -> list[Tensor]:
         pairs = [(g, v[name]) for g, name in zip(self.gradient, self.names, strict=True) if g is not None and name in v]
         if not pairs:
-            return {name: torch.zeros_like(x) for name, x in zip(self.names, self.values, strict=True)}
+            return [torch.zeros_like(x) for x in wanted]
         gradients, directions = zip(*pairs, strict=True)
-        made = torch.autograd.grad(gradients, self.values, directions, retain_graph=True, allow_unused=True)
-        return {
-            name: torch.zeros_like(x) if h is None else h
-            for name, x, h in zip(self.names, self.values, made, strict=True)
-        }
+        made = torch.autograd.grad(gradients, wanted, directions, retain_graph=True, allow_unused=True)
+        return [torch.zeros_like(x) if h is None else h for x, h in zip(wanted, made, strict=True)]
 
 
 def _signs(rows: int, like: Tensor) -> Tensor:
@@ -57,7 +66,7 @@ def row_blocks(hessian: Hessian, name: str, value: Tensor) -> Tensor:
     for k in range(shape[-1]):
         probe = torch.zeros_like(value).flatten(1, -2)
         probe[..., k] = signs[..., 0]
-        columns.append(hessian({name: probe.reshape(shape)})[name].reshape(shape[0], -1, shape[-1]) * signs)
+        columns.append(hessian.own(name, probe.reshape(shape)).reshape(shape[0], -1, shape[-1]) * signs)
     block = torch.stack(columns, -1)
     return 0.5 * (block + block.transpose(-1, -2))
 
@@ -153,7 +162,7 @@ class Curvature:
         if not _local(slot):
             return _positive(self._full(slot) if slot.part.stop - slot.part.start <= FULL else self._diagonal(slot))
         value, block = self.values[slot.name], probed[slot.name]
-        if self.penalties is not None:
+        if self.penalties is not None and self.penalties.touches(slot.name):
             block = block + row_blocks(self.penalties, slot.name, value)
         slope = self._slope(slot)
         if slope is not None:

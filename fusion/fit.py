@@ -14,7 +14,7 @@ from torch import Tensor
 from fusion.init import Given, Init, Random
 from fusion.loss import Loss, Term
 from fusion.model import Model
-from fusion.moves import improve
+from fusion.moves import improve, warm_ups
 from fusion.objective import Objective
 from fusion.result import Result, summarise
 from fusion.solvers import Adam, GaussNewton, Outcome, Solver, TorchOptimizer, Watch
@@ -79,8 +79,8 @@ def fit(
     flat = _starts(init, objective, int(starts), seed)
     with _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
-        outcome = chosen.minimise(objective, flat, watch, steps)
-        if all(status is not Status.INTERRUPTED for status in outcome.status):
+        outcome = chosen.minimise(objective, flat, watch, min([steps, *warm_ups(loss)]))
+        if Status.INTERRUPTED not in outcome.status:
             messages += improve(objective, chosen, outcome, watch, steps)
     if not bool(torch.isfinite(outcome.loss).any()):
         raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")

@@ -62,6 +62,9 @@ class Term:
         """Whether it has pieces to refresh."""
         return type(self).refresh is not Term.refresh
 
+    warm_up: int | None = None
+    """Outer steps after which its moves begin, from the best start alone; None: where the descent has ended."""
+
     def moves(self, model: Model) -> Sequence[Move]:
         """Jumps that no small step finds, tried where the descent has ended; for one start, at its values."""
         return ()

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from fusion.status import Status
+
 if TYPE_CHECKING:
+    from fusion.loss import Loss
     from fusion.objective import Objective
     from fusion.solvers.base import Outcome, Solver, Watch
 
 STEPS = 12
 """Steps made before a move is judged."""
+PAUSE = 40
+"""Steps made before moves are tried again where none was kept."""
 GAIN = 1e-9
 """A move must lower the loss by more than this share, or it is no gain."""
 
@@ -32,6 +37,11 @@ class Move:
     values: Mapping[str, Tensor]
 
 
+def warm_ups(loss: Loss) -> list[int]:
+    """Steps after which moves begin, of the terms that do not wait for the descent to end."""
+    return [term.warm_up for _, term in loss.terms if term.warm_up is not None]
+
+
 def improve(objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int) -> list[str]:
     """Try the terms' moves from the best start, keep those that lower the loss, and descend again; writes `outcome`.
 
@@ -44,27 +54,40 @@ def improve(objective: Objective, solver: Solver, outcome: Outcome, watch: Watch
     best, kept = outcome.best(), []
     fixed = torch.tensor(objective.fixed, device=outcome.terms.device)
     flat, states = outcome.flat[best : best + 1], _row(outcome.states, best)
-    while not watch.late:
-        moves = _proposed(objective, flat)
-        if not moves:
-            break
+    short = bool(warm_ups(objective.loss))
+
+    def note(made: Outcome, row: int) -> None:
+        outcome.products += made.products
+        outcome.history += [_line(outcome, best, terms[row]) for terms in made.history]
+
+    settled = not short
+    while not watch.late and (moves := _proposed(objective, flat)):
         batch = torch.cat([flat, *(_moved(objective, flat, move) for move in moves)])
         tried = solver.minimise(objective, batch, watch, STEPS, _repeat(states, len(batch)))
         judged = tried.terms[:, fixed].sum(1).nan_to_num(nan=torch.inf)
-        outcome.products += tried.products
         chosen = int(judged.argmin())
-        flat, states = tried.flat[chosen : chosen + 1], _row(tried.states, chosen)
-        outcome.history += [_line(outcome, best, terms[chosen]) for terms in tried.history]
-        if chosen == 0 or float(judged[0] - judged[chosen]) <= GAIN * abs(float(judged[0])):
-            flat, states = tried.flat[:1], _row(tried.states, 0)
+        if Status.INTERRUPTED in tried.status:
             break
-        kept.append(moves[chosen - 1].label)
-    if kept:
+        gained = float(judged[0] - judged[chosen]) > GAIN * abs(float(judged[0]))
+        if not gained and settled:
+            break
+        if gained:
+            kept.append(moves[chosen - 1].label)
+        else:  # nothing gained from where it stands: go down first, then ask once more
+            tried, chosen = solver.minimise(objective, flat, watch, PAUSE, states), 0
+        settled = not gained
+        flat, states = tried.flat[chosen : chosen + 1], _row(tried.states, chosen)
+        note(tried, chosen)
+    if kept or short:
         final = solver.minimise(objective, flat, watch, max_steps, states)
+        note(final, 0)
+        if short:
+            outcome.status[:] = [Status.LEFT] * len(outcome.status)
         outcome.flat[best], outcome.terms[best], outcome.status[best] = final.flat[0], final.terms[0], final.status[0]
-        outcome.states = [{k: _put(v, best, new[k]) for k, v in old.items()} for old, new in zip(outcome.states, final.states, strict=True)]
-        outcome.history += [_line(outcome, best, terms[0]) for terms in final.history]
-        outcome.products += final.products
+        outcome.states = [
+            {key: _put(value, best, new[key]) for key, value in old.items()}
+            for old, new in zip(outcome.states, final.states, strict=True)
+        ]
     return kept
 
 

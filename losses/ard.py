@@ -15,7 +15,7 @@ FLOOR = 1e-3
 """Default b, as a share of the mean column sum at the start."""
 EMPTY = 1e-3
 """A component whose sum is below this share of b stands at the floor that the prior gives an empty one."""
-PAIRS = 3
+PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
 
 
@@ -38,6 +38,8 @@ class ARD(FactorTerm):
     References:
         Tan & Févotte, TPAMI 35:1592 (2013); Shiga et al., Ultramicroscopy 170:43 (2016).
     """
+
+    warm_up = 20
 
     def __init__(self, factor: str, *, a: float = 1.0, b: float | None = None) -> None:
         if not isinstance(factor, str):

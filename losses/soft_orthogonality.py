@@ -56,19 +56,21 @@ class SoftOrthogonality(FactorTerm):
         square = others.square().sum(0)
         xi = ((others * h).sum(0) / square.clamp_min(tiny)).clamp_min(0)
         xi = torch.minimum(xi, CAP * torch.linalg.vector_norm(h, dim=0) / square.sqrt().clamp_min(tiny))
-        if not state:
-            return {"xi": xi, "others": others, "units": U, "ramp": xi.new_ones(()) / RAMP}
-        ramp = (state["ramp"] + 1 / RAMP).clamp_max(1)
-        return {"xi": (1 - MEMORY) * xi + MEMORY * state["xi"], "others": others, "units": U, "ramp": ramp}
+        ramp = (state["ramp"] + 1 / RAMP).clamp_max(1) if state else xi.new_ones(()) / RAMP
+        xi = (1 - MEMORY) * xi + MEMORY * state["xi"] if state else xi
+        norms = torch.linalg.vector_norm(C, dim=0)
+        scale = torch.where(norms > 0, (ramp * xi).sqrt() / torch.where(norms > 0, norms, 1), 0)
+        return {"xi": xi, "others": others, "ramp": ramp, "point": C, "units": U, "scale": scale}
 
     def value(self, model: Model, state: State) -> Tensor:
         U = _unit(self.of(model))
         return state["ramp"] * (state["xi"] * (state["others"] * U).sum(0)).sum(dtype=torch.float64)
 
     def curvature(self, model: Model, state: State) -> Tensor:
-        """½‖Σ_k √ξ_k (u_k − u_k0)‖²: a proximal term; the frozen term itself is linear in u."""
-        step = _unit(self.of(model)) - state["units"]
-        return 0.5 * state["ramp"] * (step * state["xi"].sqrt()).sum(1).square().sum(dtype=torch.float64)
+        """½‖Σ_k √ξ_k δu_k‖², δu the change of u to first order: a proximal term; the frozen term is linear in u."""
+        step = (self.of(model) - state["point"]) * state["scale"]
+        step = step - state["units"] * (state["units"] * step).sum(0)
+        return 0.5 * (step.sum(1)).square().sum(dtype=torch.float64)
 
     def formula(self) -> tuple[str, str]:
         C = self.symbol.lower()

@@ -1,5 +1,18 @@
 """What the data are made of."""
 
+from fusion.models.background import WithBackground
+from fusion.models.cpd import CPD
 from fusion.models.nmf import NMF
+from fusion.models.shared import SharedMaps, SharedSpectra
+from fusion.models.softly_coupled import SoftlyCoupled
+from fusion.models.tucker import Tucker
 
-__all__ = ["NMF"]
+__all__ = [
+    "CPD",
+    "NMF",
+    "SharedMaps",
+    "SharedSpectra",
+    "SoftlyCoupled",
+    "Tucker",
+    "WithBackground",
+]

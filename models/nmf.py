@@ -7,7 +7,9 @@ from fusion.prediction import Prediction, cp
 
 
 class NMF(Model):
-    """X ≈ C Sᵀ: maps C (pixel, K) hold the amount, spectra S (channel, K) have unit columns. Review, eqs (2), (3).
+    """X ≈ C Sᵀ: maps C (pixel, K) and spectra S (channel, K). Review, eqs (2), (3).
+
+    The maps hold the amount, the spectra have unit columns.
 
     Args:
         data: the data set; of any number of axes, compared as (pixel, channel).
@@ -24,7 +26,8 @@ class NMF(Model):
         super().__init__()
         if not 1 <= K <= min(data.matrix_shape):
             raise ValueError(
-                f"`NMF({data}, K={K})`: the data are {data.matrix_shape} (pixel, channel): K must be 1 to {min(data.matrix_shape)}."
+                f"`NMF({data}, K={K})`: the data are {data.matrix_shape} (pixel, channel): "
+                f"K must be 1 to {min(data.matrix_shape)}."
             )
         self.data_name = data.name
         self.C = Factor((data.pixels, K), NonNegative())

@@ -1,0 +1,59 @@
+"""What several models check of their arguments."""
+
+import re
+from collections.abc import Sequence
+from numbers import Integral
+
+from fusion.dataset import Dataset
+
+
+def check_rank(call: str, K: object, most: int, what: str) -> None:
+    """Complain of a number of components that is no whole number from 1 to `most`.
+
+    Raises:
+        ValueError: naming the call, and what sets the limit.
+    """
+    if not isinstance(K, Integral) or isinstance(K, bool) or not 1 <= int(K) <= most:
+        raise ValueError(f"`{call}`: {what}: K must be a whole number from 1 to {most}.")
+
+
+def check_datasets(call: str, datasets: Sequence[object]) -> None:
+    """Complain of too few data sets, and of names that no factor can be told apart by.
+
+    Raises:
+        ValueError: naming the call and the data sets.
+    """
+    for data in datasets:
+        if not isinstance(data, Dataset):
+            raise ValueError(
+                f"`{call}`: {type(data).__name__} is no data set: give `Dataset` objects."
+            )
+    names = [data.name for data in datasets if isinstance(data, Dataset)]
+    if not names:
+        raise ValueError(f"`{call}`: no data set: give one or more.")
+    if len({identifier(name) for name in names}) < len(names):
+        raise ValueError(
+            f"`{call}`: the data sets are named {', '.join(map(repr, names))}: "
+            "give each a name of its own (letters, digits and _ tell them apart)."
+        )
+
+
+def check_axes(call: str, datasets: Sequence[Dataset], which: str) -> None:
+    """Complain of data sets whose `pixels` or `channels` differ in size.
+
+    Raises:
+        ValueError: naming two data sets and their sizes.
+    """
+    first, *rest = datasets
+    size = [axis.size for axis in getattr(first, which)]
+    for other in rest:
+        if (found := [axis.size for axis in getattr(other, which)]) != size:
+            raise ValueError(
+                f"`{call}`: {first.name!r} has {which} {tuple(size)}, "
+                f"{other.name!r} {tuple(found)}: crop or rebin one of them."
+            )
+
+
+def identifier(name: str) -> str:
+    """The data set's name as a part of an attribute's name: "low loss" → "low_loss"."""
+    return re.sub(r"\W", "_", name)

@@ -1,0 +1,139 @@
+"""Canonical polyadic decomposition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from string import ascii_uppercase
+from typing import Any
+
+import numpy as np
+
+from fusion.constraints import NonNegative, UnitColumns
+from fusion.dataset import Dataset
+from fusion.model import Factor, Model
+from fusion.models.checks import check_datasets, check_rank
+from fusion.prediction import Prediction, cp
+
+
+class CPD(Model):
+    """X ≈ ⟦A, B, C, …⟧: one non-negative factor (n, K) for every axis of the data. Review, fig. 7.
+
+    A, of the first axis, holds the amount; all others have unit columns. From three axes on the
+    factors are, as a rule,
+    unique: no further constraint is needed.
+
+    Args:
+        data: the data set, of two or more axes, compared as it is.
+        K: number of components, up to the number that can represent any data of this shape.
+        names: of the factors, one for every axis; default "A", "B", "C", …
+
+    Raises:
+        ValueError: if the data have one axis, K is out of range, or the names do not fit.
+    """
+
+    def __init__(self, data: Dataset, K: int, *, names: Sequence[str] | None = None) -> None:
+        super().__init__()
+        call = f"CPD({data}, {K})"
+        check_datasets(call, [data])
+        self.modes = mode_names(call, data, names)
+        most = prod(data.shape) // max(data.shape)
+        check_rank(call, K, most, f"{most} components represent any data of shape {data.shape}")
+        self.data_name = data.name
+        self.interchangeable, self.structure = self.modes, ("cp", self.modes)
+        for name, axis in zip(self.modes, data.axes, strict=True):
+            scale = [] if name == self.modes[0] else [UnitColumns()]
+            setattr(self, name, Factor((axis, K), NonNegative(), *scale))
+
+    def forward(self) -> dict[str, Prediction]:
+        return {self.data_name: cp(*(getattr(self, name) for name in self.modes))}
+
+    @classmethod
+    def from_tensorly(cls, data: Dataset, tensor: Any) -> CPD:
+        """The model of a tensorly `CPTensor`, its values the guess that a fit starts from.
+
+        Args:
+            data: the data set.
+            tensor: anything with `weights` and `factors`, NumPy or torch; negative entries become
+                0.
+
+        Raises:
+            ValueError: if the factors do not fit the data set.
+        """
+        factors = [array(factor) for factor in tensor.factors]
+        model = cls(data, factors[0].shape[-1])
+        check_factors(f"CPD.from_tensorly({data}, …)", data, factors)
+        norms = [np.linalg.norm(factor, axis=0) for factor in factors[1:]]
+        amount = np.prod(
+            norms, axis=0
+        )  # that of unit columns, kept with the weights in the first factor
+        factors[0] = factors[0] * (
+            amount if tensor.weights is None else amount * array(tensor.weights)
+        )
+        for name, factor in zip(model.modes, factors, strict=True):
+            setattr(model, name, factor)
+        return model
+
+    @classmethod
+    def from_svd(cls, data: Dataset, K: int) -> CPD:
+        """The model with tensorly's NNDSVD start, from every unfolding, as its guess.
+
+        Args:
+            data: the data set; what is masked counts as 0.
+            K: number of components.
+
+        References:
+            Boutsidis & Gallopoulos, Pattern Recognition 41:1350 (2008).
+        """
+        import tensorly as tl
+        from tensorly.decomposition._cp import initialize_cp
+
+        cls(data, K)  # complain of K before the work
+        with tl.backend_context("numpy", local_threadsafe=True):
+            start = initialize_cp(visible(data), K, init="svd", non_negative=True, random_state=0)
+        return cls.from_tensorly(data, start)
+
+
+def mode_names(call: str, data: Dataset, names: Sequence[str] | None) -> tuple[str, ...]:
+    """One factor name for every axis of the data.
+
+    Raises:
+        ValueError: if there are fewer than two axes, or the names do not fit them.
+    """
+    axes = len(data.axes)
+    if not 2 <= axes <= len(ascii_uppercase):
+        raise ValueError(
+            f"`{call}`: data of shape {data.shape}: a tensor decomposition needs two or more axes."
+        )
+    modes = tuple(ascii_uppercase[:axes]) if names is None else tuple(names)
+    taken = [name for name in modes if not name.isidentifier() or hasattr(Model, name)]
+    if len(set(modes)) != axes or len(modes) != axes or taken:
+        raise ValueError(
+            f"`{call}`: names {modes} for {axes} axes: give a Python name for each, all different"
+            f"{f', and not {taken[0]!r}' if taken else ''}."
+        )
+    return modes
+
+
+def check_factors(call: str, data: Dataset, factors: Sequence[np.ndarray]) -> None:
+    """Complain of factors whose rows do not fit the axes of the data."""
+    if tuple(f.shape[0] for f in factors) != data.shape:
+        raise ValueError(
+            f"`{call}`: factors of shapes {[f.shape for f in factors]} for data {data.shape}: "
+            "give one (n, K) for every axis."
+        )
+
+
+def array(values: Any) -> np.ndarray:
+    """A NumPy copy ≥ 0, float64."""
+    values = values.detach().cpu() if hasattr(values, "detach") else values
+    return np.maximum(np.array(values, dtype=float), 0)
+
+
+def visible(data: Dataset) -> np.ndarray:
+    """The data as float64 with zeros for what is masked or negative."""
+    values = data.tensor.cpu().double().numpy()
+    hidden = ~np.isfinite(values)
+    if data.mask is not None:
+        hidden |= np.broadcast_to(data.mask.numpy(), values.shape)
+    return np.where(hidden, 0, np.maximum(values, 0))
