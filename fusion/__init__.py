@@ -10,10 +10,11 @@ from fusion.losses import Loss, Term, term
 from fusion.model import Factor, Model
 from fusion.prediction import Prediction, cp, tucker
 from fusion.result import Result
-from fusion.solvers import LBFGS, Adam, GaussNewton, Solver
+from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, Solver
 from fusion.status import Status
 
 __all__ = [
+    "HALS",
     "LBFGS",
     "NNDSVD",
     "SPA",

@@ -62,6 +62,8 @@ class Term:
         """Whether it has pieces to refresh."""
         return type(self).refresh is not Term.refresh
 
+    quadratic: bool = False
+    """Whether it is quadratic in every factor by itself, row by row, with its lagged pieces held."""
     warm_up: int | None = None
     """Outer steps after which its moves begin, from the best start alone; None: where the descent has ended."""
 

@@ -39,6 +39,8 @@ class ARD(FactorTerm):
         Tan & Févotte, TPAMI 35:1592 (2013); Shiga et al., Ultramicroscopy 170:43 (2016).
     """
 
+    quadratic = True
+
     warm_up = 20
 
     def __init__(self, factor: str, *, a: float = 1.0, b: float | None = None) -> None:

@@ -16,6 +16,8 @@ class Frobenius(Fit):
         dataset: the data; the model predicts it under the data set's name.
     """
 
+    quadratic = True
+
     def value(self, model: Model, state: State) -> Tensor:
         return self.half_squares(model)
 

@@ -20,6 +20,8 @@ class Gaussian(Fit):
         dataset: the data; the model predicts it under the data set's name.
     """
 
+    quadratic = True
+
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         form, _ = self.pair(model)
         floor = torch.finfo(form.dtype).eps ** 2 * form.norm2()  # an exact fit has no noise, but a loss all the same

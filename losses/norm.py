@@ -23,6 +23,8 @@ class SquaredNorm(FactorTerm):
         ValueError: if the scale is not positive.
     """
 
+    quadratic = True
+
     def __init__(self, factor: str | Callable[[Any], Tensor], scale: float = 1.0) -> None:
         super().__init__(factor)
         if not 0 < scale < float("inf"):
@@ -51,6 +53,8 @@ class Norm(FactorTerm):
     Args:
         factor: name of a factor, or a function of the model.
     """
+
+    quadratic = True
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         N = self.of(model).detach()

@@ -78,6 +78,9 @@ class CPD(Model):
     def from_svd(cls, data: Dataset, K: int) -> CPD:
         """The model with tensorly's NNDSVD start, from every unfolding, as its guess.
 
+        The first factor is then the least-squares one, lifted above 0: tensorly leaves the amount
+        open.
+
         Args:
             data: the data set; what is masked counts as 0.
             K: number of components.
@@ -86,12 +89,17 @@ class CPD(Model):
             Boutsidis & Gallopoulos, Pattern Recognition 41:1350 (2008).
         """
         import tensorly as tl
+        from tensorly.cp_tensor import CPTensor
         from tensorly.decomposition._cp import initialize_cp
 
         cls(data, K)  # complain of K before the work
+        X = visible(data)
         with tl.backend_context("numpy", local_threadsafe=True):
-            start = initialize_cp(visible(data), K, init="svd", non_negative=True, random_state=0)
-        return cls.from_tensorly(data, start)
+            _, factors = initialize_cp(X, K, init="svd", non_negative=True, random_state=0)
+            products = tl.cp_tensor.unfolding_dot_khatri_rao(X, (None, factors), 0)
+            gram = np.prod([factor.T @ factor for factor in factors[1:]], axis=0)
+            factors[0] = lifted(products @ np.linalg.pinv(gram))
+            return cls.from_tensorly(data, CPTensor((None, factors)))
 
 
 def mode_names(call: str, data: Dataset, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -128,6 +136,11 @@ def array(values: Any) -> np.ndarray:
     """A NumPy copy ≥ 0, float64."""
     values = values.detach().cpu() if hasattr(values, "detach") else values
     return np.maximum(np.array(values, dtype=float), 0)
+
+
+def lifted(values: np.ndarray) -> np.ndarray:
+    """The values, those below a thousandth of the largest replaced by that."""
+    return np.maximum(values, 1e-3 * values.max())
 
 
 def visible(data: Dataset) -> np.ndarray:

@@ -3,5 +3,6 @@
 from fusion.solvers.base import Outcome, Solver, Watch
 from fusion.solvers.first_order import LBFGS, Adam, TorchOptimizer
 from fusion.solvers.gauss_newton import GaussNewton
+from fusion.solvers.hals import HALS
 
-__all__ = ["LBFGS", "Adam", "GaussNewton", "Outcome", "Solver", "TorchOptimizer", "Watch"]
+__all__ = ["HALS", "LBFGS", "Adam", "GaussNewton", "Outcome", "Solver", "TorchOptimizer", "Watch"]

@@ -1,0 +1,246 @@
+"""`plot_result`: maps beside their spectra, what is left of the data, and how the starts went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusion.axis import Axes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.result import DataSummary, Result
+
+WIDTH = 8.5  # inches, at least
+ROWS = 6  # components above each other; more go into a second and third stack beside
+LABEL, MAP, CURVE, BELOW = 0.8, 2.1, 2.7, 2.3  # inches
+TALL, LOW = 1.7, 1.35  # inches of a row, where there are few and where there are many
+
+
+def plot_result(
+    result: Result, *, factors: Sequence[str] | None = None, components: Sequence[int] | None = None
+) -> Figure:
+    """Maps beside their spectra with axes and units, then residuals and the loss of every start.
+
+    A row for every component, a column for every factor, those on pixels first; a factor of one row
+    is one bar for every component. Values of both signs have colours that diverge from zero, what
+    is masked is grey. The figure is outside pyplot: a notebook shows it once, `savefig` writes it.
+
+    Args:
+        result: what `fit` gave, or `Result.load`.
+        factors: names of those to show; default: all.
+        components: numbers of those to show, from 0; default: all.
+
+    Returns:
+        A matplotlib `Figure`.
+
+    Raises:
+        ValueError: if there is no such factor or component.
+    """
+    import matplotlib
+
+    from fusion import draw
+
+    names = _names(result, factors)
+    blocks = _blocks(result, names, components)
+    rows = max(len(result.data), 1 + len(_odd(result, names)))
+    sizes = [_size(result, *block) for block in blocks]
+    with matplotlib.rc_context(draw.STYLE):
+        width = max([WIDTH, *(w for w, _ in sizes)])
+        heights = [h for _, h in sizes] + [rows * BELOW]
+        figure = draw.Picture(figsize=(width, sum(heights)), layout="constrained")
+        parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for part, (group, chosen) in zip(parts, blocks, strict=False):
+            _block(part, result, group, chosen)
+        _below(parts[-1], result, names, rows)
+    return figure
+
+
+def _names(result: Result, factors: Sequence[str] | None) -> list[str]:
+    """Factors to show, those on pixels first, those of the channels next, others last."""
+    missing = [name for name in factors or () if name not in result.factors]
+    if missing:
+        raise ValueError(
+            f"`plot`: no factor {missing[0]!r}; the result has {', '.join(result.factors)}."
+        )
+    names = list(result.factors if factors is None else factors)
+    return names if factors is not None else sorted(names, key=lambda name: _place(result, name))
+
+
+def _place(result: Result, name: str) -> int:
+    """0 for a factor over pixels or some of their axes, 1 over channels, 2 over neither."""
+    axes = _axes(result, name)
+    for which in (0, 1):
+        if axes and any(all(axis in part for axis in axes) for part in _parts(result, which)):
+            return which
+    return 2
+
+
+def _parts(result: Result, which: int) -> list[Axes]:
+    """Navigation (0) or signal axes (1) of all data sets."""
+    split = [
+        (d.axes[: len(d.axes) - d.signal], d.axes[len(d.axes) - d.signal :])
+        for d in result.data.values()
+    ]
+    return [part[which] for part in split]
+
+
+def _axes(result: Result, name: str) -> Axes | None:
+    """Axes along which the rows of a factor run."""
+    return result.axes.get(name, (None,))[0]
+
+
+def _stacked(result: Result, name: str) -> bool:
+    """Whether a factor is drawn as a column of panels, one for every component."""
+    core = (
+        result.structure is not None
+        and result.structure[0] == "tucker"
+        and result.structure[1][0] == name
+    )
+    shape = result.factors[name].shape
+    return len(shape) == 2 and shape[0] > 1 and not core
+
+
+def _odd(result: Result, names: Sequence[str]) -> list[str]:
+    """Factors that are drawn in one panel: of one row or one axis, and cores."""
+    return [n for n in names if not _stacked(result, n) and result.factors[n].size > 1]
+
+
+def _blocks(
+    result: Result, names: Sequence[str], components: Sequence[int] | None
+) -> list[tuple[list[str], list[int]]]:
+    """(factors, components) of every block: factors with one number of components side by side."""
+    groups: dict[int, list[str]] = {}
+    for name in filter(lambda n: _stacked(result, n), names):
+        groups.setdefault(result.factors[name].shape[1], []).append(name)
+    most = max(groups, default=0)
+    for k in components or ():
+        if not 0 <= k < most:
+            raise ValueError(
+                f"`plot(components={list(components or ())})`: there are 0 to {most - 1}."
+            )
+    blocks = [
+        (g, [k for k in (range(K) if components is None else components) if k < K])
+        for K, g in groups.items()
+    ]
+    return [block for block in blocks if block[1]]
+
+
+def _stacks(group: Sequence[str], chosen: Sequence[int]) -> tuple[int, int]:
+    """(stacks side by side, rows of each)."""
+    stacks = -(-len(chosen) // ROWS) if len(group) <= 2 else 1
+    return stacks, -(-len(chosen) // stacks)
+
+
+def _wide(result: Result, name: str) -> float:
+    """Width of a factor's column, inches."""
+    return MAP if len(_axes(result, name) or (0,)) > 1 else CURVE
+
+
+def _size(result: Result, group: Sequence[str], chosen: Sequence[int]) -> tuple[float, float]:
+    stacks, rows = _stacks(group, chosen)
+    return stacks * (LABEL + sum(_wide(result, n) for n in group)), rows * (
+        TALL if rows <= 4 else LOW
+    ) + 0.5
+
+
+def _block(part: Any, result: Result, group: Sequence[str], chosen: Sequence[int]) -> None:
+    """A row of panels for every component."""
+    from fusion import draw
+
+    stacks, rows = _stacks(group, chosen)
+    wide = [_wide(result, n) for n in group]
+    grow = CURVE if CURVE in wide else MAP
+    spare = max(0.0, WIDTH / stacks - LABEL - sum(wide)) / wide.count(grow)
+    widths = [LABEL, *(w + spare * (w == grow) for w in wide)] * stacks
+    grid = part.add_gridspec(rows, len(widths), width_ratios=widths)
+    shares = _shares(result, result.factors[group[0]].shape[1])
+    for position, k in enumerate(chosen):
+        stack, row = divmod(position, rows)
+        first = stack * (1 + len(group))
+        said = part.add_subplot(grid[row, first])
+        said.set_axis_off()
+        said.text(0.0, 0.5, "\n".join([f"{k + 1}", *shares(k)]), va="center", fontsize=8)
+        if row == 0:
+            header = "component\n(explained)" if any(shares(k)) else "component"
+            said.set_title(header, loc="left", fontsize=7)
+        lowest = row == rows - 1 or position == len(chosen) - 1
+        for column, name in enumerate(group, start=first + 1):
+            panel = part.add_subplot(grid[row, column])
+            draw.factor(panel, result.factors[name][:, k], _axes(result, name), ends=lowest)
+            if row == 0:
+                panel.set_title(_title(result, name))
+
+
+def _shares(result: Result, K: int) -> Any:
+    """For a component, the explained variance of every data set, as lines of text."""
+    known = {
+        n: d.component_variance for n, d in result.data.items() if d.component_variance is not None
+    }
+    known = {n: v for n, v in known.items() if len(v) == K}
+    several = len(result.data) > 1
+
+    def lines(k: int) -> Iterator[str]:
+        for name, values in known.items():
+            yield f"{name} {100 * values[k]:.1f} %" if several else f"{100 * values[k]:.1f} %"
+
+    return lines
+
+
+def _title(result: Result, name: str) -> str:
+    """The factor's name, its data sets where there are others, and what is averaged over."""
+    axes = _axes(result, name)
+    owners = [
+        d
+        for d, p, c in zip(result.data, _parts(result, 0), _parts(result, 1), strict=True)
+        if axes in (p, c)
+    ]
+    title = f"{name} ({', '.join(owners)})" if 0 < len(owners) < len(result.data) else name
+    left = [axis.name for axis in (axes or ())[:-2]]
+    return f"{title}, mean over {', '.join(left)}" if left else title
+
+
+def _below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
+    """Residual map and spectrum of every data set; at the right losses, odd factors."""
+    from fusion import panels
+
+    grid = part.add_gridspec(rows, 3, width_ratios=[MAP, CURVE, CURVE])
+    for row, (name, data) in enumerate(result.data.items()):
+        _residuals(part, grid, row, name, data)
+    finite = np.where(np.isfinite(result.losses), result.losses, np.inf)
+    panels.losses(part.add_subplot(grid[0, 2]), result.loss_history, int(finite.argmin()))
+    for row, name in enumerate(_odd(result, names), start=1):
+        values = result.factors[name]
+        panel = part.add_subplot(grid[row, 2])
+        if values.size == max(values.shape):
+            panels.bars(panel, values.reshape(-1), _title(result, name))
+        else:
+            panels.core(panel, values, name)
+
+
+def _residuals(part: Any, grid: Any, row: int, name: str, data: DataSummary) -> None:
+    from fusion import draw
+
+    split = len(data.axes) - data.signal
+    if split:
+        panel = part.add_subplot(grid[row, 0])
+        draw.factor(
+            panel, data.residual_map.reshape(-1), data.axes[:split], ends=True, cmap="magma"
+        )
+        panel.set_title(f"{name}: rms residual")
+    if data.signal == 1:
+        inner = grid[row, 1].subgridspec(2, 1, height_ratios=[1.6, 1.0])
+        mean = part.add_subplot(inner[0])
+        residual = part.add_subplot(inner[1], sharex=mean)
+        draw.curve(mean, data.mean_spectrum, data.axes[-1], ends=False, color=draw.GREY)
+        draw.curve(
+            residual, data.residual_spectrum, data.axes[-1], ends=True, color=draw.VERMILLION
+        )
+        mean.set_title(f"{name}: mean spectrum, mean residual")
+    elif data.signal > 1:
+        panel = part.add_subplot(grid[row, 1])
+        draw.factor(panel, data.residual_spectrum.reshape(-1), data.axes[split:], ends=True)
+        panel.set_title(f"{name}: mean residual")

@@ -1,0 +1,102 @@
+"""Planted factors come back, whatever the model and the solver."""
+
+import numpy as np
+import pytest
+import torch
+from planted import CASES, LINEAR, angles, softly_coupled
+
+import fusion as fu
+from fusion.solvers import HALS, LBFGS, Adam, GaussNewton
+
+EXACT = [*((case, GaussNewton()) for case in CASES), *((case, HALS()) for case in LINEAR)]
+"""Solvers that are to reach the minimum, with the models that they can do."""
+
+
+def named(value):
+    return value.__name__ if callable(value) else type(value).__name__
+
+
+def worst(case, result):
+    """Largest angle to the truth over all factors, degrees."""
+    return {name: float(angles(result.factors[name], t).max()) for name, t in case.truth.items()}
+
+
+@pytest.mark.parametrize(("make", "solver"), EXACT, ids=named)
+def test_factors_come_back_without_noise(make, solver):
+    case = make(0.0)
+    result = fu.fit(case.model, case.loss, solver=solver, starts=6, progress=False)
+    limit = 1.0 if make is not softly_coupled else 3.0  # the penalty pulls N towards 0
+    assert max(worst(case, result).values()) < limit, worst(case, result)
+    assert min(result.explained_variance.values()) > 1 - 1e-4
+
+
+@pytest.mark.parametrize(("make", "solver"), EXACT, ids=named)
+def test_factors_come_back_with_two_per_cent_of_noise(make, solver):
+    case = make(0.02)
+    result = fu.fit(case.model, case.loss, solver=solver, starts=6, progress=False)
+    assert max(worst(case, result).values()) < 6.0, worst(case, result)
+    assert min(result.explained_variance.values()) > 0.999
+
+
+@pytest.mark.parametrize("make", LINEAR, ids=named)
+def test_hals_and_gauss_newton_reach_the_same_loss(make):
+    case = make(0.02)
+    losses = [
+        fu.fit(case.model, case.loss, solver=solver, starts=6, progress=False).loss
+        for solver in (GaussNewton(), HALS())
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("solver", [Adam(), LBFGS()], ids=named)
+@pytest.mark.parametrize("make", CASES, ids=named)
+def test_first_order_result_is_valid_and_its_best_never_rises(make, solver):
+    case, best = make(0.02), []
+    result = fu.fit(
+        case.model,
+        case.loss,
+        solver=solver,
+        starts=3,
+        max_steps=150,
+        progress=False,
+        callback=lambda step, losses: best.append(losses.numpy().copy()),
+    )
+    trace = np.array(best)  # (step, start)
+    assert (np.diff(trace, axis=0) <= 0).all()
+    assert (trace[-1] < 0.9 * trace[0]).all()
+    assert result.loss == pytest.approx(np.nanmin(result.loss_history))
+    assert result.loss == result.losses.min()
+    with torch.no_grad():
+        assert float(case.loss(result.model)) == pytest.approx(result.loss, rel=1e-9)
+    for name, values in result.factors.items():
+        assert np.isfinite(values).all(), name
+        assert name == "N" or (values >= 0).all(), name
+
+
+def test_a_component_that_one_data_set_lacks_comes_back():
+    rng = np.random.default_rng(8)
+    from planted import pure
+
+    C1, C2, S = pure(rng, 40), pure(rng, 30), pure(rng, 25)
+    C2[:, 0] = 0
+    a, b = (fu.Dataset(n, C @ S.T) for n, C in (("a", C1), ("b", C2)))
+    loss = fu.losses.Frobenius(a) + fu.losses.Frobenius(b)
+    result = fu.fit(fu.models.SharedSpectra(a, b, K=3), loss, starts=6, progress=False)
+    amounts = np.sort(np.linalg.norm(result["C_b"], axis=0))
+    assert amounts[0] < 1e-2 * amounts[1]
+    assert angles(result["S"], S).max() < 1.0
+
+
+def test_uncoupled_components_come_back_with_their_own_maps():
+    rng = np.random.default_rng(9)
+    from planted import pure, unit
+
+    C, own, S1, S2 = unit(pure(rng, 60, 4)), None, pure(rng, 30, 3), pure(rng, 20, 3)
+    C, own = C[:, :3], C[:, 3:]
+    first, second = np.concatenate([C[:, :2], own], 1) @ S1.T, C @ S2.T
+    a, b = fu.Dataset("a", first), fu.Dataset("b", second)
+    model = fu.models.SoftlyCoupled(a, b, (3, 3), coupled=[(0, 0), (1, 1)])
+    loss = fu.losses.Frobenius(a) + fu.losses.Frobenius(b) + fu.losses.SquaredNorm("N", 0.01)
+    result = fu.fit(model, loss, starts=10, progress=False)
+    assert angles(result["S_a"], S1).max() < 2.0
+    assert angles(result["C_a"], own).max() < 2.0
