@@ -1,6 +1,7 @@
 """A named, calibrated axis of a data set."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,7 +48,9 @@ class Axis:
                 )
             size = self._values.size
         if not np.isfinite([self.scale, self.offset]).all() or self.scale == 0:
-            raise ValueError(f"`Axis({name!r})`: scale {scale}, offset {offset}: give finite numbers, scale not 0.")
+            raise ValueError(
+                f"`Axis({name!r})`: scale {scale}, offset {offset}: give finite numbers, scale not 0."
+            )
         self.size = size
 
     @property
@@ -61,8 +64,10 @@ class Axis:
         if self._values is not None:
             return self._values.copy()
         if self.size is None:
-            raise ValueError(f"`{self!r}.values`: the axis has no size yet: give it one, or take it from a data set.")
-        return self.offset + self.scale * np.arange(self.size)
+            raise ValueError(
+                f"`{self!r}.values`: the axis has no size yet: give it one, or take it from a data set."
+            )
+        return np.asarray(self.offset + self.scale * np.arange(self.size), dtype=np.float64)
 
     @property
     def label(self) -> str:
@@ -85,7 +90,12 @@ class Axis:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Axis):
             return NotImplemented
-        same = (self.name, self.units, self.size, self.uniform) == (other.name, other.units, other.size, other.uniform)
+        same = (self.name, self.units, self.size, self.uniform) == (
+            other.name,
+            other.units,
+            other.size,
+            other.uniform,
+        )
         if self.uniform:
             return same and (self.scale, self.offset) == (other.scale, other.offset)
         return same and np.array_equal(self.values, other.values)
@@ -115,10 +125,12 @@ def length(extent: Extent) -> int:
     axes = as_axes(extent)
     if axes is None:
         return int(extent)  # type: ignore[arg-type]
-    sizes = [axis.size for axis in axes]
-    if None in sizes:
-        raise ValueError(f"`Factor`: {axes} has no size: take the axes from a data set, or give Axis(size=…).")
-    return int(np.prod(sizes, dtype=int))
+    sizes = [axis.size for axis in axes if axis.size is not None]
+    if len(sizes) < len(axes):
+        raise ValueError(
+            f"`Factor`: {axes} has no size: take the axes from a data set, or give Axis(size=…)."
+        )
+    return prod(sizes)
 
 
 def named(entries: Sequence[Axis | str] | None, shape: Sequence[int], signal: int) -> Axes:
@@ -126,7 +138,10 @@ def named(entries: Sequence[Axis | str] | None, shape: Sequence[int], signal: in
     if entries is None:
         n = len(shape) - signal
         scan = ["z", "y", "x"][-n:] if 0 < n <= 3 else [f"axis {i}" for i in range(n)]
-        entries = [*scan, *(["channel"] if signal == 1 else [f"channel {i}" for i in range(signal)])]
+        entries = [
+            *scan,
+            *(["channel"] if signal == 1 else [f"channel {i}" for i in range(signal)]),
+        ]
     if len(entries) != len(shape):
         raise ValueError(
             f"`Dataset`: {len(entries)} axes for an array of {len(shape)} (shape {tuple(shape)}): "

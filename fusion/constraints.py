@@ -7,6 +7,7 @@ needs `forward` and `right_inverse`, on tensors (n, K).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -156,7 +157,9 @@ class PowerLaw(Constraint):
         super().__init__()
         if isinstance(energy, tuple) and len(energy) == 1:
             energy = energy[0]
-        values = torch.as_tensor(energy.values if isinstance(energy, Axis) else energy, dtype=torch.float64)
+        values = torch.as_tensor(
+            energy.values if isinstance(energy, Axis) else energy, dtype=torch.float64
+        )
         if values.ndim != 1 or not bool((values > 0).all()):
             raise ValueError(
                 f"`PowerLaw`: energies of shape {tuple(values.shape)}, lowest {float(values.min()):g}: "
@@ -168,7 +171,9 @@ class PowerLaw(Constraint):
 
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape[0] != len(self.log_energy):
-            raise ValueError(f"`PowerLaw`: {len(self.log_energy)} energies for a factor of shape {shape}: give its own axis.")
+            raise ValueError(
+                f"`PowerLaw`: {len(self.log_energy)} energies for a factor of shape {shape}: give its own axis."
+            )
         return (2, *shape[1:])
 
     def forward(self, raw: Tensor) -> Tensor:
@@ -208,14 +213,18 @@ class Fixed(Constraint):
 
     kind, local = "known", True
 
-    def __init__(self, values: Any, *, components: Sequence[int] | None = None, where: Any = None) -> None:
+    def __init__(
+        self, values: Any, *, components: Sequence[int] | None = None, where: Any = None
+    ) -> None:
         super().__init__()
         values = torch.as_tensor(values, dtype=torch.float64)
         known = ~torch.isnan(values)
         if where is not None:
             where = torch.as_tensor(where, dtype=torch.bool)
             if where.shape != values.shape:
-                raise ValueError(f"`Fixed`: where has shape {tuple(where.shape)}, values {tuple(values.shape)}: give equal ones.")
+                raise ValueError(
+                    f"`Fixed`: where has shape {tuple(where.shape)}, values {tuple(values.shape)}: give equal ones."
+                )
             known = known & where
         if components is not None and (values.ndim != 2 or values.shape[1] != len(components)):
             raise ValueError(
@@ -239,13 +248,17 @@ class Fixed(Constraint):
         values, known = self.values, self.known
         if self.components is not None:
             if not all(-shape[-1] <= k < shape[-1] for k in self.components):
-                raise ValueError(f"`Fixed`: components {list(self.components)} of a factor with {shape[-1]}: count from 0.")
+                raise ValueError(
+                    f"`Fixed`: components {list(self.components)} of a factor with {shape[-1]}: count from 0."
+                )
             full = torch.full(shape, torch.nan, dtype=values.dtype)
             if values.shape[0] == shape[0]:
                 full[:, list(self.components)] = torch.where(known, values, torch.nan)
                 return Fixed(full)
         if tuple(values.shape) != tuple(shape):
-            raise ValueError(f"`Fixed`: values of shape {tuple(values.shape)} for a factor of shape {tuple(shape)}.")
+            raise ValueError(
+                f"`Fixed`: values of shape {tuple(values.shape)} for a factor of shape {tuple(shape)}."
+            )
         return self
 
     def forward(self, raw: Tensor) -> Tensor:
@@ -271,11 +284,15 @@ def check_chain(constraints: Sequence[Constraint]) -> None:
     """
     order = {"sign": 0, "scale": 1, "known": 2}
     ranked = [c for c in constraints if c.kind is not None]
-    for earlier, later in zip(ranked, ranked[1:], strict=False):
+    for earlier, later in pairwise(ranked):
         a, b = order[earlier.kind or ""], order[later.kind or ""]
         if a == b:
-            raise ValueError(f"`Factor(…, {earlier}, {later})`: both decide the {earlier.kind}: keep one of them.")
+            raise ValueError(
+                f"`Factor(…, {earlier}, {later})`: both decide the {earlier.kind}: keep one of them."
+            )
         if a > b:
             raise ValueError(f"`Factor(…, {earlier}, {later})`: write {later} before {earlier}.")
     if any(c.kind == "known" for c in constraints[:-1]):
-        raise ValueError("`Factor(…, Fixed(…))`: write `Fixed` last: known values are not transformed.")
+        raise ValueError(
+            "`Factor(…, Fixed(…))`: write `Fixed` last: known values are not transformed."
+        )

@@ -23,7 +23,9 @@ class Hessian:
         self.names, self.values = list(values), list(values.values())
         self.gradient: list[Tensor | None] = [None] * len(self.values)
         if scalars.requires_grad:
-            made = torch.autograd.grad(scalars.sum(), self.values, create_graph=True, allow_unused=True)
+            made = torch.autograd.grad(
+                scalars.sum(), self.values, create_graph=True, allow_unused=True
+            )
             self.gradient = [g if g is not None and g.requires_grad else None for g in made]
 
     def __bool__(self) -> bool:
@@ -43,11 +45,17 @@ class Hessian:
         return self.gradient[self.names.index(name)] is not None
 
     def _products(self, v: Values, wanted: list[Tensor]) -> list[Tensor]:
-        pairs = [(g, v[name]) for g, name in zip(self.gradient, self.names, strict=True) if g is not None and name in v]
+        pairs = [
+            (g, v[name])
+            for g, name in zip(self.gradient, self.names, strict=True)
+            if g is not None and name in v
+        ]
         if not pairs:
             return [torch.zeros_like(x) for x in wanted]
         gradients, directions = zip(*pairs, strict=True)
-        made = torch.autograd.grad(gradients, wanted, directions, retain_graph=True, allow_unused=True)
+        made = torch.autograd.grad(
+            gradients, wanted, directions, retain_graph=True, allow_unused=True
+        )
         return [torch.zeros_like(x) if h is None else h for x, h in zip(wanted, made, strict=True)]
 
 
@@ -66,7 +74,9 @@ def row_blocks(hessian: Hessian, name: str, value: Tensor) -> Tensor:
     for k in range(shape[-1]):
         probe = torch.zeros_like(value).flatten(1, -2)
         probe[..., k] = signs[..., 0]
-        columns.append(hessian.own(name, probe.reshape(shape)).reshape(shape[0], -1, shape[-1]) * signs)
+        columns.append(
+            hessian.own(name, probe.reshape(shape)).reshape(shape[0], -1, shape[-1]) * signs
+        )
     block = torch.stack(columns, -1)
     return 0.5 * (block + block.transpose(-1, -2))
 
@@ -108,13 +118,16 @@ class Curvature:
     def _chain(self) -> None:
         """What takes raw directions to value directions and back: identity where a constraint is a mere bound."""
         self.straight = all(
-            slot.module is None or [type(c).__name__ for c in slot.module.chain] in (["NonNegative"], ["Free"])
+            slot.module is None
+            or [type(c).__name__ for c in slot.module.chain] in (["NonNegative"], ["Free"])
             for slot in self.objective.slots
         )
         if self.straight:
             return
         with torch.enable_grad():
-            self.dual = {name: torch.zeros_like(v).requires_grad_() for name, v in self.values.items()}
+            self.dual = {
+                name: torch.zeros_like(v).requires_grad_() for name, v in self.values.items()
+            }
             (self.pulled,) = torch.autograd.grad(
                 list(self.values.values()), self.flat, list(self.dual.values()), create_graph=True
             )
@@ -130,7 +143,9 @@ class Curvature:
         """Jᵀ w: gradient by the values → gradient by the raw variables."""
         if self.straight:
             return self.objective.pack(w)
-        (made,) = torch.autograd.grad(list(self.values.values()), self.flat, list(w.values()), retain_graph=True)
+        (made,) = torch.autograd.grad(
+            list(self.values.values()), self.flat, list(w.values()), retain_graph=True
+        )
         return made
 
     def of_values(self, w: Values) -> Values:
@@ -151,7 +166,8 @@ class Curvature:
         """Row blocks of the fits in the values, for every local factor."""
         return {
             slot.name: row_blocks(self.fits, slot.name, self.values[slot.name])
-            for slot in self.objective.slots if _local(slot)
+            for slot in self.objective.slots
+            if _local(slot)
         }
 
     def blocks(self, probed: Mapping[str, Tensor]) -> list[Block]:
@@ -160,7 +176,11 @@ class Curvature:
 
     def _block(self, slot: Slot, probed: Mapping[str, Tensor]) -> Tensor:
         if not _local(slot):
-            return _positive(self._full(slot) if slot.part.stop - slot.part.start <= FULL else self._diagonal(slot))
+            return _positive(
+                self._full(slot)
+                if slot.part.stop - slot.part.start <= FULL
+                else self._diagonal(slot)
+            )
         value, block = self.values[slot.name], probed[slot.name]
         if self.penalties is not None and self.penalties.touches(slot.name):
             block = block + row_blocks(self.penalties, slot.name, value)
@@ -173,7 +193,11 @@ class Curvature:
     def _slope(self, slot: Slot) -> Tensor | None:
         """d value / d raw entry by entry, for chains that are more than a bound; scales stand at 1."""
         assert slot.module is not None
-        chain = [c for c in slot.module.chain if c.local and c.kind == "sign" and type(c).__name__ not in ("NonNegative", "Free")]
+        chain = [
+            c
+            for c in slot.module.chain
+            if c.local and c.kind == "sign" and type(c).__name__ not in ("NonNegative", "Free")
+        ]
         if not chain:
             return None
         raw = slot.of(self.flat).detach().requires_grad_()
@@ -206,24 +230,33 @@ class Curvature:
     def told(self, gradient: Values, probed: Mapping[str, Tensor]) -> dict[str, FitInformation]:
         """What the fits say, for the terms that want to know."""
         return {
-            name: FitInformation(gradient[name], probed[name].diagonal(dim1=-2, dim2=-1).reshape(gradient[name].shape))
+            name: FitInformation(
+                gradient[name],
+                probed[name].diagonal(dim1=-2, dim2=-1).reshape(gradient[name].shape),
+            )
             for name in self.objective.wanted
         }
 
     @staticmethod
-    def fit_information(objective: Objective, values: Values, states: States) -> dict[str, FitInformation]:
+    def fit_information(
+        objective: Objective, values: Values, states: States
+    ) -> dict[str, FitInformation]:
         """The same from nothing but a point."""
         with torch.enable_grad():
             leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
             total = objective.fits(leaves, states).sum()
             wanted = objective.wanted
-            gradients = torch.autograd.grad(total, [leaves[name] for name in wanted], allow_unused=True)
+            gradients = torch.autograd.grad(
+                total, [leaves[name] for name in wanted], allow_unused=True
+            )
             hessian = Hessian(objective.fit_curvature(leaves, states), leaves)
         told = {}
         for name, gradient in zip(wanted, gradients, strict=True):
             blocks = row_blocks(hessian, name, leaves[name])
             diagonal = blocks.diagonal(dim1=-2, dim2=-1).reshape(leaves[name].shape)
-            told[name] = FitInformation(torch.zeros_like(diagonal) if gradient is None else gradient, diagonal)
+            told[name] = FitInformation(
+                torch.zeros_like(diagonal) if gradient is None else gradient, diagonal
+            )
         return told
 
 
@@ -239,5 +272,5 @@ def _positive(block: Tensor) -> Tensor:
     diagonal = block.diagonal(dim1=-2, dim2=-1)
     scale = diagonal.abs().amax((-1, -2), keepdim=True)
     info = torch.finfo(block.dtype)
-    floor = (scale * (100 * info.eps)).clamp_min(info.tiny ** 0.5)
+    floor = (scale * (100 * info.eps)).clamp_min(info.tiny**0.5)
     return block + torch.diag_embed(floor.expand_as(diagonal))

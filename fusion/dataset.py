@@ -44,7 +44,9 @@ class Dataset:
         self.tensor = _tensor(self, array)
         self.shape = tuple(self.tensor.shape)
         if not 0 <= signal <= len(self.shape):
-            raise ValueError(f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: give 0 to that many.")
+            raise ValueError(
+                f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: give 0 to that many."
+            )
         self.signal = int(signal)
         self.axes = named(axes, self.shape, self.signal)
         self.mask = _mask(self, mask)
@@ -82,7 +84,9 @@ class Dataset:
         shape = tuple(shape)
         if shape == self.shape:
             return prod(shape[:-1]), shape[-1]
-        if shape in (self.matrix_shape, self.matrix_shape[:1]) and (len(shape) == 2 or self.signal == 0):
+        if shape in (self.matrix_shape, self.matrix_shape[:1]) and (
+            len(shape) == 2 or self.signal == 0
+        ):
             return self.matrix_shape
         return None
 
@@ -96,7 +100,14 @@ class Dataset:
             return Weights.of(precision if keep is None else keep)
         return Weights.of(precision) * Weights.of(keep)
 
-    def form(self, shape: tuple[int, int], device: torch.device, dtype: torch.dtype, *, variance: bool = True) -> Dense:
+    def form(
+        self,
+        shape: tuple[int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        variance: bool = True,
+    ) -> Dense:
         """The data as the losses read them: moved to the device once, kept there."""
         key = (shape, str(device), dtype, variance)
         if key not in self._forms:
@@ -114,9 +125,15 @@ class Dataset:
             return
         keep = None if self.mask is None else ~self.mask.expand(self.shape).to(self.tensor.device)
         if keep is not None and not keep.any():
-            raise ValueError(f"`{self}`: the mask excludes all {self.tensor.numel()} values: True means excluded.")
+            raise ValueError(
+                f"`{self}`: the mask excludes all {self.tensor.numel()} values: True means excluded."
+            )
         if self.tensor.dtype.is_floating_point:
-            bad = ~torch.isfinite(self.tensor) if keep is None else ~torch.isfinite(self.tensor) & keep
+            bad = (
+                ~torch.isfinite(self.tensor)
+                if keep is None
+                else ~torch.isfinite(self.tensor) & keep
+            )
             if (count := int(bad.sum())) > 0:
                 first = tuple(int(i) for i in bad.nonzero()[0])
                 raise ValueError(
@@ -156,11 +173,15 @@ def _tensor(owner: Dataset, array: Any) -> Tensor:
             array = array.copy()
         array = torch.from_numpy(array)
     if array.layout is not torch.strided:
-        raise ValueError(f"`{owner}`: sparse data of layout {array.layout}: give a dense array (`.to_dense()`).")
+        raise ValueError(
+            f"`{owner}`: sparse data of layout {array.layout}: give a dense array (`.to_dense()`)."
+        )
     if array.is_complex():
         raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
     if array.ndim == 0 or array.numel() == 0:
-        raise ValueError(f"`{owner}`: the array is empty (shape {tuple(array.shape)}): give at least one spectrum.")
+        raise ValueError(
+            f"`{owner}`: the array is empty (shape {tuple(array.shape)}): give at least one spectrum."
+        )
     return array.detach()
 
 
@@ -170,7 +191,9 @@ def _mask(owner: Dataset, mask: Any) -> Tensor | None:
         return None
     mask = torch.as_tensor(np.array(mask) if not isinstance(mask, Tensor) else mask).cpu()
     if mask.dtype is not torch.bool:
-        raise ValueError(f"`{owner}`: the mask is of type {mask.dtype}: give booleans, True = excluded.")
+        raise ValueError(
+            f"`{owner}`: the mask is of type {mask.dtype}: give booleans, True = excluded."
+        )
     split = len(owner.shape) - owner.signal
     scan, spectrum, got = owner.shape[:split], owner.shape[split:], tuple(mask.shape)
     if got == scan == spectrum:
@@ -182,7 +205,9 @@ def _mask(owner: Dataset, mask: Any) -> Tensor | None:
         return mask.reshape(*scan, *(1,) * owner.signal)
     if got == spectrum:
         return mask.reshape(*(1,) * split, *spectrum)
-    if len(got) == len(owner.shape) and all(m in (1, n) for m, n in zip(got, owner.shape, strict=True)):
+    if len(got) == len(owner.shape) and all(
+        m in (1, n) for m, n in zip(got, owner.shape, strict=True)
+    ):
         return mask
     raise ValueError(
         f"`{owner}`: a mask of shape {got} for data of shape {owner.shape}: "
@@ -199,7 +224,9 @@ def _variance(owner: Dataset, variance: Any) -> Tensor | None:
     try:
         torch.broadcast_shapes(variance.shape, owner.shape)
         fits = variance.ndim <= len(owner.shape)
-        variance = variance.reshape((1,) * (len(owner.shape) - variance.ndim) + tuple(variance.shape))
+        variance = variance.reshape(
+            (1,) * (len(owner.shape) - variance.ndim) + tuple(variance.shape)
+        )
         fits = fits and all(m in (1, n) for m, n in zip(variance.shape, owner.shape, strict=True))
     except (RuntimeError, ValueError):
         fits = False
@@ -208,7 +235,11 @@ def _variance(owner: Dataset, variance: Any) -> Tensor | None:
             f"`{owner}`: variance of shape {tuple(variance.shape)} for data of shape {owner.shape}: "
             "give a shape that broadcasts to the data, as in NumPy."
         )
-    used = variance if owner.mask is None else variance.expand(owner.shape)[~owner.mask.expand(owner.shape)]
+    used = (
+        variance
+        if owner.mask is None
+        else variance.expand(owner.shape)[~owner.mask.expand(owner.shape)]
+    )
     if (count := int((~(torch.isfinite(used) & (used > 0))).sum())) > 0:
         raise ValueError(
             f"`{owner}`: {count} variances are not positive and finite (lowest {float(used.min()):g}): "
@@ -217,17 +248,25 @@ def _variance(owner: Dataset, variance: Any) -> Tensor | None:
     return torch.where(torch.isfinite(variance) & (variance > 0), variance, 1.0)
 
 
-def _unfold(array: Tensor, full: tuple[int, ...], shape: tuple[int, int]) -> tuple[Tensor, Tensor] | Tensor:
+def _unfold(
+    array: Tensor, full: tuple[int, ...], shape: tuple[int, int]
+) -> tuple[Tensor, Tensor] | Tensor:
     """A broadcastable array in a two-way unfolding: (row, column) vectors if it is their product, else the matrix."""
     split, rows = 0, 1
-    while rows < shape[0] or (rows == shape[0] and split < len(full) and full[split] == 1 and split < len(full) - 1):
+    while rows < shape[0] or (
+        rows == shape[0] and split < len(full) and full[split] == 1 and split < len(full) - 1
+    ):
         rows, split = rows * full[split], split + 1
     left, right = array.shape[:split], array.shape[split:]
     array = array.to(torch.float64)
     if prod(right) == 1:
-        return array.reshape(left).expand(full[:split]).reshape(-1), torch.ones(shape[1], dtype=array.dtype)
+        return array.reshape(left).expand(full[:split]).reshape(-1), torch.ones(
+            shape[1], dtype=array.dtype
+        )
     if prod(left) == 1:
-        return torch.ones(shape[0], dtype=array.dtype), array.reshape(right).expand(full[split:]).reshape(-1)
+        return torch.ones(shape[0], dtype=array.dtype), array.reshape(right).expand(
+            full[split:]
+        ).reshape(-1)
     return separable(array.expand(full).reshape(shape))
 
 

@@ -120,7 +120,7 @@ def hide(factors: dict[str, Array], modules: dict[str, FactorModule], loss: Loss
         axes = module.axes[0]
         seen: Array | None = None
         for _, _, fit in loss.fits:
-            visible = _visible(fit.dataset, axes)
+            visible = None if fit.dataset is None else _visible(fit.dataset, axes)
             if visible is not None:
                 seen = visible if seen is None else seen | visible
         if seen is not None and not seen.all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes as Panel
@@ -22,7 +23,7 @@ NOTHING = "0.8"  # where there are no data
 LENGTHS = ("pm", "Å", "nm", "um", "µm", "μm", "mm", "m")
 FEW = 100  # points of a curve that are marked
 STEPS = (1, 2, 2.5, 5, 10)
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 9,
     "axes.labelsize": 8,
@@ -59,14 +60,14 @@ def factor(
         ends: whether the axis labels are written (the lowest of a stack of panels).
         cmap: colours of an image without negative values.
     """
-    axes = axes or (Axis("index", size=len(column)),)
-    values = np.asarray(column, dtype=float).reshape([axis.size or 1 for axis in axes])
+    along: list[Axis] = list(axes or [Axis("index", size=len(column))])
+    values = np.asarray(column, dtype=float).reshape([axis.size or 1 for axis in along])
     while values.ndim > 2:
-        values, axes = mean(values), axes[1:]
+        values, along = mean(values), along[1:]
     if values.ndim == 1:
-        curve(panel, values, axes[0], ends=ends)
+        curve(panel, values, along[0], ends=ends)
     else:
-        image(panel, values, axes, ends=ends, cmap=cmap)
+        image(panel, values, tuple(along), ends=ends, cmap=cmap)
 
 
 def mean(values: Array) -> Array:
@@ -122,7 +123,13 @@ def _index(axis: Axis) -> bool:
 def _gaps(values: Array) -> list[tuple[int, int]]:
     """(first, last) entry of every run of NaN."""
     edges = np.diff(np.concatenate([[0], ~np.isfinite(values), [0]]).astype(int))
-    return list(zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1, strict=True))
+    return list(
+        zip(
+            np.flatnonzero(edges == 1).tolist(),
+            (np.flatnonzero(edges == -1) - 1).tolist(),
+            strict=True,
+        )
+    )
 
 
 def ticks(panel: Panel) -> None:
@@ -224,7 +231,7 @@ def scale_bar(panel: Panel, axis: Axis) -> None:
         sep=2,
         color="white",
         label_top=True,
-        size_vertical=abs(top - bottom) / 40,
+        size_vertical=abs(top - bottom) / 40,  # type: ignore[arg-type]
         fontproperties=FontProperties(size=7),
     )
     bar.patch.set(facecolor="black", alpha=0.6, linewidth=0)

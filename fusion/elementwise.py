@@ -49,7 +49,11 @@ class _Chunks:
             value, h = self.loss.value(entries.x, m), self.loss.slope(entries.x, m)
             value, h = (value, h) if w is None else (w * value, w * h)
             return value.sum(dtype=torch.float64), *entries.spread(h, L, R)
-        value, gL, gR = L.new_zeros((), dtype=torch.float64), torch.empty_like(L), torch.zeros_like(R)
+        value, gL, gR = (
+            L.new_zeros((), dtype=torch.float64),
+            torch.empty_like(L),
+            torch.zeros_like(R),
+        )
         for rows, x, w in self.form.chunks():
             m = L[rows] @ R.T
             part, h = self.loss.value(x, m), self.loss.slope(x, m)
@@ -78,8 +82,9 @@ class _Chunks:
         entries, weights = self.form.entries(), self.form.weights
         if weights.rows is None and weights.cols is None:
             return None
-        rows = 1 if weights.rows is None else weights.rows[entries.i]
-        return rows * (1 if weights.cols is None else weights.cols[entries.j])
+        made = torch.ones_like(entries.x)
+        made = made if weights.rows is None else made * weights.rows[entries.i]
+        return made if weights.cols is None else made * weights.cols[entries.j]
 
 
 def _weighted(w: Tensor, value: Tensor) -> Tensor:
@@ -90,7 +95,9 @@ def _weighted(w: Tensor, value: Tensor) -> Tensor:
 def _density(form: Dense) -> float:
     """Share of entries that are not zero."""
     if form._density is None:
-        form._density = sum(int(torch.count_nonzero(x)) for _, x, _ in form.chunks()) / (form.shape[0] * form.shape[1])
+        form._density = sum(int(torch.count_nonzero(x)) for _, x, _ in form.chunks()) / (
+            form.shape[0] * form.shape[1]
+        )
     return form._density
 
 
@@ -98,14 +105,16 @@ class _PerStart(torch.autograd.Function):
     """A function of (…, L, R, …) that is mapped over starts one by one: its cost lies in the data, not in overhead."""
 
     @classmethod
-    def vmap(cls, info: Any, in_dims: tuple, *inputs: Any) -> tuple[Any, Any]:
+    def vmap(cls, info: Any, in_dims: tuple, *inputs: Any) -> tuple[Any, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         moved = [x if d is None else x.movedim(d, 0) for x, d in zip(inputs, in_dims, strict=True)]
         calls = [
             cls.apply(*(x if d is None else x[s] for x, d in zip(moved, in_dims, strict=True)))
             for s in range(info.batch_size)
         ]
         if isinstance(calls[0], tuple):
-            return tuple(torch.stack(parts) for parts in zip(*calls, strict=True)), (0,) * len(calls[0])
+            return tuple(torch.stack(parts) for parts in zip(*calls, strict=True)), (0,) * len(
+                calls[0]
+            )
         return torch.stack(calls), 0
 
 
@@ -122,7 +131,9 @@ class Value(_PerStart):
         ctx.mark_non_differentiable(output[1], output[2])
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, *_: Any) -> tuple[None, Tensor, Tensor]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, g: Tensor, *_: Any
+    ) -> tuple[None, Tensor, Tensor]:
         gL, gR = ctx.saved_tensors
         return None, g.to(gL.dtype) * gL, g.to(gR.dtype) * gR
 
@@ -140,7 +151,9 @@ class Curvature(_PerStart):
         ctx.save_for_backward(*inputs[1:])
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[None, Tensor, Tensor]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, g: Tensor
+    ) -> tuple[None, Tensor, Tensor]:
         return None, *_CurvatureGradient.apply(ctx.chunks, *ctx.saved_tensors, g)
 
 
@@ -157,7 +170,9 @@ class _CurvatureGradient(_PerStart):
         ctx.save_for_backward(*inputs[1:])
 
     @staticmethod
-    def backward(ctx: Any, dL: Tensor, dR: Tensor) -> tuple[None, Tensor, Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, dL: Tensor, dR: Tensor
+    ) -> tuple[None, Tensor, Tensor, None]:
         L, R, g = ctx.saved_tensors
         hL, hR = ctx.chunks.product(L, R, dL, dR)
         return None, g.to(L.dtype) * hL, g.to(R.dtype) * hR, None

@@ -65,7 +65,7 @@ def fit(
     """
     begun = time.monotonic()
     loss = loss if isinstance(loss, Loss) else Loss([(1.0, loss)])
-    if not 1 <= int(starts):
+    if not int(starts) >= 1:
         raise ValueError(f"`fit(starts={starts})`: give 1 or more.")
     fitted = _placed(model, device, dtype)
     loss.check(fitted)
@@ -84,9 +84,21 @@ def fit(
             messages += improve(objective, chosen, outcome, watch, steps)
     if not bool(torch.isfinite(outcome.loss).any()):
         raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
-    fitted = _finish(fitted, objective, outcome, messages, guided=init is not None and not isinstance(init, Random))
+    fitted = _finish(
+        fitted,
+        objective,
+        outcome,
+        messages,
+        guided=init is not None and not isinstance(init, Random),
+    )
     return summarise(
-        fitted, loss, objective, outcome, solver=str(chosen), seconds=time.monotonic() - begun, messages=messages
+        fitted,
+        loss,
+        objective,
+        outcome,
+        solver=str(chosen),
+        seconds=time.monotonic() - begun,
+        messages=messages,
     )
 
 
@@ -115,7 +127,9 @@ def _solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
     if isinstance(given, Solver):
         return given, []
     if given is not None:
-        raise ValueError(f"`fit(solver={given!r})`: give a solver such as `GaussNewton()`, or a `torch.optim` class.")
+        raise ValueError(
+            f"`fit(solver={given!r})`: give a solver such as `GaussNewton()`, or a `torch.optim` class."
+        )
     reason = objective.without_curvature()
     if reason is None:
         return GaussNewton(), []
@@ -126,24 +140,34 @@ def _starts(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
     if init is None:
         init = Random()
     elif not isinstance(init, Init):
-        init = Given(list(init) if isinstance(init, Sequence) and not hasattr(init, "factors") else [init])
+        init = Given(
+            list(init) if isinstance(init, Sequence) and not hasattr(init, "factors") else [init]
+        )
     return init.starts(objective, starts, seed)
 
 
-def _finish(fitted: Model, objective: Objective, outcome: Outcome, messages: list[str], guided: bool) -> Model:
+def _finish(
+    fitted: Model, objective: Objective, outcome: Outcome, messages: list[str], guided: bool
+) -> Model:
     """Write the best answer into the model; leave out components that are off, and order the others where allowed."""
     best = outcome.best()
     raws = objective.split(outcome.flat[best : best + 1])
     parameters = dict(fitted.named_parameters())
     with torch.no_grad():
         for slot in objective.slots:
-            parameters[slot.name if slot.module is None else f"{slot.name}.raw"].copy_(raws[slot.name][0])
+            parameters[slot.name if slot.module is None else f"{slot.name}.raw"].copy_(
+                raws[slot.name][0]
+            )
     for i, (_, term) in enumerate(objective.loss.terms):
         state = {key: value[best] for key, value in outcome.states[i].items()}
         off = term.off(fitted, state)
         if off is not None and bool(off.any()) and not bool(off.all()):
             K = len(off)
-            group = [name for name, m in fitted.factor_modules().items() if m.shape[-1] == K and len(m.shape) == 2]
+            group = [
+                name
+                for name, m in fitted.factor_modules().items()
+                if m.shape[-1] == K and len(m.shape) == 2
+            ]
             fitted = fitted.select(group, (~off).nonzero()[:, 0].tolist())
             messages.append(f"{int(off.sum())} of {K} components are off: {term}")
     free = fitted.interchangeable and not guided and not _ordered(fitted, objective.loss)
@@ -171,7 +195,9 @@ def _by_size(model: Model, loss: Loss) -> Model:
 
 
 @contextmanager
-def _reporting(progress: bool, steps: int, callback: Callable | None) -> Iterator[Callable[[int, Tensor], object]]:
+def _reporting(
+    progress: bool, steps: int, callback: Callable | None
+) -> Iterator[Callable[[int, Tensor], object]]:
     """What is called at every step: the bar, then the user's function."""
     bar = None
     if progress:
@@ -191,5 +217,3 @@ def _reporting(progress: bool, steps: int, callback: Callable | None) -> Iterato
     finally:
         if bar is not None:
             bar.close()
-
-

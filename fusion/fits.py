@@ -33,13 +33,15 @@ SQUARE = _Square()
 class Fit(Term):
     """How well a prediction meets a data set: a negative log-likelihood."""
 
-    dataset: Dataset
+    dataset: Dataset  # pyright: ignore[reportIncompatibleVariableOverride,reportGeneralTypeIssues]
     weighted_by_variance = True
     """Whether the data set's variance weighs its entries; a likelihood that brings its own says False."""
 
     def __init__(self, dataset: Dataset) -> None:
         if not isinstance(dataset, Dataset):
-            raise ValueError(f"`{type(self).__name__}({type(dataset).__name__})`: give a `Dataset`.")
+            raise ValueError(
+                f"`{type(self).__name__}({type(dataset).__name__})`: give a `Dataset`."
+            )
         self.dataset = dataset
 
     def pair(self, model: Model) -> tuple[Dense, Prediction]:
@@ -59,7 +61,9 @@ class Fit(Term):
                 f"as a matrix {self.dataset.matrix_shape}: build the model from this data set."
             )
         like = prediction.like
-        return self.dataset.form(shape, like.device, like.dtype, variance=self.weighted_by_variance), prediction
+        return self.dataset.form(
+            shape, like.device, like.dtype, variance=self.weighted_by_variance
+        ), prediction
 
     def check(self, model: Model) -> None:
         self.dataset.check()
@@ -79,7 +83,9 @@ class Fit(Term):
         form, M = self.pair(model)
         if not form.rank_one:
             return elementwise.value(form, SQUARE, M)
-        return 0.5 * (form.norm2() + _products(form, M, M)) - overlap(form, M)  # no residual is formed
+        return 0.5 * (form.norm2() + _products(form, M, M)) - overlap(
+            form, M
+        )  # no residual is formed
 
     def half_products(self, model: Model) -> Tensor:
         """½⟨M, M⟩ − ⟨M, M₀⟩ (weighted), M₀ the prediction here: its Hessian here is the Gauss–Newton matrix."""
@@ -93,7 +99,9 @@ class Fit(Term):
         form, M = self.pair(model)
         size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
         half = 0.5 * _products(form, M, M)
-        return (half - overlap(form, M)) / size, (half - _products(form, M, M.map(torch.detach))) / size
+        return (half - overlap(form, M)) / size, (
+            half - _products(form, M, M.map(torch.detach))
+        ) / size
 
 
 def overlap(form: Dense, M: Prediction) -> Tensor:

@@ -41,11 +41,15 @@ class Weights:
         for mine, theirs in ((self.rows, other.rows), (self.cols, other.cols)):
             vectors.append(theirs if mine is None else mine if theirs is None else mine * theirs)
         full = [w.full for w in (self, other) if w.full is not None]
-        return Weights(*vectors, full=full[0] if len(full) == 1 else full[0] * full[1] if full else None)
+        return Weights(
+            *vectors, full=full[0] if len(full) == 1 else full[0] * full[1] if full else None
+        )
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Weights:
         """Moved and converted."""
-        move = (None if w is None else w.to(device, dtype) for w in (self.rows, self.cols, self.full))
+        move = (
+            None if w is None else w.to(device, dtype) for w in (self.rows, self.cols, self.full)
+        )
         return Weights(*move)
 
     def chunk(self, rows: slice, shape: tuple[int, int]) -> Tensor | None:
@@ -103,14 +107,25 @@ class Dense:
     def count(self) -> int:
         """Number of entries with weight."""
         if self.rank_one:
-            rows = self.shape[0] if self.weights.rows is None else int((self.weights.rows > 0).sum())
-            return rows * (self.shape[1] if self.weights.cols is None else int((self.weights.cols > 0).sum()))
-        return sum(int((weight.expand(x.shape) > 0).sum()) for _, x, weight in self.chunks() if weight is not None)
+            rows = (
+                self.shape[0] if self.weights.rows is None else int((self.weights.rows > 0).sum())
+            )
+            return rows * (
+                self.shape[1] if self.weights.cols is None else int((self.weights.cols > 0).sum())
+            )
+        return sum(
+            int((weight.expand(x.shape) > 0).sum())
+            for _, x, weight in self.chunks()
+            if weight is not None
+        )
 
     def norm2(self) -> Tensor:
         """Σ w x², a float64 scalar."""
         if self._norm2 is None:
-            parts = (x.double().square() if w is None else w.double() * x.double().square() for _, x, w in self.chunks())
+            parts = (
+                x.double().square() if w is None else w.double() * x.double().square()
+                for _, x, w in self.chunks()
+            )
             self._norm2 = torch.stack([part.sum() for part in parts]).sum()
         return self._norm2
 
@@ -142,10 +157,18 @@ class Dense:
     def entries(self) -> Entries:
         """The non-zero values alone, as a list."""
         if self._entries is None:
-            found = [(x * (1 if w is None else w)).nonzero() + torch.tensor([rows.start, 0], device=x.device)
-                     for rows, x, w in self.chunks()]
+            found = [
+                (x * (1 if w is None else w)).nonzero()
+                + torch.tensor([rows.start, 0], device=x.device)
+                for rows, x, w in self.chunks()
+            ]
             where = torch.cat(found)
-            self._entries = Entries(where[:, 0], where[:, 1], self.array[where[:, 0], where[:, 1]].to(self.dtype), self.shape)
+            self._entries = Entries(
+                where[:, 0],
+                where[:, 1],
+                self.array[where[:, 0], where[:, 1]].to(self.dtype),
+                self.shape,
+            )
         return self._entries
 
 
@@ -156,7 +179,9 @@ class Entries:
         self.i, self.j, self.x, self.shape = i, j, x, shape
         self.start = torch.searchsorted(i, torch.arange(shape[0] + 1, device=i.device))
         self.by_column = torch.argsort(j, stable=True)
-        self.column_start = torch.searchsorted(j[self.by_column], torch.arange(shape[1] + 1, device=i.device))
+        self.column_start = torch.searchsorted(
+            j[self.by_column], torch.arange(shape[1] + 1, device=i.device)
+        )
         self.column_rows = i[self.by_column]
 
     def sample(self, L: Tensor, R: Tensor) -> Tensor:
@@ -166,7 +191,9 @@ class Entries:
     def spread(self, h: Tensor, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """(H R, Hᵀ L) for the matrix H that holds h at the positions and zero elsewhere."""
         H = torch.sparse_csr_tensor(self.start, self.j, h, self.shape)
-        Ht = torch.sparse_csr_tensor(self.column_start, self.column_rows, h[self.by_column], self.shape[::-1])
+        Ht = torch.sparse_csr_tensor(
+            self.column_start, self.column_rows, h[self.by_column], self.shape[::-1]
+        )
         return H @ R, Ht @ L
 
 
@@ -182,11 +209,15 @@ class Product(torch.autograd.Function):
         ctx.form, _, ctx.transposed = inputs
 
     @staticmethod
-    def backward(ctx: Any, G: Tensor) -> tuple[None, Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, G: Tensor
+    ) -> tuple[None, Tensor, None]:
         return None, Product.apply(ctx.form, G, not ctx.transposed), None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, form: Any, B: Tensor, transposed: bool) -> tuple[Tensor, int]:
+    def vmap(  # pyright: ignore[reportIncompatibleMethodOverride]
+        info: Any, in_dims: tuple, form: Any, B: Tensor, transposed: bool
+    ) -> tuple[Tensor, int]:
         columns = B.movedim(in_dims[1], 1)  # (n, start, R): starts are more columns of one product
         out = Product.apply(form, columns.flatten(1), transposed)
         return out.unflatten(1, columns.shape[1:]), 1

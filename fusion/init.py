@@ -37,7 +37,9 @@ class Random(Init):
             generator = torch.Generator().manual_seed(_mix(seed, start))
             for name, value in sample(objective, generator).items():
                 values[name].append(value)
-        return _with_guesses(objective, {name: torch.stack(v).to(objective.like) for name, v in values.items()})
+        return _with_guesses(
+            objective, {name: torch.stack(v).to(objective.like) for name, v in values.items()}
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,10 @@ class Given(Init):
         for start, entry in enumerate(self.given):
             told = _as_values(objective, entry)
             sampled = sample(objective, torch.Generator().manual_seed(_mix(seed, start)))
-            made = {name: told.get(name, value).to(objective.like)[None] for name, value in sampled.items()}
+            made = {
+                name: told.get(name, value).to(objective.like)[None]
+                for name, value in sampled.items()
+            }
             made = scaled(objective, made, [n for n in _scalable(objective) if n not in told])
             for name, value in made.items():
                 values[name].append(value[0])
@@ -79,7 +84,9 @@ class _FromData(Init):
             spectra = _owner(objective, data.channels)
             if spectra is None or spectra[1].shape[1] > min(data.matrix_shape):
                 continue
-            X = data.form(data.matrix_shape, objective.like.device, objective.like.dtype).array.to(objective.like.dtype)
+            X = data.form(data.matrix_shape, objective.like.device, objective.like.dtype).array.to(
+                objective.like.dtype
+            )
             C, S = self.factorise(X, spectra[1].shape[1])
             if data.pixels in maps and maps[data.pixels].shape[1] == C.shape[1]:
                 S = torch.linalg.lstsq(maps[data.pixels], X).solution.T.clamp_min(0)
@@ -112,8 +119,13 @@ class NNDSVD(_FromData):
         C, S = torch.zeros_like(U), torch.zeros_like(V)
         for k in range(K):  # once a fit: the choice of sign is one of each pair
             best = max(
-                ((u, v) for u, v in ((U[:, k].clamp_min(0), V[:, k].clamp_min(0)),
-                                     ((-U[:, k]).clamp_min(0), (-V[:, k]).clamp_min(0)))),
+                (
+                    (u, v)
+                    for u, v in (
+                        (U[:, k].clamp_min(0), V[:, k].clamp_min(0)),
+                        ((-U[:, k]).clamp_min(0), (-V[:, k]).clamp_min(0)),
+                    )
+                ),
                 key=lambda pair: float(pair[0].norm() * pair[1].norm()),
             )
             size = best[0].norm() * best[1].norm()
@@ -133,7 +145,9 @@ class SPA(_FromData):
         U, s, V = _svd(X, K)
         low = U * s  # pixel spectra in the signal's subspace
         norms = torch.linalg.vector_norm(low, dim=1)
-        rest = torch.where(norms[:, None] > 0.05 * norms.max(), low / norms.clamp_min(1e-300)[:, None], 0)
+        rest = torch.where(
+            norms[:, None] > 0.05 * norms.max(), low / norms.clamp_min(1e-300)[:, None], 0
+        )
         chosen = []
         for _ in range(K):
             at = int(rest.square().sum(1).argmax())
@@ -161,9 +175,13 @@ def _owner(objective: Objective, axes: Any) -> tuple[str, FactorModule] | None:
     """The first factor (n, K) built from these axes that is no deviation of any sign."""
     for slot in objective.slots:
         module = slot.module
-        if module is not None and len(module.shape) == 2 and module.axes[0] == axes and module.raw.shape == module.shape:
-            if not any(isinstance(c, Free) for c in module.chain):
-                return slot.name, module
+        if (
+            module is not None
+            and len(module.shape) == 2
+            and module.axes[0] == axes
+            and module.raw.shape == module.shape
+        ) and not any(isinstance(c, Free) for c in module.chain):
+            return slot.name, module
     return None
 
 
@@ -187,7 +205,8 @@ def sample(objective: Objective, generator: torch.Generator) -> dict[str, Tensor
 def _scalable(objective: Objective) -> list[str]:
     """Factors that may be multiplied by a number: no constraint on their scale, nothing known."""
     return [
-        s.name for s in objective.slots
+        s.name
+        for s in objective.slots
         if s.module is not None and not s.module.scale_free and s.module.known is None
     ]
 
@@ -198,8 +217,12 @@ def _with_guesses(objective: Objective, values: Values) -> Tensor:
     guessed = [s.name for s in objective.slots if s.module is not None and s.module.assigned]
     if guessed:
         own = objective.values(objective.current())
-        first = {name: own[name] if name in guessed else value[:1] for name, value in values.items()}
-        first = scaled(objective, first, [name for name in _scalable(objective) if name not in guessed])
+        first = {
+            name: own[name] if name in guessed else value[:1] for name, value in values.items()
+        }
+        first = scaled(
+            objective, first, [name for name in _scalable(objective) if name not in guessed]
+        )
         rest = {name: torch.cat([first[name].detach(), value[1:]]) for name, value in rest.items()}
     return objective.raws(rest)
 
@@ -217,12 +240,24 @@ def scaled(objective: Objective, values: Values, names: Sequence[str], rounds: i
             leaves = {name: s.detach().requires_grad_() for name, s in scale.items()}
             grown = {n: v * _like(leaves[n], v) if n in leaves else v for n, v in values.items()}
             distance, curvature = objective.likeness(grown)
-            made = torch.autograd.grad(distance.sum(), list(leaves.values()), retain_graph=True, allow_unused=True)
+            made = torch.autograd.grad(
+                distance.sum(), list(leaves.values()), retain_graph=True, allow_unused=True
+            )
             hessian = Hessian(curvature, leaves)
-        g = torch.stack([torch.zeros_like(s) if x is None else x for x, s in zip(made, leaves.values(), strict=True)], -1)
-        columns = [torch.stack(list(hessian({n: torch.ones_like(leaves[n])}).values()), -1) for n in names]
+        g = torch.stack(
+            [
+                torch.zeros_like(s) if x is None else x
+                for x, s in zip(made, leaves.values(), strict=True)
+            ],
+            -1,
+        )
+        columns = [
+            torch.stack(list(hessian({n: torch.ones_like(leaves[n])}).values()), -1) for n in names
+        ]
         s = torch.stack([scale[n] for n in names], -1)
-        H = torch.stack(columns, -1) * s[:, :, None] * s[:, None, :]  # by relative change: unknowns of one size
+        H = (
+            torch.stack(columns, -1) * s[:, :, None] * s[:, None, :]
+        )  # by relative change: unknowns of one size
         ridge = 1e-6 * H.diagonal(dim1=-2, dim2=-1).amax(-1) + torch.finfo(s.dtype).tiny
         step = -torch.linalg.solve(H + torch.diag_embed(ridge[:, None].expand_as(s)), g * s)
         factor = (1 + step).clamp(0.1, 1e3)
@@ -254,14 +289,23 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
         elif weights is not None:
             parts[0] = parts[0] * torch.as_tensor(weights)
         if len(parts) != len(names):
-            raise ValueError(f"`init`: a tensor of {len(parts)} parts for a model with the factors {', '.join(names)}: give a dict.")
+            raise ValueError(
+                f"`init`: a tensor of {len(parts)} parts for a model with the factors {', '.join(names)}: give a dict."
+            )
         factors = dict(zip(names, parts, strict=True))
     known = {s.name: s for s in objective.slots}
     for name, value in factors.items():
         if name not in known:
-            raise ValueError(f"`init`: the model has no factor {name!r}; it has {', '.join(known)}.")
+            raise ValueError(
+                f"`init`: the model has no factor {name!r}; it has {', '.join(known)}."
+            )
         module = known[name].module
         want = known[name].shape if module is None else module.shape
         if tuple(value.shape) != want:
-            raise ValueError(f"`init`: {name!r} of shape {tuple(value.shape)} for a factor of shape {want}.")
-    return {name: torch.as_tensor(value, dtype=torch.float64).detach() for name, value in factors.items()}
+            raise ValueError(
+                f"`init`: {name!r} of shape {tuple(value.shape)} for a factor of shape {want}."
+            )
+    return {
+        name: torch.as_tensor(value, dtype=torch.float64).detach()
+        for name, value in factors.items()
+    }

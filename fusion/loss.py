@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -92,7 +91,11 @@ class Term:
         return str(self), rf"\mathrm{{{type(self).__name__}}}"
 
     def __str__(self) -> str:
-        return f"{type(self).__name__}({self.factor!r})" if self.factor else f"{type(self).__name__}(…)"
+        return (
+            f"{type(self).__name__}({self.factor!r})"
+            if self.factor
+            else f"{type(self).__name__}(…)"
+        )
 
     def __call__(self, model: Model) -> Tensor:
         return Loss([(1.0, self)])(model)
@@ -131,7 +134,7 @@ class Loss:
     @property
     def datasets(self) -> dict[str, Dataset]:
         """Data sets by name."""
-        return {t.dataset.name: t.dataset for _, _, t in self.fits}
+        return {t.dataset.name: t.dataset for _, _, t in self.fits if t.dataset is not None}
 
     def __add__(self, other: Loss | Term) -> Loss:
         if isinstance(other, Term):
@@ -154,7 +157,12 @@ class Loss:
         with torch.no_grad():
             states = Objective(model, self).states_at(model)
         with model.once():
-            return torch.stack([w * t.value(model, s).double() for (w, t), s in zip(self.terms, states, strict=True)]).sum()
+            return torch.stack(
+                [
+                    w * t.value(model, s).double()
+                    for (w, t), s in zip(self.terms, states, strict=True)
+                ]
+            ).sum()
 
     def check(self, model: Model) -> None:
         """Complain of everything that does not fit together; run by `fit` before the first step.
@@ -163,12 +171,16 @@ class Loss:
             ValueError: naming the factor or data set and both sizes.
         """
         if not self.terms:
-            raise ValueError("`Loss([])`: the loss is empty: add a fit, for instance `Frobenius(data)`.")
-        names = [t.dataset for _, _, t in self.fits]
+            raise ValueError(
+                "`Loss([])`: the loss is empty: add a fit, for instance `Frobenius(data)`."
+            )
+        names = [t.dataset for _, _, t in self.fits if t.dataset is not None]
         for i, dataset in enumerate(names):
             for other in names[:i]:
                 if dataset.name == other.name and dataset is not other:
-                    raise ValueError(f"`{self}`: two data sets are named {dataset.name!r}: give each its own name.")
+                    raise ValueError(
+                        f"`{self}`: two data sets are named {dataset.name!r}: give each its own name."
+                    )
         for _, t in self.terms:
             t.check(model)
         if not self.fits:
@@ -186,18 +198,32 @@ class Loss:
     def summary(self, model: Model) -> str:
         """A table: every term with its weight and value here, every factor with its shape and constraints."""
         with torch.no_grad():
-            values = [float(t(model)) for _, t in self.terms] if not any(t.needs() for _, t in self.terms) else None
+            values = (
+                [float(t(model)) for _, t in self.terms]
+                if not any(t.needs() for _, t in self.terms)
+                else None
+            )
         lines = [f"loss = {self.formula()[0]}", "", f"{'weight':>10}  {'value':>12}  term"]
         for i, (w, t) in enumerate(self.terms):
-            value = values[i] if values else float(Loss([*[x for x in self.terms if x[1].dataset is not None], (1.0, t)])(model)
-                                                   - Loss([x for x in self.terms if x[1].dataset is not None])(model)) if not t.dataset is not None else float(t(model))
+            value = (
+                values[i]
+                if values
+                else float(
+                    Loss([*[x for x in self.terms if x[1].dataset is not None], (1.0, t)])(model)
+                    - Loss([x for x in self.terms if x[1].dataset is not None])(model)
+                )
+                if not t.dataset is not None
+                else float(t(model))
+            )
             lines.append(f"{w:10.4g}  {value:12.5g}  {t}")
         lines += ["", f"{'factor':>10}  {'shape':>14}  constraints"]
         for name, module in model.factor_modules().items():
             lines.append(f"{name:>10}  {module.shape!s:>14}  {', '.join(map(str, module.chain))}")
         lines += ["", f"{'data set':>10}  {'shape':>14}  axes"]
         for name, dataset in self.datasets.items():
-            lines.append(f"{name:>10}  {dataset.shape!s:>14}  {', '.join(axis.label for axis in dataset.axes)}")
+            lines.append(
+                f"{name:>10}  {dataset.shape!s:>14}  {', '.join(axis.label for axis in dataset.axes)}"
+            )
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -129,9 +129,13 @@ class FactorModule(nn.Module):
         """
         value = torch.as_tensor(value).detach().to(self.raw)
         if tuple(value.shape) != self.shape:
-            raise ValueError(f"a guess of shape {tuple(value.shape)} for a factor of shape {self.shape}.")
+            raise ValueError(
+                f"a guess of shape {tuple(value.shape)} for a factor of shape {self.shape}."
+            )
         if not bool(torch.isfinite(value).all()):
-            raise ValueError(f"a guess with {int((~torch.isfinite(value)).sum())} NaN or infinite values.")
+            raise ValueError(
+                f"a guess with {int((~torch.isfinite(value)).sum())} NaN or infinite values."
+            )
         self.raw.copy_(self.unconstrain(value))
         self.assigned = True
 
@@ -159,7 +163,9 @@ def Factor(shape: Sequence[Extent], *constraints: Constraint) -> Tensor:
     Raises:
         ValueError: if two constraints exclude each other, or a size is below 1.
     """
-    return cast(Tensor, FactorModule(shape, constraints))  # typed as what it reads as, like dataclasses.field
+    return cast(
+        Tensor, FactorModule(shape, constraints)
+    )  # typed as what it reads as, like dataclasses.field
 
 
 class Model(nn.Module):
@@ -192,7 +198,9 @@ class Model(nn.Module):
 
     def forward(self) -> Mapping[str, Prediction | Tensor]:
         """{data set name: prediction}; a user's model overrides it."""
-        raise NotImplementedError(f"`{type(self).__name__}.forward`: return {{data set name: prediction}}.")
+        raise NotImplementedError(
+            f"`{type(self).__name__}.forward`: return {{data set name: prediction}}."
+        )
 
     def factor(self, name: str) -> FactorModule:
         """The module behind a factor.
@@ -202,7 +210,9 @@ class Model(nn.Module):
         """
         modules = self.factor_modules()
         if name not in modules:
-            raise ValueError(f"the model has no factor {name!r}; it has {', '.join(modules) or 'none'}.")
+            raise ValueError(
+                f"the model has no factor {name!r}; it has {', '.join(modules) or 'none'}."
+            )
         return modules[name]
 
     def factor_modules(self) -> dict[str, FactorModule]:

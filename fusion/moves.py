@@ -42,7 +42,9 @@ def warm_ups(loss: Loss) -> list[int]:
     return [term.warm_up for _, term in loss.terms if term.warm_up is not None]
 
 
-def improve(objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int) -> list[str]:
+def improve(
+    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
+) -> list[str]:
     """Try the terms' moves from the best start, keep those that lower the loss, and descend again; writes `outcome`.
 
     All moves of a round advance together as a batch of starts, beside the point as it is. They are compared by the terms
@@ -83,7 +85,11 @@ def improve(objective: Objective, solver: Solver, outcome: Outcome, watch: Watch
         note(final, 0)
         if short:
             outcome.status[:] = [Status.LEFT] * len(outcome.status)
-        outcome.flat[best], outcome.terms[best], outcome.status[best] = final.flat[0], final.terms[0], final.status[0]
+        outcome.flat[best], outcome.terms[best], outcome.status[best] = (
+            final.flat[0],
+            final.terms[0],
+            final.status[0],
+        )
         outcome.states = [
             {key: _put(value, best, new[key]) for key, value in old.items()}
             for old, new in zip(outcome.states, final.states, strict=True)
@@ -99,7 +105,9 @@ def _proposed(objective: Objective, flat: Tensor) -> list[Move]:
 
 def _moved(objective: Objective, flat: Tensor, move: Move) -> Tensor:
     values = objective.values(flat)
-    return objective.raws(values | {name: value[None] for name, value in move.values.items()}).detach()
+    return objective.raws(
+        values | {name: value[None] for name, value in move.values.items()}
+    ).detach()
 
 
 def _row(states: list, row: int) -> list:
@@ -107,7 +115,10 @@ def _row(states: list, row: int) -> list:
 
 
 def _repeat(states: list, count: int) -> list:
-    return [{key: value.expand(count, *value.shape[1:]).clone() for key, value in state.items()} for state in states]
+    return [
+        {key: value.expand(count, *value.shape[1:]).clone() for key, value in state.items()}
+        for state in states
+    ]
 
 
 def _put(values: Tensor, row: int, new: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """A loss over a batch of starts: what solvers see of a model. One flat vector of raw variables a start.
 
-    raw θ (start, n)  →  values {factor: (start, …)}  →  predictions  →  terms  →  (start,)
+raw θ (start, n)  →  values {factor: (start, …)}  →  predictions  →  terms  →  (start,)
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Objective:
         start = 0
         for key, parameter in model.named_parameters():
             name, stop = raws.get(key, key), start + parameter.numel()
-            self.slots.append(Slot(name, modules.get(name), tuple(parameter.shape), slice(start, stop)))
+            self.slots.append(
+                Slot(name, modules.get(name), tuple(parameter.shape), slice(start, stop))
+            )
             start = stop
         self.size = start
         self.like = next(model.parameters()).detach()
@@ -79,7 +81,10 @@ class Objective:
     def split(self, flat: Tensor) -> Values:
         """Raw variables by name, (start, …)."""
         parts = torch.split(flat, [slot.part.stop - slot.part.start for slot in self.slots], 1)
-        return {slot.name: part.unflatten(1, slot.shape) for slot, part in zip(self.slots, parts, strict=True)}
+        return {
+            slot.name: part.unflatten(1, slot.shape)
+            for slot, part in zip(self.slots, parts, strict=True)
+        }
 
     def current(self) -> Tensor:
         """The model's own raw variables as one start, (1, n)."""
@@ -89,16 +94,22 @@ class Objective:
         """Constrained values of all variables, (start, …)."""
         raws = self.split(flat)
         return {
-            slot.name: raws[slot.name] if slot.module is None else vmap(slot.module.constrain)(raws[slot.name])
+            slot.name: raws[slot.name]
+            if slot.module is None
+            else vmap(slot.module.constrain)(raws[slot.name])
             for slot in self.slots
         }
 
     def raws(self, values: Mapping[str, Tensor]) -> Tensor:
         """Flat raw variables of given values."""
-        return self.pack({
-            slot.name: values[slot.name] if slot.module is None else vmap(slot.module.unconstrain)(values[slot.name])
-            for slot in self.slots
-        })
+        return self.pack(
+            {
+                slot.name: values[slot.name]
+                if slot.module is None
+                else vmap(slot.module.unconstrain)(values[slot.name])
+                for slot in self.slots
+            }
+        )
 
     def lower(self) -> Tensor:
         """Bound of every raw variable, (n,); −∞ where there is none."""
@@ -122,15 +133,20 @@ class Objective:
         if not any(slot.module is not None and slot.module.scale_free for slot in self.slots):
             return flat
         raws = self.split(flat)
-        return self.pack({
-            slot.name: vmap(slot.module.retract)(raws[slot.name])
-            if slot.module is not None and slot.module.scale_free else raws[slot.name]
-            for slot in self.slots
-        })
+        return self.pack(
+            {
+                slot.name: vmap(slot.module.retract)(raws[slot.name])
+                if slot.module is not None and slot.module.scale_free
+                else raws[slot.name]
+                for slot in self.slots
+            }
+        )
 
     # ---- terms ---------------------------------------------------------------------------------------------------
 
-    def _map(self, function: Callable[[Model, States], Tensor], values: Values, states: States) -> Tensor:
+    def _map(
+        self, function: Callable[[Model, States], Tensor], values: Values, states: States
+    ) -> Tensor:
         """function(model, states) for every start, (start, …)."""
 
         def one(values: Values, states: States) -> Tensor:
@@ -138,7 +154,9 @@ class Objective:
             call = lambda model: function(model, states)  # noqa: E731
             if not self.extras:
                 return self._holder(inner, call)
-            return functional_call(self._holder, {f"model.{name}": values[name] for name in self.extras}, (inner, call))
+            return functional_call(
+                self._holder, {f"model.{name}": values[name] for name in self.extras}, (inner, call)
+            )
 
         return vmap(one, randomness="same")(values, states)
 
@@ -162,12 +180,18 @@ class Objective:
         """How far the predictions' sizes are from the data's, and its curvature: both (start,)."""
 
         def each(model: Model, _: States) -> Tensor:
-            return torch.stack([torch.stack(t.likeness(model)) for _, _, t in self.loss.fits]).sum(0)
+            pairs = [
+                torch.stack(t.likeness(model))  # pyright: ignore[reportAttributeAccessIssue]
+                for _, _, t in self.loss.fits
+            ]
+            return torch.stack(pairs).sum(0)
 
         both = self._map(each, values, self.no_states())
         return both[:, 0], both[:, 1]
 
-    def _each(self, parts: Sequence[tuple[int, float, Callable]], values: Values, states: States) -> Tensor:
+    def _each(
+        self, parts: Sequence[tuple[int, float, Callable]], values: Values, states: States
+    ) -> Tensor:
         first = next(iter(values.values()))
         if not parts:
             return first.new_zeros((first.shape[0], 0), dtype=torch.float64)
@@ -175,7 +199,9 @@ class Objective:
 
         def each(model: Model, states: States) -> Tensor:
             made = [(w, function(model, states[i])) for i, w, function in parts]
-            return torch.stack([nothing if value is None else (w * value).to(torch.float64) for w, value in made])
+            return torch.stack(
+                [nothing if value is None else (w * value).to(torch.float64) for w, value in made]
+            )
 
         return self._map(each, values, states)
 
@@ -198,8 +224,12 @@ class Objective:
         for i, _, term in (*self.loss.fits, *self.loss.penalties):
             try:
                 with torch.enable_grad():
-                    leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
-                    hessian = Hessian(self._each([(i, 1.0, term.curvature)], leaves, states), leaves)
+                    leaves = {
+                        name: value.detach().requires_grad_() for name, value in values.items()
+                    }
+                    hessian = Hessian(
+                        self._each([(i, 1.0, term.curvature)], leaves, states), leaves
+                    )
                     hessian({name: torch.ones_like(value) for name, value in leaves.items()})
             except (RuntimeError, NotImplementedError) as error:
                 return f"`{term}` has no second derivative ({str(error).splitlines()[0][:120]})"
@@ -220,7 +250,9 @@ class Objective:
         """States with those of the fits taken anew."""
         return self._refresh([(i, t) for i, _, t in self.loss.fits], values, states, {})
 
-    def refresh_penalties(self, values: Values, states: States, fits: Mapping[str, FitInformation]) -> States:
+    def refresh_penalties(
+        self, values: Values, states: States, fits: Mapping[str, FitInformation]
+    ) -> States:
         """States with those of the penalties taken anew, given what the fits say."""
         return self._refresh([(i, t) for i, _, t in self.loss.penalties], values, states, fits)
 
@@ -257,4 +289,8 @@ class Objective:
         states = self.refresh_fits(values, self.no_states())
         told = Curvature.fit_information(self, values, states) if self.wanted else {}
         states = self.refresh_penalties(values, states, told)
-        return states if batched else [{key: value[0] for key, value in state.items()} for state in states]
+        return (
+            states
+            if batched
+            else [{key: value[0] for key, value in state.items()} for state in states]
+        )

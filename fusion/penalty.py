@@ -39,9 +39,13 @@ class FactorTerm(Term):
                 with torch.no_grad(), model.once():
                     made = self._function(model)
             except AttributeError as error:
-                raise ValueError(f"`{self}`: {error}; the model has {', '.join(model.factor_modules())}.") from None
+                raise ValueError(
+                    f"`{self}`: {error}; the model has {', '.join(model.factor_modules())}."
+                ) from None
             if not isinstance(made, Tensor):
-                raise ValueError(f"`{self}`: the function gives a {type(made).__name__}: return a tensor.")
+                raise ValueError(
+                    f"`{self}`: the function gives a {type(made).__name__}: return a tensor."
+                )
 
     @property
     def symbol(self) -> str:
@@ -63,7 +67,9 @@ class FunctionTerm(Term):
             made = self.value(model, {})
         if not isinstance(made, Tensor) or made.numel() != 1:
             got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
-            raise ValueError(f"`@term {self}`: the function gives {got}: return one number, a 0-d tensor.")
+            raise ValueError(
+                f"`@term {self}`: the function gives {got}: return one number, a 0-d tensor."
+            )
 
     def __str__(self) -> str:
         given = [*map(str, self.args), *(f"{key}={value}" for key, value in self.options.items())]
@@ -85,6 +91,11 @@ def term(function: Callable[..., Tensor]) -> Any:
         A `Term`; or, if the function has further parameters without default, a function of those that returns one.
     """
     parameters = list(inspect.signature(function).parameters.values())[1:]
-    if any(p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters):
-        return update_wrapper(lambda *args, **options: FunctionTerm(function, *args, **options), function)
+    if any(
+        p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        for p in parameters
+    ):
+        return update_wrapper(
+            lambda *args, **options: FunctionTerm(function, *args, **options), function
+        )
     return FunctionTerm(function)

@@ -58,7 +58,9 @@ class CP(Prediction):
         ranks = {f.shape[-1] if f.ndim == 2 else None for f in factors}
         if len(factors) < 2 or len(ranks) != 1 or None in ranks:
             shapes = ", ".join(str(tuple(f.shape)) for f in factors)
-            raise ValueError(f"`cp`: factors of shapes {shapes}: give two or more, each (n, K) with one K.")
+            raise ValueError(
+                f"`cp`: factors of shapes {shapes}: give two or more, each (n, K) with one K."
+            )
         self.factors = factors
         self.shape = tuple(f.shape[0] for f in factors)
 
@@ -75,7 +77,9 @@ class CP(Prediction):
     def inner(self, other: Prediction) -> Tensor:
         if not isinstance(other, CP):
             return super().inner(other)
-        grams = [a.double().T @ b.double() for a, b in zip(self.factors, other.factors, strict=True)]
+        grams = [
+            a.double().T @ b.double() for a, b in zip(self.factors, other.factors, strict=True)
+        ]
         return torch.stack(grams).prod(0).sum() if len(grams) > 2 else (grams[0] * grams[1]).sum()
 
     def map(self, function: Callable[[Tensor], Tensor]) -> CP:
@@ -86,9 +90,15 @@ class Tucker(Prediction):
     """G ×₁ A ×₂ B …: core (r_1, r_2, …), factors (n_mode, r_mode)."""
 
     def __init__(self, core: Tensor, *factors: Tensor) -> None:
-        if core.ndim != len(factors) or tuple(core.shape) != tuple(f.shape[-1] for f in factors) or core.ndim < 2:
+        if (
+            core.ndim != len(factors)
+            or tuple(core.shape) != tuple(f.shape[-1] for f in factors)
+            or core.ndim < 2
+        ):
             shapes = ", ".join(str(tuple(f.shape)) for f in factors)
-            raise ValueError(f"`tucker`: core {tuple(core.shape)} with factors {shapes}: give one (n, r) for every core mode r.")
+            raise ValueError(
+                f"`tucker`: core {tuple(core.shape)} with factors {shapes}: give one (n, r) for every core mode r."
+            )
         self.core, self.factors = core, factors
         self.shape = tuple(f.shape[0] for f in factors)
 
@@ -98,8 +108,10 @@ class Tucker(Prediction):
 
     def two_way(self) -> tuple[Tensor, Tensor]:
         left = self.core
-        for factor in self.factors[:-1]:  # the first remaining core mode is replaced by its factor, and goes last but one
-            left = torch.tensordot(left, factor, dims=([0], [1]))
+        for factor in self.factors[
+            :-1
+        ]:  # the first remaining core mode is replaced by its factor, and goes last but one
+            left = left.movedim(0, -1) @ factor.T
         order = [*range(1, left.ndim), 0]
         return left.permute(order).flatten(0, -2), self.factors[-1]
 
@@ -112,8 +124,12 @@ class Sum(Prediction):
 
     def __init__(self, *parts: Prediction) -> None:
         if len({part.shape for part in parts}) != 1:
-            raise ValueError(f"`+`: predictions of shapes {[part.shape for part in parts]}: only equal shapes add.")
-        self.parts = tuple(p for part in parts for p in (part.parts if isinstance(part, Sum) else (part,)))
+            raise ValueError(
+                f"`+`: predictions of shapes {[part.shape for part in parts]}: only equal shapes add."
+            )
+        self.parts = tuple(
+            p for part in parts for p in (part.parts if isinstance(part, Sum) else (part,))
+        )
         self.shape = parts[0].shape
 
     @property

@@ -149,7 +149,7 @@ class Result:
         from tensorly.cp_tensor import CPTensor
         from tensorly.tucker_tensor import TuckerTensor
 
-        with tl.backend_context("numpy", local_threadsafe=True):
+        with tl.backend_context("numpy", local_threadsafe=True):  # type: ignore[attr-defined]
             if kind == "tucker":
                 return TuckerTensor((arrays[0], arrays[1:]))
             return CPTensor((np.ones(arrays[0].shape[1]), arrays))

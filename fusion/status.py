@@ -8,9 +8,15 @@ class Status(Enum):
 
     CONVERGED = "converged: the loss no longer changes"
     STATIONARY = "converged: the projected gradient vanishes"
-    STALLED = "stopped: no step lowers the loss any more; the answer is as good as the arithmetic allows"
-    MAX_STEPS = "stopped at max_steps before it converged: raise max_steps, or accept the answer as it is"
-    MAX_SECONDS = "stopped at max_seconds before it converged: allow more time, or accept the answer as it is"
+    STALLED = (
+        "stopped: no step lowers the loss any more; the answer is as good as the arithmetic allows"
+    )
+    MAX_STEPS = (
+        "stopped at max_steps before it converged: raise max_steps, or accept the answer as it is"
+    )
+    MAX_SECONDS = (
+        "stopped at max_seconds before it converged: allow more time, or accept the answer as it is"
+    )
     LEFT = "left behind: another start was lower when its components were merged and removed"
     INTERRUPTED = "interrupted: the best answer so far is returned"
     DIVERGED = "failed: the loss is not finite from the start: check the guess, or use another init"

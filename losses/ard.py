@@ -53,14 +53,22 @@ class ARD(FactorTerm):
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         sums = self.of(model).detach().sum(0, dtype=torch.float64)
-        b = state["b"] if state else FLOOR * sums.mean() if self.b is None else torch.full_like(sums[0], self.b)
+        b = (
+            state["b"]
+            if state
+            else FLOOR * sums.mean()
+            if self.b is None
+            else torch.full_like(sums[0], self.b)
+        )
         return {"b": b, "scales": (sums + b) / self._count(model)}
 
     def value(self, model: Model, state: State) -> Tensor:
         scales = state["scales"]
         sums = self.of(model).sum(0, dtype=torch.float64)
         count, b = self._count(model), state["b"]
-        return ((sums + b) / scales + count * ((count * scales / b).log() - 1)).sum()  # Σ count·ln(1 + sums/b) at the best λ
+        return (
+            (sums + b) / scales + count * ((count * scales / b).log() - 1)
+        ).sum()  # Σ count·ln(1 + sums/b) at the best λ
 
     def curvature(self, model: Model, state: State) -> None:
         return None  # linear with the scales held
@@ -76,7 +84,11 @@ class ARD(FactorTerm):
             return ()
         module = model.factor(self.factor or "")
         rank = {name: m for name, m in model.factor_modules().items() if m.shape[1:] == (K,)}
-        maps = [name for name, m in rank.items() if m.axes[0] == module.axes[0] and m.shape == module.shape]
+        maps = [
+            name
+            for name, m in rank.items()
+            if m.axes[0] == module.axes[0] and m.shape == module.shape
+        ]
         partners = [name for name in rank if name not in maps]
         alike = torch.ones(K, K, dtype=C.dtype, device=C.device)
         for name in partners or maps:
@@ -85,10 +97,15 @@ class ARD(FactorTerm):
         pairs = sorted(combinations(alive, 2), key=lambda p: -float(alike[p]))[:PAIRS]
         merges = [self._merge(rank, maps, i, j, float(sums[i]), float(sums[j])) for i, j in pairs]
         weakest = min(alive, key=lambda k: float(sums[k]))
-        return (*merges, Move(f"component {weakest} removed", {m: _emptied(rank[m](), weakest) for m in maps}))
+        return (
+            *merges,
+            Move(f"component {weakest} removed", {m: _emptied(rank[m](), weakest) for m in maps}),
+        )
 
     @staticmethod
-    def _merge(rank: Mapping[str, FactorModule], maps: Sequence[str], i: int, j: int, wi: float, wj: float) -> Move:
+    def _merge(
+        rank: Mapping[str, FactorModule], maps: Sequence[str], i: int, j: int, wi: float, wj: float
+    ) -> Move:
         """Component j into i: amounts added, the other factors averaged by amount."""
         values = {}
         for name, module in rank.items():
@@ -113,11 +130,16 @@ class ARD(FactorTerm):
                 "put `UnitColumns` on the other factors."
             )
         if bool((module.sample(torch.Generator().manual_seed(0)) < 0).any()):
-            raise ValueError(f"`{self}`: {self.factor!r} can be negative: `ARD` is a prior on amounts, use `NonNegative`.")
+            raise ValueError(
+                f"`{self}`: {self.factor!r} can be negative: `ARD` is a prior on amounts, use `NonNegative`."
+            )
 
     def formula(self) -> tuple[str, str]:
         C = self.symbol
-        return f"(n + a + 1) Σₖ ln(b + ‖{C}ₖ‖₁)", rf"(n + a + 1)\sum_k \ln\left(b + \|{C}_k\|_1\right)"
+        return (
+            f"(n + a + 1) Σₖ ln(b + ‖{C}ₖ‖₁)",
+            rf"(n + a + 1)\sum_k \ln\left(b + \|{C}_k\|_1\right)",
+        )
 
 
 def _emptied(value: Tensor, k: int) -> Tensor:

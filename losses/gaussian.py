@@ -24,8 +24,12 @@ class Gaussian(Fit):
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         form, _ = self.pair(model)
-        floor = torch.finfo(form.dtype).eps ** 2 * form.norm2()  # an exact fit has no noise, but a loss all the same
-        return {"variance": torch.maximum(2 * self.half_squares(model), floor).detach() / form.count()}
+        floor = (
+            torch.finfo(form.dtype).eps ** 2 * form.norm2()
+        )  # an exact fit has no noise, but a loss all the same
+        return {
+            "variance": torch.maximum(2 * self.half_squares(model), floor).detach() / form.count()
+        }
 
     def value(self, model: Model, state: State) -> Tensor:
         n, variance = self.pair(model)[0].count(), state["variance"]

@@ -28,7 +28,9 @@ class SquaredNorm(FactorTerm):
     def __init__(self, factor: str | Callable[[Any], Tensor], scale: float = 1.0) -> None:
         super().__init__(factor)
         if not 0 < scale < float("inf"):
-            raise ValueError(f"`SquaredNorm({factor!r}, {scale})`: the scale is an expected size: give a number > 0.")
+            raise ValueError(
+                f"`SquaredNorm({factor!r}, {scale})`: the scale is an expected size: give a number > 0."
+            )
         self.scale = float(scale)
 
     def value(self, model: Model, state: State) -> Tensor:
@@ -58,10 +60,17 @@ class Norm(FactorTerm):
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         N = self.of(model).detach()
-        return {"size": torch.linalg.vector_norm(N, dtype=torch.float64).clamp_min(torch.finfo(N.dtype).eps ** 2)}
+        return {
+            "size": torch.linalg.vector_norm(N, dtype=torch.float64).clamp_min(
+                torch.finfo(N.dtype).eps ** 2
+            )
+        }
 
     def value(self, model: Model, state: State) -> Tensor:
-        return 0.5 * self.of(model).square().sum(dtype=torch.float64) / state["size"] + 0.5 * state["size"]
+        return (
+            0.5 * self.of(model).square().sum(dtype=torch.float64) / state["size"]
+            + 0.5 * state["size"]
+        )
 
     def moves(self, model: Model) -> Sequence[Move]:
         if self.factor is None or not bool(self.of(model).any()):

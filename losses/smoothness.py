@@ -24,25 +24,34 @@ class Smoothness(FactorTerm):
         ValueError: by `check`, if the axis is shorter than order + 1.
     """
 
-    def __init__(self, factor: str | Callable[[Any], Tensor], *, order: int = 1, axis: int = 0) -> None:
+    def __init__(
+        self, factor: str | Callable[[Any], Tensor], *, order: int = 1, axis: int = 0
+    ) -> None:
         super().__init__(factor)
         if order < 1:
             raise ValueError(f"`Smoothness({factor!r}, order={order})`: give 1 or more.")
         self.order, self.axis = int(order), int(axis)
 
     def value(self, model: Model, state: State) -> Tensor:
-        return 0.5 * torch.diff(self.of(model), n=self.order, dim=self.axis).square().sum(dtype=torch.float64)
+        return 0.5 * torch.diff(self.of(model), n=self.order, dim=self.axis).square().sum(
+            dtype=torch.float64
+        )
 
     def check(self, model: Model) -> None:
         super().check(model)
         with torch.no_grad(), model.once():
             shape = tuple(self.of(model).shape)
         if not -len(shape) <= self.axis < len(shape) or shape[self.axis] <= self.order:
-            raise ValueError(f"`{self}`: a tensor of shape {shape} has no {self.order + 1} neighbours along axis {self.axis}.")
+            raise ValueError(
+                f"`{self}`: a tensor of shape {shape} has no {self.order + 1} neighbours along axis {self.axis}."
+            )
 
     def formula(self) -> tuple[str, str]:
         power = "" if self.order == 1 else f"^{self.order}"
-        return f"½‖D{'²' if self.order == 2 else ''} {self.symbol}‖²", rf"\tfrac12\|D{power} {self.symbol}\|_F^2"
+        return (
+            f"½‖D{'²' if self.order == 2 else ''} {self.symbol}‖²",
+            rf"\tfrac12\|D{power} {self.symbol}\|_F^2",
+        )
 
 
 class SpatialSmoothness(FactorTerm):
@@ -59,13 +68,17 @@ class SpatialSmoothness(FactorTerm):
 
     def __init__(self, factor: str) -> None:
         if not isinstance(factor, str):
-            raise ValueError("`SpatialSmoothness`: give a factor's name: its axes say where the pixels are.")
+            raise ValueError(
+                "`SpatialSmoothness`: give a factor's name: its axes say where the pixels are."
+            )
         super().__init__(factor)
 
     def value(self, model: Model, state: State) -> Tensor:
         C = self.of(model)
         grid = C.reshape(*(axis.size or 1 for axis in self._axes(model)), C.shape[-1])
-        steps = [torch.diff(grid, dim=d).square().sum(dtype=torch.float64) for d in range(grid.ndim - 1)]
+        steps = [
+            torch.diff(grid, dim=d).square().sum(dtype=torch.float64) for d in range(grid.ndim - 1)
+        ]
         return 0.5 * torch.stack(steps).sum()
 
     def check(self, model: Model) -> None:

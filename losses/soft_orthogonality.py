@@ -41,7 +41,9 @@ class SoftOrthogonality(FactorTerm):
 
     def __init__(self, factor: str) -> None:
         if not isinstance(factor, str):
-            raise ValueError("`SoftOrthogonality`: give a factor's name: the multiplier needs what the fits say about it.")
+            raise ValueError(
+                "`SoftOrthogonality`: give a factor's name: the multiplier needs what the fits say about it."
+            )
         super().__init__(factor)
 
     def needs(self) -> Sequence[str]:
@@ -55,7 +57,9 @@ class SoftOrthogonality(FactorTerm):
         tiny = torch.finfo(C.dtype).tiny
         square = others.square().sum(0)
         xi = ((others * h).sum(0) / square.clamp_min(tiny)).clamp_min(0)
-        xi = torch.minimum(xi, CAP * torch.linalg.vector_norm(h, dim=0) / square.sqrt().clamp_min(tiny))
+        xi = torch.minimum(
+            xi, CAP * torch.linalg.vector_norm(h, dim=0) / square.sqrt().clamp_min(tiny)
+        )
         ramp = (state["ramp"] + 1 / RAMP).clamp_max(1) if state else xi.new_ones(()) / RAMP
         xi = (1 - MEMORY) * xi + MEMORY * state["xi"] if state else xi
         norms = torch.linalg.vector_norm(C, dim=0)

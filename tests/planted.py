@@ -16,11 +16,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Case:
-    """A model with a loss, and the factors that its data were made of."""
+    """A model with a loss, the factors that its data were made of, and the data without noise."""
 
     model: fu.Model
     loss: fu.Loss
     truth: Mapping[str, Array]
+    clean: Mapping[str, Array]
+
+
+def planted(rng, name: str, X: Array, noise: float, **options) -> fu.Dataset:
+    """X with Gaussian noise of this share of its root mean square."""
+    sizes = noise * np.sqrt(np.mean(X**2)) * rng.standard_normal(X.shape)
+    return fu.Dataset(name, X + sizes, **options)
 
 
 def pure(rng: np.random.Generator, n: int, rank: int = K) -> Array:
@@ -31,11 +38,6 @@ def pure(rng: np.random.Generator, n: int, rank: int = K) -> Array:
         values[rows] = 0
         values[rows, k] = 1 + rng.random(2)
     return values
-
-
-def noisy(rng: np.random.Generator, X: Array, noise: float) -> Array:
-    """X with Gaussian noise of this share of its root mean square."""
-    return X + noise * np.sqrt(np.mean(X**2)) * rng.standard_normal(X.shape)
 
 
 def unit(values: Array) -> Array:
@@ -53,75 +55,77 @@ def angles(found: Array, truth: Array) -> Array:
 def nmf(noise: float) -> Case:
     rng = np.random.default_rng(1)
     C, S = pure(rng, 56), pure(rng, 30)
-    data = fu.Dataset("a", noisy(rng, C @ S.T, noise).reshape(7, 8, 30))
-    return Case(models.NMF(data, K), losses.Loss([(1.0, losses.Frobenius(data))]), {"C": C, "S": S})
+    clean = {"a": (C @ S.T).reshape(7, 8, 30)}
+    data = planted(rng, "a", clean["a"], noise)
+    return Case(models.NMF(data, K), 1.0 * losses.Frobenius(data), {"C": C, "S": S}, clean)
 
 
 def cpd(noise: float) -> Case:
     rng = np.random.default_rng(2)
     A, B, C = (rng.random((n, K)) for n in (8, 9, 30))
-    X = np.einsum("ik,jk,lk->ijl", A, B, C)
-    data = fu.Dataset("a", noisy(rng, X, noise))
-    loss = losses.Loss([(1.0, losses.Frobenius(data))])
-    return Case(models.CPD(data, K), loss, {"A": A, "B": B, "C": C})
+    clean = {"a": np.einsum("ik,jk,lk->ijl", A, B, C)}
+    data = planted(rng, "a", clean["a"], noise)
+    loss = 1.0 * losses.Frobenius(data)
+    return Case(models.CPD(data, K), loss, {"A": A, "B": B, "C": C}, clean)
 
 
 def tucker(noise: float) -> Case:
+    """Its factors are not unique: only what they predict is."""
     rng = np.random.default_rng(3)
-    A, B, C = pure(rng, 9, 2), pure(rng, 10, 3), pure(rng, 20, 2)
-    core = rng.random((2, 3, 2)) * (rng.random((2, 3, 2)) > 0.4)
-    X = np.einsum("pqr,ip,jq,lr->ijl", core, A, B, C)
-    data = fu.Dataset("a", noisy(rng, X, noise))
-    loss = losses.Loss([(1.0, losses.Frobenius(data))])
-    return Case(models.Tucker(data, (2, 3, 2)), loss, {"A": A, "B": B, "C": C})
+    A, B, C = rng.random((9, 2)), rng.random((10, 3)), rng.random((20, 2))
+    core = rng.random((2, 3, 2))
+    clean = {"a": np.einsum("pqr,ip,jq,lr->ijl", core, A, B, C)}
+    data = planted(rng, "a", clean["a"], noise)
+    return Case(models.Tucker(data, (2, 3, 2)), 1.0 * losses.Frobenius(data), {}, clean)
 
 
 def shared_maps(noise: float) -> Case:
     rng = np.random.default_rng(4)
-    C, S1, S2, S3 = (pure(rng, n) for n in (56, 30, 20, 1 + 2 * K))
-    S3 = S3[-1:]  # an image
-    a = fu.Dataset("a", noisy(rng, C @ S1.T, noise).reshape(7, 8, 30))
-    b = fu.Dataset("b c", noisy(rng, C @ S2.T, noise).reshape(7, 8, 20))
-    adf = fu.Dataset("adf", noisy(rng, C @ S3.T, noise).reshape(7, 8), signal=0)
+    C, S1, S2, S3 = pure(rng, 56), pure(rng, 30), pure(rng, 20), rng.random((1, K))
+    cubes = {"a": C @ S1.T, "b c": C @ S2.T}
+    clean = {n: X.reshape(7, 8, -1) for n, X in cubes.items()} | {"adf": (C @ S3.T).reshape(7, 8)}
+    a, b = (planted(rng, name, clean[name], noise) for name in ("a", "b c"))
+    adf = planted(rng, "adf", clean["adf"], noise, signal=0)
     loss = losses.Frobenius(a) + losses.Frobenius(b) + losses.Frobenius(adf)
-    return Case(models.SharedMaps(a, b, adf, K=K), loss, {"C": C, "S_a": S1, "S_b_c": S2})
+    truth = {"C": C, "S_a": S1, "S_b_c": S2}
+    return Case(models.SharedMaps(a, b, adf, K=K), loss, truth, clean)
 
 
 def shared_spectra(noise: float) -> Case:
     rng = np.random.default_rng(5)
     C1, C2, S = pure(rng, 56), pure(rng, 21), pure(rng, 30)
-    C2[:, 1] = 0  # absent from the second specimen
-    a = fu.Dataset("a", noisy(rng, C1 @ S.T, noise).reshape(7, 8, 30))
-    b = fu.Dataset("b", noisy(rng, C2 @ S.T, noise).reshape(3, 7, 30))
+    clean = {"a": (C1 @ S.T).reshape(7, 8, 30), "b": (C2 @ S.T).reshape(3, 7, 30)}
+    a, b = (planted(rng, name, X, noise) for name, X in clean.items())
     loss = losses.Frobenius(a) + losses.Frobenius(b)
-    return Case(models.SharedSpectra(a, b, K=K), loss, {"C_a": C1, "S": S})
+    truth = {"C_a": C1, "C_b": C2, "S": S}
+    return Case(models.SharedSpectra(a, b, K=K), loss, truth, clean)
 
 
 def softly_coupled(noise: float) -> Case:
     rng = np.random.default_rng(6)
-    C, S1, S2 = (pure(rng, n) for n in (56, 30, 20))
-    C = unit(C)
+    C, S1, S2 = unit(pure(rng, 56)), pure(rng, 30), pure(rng, 20)
     N = 0.005 * rng.standard_normal(C.shape) * (C > 0)
-    a = fu.Dataset("a", noisy(rng, (C + N) @ S1.T, noise).reshape(7, 8, 30))
-    b = fu.Dataset("b", noisy(rng, C @ S2.T, noise).reshape(7, 8, 20))
+    clean = {"a": ((C + N) @ S1.T).reshape(7, 8, 30), "b": (C @ S2.T).reshape(7, 8, 20)}
+    a, b = (planted(rng, name, X, noise) for name, X in clean.items())
     loss = losses.Frobenius(a) + losses.Frobenius(b) + 1e-4 * losses.SquaredNorm("N", 0.005)
-    return Case(models.SoftlyCoupled(a, b, K), loss, {"C": C, "S_a": S1, "S_b": S2})
+    truth = {"C": C, "S_a": S1, "S_b": S2}
+    return Case(models.SoftlyCoupled(a, b, K), loss, truth, clean)
 
 
 def with_background(noise: float) -> Case:
     rng = np.random.default_rng(7)
-    energy = fu.Axis("energy loss", scale=2.0, offset=100.0, units="eV")
+    axes = ("y", "x", fu.Axis("energy loss", scale=2.0, offset=100.0, units="eV"))
     E = 100 + 2 * np.arange(40)
-    C, S = pure(rng, 56), pure(rng, 40)
-    C = unit(C)
+    C, S = unit(pure(rng, 56)), pure(rng, 40)
     N = 3 * np.stack([(E / 100.0) ** -r for r in (2.0, 3.0, 4.0)], 1)
-    raw = noisy(rng, C @ (S + N).T, noise).reshape(7, 8, 40)
-    net = noisy(rng, C @ S.T, noise).reshape(7, 8, 40)
-    raw, net = (fu.Dataset(n, x, axes=("y", "x", energy)) for n, x in (("raw", raw), ("net", net)))
+    cubes = {"raw": C @ (S + N).T, "net": C @ S.T}
+    clean = {name: X.reshape(7, 8, 40) for name, X in cubes.items()}
+    raw, net = (planted(rng, name, X, noise, axes=axes) for name, X in clean.items())
     loss = losses.Frobenius(raw) + losses.Frobenius(net)
-    return Case(models.WithBackground(raw, net, K), loss, {"C": C, "S": S, "N": N})
+    truth = {"C": C, "S": S, "N": N}
+    return Case(models.WithBackground(raw, net, K), loss, truth, clean)
 
 
-LINEAR = [nmf, cpd, tucker, shared_maps, shared_spectra, softly_coupled]
-"""Linear in every factor by itself."""
-CASES = [*LINEAR, with_background]
+LINEAR = [nmf, cpd, shared_maps, shared_spectra, softly_coupled]
+"""Linear in every factor by itself, with one factor that takes up the norms of the others."""
+CASES = [*LINEAR, tucker, with_background]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from planted import CASES, LINEAR, angles, softly_coupled
+from planted import CASES, LINEAR, angles, pure, unit
 
 import fusion as fu
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton
@@ -17,25 +17,33 @@ def named(value):
 
 
 def worst(case, result):
-    """Largest angle to the truth over all factors, degrees."""
+    """Largest angle to the truth over the columns of every factor, degrees."""
     return {name: float(angles(result.factors[name], t).max()) for name, t in case.truth.items()}
+
+
+def distances(case, result):
+    """‖prediction − data without noise‖ / ‖data without noise‖ for every data set."""
+    made = {name: M.dense().detach().numpy() for name, M in result.model.predict().items()}
+    return {
+        name: np.linalg.norm(made[name].reshape(X.shape) - X) / np.linalg.norm(X)
+        for name, X in case.clean.items()
+    }
 
 
 @pytest.mark.parametrize(("make", "solver"), EXACT, ids=named)
 def test_factors_come_back_without_noise(make, solver):
     case = make(0.0)
     result = fu.fit(case.model, case.loss, solver=solver, starts=6, progress=False)
-    limit = 1.0 if make is not softly_coupled else 3.0  # the penalty pulls N towards 0
-    assert max(worst(case, result).values()) < limit, worst(case, result)
-    assert min(result.explained_variance.values()) > 1 - 1e-4
+    assert max(distances(case, result).values()) < 2e-3, distances(case, result)
+    assert max(worst(case, result).values(), default=0) < 1.0, worst(case, result)
 
 
 @pytest.mark.parametrize(("make", "solver"), EXACT, ids=named)
-def test_factors_come_back_with_two_per_cent_of_noise(make, solver):
+def test_factors_come_back_from_noise(make, solver):
     case = make(0.02)
     result = fu.fit(case.model, case.loss, solver=solver, starts=6, progress=False)
-    assert max(worst(case, result).values()) < 6.0, worst(case, result)
-    assert min(result.explained_variance.values()) > 0.999
+    assert max(distances(case, result).values()) < 0.02, distances(case, result)
+    assert max(worst(case, result).values(), default=0) < 4.0, worst(case, result)
 
 
 @pytest.mark.parametrize("make", LINEAR, ids=named)
@@ -45,7 +53,7 @@ def test_hals_and_gauss_newton_reach_the_same_loss(make):
         fu.fit(case.model, case.loss, solver=solver, starts=6, progress=False).loss
         for solver in (GaussNewton(), HALS())
     ]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("solver", [Adam(), LBFGS()], ids=named)
@@ -75,8 +83,6 @@ def test_first_order_result_is_valid_and_its_best_never_rises(make, solver):
 
 def test_a_component_that_one_data_set_lacks_comes_back():
     rng = np.random.default_rng(8)
-    from planted import pure
-
     C1, C2, S = pure(rng, 40), pure(rng, 30), pure(rng, 25)
     C2[:, 0] = 0
     a, b = (fu.Dataset(n, C @ S.T) for n, C in (("a", C1), ("b", C2)))
@@ -89,10 +95,8 @@ def test_a_component_that_one_data_set_lacks_comes_back():
 
 def test_uncoupled_components_come_back_with_their_own_maps():
     rng = np.random.default_rng(9)
-    from planted import pure, unit
-
-    C, own, S1, S2 = unit(pure(rng, 60, 4)), None, pure(rng, 30, 3), pure(rng, 20, 3)
-    C, own = C[:, :3], C[:, 3:]
+    C, own = np.split(unit(pure(rng, 60, 4)), [3], axis=1)
+    S1, S2 = pure(rng, 30, 3), pure(rng, 20, 3)
     first, second = np.concatenate([C[:, :2], own], 1) @ S1.T, C @ S2.T
     a, b = fu.Dataset("a", first), fu.Dataset("b", second)
     model = fu.models.SoftlyCoupled(a, b, (3, 3), coupled=[(0, 0), (1, 1)])

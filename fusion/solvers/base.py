@@ -34,10 +34,12 @@ class Outcome:
 
     flat: Tensor  # (start, n) raw variables
     terms: Tensor  # (start, term) weighted, float64, in the objective's order
-    states: States  # lagged pieces there
+    states: list[dict[str, Tensor]]  # lagged pieces there
     status: list[Status]
     steps: Tensor  # (start,) outer steps made
-    history: list[Tensor] = field(default_factory=list)  # a step each: (start, term), NaN where a start has ended
+    history: list[Tensor] = field(
+        default_factory=list
+    )  # a step each: (start, term), NaN where a start has ended
     products: int = 0
 
     @property
@@ -58,7 +60,12 @@ class Solver(ABC):
     max_steps: int
 
     def minimise(
-        self, objective: Objective, flat: Tensor, watch: Watch, max_steps: int, states: States | None = None
+        self,
+        objective: Objective,
+        flat: Tensor,
+        watch: Watch,
+        max_steps: int,
+        states: States | None = None,
     ) -> Outcome:
         """From every row of `flat` (start, n) downhill; the best point of every start comes back, also on ctrl-C."""
         track = Track(objective, flat, self.tolerance, self.window, watch)
@@ -70,13 +77,15 @@ class Solver(ABC):
         return track.outcome
 
     @abstractmethod
-    def descend(self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int) -> None:
+    def descend(
+        self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
+    ) -> None:
         """Go downhill, giving every point to `track.record` until it says that all starts have ended.
 
         At most `max_steps` steps, so one record more; `states` are those of an earlier descent, or empty.
         """
 
-    def check(self, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:  # noqa: B027
         """Complain of what the method cannot do.
 
         Raises:
@@ -90,15 +99,32 @@ class Track:
     Starts that end leave the batch; `rows` says which starts the batch still holds.
     """
 
-    def __init__(self, objective: Objective, flat: Tensor, tolerance: float, window: int, watch: Watch) -> None:
+    def __init__(
+        self, objective: Objective, flat: Tensor, tolerance: float, window: int, watch: Watch
+    ) -> None:
         starts = flat.shape[0]
-        self.tolerance, self.window, self.watch, self.objective = tolerance, window, watch, objective
+        self.tolerance, self.window, self.watch, self.objective = (
+            tolerance,
+            window,
+            watch,
+            objective,
+        )
         self.rule = not all(objective.fixed)
         self.rows = torch.arange(starts, device=flat.device)
-        terms = torch.full((starts, len(objective.order)), torch.inf, dtype=torch.float64, device=flat.device)
+        terms = torch.full(
+            (starts, len(objective.order)), torch.inf, dtype=torch.float64, device=flat.device
+        )
         steps = torch.zeros(starts, dtype=torch.long)
-        self.outcome = Outcome(flat.clone(), terms, objective.no_states(), [Status.MAX_STEPS] * starts, steps)
-        self.recent: list[Tensor] = []  # (start in batch,) losses, or changes of the factors under a rule
+        self.outcome = Outcome(
+            flat.clone(),
+            terms,
+            [{} for _ in objective.loss.terms],
+            [Status.MAX_STEPS] * starts,
+            steps,
+        )
+        self.recent: list[
+            Tensor
+        ] = []  # (start in batch,) losses, or changes of the factors under a rule
         self.before: Tensor | None = None
         self.stuck = torch.zeros(starts, dtype=torch.bool, device=flat.device)
         self.first: Tensor | None = None
@@ -111,7 +137,10 @@ class Track:
         better = torch.isfinite(loss) if self.rule else loss < out.loss[rows]
         out.flat[rows] = torch.where(better[:, None], flat, out.flat[rows])
         out.terms[rows] = torch.where(better[:, None], terms, out.terms[rows])
-        out.states = [_write(old, rows, new, len(out.flat)) for old, new in zip(out.states, states, strict=True)]
+        out.states = [
+            _write(old, rows, new, len(out.flat))
+            for old, new in zip(out.states, states, strict=True)
+        ]
         out.steps[rows.cpu()] = self.step
         line = torch.full_like(out.terms, torch.nan)
         line[rows] = terms
@@ -178,7 +207,9 @@ def _write(old: dict, rows: Tensor, new: Mapping[str, Tensor], starts: int) -> d
     """The lagged pieces of all starts with those of some rows taken anew."""
     written = dict(old)
     for key, value in new.items():
-        full = written[key].clone() if key in written else value.new_zeros((starts, *value.shape[1:]))
+        full = (
+            written[key].clone() if key in written else value.new_zeros((starts, *value.shape[1:]))
+        )
         full[rows] = value
         written[key] = full
     return written

@@ -11,7 +11,13 @@ Map = Callable[[Tensor], Tensor]
 
 
 def solve(
-    product: Map, precondition: Map, gradient: Tensor, free: Tensor, *, tolerance: float, max_products: int
+    product: Map,
+    precondition: Map,
+    gradient: Tensor,
+    free: Tensor,
+    *,
+    tolerance: float,
+    max_products: int,
 ) -> tuple[Tensor, Tensor, int]:
     """An approximate minimiser of gᵀd + ½ dᵀH d over the free variables, for every start.
 
@@ -41,8 +47,12 @@ def solve(
         made += 1
         bend = (p * Hp).sum(1)
         positive = active & (bend > 0)
-        first = active & (bend <= 0) & (made == 1)  # a direction of negative curvature at once: go along it
-        step = torch.where(positive, rz / torch.where(positive, bend, 1), first.to(rz.dtype))[:, None]
+        first = (
+            active & (bend <= 0) & (made == 1)
+        )  # a direction of negative curvature at once: go along it
+        step = torch.where(positive, rz / torch.where(positive, bend, 1), first.to(rz.dtype))[
+            :, None
+        ]
         d, Hd, r = d + step * p, Hd + step * Hp, r - step * Hp
         z = precondition(r)
         new = (r * z).sum(1)

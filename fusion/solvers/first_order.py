@@ -24,22 +24,28 @@ class _Loop(Solver):
         """The optimiser of a leaf (start, n)."""
         raise NotImplementedError
 
-    def descend(self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int) -> None:
+    def descend(
+        self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
+    ) -> None:
         lower, free = objective.lower(), objective.free()
-        unit = _units(objective, flat)  # one number a variable: a step of fixed length means the same for every factor
+        unit = _units(
+            objective, flat
+        )  # one number a variable: a step of fixed length means the same for every factor
         flat = torch.maximum(flat, lower)
         z = (flat / unit).detach().requires_grad_()
         optimiser = self.optimiser(z)
         ended = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
         for _ in range(max_steps + 1):
-            terms, gradient, states = _look(objective, (z.detach() * unit), states)
-            now = track.record((z.detach() * unit)[~ended], terms[~ended], take(states, (~ended).nonzero()[:, 0]))
+            terms, _, states = _look(objective, z.detach() * unit, states)
+            now = track.record(
+                (z.detach() * unit)[~ended], terms[~ended], take(states, (~ended).nonzero()[:, 0])
+            )
             ended[(~ended).nonzero()[:, 0][now]] = True
             if bool(ended.all()):
                 return
             before = z.detach().clone()
 
-            def closure() -> Tensor:
+            def closure(states: States = states) -> Any:
                 terms, gradient, _ = _look(objective, z.detach() * unit, states, frozen=True)
                 z.grad = torch.where(ended[:, None] | ~free, 0, gradient * unit).nan_to_num(0, 0, 0)
                 return torch.where(ended, 0, terms.sum(1)).nan_to_num().sum()
@@ -59,7 +65,9 @@ def _units(objective: Objective, flat: Tensor) -> Tensor:
     return unit
 
 
-def _look(objective: Objective, flat: Tensor, states: States, *, frozen: bool = False) -> tuple[Tensor, Tensor, States]:
+def _look(
+    objective: Objective, flat: Tensor, states: States, *, frozen: bool = False
+) -> tuple[Tensor, Tensor, States]:
     """Terms (start, term), gradient (start, n), and the lagged pieces, taken anew unless frozen."""
     with torch.no_grad():
         values = objective.values(flat)
@@ -133,11 +141,15 @@ class LBFGS(Solver):
     window: int = 20
     max_steps: int = 2000
 
-    def descend(self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int) -> None:
+    def descend(
+        self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
+    ) -> None:
         lower, movable = objective.lower(), objective.free()
         unit = _units(objective, flat)
         flat = torch.maximum(flat, lower)
-        pairs: list[tuple[Tensor, Tensor]] = []  # (change of variables, change of gradient), newest last
+        pairs: list[
+            tuple[Tensor, Tensor]
+        ] = []  # (change of variables, change of gradient), newest last
         terms, gradient, states = _look(objective, flat, states)
         while True:
             ended = track.record(flat, terms, states)
@@ -151,27 +163,52 @@ class LBFGS(Solver):
             direction = -_two_loop(pairs, gradient * free, unit.square(), free)
             downhill = (direction * gradient).sum(1, keepdim=True) < 0
             direction = torch.where(downhill, direction, -unit.square() * gradient * free)
-            new, terms, moved = self._search(objective, flat, terms, gradient, direction, states, lower)
+            new, terms, moved = self._search(
+                objective, flat, terms, gradient, direction, states, lower
+            )
             track.stuck = ~moved & (len(pairs) == 0)
             before, flat = flat, new
             terms, after, states = _look(objective, flat, states)
-            pairs = [] if not bool(moved.any()) else [*pairs[-self.memory + 1 :], ((flat - before) * free, (after - gradient) * free)]
+            pairs = (
+                []
+                if not bool(moved.any())
+                else [
+                    *pairs[-self.memory + 1 :],
+                    ((flat - before) * free, (after - gradient) * free),
+                ]
+            )
             gradient = after
 
     def _search(
-        self, objective: Objective, flat: Tensor, terms: Tensor, gradient: Tensor, direction: Tensor, states: States, lower: Tensor
+        self,
+        objective: Objective,
+        flat: Tensor,
+        terms: Tensor,
+        gradient: Tensor,
+        direction: Tensor,
+        states: States,
+        lower: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Backtrack along the projected path; where nothing helps, stay."""
         loss, length = terms.sum(1), flat.new_ones(len(flat), 1)
-        best, best_terms, moved = flat, terms, torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
+        best, best_terms, moved = (
+            flat,
+            terms,
+            torch.zeros(len(flat), dtype=torch.bool, device=flat.device),
+        )
         for _ in range(20):
             trial = torch.maximum(flat + length * direction, lower)
             with torch.no_grad():
                 values = objective.values(trial)
-                made = torch.cat([objective.fits(values, states), objective.penalties(values, states)], 1)
+                made = torch.cat(
+                    [objective.fits(values, states), objective.penalties(values, states)], 1
+                )
             promise = 1e-4 * (gradient * (trial - flat)).sum(1)
             good = ~moved & torch.isfinite(made).all(1) & (made.sum(1) <= loss + promise)
-            best, best_terms = torch.where(good[:, None], trial, best), torch.where(good[:, None], made, best_terms)
+            best, best_terms = (
+                torch.where(good[:, None], trial, best),
+                torch.where(good[:, None], made, best_terms),
+            )
             moved = moved | good
             if bool(moved.all()):
                 break
@@ -184,7 +221,9 @@ def _two_loop(pairs: list[tuple[Tensor, Tensor]], g: Tensor, scale: Tensor, free
     kept, q = [], g
     for s, y in reversed(pairs):
         sy = (s * y).sum(1, keepdim=True)
-        good = sy > 1e-10 * torch.linalg.vector_norm(s, dim=1, keepdim=True) * torch.linalg.vector_norm(y, dim=1, keepdim=True)
+        good = sy > 1e-10 * torch.linalg.vector_norm(
+            s, dim=1, keepdim=True
+        ) * torch.linalg.vector_norm(y, dim=1, keepdim=True)
         rho = torch.where(good, 1 / torch.where(good, sy, 1), 0)
         a = rho * (s * q).sum(1, keepdim=True)
         q = q - a * y
@@ -193,7 +232,9 @@ def _two_loop(pairs: list[tuple[Tensor, Tensor]], g: Tensor, scale: Tensor, free
     if kept:
         s, y, rho, _ = kept[0]
         size = (y * scale * y).sum(1, keepdim=True)
-        gamma = torch.where((rho > 0) & (size > 0), (s * y).sum(1, keepdim=True) / size.clamp_min(1e-300), 1)
+        gamma = torch.where(
+            (rho > 0) & (size > 0), (s * y).sum(1, keepdim=True) / size.clamp_min(1e-300), 1
+        )
     r = gamma * scale * q
     for s, y, rho, a in reversed(kept):
         r = r + s * (a - rho * (y * r).sum(1, keepdim=True))

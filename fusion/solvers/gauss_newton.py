@@ -43,7 +43,9 @@ class GaussNewton(Solver):
     damping: float = 0.1
     max_steps: int = 300
 
-    def descend(self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int) -> None:
+    def descend(
+        self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
+    ) -> None:
         _Run(self, objective, flat, states, track).run(max_steps)
 
 
@@ -68,7 +70,9 @@ class _Run:
         self.flat = objective.retract(torch.maximum(flat, self.lower))
         self.states = states
         self.damping = self.flat.new_full((flat.shape[0],), options.damping)
-        self.reuse: Trial | None = None  # the accepted trial, where nothing of the fits was refreshed since
+        self.reuse: Trial | None = (
+            None  # the accepted trial, where nothing of the fits was refreshed since
+        )
         self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
 
     def run(self, max_steps: int) -> None:
@@ -95,7 +99,9 @@ class _Run:
             fit, fit_gradient = self.reuse.fit, self.reuse.fit_gradient
         self.probed = curvature.probe()
         told = curvature.told(fit_gradient, self.probed)
-        self.states = objective.refresh_penalties({k: v.detach() for k, v in curvature.values.items()}, self.states, told)
+        self.states = objective.refresh_penalties(
+            {k: v.detach() for k, v in curvature.values.items()}, self.states, told
+        )
         curvature.add_penalties(self.states)
         penalty, gradient = _value_and_gradient(objective.penalties, curvature.values, self.states)
         total = {name: g + gradient[name] for name, g in fit_gradient.items()}
@@ -104,7 +110,11 @@ class _Run:
 
     def _keep(self, rows: Tensor) -> None:
         """Go on with some of the starts."""
-        self.flat, self.damping, self.states = self.flat[rows], self.damping[rows], take(self.states, rows)
+        self.flat, self.damping, self.states = (
+            self.flat[rows],
+            self.damping[rows],
+            take(self.states, rows),
+        )
         self.reuse = None
 
     def _step(self, curvature: Curvature, loss: Tensor, gradient: Tensor) -> None:
@@ -118,10 +128,17 @@ class _Run:
             return curvature(v) + self.damping[:, None] * damped
 
         def precondition(r: Tensor) -> Tensor:
-            return torch.cat([block.times(r, inv) for block, inv in zip(blocks, inverse, strict=True)], 1)
+            return torch.cat(
+                [block.times(r, inv) for block, inv in zip(blocks, inverse, strict=True)], 1
+            )
 
         direction, Hd, made = cg.solve(
-            product, precondition, gradient, free, tolerance=self.options.forcing, max_products=self.options.max_products
+            product,
+            precondition,
+            gradient,
+            free,
+            tolerance=self.options.forcing,
+            max_products=self.options.max_products,
         )
         self.track.outcome.products += made
         promised = -((gradient * direction).sum(1) + 0.5 * (direction * Hd).sum(1))
@@ -144,7 +161,9 @@ class _Run:
             slope = (gradient[rows] * (trial.flat - start[rows])).sum(1)
             good[rows] = _descends(trial.loss, loss[rows], slope)
             _put(accepted, rows, trial)
-        gain = torch.where(first, (loss - accepted.loss) / promised.clamp_min(torch.finfo(loss.dtype).tiny), 0)
+        gain = torch.where(
+            first, (loss - accepted.loss) / promised.clamp_min(torch.finfo(loss.dtype).tiny), 0
+        )
         factor = torch.where(gain > 0.75, 0.25, torch.where(gain < 0.25, 4.0, 1.0))
         factor = torch.where(good, torch.where(first, factor, 4.0), 16.0).to(self.damping)
         self.damping = (self.damping * factor).clamp(*DAMPING)
@@ -175,7 +194,10 @@ def _value_and_gradient(function, values: Values, states) -> tuple[Tensor, Value
         made = [None] * len(leaves)
         if total.requires_grad:
             made = torch.autograd.grad(total.sum(), list(leaves.values()), allow_unused=True)
-    gradient = {name: torch.zeros_like(x) if g is None else g for (name, x), g in zip(leaves.items(), made, strict=True)}
+    gradient = {
+        name: torch.zeros_like(x) if g is None else g
+        for (name, x), g in zip(leaves.items(), made, strict=True)
+    }
     return total.detach(), gradient
 
 

@@ -48,30 +48,43 @@ class HALS(Solver):
     def check(self, objective: Objective) -> None:
         for _, term in objective.loss.terms:
             if not term.quadratic:
-                raise ValueError(f"`HALS`: `{term}` is not quadratic in each factor, row by row: use `GaussNewton()`.")
+                raise ValueError(
+                    f"`HALS`: `{term}` is not quadratic in each factor, row by row: use `GaussNewton()`."
+                )
         for slot in objective.slots:
             chain = [] if slot.module is None else slot.module.chain
             bad = [c for c in chain if not isinstance(c, (NonNegative, Free, UnitColumns, Fixed))]
             if slot.module is None or bad or len(slot.shape) < 2:
                 what = ", ".join(map(str, bad)) or "a plain parameter"
-                raise ValueError(f"`HALS`: {slot.name!r} ({what}) is not linear in its unknowns: use `GaussNewton()`.")
+                raise ValueError(
+                    f"`HALS`: {slot.name!r} ({what}) is not linear in its unknowns: use `GaussNewton()`."
+                )
         gauges(objective)
 
-    def descend(self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int) -> None:
+    def descend(
+        self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
+    ) -> None:
         gauge, beta = gauges(objective), flat.new_full((len(flat),), self.extrapolation)
         limit, before = torch.ones_like(beta), beta.clone()
         values = {k: v.detach() for k, v in objective.values(flat).items()}
-        last, loss = values, None
+        last, loss, kept_terms = values, None, flat
         for step in range(max_steps + 1):
             terms, states = _terms(objective, values, states)
             new = terms.sum(1)
             if loss is not None:
                 rises = (new > loss * (1 + 1e-15 * loss.sign())) & (beta > 0)
                 values = {k: _where(rises, last[k], v) for k, v in values.items()}
-                terms, new = torch.where(rises[:, None], kept_terms, terms), torch.where(rises, loss, new)
+                terms, new = (
+                    torch.where(rises[:, None], kept_terms, terms),
+                    torch.where(rises, loss, new),
+                )
                 limit, beta, before = (
                     torch.where(rises, before, (GROW_LIMIT * limit).clamp_max(1)),
-                    torch.where(rises, torch.where(beta < 1e-3, 0, beta / SHRINK), torch.minimum(limit, GROW * beta)),
+                    torch.where(
+                        rises,
+                        torch.where(beta < 1e-3, 0, beta / SHRINK),
+                        torch.minimum(limit, GROW * beta),
+                    ),
                     beta,
                 )
             ended = track.record(objective.raws(values), terms, states)
@@ -80,7 +93,13 @@ class HALS(Solver):
             if bool(ended.any()):
                 rows = (~ended).nonzero()[:, 0]
                 values, states = {k: v[rows] for k, v in values.items()}, take(states, rows)
-                beta, limit, before, new, terms = beta[rows], limit[rows], before[rows], new[rows], terms[rows]
+                beta, limit, before, new, terms = (
+                    beta[rows],
+                    limit[rows],
+                    before[rows],
+                    new[rows],
+                    terms[rows],
+                )
             last, loss, kept_terms = values, new, terms
             values = self._sweep(objective, values, states, beta)
             values = _rescaled(objective, values, gauge)
@@ -103,19 +122,26 @@ class HALS(Solver):
             point = values | {slot.name: here}
             total = objective.fits(point, states).sum() + objective.penalties(point, states).sum()
             (g,) = torch.autograd.grad(total, here)
-            bend = objective.fit_curvature(point, states).sum(1) + objective.penalty_curvature(point, states).sum(1)
+            bend = objective.fit_curvature(point, states).sum(1) + objective.penalty_curvature(
+                point, states
+            ).sum(1)
             blocks = row_blocks(Hessian(bend, {slot.name: here}), slot.name, here.detach())
         x0 = here.detach().flatten(1, -2)  # (start, row, K)
         g, x = g.reshape(x0.shape), x0.clone()
         diagonal = blocks.diagonal(dim1=-2, dim2=-1)
-        floor = diagonal.amax((-1, -2), keepdim=True) * torch.finfo(x.dtype).eps + torch.finfo(x.dtype).tiny
+        floor = (
+            diagonal.amax((-1, -2), keepdim=True) * torch.finfo(x.dtype).eps
+            + torch.finfo(x.dtype).tiny
+        )
         lower = 0.0 if slot.module.lower is not None else -torch.inf
         first = None
         for _ in range(self.sweeps):
             before = x.clone()
             for k in range(x.shape[-1]):  # each component sees those before it: what the method is
                 slope = g[..., k] + (blocks[..., k, :] * (x - x0)).sum(-1)
-                moved = (x[..., k] - slope / diagonal[..., k].clamp_min(floor[..., 0])).clamp_min(lower)
+                moved = (x[..., k] - slope / diagonal[..., k].clamp_min(floor[..., 0])).clamp_min(
+                    lower
+                )
                 x[..., k] = torch.where(diagonal[..., k] > floor[..., 0], moved, x[..., k])
             change = torch.linalg.vector_norm(x - before)
             first = change if first is None else first
@@ -135,7 +161,9 @@ def _terms(objective: Objective, values: Values, states: States) -> tuple[Tensor
     """Terms (start, term) with the lagged pieces taken anew."""
     with torch.no_grad():
         states = objective.refresh_penalties(values, objective.refresh_fits(values, states), {})
-        return torch.cat([objective.fits(values, states), objective.penalties(values, states)], 1), states
+        return torch.cat(
+            [objective.fits(values, states), objective.penalties(values, states)], 1
+        ), states
 
 
 def _where(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:
@@ -166,7 +194,10 @@ def gauges(objective: Objective) -> dict[str, dict[str, float]]:
         leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
         hessian = Hessian(objective.likeness(leaves)[1], leaves)
     products = [hessian({name: values[name]}) for name in names]
-    gram = torch.tensor([[float((row[b] * values[b]).sum()) for b in names] for row in products], dtype=torch.float64)
+    gram = torch.tensor(
+        [[float((row[b] * values[b]).sum()) for b in names] for row in products],
+        dtype=torch.float64,
+    )
     found = {}
     for unit in units:
         others = [n for n in names if n not in units and objective.model.factor(n).known is None]
@@ -174,12 +205,16 @@ def gauges(objective: Objective) -> dict[str, dict[str, float]]:
         e = torch.linalg.lstsq(gram[:, rest], -gram[:, [at]]).solution[:, 0]
         powers = {n: float(p) for n, p in zip(others, e.tolist(), strict=True) if abs(p) > 1e-6}
         if not powers or not _invariant(objective, values, states, unit, powers):
-            raise ValueError(f"`HALS`: no factor takes up the norms of {unit!r}, which has unit columns: use `GaussNewton()`.")
+            raise ValueError(
+                f"`HALS`: no factor takes up the norms of {unit!r}, which has unit columns: use `GaussNewton()`."
+            )
         found[unit] = powers
     return found
 
 
-def _invariant(objective: Objective, values: Values, states: States, unit: str, powers: Mapping[str, float]) -> bool:
+def _invariant(
+    objective: Objective, values: Values, states: States, unit: str, powers: Mapping[str, float]
+) -> bool:
     """Whether the predictions stay when columns are multiplied one by one."""
     K = values[unit].shape[-1]
     if any(values[n].shape[-1] != K or values[n].ndim != 3 for n in powers):
@@ -190,7 +225,9 @@ def _invariant(objective: Objective, values: Values, states: States, unit: str, 
     return bool((before - after).abs() <= GAUGE * before.abs())
 
 
-def _rescaled(objective: Objective, values: Values, gauge: Mapping[str, Mapping[str, float]]) -> Values:
+def _rescaled(
+    objective: Objective, values: Values, gauge: Mapping[str, Mapping[str, float]]
+) -> Values:
     """Unit columns where they belong, their norms taken up by the others."""
     values = dict(values)
     for unit, powers in gauge.items():
