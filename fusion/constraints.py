@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from fusion.arrays import as_tensor
 from fusion.axis import Axes, Axis
 
 
@@ -157,9 +158,7 @@ class PowerLaw(Constraint):
         super().__init__()
         if isinstance(energy, tuple) and len(energy) == 1:
             energy = energy[0]
-        values = torch.as_tensor(
-            energy.values if isinstance(energy, Axis) else energy, dtype=torch.float64
-        )
+        values = as_tensor(energy.values if isinstance(energy, Axis) else energy).double()
         if values.ndim != 1 or not bool((values > 0).all()):
             raise ValueError(
                 f"`PowerLaw`: energies of shape {tuple(values.shape)}, lowest {float(values.min()):g}: "
@@ -217,10 +216,10 @@ class Fixed(Constraint):
         self, values: Any, *, components: Sequence[int] | None = None, where: Any = None
     ) -> None:
         super().__init__()
-        values = torch.as_tensor(values, dtype=torch.float64)
+        values = as_tensor(values).double()
         known = ~torch.isnan(values)
         if where is not None:
-            where = torch.as_tensor(where, dtype=torch.bool)
+            where = as_tensor(where).bool()
             if where.shape != values.shape:
                 raise ValueError(
                     f"`Fixed`: where has shape {tuple(where.shape)}, values {tuple(values.shape)}: give equal ones."

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion.arrays import as_tensor
 from fusion.axis import Axes, Axis, named
 from fusion.forms import Dense, Weights, separable
 
@@ -165,13 +166,7 @@ def _tensor(owner: Dataset, array: Any) -> Tensor:
         array = np.asarray(array)
         if array.dtype.kind not in "buif":
             raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        if array.dtype.itemsize > 8:
-            array = array.astype(float)
-        if any(step < 0 for step in array.strides) or not array.flags.writeable:
-            array = array.copy()
-        array = torch.from_numpy(array)
+    array = as_tensor(array)
     if array.layout is not torch.strided:
         raise ValueError(
             f"`{owner}`: sparse data of layout {array.layout}: give a dense array (`.to_dense()`)."
@@ -182,7 +177,7 @@ def _tensor(owner: Dataset, array: Any) -> Tensor:
         raise ValueError(
             f"`{owner}`: the array is empty (shape {tuple(array.shape)}): give at least one spectrum."
         )
-    return array.detach()
+    return array
 
 
 def _mask(owner: Dataset, mask: Any) -> Tensor | None:

@@ -33,7 +33,7 @@ SQUARE = _Square()
 class Fit(Term):
     """How well a prediction meets a data set: a negative log-likelihood."""
 
-    dataset: Dataset  # pyright: ignore[reportIncompatibleVariableOverride,reportGeneralTypeIssues]
+    dataset: Dataset
     weighted_by_variance = True
     """Whether the data set's variance weighs its entries; a likelihood that brings its own says False."""
 
@@ -42,7 +42,7 @@ class Fit(Term):
             raise ValueError(
                 f"`{type(self).__name__}({type(dataset).__name__})`: give a `Dataset`."
             )
-        self.dataset = dataset
+        self.dataset = dataset  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def pair(self, model: Model) -> tuple[Dense, Prediction]:
         """The data in the form in which they meet the model's prediction, and that prediction."""

@@ -162,13 +162,8 @@ class Dense:
                 + torch.tensor([rows.start, 0], device=x.device)
                 for rows, x, w in self.chunks()
             ]
-            where = torch.cat(found)
-            self._entries = Entries(
-                where[:, 0],
-                where[:, 1],
-                self.array[where[:, 0], where[:, 1]].to(self.dtype),
-                self.shape,
-            )
+            i, j = torch.cat(found).T.contiguous()
+            self._entries = Entries(i, j, self.array[i, j].to(self.dtype), self.shape)
         return self._entries
 
 
@@ -190,11 +185,14 @@ class Entries:
 
     def spread(self, h: Tensor, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """(H R, Hᵀ L) for the matrix H that holds h at the positions and zero elsewhere."""
-        H = torch.sparse_csr_tensor(self.start, self.j, h, self.shape)
-        Ht = torch.sparse_csr_tensor(
-            self.column_start, self.column_rows, h[self.by_column], self.shape[::-1]
-        )
+        H = _csr(self.start, self.j, h, self.shape)
+        Ht = _csr(self.column_start, self.column_rows, h[self.by_column], self.shape[::-1])
         return H @ R, Ht @ L
+
+
+def _csr(start: Tensor, column: Tensor, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A sparse matrix by rows; its parts are right by construction."""
+    return torch.sparse_csr_tensor(start, column, value, shape, check_invariants=False)
 
 
 class Product(torch.autograd.Function):

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from fusion.arrays import as_tensor
 from fusion.axis import Axes, Extent, as_axes, length
 from fusion.constraints import Constraint, Fixed, NonNegative, check_chain
 from fusion.prediction import Prediction, as_prediction
@@ -127,7 +128,7 @@ class FactorModule(nn.Module):
         Raises:
             ValueError: if the shape is not the factor's, or a value is not finite.
         """
-        value = torch.as_tensor(value).detach().to(self.raw)
+        value = as_tensor(value).to(self.raw)
         if tuple(value.shape) != self.shape:
             raise ValueError(
                 f"a guess of shape {tuple(value.shape)} for a factor of shape {self.shape}."

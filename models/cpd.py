@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from string import ascii_uppercase
 from typing import Any
@@ -14,6 +14,10 @@ from fusion.dataset import Dataset
 from fusion.model import Factor, Model
 from fusion.models.checks import check_datasets, check_rank
 from fusion.prediction import Prediction, cp
+
+
+STEPS = 100
+"""Multiplicative steps for the amounts of a start; a start need not be exact."""
 
 
 class CPD(Model):
@@ -98,7 +102,7 @@ class CPD(Model):
             _, factors = initialize_cp(X, K, init="svd", non_negative=True, random_state=0)
             products = tl.cp_tensor.unfolding_dot_khatri_rao(X, (None, factors), 0)
             gram = np.prod([factor.T @ factor for factor in factors[1:]], axis=0)
-            factors[0] = lifted(products @ np.linalg.pinv(gram))
+            factors[0] = least_squares(products, lambda A: A @ gram)
             return cls.from_tensorly(data, CPTensor((None, factors)))
 
 
@@ -134,13 +138,16 @@ def check_factors(call: str, data: Dataset, factors: Sequence[np.ndarray]) -> No
 
 def array(values: Any) -> np.ndarray:
     """A NumPy copy ≥ 0, float64."""
-    values = values.detach().cpu() if hasattr(values, "detach") else values
+    values = values.detach().cpu().numpy() if hasattr(values, "detach") else values
     return np.maximum(np.array(values, dtype=float), 0)
 
 
-def lifted(values: np.ndarray) -> np.ndarray:
-    """The values, those below a thousandth of the largest replaced by that."""
-    return np.maximum(values, 1e-3 * values.max())
+def least_squares(products: np.ndarray, gram: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """x > 0 near the least ½⟨x, gram(x)⟩ − ⟨products, x⟩, by multiplicative steps; all are ≥ 0."""
+    x, tiny = np.ones_like(products), np.finfo(float).tiny
+    for _ in range(STEPS):
+        x = x * products / np.maximum(gram(x), tiny)
+    return x
 
 
 def visible(data: Dataset) -> np.ndarray:

@@ -13,7 +13,7 @@ from fusion.constraints import NonNegative, UnitColumns
 from fusion.dataset import Dataset
 from fusion.model import Factor, Model
 from fusion.models.checks import check_datasets
-from fusion.models.cpd import array, check_factors, lifted, mode_names, visible
+from fusion.models.cpd import array, check_factors, least_squares, mode_names, visible
 from fusion.prediction import Prediction, tucker
 
 
@@ -80,8 +80,7 @@ class Tucker(Model):
     def from_svd(cls, data: Dataset, ranks: Sequence[int]) -> Tucker:
         """The model with tensorly's NNDSVD start, from every unfolding, as its guess.
 
-        The core is then the least-squares one, lifted above 0: tensorly's takes the factors to be
-        orthogonal.
+        The core is then a least-squares one: tensorly's takes the factors to be orthogonal.
 
         Args:
             data: the data set; what is masked counts as 0.
@@ -95,8 +94,10 @@ class Tucker(Model):
         X, modes = visible(data), list(range(len(data.axes)))
         with tl.backend_context("numpy", local_threadsafe=True):
             _, factors = initialize_tucker(X, list(ranks), modes, 0, init="svd", non_negative=True)
-            core = tl.tenalg.multi_mode_dot(X, [np.linalg.pinv(factor) for factor in factors])
-            return cls.from_tensorly(data, TuckerTensor((lifted(core), factors)))
+            product = tl.tenalg.multi_mode_dot
+            grams = [factor.T @ factor for factor in factors]
+            core = least_squares(product(X, factors, transpose=True), lambda G: product(G, grams))
+            return cls.from_tensorly(data, TuckerTensor((core, factors)))
 
 
 def _check_ranks(call: str, data: Dataset, ranks: tuple[int, ...]) -> None:
