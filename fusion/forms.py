@@ -6,6 +6,7 @@ the only places where the data are touched; they fold the start axis of a batch 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -192,7 +193,9 @@ class Entries:
 
 def _csr(start: Tensor, column: Tensor, value: Tensor, shape: tuple[int, ...]) -> Tensor:
     """A sparse matrix by rows; its parts are right by construction."""
-    return torch.sparse_csr_tensor(start, column, value, shape, check_invariants=False)
+    with warnings.catch_warnings():  # torch says once that its CSR tensors are in beta
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.sparse_csr_tensor(start, column, value, shape, check_invariants=False)
 
 
 class Product(torch.autograd.Function):

@@ -129,7 +129,7 @@ class Loss:
     @property
     def penalties(self) -> list[tuple[int, float, Term]]:
         """(position, weight, term) of all others."""
-        return [(i, w, t) for i, (w, t) in enumerate(self.terms) if not t.dataset is not None]
+        return [(i, w, t) for i, (w, t) in enumerate(self.terms) if t.dataset is None]
 
     @property
     def datasets(self) -> dict[str, Dataset]:
@@ -152,17 +152,17 @@ class Loss:
 
     def __call__(self, model: Model) -> Tensor:
         """The loss of a model, a scalar with gradient, lagged pieces taken at this point; for any loop of one's own."""
+        states = self._states(model)
+        with model.once():
+            parts = zip(self.terms, states, strict=True)
+            return torch.stack([w * t.value(model, s).double() for (w, t), s in parts]).sum()
+
+    def _states(self, model: Model) -> Sequence[State]:
+        """The lagged pieces of every term at the model's own values."""
         from fusion.objective import Objective  # the engine's own view of a loss, over starts
 
         with torch.no_grad():
-            states = Objective(model, self).states_at(model)
-        with model.once():
-            return torch.stack(
-                [
-                    w * t.value(model, s).double()
-                    for (w, t), s in zip(self.terms, states, strict=True)
-                ]
-            ).sum()
+            return Objective(model, self).states_at(model)
 
     def check(self, model: Model) -> None:
         """Complain of everything that does not fit together; run by `fit` before the first step.
@@ -197,25 +197,10 @@ class Loss:
 
     def summary(self, model: Model) -> str:
         """A table: every term with its weight and value here, every factor with its shape and constraints."""
-        with torch.no_grad():
-            values = (
-                [float(t(model)) for _, t in self.terms]
-                if not any(t.needs() for _, t in self.terms)
-                else None
-            )
         lines = [f"loss = {self.formula()[0]}", "", f"{'weight':>10}  {'value':>12}  term"]
-        for i, (w, t) in enumerate(self.terms):
-            value = (
-                values[i]
-                if values
-                else float(
-                    Loss([*[x for x in self.terms if x[1].dataset is not None], (1.0, t)])(model)
-                    - Loss([x for x in self.terms if x[1].dataset is not None])(model)
-                )
-                if not t.dataset is not None
-                else float(t(model))
-            )
-            lines.append(f"{w:10.4g}  {value:12.5g}  {t}")
+        with torch.no_grad(), model.once():
+            for (w, t), state in zip(self.terms, self._states(model), strict=True):
+                lines.append(f"{w:10.4g}  {float(t.value(model, state)):12.5g}  {t}")
         lines += ["", f"{'factor':>10}  {'shape':>14}  constraints"]
         for name, module in model.factor_modules().items():
             lines.append(f"{name:>10}  {module.shape!s:>14}  {', '.join(map(str, module.chain))}")

@@ -15,7 +15,6 @@ from fusion.model import Factor, Model
 from fusion.models.checks import check_datasets, check_rank
 from fusion.prediction import Prediction, cp
 
-
 STEPS = 100
 """Multiplicative steps for the amounts of a start; a start need not be exact."""
 
@@ -68,12 +67,8 @@ class CPD(Model):
         model = cls(data, factors[0].shape[-1])
         check_factors(f"CPD.from_tensorly({data}, …)", data, factors)
         norms = [np.linalg.norm(factor, axis=0) for factor in factors[1:]]
-        amount = np.prod(
-            norms, axis=0
-        )  # that of unit columns, kept with the weights in the first factor
-        factors[0] = factors[0] * (
-            amount if tensor.weights is None else amount * array(tensor.weights)
-        )
+        weights = 1 if tensor.weights is None else array(tensor.weights)
+        factors[0] = factors[0] * weights * np.prod(norms, axis=0)  # the amount of unit columns
         for name, factor in zip(model.modes, factors, strict=True):
             setattr(model, name, factor)
         return model
@@ -82,8 +77,7 @@ class CPD(Model):
     def from_svd(cls, data: Dataset, K: int) -> CPD:
         """The model with tensorly's NNDSVD start, from every unfolding, as its guess.
 
-        The first factor is then the least-squares one, lifted above 0: tensorly leaves the amount
-        open.
+        The first factor is then a least-squares one: tensorly leaves the amount open.
 
         Args:
             data: the data set; what is masked counts as 0.
