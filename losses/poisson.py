@@ -62,7 +62,8 @@ class Poisson(Fit):
             negative &= ~self.dataset.mask.to(x.device)
         if (count := int(negative.sum())) > 0:
             raise ValueError(
-                f"`Poisson({self.dataset.name})`: {count} of {x.numel()} values are negative (lowest {float(x[negative].min()):.3g}) "
+                f"`Poisson({self.dataset.name})`: {count} of {x.numel()} values are negative "
+                f"(lowest {float(x[negative].min()):.3g}) "
                 "and `Poisson` needs counts: use `Frobenius`, or keep the background (eq. 15)."
             )
 
