@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fusion.loss import FitInformation, Loss, State
 
 Values = dict[str, Tensor]
-States = list["State"]
+States = Sequence["State"]
 
 
 @dataclass(frozen=True)

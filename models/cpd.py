@@ -92,7 +92,7 @@ class CPD(Model):
 
         cls(data, K)  # complain of K before the work
         X = visible(data)
-        with tl.backend_context("numpy", local_threadsafe=True):
+        with tl.backend_context("numpy", local_threadsafe=True):  # pyright: ignore
             _, factors = initialize_cp(X, K, init="svd", non_negative=True, random_state=0)
             products = tl.cp_tensor.unfolding_dot_khatri_rao(X, (None, factors), 0)
             gram = np.prod([factor.T @ factor for factor in factors[1:]], axis=0)

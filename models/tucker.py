@@ -92,10 +92,10 @@ class Tucker(Model):
 
         cls(data, ranks)  # complain of the ranks before the work
         X, modes = visible(data), list(range(len(data.axes)))
-        with tl.backend_context("numpy", local_threadsafe=True):
+        with tl.backend_context("numpy", local_threadsafe=True):  # pyright: ignore
             _, factors = initialize_tucker(X, list(ranks), modes, 0, init="svd", non_negative=True)
-            product = tl.tenalg.multi_mode_dot
-            grams = [factor.T @ factor for factor in factors]
+            product = tl.tenalg.multi_mode_dot  # pyright: ignore
+            grams = [factor.T @ factor for factor in factors]  # pyright: ignore
             core = least_squares(product(X, factors, transpose=True), lambda G: product(G, grams))
             return cls.from_tensorly(data, TuckerTensor((core, factors)))
 
