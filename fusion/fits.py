@@ -95,13 +95,10 @@ class Fit(Term):
         return 0.5 * _products(form, M, M) - _products(form, M, M.map(torch.detach))
 
     def likeness(self, model: Model) -> tuple[Tensor, Tensor]:
-        """(½⟨M, M⟩ − ⟨X, M⟩, ½⟨M, M⟩ − ⟨M, M₀⟩) over ‖X‖²: how far the prediction's size is from the data's."""
-        form, M = self.pair(model)
+        """(½‖X − M‖², ½⟨M, M⟩ − ⟨M, M₀⟩) over ‖X‖²: how far the prediction's size is from the data's."""
+        form, _ = self.pair(model)
         size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
-        half = 0.5 * _products(form, M, M)
-        return (half - overlap(form, M)) / size, (
-            half - _products(form, M, M.map(torch.detach))
-        ) / size
+        return self.half_squares(model) / size, self.half_products(model) / size
 
 
 def overlap(form: Dense, M: Prediction) -> Tensor:

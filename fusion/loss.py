@@ -52,6 +52,10 @@ class Term:
         """The lagged pieces at the present point, from those of the step before."""
         return state
 
+    def settled(self, state: State) -> State:
+        """The lagged pieces as a descent leaves them at last, for a value outside one."""
+        return state
+
     def needs(self) -> Sequence[str]:
         """Factors of which `refresh` wants to know what the fits say."""
         return ()
@@ -162,7 +166,8 @@ class Loss:
         from fusion.objective import Objective  # the engine's own view of a loss, over starts
 
         with torch.no_grad():
-            return Objective(model, self).states_at(model)
+            states = Objective(model, self).states_at(model)
+        return [t.settled(s) for (_, t), s in zip(self.terms, states, strict=True)]
 
     def check(self, model: Model) -> None:
         """Complain of everything that does not fit together; run by `fit` before the first step.

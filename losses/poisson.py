@@ -57,6 +57,8 @@ class Poisson(Fit):
     def check(self, model: Model) -> None:
         super().check(model)
         x = self.dataset.tensor
+        if not x.dtype.is_signed:
+            return
         negative = x < 0
         if self.dataset.mask is not None:
             negative &= ~self.dataset.mask.to(x.device)

@@ -66,6 +66,10 @@ class SoftOrthogonality(FactorTerm):
         scale = torch.where(norms > 0, (ramp * xi).sqrt() / torch.where(norms > 0, norms, 1), 0)
         return {"xi": xi, "others": others, "ramp": ramp, "point": C, "units": U, "scale": scale}
 
+    def settled(self, state: State) -> State:
+        ramp = state["ramp"]  # raised to its end
+        return {**state, "ramp": torch.ones_like(ramp), "scale": state["scale"] / ramp.sqrt()}
+
     def value(self, model: Model, state: State) -> Tensor:
         U = _unit(self.of(model))
         return state["ramp"] * (state["xi"] * (state["others"] * U).sum(0)).sum(dtype=torch.float64)

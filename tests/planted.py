@@ -107,7 +107,7 @@ def softly_coupled(noise: float) -> Case:
     N = 0.005 * rng.standard_normal(C.shape) * (C > 0)
     clean = {"a": ((C + N) @ S1.T).reshape(7, 8, 30), "b": (C @ S2.T).reshape(7, 8, 20)}
     a, b = (planted(rng, name, X, noise) for name, X in clean.items())
-    loss = losses.Frobenius(a) + losses.Frobenius(b) + 1e-6 * losses.SquaredNorm("N", 0.005)
+    loss = losses.Frobenius(a) + losses.Frobenius(b) + 1e-4 * losses.SquaredNorm("N", 0.005)
     truth = {"C": C, "S_a": S1, "S_b": S2}
     return Case(models.SoftlyCoupled(a, b, K), loss, truth, clean)
 

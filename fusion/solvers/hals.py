@@ -65,14 +65,14 @@ class HALS(Solver):
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
     ) -> None:
         gauge, beta = gauges(objective), flat.new_full((len(flat),), self.extrapolation)
-        limit, before = torch.ones_like(beta), beta.clone()
+        limit, before, plain = torch.ones_like(beta), beta.clone(), torch.zeros_like(beta).bool()
         values = {k: v.detach() for k, v in objective.values(flat).items()}
         last, loss, kept_terms = values, None, flat
         for step in range(max_steps + 1):
             terms, states = _terms(objective, values, states)
             new = terms.sum(1)
             if loss is not None:
-                rises = (new > loss * (1 + 1e-15 * loss.sign())) & (beta > 0)
+                rises = (new > loss + 4 * torch.finfo(loss.dtype).eps * loss.abs()) & ~plain
                 values = {k: _where(rises, last[k], v) for k, v in values.items()}
                 terms, new = (
                     torch.where(rises[:, None], kept_terms, terms),
@@ -82,26 +82,28 @@ class HALS(Solver):
                     torch.where(rises, before, (GROW_LIMIT * limit).clamp_max(1)),
                     torch.where(
                         rises,
-                        torch.where(beta < 1e-3, 0, beta / SHRINK),
+                        beta / SHRINK,
                         torch.minimum(limit, GROW * beta),
                     ),
                     beta,
                 )
+                plain = rises  # the step after a rise is not extrapolated, so it goes down
             ended = track.record(objective.raws(values), terms, states)
             if bool(ended.all()) or step == max_steps:
                 return
             if bool(ended.any()):
                 rows = (~ended).nonzero()[:, 0]
                 values, states = {k: v[rows] for k, v in values.items()}, take(states, rows)
-                beta, limit, before, new, terms = (
+                beta, limit, before, plain, new, terms = (
                     beta[rows],
                     limit[rows],
                     before[rows],
+                    plain[rows],
                     new[rows],
                     terms[rows],
                 )
             last, loss, kept_terms = values, new, terms
-            values = self._sweep(objective, values, states, beta)
+            values = self._sweep(objective, values, states, torch.where(plain, 0, beta))
             values = _rescaled(objective, values, gauge)
 
     def _sweep(self, objective: Objective, values: Values, states: States, beta: Tensor) -> Values:
@@ -235,5 +237,5 @@ def _rescaled(
         norm = torch.where(norm > 0, norm, 1)
         values[unit] = values[unit] / norm
         for name, power in powers.items():
-            values[name] = values[name] * norm**power
+            values[name] = values[name] * norm**-power  # the unit factor was multiplied by 1/norm
     return values

@@ -1,0 +1,388 @@
+"""What must not matter does not: the unit, the order of pixels and channels, copies and pickles."""
+
+import pickle
+import subprocess
+import sys
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch.func import functional_call, vmap
+
+import fusion as fu
+from fusion import models
+from fusion.constraints import Free, NonNegative, UnitColumns
+from fusion.losses import (
+    ARD,
+    Frobenius,
+    Gaussian,
+    Norm,
+    Poisson,
+    Smoothness,
+    SoftOrthogonality,
+    SpatialSmoothness,
+    SquaredNorm,
+)
+from fusion.solvers import HALS, LBFGS, Adam, GaussNewton
+
+SCAN, CHANNELS, K = (5, 6), 10, 2
+PIXELS = 30
+FEW = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+def pure(rng, n):
+    """Two columns ≥ 0, each alone in some rows: the only answer of an NMF."""
+    values = rng.random((n, K)) + 0.2
+    values[:3, 0] = values[3:6, 1] = 0
+    return values
+
+
+def cube(seed=0, factors=False):
+    """Counts of two components (y, x, channel); with their maps and spectra if asked."""
+    rng = np.random.default_rng(seed)
+    C, S = pure(rng, PIXELS), pure(rng, CHANNELS)
+    counts = rng.poisson(50 * C @ S.T).astype(float).reshape(*SCAN, CHANNELS)
+    return (counts, C, S) if factors else counts
+
+
+def dimensionless(data):
+    """Losses whose weights mean the same in any unit, by name."""
+    return {
+        "Frobenius": 1.0 * Frobenius(data),
+        "Gaussian": 1.0 * Gaussian(data),
+        "Poisson": 1.0 * Poisson(data),
+        "soft orthogonality": Frobenius(data) + 0.05 * SoftOrthogonality("C"),
+        "soft orthogonality of spectra": Gaussian(data) + 0.05 * SoftOrthogonality("S"),
+        "soft orthogonality, Poisson": Poisson(data) + 0.05 * SoftOrthogonality("C"),
+        "ARD": Gaussian(data) + ARD("C"),
+        "ARD and soft orthogonality": Gaussian(data) + ARD("C") + 0.05 * SoftOrthogonality("C"),
+    }
+
+
+NAMES = list(dimensionless(fu.Dataset("a", cube())))
+
+
+def fit(data, name, rank=K, **options):
+    """Normalised spectra and relative maps."""
+    options = {"starts": 2, "progress": False, "solver": GaussNewton(tolerance=1e-13)} | options
+    result = fu.fit(models.NMF(data, rank), dimensionless(data)[name], **options)
+    C, S = result.factors["C"], result.factors["S"]
+    return C / np.linalg.norm(C, axis=0), S, result
+
+
+# ---- scale -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("name", NAMES)
+def test_data_in_another_unit_give_the_same_factors(name, scale):
+    C, S, result = fit(fu.Dataset("a", cube()), name)
+    C2, S2, other = fit(fu.Dataset("a", scale * cube()), name)
+    assert S2 == pytest.approx(S, abs=1e-6)
+    assert C2 == pytest.approx(C, abs=1e-6)
+    assert other.factors["C"] == pytest.approx(scale * result.factors["C"], abs=1e-5 * scale * 50)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("solver", [HALS(tolerance=1e-13, max_steps=3000), LBFGS(), Adam()])
+def test_other_solvers_give_the_same_factors_in_another_unit(solver, scale):
+    C, S, _ = fit(fu.Dataset("a", cube()), "Frobenius", solver=solver)
+    C2, S2, _ = fit(fu.Dataset("a", scale * cube()), "Frobenius", solver=solver)
+    tolerance = 1e-6 if isinstance(solver, HALS) else 1e-3
+    assert S2 == pytest.approx(S, abs=tolerance)
+    assert C2 == pytest.approx(C, abs=tolerance)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_ard_keeps_the_same_number_in_another_unit(scale):
+    numbers = [
+        fit(fu.Dataset("a", s * cube()), "ARD", rank=5, solver=None)[2].n_components
+        for s in (1.0, scale)
+    ]
+    assert numbers == [2, 2]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: models.CPD(d, 2),
+        lambda d: models.SharedMaps(d, K=2),
+        lambda d: models.SharedSpectra(d, K=2),
+    ],
+    ids=["CPD", "SharedMaps", "SharedSpectra"],
+)
+def test_every_model_gives_the_same_prediction_in_another_unit(make, scale):
+    def predicted(s):
+        data = fu.Dataset("a", s * cube())
+        solver = GaussNewton(tolerance=1e-13)
+        result = fu.fit(make(data), Frobenius(data), solver=solver, starts=2, progress=False)
+        return result.model.predict()["a"].dense().detach().numpy() / s
+
+    assert predicted(scale) == pytest.approx(predicted(1.0), abs=1e-6 * cube().max())
+
+
+# ---- order of pixels and channels ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_permuted_pixels_and_channels_give_the_permuted_answer(name):
+    X = cube().reshape(PIXELS, CHANNELS)
+    rng = np.random.default_rng(1)
+    rows, columns = rng.permutation(PIXELS), rng.permutation(CHANNELS)
+    start = {"C": rng.random((PIXELS, K)) * 50, "S": rng.random((CHANNELS, K))}
+    turned = {"C": start["C"][rows], "S": start["S"][columns]}
+    C, S, _ = fit(fu.Dataset("a", X), name, init=[start])
+    C2, S2, _ = fit(fu.Dataset("a", X[rows][:, columns]), name, init=[turned])
+    assert C2 == pytest.approx(C[rows], abs=1e-6)
+    assert S2 == pytest.approx(S[columns], abs=1e-6)
+
+
+def test_the_shape_of_the_scan_does_not_matter():
+    X = cube()
+    start = [{"C": np.random.default_rng(1).random((PIXELS, K)) * 50}]
+    answers = [
+        fit(fu.Dataset("a", X.reshape(*scan, CHANNELS)), "Frobenius", init=start)[1]
+        for scan in (SCAN, (30,), (3, 5, 2))
+    ]
+    for other in answers[1:]:
+        assert other == pytest.approx(answers[0], abs=1e-9)
+
+
+# ---- the loss never rises --------------------------------------------------------------------------
+
+
+class Deviating(fu.Model):
+    """Maps C + N of any sign beside bounded ones."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.C = fu.Factor((data.pixels, K), NonNegative())
+        self.N = fu.Factor((data.pixels, K), Free())
+        self.S = fu.Factor((data.channels, K), NonNegative(), UnitColumns())
+
+    def forward(self):
+        return {"a": fu.cp(self.C + self.N, self.S)}
+
+
+FALLING = {
+    "Frobenius": lambda d: 1.0 * Frobenius(d),
+    "Gaussian": lambda d: 1.0 * Gaussian(d),
+    "Poisson": lambda d: 1.0 * Poisson(d),
+    "Norm": lambda d: Frobenius(d) + 20.0 * Norm("C"),
+    "Norm, Gaussian": lambda d: Gaussian(d) + 0.1 * Norm("C"),
+    "SquaredNorm": lambda d: Frobenius(d) + SquaredNorm("C", 10.0),
+    "Smoothness": lambda d: Frobenius(d) + 100.0 * Smoothness("S"),
+    "SpatialSmoothness": lambda d: Poisson(d) + 1e-3 * SpatialSmoothness("C"),
+}
+
+
+@pytest.mark.parametrize("name", FALLING)
+@pytest.mark.parametrize("solver", [GaussNewton(), LBFGS(max_steps=200)])
+def test_the_loss_never_rises(name, solver):
+    data = fu.Dataset("a", cube())
+    loss = FALLING[name](data)
+    result = fu.fit(models.NMF(data, K), loss, solver=solver, starts=3, progress=False)
+    for start in result.loss_history:
+        told = start[np.isfinite(start)]
+        assert (np.diff(told) <= 1e-12 * np.abs(told[1:])).all()
+    assert result.history["loss"][-1] < result.history["loss"][0]
+    assert result.loss == pytest.approx(np.nanmin(result.loss_history), rel=1e-12)
+    assert float(loss(result.model).detach()) == pytest.approx(result.loss, rel=1e-6)
+
+
+def test_the_loss_never_rises_with_a_group_lasso_on_a_deviation():
+    data = fu.Dataset("a", cube())
+    loss = Frobenius(data) + 30.0 * Norm("N")
+    result = fu.fit(Deviating(data), loss, starts=2, progress=False)
+    told = result.history["loss"]
+    assert (np.diff(told) <= 1e-12 * np.abs(told[1:])).all()
+
+
+matrices = arrays(
+    float,
+    st.tuples(st.integers(2, 7), st.integers(2, 6)),
+    elements=st.floats(0, 100, allow_subnormal=False).map(lambda v: round(v, 2)),
+).filter(lambda X: X.any())
+
+
+@FEW
+@given(X=matrices, seed=st.integers(0, 100))
+def test_any_data_give_a_finite_answer_that_is_no_worse_than_its_start(X, seed):
+    data = fu.Dataset("a", X)
+    options = {"starts": 2, "seed": seed, "max_steps": 20, "progress": False}
+    result = fu.fit(models.NMF(data, 2), Frobenius(data), **options)
+    assert np.isfinite(result.factors["C"]).all()
+    assert np.isfinite(result.factors["S"]).all()
+    assert result.loss <= 0.5 * np.sum(X**2) * (1 + 1e-12)
+    assert result.loss <= result.history["loss"][0]
+
+
+@FEW
+@given(X=matrices, power=st.integers(-9, 9))
+def test_the_loss_of_scaled_data_at_the_scaled_model_is_the_scaled_loss(X, power):
+    s = 10.0**power
+    rng = np.random.default_rng(0)
+    C, S = rng.random((X.shape[0], 2)) + 0.1, rng.random((X.shape[1], 2)) + 0.1
+    losses = []
+    for factor in (1.0, s):
+        data = fu.Dataset("a", factor * X)
+        model = models.NMF(data, 2)
+        model.C, model.S = factor * C, S
+        losses.append(float(Frobenius(data)(model).detach()) / factor**2)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-9, abs=1e-9 * np.sum(X**2))
+
+
+@FEW
+@given(X=matrices, order=st.randoms(use_true_random=False))
+def test_losses_do_not_depend_on_the_order_of_entries(X, order):
+    rows, columns = list(range(X.shape[0])), list(range(X.shape[1]))
+    order.shuffle(rows)
+    order.shuffle(columns)
+    rng = np.random.default_rng(0)
+    C, S = rng.random((X.shape[0], 2)) + 0.1, rng.random((X.shape[1], 2)) + 0.1
+    for kind in (Frobenius, Gaussian, Poisson):
+        values = []
+        for r, c in ((slice(None), slice(None)), (rows, columns)):
+            data = fu.Dataset("a", X[r][:, c])
+            model = models.NMF(data, 2)
+            model.C, model.S = C[r], S[c]
+            values.append(float(kind(data)(model).detach()))
+        assert values[1] == pytest.approx(values[0], rel=1e-9, abs=1e-9)
+
+
+# ---- copies, pickles, batches ----------------------------------------------------------------------
+
+MODELS = {
+    "NMF": lambda d: models.NMF(d, 2),
+    "CPD": lambda d: models.CPD(d, 2),
+    "Tucker": lambda d: models.Tucker(d, (2, 2, 2)),
+    "SharedMaps": lambda d: models.SharedMaps(d, K=2),
+    "SharedSpectra": lambda d: models.SharedSpectra(d, K=2),
+    "of one's own": Deviating,
+}
+
+
+def prediction(model):
+    return model.predict()["a"].dense().detach()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("copy", [deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_and_pickles_of_a_model_are_equal_and_apart(name, copy):
+    model = MODELS[name](fu.Dataset("a", cube()))
+    before = prediction(model)
+    other = copy(model)
+    assert type(other) is type(model)
+    assert torch.equal(prediction(other), before)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    assert torch.equal(prediction(model), before)
+    assert not torch.equal(prediction(other), before)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_run_under_functional_call_and_vmap(name):
+    model = MODELS[name](fu.Dataset("a", cube()))
+    generator = torch.Generator().manual_seed(0)
+    batch = {
+        key: torch.rand((3, *p.shape), generator=generator, dtype=p.dtype)
+        for key, p in model.named_parameters()
+    }
+
+    def dense(parameters):
+        return functional_call(model, parameters, ())["a"].dense()
+
+    together = vmap(dense)(batch)
+    for s in range(3):
+        model.load_state_dict({key: value[s] for key, value in batch.items()}, strict=False)
+        assert torch.allclose(together[s], prediction(model), rtol=1e-12)
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_and_pickles_of_losses_and_results_are_equal(copy):
+    data = fu.Dataset("a", cube(), mask=np.arange(CHANNELS) == 1)
+    loss = Gaussian(data) + 0.05 * SoftOrthogonality("C") + ARD("C") + 0.1 * Norm("C")
+    model = models.NMF(data, K)
+    assert copy(loss).formula() == loss.formula()
+    assert float(copy(loss)(model).detach()) == float(loss(model).detach())
+    result = fu.fit(model, loss, starts=1, max_steps=5, progress=False)
+    other = copy(result)
+    for name, value in result.factors.items():
+        assert np.array_equal(other.factors[name], value, equal_nan=True)
+    assert other.loss == result.loss
+    assert torch.equal(prediction(other.model), prediction(result.model))
+
+
+def test_a_loss_is_a_plain_scalar_that_any_loop_can_minimise():
+    data = fu.Dataset("a", cube())
+    model, loss = models.NMF(data, K), Frobenius(data) + 0.1 * Norm("C")
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    losses = []
+    for _ in range(100):
+        optimiser.zero_grad()
+        value = loss(model)
+        value.backward()
+        optimiser.step()
+        losses.append(float(value.detach()))
+    assert losses[-1] < 0.5 * losses[0]
+    assert float(model.C.min()) >= 0  # a bound holds in any loop
+
+
+def test_a_forward_computes_every_factor_once():
+    calls = []
+
+    class Counting(NonNegative):
+        def forward(self, raw):
+            calls.append(1)
+            return super().forward(raw)
+
+    class Twice(fu.Model):
+        def __init__(self):
+            super().__init__()
+            self.C, self.S = fu.Factor((PIXELS, K), Counting()), fu.Factor((CHANNELS, K))
+
+        def forward(self):
+            return {"a": fu.cp(self.C, self.S) + fu.cp(self.C * self.C, self.S)}
+
+    model = Twice()
+    calls.clear()
+    with model.once():
+        model.predict()
+        model.predict()
+    assert len(calls) == 1
+
+
+def test_import_brings_in_no_heavy_package():
+    code = (
+        "import sys, fusion; "
+        "print(*[m for m in ('tensorly', 'matplotlib', 'scipy', 'sklearn', 'tqdm', 'hyperspy', "
+        "'rsciio', 'hypothesis', 'pytest', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_a_fit_without_progress_brings_in_no_heavy_package():
+    code = (
+        "import sys, numpy, fusion as fu; "
+        "d = fu.Dataset('a', numpy.ones((2, 3))); "
+        "fu.fit(fu.models.NMF(d, 1), fu.losses.Frobenius(d), starts=1, progress=False); "
+        "print(*[m for m in ('tensorly', 'matplotlib', 'sklearn', 'tqdm') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == ""
