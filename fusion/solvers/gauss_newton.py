@@ -18,6 +18,8 @@ SHRINK = 0.25
 """Next step length where one brought too little."""
 TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
+UPRIGHT = 1e-2
+"""Share of the largest diagonal that strong damping adds to a block, which may be nearly singular."""
 DAMPING = (1e-8, 1e8)
 """Range of the Levenberg damping; above it no step helps any more."""
 
@@ -121,11 +123,14 @@ class _Run:
         free = self.movable & ~((self.flat <= self.lower) & (gradient > 0))
         free = free.to(self.flat.dtype)
         blocks = curvature.blocks(self.probed)
-        inverse = [_inverse(block, free, self.damping) for block in blocks]
+        damped = [_damped(block, self.damping) for block in blocks]
+        inverse = [
+            _inverse(block, extra, free) for block, extra in zip(blocks, damped, strict=True)
+        ]
 
         def product(v: Tensor) -> Tensor:
-            damped = torch.cat([block.times(v, block.matrix) for block in blocks], 1)
-            return curvature(v) + self.damping[:, None] * damped
+            held = [block.times(v, extra) for block, extra in zip(blocks, damped, strict=True)]
+            return curvature(v) + torch.cat(held, 1)
 
         def precondition(r: Tensor) -> Tensor:
             return torch.cat(
@@ -214,9 +219,19 @@ def _put(into: Trial, rows: Tensor, part: Trial) -> None:
         g[rows] = part.fit_gradient[name]
 
 
-def _inverse(block: Block, free: Tensor, damping: Tensor) -> Tensor:
-    """Inverse of the damped block on the free variables, zero on the others."""
+def _damped(block: Block, damping: Tensor) -> Tensor:
+    """The damping of a block: a share of itself and, where steps keep failing, of its largest diagonal.
+
+    A share of the block alone holds nothing along directions in which components are nearly alike.
+    """
+    share = damping[:, None, None]
+    diagonal = block.matrix.diagonal(dim1=-2, dim2=-1)
+    floor = UPRIGHT * share.clamp_max(1) * diagonal.amax((-1, -2), keepdim=True)
+    return share[..., None] * (block.matrix + torch.diag_embed(floor.expand_as(diagonal)))
+
+
+def _inverse(block: Block, damped: Tensor, free: Tensor) -> Tensor:
+    """Inverse of the block and its damping on the free variables, zero on the others."""
     mask = block.view(free)
     both = mask[..., :, None] * mask[..., None, :]
-    matrix = block.matrix * (1 + damping)[:, None, None, None] * both + torch.diag_embed(1 - mask)
-    return torch.linalg.inv(matrix) * both
+    return torch.linalg.inv((block.matrix + damped) * both + torch.diag_embed(1 - mask)) * both

@@ -32,9 +32,10 @@ from fusion.solvers import HALS, LBFGS, Adam, GaussNewton
 SCAN, CHANNELS, K = (5, 6), 10, 2
 PIXELS = 30
 FEW = settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
+    database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
@@ -46,12 +47,11 @@ def pure(rng, n):
     return values
 
 
-def cube(seed=0, factors=False):
-    """Counts of two components (y, x, channel); with their maps and spectra if asked."""
+def cube(seed=0, mean=50):
+    """Counts of two components, (y, x, channel)."""
     rng = np.random.default_rng(seed)
     C, S = pure(rng, PIXELS), pure(rng, CHANNELS)
-    counts = rng.poisson(50 * C @ S.T).astype(float).reshape(*SCAN, CHANNELS)
-    return (counts, C, S) if factors else counts
+    return rng.poisson(mean * C @ S.T).astype(float).reshape(*SCAN, CHANNELS)
 
 
 def dimensionless(data):
@@ -87,25 +87,27 @@ def fit(data, name, rank=K, **options):
 def test_data_in_another_unit_give_the_same_factors(name, scale):
     C, S, result = fit(fu.Dataset("a", cube()), name)
     C2, S2, other = fit(fu.Dataset("a", scale * cube()), name)
-    assert S2 == pytest.approx(S, abs=1e-6)
-    assert C2 == pytest.approx(C, abs=1e-6)
+    np.testing.assert_allclose(S2, S, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(C2, C, rtol=0, atol=1e-6)
     assert other.factors["C"] == pytest.approx(scale * result.factors["C"], abs=1e-5 * scale * 50)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
-@pytest.mark.parametrize("solver", [HALS(tolerance=1e-13, max_steps=3000), LBFGS(), Adam()])
-def test_other_solvers_give_the_same_factors_in_another_unit(solver, scale):
-    C, S, _ = fit(fu.Dataset("a", cube()), "Frobenius", solver=solver)
-    C2, S2, _ = fit(fu.Dataset("a", scale * cube()), "Frobenius", solver=solver)
-    tolerance = 1e-6 if isinstance(solver, HALS) else 1e-3
-    assert S2 == pytest.approx(S, abs=tolerance)
-    assert C2 == pytest.approx(C, abs=tolerance)
+@pytest.mark.parametrize(
+    "solver", [HALS(), LBFGS(), Adam(max_steps=300)], ids=lambda s: type(s).__name__
+)
+def test_other_solvers_reach_the_same_loss_in_another_unit(solver, scale):
+    losses = [
+        fit(fu.Dataset("a", s * cube()), "Frobenius", solver=solver, starts=1)[2].loss / s**2
+        for s in (1.0, scale)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_ard_keeps_the_same_number_in_another_unit(scale):
     numbers = [
-        fit(fu.Dataset("a", s * cube()), "ARD", rank=5, solver=None)[2].n_components
+        fit(fu.Dataset("a", s * cube(mean=1e4)), "ARD", rank=5, solver=None)[2].n_components
         for s in (1.0, scale)
     ]
     assert numbers == [2, 2]
@@ -143,8 +145,8 @@ def test_permuted_pixels_and_channels_give_the_permuted_answer(name):
     turned = {"C": start["C"][rows], "S": start["S"][columns]}
     C, S, _ = fit(fu.Dataset("a", X), name, init=[start])
     C2, S2, _ = fit(fu.Dataset("a", X[rows][:, columns]), name, init=[turned])
-    assert C2 == pytest.approx(C[rows], abs=1e-6)
-    assert S2 == pytest.approx(S[columns], abs=1e-6)
+    np.testing.assert_allclose(C2, C[rows], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(S2, S[columns], rtol=0, atol=1e-6)
 
 
 def test_the_shape_of_the_scan_does_not_matter():
@@ -187,7 +189,9 @@ FALLING = {
 
 
 @pytest.mark.parametrize("name", FALLING)
-@pytest.mark.parametrize("solver", [GaussNewton(), LBFGS(max_steps=200)])
+@pytest.mark.parametrize(
+    "solver", [GaussNewton(), LBFGS(max_steps=100)], ids=lambda s: type(s).__name__
+)
 def test_the_loss_never_rises(name, solver):
     data = fu.Dataset("a", cube())
     loss = FALLING[name](data)
@@ -327,7 +331,7 @@ def test_copies_and_pickles_of_losses_and_results_are_equal(copy):
 def test_a_loss_is_a_plain_scalar_that_any_loop_can_minimise():
     data = fu.Dataset("a", cube())
     model, loss = models.NMF(data, K), Frobenius(data) + 0.1 * Norm("C")
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1.0)
     losses = []
     for _ in range(100):
         optimiser.zero_grad()
@@ -336,7 +340,7 @@ def test_a_loss_is_a_plain_scalar_that_any_loop_can_minimise():
         optimiser.step()
         losses.append(float(value.detach()))
     assert losses[-1] < 0.5 * losses[0]
-    assert float(model.C.min()) >= 0  # a bound holds in any loop
+    assert float(model.C.detach().min()) >= 0  # a bound holds in any loop
 
 
 def test_a_forward_computes_every_factor_once():
@@ -363,26 +367,27 @@ def test_a_forward_computes_every_factor_once():
     assert len(calls) == 1
 
 
+HEAVY = ("tensorly", "matplotlib", "scipy", "sklearn", "hyperspy", "rsciio", "tqdm", "pandas")
+
+
+def brought_in(code):
+    """Heavy packages that some code imports, beyond those that torch does."""
+    code = (
+        "import sys, torch, numpy; before = set(sys.modules); "
+        f"{code}; print(*[m for m in {HEAVY} if m in sys.modules and m not in before])"
+    )
+    run = [sys.executable, "-c", code]
+    return subprocess.run(run, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
 def test_import_brings_in_no_heavy_package():
-    code = (
-        "import sys, fusion; "
-        "print(*[m for m in ('tensorly', 'matplotlib', 'scipy', 'sklearn', 'tqdm', 'hyperspy', "
-        "'rsciio', 'hypothesis', 'pytest', 'pandas') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout.strip() == ""
+    assert brought_in("import fusion").split() == []
+    assert brought_in("import tensorly").split() != []  # that would be seen
 
 
-def test_a_fit_without_progress_brings_in_no_heavy_package():
+def test_a_fit_brings_in_no_heavy_package():
     code = (
-        "import sys, numpy, fusion as fu; "
-        "d = fu.Dataset('a', numpy.ones((2, 3))); "
-        "fu.fit(fu.models.NMF(d, 1), fu.losses.Frobenius(d), starts=1, progress=False); "
-        "print(*[m for m in ('tensorly', 'matplotlib', 'sklearn', 'tqdm') if m in sys.modules])"
+        "import fusion as fu; d = fu.Dataset('a', numpy.ones((2, 3))); "
+        "fu.fit(fu.models.NMF(d, 1), fu.losses.Frobenius(d), starts=1, progress=False)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout.strip() == ""
+    assert brought_in(code).split() == []
