@@ -14,11 +14,14 @@ from torch import Tensor
 from fusion.init import Given, Init, Random
 from fusion.loss import Loss, Term
 from fusion.model import Model
-from fusion.moves import improve, warm_ups
+from fusion.moves import improve, unpruned, warm_ups
 from fusion.objective import Objective
 from fusion.result import Result, summarise
 from fusion.solvers import Adam, GaussNewton, Outcome, Solver, TorchOptimizer, Watch
 from fusion.status import Status
+
+SMALL = 2_000_000
+"""Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
 
 
 def fit(
@@ -70,15 +73,14 @@ def fit(
     fitted = _placed(model, device, dtype)
     loss.check(fitted)
     objective = Objective(fitted, loss)
-    if not objective.slots:
-        raise ValueError("`fit`: the model has no factors: create some with `self.C = Factor(…)`.")
     chosen, messages = _solver(solver, objective)
     chosen.check(objective)
     deadline = float("inf") if max_seconds is None else begun + float(max_seconds)
     steps = chosen.max_steps if max_steps is None else int(max_steps)
     flat = _starts(init, objective, int(starts), seed)
-    with _reporting(progress, steps, callback) as report:
+    with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
+        flat = unpruned(fitted, loss, chosen, flat, watch)
         outcome = chosen.minimise(objective, flat, watch, min([steps, *warm_ups(loss)]))
         if Status.INTERRUPTED not in outcome.status:
             messages += improve(objective, chosen, outcome, watch, steps)
@@ -155,9 +157,12 @@ def _finish(
     parameters = dict(fitted.named_parameters())
     with torch.no_grad():
         for slot in objective.slots:
-            parameters[slot.name if slot.module is None else f"{slot.name}.raw"].copy_(
-                raws[slot.name][0]
-            )
+            raw = parameters[slot.name] if slot.module is None else fitted.factor(slot.name).raw
+            raw.copy_(raws[slot.name][0])
+        for _, term in objective.loss.terms:
+            for name, value in term.finish(fitted).items():
+                module = fitted.factor(name)
+                module.raw.copy_(module.unconstrain(value))
     for i, (_, term) in enumerate(objective.loss.terms):
         state = {key: value[best] for key, value in outcome.states[i].items()}
         off = term.off(fitted, state)
@@ -192,6 +197,21 @@ def _by_size(model: Model, loss: Loss) -> Model:
         return model
     order = torch.stack(shares).sum(0).argsort(descending=True, stable=True).tolist()
     return model.select(model.interchangeable, order)
+
+
+@contextmanager
+def _threads(objective: Objective, starts: int) -> Iterator[None]:
+    """One thread for small problems: a barrier costs more than it brings, most of all on a busy machine."""
+    before = torch.get_num_threads()
+    data = max(
+        (t.dataset.tensor.numel() for _, _, t in objective.loss.fits if t.dataset), default=0
+    )
+    if max(data, starts * objective.size) < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

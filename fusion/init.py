@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.arrays import as_tensor
 from fusion.constraints import Free
 from fusion.curvature import Hessian
 from fusion.model import FactorModule
@@ -57,6 +58,8 @@ class Given(Init):
     given: Sequence[Any]
 
     def starts(self, objective: Objective, count: int, seed: int) -> Tensor:
+        if not self.given:
+            raise ValueError("`fit(init=[])`: no start is given: give at least one, or `Random()`.")
         values: dict[str, list[Tensor]] = {slot.name: [] for slot in objective.slots}
         for start, entry in enumerate(self.given):
             told = _as_values(objective, entry)
@@ -234,12 +237,14 @@ def scaled(objective: Objective, values: Values, names: Sequence[str], rounds: i
     """
     if not names or not objective.loss.fits:
         return values
+    values = _facing(objective, values, names)
     scale = {name: objective.like.new_ones(values[name].shape[0]) for name in names}
     for _ in range(rounds):
         with torch.enable_grad():
             leaves = {name: s.detach().requires_grad_() for name, s in scale.items()}
             grown = {n: v * _like(leaves[n], v) if n in leaves else v for n, v in values.items()}
             distance, curvature = objective.likeness(grown)
+            size, met = _sizes(objective, distance, curvature)
             made = torch.autograd.grad(
                 distance.sum(), list(leaves.values()), retain_graph=True, allow_unused=True
             )
@@ -261,10 +266,31 @@ def scaled(objective: Objective, values: Values, names: Sequence[str], rounds: i
         ridge = 1e-6 * H.diagonal(dim1=-2, dim2=-1).amax(-1) + torch.finfo(s.dtype).tiny
         step = -torch.linalg.solve(H + torch.diag_embed(ridge[:, None].expand_as(s)), g * s)
         factor = (1 + step).clamp(0.1, 1e3)
+        alike = size.clamp_min(torch.finfo(size.dtype).tiny) ** (-0.5 / len(names))
+        factor = torch.where(met[:, None] > 0, factor, alike.clamp(0.1, 1e3)[:, None].to(factor))
         scale = {n: s[:, i] * factor[:, i] for i, n in enumerate(names)}
         if bool((factor - 1).abs().max() < 0.01):
             break
     return {n: (v * _like(scale[n], v)).detach() if n in scale else v for n, v in values.items()}
+
+
+def _sizes(objective: Objective, distance: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
+    """(⟨M, M⟩, ⟨X, M⟩) over ‖X‖², (start,); both 1 under general weights, where they are not at hand."""
+    half = -curvature.detach()  # ½⟨M, M⟩
+    met = 0.5 * len(objective.loss.fits) + half - distance.detach()
+    known = half > 0
+    return torch.where(known, 2 * half, 1), torch.where(known, met, 1)
+
+
+def _facing(objective: Objective, values: Values, names: Sequence[str]) -> Values:
+    """The values with one factor of any sign turned round where the predictions point away from the data."""
+    free = [n for n in names if all(isinstance(c, Free) for c in objective.model.factor(n).chain)]
+    if not free:
+        return values
+    with torch.no_grad():
+        _, met = _sizes(objective, *objective.likeness(values))
+    sign = torch.where(met < 0, -1.0, 1.0).to(values[free[0]])
+    return values | {free[0]: values[free[0]] * _like(sign, values[free[0]])}
 
 
 def _like(s: Tensor, v: Tensor) -> Tensor:
@@ -283,17 +309,19 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
     if not isinstance(factors, Mapping):
         names = [s.name for s in objective.slots]
         core, weights = getattr(entry, "core", None), getattr(entry, "weights", None)
-        parts = [torch.as_tensor(f) for f in factors]
+        parts = [as_tensor(f) for f in factors]
         if core is not None:
-            parts = [torch.as_tensor(core), *parts]
+            parts = [as_tensor(core), *parts]
         elif weights is not None:
-            parts[0] = parts[0] * torch.as_tensor(weights)
+            parts[0] = parts[0] * as_tensor(weights)
         if len(parts) != len(names):
             raise ValueError(
                 f"`init`: a tensor of {len(parts)} parts for a model with the factors {', '.join(names)}: give a dict."
             )
         factors = dict(zip(names, parts, strict=True))
-    known = {s.name: s for s in objective.slots}
+        if core is None:
+            factors = _balanced(objective, factors)
+    known, told = {s.name: s for s in objective.slots}, {}
     for name, value in factors.items():
         if name not in known:
             raise ValueError(
@@ -301,11 +329,25 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
             )
         module = known[name].module
         want = known[name].shape if module is None else module.shape
+        value = told[name] = as_tensor(value).to(torch.float64)
         if tuple(value.shape) != want:
             raise ValueError(
                 f"`init`: {name!r} of shape {tuple(value.shape)} for a factor of shape {want}."
             )
-    return {
-        name: torch.as_tensor(value, dtype=torch.float64).detach()
-        for name, value in factors.items()
-    }
+        if (count := int((~torch.isfinite(value)).sum())) > 0:
+            raise ValueError(
+                f"`init`: {name!r} holds {count} NaN or infinite values of {value.numel()}."
+            )
+    return told
+
+
+def _balanced(objective: Objective, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A CP tensor's factors with the norms of unit columns moved into the first that may hold them."""
+    units = [s.name for s in objective.slots if s.module is not None and s.module.scale_free]
+    amount = next((name for name in factors if name not in units), None)
+    if amount is None:
+        return factors
+    for name in units:
+        norm = torch.linalg.vector_norm(factors[name], dim=0)
+        factors[amount] = factors[amount] * norm
+    return factors

@@ -74,6 +74,10 @@ class Term:
         """Jumps that no small step finds, tried where the descent has ended; for one start, at its values."""
         return ()
 
+    def finish(self, model: Model) -> Mapping[str, Tensor]:
+        """Values, by factor, of what the descent only approaches: an exact zero."""
+        return {}
+
     def off(self, model: Model, state: State) -> Tensor | None:
         """Components of `factor` that it has switched off, (K,) bool; None where it never does."""
         return None

@@ -184,11 +184,16 @@ class Model(nn.Module):
     structure: tuple[str, tuple[str, ...]] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        found = super().__getattr__(name)
-        return found() if isinstance(found, FactorModule) else found
+        owned = self.__dict__.get("_modules", {}).get(f"_{name}")
+        return owned() if isinstance(owned, FactorModule) else super().__getattr__(name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in self.factor_modules() if "." not in name)]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        owned = self.__dict__.get("_modules", {}).get(name)
+        owned = self.__dict__.get("_modules", {}).get(f"_{name}")
+        if isinstance(value, FactorModule):  # kept as "_C", so that "C" reads as its value
+            name = f"_{name}"
         if isinstance(owned, FactorModule) and not isinstance(value, nn.Module):
             try:
                 owned.assign(value)
@@ -218,7 +223,9 @@ class Model(nn.Module):
 
     def factor_modules(self) -> dict[str, FactorModule]:
         """All factors by name, those of sub-models dotted ("probe.C")."""
-        return {name: m for name, m in self.named_modules() if isinstance(m, FactorModule)}
+        return {
+            factor_name(path): m for path, m in self.named_modules() if isinstance(m, FactorModule)
+        }
 
     @property
     def factors(self) -> dict[str, Tensor]:
@@ -263,5 +270,11 @@ class Model(nn.Module):
         for name in factors:
             *path, last = name.split(".")
             owner = other.get_submodule(".".join(path)) if path else other
-            owner._modules[last] = self.factor_modules()[name].select(components)
+            owner._modules[f"_{last}"] = self.factor_modules()[name].select(components)
         return other
+
+
+def factor_name(path: str) -> str:
+    """The factor behind a module or its raw parameter: "probe._C", "probe._C.raw" → "probe.C"."""
+    *owners, last = path.removesuffix(".raw").split(".")
+    return ".".join([*owners, last.removeprefix("_")])

@@ -11,15 +11,19 @@ from torch import Tensor
 
 from fusion.status import Status
 
+from fusion.objective import Objective
+
 if TYPE_CHECKING:
     from fusion.loss import Loss
-    from fusion.objective import Objective
+    from fusion.model import Model
     from fusion.solvers.base import Outcome, Solver, Watch
 
 STEPS = 12
 """Steps made before a move is judged."""
 PAUSE = 40
 """Steps made before moves are tried again where none was kept."""
+APPROACH = 8
+"""Steps made without the terms that switch components off."""
 GAIN = 1e-9
 """A move must lower the loss by more than this share, or it is no gain."""
 
@@ -31,15 +35,28 @@ class Move:
     Attributes:
         label: what it does, in words, for the log.
         values: factor name → value of the factor's shape.
+        simpler: whether it is kept where the loss stays the same, too.
     """
 
     label: str
     values: Mapping[str, Tensor]
+    simpler: bool = False
 
 
 def warm_ups(loss: Loss) -> list[int]:
     """Steps after which moves begin, of the terms that do not wait for the descent to end."""
     return [term.warm_up for _, term in loss.terms if term.warm_up is not None]
+
+
+def unpruned(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch: Watch) -> Tensor:
+    """Starts brought near the data without the terms that switch components off.
+
+    Far from the data everything is noise, and such a term would switch off what the data want.
+    """
+    rest = type(loss)([(w, t) for w, t in loss.terms if t.warm_up is None])
+    if len(rest.terms) == len(loss.terms):
+        return flat
+    return solver.minimise(Objective(model, rest), flat, watch, APPROACH).flat
 
 
 def improve(
@@ -67,6 +84,8 @@ def improve(
         batch = torch.cat([flat, *(_moved(objective, flat, move) for move in moves)])
         tried = solver.minimise(objective, batch, watch, STEPS, _repeat(states, len(batch)))
         judged = tried.terms[:, fixed].sum(1).nan_to_num(nan=torch.inf)
+        for i, move in enumerate(moves, 1):
+            judged[i] -= 2 * GAIN * abs(float(judged[0])) * move.simpler
         chosen = int(judged.argmin())
         if Status.INTERRUPTED in tried.status:
             break

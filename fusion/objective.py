@@ -59,7 +59,8 @@ class Objective:
     def __init__(self, model: Model, loss: Loss) -> None:
         self.model, self.loss, self._holder = model, loss, _Holder(model)
         modules = model.factor_modules()
-        raws = {f"{name}.raw": name for name in modules}
+        paths = {m: path for path, m in model.named_modules()}
+        raws = {f"{paths[m]}.raw": name for name, m in modules.items()}
         self.slots: list[Slot] = []
         start = 0
         for key, parameter in model.named_parameters():
@@ -69,6 +70,10 @@ class Objective:
             )
             start = stop
         self.size = start
+        if not self.slots:
+            raise ValueError(
+                "the model has no factors: create some with `self.C = Factor(…)` in its `__init__`."
+            )
         self.like = next(model.parameters()).detach()
         self.extras = [s.name for s in self.slots if s.module is None]
 

@@ -41,7 +41,7 @@ class ARD(FactorTerm):
 
     quadratic = True
 
-    warm_up = 20
+    warm_up = 12
 
     def __init__(self, factor: str, *, a: float = 1.0, b: float | None = None) -> None:
         if not isinstance(factor, str):

@@ -76,7 +76,14 @@ class Norm(FactorTerm):
         if self.factor is None or not bool(self.of(model).any()):
             return ()
         off = torch.zeros_like(self.of(model))
-        return (Move(f"{self.factor} switched off", {self.factor: off}),)
+        return (Move(f"{self.factor} switched off", {self.factor: off}, simpler=True),)
+
+    def finish(self, model: Model) -> Mapping[str, Tensor]:
+        if self.factor is None:
+            return {}
+        N = self.of(model)
+        gone = torch.linalg.vector_norm(N) <= 100 * torch.finfo(N.dtype).eps ** 2
+        return {self.factor: torch.zeros_like(N)} if bool(gone) else {}
 
     def formula(self) -> tuple[str, str]:
         return f"‖{self.symbol}‖", rf"\|{self.symbol}\|_F"

@@ -16,6 +16,9 @@ from fusion.curvature import Curvature
 from fusion.objective import Objective, States
 from fusion.solvers.base import Solver, Track, take
 
+FIRST = 0.1
+"""Length of a first step, as a share of the size of a factor's entries."""
+
 
 class _Loop(Solver):
     """Step, project, record; all starts as one batch of variables."""
@@ -35,6 +38,10 @@ class _Loop(Solver):
         z = (flat / unit).detach().requires_grad_()
         optimiser = self.optimiser(z)
         ended = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
+        first = _look(objective, flat, states)[0].sum(1, keepdim=True).abs().to(flat.dtype)
+        first = torch.where(
+            first > 0, first, 1
+        )  # an optimiser's own constants are for losses near 1
         for _ in range(max_steps + 1):
             terms, _, states = _look(objective, z.detach() * unit, states)
             now = track.record(
@@ -47,8 +54,10 @@ class _Loop(Solver):
 
             def closure(states: States = states) -> Any:
                 terms, gradient, _ = _look(objective, z.detach() * unit, states, frozen=True)
-                z.grad = torch.where(ended[:, None] | ~free, 0, gradient * unit).nan_to_num(0, 0, 0)
-                return torch.where(ended, 0, terms.sum(1)).nan_to_num().sum()
+                z.grad = torch.where(ended[:, None] | ~free, 0, gradient * unit / first).nan_to_num(
+                    0, 0, 0
+                )
+                return (torch.where(ended, 0, terms.sum(1)) / first[:, 0]).nan_to_num().sum()
 
             optimiser.step(closure)
             with torch.no_grad():
@@ -162,7 +171,10 @@ class LBFGS(Solver):
             free = (movable & ~((flat <= lower) & (gradient > 0))).to(flat.dtype)
             direction = -_two_loop(pairs, gradient * free, unit.square(), free)
             downhill = (direction * gradient).sum(1, keepdim=True) < 0
-            direction = torch.where(downhill, direction, -unit.square() * gradient * free)
+            steepest = -unit.square() * gradient * free
+            slope = torch.linalg.vector_norm(unit * gradient * free, dim=1, keepdim=True)
+            share = FIRST * free.shape[1] ** 0.5 / torch.where(slope > 0, slope, 1)
+            direction = torch.where(downhill & bool(pairs), direction, share * steepest)
             new, terms, moved = self._search(
                 objective, flat, terms, gradient, direction, states, lower
             )
