@@ -44,12 +44,14 @@ class Axis:
                 )
             if size not in (None, self._values.size):
                 raise ValueError(
-                    f"`Axis({name!r})`: {self._values.size} values for {size} entries: give one for every entry."
+                    f"`Axis({name!r})`: {self._values.size} values for {size} entries: "
+                    "give one for every entry."
                 )
             size = self._values.size
         if not np.isfinite([self.scale, self.offset]).all() or self.scale == 0:
             raise ValueError(
-                f"`Axis({name!r})`: scale {scale}, offset {offset}: give finite numbers, scale not 0."
+                f"`Axis({name!r})`: scale {scale}, offset {offset}: "
+                "give finite numbers, scale not 0."
             )
         self.size = size
 
@@ -65,7 +67,8 @@ class Axis:
             return self._values.copy()
         if self.size is None:
             raise ValueError(
-                f"`{self!r}.values`: the axis has no size yet: give it one, or take it from a data set."
+                f"`{self!r}.values`: the axis has no size yet: "
+                "give it one, or take it from a data set."
             )
         return np.asarray(self.offset + self.scale * np.arange(self.size), dtype=np.float64)
 
@@ -110,7 +113,7 @@ class Axis:
 
 Axes = tuple[Axis, ...]
 Extent = int | Axis | Axes
-"""How long one mode of a factor is: a number, an axis, or several axes flattened (`eels.pixels`)."""
+"""Length of one mode of a factor: a number, an axis, or several axes flattened (`eels.pixels`)."""
 
 
 def as_axes(extent: Extent) -> Axes | None:

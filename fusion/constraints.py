@@ -1,7 +1,7 @@
 """Facts about a factor, always true: small parametrisations that stack.
 
-A factor's raw variable goes through its constraints in order; `right_inverse` goes back. A constraint of one's own
-needs `forward` and `right_inverse`, on tensors (n, K).
+A factor's raw variable goes through its constraints in order; `right_inverse` goes back. A
+constraint of one's own needs `forward` and `right_inverse`, on tensors (n, K).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class Constraint(nn.Module):
     """A fact about a factor: value = forward(raw).
 
     Attributes:
-        kind: constraints of one kind exclude each other; kinds come in the order "sign", "scale", "known" (None: anywhere).
+        kind: constraints of one kind exclude each other; kinds come in the order "sign", "scale",
+            "known" (None: anywhere).
         lower: bound that a solver keeps the raw variable above; forward must hold it too.
         local: every entry of the value depends on its own raw entry alone.
         scale_free: the value forgets the scale of every raw column.
@@ -84,7 +85,10 @@ class Free(Constraint):
 
 
 class _Smooth(Constraint):
-    """Positive through a smooth function: for solvers without bounds. Values below `floor` are lifted on the way back."""
+    """Positive through a smooth function: for solvers without bounds.
+
+    Values below `floor` are lifted on the way back.
+    """
 
     kind, local = "sign", True
     floor = 1e-12
@@ -125,7 +129,7 @@ class Exp(_Smooth):
 
 
 class UnitColumns(Constraint):
-    """Every column has ℓ2 norm 1; says nothing about the sign. A zero column stays zero. Review, eq. (10)."""
+    """Every column has ℓ2 norm 1, whatever its sign; a zero column stays zero. Review, eq. (10)."""
 
     kind, scale_free = "scale", True
 
@@ -141,7 +145,7 @@ class UnitColumns(Constraint):
 
 
 class PowerLaw(Constraint):
-    """Decaying power laws a_k (E / E₀)^(−r_k), a_k ≥ 0, r_k ≥ 0: the raw variable is (2, K), a above r.
+    """Decaying power laws a_k (E / E₀)^(−r_k), a_k, r_k ≥ 0: the raw variable is (2, K), a above r.
 
     E₀ is the geometric mean of the energies, where a and r are least coupled. Review, eq. (15).
 
@@ -161,7 +165,8 @@ class PowerLaw(Constraint):
         values = as_tensor(energy.values if isinstance(energy, Axis) else energy).double()
         if values.ndim != 1 or not bool((values > 0).all()):
             raise ValueError(
-                f"`PowerLaw`: energies of shape {tuple(values.shape)}, lowest {float(values.min()):g}: "
+                f"`PowerLaw`: energies of shape {tuple(values.shape)}, "
+                f"lowest {float(values.min()):g}: "
                 "give one energy axis, all values > 0 (E^(−r) has no value at 0)."
             )
         log = values.log()
@@ -171,7 +176,8 @@ class PowerLaw(Constraint):
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape[0] != len(self.log_energy):
             raise ValueError(
-                f"`PowerLaw`: {len(self.log_energy)} energies for a factor of shape {shape}: give its own axis."
+                f"`PowerLaw`: {len(self.log_energy)} energies for a factor of shape {shape}: "
+                "give its own axis."
             )
         return (2, *shape[1:])
 
@@ -180,7 +186,7 @@ class PowerLaw(Constraint):
         return amplitude * torch.exp(-self.log_energy[:, None] * exponent)
 
     def right_inverse(self, value: Tensor) -> Tensor:
-        """Weighted straight line through log value; a column without positive values has amplitude 0."""
+        """Weighted line through log value; a column without positive values has amplitude 0."""
         positive = value > 0
         w = torch.where(positive, value, 0).square()
         w = w / w.sum(0).clamp_min(torch.finfo(value.dtype).tiny)
@@ -202,7 +208,7 @@ class Fixed(Constraint):
     """Known values beside free ones: last in the chain, never rescaled, never changed.
 
     Args:
-        values: shape of the factor; or (n, number of `components`) when those are named. NaN = free.
+        values: shape of the factor; or (n, number of `components`) if those are named. NaN = free.
         components: the columns that `values` holds, in order.
         where: True = known, shape of the factor, where not all of `values` is.
 
@@ -222,12 +228,14 @@ class Fixed(Constraint):
             where = as_tensor(where).bool()
             if where.shape != values.shape:
                 raise ValueError(
-                    f"`Fixed`: where has shape {tuple(where.shape)}, values {tuple(values.shape)}: give equal ones."
+                    f"`Fixed`: where has shape {tuple(where.shape)}, values {tuple(values.shape)}: "
+                    "give equal ones."
                 )
             known = known & where
         if components is not None and (values.ndim != 2 or values.shape[1] != len(components)):
             raise ValueError(
-                f"`Fixed`: values of shape {tuple(values.shape)} for components {list(components)}: "
+                f"`Fixed`: values of shape {tuple(values.shape)} "
+                f"for components {list(components)}: "
                 "give one column for every component named."
             )
         if not bool(known.any()):
@@ -248,7 +256,8 @@ class Fixed(Constraint):
         if self.components is not None:
             if not all(-shape[-1] <= k < shape[-1] for k in self.components):
                 raise ValueError(
-                    f"`Fixed`: components {list(self.components)} of a factor with {shape[-1]}: count from 0."
+                    f"`Fixed`: components {list(self.components)} of a factor with {shape[-1]}: "
+                    "count from 0."
                 )
             full = torch.full(shape, torch.nan, dtype=values.dtype)
             if values.shape[0] == shape[0]:
@@ -256,7 +265,8 @@ class Fixed(Constraint):
                 return Fixed(full)
         if tuple(values.shape) != tuple(shape):
             raise ValueError(
-                f"`Fixed`: values of shape {tuple(values.shape)} for a factor of shape {tuple(shape)}."
+                f"`Fixed`: values of shape {tuple(values.shape)} "
+                f"for a factor of shape {tuple(shape)}."
             )
         return self
 
@@ -287,7 +297,8 @@ def check_chain(constraints: Sequence[Constraint]) -> None:
         a, b = order[earlier.kind or ""], order[later.kind or ""]
         if a == b:
             raise ValueError(
-                f"`Factor(…, {earlier}, {later})`: both decide the {earlier.kind}: keep one of them."
+                f"`Factor(…, {earlier}, {later})`: both decide the {earlier.kind}: "
+                "keep one of them."
             )
         if a > b:
             raise ValueError(f"`Factor(…, {earlier}, {later})`: write {later} before {earlier}.")

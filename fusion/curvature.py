@@ -1,4 +1,4 @@
-"""Curvature without data: Gauss–Newton products by double backward, and the row blocks probed from them."""
+"""Curvature without data: Gauss–Newton products by double backward, row blocks probed from them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fusion.loss import FitInformation
 from fusion.objective import Objective, Slot, States, Values
 
 FULL = 64
-"""A variable with at most this many numbers that is not local (a power law, a small core) gets its full block."""
+"""Up to this many numbers, a variable that is not local (a power law) gets its full block."""
 
 
 class Hessian:
-    """v ↦ H v for a batch of scalars of the factors' values, at the values given; zero where there is no curvature."""
+    """v ↦ H v of a batch of scalars at given factor values; zero where there is no curvature."""
 
     def __init__(self, scalars: Tensor, values: Values) -> None:
         self.names, self.values = list(values), list(values.values())
@@ -60,14 +60,17 @@ class Hessian:
 
 
 def _signs(rows: int, like: Tensor) -> Tensor:
-    """±1 by turns: a row's own block comes out exactly where rows do not meet, bounded where neighbours do."""
+    """±1 by turns: row blocks come out exactly where rows do not meet, bounded where they do."""
     signs = like.new_ones(rows)
     signs[1::2] = -1
     return signs
 
 
 def row_blocks(hessian: Hessian, name: str, value: Tensor) -> Tensor:
-    """The K×K block of every row of a factor, (start, row, K, K): K products. Rows = all modes but the last."""
+    """The K×K block of every row of a factor, (start, row, K, K): K products.
+
+    Rows = all modes but the last.
+    """
     shape = value.shape
     signs = _signs(shape[1:-1].numel(), value)[None, :, None]
     columns = []
@@ -83,7 +86,7 @@ def row_blocks(hessian: Hessian, name: str, value: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Block:
-    """Part of the preconditioner: a small matrix for every row of one raw variable, (start, row, k, k)."""
+    """Part of the preconditioner: a matrix for every row of a raw variable, (start, row, k, k)."""
 
     part: slice
     matrix: Tensor
@@ -98,7 +101,7 @@ class Block:
 
 
 class Curvature:
-    """The engine's quadratic model at one point: products, and row blocks for damping and preconditioning."""
+    """Quadratic model at one point: products, and row blocks for damping and preconditioning."""
 
     def __init__(self, objective: Objective, flat: Tensor, states: States) -> None:
         self.objective = objective
@@ -116,7 +119,7 @@ class Curvature:
         self.penalties = made if made else None
 
     def _chain(self) -> None:
-        """What takes raw directions to value directions and back: identity where a constraint is a mere bound."""
+        """What takes raw to value directions and back: identity if constraints are mere bounds."""
         self.straight = all(
             slot.module is None
             or [type(c).__name__ for c in slot.module.chain] in (["NonNegative"], ["Free"])
@@ -160,7 +163,7 @@ class Curvature:
         """Curvature product in the raw variables, (start, n)."""
         return self.pull(self.of_values(self.push(v)))
 
-    # ---- blocks --------------------------------------------------------------------------------------------------
+    # ---- blocks ----------------------------------------------------------------------------------
 
     def probe(self) -> dict[str, Tensor]:
         """Row blocks of the fits in the values, for every local factor."""
@@ -191,7 +194,7 @@ class Curvature:
         return _positive(block)
 
     def _slope(self, slot: Slot) -> Tensor | None:
-        """d value / d raw entry by entry, for chains that are more than a bound; scales stand at 1."""
+        """d value / d raw entry by entry, for chains of more than a bound; scales stand at 1."""
         assert slot.module is not None
         chain = [
             c
@@ -225,7 +228,7 @@ class Curvature:
         probe[:, slot.part] = signs
         return (self(probe)[:, slot.part] * signs).abs()[..., None, None]
 
-    # ---- for terms ---------------------------------------------------------------------------------------------
+    # ---- for terms -------------------------------------------------------------------------------
 
     def told(self, gradient: Values, probed: Mapping[str, Tensor]) -> dict[str, FitInformation]:
         """What the fits say, for the terms that want to know."""
@@ -268,7 +271,7 @@ def _local(slot: Slot) -> bool:
 
 
 def _positive(block: Tensor) -> Tensor:
-    """The block with a floor on its diagonal, so that it can be inverted: far below what the data say."""
+    """The block with a floor on its diagonal, far below what the data say, so that it inverts."""
     diagonal = block.diagonal(dim1=-2, dim2=-1)
     scale = diagonal.abs().amax((-1, -2), keepdim=True)
     info = torch.finfo(block.dtype)

@@ -20,15 +20,15 @@ class Dataset:
         name: the key under which a model predicts it.
         array: NumPy array or torch tensor of any integer or float type, navigation axes first.
         axes: an `Axis` or a name for every array axis; default "y", "x", "channel".
-        signal: how many of the last axes are spectral: 1; 2 for diffraction patterns; 0 for an image.
-        mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal axes (whole
-            channels), or of the array (single entries; axes of length 1 are repeated).
-        variance: of every entry, in the squared unit of the data; broadcastable to the array, as in NumPy.
-            One per channel, one per pixel, or a product of both keeps the fast path.
+        signal: how many of the last axes are spectral: 1; 2 for diffraction patterns, 0 for images.
+        mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal
+            axes (whole channels), or of the array (single entries; axes of length 1 are repeated).
+        variance: of every entry, in the squared unit of the data; broadcastable to the array, as in
+            NumPy. One per channel, one per pixel, or a product of both keeps the fast path.
 
     Raises:
-        ValueError: if sizes disagree, the data are empty or not real, a variance is not positive, nothing is left
-            outside the mask, or all that is left is zero or not finite (`check`).
+        ValueError: if sizes disagree, the data are empty or not real, a variance is not positive,
+            nothing is left outside the mask, or all that is left is zero or not finite (`check`).
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class Dataset:
         self.shape = tuple(self.tensor.shape)
         if not 0 <= signal <= len(self.shape):
             raise ValueError(
-                f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: give 0 to that many."
+                f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "
+                "give 0 to that many."
             )
         self.signal = int(signal)
         self.axes = named(axes, self.shape, self.signal)
@@ -77,10 +78,10 @@ class Dataset:
         return prod(self.shape[:split]), prod(self.shape[split:])
 
     def matching(self, shape: Sequence[int]) -> tuple[int, int] | None:
-        """The two-way shape in which a prediction of this shape is compared; None if it does not fit.
+        """Two-way shape in which a prediction of this shape is compared; None if it does not fit.
 
-        With as many modes as the array it is compared as it is (last mode against the rest); with two, against
-        `.matrix`; with one, an image against its pixels.
+        With as many modes as the array it is compared as it is (last mode against the rest); with
+        two, against `.matrix`; with one, an image against its pixels.
         """
         shape = tuple(shape)
         if shape == self.shape:
@@ -92,7 +93,7 @@ class Dataset:
         return None
 
     def weights(self, shape: tuple[int, int], *, variance: bool = True) -> Weights:
-        """Weight of every entry, 1 / variance and 0 where masked, for an unfolding of this two-way shape."""
+        """Weight of every entry, 1 / variance, 0 where masked, unfolded to this two-way shape."""
         keep = None if self.mask is None else _unfold(~self.mask, self.shape, shape)
         precision = None
         if variance and self.variance is not None:
@@ -120,14 +121,15 @@ class Dataset:
         """Complain of what no fit can use.
 
         Raises:
-            ValueError: NaN or infinities outside the mask, nothing but zeros, or nothing outside the mask.
+            ValueError: if there are NaN or infinities, only zeros, or nothing outside the mask.
         """
         if self._checked:
             return
         keep = None if self.mask is None else ~self.mask.expand(self.shape).to(self.tensor.device)
         if keep is not None and not keep.any():
             raise ValueError(
-                f"`{self}`: the mask excludes all {self.tensor.numel()} values: True means excluded."
+                f"`{self}`: the mask excludes all {self.tensor.numel()} values: "
+                "True means excluded."
             )
         if self.tensor.dtype.is_floating_point:
             bad = (
@@ -138,8 +140,9 @@ class Dataset:
             if (count := int(bad.sum())) > 0:
                 first = tuple(int(i) for i in bad.nonzero()[0])
                 raise ValueError(
-                    f"`{self}`: {count} of {self.tensor.numel()} values are NaN or infinite, the first at {first} "
-                    f"({', '.join(axis.name for axis in self.axes)}): mask them (mask=~numpy.isfinite(array))."
+                    f"`{self}`: {count} of {self.tensor.numel()} values are NaN or infinite, "
+                    f"the first at {first} ({', '.join(axis.name for axis in self.axes)}): "
+                    "mask them (mask=~numpy.isfinite(array))."
                 )
         nonzero = self.tensor != 0 if keep is None else (self.tensor != 0) & keep
         if not nonzero.any():
@@ -175,7 +178,8 @@ def _tensor(owner: Dataset, array: Any) -> Tensor:
         raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
     if array.ndim == 0 or array.numel() == 0:
         raise ValueError(
-            f"`{owner}`: the array is empty (shape {tuple(array.shape)}): give at least one spectrum."
+            f"`{owner}`: the array is empty (shape {tuple(array.shape)}): "
+            "give at least one spectrum."
         )
     return array
 
@@ -194,7 +198,8 @@ def _mask(owner: Dataset, mask: Any) -> Tensor | None:
     if got == scan == spectrum:
         raise ValueError(
             f"`{owner}`: a mask of shape {got} could mean pixels or channels, both {scan}: "
-            f"give shape {(*scan, *(1,) * owner.signal)} for pixels, {(*(1,) * split, *spectrum)} for channels."
+            f"give shape {(*scan, *(1,) * owner.signal)} for pixels, "
+            f"{(*(1,) * split, *spectrum)} for channels."
         )
     if got == scan:
         return mask.reshape(*scan, *(1,) * owner.signal)
@@ -206,7 +211,8 @@ def _mask(owner: Dataset, mask: Any) -> Tensor | None:
         return mask
     raise ValueError(
         f"`{owner}`: a mask of shape {got} for data of shape {owner.shape}: "
-        f"give {scan} (pixels), {spectrum} (channels) or {owner.shape} (entries), in the array's order."
+        f"give {scan} (pixels), {spectrum} (channels) or {owner.shape} (entries), "
+        "in the array's order."
     )
 
 
@@ -227,7 +233,8 @@ def _variance(owner: Dataset, variance: Any) -> Tensor | None:
         fits = False
     if not fits:
         raise ValueError(
-            f"`{owner}`: variance of shape {tuple(variance.shape)} for data of shape {owner.shape}: "
+            f"`{owner}`: variance of shape {tuple(variance.shape)} "
+            f"for data of shape {owner.shape}: "
             "give a shape that broadcasts to the data, as in NumPy."
         )
     used = (
@@ -237,7 +244,8 @@ def _variance(owner: Dataset, variance: Any) -> Tensor | None:
     )
     if (count := int((~(torch.isfinite(used) & (used > 0))).sum())) > 0:
         raise ValueError(
-            f"`{owner}`: {count} variances are not positive and finite (lowest {float(used.min()):g}): "
+            f"`{owner}`: {count} variances are not positive and finite "
+            f"(lowest {float(used.min()):g}): "
             "add the read-out noise, or mask those entries."
         )
     return torch.where(torch.isfinite(variance) & (variance > 0), variance, 1.0)
@@ -246,7 +254,7 @@ def _variance(owner: Dataset, variance: Any) -> Tensor | None:
 def _unfold(
     array: Tensor, full: tuple[int, ...], shape: tuple[int, int]
 ) -> tuple[Tensor, Tensor] | Tensor:
-    """A broadcastable array in a two-way unfolding: (row, column) vectors if it is their product, else the matrix."""
+    """The array unfolded: (row, column) vectors if it is their product, else the matrix."""
     split, rows = 0, 1
     while rows < shape[0] or (
         rows == shape[0] and split < len(full) and full[split] == 1 and split < len(full) - 1
@@ -266,7 +274,7 @@ def _unfold(
 
 
 def _finite(tensor: Tensor) -> Tensor:
-    """The tensor itself where it is finite, else a copy with zeros for the rest (they are masked)."""
+    """The tensor if it is finite, else a copy with zeros for the rest, which is masked."""
     if not tensor.dtype.is_floating_point or bool(torch.isfinite(tensor).all()):
         return tensor
     return torch.nan_to_num(tensor, nan=0.0, posinf=0.0, neginf=0.0)

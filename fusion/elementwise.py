@@ -1,6 +1,6 @@
-"""Fits that are no square of a difference: value, gradient and Gauss–Newton curvature by chunks of entries.
+"""Fits that are no square of a difference: value, gradient, Gauss–Newton curvature, by chunks.
 
-For M = L Rᵀ and a loss Σ ℓ(x, m) the data are read in chunks that are never kept: memory is bounded by one chunk.
+For M = L Rᵀ and a loss Σ ℓ(x, m) the data are read in chunks, and one is held at a time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Elementwise(ABC):
 
 
 class _Chunks:
-    """The entries of a form, or its non-zero ones alone, as things to sample M at and to spread gradients from."""
+    """The entries of a form, or its non-zero ones, to sample M at and spread gradients from."""
 
     def __init__(self, form: Dense, loss: Elementwise) -> None:
         self.form, self.loss = form, loss
@@ -64,7 +64,7 @@ class _Chunks:
         return value, gL, gR
 
     def product(self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor) -> tuple[Tensor, Tensor]:
-        """Gauss–Newton product: the curvature of ℓ times dM = dL Rᵀ + L dRᵀ, taken back to L and R."""
+        """Gauss–Newton product: the curvature of ℓ times dM = dL Rᵀ + L dRᵀ, taken to L and R."""
         if self.sparse:
             entries = self.form.entries()
             d, w = self.loss.curvature(entries.x, entries.sample(L, R)), self._entry_weights()
@@ -102,7 +102,7 @@ def _density(form: Dense) -> float:
 
 
 class _PerStart(torch.autograd.Function):
-    """A function of (…, L, R, …) that is mapped over starts one by one: its cost lies in the data, not in overhead."""
+    """A function of (…, L, R, …) mapped start by start: its cost lies in the data, not overhead."""
 
     @classmethod
     def vmap(cls, info: Any, in_dims: tuple, *inputs: Any) -> tuple[Any, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -139,7 +139,7 @@ class Value(_PerStart):
 
 
 class Curvature(_PerStart):
-    """A scalar that is 0, with gradient 0, and whose Hessian is the Gauss–Newton matrix at (L, R)."""
+    """A scalar 0 with gradient 0, and with the Gauss–Newton matrix at (L, R) as Hessian."""
 
     @staticmethod
     def forward(chunks: _Chunks, L: Tensor, R: Tensor) -> Tensor:

@@ -41,24 +41,25 @@ def fit(
 ) -> Result:
     """Find the factors that make the loss smallest.
 
-    The model is left untouched; `result.model` is a fitted copy. The same seed on the same machine gives the same answer.
-    Ctrl-C returns the best so far.
+    The model is left untouched; `result.model` is a fitted copy. The same seed on the same machine
+    gives the same answer. Ctrl-C returns the best so far.
 
     Args:
-        model: what the data are made of. Guesses assigned to it (`model.S = S0`) are the first start.
+        model: what the data are made of. Guesses assigned (`model.S = S0`) are the first start.
         loss: what makes a good fit.
-        solver: `GaussNewton()` (default), `HALS()`, `LBFGS()`, `Adam()`, or any `torch.optim` class. None picks
-            Gauss–Newton, or Adam where a term has no second derivative; `result.solver` says which.
+        solver: `GaussNewton()` (default), `HALS()`, `LBFGS()`, `Adam()`, or any `torch.optim`
+            class. None picks Gauss–Newton, or Adam where a term has no second derivative;
+            `result.solver` says which.
         starts: number of starts; the best answer is returned, every loss is kept.
-        init: `Random()` (default), `NNDSVD()`, `SPA()`, `Current()`, or a list of starts ({name: array}, a tensorly
-            tensor, a result).
+        init: `Random()` (default), `NNDSVD()`, `SPA()`, `Current()`, or a list of starts
+            ({name: array}, a tensorly tensor, a result).
         seed: of the random starts.
         device: "cpu", "cuda" …; default: where the model is.
         dtype: of the factors; default float64 on a CPU, float32 elsewhere.
         max_steps: outer steps of every start; None: the solver's own.
         max_seconds: for all starts together.
         progress: a progress bar with the best loss.
-        callback: called as callback(step, losses of all starts so far); a true answer stops the fit.
+        callback: callback(step, losses of all starts so far); a true answer stops the fit.
 
     Returns:
         The factors with everything known about how they were found.
@@ -118,7 +119,8 @@ def _placed(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
     except (RuntimeError, AssertionError) as error:
         have = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(
-            f"`fit(device={str(device)!r})`: {str(error).splitlines()[0]}; this machine has {', '.join(have)}."
+            f"`fit(device={str(device)!r})`: {str(error).splitlines()[0]}; "
+            f"this machine has {', '.join(have)}."
         ) from None
 
 
@@ -130,7 +132,8 @@ def _solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
         return given, []
     if given is not None:
         raise ValueError(
-            f"`fit(solver={given!r})`: give a solver such as `GaussNewton()`, or a `torch.optim` class."
+            f"`fit(solver={given!r})`: "
+            "give a solver such as `GaussNewton()`, or a `torch.optim` class."
         )
     reason = objective.without_curvature()
     if reason is None:
@@ -151,7 +154,7 @@ def _starts(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
 def _finish(
     fitted: Model, objective: Objective, outcome: Outcome, messages: list[str], guided: bool
 ) -> Model:
-    """Write the best answer into the model; leave out components that are off, and order the others where allowed."""
+    """Write the best answer into the model; leave out what is off, order the rest where allowed."""
     best = outcome.best()
     raws = objective.split(outcome.flat[best : best + 1])
     parameters = dict(fitted.named_parameters())
@@ -201,7 +204,7 @@ def _by_size(model: Model, loss: Loss) -> Model:
 
 @contextmanager
 def _threads(objective: Objective, starts: int) -> Iterator[None]:
-    """One thread for small problems: a barrier costs more than it brings, most of all on a busy machine."""
+    """One thread for small problems: a barrier costs more than it brings on a busy machine."""
     before = torch.get_num_threads()
     data = max(
         (t.dataset.tensor.numel() for _, _, t in objective.loss.fits if t.dataset), default=0

@@ -35,7 +35,7 @@ class Fit(Term):
 
     dataset: Dataset
     weighted_by_variance = True
-    """Whether the data set's variance weighs its entries; a likelihood that brings its own says False."""
+    """Whether the data set's variance weighs its entries; a likelihood with its own says False."""
 
     def __init__(self, dataset: Dataset) -> None:
         if not isinstance(dataset, Dataset):
@@ -49,7 +49,8 @@ class Fit(Term):
         predictions = model.predict()
         if self.dataset.name not in predictions:
             raise ValueError(
-                f"`{self}`: the model predicts {', '.join(map(repr, predictions))}, not {self.dataset.name!r}: "
+                f"`{self}`: the model predicts {', '.join(map(repr, predictions))}, "
+                f"not {self.dataset.name!r}: "
                 "use one name in `forward` and in the data set."
             )
         prediction = predictions[self.dataset.name]
@@ -57,7 +58,8 @@ class Fit(Term):
         if shape is None:
             axes = ", ".join(axis.name for axis in self.dataset.axes)
             raise ValueError(
-                f"`{self}`: the model predicts {prediction.shape}, the data set is {self.dataset.shape} ({axes}), "
+                f"`{self}`: the model predicts {prediction.shape}, "
+                f"the data set is {self.dataset.shape} ({axes}), "
                 f"as a matrix {self.dataset.matrix_shape}: build the model from this data set."
             )
         like = prediction.like
@@ -83,19 +85,18 @@ class Fit(Term):
         form, M = self.pair(model)
         if not form.rank_one:
             return elementwise.value(form, SQUARE, M)
-        return 0.5 * (form.norm2() + _products(form, M, M)) - overlap(
-            form, M
-        )  # no residual is formed
+        # no residual is formed
+        return 0.5 * (form.norm2() + _products(form, M, M)) - overlap(form, M)
 
     def half_products(self, model: Model) -> Tensor:
-        """½⟨M, M⟩ − ⟨M, M₀⟩ (weighted), M₀ the prediction here: its Hessian here is the Gauss–Newton matrix."""
+        """½⟨M, M⟩ − ⟨M, M₀⟩ (weighted), M₀ = M here: its Hessian is the Gauss–Newton matrix."""
         form, M = self.pair(model)
         if not form.rank_one:
             return elementwise.curvature(form, SQUARE, M)
         return 0.5 * _products(form, M, M) - _products(form, M, M.map(torch.detach))
 
     def likeness(self, model: Model) -> tuple[Tensor, Tensor]:
-        """(½‖X − M‖², ½⟨M, M⟩ − ⟨M, M₀⟩) over ‖X‖²: how far the prediction's size is from the data's."""
+        """(½‖X − M‖², ½⟨M, M⟩ − ⟨M, M₀⟩) over ‖X‖²: how far the sizes of M and X are apart."""
         form, _ = self.pair(model)
         size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
         return self.half_squares(model) / size, self.half_products(model) / size

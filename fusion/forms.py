@@ -1,7 +1,8 @@
-"""The data as the losses read them: one contract, ‖X‖² and ⟨X, M⟩ with its gradient, and chunks of entries.
+"""The data as the losses read them: ‖X‖², ⟨X, M⟩ with its gradient, and chunks of entries.
 
-M is a structured prediction in its two-way shape, M = L Rᵀ with L (row, R) and R (column, R). The products with X are
-the only places where the data are touched; they fold the start axis of a batch into columns.
+M is a structured prediction in its two-way shape, M = L Rᵀ with L (row, R) and R (column, R). The
+products with X are the only places where the data are touched; they fold the start axis of a batch
+into columns.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import torch
 from torch import Tensor
 
 CHUNK = 2**22
-"""Entries that one pass over the data holds at once in the factors' precision (32 MiB in float64)."""
+"""Entries that a pass over the data holds at once in the factors' precision: 32 MiB in float64."""
 RESIDENT = 2**25
-"""Data of at most this many entries are kept in the factors' precision; larger ones are converted chunk by chunk."""
+"""Up to this many entries data are kept in the factors' precision; above, chunks are converted."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weight of every entry: rows ⊗ columns where that says it all (None = ones), else `full` (row, column)."""
+    """Weight of every entry: rows ⊗ cols (None = ones) if that is all, else `full` (row, col)."""
 
     rows: Tensor | None = None
     cols: Tensor | None = None
@@ -38,7 +39,7 @@ class Weights:
         return cls(*(None if bool((w == 1).all()) else w for w in weight))
 
     def __mul__(self, other: Weights) -> Weights:
-        full, vectors = [], []
+        vectors = []
         for mine, theirs in ((self.rows, other.rows), (self.cols, other.cols)):
             vectors.append(theirs if mine is None else mine if theirs is None else mine * theirs)
         full = [w.full for w in (self, other) if w.full is not None]
@@ -65,7 +66,7 @@ class Weights:
 
 
 def separable(matrix: Tensor) -> tuple[Tensor, Tensor] | Tensor:
-    """(row, column) vectors whose product the non-negative matrix is, to rounding; else the matrix itself."""
+    """(row, column) vectors whose product the matrix ≥ 0 is, to rounding; else the matrix."""
     rows, cols = matrix.sum(1), matrix.sum(0)
     total = rows.sum()
     if total <= 0:
@@ -99,7 +100,7 @@ class Dense:
         return self.weights.full is None
 
     def chunks(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-        """(rows, values (row, column) in `dtype`, weights or None) that together hold every entry once."""
+        """(rows, values (row, column) in `dtype`, weights or None), every entry once."""
         step = max(1, CHUNK // self.shape[1])
         for start in range(0, self.shape[0], step):
             rows = slice(start, min(start + step, self.shape[0]))
@@ -199,7 +200,7 @@ def _csr(start: Tensor, column: Tensor, value: Tensor, shape: tuple[int, ...]) -
 
 
 class Product(torch.autograd.Function):
-    """X B, or Xᵀ B: the products with the data that a gradient needs, batched over starts as columns."""
+    """X B, or Xᵀ B: the products with the data in a gradient, starts batched as columns."""
 
     @staticmethod
     def forward(form: Any, B: Tensor, transposed: bool) -> Tensor:

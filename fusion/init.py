@@ -25,12 +25,15 @@ class Init(ABC):
 
     @abstractmethod
     def starts(self, objective: Objective, count: int, seed: int) -> Tensor:
-        """Flat raw variables, (start, n): `count` of them, or fewer where the way has no more to offer."""
+        """Flat raw variables (start, n): `count` starts, or fewer where there are no more."""
 
 
 @dataclass(frozen=True)
 class Random(Init):
-    """Random values that the constraints allow, scaled to the data; guesses that were assigned are the first start."""
+    """Random values that the constraints allow, scaled to the data.
+
+    Guesses that were assigned are the first start.
+    """
 
     def starts(self, objective: Objective, count: int, seed: int) -> Tensor:
         values = {slot.name: [] for slot in objective.slots}
@@ -53,7 +56,10 @@ class Current(Init):
 
 @dataclass(frozen=True)
 class Given(Init):
-    """A list of starts, each {factor: array}, a tensorly CP or Tucker tensor, or a result; the rest is random."""
+    """A list of starts, each {factor: array}, a tensorly CP or Tucker tensor, or a result.
+
+    Factors that a start leaves out are random.
+    """
 
     given: Sequence[Any]
 
@@ -99,7 +105,8 @@ class _FromData(Init):
                 maps[data.pixels] = values[owner[0]] = C
         if not maps:
             raise ValueError(
-                f"`{self}`: no factor was built from the axes of a data set as (pixels, K) and (channels, K): "
+                f"`{self}`: no factor was built from the axes of a data set "
+                "as (pixels, K) and (channels, K): "
                 "use `Random()`, or give a list of starts."
             )
         made = {name: value.to(objective.like)[None] for name, value in values.items()}
@@ -138,7 +145,9 @@ class NNDSVD(_FromData):
 
 
 class SPA(_FromData):
-    """The K pixels that stand farthest apart give the spectra (successive projections), on data of reduced rank.
+    """The K pixels that stand farthest apart give the spectra.
+
+    Successive projections, on data of reduced rank.
 
     References:
         Gillis & Vavasis, TPAMI 36:698 (2014).
@@ -189,7 +198,7 @@ def _owner(objective: Objective, axes: Any) -> tuple[str, FactorModule] | None:
 
 
 def sample(objective: Objective, generator: torch.Generator) -> dict[str, Tensor]:
-    """One random value for every variable, float64 on the CPU; columns of norm 1, deviations smaller."""
+    """One random value a variable, float64 on the CPU; columns of norm 1, deviations smaller."""
     values = {}
     for slot in objective.slots:
         if slot.module is None:
@@ -215,7 +224,7 @@ def _scalable(objective: Objective) -> list[str]:
 
 
 def _with_guesses(objective: Objective, values: Values) -> Tensor:
-    """Flat starts of these values, scaled to the data; the first with the guesses that were assigned."""
+    """Flat starts of these values, scaled to the data; the first with the guesses assigned."""
     rest = scaled(objective, values, _scalable(objective))
     guessed = [s.name for s in objective.slots if s.module is not None and s.module.assigned]
     if guessed:
@@ -231,7 +240,7 @@ def _with_guesses(objective: Objective, values: Values) -> Tensor:
 
 
 def scaled(objective: Objective, values: Values, names: Sequence[str], rounds: int = 40) -> Values:
-    """The values with each named factor times the number that brings the predictions nearest to the data.
+    """The values, each named factor times the number that brings M nearest to the data.
 
     Damped Newton steps in one number a factor, on Σ over data sets of ½‖X − M‖² / ‖X‖².
     """
@@ -260,9 +269,8 @@ def scaled(objective: Objective, values: Values, names: Sequence[str], rounds: i
             torch.stack(list(hessian({n: torch.ones_like(leaves[n])}).values()), -1) for n in names
         ]
         s = torch.stack([scale[n] for n in names], -1)
-        H = (
-            torch.stack(columns, -1) * s[:, :, None] * s[:, None, :]
-        )  # by relative change: unknowns of one size
+        # by relative change: unknowns of one size
+        H = torch.stack(columns, -1) * s[:, :, None] * s[:, None, :]
         ridge = 1e-6 * H.diagonal(dim1=-2, dim2=-1).amax(-1) + torch.finfo(s.dtype).tiny
         step = -torch.linalg.solve(H + torch.diag_embed(ridge[:, None].expand_as(s)), g * s)
         factor = (1 + step).clamp(0.1, 1e3)
@@ -275,7 +283,7 @@ def scaled(objective: Objective, values: Values, names: Sequence[str], rounds: i
 
 
 def _sizes(objective: Objective, distance: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
-    """(⟨M, M⟩, ⟨X, M⟩) over ‖X‖², (start,); both 1 under general weights, where they are not at hand."""
+    """(⟨M, M⟩, ⟨X, M⟩) over ‖X‖², (start,); both 1 under general weights: not at hand."""
     half = -curvature.detach()  # ½⟨M, M⟩
     met = 0.5 * len(objective.loss.fits) + half - distance.detach()
     known = half > 0
@@ -283,7 +291,7 @@ def _sizes(objective: Objective, distance: Tensor, curvature: Tensor) -> tuple[T
 
 
 def _facing(objective: Objective, values: Values, names: Sequence[str]) -> Values:
-    """The values with one factor of any sign turned round where the predictions point away from the data."""
+    """The values, one factor of any sign turned round where M points away from the data."""
     free = [n for n in names if all(isinstance(c, Free) for c in objective.model.factor(n).chain)]
     if not free:
         return values
@@ -316,7 +324,8 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
             parts[0] = parts[0] * as_tensor(weights)
         if len(parts) != len(names):
             raise ValueError(
-                f"`init`: a tensor of {len(parts)} parts for a model with the factors {', '.join(names)}: give a dict."
+                f"`init`: a tensor of {len(parts)} parts for a model "
+                f"with the factors {', '.join(names)}: give a dict."
             )
         factors = dict(zip(names, parts, strict=True))
         if core is None:
@@ -342,7 +351,7 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
 
 
 def _balanced(objective: Objective, factors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A CP tensor's factors with the norms of unit columns moved into the first that may hold them."""
+    """A CP tensor's factors, the norms of unit columns moved into the first that may hold them."""
     units = [s.name for s in objective.slots if s.module is not None and s.module.scale_free]
     amount = next((name for name in factors if name not in units), None)
     if amount is None:

@@ -1,4 +1,4 @@
-"""Beliefs and their algebra: terms, weighted and added into a loss that reads like the paper's equation."""
+"""Beliefs and their algebra: weighted terms, added into a loss that reads like the equation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusion.model import Model
 from fusion.moves import Move
 
 State = Mapping[str, Tensor]
-"""What a term holds fixed within an outer step: multipliers, noise levels, scales. Tensors only; `{}` before the first."""
+"""What a term holds fixed within an outer step: multipliers, scales …; tensors, at first `{}`."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,11 @@ class FitInformation:
 
 
 class Term:
-    """A belief about the model: a number that is small where the belief holds. `number * term`, `term + term`.
+    """A belief about the model: a number that is small where the belief holds.
 
-    A subclass gives `value`, and `check` and `formula` where it can say more. A piece that is not smooth and convex
-    gives `refresh`, called once an outer step, and writes `value` with what it returns held fixed.
+    Terms are weighted and added: `number * term`, `term + term`. A subclass gives `value`, and
+    `check` and `formula` where it can say more. A piece that is not smooth and convex gives
+    `refresh`, called once an outer step, and writes `value` with what it returns held fixed.
     """
 
     factor: str | None = None
@@ -38,14 +39,17 @@ class Term:
     dataset: Dataset | None = None
     """The data that it reads, where it is a fit."""
     potential: bool = True
-    """Whether it is one fixed function of the model; a rule that is none is left out where two answers are compared."""
+    """Whether it is one fixed function of the model; else comparisons of answers leave it out."""
 
     def value(self, model: Model, state: State) -> Tensor:
         """The term, a scalar, with its lagged pieces as in `state`."""
         raise NotImplementedError
 
     def curvature(self, model: Model, state: State) -> Tensor | None:
-        """A scalar whose Hessian here is positive semi-definite and stands for the term's own; None = no curvature."""
+        """A scalar whose Hessian here is positive semi-definite and stands for the term's own.
+
+        None = no curvature.
+        """
         return self.value(model, state)
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
@@ -66,12 +70,15 @@ class Term:
         return type(self).refresh is not Term.refresh
 
     quadratic: bool = False
-    """Whether it is quadratic in every factor by itself, row by row, with its lagged pieces held."""
+    """Whether it is quadratic in every factor by itself, row by row, its lagged pieces held."""
     warm_up: int | None = None
-    """Outer steps after which its moves begin, from the best start alone; None: where the descent has ended."""
+    """Outer steps until its moves begin, from the best start alone; None: at the descent's end."""
 
     def moves(self, model: Model) -> Sequence[Move]:
-        """Jumps that no small step finds, tried where the descent has ended; for one start, at its values."""
+        """Jumps that no small step finds, tried where the descent has ended.
+
+        For one start: the model stands at its values.
+        """
         return ()
 
     def finish(self, model: Model) -> Mapping[str, Tensor]:
@@ -159,7 +166,10 @@ class Loss:
     __rmul__ = __mul__
 
     def __call__(self, model: Model) -> Tensor:
-        """The loss of a model, a scalar with gradient, lagged pieces taken at this point; for any loop of one's own."""
+        """The loss of a model, a scalar with gradient: for any loop of one's own.
+
+        Lagged pieces are taken at this point.
+        """
         states = self._states(model)
         with model.once():
             parts = zip(self.terms, states, strict=True)
@@ -188,7 +198,8 @@ class Loss:
             for other in names[:i]:
                 if dataset.name == other.name and dataset is not other:
                     raise ValueError(
-                        f"`{self}`: two data sets are named {dataset.name!r}: give each its own name."
+                        f"`{self}`: two data sets are named {dataset.name!r}: "
+                        "give each its own name."
                     )
         for _, t in self.terms:
             t.check(model)
@@ -205,7 +216,7 @@ class Loss:
         return text, " + ".join(t if w == 1 else rf"{w:g}\,{t}" for w, _, t in parts)
 
     def summary(self, model: Model) -> str:
-        """A table: every term with its weight and value here, every factor with its shape and constraints."""
+        """A table: terms with weight and value here, factors with their constraints, data sets."""
         lines = [f"loss = {self.formula()[0]}", "", f"{'weight':>10}  {'value':>12}  term"]
         with torch.no_grad(), model.once():
             for (w, t), state in zip(self.terms, self._states(model), strict=True):
@@ -216,7 +227,8 @@ class Loss:
         lines += ["", f"{'data set':>10}  {'shape':>14}  axes"]
         for name, dataset in self.datasets.items():
             lines.append(
-                f"{name:>10}  {dataset.shape!s:>14}  {', '.join(axis.label for axis in dataset.axes)}"
+                f"{name:>10}  {dataset.shape!s:>14}  "
+                f"{', '.join(axis.label for axis in dataset.axes)}"
             )
         return "\n".join(lines)
 

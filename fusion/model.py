@@ -74,7 +74,7 @@ class FactorModule(nn.Module):
         return last.known if isinstance(last, Fixed) else None
 
     def forward(self) -> Tensor:
-        """The value: the raw variable through all constraints (or the value held for one evaluation)."""
+        """The raw variable through all constraints, or the value held for one evaluation."""
         return self.constrain(self.raw) if self.held is None else self.held
 
     def hold(self, value: Tensor | None) -> None:
@@ -88,7 +88,7 @@ class FactorModule(nn.Module):
         return raw
 
     def unconstrain(self, value: Tensor) -> Tensor:
-        """A raw variable for a value; known entries get 0, so that they do not weigh in a column's norm."""
+        """A raw variable for a value; known entries get 0, to have no weight in a column's norm."""
         known = self.known
         for constraint in reversed(self.chain):
             if isinstance(constraint, Fixed) and self.raw.shape == self.shape:
@@ -155,29 +155,31 @@ class FactorModule(nn.Module):
 def Factor(shape: Sequence[Extent], *constraints: Constraint) -> Tensor:
     """A matrix of unknowns, `self.C = Factor((eels.pixels, K), NonNegative(), UnitColumns())`.
 
-    Assigned to a `Model`, the attribute reads as a plain tensor and takes a tensor or array as a guess.
+    Assigned to a `Model`, the attribute reads as a plain tensor and takes an array as a guess.
 
     Args:
-        shape: for every mode an int, an `Axis`, or a tuple of axes (`eels.pixels`, `eels.channels`); components last.
+        shape: for every mode an int, an `Axis`, or a tuple of axes (`eels.pixels`,
+            `eels.channels`); components last.
         constraints: facts about it, applied in order; default `NonNegative()`.
 
     Raises:
         ValueError: if two constraints exclude each other, or a size is below 1.
     """
-    return cast(
-        Tensor, FactorModule(shape, constraints)
-    )  # typed as what it reads as, like dataclasses.field
+    # typed as what it reads as, like dataclasses.field
+    return cast(Tensor, FactorModule(shape, constraints))
 
 
 class Model(nn.Module):
     """What the data are made of: owns factors; `forward()` returns {data set name: prediction}.
 
-    Subclass, create factors in `__init__`, write `forward` with `cp`, `tucker`, `+` or any torch code, for one start.
+    Subclass, create factors in `__init__`, write `forward` with `cp`, `tucker`, `+` or any torch
+    code, for one start.
 
     Attributes:
-        interchangeable: factors whose components may be put in another order together; a fit then orders them by
-            explained variance. Empty where the order may carry a meaning.
-        structure: ("cp", names) or ("tucker", names, core first) where the model is one tensor decomposition.
+        interchangeable: factors whose components may be put in another order together; a fit then
+            orders them by explained variance. Empty where the order may carry a meaning.
+        structure: ("cp", names) or ("tucker", names, core first) where the model is one tensor
+            decomposition.
     """
 
     interchangeable: tuple[str, ...] = ()

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fusion.status import Status
-
 from fusion.objective import Objective
+from fusion.status import Status
 
 if TYPE_CHECKING:
     from fusion.loss import Loss
@@ -62,10 +61,10 @@ def unpruned(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch: Watc
 def improve(
     objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
 ) -> list[str]:
-    """Try the terms' moves from the best start, keep those that lower the loss, and descend again; writes `outcome`.
+    """Try the terms' moves from the best start, keep those that lower the loss, and descend again.
 
-    All moves of a round advance together as a batch of starts, beside the point as it is. They are compared by the terms
-    that are one fixed objective.
+    Writes `outcome`. All moves of a round advance together as a batch of starts, beside the point
+    as it is. They are compared by the terms that are one fixed objective.
 
     Returns:
         The labels of the moves that were kept.

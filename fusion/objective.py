@@ -1,4 +1,4 @@
-"""A loss over a batch of starts: what solvers see of a model. One flat vector of raw variables a start.
+"""What solvers see of a model: a loss over a batch of starts, each a flat vector of raw variables.
 
 raw θ (start, n)  →  values {factor: (start, …)}  →  predictions  →  terms  →  (start,)
 """
@@ -37,7 +37,7 @@ class Slot:
 
 
 class _Holder(nn.Module):
-    """Evaluates terms of a model for one start, with given factor values; an `nn.Module` for `functional_call`."""
+    """Evaluates a term for one start at given factor values: a module for `functional_call`."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Objective:
         self.like = next(model.parameters()).detach()
         self.extras = [s.name for s in self.slots if s.module is None]
 
-    # ---- raw variables and values ------------------------------------------------------------------------------
+    # ---- raw variables and values ----------------------------------------------------------------
 
     def pack(self, raws: Mapping[str, Tensor]) -> Tensor:
         """Flat vector of (start, …) raw variables."""
@@ -147,7 +147,7 @@ class Objective:
             }
         )
 
-    # ---- terms ---------------------------------------------------------------------------------------------------
+    # ---- terms -----------------------------------------------------------------------------------
 
     def _map(
         self, function: Callable[[Model, States], Tensor], values: Values, states: States
@@ -174,7 +174,7 @@ class Objective:
         return self._each([(i, w, t.value) for i, w, t in self.loss.penalties], values, states)
 
     def fit_curvature(self, values: Values, states: States) -> Tensor:
-        """Scalars, (start, term), whose Hessians here add up to the Gauss–Newton matrix of all fits."""
+        """Scalars, (start, term), whose Hessians here add up to the fits' Gauss–Newton matrix."""
         return self._each([(i, w, t.curvature) for i, w, t in self.loss.fits], values, states)
 
     def penalty_curvature(self, values: Values, states: States) -> Tensor:
@@ -240,7 +240,7 @@ class Objective:
                 return f"`{term}` has no second derivative ({str(error).splitlines()[0][:120]})"
         return None
 
-    # ---- lagged pieces -------------------------------------------------------------------------------------------
+    # ---- lagged pieces ---------------------------------------------------------------------------
 
     @property
     def lagged(self) -> bool:

@@ -73,22 +73,25 @@ class FunctionTerm(Term):
 
     def __str__(self) -> str:
         given = [*map(str, self.args), *(f"{key}={value}" for key, value in self.options.items())]
-        return f"{getattr(self.function, '__name__', 'term')}({', '.join(given) if given else 'model'})"
+        name = getattr(self.function, "__name__", "term")
+        return f"{name}({', '.join(given) if given else 'model'})"
 
     def formula(self) -> tuple[str, str]:
         return str(self), rf"\mathrm{{{str(self).replace('_', chr(92) + '_')}}}"
 
 
 def term(function: Callable[..., Tensor]) -> Any:
-    """Make a term of a function of the model: `@term def closure(m): return ((m.C.sum(1) - 1) ** 2).sum()`.
+    """Make a term of a function of the model.
 
-    With further arguments the decorated name takes them: `@term def near(m, reference): …` gives `near(S0)`.
+    `@term def closure(m): return ((m.C.sum(1) - 1) ** 2).sum()`. With further arguments the
+    decorated name takes them: `@term def near(m, reference): …` gives `near(S0)`.
 
     Args:
         function: f(model, …) → scalar tensor, differentiable by autograd.
 
     Returns:
-        A `Term`; or, if the function has further parameters without default, a function of those that returns one.
+        A `Term`; or, if the function has further parameters without default, a function of those
+        that returns one.
     """
     parameters = list(inspect.signature(function).parameters.values())[1:]
     if any(

@@ -1,6 +1,7 @@
 """What a model predicts: structured tensors that are never expanded.
 
-Every structured prediction has a two-way shape M = L Rᵀ, its last mode against the rest: that is what meets the data.
+Every structured prediction has a two-way shape M = L Rᵀ, its last mode against the rest: that is
+what meets the data.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Prediction(ABC):
 
     @abstractmethod
     def two_way(self) -> tuple[Tensor, Tensor]:
-        """(L, R) with M = L Rᵀ, last mode against the rest: (product of the other modes, r), (last mode, r)."""
+        """(L, R) with M = L Rᵀ: (product of all modes but the last, r) and (last mode, r)."""
 
     @abstractmethod
     def map(self, function: Callable[[Tensor], Tensor]) -> Prediction:
@@ -52,7 +53,7 @@ class Prediction(ABC):
 
 
 class CP(Prediction):
-    """⟦A, B, …⟧ = Σ_k a_k ∘ b_k ∘ …, factors (n_mode, K). Two factors: the matrix A Bᵀ, (pixel, channel)."""
+    """⟦A, B, …⟧ = Σ_k a_k ∘ b_k ∘ …, factors (n_mode, K); of two, A Bᵀ, (pixel, channel)."""
 
     def __init__(self, *factors: Tensor) -> None:
         ranks = {f.shape[-1] if f.ndim == 2 else None for f in factors}
@@ -97,7 +98,8 @@ class Tucker(Prediction):
         ):
             shapes = ", ".join(str(tuple(f.shape)) for f in factors)
             raise ValueError(
-                f"`tucker`: core {tuple(core.shape)} with factors {shapes}: give one (n, r) for every core mode r."
+                f"`tucker`: core {tuple(core.shape)} with factors {shapes}: "
+                "give one (n, r) for every core mode r."
             )
         self.core, self.factors = core, factors
         self.shape = tuple(f.shape[0] for f in factors)
@@ -108,9 +110,8 @@ class Tucker(Prediction):
 
     def two_way(self) -> tuple[Tensor, Tensor]:
         left = self.core
-        for factor in self.factors[
-            :-1
-        ]:  # the first remaining core mode is replaced by its factor, and goes last but one
+        for factor in self.factors[:-1]:
+            # the first remaining core mode is replaced by its factor, and goes last
             left = left.movedim(0, -1) @ factor.T
         order = [*range(1, left.ndim), 0]
         return left.permute(order).flatten(0, -2), self.factors[-1]
@@ -125,7 +126,8 @@ class Sum(Prediction):
     def __init__(self, *parts: Prediction) -> None:
         if len({part.shape for part in parts}) != 1:
             raise ValueError(
-                f"`+`: predictions of shapes {[part.shape for part in parts]}: only equal shapes add."
+                f"`+`: predictions of shapes {[part.shape for part in parts]}: "
+                "only equal shapes add."
             )
         self.parts = tuple(
             p for part in parts for p in (part.parts if isinstance(part, Sum) else (part,))

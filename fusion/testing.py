@@ -1,4 +1,4 @@
-"""Contracts as test suites: inherit one, say what to test, run pytest. Shipped pieces pass the same.
+"""Contracts as test suites: inherit one, say what to test, run pytest. Shipped pieces pass them.
 
 class TestClosure(TermContract):
     def make(self):

@@ -14,7 +14,7 @@ from fusion.penalty import FactorTerm
 FLOOR = 1e-3
 """Default b, as a share of the mean column sum at the start."""
 EMPTY = 1e-3
-"""A component whose sum is below this share of b stands at the floor that the prior gives an empty one."""
+"""A component whose sum is below this share of b stands at the floor of an empty one."""
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
 
@@ -24,16 +24,18 @@ class ARD(FactorTerm):
 
     Exponential prior on column k of C with scale λ_k ~ InvGamma(a, b), taken at its best value
     λ_k = (b + Σ_i C_ik) / (n + a + 1) at every outer step and held within it. Review, figs 4 and 5.
-    Where the descent has ended, merges of similar components and removals of weak ones are tried and kept if the
-    marginal objective falls.
+    Where the descent has ended, merges of similar components and removals of weak ones are tried
+    and kept if the marginal objective falls.
 
     Args:
         factor: name of a non-negative factor, shape (n, K), that holds the amount.
         a: shape of the prior, > 0, no unit.
-        b: scale of the prior, > 0, in the unit of C; None: a small share of the mean column sum at the start.
+        b: scale of the prior, > 0, in the unit of C; None: a small share of the mean column sum at
+            the start.
 
     Raises:
-        ValueError: if a or b is not positive; by `check`, if the factor can be negative or has unit columns.
+        ValueError: if a or b is not positive; by `check`, if the factor can be negative or has unit
+            columns.
 
     References:
         Tan & Févotte, TPAMI 35:1592 (2013); Shiga et al., Ultramicroscopy 170:43 (2016).
@@ -66,9 +68,8 @@ class ARD(FactorTerm):
         scales = state["scales"]
         sums = self.of(model).sum(0, dtype=torch.float64)
         count, b = self._count(model), state["b"]
-        return (
-            (sums + b) / scales + count * ((count * scales / b).log() - 1)
-        ).sum()  # Σ count·ln(1 + sums/b) at the best λ
+        # Σ count·ln(1 + sums/b) at the best λ
+        return ((sums + b) / scales + count * ((count * scales / b).log() - 1)).sum()
 
     def curvature(self, model: Model, state: State) -> None:
         return None  # linear with the scales held
@@ -126,12 +127,14 @@ class ARD(FactorTerm):
         module = model.factor(self.factor or "")
         if module.scale_free:
             raise ValueError(
-                f"`{self}`: the columns of {self.factor!r} have unit norm, so its sums say nothing of the amount: "
+                f"`{self}`: the columns of {self.factor!r} have unit norm, "
+                "so its sums say nothing of the amount: "
                 "put `UnitColumns` on the other factors."
             )
         if bool((module.sample(torch.Generator().manual_seed(0)) < 0).any()):
             raise ValueError(
-                f"`{self}`: {self.factor!r} can be negative: `ARD` is a prior on amounts, use `NonNegative`."
+                f"`{self}`: {self.factor!r} can be negative: "
+                "`ARD` is a prior on amounts, use `NonNegative`."
             )
 
     def formula(self) -> tuple[str, str]:

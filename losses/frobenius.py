@@ -10,7 +10,7 @@ from fusion.model import Model
 class Frobenius(Fit):
     """Gaussian noise of known size: ½ Σ (x − m)² / v.
 
-    v is the data set's variance, else 1. A negative log-likelihood up to a constant. Review, eq. (4).
+    v is the data set's variance, else 1. Negative log-likelihood up to a constant. Review, eq. (4).
 
     Args:
         dataset: the data; the model predicts it under the data set's name.

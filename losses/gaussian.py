@@ -11,10 +11,10 @@ from fusion.model import Model
 
 
 class Gaussian(Fit):
-    """Gaussian noise of one unknown variance σ² (times the data set's variance): (n/2) (ln σ² + 1), σ² = Σ (x − m)² / (v n).
+    """Gaussian noise of one unknown variance: (n/2) (ln σ² + 1), σ² = Σ (x − m)² / (v n).
 
-    n counts the entries outside the mask. σ² is taken at its best value at every outer step and held within it:
-    n/2 ln σ² + Σ (x − m)² / (2 v σ²).
+    v is the data set's variance, else 1; n counts the entries outside the mask. σ² is taken at its
+    best value at every outer step and held within it: n/2 ln σ² + Σ (x − m)² / (2 v σ²).
 
     Args:
         dataset: the data; the model predicts it under the data set's name.
@@ -24,9 +24,8 @@ class Gaussian(Fit):
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         form, _ = self.pair(model)
-        floor = (
-            torch.finfo(form.dtype).eps ** 2 * form.norm2()
-        )  # an exact fit has no noise, but a loss all the same
+        # an exact fit has no noise, but a loss all the same
+        floor = torch.finfo(form.dtype).eps ** 2 * form.norm2()
         return {
             "variance": torch.maximum(2 * self.half_squares(model), floor).detach() / form.count()
         }

@@ -29,7 +29,8 @@ class SquaredNorm(FactorTerm):
         super().__init__(factor)
         if not 0 < scale < float("inf"):
             raise ValueError(
-                f"`SquaredNorm({factor!r}, {scale})`: the scale is an expected size: give a number > 0."
+                f"`SquaredNorm({factor!r}, {scale})`: the scale is an expected size: "
+                "give a number > 0."
             )
         self.scale = float(scale)
 
@@ -46,11 +47,11 @@ class SquaredNorm(FactorTerm):
 
 
 class Norm(FactorTerm):
-    """‖N‖_F, as (14) and (15) print it: a group lasso, which switches N off exactly where its weight is large.
+    """‖N‖_F, as (14) and (15) print it: a group lasso: a large weight switches N off exactly.
 
-    N = 0 is kept if and only if the fits pull at it with ‖∂fit/∂N‖_F ≤ weight. Held within an outer step as the
-    parabola ½‖N‖²/s + s/2 that touches it from above, s = ‖N‖_F at its start; N = 0 itself is tried where the
-    descent has ended.
+    N = 0 is kept if and only if the fits pull at it with ‖∂fit/∂N‖_F ≤ weight. Held within an outer
+    step as the parabola ½‖N‖²/s + s/2 that touches it from above, s = ‖N‖_F at its start; N = 0
+    itself is tried where the descent has ended.
 
     Args:
         factor: name of a factor, or a function of the model.

@@ -34,8 +34,8 @@ LOG = _Log()
 class Poisson(Fit):
     """Counting noise: Σ (m − x ln m), the negative log-likelihood without ln x!.
 
-    +∞ where a count is predicted as 0. Only the non-zero counts are visited where they are few. The data set's mask
-    counts, its variance does not: counts bring their own.
+    +∞ where a count is predicted as 0. Only the non-zero counts are visited where they are few. The
+    data set's mask counts, its variance does not: counts bring their own.
 
     Args:
         dataset: the data, ≥ 0; the model predicts it under the data set's name.

@@ -13,7 +13,7 @@ from fusion.penalty import FactorTerm
 
 
 class Smoothness(FactorTerm):
-    """½ Σ (f_{i+1} − f_i)² along one axis, with free ends: a straight spectrum pays, a constant one does not.
+    """½ Σ (f_{i+1} − f_i)² along one axis, free ends: a slope pays, a constant does not.
 
     Args:
         factor: name of a factor, or a function of the model; (n, K).
@@ -43,7 +43,8 @@ class Smoothness(FactorTerm):
             shape = tuple(self.of(model).shape)
         if not -len(shape) <= self.axis < len(shape) or shape[self.axis] <= self.order:
             raise ValueError(
-                f"`{self}`: a tensor of shape {shape} has no {self.order + 1} neighbours along axis {self.axis}."
+                f"`{self}`: a tensor of shape {shape} has no {self.order + 1} neighbours "
+                f"along axis {self.axis}."
             )
 
     def formula(self) -> tuple[str, str]:
@@ -55,9 +56,10 @@ class Smoothness(FactorTerm):
 
 
 class SpatialSmoothness(FactorTerm):
-    """½ Σ_{i~j} ‖c_i − c_j‖² over neighbouring pixels: ½ tr(Cᵀ L C), L the Laplacian of the factor's own pixel grid.
+    """½ Σ_{i~j} ‖c_i − c_j‖² over neighbouring pixels: ½ tr(Cᵀ L C).
 
-    Every scan axis counts (4 neighbours in a map, 2 in a line scan), with free edges.
+    L is the Laplacian of the factor's own pixel grid. Every scan axis counts (4 neighbours in a
+    map, 2 in a line scan), with free edges.
 
     Args:
         factor: name of a factor built from a data set's `.pixels`.
@@ -90,7 +92,7 @@ class SpatialSmoothness(FactorTerm):
         if not axes:
             raise ValueError(
                 f"`{self}`: the factor was built from a number, not from axes: "
-                f"`Factor((data.pixels, K))` tells where its pixels are."
+                "`Factor((data.pixels, K))` tells where its pixels are."
             )
         return axes
 

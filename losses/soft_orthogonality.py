@@ -10,11 +10,11 @@ from fusion.model import Model
 from fusion.penalty import FactorTerm
 
 RAMP = 15
-"""Outer steps over which the weight is raised to its full value: without it the rule cycles from w ≈ 0.5."""
+"""Outer steps in which the weight rises to its full value, or the rule cycles from w ≈ 0.5."""
 MEMORY = 0.7
 """Share of the old multiplier in the new one, for the same reason."""
 CAP = 0.9
-"""The term alone may take at most this share of a component, so that two equal ones do not empty each other."""
+"""The term alone may take at most this share of a component, or two equal ones empty each other."""
 
 
 def _unit(C: Tensor) -> Tensor:
@@ -26,9 +26,10 @@ def _unit(C: Tensor) -> Tensor:
 class SoftOrthogonality(FactorTerm):
     """Σ_k ξ_k c̄_kᵀ u_k with u_k = c_k / ‖c_k‖, c̄_k = Σ_{j≠k} u_j. Review, eq. (13).
 
-    ξ_k is the multiplier for which weight 1 makes c_k orthogonal to c̄_k: with h_k = ‖c_k‖ ((H c)_k − g_k), g and H the
-    gradient and own-column curvature of all fits, ξ_k = max(0, c̄_kᵀ h_k / c̄_kᵀ c̄_k). So the weight is dimensionless,
-    0 to 1, and means the same for any data. ξ and c̄ are held within an outer step: a fixed-point rule, not one objective.
+    ξ_k is the multiplier for which weight 1 makes c_k orthogonal to c̄_k:
+    ξ_k = max(0, c̄_kᵀ h_k / c̄_kᵀ c̄_k) with h_k = ‖c_k‖ ((H c)_k − g_k), g and H the gradient and
+    own-column curvature of all fits. So the weight is dimensionless, 0 to 1, and means the same for
+    any data. ξ and c̄ are held within an outer step: a fixed-point rule, not one objective.
 
     Args:
         factor: name of a factor (n, K): maps, or spectra.
@@ -42,7 +43,8 @@ class SoftOrthogonality(FactorTerm):
     def __init__(self, factor: str) -> None:
         if not isinstance(factor, str):
             raise ValueError(
-                "`SoftOrthogonality`: give a factor's name: the multiplier needs what the fits say about it."
+                "`SoftOrthogonality`: give a factor's name: "
+                "the multiplier needs what the fits say about it."
             )
         super().__init__(factor)
 
@@ -75,7 +77,10 @@ class SoftOrthogonality(FactorTerm):
         return state["ramp"] * (state["xi"] * (state["others"] * U).sum(0)).sum(dtype=torch.float64)
 
     def curvature(self, model: Model, state: State) -> Tensor:
-        """½‖Σ_k √ξ_k δu_k‖², δu the change of u to first order: a proximal term; the frozen term is linear in u."""
+        """½‖Σ_k √ξ_k δu_k‖², δu the change of u to first order: a proximal term.
+
+        The frozen term is linear in u.
+        """
         step = (self.of(model) - state["point"]) * state["scale"]
         step = step - state["units"] * (state["units"] * step).sum(0)
         return 0.5 * (step.sum(1)).square().sum(dtype=torch.float64)

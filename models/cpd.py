@@ -23,8 +23,7 @@ class CPD(Model):
     """X ≈ ⟦A, B, C, …⟧: one non-negative factor (n, K) for every axis of the data. Review, fig. 7.
 
     A, of the first axis, holds the amount; all others have unit columns. From three axes on the
-    factors are, as a rule,
-    unique: no further constraint is needed.
+    factors are, as a rule, unique: no further constraint is needed.
 
     Args:
         data: the data set, of two or more axes, compared as it is.
@@ -57,8 +56,7 @@ class CPD(Model):
 
         Args:
             data: the data set.
-            tensor: anything with `weights` and `factors`, NumPy or torch; negative entries become
-                0.
+            tensor: anything with `weights` and `factors`, NumPy or torch; negatives become 0.
 
         Raises:
             ValueError: if the factors do not fit the data set.

@@ -12,9 +12,8 @@ class SharedMaps(Model):
 
     The spectra "S_<name>" (channel, K) of the first data set have unit columns, so that C holds its
     amounts and a penalty such as `ARD("C")` has a scale to act on; those of the others are free in
-    scale. So the first data set must see every
-    component: put the detector first that does (a component absent there is only approached, as C →
-        0).
+    scale. So the first data set must see every component: put the detector first that does (a
+    component absent there is only approached, as C → 0).
 
     Args:
         datasets: one or more, with equal numbers of pixels along every navigation axis; an image

@@ -77,7 +77,7 @@ class Expanded(fu.Model):
         return {"a": torch.log1p(self.C @ self.S.T)}
 
 
-# ---- fits ------------------------------------------------------------------------------------------
+# ---- fits ----------------------------------------------------------------------------------------
 
 
 class TestFrobenius(TermContract):
@@ -156,7 +156,7 @@ class TestPoissonOfADenseTensor(TermContract):
         return Expanded(data), losses.Poisson(data)
 
 
-# ---- penalties -------------------------------------------------------------------------------------
+# ---- penalties -----------------------------------------------------------------------------------
 
 
 class TestSquaredNorm(TermContract):
@@ -245,7 +245,7 @@ class TestFunctionTermWithArguments(TermContract):
         return mixed(cube()), near(0.3, weight=2.0)
 
 
-# ---- constraints -----------------------------------------------------------------------------------
+# ---- constraints ---------------------------------------------------------------------------------
 
 
 class TestNonNegative(ConstraintContract):
@@ -327,7 +327,7 @@ class TestFixedComponents(TestFixedEntries):
         return Fixed(self.known[:, 1:2], components=[1]).spread((7, 3))
 
 
-# ---- predictions -----------------------------------------------------------------------------------
+# ---- predictions ---------------------------------------------------------------------------------
 
 
 class TestCPMatrix(PredictionContract):
@@ -370,7 +370,7 @@ class TestDensePrediction(PredictionContract):
         return fu.prediction.as_prediction(tensor), tensor.clone()
 
 
-# ---- forms -----------------------------------------------------------------------------------------
+# ---- forms ---------------------------------------------------------------------------------------
 
 
 class DenseContract(FormContract):
@@ -447,7 +447,7 @@ class TestDataReadInChunks(TestRankOneWeights):
         fu.forms.CHUNK = self.before
 
 
-# ---- entry-wise losses -----------------------------------------------------------------------------
+# ---- entry-wise losses ---------------------------------------------------------------------------
 
 
 class TestSquareOfADifference(ElementwiseContract):

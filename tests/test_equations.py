@@ -88,7 +88,7 @@ def gradients(loss, model):
     return [g.numpy() for g in torch.autograd.grad(total, [values["C"], values["S"]])]
 
 
-# ---- (4) -------------------------------------------------------------------------------------------
+# ---- (4) -----------------------------------------------------------------------------------------
 
 
 def test_eq_4_frobenius_is_half_the_squared_distance_with_its_gradient():
@@ -121,7 +121,7 @@ def test_eq_4_a_variance_divides_every_square(variance):
     assert_allclose(value(Frobenius(data), model), expected)
 
 
-# ---- (5)–(8) ---------------------------------------------------------------------------------------
+# ---- (5)–(8) -------------------------------------------------------------------------------------
 
 
 def test_eqs_5_and_6_alternating_least_squares_leave_the_answer_unchanged():
@@ -146,7 +146,7 @@ def test_eqs_7_and_8_squared_norms_are_the_ridges_of_both_normal_equations():
     assert np.linalg.norm(C) > 0.1
 
 
-# ---- (10)–(12) -------------------------------------------------------------------------------------
+# ---- (10)–(12) -----------------------------------------------------------------------------------
 
 
 def test_eq_10_columns_have_unit_norm_and_the_maps_take_up_the_amount():
@@ -205,7 +205,7 @@ def test_eqs_11_and_12_are_a_plain_step_of_hals(steps):
     assert_allclose(result.factors["S"], S, rtol=1e-9, atol=1e-12)
 
 
-# ---- (13) ------------------------------------------------------------------------------------------
+# ---- (13) ----------------------------------------------------------------------------------------
 
 
 def so_rule(X, C, S, k):
@@ -279,7 +279,7 @@ def test_eq_13_larger_weights_bring_maps_nearer_to_orthogonal():
     assert overlap[1] > overlap[2] + 0.01
 
 
-# ---- ARD -------------------------------------------------------------------------------------------
+# ---- ARD -----------------------------------------------------------------------------------------
 
 
 def marginal(X, C, S, variance, scales, a, b):
@@ -329,7 +329,7 @@ def test_ard_is_the_log_of_column_sums_and_touches_it_with_its_gradient():
     assert_allclose(by_C - fit_C, np.broadcast_to((30 + a + 1) / (b + C.sum(0)), C.shape))
 
 
-# ---- (14), (15) ------------------------------------------------------------------------------------
+# ---- (14), (15) ----------------------------------------------------------------------------------
 
 
 def two_detectors():
@@ -414,7 +414,7 @@ def test_eq_15_as_printed():
     assert_allclose(2 * value(loss, model), printed)
 
 
-# ---- further terms ---------------------------------------------------------------------------------
+# ---- further terms -------------------------------------------------------------------------------
 
 
 def test_poisson_is_the_sum_of_mean_less_count_times_log_mean():
@@ -430,7 +430,7 @@ def test_poisson_is_the_sum_of_mean_less_count_times_log_mean():
 
 
 def test_poisson_gradient_and_stationary_point():
-    """∂/∂C = 1ᵀS − (X / M) S; at the answer Σ M = Σ X, as every maximum-likelihood fit of counts."""
+    """∂/∂C = 1ᵀS − (X / M) S; at the answer Σ M = Σ X, as any maximum-likelihood fit of counts."""
     counts = np.random.default_rng(8).poisson(3, (*PIXELS, CHANNELS))
     data = fu.Dataset("a", counts)
     X = counts.reshape(30, CHANNELS)

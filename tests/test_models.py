@@ -1,4 +1,4 @@
-"""Shipped models: shapes, equations against NumPy, fixed scale, and complaints that name numbers."""
+"""Shipped models: shapes, equations against NumPy, fixed scale, complaints that name numbers."""
 
 import copy
 import pickle
@@ -40,7 +40,7 @@ a, b, image = dataset("a", 4, 5, 12), dataset("b", 4, 5, 9), dataset("adf", 4, 5
 raw, net = (dataset(name, 4, 5, 12, axes=("y", "x", ENERGY)) for name in ("raw", "net"))
 
 
-# ---- equations ----------------------------------------------------------------------------------
+# ---- equations -----------------------------------------------------------------------------------
 
 
 def test_nmf_is_maps_times_spectra():
@@ -131,7 +131,7 @@ def test_with_background_takes_any_constraint_and_no_net():
     assert type(model.factor("N").chain[0]) is Exp
 
 
-# ---- scale, order, copies -----------------------------------------------------------------------
+# ---- scale, order, copies ------------------------------------------------------------------------
 
 UNIT = {
     "nmf": {"S"},
@@ -191,7 +191,7 @@ def test_soft_coupling_with_pairs_keeps_the_order_of_the_user():
     assert set(SoftlyCoupled(a, b, 2).interchangeable) == {"C", "N", "S_a", "S_b"}
 
 
-# ---- tensorly at the border -----------------------------------------------------------------------
+# ---- tensorly at the border ----------------------------------------------------------------------
 
 
 def test_cpd_takes_a_tensorly_tensor_with_its_weights_as_a_guess():
@@ -250,7 +250,7 @@ def test_tensorly_keeps_its_backend():
     assert tl.get_backend() == before
 
 
-# ---- complaints ---------------------------------------------------------------------------------
+# ---- complaints ----------------------------------------------------------------------------------
 
 short, wide, twin = dataset("b", 4, 6, 9), dataset("wide", 4, 5, 13), dataset("a", 4, 5, 9)
 spectrum = dataset("s", 12)

@@ -79,7 +79,7 @@ def fit(data, name, rank=K, **options):
     return C / np.linalg.norm(C, axis=0), S, result
 
 
-# ---- scale -----------------------------------------------------------------------------------------
+# ---- scale ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
@@ -133,7 +133,7 @@ def test_every_model_gives_the_same_prediction_in_another_unit(make, scale):
     assert predicted(scale) == pytest.approx(predicted(1.0), abs=1e-6 * cube().max())
 
 
-# ---- order of pixels and channels ------------------------------------------------------------------
+# ---- order of pixels and channels ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -160,7 +160,7 @@ def test_the_shape_of_the_scan_does_not_matter():
         assert other == pytest.approx(answers[0], abs=1e-9)
 
 
-# ---- the loss never rises --------------------------------------------------------------------------
+# ---- the loss never rises ------------------------------------------------------------------------
 
 
 class Deviating(fu.Model):
@@ -264,7 +264,7 @@ def test_losses_do_not_depend_on_the_order_of_entries(X, order):
         assert values[1] == pytest.approx(values[0], rel=1e-9, abs=1e-9)
 
 
-# ---- copies, pickles, batches ----------------------------------------------------------------------
+# ---- copies, pickles, batches --------------------------------------------------------------------
 
 MODELS = {
     "NMF": lambda d: models.NMF(d, 2),

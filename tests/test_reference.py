@@ -1,4 +1,4 @@
-"""Against scikit-learn, tensorly, and the numbers known for real data (shared/data, where it is present)."""
+"""Against scikit-learn, tensorly, and the numbers known for real data (shared/data)."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def counts():
     return np.random.default_rng(0).poisson(20 * case.clean["a"].reshape(56, 30)).astype(float)
 
 
-# ---- scikit-learn -------------------------------------------------------------------------------
+# ---- scikit-learn --------------------------------------------------------------------------------
 
 
 def test_least_squares_nmf_is_not_beaten_by_scikit_learn(counts):
@@ -62,7 +62,7 @@ def test_poisson_nmf_is_not_beaten_by_scikit_learn(counts):
     assert result.loss <= theirs + 1e-6 * abs(theirs)
 
 
-# ---- tensorly -----------------------------------------------------------------------------------
+# ---- tensorly ------------------------------------------------------------------------------------
 
 
 def test_cpd_is_not_beaten_by_tensorly():
@@ -119,7 +119,7 @@ def test_a_tensorly_start_keeps_its_weights_and_norms():
     assert start.loss == pytest.approx(half_squares(data.tensor.numpy(), cp_to_tensor(tensor)))
 
 
-# ---- shared data --------------------------------------------------------------------------------
+# ---- shared data ---------------------------------------------------------------------------------
 
 
 def test_mn3o4_phantom_is_met_to_the_known_relative_error():

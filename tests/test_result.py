@@ -151,7 +151,7 @@ def assert_same(a, b) -> None:
         assert a == b
 
 
-# ---- files --------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------
 
 
 def test_a_saved_result_loads_equal(result, tmp_path):
@@ -231,7 +231,7 @@ def test_files_that_hold_no_result_are_refused_by_name(tmp_path):
         fu.Result.load(tmp_path / "none.npz")
 
 
-# ---- numbers ------------------------------------------------------------------------------------
+# ---- numbers -------------------------------------------------------------------------------------
 
 
 def test_explained_variance_and_residuals_equal_numpys():
@@ -337,7 +337,7 @@ def test_the_summary_tells_status_loss_factors_and_data(result):
     assert all(f"{name}: explained variance" in told for name in result.data)
 
 
-# ---- tensorly -----------------------------------------------------------------------------------
+# ---- tensorly ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [cpd, tucker])
@@ -361,7 +361,7 @@ def test_to_tensorly_needs_names_where_the_model_is_no_single_decomposition():
     assert [f.shape for f in outcome.to_tensorly("C", "S2").factors] == [(30, 2), (9, 2)]
 
 
-# ---- pictures -----------------------------------------------------------------------------------
+# ---- pictures ------------------------------------------------------------------------------------
 
 
 def titles(figure) -> list[str]:

@@ -1,4 +1,4 @@
-"""What all solvers share: options in a frozen dataclass, a batch of starts in, a batch of answers out."""
+"""What all solvers share: options in a dataclass, a batch of starts in, a batch of answers out."""
 
 from __future__ import annotations
 
@@ -36,10 +36,8 @@ class Outcome:
     terms: Tensor  # (start, term) weighted, float64, in the objective's order
     states: list[dict[str, Tensor]]  # lagged pieces there
     status: list[Status]
-    steps: Tensor  # (start,) outer steps made
-    history: list[Tensor] = field(
-        default_factory=list
-    )  # a step each: (start, term), NaN where a start has ended
+    # a step each: (start, term), NaN where a start has ended
+    history: list[Tensor] = field(default_factory=list)
     products: int = 0
 
     @property
@@ -67,7 +65,7 @@ class Solver(ABC):
         max_steps: int,
         states: States | None = None,
     ) -> Outcome:
-        """From every row of `flat` (start, n) downhill; the best point of every start comes back, also on ctrl-C."""
+        """From every row of `flat` (start, n) downhill; the best point of each, also on ctrl-C."""
         track = Track(objective, flat, self.tolerance, self.window, watch)
         states = objective.no_states() if states is None else states
         try:
@@ -80,9 +78,9 @@ class Solver(ABC):
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
     ) -> None:
-        """Go downhill, giving every point to `track.record` until it says that all starts have ended.
+        """Go downhill, giving every point to `track.record` until it says that all have ended.
 
-        At most `max_steps` steps, so one record more; `states` are those of an earlier descent, or empty.
+        At most `max_steps` steps, so one record more; `states` are an earlier descent's, or empty.
         """
 
     def check(self, objective: Objective) -> None:  # noqa: B027
@@ -114,25 +112,21 @@ class Track:
         terms = torch.full(
             (starts, len(objective.order)), torch.inf, dtype=torch.float64, device=flat.device
         )
-        steps = torch.zeros(starts, dtype=torch.long)
         self.outcome = Outcome(
             flat.clone(),
             terms,
             [{} for _ in objective.loss.terms],
             [Status.MAX_STEPS] * starts,
-            steps,
         )
-        self.recent: list[
-            Tensor
-        ] = []  # (start in batch,) losses, or changes of the factors under a rule
+        # (start in batch,) losses, or changes of the factors under a rule
+        self.recent: list[Tensor] = []
         self.before: Tensor | None = None
         self.stuck = torch.zeros(starts, dtype=torch.bool, device=flat.device)
         self.first: Tensor | None = None
         self.step = 0
-        self.interrupted = False
 
     def record(self, flat: Tensor, terms: Tensor, states: States) -> Tensor:
-        """Take note of a batch of points and their terms, (start, term); which of them have ended, (start,) bool."""
+        """Note points and their terms, (start, term); say which have ended, (start,) bool."""
         out, rows, loss = self.outcome, self.rows, terms.sum(1)
         better = torch.isfinite(loss) if self.rule else loss < out.loss[rows]
         out.flat[rows] = torch.where(better[:, None], flat, out.flat[rows])
@@ -141,7 +135,6 @@ class Track:
             _write(old, rows, new, len(out.flat))
             for old, new in zip(out.states, states, strict=True)
         ]
-        out.steps[rows.cpu()] = self.step
         line = torch.full_like(out.terms, torch.nan)
         line[rows] = terms
         out.history.append(line)
@@ -182,7 +175,6 @@ class Track:
         """The user asked to stop: what is still on its way stays at its best."""
         for row in self.rows.tolist():
             self.outcome.status[row] = Status.INTERRUPTED
-        self.interrupted = True
 
     def _change(self, flat: Tensor) -> Tensor:
         """Largest relative change of a factor since the last step, (start,)."""

@@ -21,8 +21,8 @@ def solve(
 ) -> tuple[Tensor, Tensor, int]:
     """An approximate minimiser of gᵀd + ½ dᵀH d over the free variables, for every start.
 
-    Stops where the preconditioned residual has fallen by `tolerance`, or at negative curvature; one read-back from the
-    device a product.
+    Stops where the preconditioned residual has fallen by `tolerance`, or at negative curvature; one
+    read-back from the device a product.
 
     Args:
         product: H, (start, n) → (start, n), positive semi-definite or nearly.
@@ -47,9 +47,8 @@ def solve(
         made += 1
         bend = (p * Hp).sum(1)
         positive = active & (bend > 0)
-        first = (
-            active & (bend <= 0) & (made == 1)
-        )  # a direction of negative curvature at once: go along it
+        # a direction of negative curvature at once: go along it
+        first = active & (bend <= 0) & (made == 1)
         step = torch.where(positive, rz / torch.where(positive, bend, 1), first.to(rz.dtype))[
             :, None
         ]

@@ -1,4 +1,4 @@
-"""First-order methods: for terms without a second derivative, for comparison, and for a user's own optimiser.
+"""First-order methods: without second derivatives, for comparison, for a user's own optimiser.
 
 Projected: after every step the raw variables are put back above their bounds.
 """
@@ -31,17 +31,15 @@ class _Loop(Solver):
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
     ) -> None:
         lower, free = objective.lower(), objective.free()
-        unit = _units(
-            objective, flat
-        )  # one number a variable: a step of fixed length means the same for every factor
+        # one number a variable: a step of fixed length means the same for every factor
+        unit = _units(objective, flat)
         flat = torch.maximum(flat, lower)
         z = (flat / unit).detach().requires_grad_()
         optimiser = self.optimiser(z)
         ended = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
         first = _look(objective, flat, states)[0].sum(1, keepdim=True).abs().to(flat.dtype)
-        first = torch.where(
-            first > 0, first, 1
-        )  # an optimiser's own constants are for losses near 1
+        # an optimiser's own constants are for losses near 1
+        first = torch.where(first > 0, first, 1)
         for _ in range(max_steps + 1):
             terms, _, states = _look(objective, z.detach() * unit, states)
             now = track.record(
@@ -156,9 +154,8 @@ class LBFGS(Solver):
         lower, movable = objective.lower(), objective.free()
         unit = _units(objective, flat)
         flat = torch.maximum(flat, lower)
-        pairs: list[
-            tuple[Tensor, Tensor]
-        ] = []  # (change of variables, change of gradient), newest last
+        # (change of variables, change of gradient), newest last
+        pairs: list[tuple[Tensor, Tensor]] = []
         terms, gradient, states = _look(objective, flat, states)
         while True:
             ended = track.record(flat, terms, states)
@@ -229,7 +226,7 @@ class LBFGS(Solver):
 
 
 def _two_loop(pairs: list[tuple[Tensor, Tensor]], g: Tensor, scale: Tensor, free: Tensor) -> Tensor:
-    """The inverse Hessian of the pairs times a gradient; a start skips pairs without positive curvature."""
+    """Inverse Hessian of the pairs times a gradient; a start skips pairs that bend down."""
     kept, q = [], g
     for s, y in reversed(pairs):
         sy = (s * y).sum(1, keepdim=True)

@@ -19,7 +19,7 @@ SHRINK = 0.25
 TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
 UPRIGHT = 1e-2
-"""Share of the largest diagonal that strong damping adds to a block, which may be nearly singular."""
+"""Share of its largest diagonal that strong damping adds to a block: it may be nearly singular."""
 DAMPING = (1e-8, 1e8)
 """Range of the Levenberg damping; above it no step helps any more."""
 
@@ -29,8 +29,8 @@ class GaussNewton(Solver):
     """Projected Gauss–Newton steps by autograd, with row blocks for damping and preconditioning.
 
     Args:
-        tolerance: stop when the loss falls by less than this share over `window` steps (with a term that is a rule
-            rather than an objective: when no factor changes by more than its square root).
+        tolerance: stop when the loss falls by less than this share over `window` steps (where a
+            term is a rule, not an objective: when no factor changes by more than its square root).
         window: steps over which the change is taken.
         max_products: curvature products within one step.
         forcing: how far the linear system is solved within a step.
@@ -72,9 +72,8 @@ class _Run:
         self.flat = objective.retract(torch.maximum(flat, self.lower))
         self.states = states
         self.damping = self.flat.new_full((flat.shape[0],), options.damping)
-        self.reuse: Trial | None = (
-            None  # the accepted trial, where nothing of the fits was refreshed since
-        )
+        # the accepted trial, where nothing of the fits was refreshed since
+        self.reuse: Trial | None = None
         self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
 
     def run(self, max_steps: int) -> None:
@@ -150,7 +149,7 @@ class _Run:
         self._advance(loss, gradient, direction, promised)
 
     def _advance(self, loss: Tensor, gradient: Tensor, direction: Tensor, promised: Tensor) -> None:
-        """Backtrack along the projected path until every start has gone down, and adapt the damping."""
+        """Backtrack along the projected path until every start has gone down; adapt the damping."""
         start, length = self.flat, torch.ones_like(self.damping)
         accepted = self._evaluate(torch.maximum(start + direction, self.lower))
         slope = (gradient * (accepted.flat - start)).sum(1)
@@ -220,7 +219,7 @@ def _put(into: Trial, rows: Tensor, part: Trial) -> None:
 
 
 def _damped(block: Block, damping: Tensor) -> Tensor:
-    """The damping of a block: a share of itself and, where steps keep failing, of its largest diagonal.
+    """The damping of a block: a share of itself and, where steps fail, of its largest diagonal.
 
     A share of the block alone holds nothing along directions in which components are nearly alike.
     """

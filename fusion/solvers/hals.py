@@ -16,15 +16,16 @@ from fusion.solvers.base import Solver, Track, take
 SHRINK, GROW, GROW_LIMIT = 1.5, 1.01, 1.005
 """How the extrapolation answers to a rise and a fall of the loss: η, γ, γ̄ of Ang & Gillis."""
 GAUGE = 1e-8
-"""Relative change of the predictions below which a rescaling of factors is taken to leave them alone."""
+"""Relative change of the predictions below which a rescaling of factors leaves them alone."""
 
 
 @dataclass(frozen=True)
 class HALS(Solver):
-    """One component at a time in closed form, several sweeps a product with the data, extrapolated. Review, (11), (12).
+    """One component at a time in closed form. Review, (11), (12).
 
-    For fits of least squares and penalties that are quadratic row by row; unit columns are kept by moving their norm
-    into the factors that take it up.
+    Several sweeps a product with the data, extrapolated. For fits of least squares and penalties
+    that are quadratic row by row; unit columns are kept by moving their norm into the factors that
+    take it up.
 
     Args:
         sweeps: at most so many sweeps over the components of a factor before the next.
@@ -49,7 +50,8 @@ class HALS(Solver):
         for _, term in objective.loss.terms:
             if not term.quadratic:
                 raise ValueError(
-                    f"`HALS`: `{term}` is not quadratic in each factor, row by row: use `GaussNewton()`."
+                    f"`HALS`: `{term}` is not quadratic in each factor, "
+                    "row by row: use `GaussNewton()`."
                 )
         for slot in objective.slots:
             chain = [] if slot.module is None else slot.module.chain
@@ -57,7 +59,8 @@ class HALS(Solver):
             if slot.module is None or bad or len(slot.shape) < 2:
                 what = ", ".join(map(str, bad)) or "a plain parameter"
                 raise ValueError(
-                    f"`HALS`: {slot.name!r} ({what}) is not linear in its unknowns: use `GaussNewton()`."
+                    f"`HALS`: {slot.name!r} ({what}) is not linear in its unknowns: "
+                    "use `GaussNewton()`."
                 )
         gauges(objective)
 
@@ -107,7 +110,7 @@ class HALS(Solver):
             values = _rescaled(objective, values, gauge)
 
     def _sweep(self, objective: Objective, values: Values, states: States, beta: Tensor) -> Values:
-        """Every factor once, each from the newest of the others, a little further than its own minimum."""
+        """Every factor once, from the newest of the others, a little beyond its own minimum."""
         values = dict(values)
         for slot in objective.slots:
             old = values[slot.name]
@@ -117,7 +120,7 @@ class HALS(Solver):
         return values
 
     def _block(self, objective: Objective, slot: Slot, values: Values, states: States) -> Tensor:
-        """The factor after some sweeps on its own quadratic: gradient here and the row blocks say it all."""
+        """The factor after sweeps on its own quadratic, from the gradient here and row blocks."""
         assert slot.module is not None
         with torch.enable_grad():
             here = values[slot.name].detach().requires_grad_()
@@ -173,10 +176,10 @@ def _where(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:
 
 
 def gauges(objective: Objective) -> dict[str, dict[str, float]]:
-    """For every factor of unit columns, the powers of its norms that the others take up so that nothing changes.
+    """For every factor of unit columns, the powers of its norms that the others take up.
 
-    Found from the model itself: the exponents e for which multiplying every factor f, component by component, by t^e_f
-    leaves the predictions alone are the null space of the factors' scale directions.
+    Found from the model itself: multiplying every factor f, component by component, by t^e_f leaves
+    the predictions alone for exponents e in the null space of the factors' scale directions.
 
     Raises:
         ValueError: if a factor's norm can go nowhere.
@@ -208,7 +211,8 @@ def gauges(objective: Objective) -> dict[str, dict[str, float]]:
         powers = {n: float(p) for n, p in zip(others, e.tolist(), strict=True) if abs(p) > 1e-6}
         if not powers or not _invariant(objective, values, states, unit, powers):
             raise ValueError(
-                f"`HALS`: no factor takes up the norms of {unit!r}, which has unit columns: use `GaussNewton()`."
+                f"`HALS`: no factor takes up the norms of {unit!r}, which has unit columns: "
+                "use `GaussNewton()`."
             )
         found[unit] = powers
     return found
