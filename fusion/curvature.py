@@ -66,20 +66,19 @@ def _signs(rows: int, like: Tensor) -> Tensor:
     return signs
 
 
-def row_blocks(hessian: Hessian, name: str, value: Tensor) -> Tensor:
-    """The K×K block of every row of a factor, (start, row, K, K): K products.
+def row_blocks(hessian: Hessian, name: str, value: Tensor, width: int | None = None) -> Tensor:
+    """The block of every row of a factor, (start, row, width, width): `width` products.
 
-    Rows = all modes but the last.
+    Rows are what is left beside the last `width` numbers; by default all modes but the last.
     """
-    shape = value.shape
-    signs = _signs(shape[1:-1].numel(), value)[None, :, None]
+    shape, width = value.shape, width or value.shape[-1]
+    signs = _signs(shape[1:].numel() // width, value)[None, :, None]
     columns = []
-    for k in range(shape[-1]):
-        probe = torch.zeros_like(value).flatten(1, -2)
+    for k in range(width):
+        probe = torch.zeros_like(value).reshape(shape[0], -1, width)
         probe[..., k] = signs[..., 0]
-        columns.append(
-            hessian.own(name, probe.reshape(shape)).reshape(shape[0], -1, shape[-1]) * signs
-        )
+        made = hessian.own(name, probe.reshape(shape))
+        columns.append(made.reshape(shape[0], -1, width) * signs)
     block = torch.stack(columns, -1)
     return 0.5 * (block + block.transpose(-1, -2))
 

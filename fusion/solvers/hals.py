@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from fusion.solvers.base import Solver, Track, take
 
 SHRINK, GROW, GROW_LIMIT = 1.5, 1.01, 1.005
 """How the extrapolation answers to a rise and a fall of the loss: η, γ, γ̄ of Ang & Gillis."""
+Gauge = dict[str, tuple[float, int]]
+"""Factors that take up the norms of another: (power, mode of the batched value)."""
 GAUGE = 1e-8
 """Relative change of the predictions below which a rescaling of factors leaves them alone."""
 
@@ -107,7 +110,7 @@ class HALS(Solver):
                 )
             last, loss, kept_terms = values, new, terms
             values = self._sweep(objective, values, states, torch.where(plain, 0, beta))
-            values = _rescaled(objective, values, gauge)
+            values = _rescaled(values, gauge)
 
     def _sweep(self, objective: Objective, values: Values, states: States, beta: Tensor) -> Values:
         """Every factor once, from the newest of the others, a little beyond its own minimum."""
@@ -127,32 +130,35 @@ class HALS(Solver):
             point = values | {slot.name: here}
             total = objective.fits(point, states).sum() + objective.penalties(point, states).sum()
             (g,) = torch.autograd.grad(total, here)
-            bend = objective.fit_curvature(point, states).sum(1) + objective.penalty_curvature(
-                point, states
-            ).sum(1)
-            blocks = row_blocks(Hessian(bend, {slot.name: here}), slot.name, here.detach())
-        x0 = here.detach().flatten(1, -2)  # (start, row, K)
-        g, x = g.reshape(x0.shape), x0.clone()
-        diagonal = blocks.diagonal(dim1=-2, dim2=-1)
-        floor = (
-            diagonal.amax((-1, -2), keepdim=True) * torch.finfo(x.dtype).eps
-            + torch.finfo(x.dtype).tiny
-        )
+            bend = objective.fit_curvature(point, states).sum(1)
+            bend = bend + objective.penalty_curvature(point, states).sum(1)
+            hessian = Hessian(bend, {slot.name: here})
+        width = here.shape[-1] if here.ndim == 3 else here[0].numel()  # a core is one block
+        blocks = row_blocks(hessian, slot.name, here.detach(), width)
+        shape, x0 = here.shape, here.detach().reshape(len(here), -1, width)
         lower = 0.0 if slot.module.lower is not None else -torch.inf
-        first = None
+        return _allowed(
+            slot, self._sweeps(x0, g.reshape(x0.shape), blocks, lower).reshape(shape), here.detach()
+        )
+
+    def _sweeps(self, x0: Tensor, g: Tensor, blocks: Tensor, lower: float) -> Tensor:
+        """Coordinate descent on gᵀδ + ½ δᵀBδ, δ = x − x0, x ≥ lower; (start, row, k)."""
+        x, first = x0.clone(), None
+        diagonal = blocks.diagonal(dim1=-2, dim2=-1)
+        info = torch.finfo(x.dtype)
+        floor = diagonal.amax((-1, -2), keepdim=True)[..., 0] * info.eps + info.tiny
         for _ in range(self.sweeps):
             before = x.clone()
             for k in range(x.shape[-1]):  # each component sees those before it: what the method is
                 slope = g[..., k] + (blocks[..., k, :] * (x - x0)).sum(-1)
-                moved = (x[..., k] - slope / diagonal[..., k].clamp_min(floor[..., 0])).clamp_min(
-                    lower
-                )
-                x[..., k] = torch.where(diagonal[..., k] > floor[..., 0], moved, x[..., k])
+                moved = x[..., k] - slope / torch.maximum(diagonal[..., k], floor)
+                bends = diagonal[..., k] > floor
+                x[..., k] = torch.where(bends, moved.clamp_min(lower), x[..., k])
             change = torch.linalg.vector_norm(x - before)
             first = change if first is None else first
             if bool(change <= self.inner * first):
                 break
-        return _allowed(slot, x.reshape(here.shape), here.detach())
+        return x
 
 
 def _allowed(slot: Slot, new: Tensor, old: Tensor) -> Tensor:
@@ -175,7 +181,7 @@ def _where(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return torch.where(rows.reshape(-1, *(1,) * (yes.ndim - 1)), yes, no)
 
 
-def gauges(objective: Objective) -> dict[str, dict[str, float]]:
+def gauges(objective: Objective) -> dict[str, Gauge]:
     """For every factor of unit columns, the powers of its norms that the others take up.
 
     Found from the model itself: multiplying every factor f, component by component, by t^e_f leaves
@@ -209,37 +215,48 @@ def gauges(objective: Objective) -> dict[str, dict[str, float]]:
         at, rest = names.index(unit), [names.index(n) for n in others]
         e = torch.linalg.lstsq(gram[:, rest], -gram[:, [at]]).solution[:, 0]
         powers = {n: float(p) for n, p in zip(others, e.tolist(), strict=True) if abs(p) > 1e-6}
-        if not powers or not _invariant(objective, values, states, unit, powers):
+        taken = _taken_up(objective, values, states, unit, powers)
+        if taken is None:
             raise ValueError(
                 f"`HALS`: no factor takes up the norms of {unit!r}, which has unit columns: "
                 "use `GaussNewton()`."
             )
-        found[unit] = powers
+        found[unit] = taken
     return found
 
 
-def _invariant(
+def _taken_up(
     objective: Objective, values: Values, states: States, unit: str, powers: Mapping[str, float]
-) -> bool:
-    """Whether the predictions stay when columns are multiplied one by one."""
+) -> Gauge | None:
+    """Along which modes the others take up a factor's norms; None where none do."""
     K = values[unit].shape[-1]
-    if any(values[n].shape[-1] != K or values[n].ndim != 3 for n in powers):
-        return False
-    t = torch.linspace(0.5, 2, K, dtype=values[unit].dtype, device=values[unit].device)
-    scaled = values | {unit: values[unit] * t} | {n: values[n] * t**p for n, p in powers.items()}
-    before, after = objective.fits(values, states).sum(), objective.fits(scaled, states).sum()
-    return bool((before - after).abs() <= GAUGE * before.abs())
+    t = torch.linspace(0.5, 2, K, dtype=values[unit].dtype, device=values[unit].device)[None]
+    before = objective.fits(values, states).sum()
+    modes = [[d for d, n in enumerate(values[name].shape) if d > 0 and n == K] for name in powers]
+    for chosen in product(*modes) if powers else ():
+        gauge = {name: (p, d) for (name, p), d in zip(powers.items(), chosen, strict=True)}
+        after = objective.fits(_scaled(values, unit, t, gauge), states).sum()
+        if bool((before - after).abs() <= GAUGE * before.abs()):
+            return gauge
+    return None
 
 
-def _rescaled(
-    objective: Objective, values: Values, gauge: Mapping[str, Mapping[str, float]]
-) -> Values:
+def _scaled(values: Values, unit: str, t: Tensor, gauge: Gauge) -> Values:
+    """A unit factor's columns times t, (start, K), and what the others take up for it."""
+    scaled = values | {unit: _along(values[unit], t, values[unit].ndim - 1)}
+    return scaled | {n: _along(values[n], t**power, d) for n, (power, d) in gauge.items()}
+
+
+def _along(value: Tensor, t: Tensor, mode: int) -> Tensor:
+    """A factor times t, (start, K), along one mode."""
+    return value * t.reshape(
+        len(t), *(t.shape[1] if d == mode else 1 for d in range(1, value.ndim))
+    )
+
+
+def _rescaled(values: Values, gauges: Mapping[str, Gauge]) -> Values:
     """Unit columns where they belong, their norms taken up by the others."""
-    values = dict(values)
-    for unit, powers in gauge.items():
-        norm = torch.linalg.vector_norm(values[unit], dim=1, keepdim=True)
-        norm = torch.where(norm > 0, norm, 1)
-        values[unit] = values[unit] / norm
-        for name, power in powers.items():
-            values[name] = values[name] * norm**-power  # the unit factor was multiplied by 1/norm
+    for unit, gauge in gauges.items():
+        norm = torch.linalg.vector_norm(values[unit], dim=1)
+        values = _scaled(values, unit, 1 / torch.where(norm > 0, norm, 1), gauge)
     return values
