@@ -165,11 +165,11 @@ class Curvature:
     # ---- blocks ----------------------------------------------------------------------------------
 
     def probe(self) -> dict[str, Tensor]:
-        """Row blocks of the fits in the values, for every local factor."""
+        """Row blocks of the fits in the values: of every local factor, and of those terms ask for."""
         return {
             slot.name: row_blocks(self.fits, slot.name, self.values[slot.name])
             for slot in self.objective.slots
-            if _local(slot)
+            if _local(slot) or slot.name in self.objective.wanted
         }
 
     def blocks(self, probed: Mapping[str, Tensor]) -> list[Block]:
