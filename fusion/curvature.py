@@ -165,7 +165,7 @@ class Curvature:
     # ---- blocks ----------------------------------------------------------------------------------
 
     def probe(self) -> dict[str, Tensor]:
-        """Row blocks of the fits in the values: of every local factor, and of those terms ask for."""
+        """Row blocks of the fits in the values: of local factors, and of those terms ask for."""
         return {
             slot.name: row_blocks(self.fits, slot.name, self.values[slot.name])
             for slot in self.objective.slots
