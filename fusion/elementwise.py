@@ -63,13 +63,22 @@ class _Chunks:
             gR.addmm_(h.T, L[rows])
         return value, gL, gR
 
-    def product(self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor) -> tuple[Tensor, Tensor]:
+    def bend(self, L: Tensor, R: Tensor) -> Tensor | None:
+        """The weighted curvature of ℓ at the non-zero entries, where they are all: worth keeping."""
+        if not self.sparse:
+            return None
+        entries, w = self.form.entries(), self._entry_weights()
+        d = self.loss.curvature(entries.x, entries.sample(L, R))
+        return d if w is None else w * d
+
+    def product(
+        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Gauss–Newton product: the curvature of ℓ times dM = dL Rᵀ + L dRᵀ, taken to L and R."""
-        if self.sparse:
+        if bend is not None:
             entries = self.form.entries()
-            d, w = self.loss.curvature(entries.x, entries.sample(L, R)), self._entry_weights()
-            h = d * (entries.sample(dL, R) + entries.sample(L, dR))
-            return entries.spread(h if w is None else w * h, L, R)
+            dM = entries.sample(torch.cat([dL, L], 1), torch.cat([R, dR], 1))
+            return entries.spread(bend * dM, L, R)
         hL, hR = torch.empty_like(L), torch.zeros_like(R)
         for rows, x, w in self.form.chunks():
             h = self.loss.curvature(x, L[rows] @ R.T) * (dL[rows] @ R.T + L[rows] @ dR.T)
@@ -166,7 +175,7 @@ class _CurvatureGradient(_PerStart):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-        ctx.chunks = inputs[0]
+        ctx.chunks, ctx.bend = inputs[0], inputs[0].bend(*inputs[1:3])
         ctx.save_for_backward(*inputs[1:])
 
     @staticmethod
@@ -174,7 +183,7 @@ class _CurvatureGradient(_PerStart):
         ctx: Any, dL: Tensor, dR: Tensor
     ) -> tuple[None, Tensor, Tensor, None]:
         L, R, g = ctx.saved_tensors
-        hL, hR = ctx.chunks.product(L, R, dL, dR)
+        hL, hR = ctx.chunks.product(L, R, dL, dR, ctx.bend)
         return None, g.to(L.dtype) * hL, g.to(R.dtype) * hR, None
 
 

@@ -180,10 +180,11 @@ class Entries:
             j[self.by_column], torch.arange(shape[1] + 1, device=i.device)
         )
         self.column_rows = i[self.by_column]
+        self.pattern = _csr(self.start, j, torch.zeros_like(x), shape)
 
     def sample(self, L: Tensor, R: Tensor) -> Tensor:
         """(L Rᵀ) at the positions, shape (entry,)."""
-        return (L.index_select(0, self.i) * R.index_select(0, self.j)).sum(1)
+        return torch.sparse.sampled_addmm(self.pattern, L, R.T, beta=0.0).values()
 
     def spread(self, h: Tensor, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """(H R, Hᵀ L) for the matrix H that holds h at the positions and zero elsewhere."""

@@ -16,6 +16,8 @@ from fusion.curvature import Curvature
 from fusion.objective import Objective, States
 from fusion.solvers.base import Solver, Track, take
 
+HALVINGS = 20
+"""How often a step that leaves the domain of the loss is halved."""
 FIRST = 0.1
 """Length of a first step, as a share of the size of a factor's entries."""
 
@@ -38,10 +40,18 @@ class _Loop(Solver):
         optimiser = self.optimiser(z)
         ended = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
         first = _look(objective, flat, states)[0].sum(1, keepdim=True).abs().to(flat.dtype)
+        before: Tensor | None = None
         # an optimiser's own constants are for losses near 1
         first = torch.where(first > 0, first, 1)
         for _ in range(max_steps + 1):
             terms, _, states = _look(objective, z.detach() * unit, states)
+            for _ in range(HALVINGS):  # a step out of the loss's domain is taken back by halves
+                out = ~torch.isfinite(terms).all(1) & ~ended
+                if before is None or not bool(out.any()):
+                    break
+                with torch.no_grad():
+                    z.copy_(torch.where(out[:, None], 0.5 * (z + before), z))
+                terms, _, states = _look(objective, z.detach() * unit, states)
             now = track.record(
                 (z.detach() * unit)[~ended], terms[~ended], take(states, (~ended).nonzero()[:, 0])
             )
