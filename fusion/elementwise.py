@@ -64,7 +64,7 @@ class _Chunks:
         return value, gL, gR
 
     def bend(self, L: Tensor, R: Tensor) -> Tensor | None:
-        """The weighted curvature of ℓ at the non-zero entries, where they are all: worth keeping."""
+        """The weighted curvature of ℓ at the non-zero entries, where these are all that count."""
         if not self.sparse:
             return None
         entries, w = self.form.entries(), self._entry_weights()

@@ -14,7 +14,7 @@ from torch import Tensor
 from fusion.init import Given, Init, Random
 from fusion.loss import Loss, Term
 from fusion.model import Model
-from fusion.moves import improve, unpruned, warm_ups
+from fusion.moves import approach, improve, warm_ups
 from fusion.objective import Objective
 from fusion.result import Result, summarise
 from fusion.solvers import Adam, GaussNewton, Outcome, Solver, TorchOptimizer, Watch
@@ -81,7 +81,7 @@ def fit(
     flat = _starts(init, objective, int(starts), seed)
     with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
-        flat = unpruned(fitted, loss, chosen, flat, watch)
+        flat = approach(fitted, loss, chosen, flat, watch)
         outcome = chosen.minimise(objective, flat, watch, min([steps, *warm_ups(loss)]))
         if Status.INTERRUPTED not in outcome.status:
             messages += improve(objective, chosen, outcome, watch, steps)

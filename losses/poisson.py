@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 
 from fusion import elementwise
+from fusion.dataset import Dataset
 from fusion.elementwise import Elementwise
 from fusion.fits import Fit
 from fusion.forms import Dense
 from fusion.loss import State
+from fusion.losses.frobenius import Frobenius
 from fusion.model import Model
 from fusion.prediction import Expanded, Prediction
 
@@ -53,6 +55,17 @@ class Poisson(Fit):
     def curvature(self, model: Model, state: State) -> Tensor:
         form, M = self.pair(model)
         return elementwise.curvature(form, LOG, M)
+
+    def stand_in(self) -> Fit:
+        """Least squares, every channel weighed by its mean count."""
+        data = self.dataset
+        mask = None if data.mask is None else data.mask.expand(data.shape)
+        X = data.matrix.double()
+        seen = torch.ones_like(X) if mask is None else (~mask).reshape(X.shape).to(X)
+        mean = torch.where(seen > 0, X, 0).sum(0) / seen.sum(0).clamp_min(1)
+        variance = (mean + 0.05 * mean.mean()).reshape(data.shape[len(data.shape) - data.signal :])
+        kept = {"axes": data.axes, "signal": data.signal, "mask": mask}
+        return Frobenius(Dataset(data.name, data.tensor, variance=variance, **kept))
 
     def check(self, model: Model) -> None:
         super().check(model)
