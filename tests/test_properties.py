@@ -113,24 +113,83 @@ def test_ard_keeps_the_same_number_in_another_unit(scale):
     assert numbers == [2, 2]
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda d: models.CPD(d, 2),
-        lambda d: models.SharedMaps(d, K=2),
-        lambda d: models.SharedSpectra(d, K=2),
-    ],
-    ids=["CPD", "SharedMaps", "SharedSpectra"],
-)
-def test_every_model_gives_the_same_prediction_in_another_unit(make, scale):
-    def predicted(s):
-        data = fu.Dataset("a", s * cube())
-        solver = GaussNewton(tolerance=1e-13)
-        result = fu.fit(make(data), Frobenius(data), solver=solver, starts=2, progress=False)
-        return result.model.predict()["a"].dense().detach().numpy() / s
+ENERGY = np.linspace(400.0, 500.0, CHANNELS)
 
-    assert predicted(scale) == pytest.approx(predicted(1.0), abs=1e-6 * cube().max())
+
+def soft(X, Y, scale, energy):
+    """Eq. (14): fits in units of the noise, the deviation in that of C, which has none."""
+    first = fu.Dataset("a", scale * X, variance=scale**2)
+    second = fu.Dataset("b", scale * Y, variance=scale**2)
+    loss = Frobenius(first) + Frobenius(second) + SquaredNorm("N", 0.02)
+    return models.SoftlyCoupled(first, second, K), loss
+
+
+def background(X, Y, scale, energy):
+    """Eq. (15), on data that decay with energy."""
+    axes = ("x", fu.Axis("energy", values=energy, units="eV"))
+    decay = 200 * (energy / ENERGY[0]) ** -3.0
+    raw = fu.Dataset("a", scale * (X + X.sum(1, keepdims=True) / 40 * decay / 20), axes=axes)
+    net = fu.Dataset("b", scale * X, axes=axes)
+    return models.WithBackground(raw, net, K), Frobenius(raw) + Frobenius(net)
+
+
+def alone(make):
+    """A model of one data set."""
+
+    def case(X, Y, scale, energy):
+        data = fu.Dataset("a", scale * X)
+        return make(data), 1.0 * Frobenius(data)
+
+    return case
+
+
+EVERY = {
+    "NMF": alone(lambda d: models.NMF(d, K)),
+    "CPD": alone(lambda d: models.CPD(d, K)),
+    "Tucker": alone(lambda d: models.Tucker(d, (K, K))),
+    "SharedMaps": alone(lambda d: models.SharedMaps(d, K=K)),
+    "SharedSpectra": alone(lambda d: models.SharedSpectra(d, K=K)),
+    "SoftlyCoupled": soft,
+    "WithBackground": background,
+}
+
+
+def predicted(case, X, Y, scale=1.0, energy=ENERGY, start=None):
+    """Predictions in the unit of the data, from one start."""
+    model, loss = case(X, Y, scale, energy)
+    solver = GaussNewton(tolerance=1e-14, max_steps=2000)
+    options = {"starts": 1} if start is None else {"init": [start]}
+    result = fu.fit(model, loss, solver=solver, progress=False, **options)
+    made = result.model.predict()
+    return {name: M.dense().detach().numpy() / scale for name, M in made.items()}
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_model_gives_the_same_prediction_in_another_unit(name, scale):
+    X, Y = (cube(seed).reshape(PIXELS, CHANNELS) for seed in (0, 1))
+    here, there = (predicted(EVERY[name], X, Y, s) for s in (1.0, scale))
+    for data, M in here.items():
+        assert there[data] == pytest.approx(M, abs=1e-6 * X.max())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_model_gives_the_permuted_prediction_for_permuted_pixels_and_channels(name):
+    X, Y = (cube(seed).reshape(PIXELS, CHANNELS) for seed in (0, 1))
+    rng = np.random.default_rng(1)
+    rows, columns = rng.permutation(PIXELS), rng.permutation(CHANNELS)
+    model, _ = EVERY[name](X, Y, 1.0, ENERGY)
+    start, turned = {}, {}
+    for factor, value in model.factors.items():
+        value = value.detach().numpy()
+        order = {PIXELS: rows, CHANNELS: columns}.get(value.shape[0], slice(None))
+        start[factor], turned[factor] = value, value[order]
+    here = predicted(EVERY[name], X, Y, start=start)
+    there = predicted(
+        EVERY[name], X[rows][:, columns], Y[rows][:, columns], energy=ENERGY[columns], start=turned
+    )
+    for data, M in here.items():
+        assert there[data] == pytest.approx(M[rows][:, columns], abs=1e-6 * X.max())
 
 
 # ---- order of pixels and channels ----------------------------------------------------------------
