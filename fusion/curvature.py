@@ -276,3 +276,30 @@ def _positive(block: Tensor) -> Tensor:
     info = torch.finfo(block.dtype)
     floor = (scale * (100 * info.eps)).clamp_min(info.tiny**0.5)
     return block + torch.diag_embed(floor.expand_as(diagonal))
+
+
+def states_at(objective: Objective, *, batched: bool = False) -> States:
+    """Lagged pieces at the model's own values, for one start, with or without the batch axis."""
+    values = objective.values(objective.current())
+    states = objective.refresh_fits(values, objective.no_states())
+    told = Curvature.fit_information(objective, values, states) if objective.wanted else {}
+    states = objective.refresh_penalties(values, states, told)
+    if batched:
+        return states
+    return [{key: value[0] for key, value in state.items()} for state in states]
+
+
+def without_curvature(objective: Objective) -> str | None:
+    """Why no second derivative is to be had, in words; None where it is."""
+    values = objective.values(objective.current())
+    states = states_at(objective, batched=True)
+    for i, (_, term) in enumerate(objective.loss.terms):
+        try:
+            with torch.enable_grad():
+                leaves = {name: v.detach().requires_grad_() for name, v in values.items()}
+                scalars = objective.each([(i, 1.0, term.curvature)], leaves, states)
+                hessian = Hessian(scalars, leaves)
+                hessian({name: torch.ones_like(v) for name, v in leaves.items()})
+        except (RuntimeError, NotImplementedError) as error:
+            return f"`{term}` has no second derivative ({str(error).splitlines()[0][:120]})"
+    return None

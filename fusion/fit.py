@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.curvature import without_curvature
 from fusion.init import Given, Init, Random
 from fusion.loss import Loss, Term
 from fusion.model import Model
@@ -135,7 +136,7 @@ def _solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
             f"`fit(solver={given!r})`: "
             "give a solver such as `GaussNewton()`, or a `torch.optim` class."
         )
-    reason = objective.without_curvature()
+    reason = without_curvature(objective)
     if reason is None:
         return GaussNewton(), []
     return Adam(), [f"solver: Adam, since {reason}"]

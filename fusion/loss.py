@@ -11,7 +11,6 @@ from torch import Tensor
 
 from fusion.dataset import Dataset
 from fusion.model import Model
-from fusion.moves import Move
 
 State = Mapping[str, Tensor]
 """What a term holds fixed within an outer step: multipliers, scales …; tensors, at first `{}`."""
@@ -24,6 +23,21 @@ class FitInformation:
     gradient: Tensor
     curvature: Tensor
     """Diagonal of the Gauss–Newton matrix in the factor's value."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """New values for some factors, tried where the descent has ended.
+
+    Attributes:
+        label: what it does, in words, for the log.
+        values: factor name → value of the factor's shape.
+        simpler: whether it is kept where the loss stays the same, too.
+    """
+
+    label: str
+    values: Mapping[str, Tensor]
+    simpler: bool = False
 
 
 class Term:
@@ -181,10 +195,11 @@ class Loss:
 
     def _states(self, model: Model) -> Sequence[State]:
         """The lagged pieces of every term at the model's own values."""
+        from fusion.curvature import states_at
         from fusion.objective import Objective  # the engine's own view of a loss, over starts
 
         with torch.no_grad():
-            states = Objective(model, self).states_at(model)
+            states = states_at(Objective(model, self))
         return [t.settled(s) for (_, t), s in zip(self.terms, states, strict=True)]
 
     def check(self, model: Model) -> None:

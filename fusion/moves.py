@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +11,7 @@ from fusion.objective import Objective
 from fusion.status import Status
 
 if TYPE_CHECKING:
-    from fusion.loss import Loss
+    from fusion.loss import Loss, Move
     from fusion.model import Model
     from fusion.solvers.base import Outcome, Solver, Watch
 
@@ -27,21 +25,6 @@ LIFT = 0.02
 """Share of a column's mean that is added after them."""
 GAIN = 1e-9
 """A move must lower the loss by more than this share, or it is no gain."""
-
-
-@dataclass(frozen=True)
-class Move:
-    """New values for some factors, tried where the descent has ended.
-
-    Attributes:
-        label: what it does, in words, for the log.
-        values: factor name → value of the factor's shape.
-        simpler: whether it is kept where the loss stays the same, too.
-    """
-
-    label: str
-    values: Mapping[str, Tensor]
-    simpler: bool = False
 
 
 def warm_ups(loss: Loss) -> list[int]:

@@ -167,19 +167,19 @@ class Objective:
 
     def fits(self, values: Values, states: States) -> Tensor:
         """Weighted terms that read data, (start, term), float64."""
-        return self._each([(i, w, t.value) for i, w, t in self.loss.fits], values, states)
+        return self.each([(i, w, t.value) for i, w, t in self.loss.fits], values, states)
 
     def penalties(self, values: Values, states: States) -> Tensor:
         """Weighted terms that do not, (start, term), float64."""
-        return self._each([(i, w, t.value) for i, w, t in self.loss.penalties], values, states)
+        return self.each([(i, w, t.value) for i, w, t in self.loss.penalties], values, states)
 
     def fit_curvature(self, values: Values, states: States) -> Tensor:
         """Scalars, (start, term), whose Hessians here add up to the fits' Gauss–Newton matrix."""
-        return self._each([(i, w, t.curvature) for i, w, t in self.loss.fits], values, states)
+        return self.each([(i, w, t.curvature) for i, w, t in self.loss.fits], values, states)
 
     def penalty_curvature(self, values: Values, states: States) -> Tensor:
         """The same for the penalties."""
-        return self._each([(i, w, t.curvature) for i, w, t in self.loss.penalties], values, states)
+        return self.each([(i, w, t.curvature) for i, w, t in self.loss.penalties], values, states)
 
     def likeness(self, values: Values) -> tuple[Tensor, Tensor]:
         """How far the predictions' sizes are from the data's, and its curvature: both (start,)."""
@@ -194,9 +194,10 @@ class Objective:
         both = self._map(each, values, self.no_states())
         return both[:, 0], both[:, 1]
 
-    def _each(
+    def each(
         self, parts: Sequence[tuple[int, float, Callable]], values: Values, states: States
     ) -> Tensor:
+        """Weighted functions of model and state, (start, function), float64."""
         first = next(iter(values.values()))
         if not parts:
             return first.new_zeros((first.shape[0], 0), dtype=torch.float64)
@@ -219,26 +220,6 @@ class Objective:
     def fixed(self) -> list[bool]:
         """For every column whether the term is one fixed objective, in `order`."""
         return [self.loss.terms[i][1].potential for i in self.order]
-
-    def without_curvature(self) -> str | None:
-        """Why no second derivative is to be had, in words; None where it is."""
-        from fusion.curvature import Hessian
-
-        values = self.values(self.current())
-        states = self.states_at(self.model, batched=True)
-        for i, _, term in (*self.loss.fits, *self.loss.penalties):
-            try:
-                with torch.enable_grad():
-                    leaves = {
-                        name: value.detach().requires_grad_() for name, value in values.items()
-                    }
-                    hessian = Hessian(
-                        self._each([(i, 1.0, term.curvature)], leaves, states), leaves
-                    )
-                    hessian({name: torch.ones_like(value) for name, value in leaves.items()})
-            except (RuntimeError, NotImplementedError) as error:
-                return f"`{term}` has no second derivative ({str(error).splitlines()[0][:120]})"
-        return None
 
     # ---- lagged pieces ---------------------------------------------------------------------------
 
@@ -285,17 +266,3 @@ class Objective:
     def wanted(self) -> list[str]:
         """Factors of which some term wants to know what the fits say."""
         return sorted({name for _, t in self.loss.terms for name in t.needs()})
-
-    def states_at(self, model: Model, *, batched: bool = False) -> States:
-        """States at a model's own values, for one start, with or without the batch axis."""
-        from fusion.curvature import Curvature
-
-        values = self.values(self.current())
-        states = self.refresh_fits(values, self.no_states())
-        told = Curvature.fit_information(self, values, states) if self.wanted else {}
-        states = self.refresh_penalties(values, states, told)
-        return (
-            states
-            if batched
-            else [{key: value[0] for key, value in state.items()} for state in states]
-        )

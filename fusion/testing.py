@@ -20,7 +20,7 @@ from torch.testing import assert_close
 
 from fusion import elementwise
 from fusion.constraints import Constraint
-from fusion.curvature import Hessian
+from fusion.curvature import Hessian, states_at
 from fusion.elementwise import Elementwise
 from fusion.forms import Dense
 from fusion.loss import Loss, State, Term
@@ -66,7 +66,7 @@ class TermContract(ABC):
         """The model, the term and its lagged pieces there."""
         objective = self.objective(dtype)
         term = objective.loss.terms[-1][1]
-        return objective.model, term, objective.states_at(objective.model)[-1]
+        return objective.model, term, states_at(objective)[-1]
 
     def test_check_accepts_the_model(self) -> None:
         model, loss = self.make()
@@ -115,7 +115,7 @@ class TermContract(ABC):
     def test_curvature_is_positive_semidefinite(self) -> None:
         objective = self.objective()
         values = objective.values(objective.current())
-        states = objective.states_at(objective.model, batched=True)
+        states = states_at(objective, batched=True)
         term = objective.loss.terms[-1][1]
         with torch.enable_grad():
             leaves = {k: v.detach().requires_grad_() for k, v in values.items()}
@@ -136,7 +136,7 @@ class TermContract(ABC):
 
         def columns(flat: Tensor) -> Tensor:
             values = objective.values(flat)
-            states = objective.states_at(objective.model, batched=True)
+            states = states_at(objective, batched=True)
             held = [{k: v.expand(len(flat), *v.shape[1:]) for k, v in s.items()} for s in states]
             return torch.cat([objective.fits(values, held), objective.penalties(values, held)], 1)
 

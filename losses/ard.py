@@ -6,9 +6,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from fusion.loss import FitInformation, State
+from fusion.loss import FitInformation, Move, State
 from fusion.model import FactorModule, Model
-from fusion.moves import Move
 from fusion.penalty import FactorTerm
 
 FLOOR = 1e-3

@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.loss import FitInformation, State
+from fusion.loss import FitInformation, Move, State
 from fusion.model import Model
-from fusion.moves import Move
 from fusion.penalty import FactorTerm
 
 

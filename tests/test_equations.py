@@ -12,6 +12,7 @@ from scipy.special import gammaln
 import fusion as fu
 from fusion import models
 from fusion.constraints import Free, NonNegative, UnitColumns
+from fusion.curvature import states_at
 from fusion.losses import (
     ARD,
     Frobenius,
@@ -81,7 +82,7 @@ def value(loss, model):
 def gradients(loss, model):
     """Gradient of the loss by C and S themselves, with lagged pieces held."""
     values = {k: v.detach().requires_grad_() for k, v in model.factors.items()}
-    states = Objective(model, 1.0 * loss).states_at(model)
+    states = states_at(Objective(model, 1.0 * loss))
     with model.once(values):
         terms = (1.0 * loss).terms
         total = sum(w * t.value(model, s) for (w, t), s in zip(terms, states, strict=True))
@@ -233,7 +234,7 @@ def test_eq_13_multiplier_is_the_transcription():
     data = dataset()
     X = mixture().reshape(30, CHANNELS)
     model, C, S = at_point(data)
-    state = Objective(model, Frobenius(data) + SoftOrthogonality("C")).states_at(model)[1]
+    state = states_at(Objective(model, Frobenius(data) + SoftOrthogonality("C")))[1]
     expected = [np.linalg.norm(C[:, k]) * so_rule(X, C, S, k)[1] for k in range(K)]
     assert_allclose(state["xi"], expected, rtol=1e-9)
     others = np.stack([so_rule(X, C, S, k)[2] for k in range(K)], 1)
@@ -308,7 +309,7 @@ def test_ard_scale_is_the_minimum_of_the_marginal_objective():
     data = dataset()
     X, a, b = mixture().reshape(30, CHANNELS), 2.0, 0.3
     model, C, S = at_point(data)
-    scales = Objective(model, 1.0 * ARD("C", a=a, b=b)).states_at(model)[0]["scales"].numpy()
+    scales = states_at(Objective(model, 1.0 * ARD("C", a=a, b=b)))[0]["scales"].numpy()
     assert_allclose(scales, (C.sum(0) + b) / (30 + a + 1))
     here = marginal(X, C, S, 1.0, scales, a, b)
     for k in range(K):
