@@ -90,6 +90,46 @@ class Axis:
             )
         return Axis(self.name, self.scale, self.offset, self.units, self._values, size)
 
+    def window(self, low: float | None, high: float | None) -> slice:
+        """The entries from low to high, both included, in `units`; None is the end of the axis.
+
+        Raises:
+            ValueError: if there is no entry between them, or the axis runs back and forth.
+        """
+        x = self.values
+        steps = np.diff(x)
+        if (steps > 0).any() and (steps < 0).any():
+            raise ValueError(f"`{self!r}`: its values run back and forth: crop by index, slice(…).")
+        slack = 1e-6 * float(np.abs(steps).min(initial=np.inf)) if steps.size else 0.0
+        inside = np.flatnonzero(
+            (x >= (-np.inf if low is None else low - slack))
+            & (x <= (np.inf if high is None else high + slack))
+        )
+        if not inside.size:
+            raise ValueError(
+                f"no entry of {self.name} lies between {low} and {high}: it runs from "
+                f"{min(x):g} to {max(x):g} {self.units}".rstrip()
+                + " in "
+                f"{len(x)} steps: choose a window inside."
+            )
+        return slice(int(inside[0]), int(inside[-1]) + 1)
+
+    def cut(self, part: slice) -> "Axis":
+        """The axis of these entries alone."""
+        start, stop, step = part.indices(self.size or 0)
+        if not self.uniform:
+            return Axis(self.name, units=self.units, values=self.values[part])
+        offset, size = self.offset + self.scale * start, len(range(start, stop, step))
+        return Axis(self.name, self.scale * step, offset, self.units, size=size)
+
+    def binned(self, n: int) -> "Axis":
+        """The axis of groups of n entries, each at the middle of its group."""
+        if not self.uniform:
+            values = self.values.reshape(-1, n).mean(1)
+            return Axis(self.name, units=self.units, values=values)
+        offset, size = self.offset + self.scale * (n - 1) / 2, (self.size or 0) // n
+        return Axis(self.name, self.scale * n, offset, self.units, size=size)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Axis):
             return NotImplemented

@@ -1,30 +1,36 @@
 """A measured array with its axes, mask and noise."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.arrays import as_tensor
 from fusion.axis import Axes, Axis, named
 from fusion.forms import Dense, Weights, separable
+from fusion.prepare import Preparing
 
 
-class Dataset:
+class Dataset(Preparing):
     """One detector's data: `(…, channel)`, named and calibrated; never changed in place.
 
     Args:
         name: the key under which a model predicts it.
-        array: NumPy array or torch tensor of any integer or float type, navigation axes first.
+        array: NumPy array, torch tensor or dask array of any integer or float type, navigation axes first.
         axes: an `Axis` or a name for every array axis; default "y", "x", "channel".
         signal: how many of the last axes are spectral: 1; 2 for diffraction patterns, 0 for images.
         mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal
             axes (whole channels), or of the array (single entries; axes of length 1 are repeated).
         variance: of every entry, in the squared unit of the data; broadcastable to the array, as in
             NumPy. One per channel, one per pixel, or a product of both keeps the fast path.
+        history: what was done to the data before, a line a step.
+        metadata: what else is known of the measurement; carried along, not used.
+
+    A dask array is read when the data are first needed: crop and bin it before.
 
     Raises:
         ValueError: if sizes disagree, the data are empty or not real, a variance is not positive,
@@ -40,10 +46,12 @@ class Dataset:
         signal: int = 1,
         mask: Any = None,
         variance: Any = None,
+        history: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = str(name)
-        self.tensor = _tensor(self, array)
-        self.shape = tuple(self.tensor.shape)
+        self.lazy, self._tensor = _read(self, array)
+        self.shape = tuple(int(n) for n in (self._tensor if self.lazy is None else self.lazy).shape)
         if not 0 <= signal <= len(self.shape):
             raise ValueError(
                 f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "
@@ -53,8 +61,38 @@ class Dataset:
         self.axes = named(axes, self.shape, self.signal)
         self.mask = _mask(self, mask)
         self.variance = _variance(self, variance)
+        self.history = tuple(str(step) for step in history)
+        self.metadata = dict(metadata or {})
         self._forms: dict[tuple, Dense] = {}
         self._checked = False
+
+    @property
+    def tensor(self) -> Tensor:
+        """The data; what is lazy is read now, once."""
+        if self._tensor is None:
+            self._tensor, self.lazy = _tensor(self, self.lazy.compute()), None
+        return self._tensor
+
+    def numpy(self) -> NDArray[Any]:
+        """The data as a NumPy array, not to be written to."""
+        return self.tensor.cpu().numpy()
+
+    def derive(self, array: Any, step: str, **changes: Any) -> "Dataset":
+        """A data set made from this one: the same but for the array and what is named.
+
+        Args:
+            array: the new data.
+            step: what was done, for `history`.
+            changes: `axes`, `mask`, `variance`, `signal`, where they differ.
+        """
+        kept = {key: getattr(self, key) for key in ("axes", "signal", "mask", "variance")}
+        return Dataset(
+            self.name,
+            array,
+            **(kept | changes),
+            history=(*self.history, step),
+            metadata=self.metadata,
+        )
 
     @property
     def pixels(self) -> Axes:
@@ -150,6 +188,7 @@ class Dataset:
         self._checked = True
 
     def __getstate__(self) -> dict[str, Any]:
+        self.tensor  # noqa: B018, what is lazy hangs on an open file
         return {**self.__dict__, "_forms": {}}
 
     def __deepcopy__(self, memo: dict) -> "Dataset":
@@ -160,15 +199,33 @@ class Dataset:
 
     def __repr__(self) -> str:
         axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))
-        return f"Dataset({self.name!r}, {axes}; {str(self.tensor.dtype).removeprefix('torch.')})"
+        kind = self.tensor.dtype if self.lazy is None else self.lazy.dtype
+        return f"Dataset({self.name!r}, {axes}; {str(kind).removeprefix('torch.')})"
+
+
+def _read(owner: Dataset, array: Any) -> tuple[Any, Tensor | None]:
+    """(array still to be read, None) of a dask array, else (None, tensor)."""
+    if isinstance(array, Tensor) or not (hasattr(array, "compute") and hasattr(array, "dtype")):
+        return None, _tensor(owner, array)
+    _suits(owner, array.dtype, array.shape)
+    return array, None
+
+
+def _suits(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
+    """Complain of a type or a shape that no data set has."""
+    if dtype.kind not in "buif":
+        raise ValueError(f"`{owner}`: data of type {dtype}: give real numbers.")
+    if not shape or 0 in shape:
+        raise ValueError(
+            f"`{owner}`: the array is empty (shape {tuple(shape)}): give at least one spectrum."
+        )
 
 
 def _tensor(owner: Dataset, array: Any) -> Tensor:
     """The array as a torch tensor, without a copy where torch can read it in place."""
     if not isinstance(array, Tensor):
         array = np.asarray(array)
-        if array.dtype.kind not in "buif":
-            raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
+        _suits(owner, array.dtype, array.shape)
     array = as_tensor(array)
     if array.layout is not torch.strided:
         raise ValueError(

@@ -42,7 +42,7 @@ def plot_result(
     """
     import matplotlib
 
-    from fusion import draw
+    from fusion.plots import draw
 
     names = _names(result, factors)
     blocks = _blocks(result, names, components)
@@ -149,7 +149,7 @@ def _size(result: Result, group: Sequence[str], chosen: Sequence[int]) -> tuple[
 
 def _block(part: Any, result: Result, group: Sequence[str], chosen: Sequence[int]) -> None:
     """A row of panels for every component."""
-    from fusion import draw
+    from fusion.plots import draw
 
     stacks, rows = _stacks(group, chosen)
     wide = [_wide(result, n) for n in group]
@@ -205,7 +205,7 @@ def _title(result: Result, name: str) -> str:
 
 def _below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
     """Residual map and spectrum of every data set; at the right losses, odd factors."""
-    from fusion import panels
+    from fusion.plots import panels
 
     grid = part.add_gridspec(rows, 3, width_ratios=[MAP, CURVE, CURVE])
     for row, (name, data) in enumerate(result.data.items()):
@@ -222,7 +222,7 @@ def _below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
 
 
 def _residuals(part: Any, grid: Any, row: int, name: str, data: DataSummary) -> None:
-    from fusion import draw
+    from fusion.plots import draw
 
     split = len(data.axes) - data.signal
     if split:

@@ -1,4 +1,4 @@
-"""Panels beside the components: bars, a core, the losses. Imports matplotlib, as `fusion.draw`."""
+"""Panels beside the components: bars, a core, the losses. Imports matplotlib, as `fusion.plots.draw`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from matplotlib.axes import Axes as Panel
 from matplotlib.ticker import MaxNLocator
 
 from fusion.axis import Axis
-from fusion.draw import BLUE, FEW, GREY, VERMILLION, Array, image, ticks
+from fusion.plots.draw import BLUE, FEW, GREY, VERMILLION, Array, image, ticks
 
 FLOOR = 1e-8  # relative differences of the loss below this are not shown
 

@@ -1,0 +1,75 @@
+"""Read a microscope's file: `load`. What it needs is imported where it is used."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import overload
+
+from fusion.dataset import Dataset
+from fusion.files import arrays, microscopes
+from fusion.files.found import Found, chosen, listed, pick
+
+__all__ = ["load", "one"]
+
+
+@overload
+def load(path: str | PathLike[str], *, signal: str) -> Dataset: ...
+@overload
+def load(path: str | PathLike[str], *, signal: None = None) -> Dataset | dict[str, Dataset]: ...
+def load(path: str | PathLike[str], *, signal: str | None = None) -> Dataset | dict[str, Dataset]:
+    """The data set in a file; all of them by name, where it holds several.
+
+    NumPy's npz and npy are read by this package alone: an array called `data` is the one meant,
+    else every array of two axes or more is a data set. It takes its energies from the array
+    `<name>_energy`, `<name>_eV`, `<name>_keV` or `energy`, else from the only increasing or
+    decreasing one as long as its last axis; their unit from `energy_units` or the ending of the
+    name. `pixel_size` (in `pixel_units`) or `nav_axes` calibrate the scan: `fusion.files.arrays`.
+
+    All else RosettaSciIO reads (`pip install "sdfusion[io]"`): dm3, dm4, emd (Velox, Berkeley),
+    bcf, hspy, zspy, msa, rpl, prz, ser, nxs, tif … What can be is read when it is first needed.
+
+    Args:
+        path: of the file.
+        signal: name of one data set; upper and lower case are the same.
+
+    Raises:
+        ValueError: if the file holds no data that could be used or none of that name, or its reader
+            is not installed.
+        OSError: if it cannot be opened.
+    """
+    path, found = _find(path)
+    only = chosen(found) if signal is None else pick(path, found, signal)
+    return {each.name: each.open() for each in found} if only is None else only.open()
+
+
+def one(path: str | PathLike[str], signal: str | None = None) -> Dataset:
+    """The data set in a file, of which there must be one if no name is given.
+
+    Raises:
+        ValueError: as `load`, and where there are several.
+        OSError: if it cannot be opened.
+    """
+    path, found = _find(path)
+    only = chosen(found) if signal is None else pick(path, found, signal)
+    if only is None:
+        raise ValueError(
+            f"{path}: several data sets could be meant: {listed(found)}: "
+            "choose one: signal='…' (--signal … on the command line)."
+        )
+    return only.open()
+
+
+def _find(path: str | PathLike[str]) -> tuple[Path, list[Found]]:
+    """The path and what is in the file."""
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise ValueError(f"{path}: no such file: check the name and the folder.")
+    suffix = path.suffix.lower()
+    if path.is_dir() and suffix != ".zspy":
+        raise ValueError(f"{path}: is a folder: give a file.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ValueError(f"{path}: the file is empty (0 bytes): copy or save it again.")
+    if suffix == ".npz":
+        return path, arrays.in_npz(path)
+    return path, arrays.in_npy(path) if suffix == ".npy" else microscopes.find(path)

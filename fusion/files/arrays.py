@@ -1,0 +1,224 @@
+"""NumPy's own files: npz and npy.
+
+Names that are read beside an array `map`: its energies `map_energy`, `map_eV`, `map_keV`, `energy`,
+`…_eV`, `…_keV`; their unit `energy_units` (`map_energy_units`); the step of the scan `pixel_size`,
+one number or one per axis, in `pixel_units`; or `nav_axes`, a text "('y', 0.5, 'nm')" per axis.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.axis import Axis
+from fusion.dataset import Dataset
+from fusion.files.calibration import axis, axis_name, complete, slug, unit
+from fusion.files.found import Found, line, listed
+
+RESULT = {"meta", "losses", "loss_history"}  # what `Result.save` always writes
+ENERGY = re.compile(r"(?:^|_)(?:energy|ev|kev)$", re.IGNORECASE)
+UNIT = re.compile(r"(?:^|_)(ev|kev|nm)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array is, before it is read."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it could be measured: integers or floats."""
+        return self.dtype.kind in "iuf" and 0 not in self.shape
+
+    def __str__(self) -> str:
+        why = {"O": ", which only pickle could read", "c": ", not real"}.get(self.dtype.kind, "")
+        return f"{self.name} {self.shape} {self.dtype}{why}"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is told of the axes: numeric arrays of one axis; numbers and texts."""
+
+    vectors: dict[str, NDArray[Any]] = field(default_factory=dict)
+    texts: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def in_npz(path: Path) -> list[Found]:
+    """The data sets of an npz: the array `data`, and all others of two axes or more.
+
+    Raises:
+        ValueError: if it is no npz, a saved result, or holds no such array.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] != b"PK":
+        raise ValueError(
+            f"{path}: not an npz file: write one with `numpy.savez({path.name!r}, data=map)`."
+        )
+    with _reading(path):
+        headers = _headers(path)
+    names = {header.name for header in headers}
+    if names >= RESULT:
+        raise ValueError(
+            f"{path}: a result that `Result.save` wrote, not data: read it with "
+            "`fu.Result.load`, draw it with `sdfusion plot`."
+        )
+    candidates = [header for header in headers if header.numeric and len(header.shape) >= 2]
+    if not candidates:
+        raise ValueError(
+            f"{path}: no numeric array of two axes or more in it, but {listed(headers)}: "
+            "save the map as one array of real numbers."
+        )
+    with _reading(path):
+        beside = _beside(path, headers)
+    single = len(candidates) == 1
+    return [_found(path, each, beside, single or each.name == "data") for each in candidates]
+
+
+def in_npy(path: Path) -> list[Found]:
+    """The data set of an npy file, named as the file.
+
+    Raises:
+        ValueError: if it holds no array of numbers.
+    """
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError(f"{path}: not an npy file: write one with `numpy.save`.")
+        file.seek(0)
+        with _reading(path):
+            header = _header(slug(path.stem) or "data", file)
+    if not header.numeric or not header.shape:
+        raise ValueError(
+            f"{path}: no numeric array of one axis or more in it, but {header}: "
+            "save the map as one array of real numbers."
+        )
+    return [_found(path, header, Beside(), True)]
+
+
+def _found(path: Path, header: Header, beside: Beside, meant: bool) -> Found:
+    scan = _scan(beside, len(header.shape) - 1)
+    energy = _energy(path, header, beside, strict=meant)
+    axes = complete([*scan, energy], header.shape, 1)
+
+    def read() -> Dataset:
+        with _reading(path):
+            array = np.load(path, allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                with array as file:
+                    array = file[header.name]
+        return Dataset(header.name, array, axes=axes)
+
+    return Found(header.name, header.shape, header.dtype, axes, read, meant)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What goes wrong inside a file, as one line."""
+    try:
+        yield
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: cannot be read ({line(error)}): cut off or damaged? Copy or save it again."
+        ) from error
+
+
+def _headers(path: Path) -> list[Header]:
+    with zipfile.ZipFile(path) as file:
+        members = [name for name in file.namelist() if name.endswith(".npy")]
+        found = []
+        for name in members:
+            with file.open(name) as member:
+                found.append(_header(name.removesuffix(".npy"), member))
+    return found
+
+
+def _header(name: str, file: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0
+    if version > (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return Header(name, shape, dtype)
+
+
+def _beside(path: Path, headers: list[Header]) -> Beside:
+    """The arrays of one axis, the numbers and the texts, all of them short."""
+    small = [h for h in headers if h.numeric or h.dtype.kind == "U"]
+    small = [h for h in small if len(h.shape) <= 1 and 0 not in h.shape]
+    with np.load(path, allow_pickle=False) as file:
+        values = {h.name: file[h.name] for h in small}
+    vectors = {name: v for name, v in values.items() if v.ndim == 1 and v.dtype.kind in "iuf"}
+    return Beside(vectors, {name: v for name, v in values.items() if name not in vectors})
+
+
+def _energy(path: Path, header: Header, beside: Beside, *, strict: bool) -> Axis:
+    """The axis of the channels; without a name where nothing is told of it.
+
+    Raises:
+        ValueError: if it is strict and `energy` has another length.
+    """
+    size = header.shape[-1]
+    fitting = [name for name, vector in beside.vectors.items() if vector.size == size]
+    name = _energies(header.name, fitting, beside)
+    if name is None:
+        if strict and "energy" in beside.vectors:
+            raise ValueError(
+                f"{path}: energy is of shape {beside.vectors['energy'].shape}, {header.name} has "
+                f"{size} channels: give one energy for every channel."
+            )
+        return Axis("")
+    ending = UNIT.search(name)
+    told = beside.texts.get(f"{name}_units")
+    if told is None and ENERGY.search(name):
+        told = beside.texts.get("energy_units", ending and ending[1])
+    units = unit(told if told is not None else ending and ending[1])
+    bare = "energy" if ENERGY.search(name) else axis_name(UNIT.sub("", name)) or name
+    return axis(bare, beside.vectors[name], units)
+
+
+def _energies(data: str, fitting: list[str], beside: Beside) -> str | None:
+    """Which of the arrays that are long enough holds the energies."""
+    own = {f"{data}_{ending}".casefold() for ending in ("energy", "ev", "kev")}
+    like = [name for name in fitting if ENERGY.search(name)]
+    steady = [name for name in fitting if _steady(beside.vectors[name])]
+    choices = (
+        [name for name in fitting if name.casefold() in own],
+        [name for name in fitting if name.casefold() == "energy"],
+        like,
+        steady if not like else [],
+    )
+    return next((some[0] for some in choices if len(some) == 1), None)
+
+
+def _steady(vector: NDArray[Any]) -> bool:
+    """Whether it only rises or only falls, as positions do."""
+    steps = np.diff(vector.astype(float))
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+def _scan(beside: Beside, n: int) -> list[Axis]:
+    """Axes of the scan, calibrated by `nav_axes` or `pixel_size`; no name where none is told."""
+    told = np.atleast_1d(beside.texts.get("nav_axes", np.array([], dtype=str)))
+    if n and told.size == n:
+        with suppress(ValueError, SyntaxError, TypeError):
+            entries = [ast.literal_eval(str(entry)) for entry in told]
+            return [Axis(axis_name(name), float(s), units=unit(u)) for name, s, u in entries]
+    size = beside.vectors.get("pixel_size", beside.texts.get("pixel_size", np.array("")))
+    fits = size.size == n if size.ndim else n >= 2  # of a row of spectra it could be anything
+    if size.dtype.kind not in "iuf" or not fits:
+        return [Axis("") for _ in range(n)]
+    units = unit(beside.texts.get("pixel_units"))
+    return [Axis("", step, units=units) for step in np.broadcast_to(size, n)]

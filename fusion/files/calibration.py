@@ -1,0 +1,96 @@
+"""Names, units and positions as files write them, in this project's words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fusion.axis import Axes, Axis, named
+
+UNDEFINED = ("", "none", "undefined", "<undefined>", "t.undefined")
+UNITS = {
+    "ev": "eV",
+    "kev": "keV",
+    "um": "µm",
+    "μm": "µm",
+    "micron": "µm",
+    "microns": "µm",
+    "å": "Å",
+    "angstrom": "Å",
+}
+"""Units that are written in several ways, by their `str.casefold`; no value is converted."""
+NAMES = {
+    "width": "x",
+    "scanx": "x",
+    "height": "y",
+    "scany": "y",
+    "depth": "z",
+    "x-ray energy": "energy",
+    "energy-loss": "energy loss",
+    "energyloss": "energy loss",
+    "eels": "energy loss",
+}
+ENERGIES = ("eV", "keV")
+
+
+def text(value: Any) -> str:
+    """The text of a name or a unit; empty where the file says that there is none."""
+    said = "" if value is None else str(value).strip()
+    return "" if said.casefold() in UNDEFINED else said
+
+
+def unit(value: Any) -> str:
+    """The unit as the rest of the project writes it: "eV", "keV", "nm", "µm" …"""
+    said = text(value)
+    return UNITS.get(said.casefold(), said)
+
+
+def axis_name(value: Any) -> str:
+    """The name as the rest of the project writes it: "energy loss", "energy", "x", "y" …"""
+    said = " ".join(text(value).lower().replace("_", " ").split())
+    return NAMES.get(said, said)
+
+
+def slug(value: Any) -> str:
+    """A short name of lower-case letters, digits and "_"; empty if nothing is left."""
+    plain = unicodedata.normalize("NFKD", text(value)).encode("ascii", "ignore").decode()
+    return re.sub("[^a-z0-9]+", "_", plain.lower()).strip("_")[:40].strip("_")
+
+
+def axis(name: str, values: ArrayLike, units: str = "") -> Axis:
+    """An axis at these positions: scale and offset where they are evenly spaced.
+
+    Evenly means to four units in the last place of the type that they are stored in.
+
+    Args:
+        name: of the axis.
+        values: (n,) positions, in `units`.
+        units: of the positions.
+    """
+    values = np.asarray(values)
+    precision = np.finfo(values.dtype).eps if values.dtype.kind == "f" else np.finfo(float).eps
+    values = values.astype(float)
+    n = values.size
+    if n == 1 and np.isfinite(values[0]):
+        return Axis(name, 1.0, values[0], units)
+    scale = (values[-1] - values[0]) / max(n - 1, 1)
+    off = np.abs(values[0] + scale * np.arange(n) - values)
+    if scale != 0 and off.max() <= 4 * precision * np.abs(values).max():
+        return Axis(name, scale, values[0], units)
+    return Axis(name, values=values, units=units)
+
+
+def complete(axes: list[Axis], shape: tuple[int, ...], signal: int) -> Axes:
+    """The axes, sized; those without a name get the one that `Dataset` would give them."""
+    taken = {each.name for each in axes}
+    for i, (each, default) in enumerate(zip(axes, named(None, shape, signal), strict=True)):
+        if not each.name:
+            name = default.name if default.name not in taken else f"axis {i}"
+            values = None if each.uniform else each.values
+            axes[i] = Axis(name, each.scale, each.offset, each.units, values)
+            taken.add(name)
+    return named(axes, shape, signal)

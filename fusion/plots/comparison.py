@@ -1,0 +1,247 @@
+"""`plot_comparison`: the components of several answers, curves over each other, maps in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusion.axis import Axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.comparison import Comparison
+
+NUMBER, LABEL, MAP, BAR, CURVE, NOTE = 0.3, 1.0, 1.6, 0.55, 2.7, 1.1  # inches
+TALL, LOW = 1.7, 1.35  # inches of a row, where there are few and where there are many
+ROWS, WIDE = 6, 14.0  # components above each other; inches up to which others go beside them
+REFERENCE = "0.6"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito
+LINES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1)))  # what coincides is seen
+
+
+def plot_comparison(
+    comparison: Comparison,
+    *,
+    factors: Sequence[str] | None = None,
+    components: Sequence[int] | None = None,
+) -> Figure:
+    """A row for every component of the reference, with the partner's number, angle, correlation.
+
+    Rows of a factor that run along one axis, or none, are a curve, all answers over each other; of
+    two axes an image for every answer, with the same colours for the same values. All are scaled to
+    the reference. The figure is outside pyplot: a notebook shows it once, `savefig` writes it.
+
+    Args:
+        comparison: what `compare` gave.
+        factors: names of those to show; default: all, images first.
+        components: numbers of the reference's components to show, from 0; default: all.
+
+    Returns:
+        A matplotlib `Figure`.
+
+    Raises:
+        ValueError: if there is no such factor or component.
+    """
+    import matplotlib
+
+    from fusion.plots import draw
+
+    shown = _factors(comparison, factors)
+    chosen = _components(comparison, components)
+    plain = all(_label(comparison, k) == str(k + 1) for k in chosen)
+    widths = [NUMBER if plain else LABEL, *(w for f in shown for w in _widths(comparison, f))]
+    stacks = max(1, min(-(-len(chosen) // ROWS), int(WIDE // sum(widths))))
+    rows = -(-len(chosen) // stacks)
+    height = rows * (TALL if rows <= 4 else LOW) + 0.75
+    with matplotlib.rc_context(draw.STYLE):
+        figure = draw.Picture(figsize=(stacks * sum(widths), height), layout="constrained")
+        grid = figure.add_gridspec(rows, stacks * len(widths), width_ratios=widths * stacks)
+        for position, k in enumerate(chosen):
+            stack, row = divmod(position, rows)
+            cells = [grid[row, stack * len(widths) + i] for i in range(len(widths))]
+            ends = row == rows - 1 or position == len(chosen) - 1
+            _row(figure, cells, comparison, shown, k, first=row == 0, ends=ends)
+        _legend(figure, comparison, shown)
+    return figure
+
+
+def _factors(comparison: Comparison, factors: Sequence[str] | None) -> list[str]:
+    """Factors to show; if not told, images first."""
+    known = list(comparison.axes)
+    if missing := [f for f in factors or () if f not in known]:
+        raise ValueError(
+            f"`plot(factors={list(factors or ())})`: {missing[0]!r} was not compared: "
+            f"choose of {', '.join(known)}."
+        )
+    return list(factors) if factors else sorted(known, key=lambda f: not _image(comparison, f))
+
+
+def _components(comparison: Comparison, components: Sequence[int] | None) -> list[int]:
+    K = len(comparison.components)
+    chosen = list(range(K) if components is None else components)
+    if not chosen or not all(0 <= k < K for k in chosen):
+        raise ValueError(f"`plot(components={chosen})`: there are 0 to {K - 1}: choose of them.")
+    return chosen
+
+
+def _image(comparison: Comparison, f: str) -> bool:
+    """Whether a factor runs along several axes."""
+    return len(comparison.axes[f] or ()) > 1
+
+
+def _owners(comparison: Comparison, f: str) -> list[str]:
+    """The answers that have a factor, the reference first."""
+    return [name for name in comparison.names if f in comparison.factors[name]]
+
+
+def _widths(comparison: Comparison, f: str) -> list[float]:
+    """Widths of a factor's columns of panels."""
+    maps = [MAP] * len(_owners(comparison, f))
+    return [*maps, BAR] if _image(comparison, f) else [CURVE, NOTE]
+
+
+def _row(
+    figure: Figure,
+    cells: Sequence[Any],
+    comparison: Comparison,
+    shown: Sequence[str],
+    k: int,
+    *,
+    first: bool,
+    ends: bool,
+) -> None:
+    """One component: its name, then every factor; titles in the first row, axes in the last."""
+    place = iter(cells)
+    _text(figure.add_subplot(next(place)), [(_label(comparison, k), "black")])
+    for f in shown:
+        panels = [figure.add_subplot(next(place)) for _ in _widths(comparison, f)]
+        if _image(comparison, f):
+            _images(panels, comparison, f, k, ends=ends)
+            titles = [*(fill(f"{f}, {name}", 22) for name in _owners(comparison, f)), ""]
+        else:
+            _curves(panels[0], comparison, f, k, ends=ends)
+            notes = [
+                (_note(comparison, n, f, k), _style(comparison, n)["color"])
+                for n in _owners(comparison, f)[1:]
+            ]
+            _text(panels[1], notes)
+            titles = [f, ""]
+        for panel, title in zip(panels, titles, strict=True):
+            if first:
+                panel.set_title(title, pad=14)
+
+
+def _label(comparison: Comparison, k: int) -> str:
+    name = comparison.components[k]
+    return name if name == str(k + 1) else f"{k + 1}\n{fill(name, 15, break_on_hyphens=False)}"
+
+
+def _note(comparison: Comparison, name: str, f: str, k: int) -> str:
+    """ "3: 2.10°, r 0.998", or that there is no partner."""
+    partner = comparison.partners[name][k]
+    angle, r = comparison.told(name, f, k)
+    return "no partner" if partner < 0 else f"{partner + 1}: {angle}, r {r}"
+
+
+def _text(panel: Any, lines: Sequence[tuple[str, str]]) -> None:
+    """Coloured lines in the middle of an empty panel."""
+    panel.set_axis_off()
+    for i, (line, color) in enumerate(lines):
+        shift = ((len(lines) - 1) / 2 - i) * min(10, 90 / len(lines))
+        panel.annotate(
+            line,
+            (0.0, 0.5),
+            (0, shift),
+            "axes fraction",
+            "offset points",
+            va="center",
+            fontsize=7,
+            color=color,
+        )
+
+
+def _images(panels: Sequence[Any], comparison: Comparison, f: str, k: int, *, ends: bool) -> None:
+    """One map of every answer, with one range of colours; the last panel is room for their bar."""
+    from fusion.plots import draw
+
+    drawn = []
+    panels[-1].set_axis_off()
+    for panel, name in zip(panels, _owners(comparison, f), strict=False):
+        column = comparison.factors[name][f][:, k]
+        if name != comparison.names[0]:
+            note = _note(comparison, name, f, k)
+            panel.annotate(
+                note, (0.5, 1.0), (0, 2), "axes fraction", "offset points", ha="center", fontsize=7
+            )
+        if np.isfinite(column).any():
+            draw.factor(panel, column, comparison.axes[f], ends=ends)
+            drawn.append((panel.images or panel.collections)[0])
+        else:
+            panel.set_axis_off()
+    _share(drawn)
+
+
+def _share(drawn: Sequence[Any]) -> None:
+    """One range of colours for several images; the last keeps its colour bar."""
+    both = [image for image in drawn if image.get_clim()[0] < 0]
+    high = max(image.get_clim()[1] for image in drawn)
+    cmap = (both or drawn)[0].get_cmap()
+    for image in drawn[:-1]:
+        image.colorbar.remove()
+    for image in drawn:
+        image.set(cmap=cmap, clim=(-high if both else 0.0, high))
+    drawn[-1].colorbar.ax.set_in_layout(False)  # all images have one size
+
+
+def _curves(panel: Any, comparison: Comparison, f: str, k: int, *, ends: bool) -> None:
+    """All answers over each other, the reference thick below."""
+    from fusion.plots import draw
+
+    values = {name: comparison.factors[name][f][:, k] for name in _owners(comparison, f)}
+    reference, *others = values
+    axis = (comparison.axes[f] or (Axis("index", size=len(values[reference])),))[0]
+    draw.curve(panel, values[reference], axis, ends=ends)
+    panel.lines[0].set(marker="", **_style(comparison, reference))
+    for name in others:
+        panel.plot(axis.values, values[name], **_style(comparison, name))
+    panel.set_ylim(*_limits(np.concatenate(list(values.values()))))
+
+
+def _limits(values: Any) -> tuple[float, float]:
+    """Of the vertical axis: from zero where nothing is negative."""
+    from fusion.plots import draw
+
+    seen = values[np.isfinite(values)]
+    low, high = min(seen, default=0.0), max(seen, default=0.0)
+    room = 0.05 * (high - low or 1.0)
+    return (low - room, high + room) if draw.signed(values) else (0.0, high + room)
+
+
+def _style(comparison: Comparison, name: str) -> dict[str, Any]:
+    """Of an answer's curve."""
+    i = comparison.names.index(name) - 1
+    if i < 0:
+        return {"color": REFERENCE, "linewidth": 2.6, "linestyle": "-"}
+    line = LINES[i % len(LINES)]
+    return {"color": COLOURS[i % len(COLOURS)], "linewidth": 1.1, "linestyle": line}
+
+
+def _legend(figure: Figure, comparison: Comparison, shown: Sequence[str]) -> None:
+    """The answers' curves and what the numbers are, above all."""
+    from matplotlib.lines import Line2D
+
+    names = comparison.names if not all(_image(comparison, f) for f in shown) else ()
+    handles = [Line2D([], [], label=name, **_style(comparison, name)) for name in names]
+    title = f"scaled to {comparison.names[0]}; partner's number: spectral angle, correlation r"
+    width = figure.get_figwidth()
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=max(1, int(width / (0.6 + 0.06 * max(map(len, names), default=0)))),
+        title=fill(title, int(14 * width)),
+        title_fontsize=8,
+    )

@@ -1,0 +1,171 @@
+"""Steps before the fit. Each is a method of `Dataset` that returns a new one and enters `history`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.dataset import Dataset
+    from fusion.prepare.noise import Noise
+
+Window = tuple[float | None, float | None]
+
+
+class Preparing:
+    """What can be done with a `Dataset` before it is fitted; the data themselves stay as they are."""
+
+    def crop(self, **ranges: Any) -> Dataset:
+        """A part of the data: `crop(energy=(500, 560), y=(None, 20), x=slice(0, 32))`.
+
+        Args:
+            ranges: for an axis by its name, (first, last) position in its units, both included,
+                None for the end; or a slice of indices. A name may be shortened where it stays
+                unique: `energy` for "energy loss".
+
+        Raises:
+            ValueError: if there is no such axis, or nothing lies in the range.
+        """
+        from fusion.prepare.shape import crop
+
+        return crop(self, ranges)  # type: ignore[arg-type]
+
+    def bin(self, **factors: int) -> Dataset:
+        """Sums of neighbours: `bin(energy=2, y=2, x=2)`. Counts stay counts, variances add up.
+
+        A bin is masked where one of its entries is.
+
+        Raises:
+            ValueError: if there is no such axis, or a length does not divide.
+        """
+        from fusion.prepare.shape import bin_by
+
+        return bin_by(self, factors)  # type: ignore[arg-type]
+
+    def subtract_background(self, window: Window, model: str = "power law") -> Dataset:
+        """Less a background that is fitted to every spectrum in a window and extrapolated.
+
+        A m E^(−r), or another model, is fitted by maximum likelihood of counts: variance
+        proportional to the mean, zero counts and low counts without bias. The difference keeps its
+        negatives; `history` says how many. Its variance is that of the data before: call
+        `estimate_variance` first. The error of the extrapolation differs from pixel to pixel and
+        acts as a component of its own; equation (15), `WithBackground`, avoids that.
+
+        Args:
+            window: (first, last) energy of the fit, in the axis' unit; (None, None) for all.
+            model: "power law", "exponential", or the name of a baseline of the package pybaselines
+                ("snip", "asls", "modpoly", …), which reads the whole spectrum in the window.
+
+        Raises:
+            ValueError: if fewer than three channels lie in the window, an energy is not positive
+                (power law), or there is no such model.
+
+        References:
+            Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope (2011), 4.4.
+        """
+        from fusion.prepare.background import subtract_background
+
+        return subtract_background(self, window, model)  # type: ignore[arg-type]
+
+    def remove_spikes(self, *, threshold: float = 8.0) -> Dataset:
+        """Cosmic rays and dead-channel spikes, replaced by the median of their neighbours.
+
+        A spike stands out from its neighbours in the spectrum and from the same channel in
+        neighbouring pixels, by more than `threshold` standard deviations of the noise at that
+        level: so neither an edge nor a bright particle is one. `history` says how many.
+
+        Args:
+            threshold: in standard deviations, > 0.
+
+        Raises:
+            ValueError: if the threshold is not positive or the data are no spectra.
+        """
+        from fusion.prepare.spikes import remove_spikes
+
+        return remove_spikes(self, threshold)  # type: ignore[arg-type]
+
+    def align(self, *, shifts: Any = None, **window: Window) -> Dataset:
+        """Spectra shifted so that a feature lies at one energy in all: `align(energy=(-5, 5))`.
+
+        The drift of every pixel comes from its cross-correlation with the mean of the aligned
+        spectra inside the window, to a fraction of a channel. Spectra are moved by linear
+        interpolation, which correlates neighbouring channels; those at the ends that not every
+        pixel covers any more are cut off.
+
+        Args:
+            shifts: how far every pixel has drifted, in channels, of the shape of the pixels;
+                `fusion.prepare.drifts(low_loss, energy=(-5, 5))` of another detector.
+            window: the energies that hold the feature; default: all.
+
+        Raises:
+            ValueError: if the window is outside the axis, or the drift leaves nothing.
+        """
+        from fusion.prepare.drift import align
+
+        return align(self, window, shifts)  # type: ignore[arg-type]
+
+    def estimate_variance(self) -> Dataset:
+        """With the variance of every entry, as the data tell it.
+
+        Counts have their mean as variance. Else the gain (variance over mean) and the read-out
+        noise come from what the significant components leave over. Where values are negative, for
+        instance behind a background subtraction, every channel has its own variance. One value per
+        pixel times one per channel, which keeps the fast path; `history` says what was found.
+
+        Warns:
+            UserWarning: if the noise of neighbouring channels is correlated: a fit then trusts the
+                data more than they deserve.
+        """
+        from fusion.prepare.noise import estimate_variance
+
+        return estimate_variance(self)  # type: ignore[arg-type]
+
+    def normalise(self, by: Any = None) -> Dataset:
+        """Divided by a number, by a value for every pixel, or by another detector's intensity.
+
+        Args:
+            by: a number; an array of the shape of the pixels; a data set of the same pixels, whose
+                spectra are summed (`eels.normalise(low_loss)`, `eels.normalise(eels)`); default:
+                the mean of the data.
+
+        Raises:
+            ValueError: if shapes differ or a divisor is not positive.
+        """
+        from fusion.prepare.scale import normalise
+
+        return normalise(self, by)  # type: ignore[arg-type]
+
+    def noise(self) -> Noise:
+        """The noise as the data tell it, the scree with its edge, and how many components stand out."""
+        from fusion.prepare.noise import measure
+
+        return measure(self)  # type: ignore[arg-type]
+
+    def summary(self) -> str:
+        """What is in the data: axes, counts, zeros, negatives, spikes, noise, scree, advice on K."""
+        from fusion.inspection import inspect
+
+        return str(inspect(self))  # type: ignore[arg-type]
+
+    def plot(self, **options: Any) -> Figure:
+        """Total map, mean spectrum, and the scree; see `fusion.plots.plot_dataset`."""
+        from fusion.plots import plot_dataset
+
+        return plot_dataset(self, **options)  # type: ignore[arg-type]
+
+
+def drifts(data: Dataset, **window: Window) -> Any:
+    """How far the spectrum of every pixel has drifted, in channels, of the shape of the pixels.
+
+    Args:
+        data: spectra.
+        window: the energies that hold the feature, `energy=(-5, 5)`; default: all.
+    """
+    from fusion.prepare.drift import drifts
+
+    return drifts(data, window)
+
+
+__all__: Sequence[str] = ("Preparing", "drifts")

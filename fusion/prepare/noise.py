@@ -1,0 +1,261 @@
+"""Noise as the data tell it: what the significant components leave over."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fusion.dataset import Dataset
+from fusion.prepare.scree import Scree, scree
+
+Array = NDArray[np.float64]
+
+ROWS = 2048  # pixels that are looked at, at most: a random choice of them
+FEWEST = 1.0  # mean counts of an entry below which neighbours are summed first
+RUN = 32  # of them next to each other
+RARE = 0.3  # mean counts of a channel or pixel below which it is left out
+CHANNELS, PIXELS = 128, 256  # are left by such sums, at least
+COUNTS = 0.15  # how far the gain of integers may be from 1 for them to count as Poisson counts
+CORRELATED = 0.1  # of neighbouring channels, above which the noise is not called independent
+ROUNDS = 5  # of noise and components, each from the other
+LEVELS = 30  # of the signal, in which variance and mean are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """The noise of one data set.
+
+    Attributes:
+        gain: variance over mean; 1 for counts; NaN where the variance does not follow the mean.
+        readout: variance without signal, in the squared unit of the data.
+        counts: whether the data are Poisson counts.
+        correlation: of the noise of neighbouring channels.
+        inflation: variance of a sum over many channels, over the sum of their variances.
+        scree: singular values in units of the noise, with the edge above which they are no noise.
+        binned: how many neighbours were summed for it along every axis.
+        channels: variance of every channel, of the shape of the signal axes, where `gain` is NaN.
+    """
+
+    gain: float
+    readout: float
+    counts: bool
+    correlation: float
+    inflation: float
+    scree: Scree
+    binned: tuple[int, ...]
+    channels: Array | None
+
+    @property
+    def correlated(self) -> bool:
+        """Whether neighbouring channels share their noise."""
+        return self.correlation > CORRELATED
+
+    def __str__(self) -> str:
+        if self.counts:
+            text = f"Poisson counts (variance {self.gain:.2f} × mean)"
+        elif self.channels is not None:
+            text = "a variance of its own in every channel"
+        else:
+            text = f"variance = {self.gain:.3g} × mean"
+            text += f" + {self.readout:.3g}" if self.readout > 0 else ""
+        if self.correlated:
+            text += (
+                f"; neighbouring channels are correlated ({self.correlation:.2f}), "
+                f"a sum of many varies {self.inflation:.1f} × as much as independent ones"
+            )
+        return text
+
+
+def measure(data: Dataset) -> Noise:
+    """The noise of a data set, from its residual behind the components that stand out of it.
+
+    Every entry is divided by the expected size of its noise; singular values above the largest of
+    pure noise are signal; the mean square of the rest, against the mean signal, is variance = gain
+    × mean + read-out. Where means are not positive, every channel has its variance.
+
+    Raises:
+        ValueError: if there are fewer than four pixels or channels: nothing tells noise from signal.
+    """
+    data.check()
+    X, coarse, binned = _entries(data)
+    if min(X.shape) < 4:
+        raise ValueError(
+            f"`{data}`: {X.shape[0]} pixels and {X.shape[1]} channels that are not empty: the noise "
+            "is told from four of each or more; give variance=… instead."
+        )
+    rows, columns = X.mean(1), X.mean(0)
+    if rows.min() > 0 and columns.min() > 0:
+        found, gain, readout = _by_mean(X, np.outer(rows, columns) / X.mean())
+        counts = _whole(X) and abs(gain - 1) < COUNTS and found.correlation < CORRELATED
+        own = None
+    else:
+        found, variances = _by_place(X)
+        gain, readout, counts = float("nan"), float(variances.mean()), False
+        own = _spread(data, coarse, variances)
+    share = prod(binned)
+    return Noise(
+        gain=gain,
+        readout=readout / share,
+        counts=counts,
+        correlation=found.correlation,
+        inflation=found.inflation,
+        scree=found,
+        binned=binned,
+        channels=own,
+    )
+
+
+def estimate_variance(data: Dataset) -> Dataset:
+    """See `Dataset.estimate_variance`."""
+    noise = measure(data)
+    if noise.correlated:
+        warnings.warn(
+            f"`{data}.estimate_variance()`: the noise of neighbouring channels is correlated "
+            f"({noise.correlation:.2f}): losses, priors and the number of components take the data "
+            f"for {noise.inflation:.1f} times as certain as they are: bin the channels.",
+            UserWarning,
+            stacklevel=3,
+        )
+    split = len(data.shape) - data.signal
+    scan, spectrum = data.shape[:split], data.shape[split:]
+    if noise.channels is not None:
+        variance = noise.channels.reshape(spectrum)
+    else:
+        rows, columns = _means(data)
+        gain = 1.0 if noise.counts else noise.gain
+        per_pixel = gain * (rows + 0.5 / columns.size) + noise.readout  # half a count, never zero
+        per_channel = gain * (columns + 0.5 / rows.size) + noise.readout
+        per_channel = per_channel / per_channel.mean()
+        variance = per_pixel.reshape(*scan, *(1,) * data.signal) * per_channel.reshape(spectrum)
+    return data.derive(
+        data.tensor, f"estimate_variance(): {noise}", variance=np.maximum(variance, 1e-300)
+    )
+
+
+def _means(data: Dataset) -> tuple[Array, Array]:
+    """Mean of every pixel and of every channel outside the mask, never negative."""
+    X = torch.as_tensor(data.numpy().reshape(data.matrix_shape).astype(float))
+    if data.mask is None:
+        rows, columns = X.mean(1), X.mean(0)
+    else:
+        keep = (~data.mask.expand(data.shape)).reshape(X.shape)
+        X = X.where(keep, 0)
+        rows, columns = X.sum(1) / keep.sum(1).clamp_min(1), X.sum(0) / keep.sum(0).clamp_min(1)
+    return rows.clamp_min(0).numpy(), columns.clamp_min(0).numpy()
+
+
+def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
+    """((n, m) entries without empty rows and columns, which columns, neighbours summed per axis)."""
+    from fusion.prepare.shape import grouped
+
+    values = data.numpy()
+    values = values.astype(np.int64 if values.dtype.kind in "bui" else np.float64, copy=False)
+    mask = None if data.mask is None else data.mask.expand(data.shape).numpy()
+    if mask is not None:
+        values = np.where(mask, 0, values)
+    split = len(data.shape) - data.signal
+    groups = [1] * values.ndim
+    if _whole(values):
+        groups = _groups(data.shape, split, float(values.mean()))
+    kept = tuple(slice(0, n - n % g) for n, g in zip(data.shape, groups, strict=True))
+    X = grouped(values[kept], groups)
+    X = X.reshape(prod(X.shape[:split]), -1)
+    dirty = np.zeros(X.shape, dtype=bool)
+    if mask is not None:
+        dirty = grouped(mask[kept].astype(int), groups).reshape(X.shape) > 0
+    full, columns = ~dirty.all(1), np.flatnonzero(~dirty.all(0) & (X != 0).any(0))
+    clean = full & ~dirty[:, columns].any(1) & (X[:, columns] != 0).any(1)
+    chosen = np.flatnonzero(clean)
+    if len(chosen) > ROWS:  # runs of neighbours, spread over the scan
+        runs = np.array_split(chosen, ROWS // RUN)
+        chosen = np.concatenate([run[:RUN] for run in runs])
+    X = X[np.ix_(chosen, columns)].astype(float)
+    if X.size and _whole(X):  # channels of few counts are not near normal
+        good = X.mean(0) >= min(RARE, 0.5 * X.mean())
+        X, columns = X[:, good], columns[good]
+        X = X[X.mean(1) >= min(RARE, 0.5 * X.mean())]
+    return X, columns, tuple(groups)
+
+
+def _groups(shape: tuple[int, ...], split: int, mean: float) -> list[int]:
+    """How many neighbours to sum along every axis, so that an entry has a count or more."""
+    groups = [1] * len(shape)
+    while mean * prod(groups) < FEWEST:
+        channels = prod(n // g for n, g in zip(shape[split:], groups[split:], strict=True))
+        pixels = prod(n // g for n, g in zip(shape[:split], groups[:split], strict=True))
+        before = list(groups)
+        if channels >= 2 * CHANNELS:
+            groups[-1] *= 2
+        if mean * prod(groups) < FEWEST and pixels >= 2 * PIXELS:
+            longest = int(np.argmax([n // g for n, g in zip(shape[:split], groups, strict=False)]))
+            groups[longest] *= 2
+        if groups == before:
+            break
+    return groups
+
+
+def _whole(X: NDArray) -> bool:
+    """Whether all values could be counts."""
+    return bool(X.min() >= 0 and np.array_equal(X, np.round(X)))
+
+
+def _by_mean(X: Array, mean: Array) -> tuple[Scree, float, float]:
+    """(scree, gain, read-out) where the variance follows the mean of pixel and channel."""
+    gain, readout = 1.0, 0.0
+    for _ in range(ROUNDS):
+        size = np.sqrt(gain * mean + readout)
+
+        def profile(signal: Array, size=size, gain=gain, readout=readout) -> Array:
+            return gain * np.maximum(signal / size, 0.0) + readout / size**2
+
+        found = scree(X / size, profile)
+        before, (gain, readout) = gain, _line(X, found.residual_squares * size**2, mean)
+        if abs(gain - before) < 0.01 * gain:
+            break
+    return found, gain, readout
+
+
+def _line(X: Array, squares: Array, mean: Array) -> tuple[float, float]:
+    """(gain, read-out) of variance = gain × mean + read-out, both ≥ 0."""
+    from scipy.optimize import nnls
+
+    order = np.argsort(mean, axis=None, kind="stable")
+    parts = [p for p in np.array_split(order, LEVELS) if p.size]
+    level = np.array([X.flat[p].mean() for p in parts]).clip(0)
+    variance = np.array([squares.flat[p].mean() for p in parts])
+    weight = 1.0 / np.maximum(variance, 1e-3 * variance.max())
+    scale = float(level.mean())
+    design = np.stack([level / scale, np.ones_like(level)], axis=1)
+    (slope, offset), _ = nnls(design * weight[:, None], variance * weight)
+    return float(slope / scale), float(offset)
+
+
+def _by_place(X: Array) -> tuple[Scree, Array]:
+    """(scree, variance of every channel) where values are negative and the mean tells nothing.
+
+    Pixels and channels have a noise level each; the first guess is how neighbouring pixels differ.
+    """
+    steps = np.diff(X, axis=0)
+    columns = np.median(np.abs(steps), axis=0) / (0.6745 * np.sqrt(2))
+    columns = np.maximum(columns, 1e-6 * columns.max() + np.finfo(float).tiny)
+    rows = np.ones(len(X))
+    for _ in range(ROUNDS):
+        size = np.outer(rows, columns)
+        found = scree(X / size)
+        rest = np.sqrt(found.residual_squares)
+        columns = columns * np.sqrt((rest**2).mean(0))
+        rows = rows * np.sqrt((rest**2).mean(1) / (rest**2).mean())
+        rows = rows.clip(np.median(rows) / 4, np.median(rows) * 4)
+    return found, columns**2 * float((rows**2).mean())
+
+
+def _spread(data: Dataset, columns: NDArray[np.intp], variance: Array) -> Array:
+    """A variance for every channel: those without one get the median."""
+    every = np.full(data.matrix_shape[1], float(np.median(variance)))
+    every[columns] = variance  # only counts are binned, and they are never negative
+    return np.maximum(every, 1e-12 * every.max())
