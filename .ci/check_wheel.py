@@ -7,6 +7,7 @@ from pathlib import Path
 site, checkout = (Path(argument).resolve() for argument in sys.argv[1:])
 
 top = {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")}
+top -= {"bin"}  # the command `sdfusion`
 assert top == {"fusion"}, f"installed at the top: {sorted(top)}, only fusion is expected"
 assert (site / "fusion" / "py.typed").exists(), "py.typed is missing: add it to the package data"
 

@@ -3,7 +3,10 @@
 from fusion import constraints, losses, models
 from fusion._version import __version__
 from fusion.axis import Axis
+from fusion.compare import compare
+from fusion.comparison import Comparison
 from fusion.dataset import Dataset
+from fusion.files import load
 from fusion.fit import fit
 from fusion.init import NNDSVD, SPA, Current, Init, Random
 from fusion.losses import Loss, Term, term
@@ -20,6 +23,7 @@ __all__ = [
     "SPA",
     "Adam",
     "Axis",
+    "Comparison",
     "Current",
     "Dataset",
     "Factor",
@@ -34,9 +38,11 @@ __all__ = [
     "Status",
     "Term",
     "__version__",
+    "compare",
     "constraints",
     "cp",
     "fit",
+    "load",
     "losses",
     "models",
     "term",

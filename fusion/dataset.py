@@ -20,7 +20,7 @@ class Dataset(Preparing):
 
     Args:
         name: the key under which a model predicts it.
-        array: NumPy array, torch tensor or dask array of any integer or float type, navigation axes first.
+        array: NumPy array, torch tensor or dask array, integers or floats, navigation axes first.
         axes: an `Axis` or a name for every array axis; default "y", "x", "channel".
         signal: how many of the last axes are spectral: 1; 2 for diffraction patterns, 0 for images.
         mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal
@@ -50,8 +50,10 @@ class Dataset(Preparing):
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = str(name)
+        self.lazy: Any
         self.lazy, self._tensor = _read(self, array)
-        self.shape = tuple(int(n) for n in (self._tensor if self.lazy is None else self.lazy).shape)
+        given: Any = self._tensor if self.lazy is None else self.lazy
+        self.shape = tuple(int(n) for n in given.shape)
         if not 0 <= signal <= len(self.shape):
             raise ValueError(
                 f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
-import zipfile
 
 import numpy as np
 import pytest
 
 import fusion as fu
-from fusion.__main__ import main
-from fusion.simulate.__main__ import main as simulate
+from fusion.cli import main
+
+WRITTEN = ["figure.png", "result.npz", "spectra.csv", "summary.txt"]
 
 
 @pytest.fixture
@@ -31,9 +33,9 @@ def run(*arguments) -> int:
     return main([str(a) for a in arguments])
 
 
-def fails(capsys, *arguments) -> str:
+def fails(capsys, *arguments, status: int = 1) -> str:
     """The one line that a failing call writes."""
-    assert run(*arguments) == 1
+    assert run(*arguments) == status
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error: ")
@@ -41,121 +43,172 @@ def fails(capsys, *arguments) -> str:
     return said.err
 
 
-@pytest.mark.parametrize("loss", ["frobenius", "poisson"])
-def test_maps_and_spectra_are_written_and_the_summary_is_printed(file, tmp_path, capsys, loss):
+@pytest.mark.parametrize("loss", ["auto", "frobenius", "gaussian", "poisson"])
+def test_unmix_writes_four_files_and_prints_the_summary(file, tmp_path, capsys, loss):
     folder = tmp_path / "new" / "answer"
-    assert run(file, "-k", 2, "-o", folder, "--starts", 2, "--loss", loss) == 0
-    assert sorted(p.name for p in folder.iterdir()) == ["figure.png", "result.npz"]
+    assert run("unmix", file, "-k", 2, "-o", folder, "--starts", 2, "--loss", loss) == 0
+    assert sorted(p.name for p in folder.iterdir()) == WRITTEN
     result = fu.Result.load(folder / "result.npz")
     assert result["C"].shape == (30, 2)
-    assert result["S"].shape == (12, 2)
     assert result.axes["S"][0][0].label == "energy (eV)"
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert result.summary() in capsys.readouterr().out
+    text = (folder / "summary.txt").read_text()
+    assert f"data: {'poisson' if loss in ('auto', 'poisson') else 'gaussian'}" in text
+    rows = list(csv.reader((folder / "spectra.csv").read_text().splitlines()))
+    assert rows[0] == ["S: energy (eV)", "S 1", "S 2"]
+    np.testing.assert_allclose(np.array(rows[1:], float)[:, 1:], result["S"])
 
 
-def test_the_first_command_of_the_readme_works(tmp_path, capsys):
-    example = tmp_path / "example.npz"
-    assert simulate(["-o", str(example)]) == 0
-    assert run(example, "-k", 3, "-o", tmp_path / "example", "--starts", 1) == 0
-    assert fu.Result.load(tmp_path / "example" / "result.npz").explained_variance["data"] > 0.98
-    assert "wrote" in capsys.readouterr().out
+def test_json_is_the_only_thing_on_standard_output_and_quiet_says_nothing(file, tmp_path, capsys):
+    tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 2)
+    assert run("unmix", file, *tail, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["n_components"] == 2
+    assert len(told["starts"]) == 2
+    assert told["data_sets"][0]["noise"] == "poisson"
+    assert told["data_sets"][0]["shape"] == [5, 6, 12]
+    assert told["data_sets"][0]["explained_variance"] > 0.9
+    assert run("unmix", file, *tail, "--quiet") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_energies_bins_and_masks_are_applied_and_told(file, tmp_path, capsys):
+    mask = np.zeros((5, 6), bool)
+    mask[1, 2] = True
+    np.save(tmp_path / "mask.npy", mask)
+    options = ("--energy", "92:101", "--bin", "2", "--mask", tmp_path / "mask.npy")
+    tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 1, "--json")
+    assert run("unmix", file, *options, *tail) == 0
+    assert json.loads(capsys.readouterr().out)["data_sets"][0]["shape"] == [5, 6, 5]
+    text = (tmp_path / "out" / "summary.txt").read_text()
+    assert "crop(energy=(92.0, 101.0))" in text
+    assert "bin(energy=2)" in text
+    assert "1 of 30 left out" in text
+    assert np.isnan(fu.Result.load(tmp_path / "out" / "result.npz")["C"][8]).all()
+
+
+def test_orthogonality_and_ard_enter_the_formula(file, tmp_path, capsys):
+    options = ("--orthogonality", 0.01, "--ard", "--starts", 1, "--variance", "estimate")
+    assert run("unmix", file, "-k", 3, "-o", tmp_path / "out", *options) == 0
+    said = capsys.readouterr().out
+    assert "/σ‖²" in said
+    assert "0.01" in said
+    assert "ln(" in said
+
+
+def test_fuse_shares_spectra_between_files_and_maps_within_one(file, tmp_path, cube, capsys):
+    np.savez(tmp_path / "b.npz", data=cube[:3], energy=np.linspace(90, 101, 12), energy_units="eV")
+    tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 1, "--json")
+    assert run("fuse", file, tmp_path / "b.npz", "--share", "spectra", *tail) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [d["name"] for d in told["data_sets"]] == ["map", "b"]
+    np.savez(tmp_path / "two.npz", eels=cube, edxs=cube[..., :7])
+    assert run("fuse", tmp_path / "two.npz", *tail) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [d["name"] for d in told["data_sets"]] == ["eels", "edxs"]
+    with_other = ("fuse", file, tmp_path / "b.npz", "--share", "maps", "-k", 2)
+    assert "pixels" in fails(capsys, *with_other, "-o", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_info_describes_every_data_set(file, tmp_path, cube, capsys):
+    assert run("info", file) == 0
+    said = capsys.readouterr().out
+    assert "5 × 6 × 12" in said
+    assert "90 to 101 eV" in said
+    np.savez(tmp_path / "two.npz", eels=cube, edxs=cube[..., :7])
+    assert run("info", tmp_path / "two.npz", "--json") == 0
+    assert [d["name"] for d in json.loads(capsys.readouterr().out)] == ["eels", "edxs"]
+
+
+def test_plot_draws_an_answer_again(file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("unmix", file, "-k", 2, "-o", out, "--starts", 1, "--quiet") == 0
+    assert run("plot", out / "result.npz", "-o", tmp_path / "a.pdf") == 0
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert ".png, .pdf or .svg" in fails(
+        capsys, "plot", out / "result.npz", "-o", tmp_path / "a.doc", status=2
+    )
+
+
+@pytest.mark.slow
+def test_the_demo_shows_that_together_is_better_than_alone(tmp_path, capsys):
+    assert run("demo", "-o", tmp_path / "demo", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["worst_angle_joint_deg"] < 5
+    assert told["worst_angle_alone_deg"] > 2 * told["worst_angle_joint_deg"]
+    assert sorted(p.name for p in (tmp_path / "demo").iterdir()) == WRITTEN
 
 
 def test_the_same_seed_gives_the_same_answer(file, tmp_path):
     for name in ("a", "b"):
-        assert run(file, "-k", 2, "-o", tmp_path / name, "--starts", 2, "--seed", 5) == 0
+        tail = ("--starts", 2, "--seed", 5, "--quiet")
+        assert run("unmix", file, "-k", 2, "-o", tmp_path / name, *tail) == 0
     a, b = (fu.Result.load(tmp_path / name / "result.npz") for name in ("a", "b"))
     np.testing.assert_array_equal(a["C"], b["C"])
-
-
-def test_an_older_answer_is_replaced(file, tmp_path):
-    for K in (2, 1):
-        assert run(file, "-k", K, "-o", tmp_path / "out", "--starts", 1) == 0
-    assert fu.Result.load(tmp_path / "out" / "result.npz").n_components == 1
-    assert len(list((tmp_path / "out").iterdir())) == 2
-
-
-def test_a_single_array_of_any_name_is_taken(tmp_path, cube):
-    np.savez(tmp_path / "a.npz", counts=cube, tag="x", eV=np.arange(12.0))
-    assert run(tmp_path / "a.npz", "-k", 1, "-o", tmp_path / "out", "--starts", 1) == 0
-    result = fu.Result.load(tmp_path / "out" / "result.npz")
-    assert list(result.data) == ["counts"]
-    assert result.axes["S"][0][0].name == "eV"
 
 
 def test_several_arrays_are_listed_and_one_can_be_chosen(tmp_path, cube, capsys):
     path, out = tmp_path / "a.npz", tmp_path / "out"
     np.savez(path, eels=cube, edxs=cube)
-    said = fails(capsys, path, "-k", 1, "-o", out)
-    assert "eels (5, 6, 12) int64, edxs" in said
-    assert "--array NAME" in said
+    said = fails(capsys, "unmix", path, "-k", 1, "-o", out)
+    assert "eels (5, 6, 12) int64" in said
+    assert "--signal NAME" in said or "--signal …" in said
     assert not out.exists()
-    assert "no numeric array 'adf'" in fails(capsys, path, "-k", 1, "-o", out, "--array", "adf")
-    assert run(path, "-k", 1, "-o", out, "--starts", 1, "--array", "edxs") == 0
+    assert "no data set 'adf'" in fails(
+        capsys, "unmix", path, "-k", 1, "-o", out, "--signal", "adf"
+    )
+    tail = ("-o", out, "--starts", 1, "--signal", "edxs", "--quiet")
+    assert run("unmix", path, "-k", 1, *tail) == 0
 
 
-def test_files_that_cannot_be_used_are_named_in_one_line(tmp_path, cube, capsys):
-    out = tmp_path / "out"
-    tail = ("-k", 2, "-o", out)
-    assert "no such file" in fails(capsys, tmp_path / "none.npz", *tail)
-    assert "is a folder" in fails(capsys, tmp_path, *tail)
-    np.save(tmp_path / "a.npy", cube)
-    assert "not an npz file" in fails(capsys, tmp_path / "a.npy", *tail)
-    np.savez(tmp_path / "few.npz", spectrum=np.ones(4))
-    assert "no numeric array of two axes" in fails(capsys, tmp_path / "few.npz", *tail)
-    np.savez(tmp_path / "pickled.npz", data=np.array([[{}, {}]], dtype=object))
-    assert "no numeric array" in fails(capsys, tmp_path / "pickled.npz", *tail)
-    with zipfile.ZipFile(tmp_path / "zip.npz", "w") as archive:
-        archive.writestr("readme.txt", "hello")
-    assert "no numeric array" in fails(capsys, tmp_path / "zip.npz", *tail)
-    np.savez(tmp_path / "short.npz", data=cube, energy=np.arange(7.0))
-    assert "energy is of shape (7,)" in fails(capsys, tmp_path / "short.npz", *tail)
-    assert not out.exists()
+def test_bad_files_and_windows_and_bins_are_named_in_one_line(file, tmp_path, cube, capsys):
+    tail = ("-k", 2, "-o", tmp_path / "out")
+    assert "no such file" in fails(capsys, "unmix", tmp_path / "none.npz", *tail)
+    assert "is a folder" in fails(capsys, "unmix", tmp_path, *tail)
+    assert "runs from 90 to 101 eV" in fails(capsys, "unmix", file, *tail, "--energy", "200:300")
+    assert "do not divide by 5" in fails(capsys, "unmix", file, *tail, "--bin", "5")
+    np.save(tmp_path / "mask.npy", np.zeros((6, 5), bool))
+    said = fails(capsys, "unmix", file, *tail, "--mask", tmp_path / "mask.npy")
+    assert "mask of shape (6, 5)" in said
+    assert "K must be 1 to 12" in fails(capsys, "unmix", file, "-k", 13, "-o", tmp_path / "out")
+    np.savez(tmp_path / "net.npz", data=cube - 5.0)
+    said = fails(capsys, "unmix", tmp_path / "net.npz", *tail, "--loss", "poisson")
+    assert "negative" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_file_is_named_in_one_line(file, tmp_path, capsys):
-    bytes_ = bytearray(file.read_bytes())
-    bytes_[400:600] = bytes(200)
-    file.write_bytes(bytes_)
-    fails(capsys, file, "-k", 2, "-o", tmp_path / "out")
     file.write_bytes(file.read_bytes()[:500])
-    assert "not an npz file" in fails(capsys, file, "-k", 2, "-o", tmp_path / "out")
-
-
-def test_data_that_do_not_suit_are_named_in_one_line(file, tmp_path, cube, capsys):
-    out = tmp_path / "out"
-    assert "K must be 1 to 12" in fails(capsys, file, "-k", 13, "-o", out)
-    bad = cube.astype(float)
-    bad[0, 1, 2] = np.nan
-    np.savez(tmp_path / "nan.npz", data=bad)
-    assert "first at (0, 1, 2)" in fails(capsys, tmp_path / "nan.npz", "-k", 2, "-o", out)
-    np.savez(tmp_path / "net.npz", data=cube - 5.0)
-    said = fails(capsys, tmp_path / "net.npz", "-k", 2, "-o", out, "--loss", "poisson")
-    assert "negative" in said
-    assert not out.exists()
+    assert "npz" in fails(capsys, "unmix", file, "-k", 2, "-o", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     "options",
-    [["-k", "0"], ["-k", "two"], ["-k", "2", "--starts", "0"], ["-k", "2", "--loss", "l1"], []],
+    [
+        ["-k", "0"],
+        ["-k", "two"],
+        ["-k", "2", "--starts", "0"],
+        ["-k", "2", "--loss", "l1"],
+        ["-k", "2", "--energy", "a:b"],
+        ["-k", "2", "--bin", "x=1.5"],
+        [],
+    ],
 )
 def test_wrong_options_leave_with_status_2(file, tmp_path, capsys, options):
-    with pytest.raises(SystemExit) as left:
-        run(file, "-o", tmp_path / "out", *options)
-    assert left.value.code == 2
-    assert "error: " in capsys.readouterr().err
+    fails(capsys, "unmix", file, "-o", tmp_path / "out", *options, status=2)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_the_fit(file, tmp_path, capsys):
     (tmp_path / "taken").write_text("")
-    assert "is a file" in fails(capsys, file, "-k", 1, "-o", tmp_path / "taken")
-    fails(capsys, file, "-k", 1, "-o", tmp_path / "taken" / "below")
+    assert "is a file" in fails(capsys, "unmix", file, "-k", 1, "-o", tmp_path / "taken")
+    fails(capsys, "unmix", file, "-k", 1, "-o", tmp_path / "taken" / "below")
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     if not os.access(locked, os.W_OK):  # root may write anywhere
-        assert "locked" in fails(capsys, file, "-k", 1, "-o", locked)
+        assert "locked" in fails(capsys, "unmix", file, "-k", 1, "-o", locked)
 
 
 def test_a_failing_figure_leaves_no_half_file(file, tmp_path, monkeypatch, capsys):
@@ -163,6 +216,14 @@ def test_a_failing_figure_leaves_no_half_file(file, tmp_path, monkeypatch, capsy
         raise OSError("disk full")
 
     monkeypatch.setattr(fu.Result, "plot", broken)
-    assert run(file, "-k", 1, "-o", tmp_path / "out", "--starts", 1) == 1
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["result.npz"]
+    out = tmp_path / "out"
+    assert run("unmix", file, "-k", 1, "-o", out, "--starts", 1, "--quiet") == 1
+    assert [p.name for p in out.iterdir() if p.suffix == ".part" or p.name == "figure.png"] == []
     assert "disk full" in capsys.readouterr().err
+
+
+def test_help_tells_of_every_command(capsys):
+    assert run("--help") == 0
+    said = capsys.readouterr().out
+    for command in ("demo", "info", "unmix", "fuse", "plot"):
+        assert f"sdfusion {command}" in said

@@ -1,4 +1,4 @@
-"""Panels beside the components: bars, a core, the losses. Imports matplotlib, as `fusion.plots.draw`."""
+"""Panels beside the components: bars, a core, the losses. Imports matplotlib."""
 
 from __future__ import annotations
 

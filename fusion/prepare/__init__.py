@@ -1,4 +1,4 @@
-"""Steps before the fit. Each is a method of `Dataset` that returns a new one and enters `history`."""
+"""Steps before the fit: methods of `Dataset` that return a new one and enter `history`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Window = tuple[float | None, float | None]
 
 
 class Preparing:
-    """What can be done with a `Dataset` before it is fitted; the data themselves stay as they are."""
+    """What can be done with a `Dataset` before it is fitted; the data stay as they are."""
 
     def crop(self, **ranges: Any) -> Dataset:
         """A part of the data: `crop(energy=(500, 560), y=(None, 20), x=slice(0, 32))`.
@@ -138,13 +138,13 @@ class Preparing:
         return normalise(self, by)  # type: ignore[arg-type]
 
     def noise(self) -> Noise:
-        """The noise as the data tell it, the scree with its edge, and how many components stand out."""
+        """The noise as the data tell it, the scree, and how many components stand out of it."""
         from fusion.prepare.noise import measure
 
         return measure(self)  # type: ignore[arg-type]
 
     def summary(self) -> str:
-        """What is in the data: axes, counts, zeros, negatives, spikes, noise, scree, advice on K."""
+        """What is in the data: axes, values, zeros, negatives, noise, scree, advice on K."""
         from fusion.inspection import inspect
 
         return str(inspect(self))  # type: ignore[arg-type]

@@ -30,8 +30,8 @@ def subtract_background(data: Dataset, window: Window, model: str) -> Dataset:
         raise ValueError(f"`{call}`: {error}") from None
     if inside.sum() < 3:
         raise ValueError(
-            f"`{call}`: {inside.sum()} channels in the window, each {abs(axis.scale):g} {axis.units} "
-            "wide: choose a window of three channels or more."
+            f"`{call}`: {inside.sum()} channels in the window, each "
+            f"{abs(axis.scale):g} {axis.units} wide: choose a window of three channels or more."
         )
     estimate = _model(model, call)
     X = data.numpy().reshape(data.matrix_shape)

@@ -23,6 +23,7 @@ CHANNELS, PIXELS = 128, 256  # are left by such sums, at least
 COUNTS = 0.15  # how far the gain of integers may be from 1 for them to count as Poisson counts
 CORRELATED = 0.1  # of neighbouring channels, above which the noise is not called independent
 ROUNDS = 5  # of noise and components, each from the other
+FULL = 100  # entries of a level, at least
 LEVELS = 30  # of the signal, in which variance and mean are compared
 
 
@@ -79,19 +80,21 @@ def measure(data: Dataset) -> Noise:
     × mean + read-out. Where means are not positive, every channel has its variance.
 
     Raises:
-        ValueError: if there are fewer than four pixels or channels: nothing tells noise from signal.
+        ValueError: if there are fewer than four pixels or channels: no noise is told.
     """
     data.check()
     X, coarse, binned = _entries(data)
     if min(X.shape) < 4:
         raise ValueError(
-            f"`{data}`: {X.shape[0]} pixels and {X.shape[1]} channels that are not empty: the noise "
-            "is told from four of each or more; give variance=… instead."
+            f"`{data}`: {X.shape[0]} pixels and {X.shape[1]} channels that are not empty: the "
+            "noise is told from four of each or more; give variance=… instead."
         )
     rows, columns = X.mean(1), X.mean(0)
     if rows.min() > 0 and columns.min() > 0:
         found, gain, readout = _by_mean(X, np.outer(rows, columns) / X.mean())
-        counts = _whole(X) and abs(gain - 1) < COUNTS and found.correlation < CORRELATED
+        ratio = gain + readout / X.mean()
+        counts = _whole(X) and abs(ratio - 1) < COUNTS and found.correlation < CORRELATED
+        gain, readout = (ratio, 0.0) if counts else (gain, readout)
         own = None
     else:
         found, variances = _by_place(X)
@@ -150,7 +153,7 @@ def _means(data: Dataset) -> tuple[Array, Array]:
 
 
 def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
-    """((n, m) entries without empty rows and columns, which columns, neighbours summed per axis)."""
+    """(entries (n, m) without empty rows and columns, which columns, sums along each axis)."""
     from fusion.prepare.shape import grouped
 
     values = data.numpy()
@@ -206,7 +209,7 @@ def _whole(X: NDArray) -> bool:
 
 def _by_mean(X: Array, mean: Array) -> tuple[Scree, float, float]:
     """(scree, gain, read-out) where the variance follows the mean of pixel and channel."""
-    gain, readout = 1.0, 0.0
+    gain, readout, found = 1.0, 0.0, None
     for _ in range(ROUNDS):
         size = np.sqrt(gain * mean + readout)
 
@@ -217,6 +220,7 @@ def _by_mean(X: Array, mean: Array) -> tuple[Scree, float, float]:
         before, (gain, readout) = gain, _line(X, found.residual_squares * size**2, mean)
         if abs(gain - before) < 0.01 * gain:
             break
+    assert found is not None
     return found, gain, readout
 
 
@@ -225,13 +229,15 @@ def _line(X: Array, squares: Array, mean: Array) -> tuple[float, float]:
     from scipy.optimize import nnls
 
     order = np.argsort(mean, axis=None, kind="stable")
-    parts = [p for p in np.array_split(order, LEVELS) if p.size]
+    parts = np.array_split(order, max(2, min(LEVELS, X.size // FULL)))
     level = np.array([X.flat[p].mean() for p in parts]).clip(0)
     variance = np.array([squares.flat[p].mean() for p in parts])
-    weight = 1.0 / np.maximum(variance, 1e-3 * variance.max())
     scale = float(level.mean())
     design = np.stack([level / scale, np.ones_like(level)], axis=1)
-    (slope, offset), _ = nnls(design * weight[:, None], variance * weight)
+    expected = level + 1e-3 * scale
+    for _ in range(2):  # weights of what was seen would favour levels that happen to vary little
+        (slope, offset), _ = nnls(design / expected[:, None], variance / expected)
+        expected = np.maximum(design @ [slope, offset], 1e-3 * variance.max())
     return float(slope / scale), float(offset)
 
 
@@ -243,14 +249,15 @@ def _by_place(X: Array) -> tuple[Scree, Array]:
     steps = np.diff(X, axis=0)
     columns = np.median(np.abs(steps), axis=0) / (0.6745 * np.sqrt(2))
     columns = np.maximum(columns, 1e-6 * columns.max() + np.finfo(float).tiny)
-    rows = np.ones(len(X))
+    rows, found = np.ones(len(X)), None
     for _ in range(ROUNDS):
-        size = np.outer(rows, columns)
+        size: Array = np.outer(rows, columns)
         found = scree(X / size)
         rest = np.sqrt(found.residual_squares)
         columns = columns * np.sqrt((rest**2).mean(0))
         rows = rows * np.sqrt((rest**2).mean(1) / (rest**2).mean())
         rows = rows.clip(np.median(rows) / 4, np.median(rows) * 4)
+    assert found is not None
     return found, columns**2 * float((rows**2).mean())
 
 

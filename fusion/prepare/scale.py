@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fusion.arrays import as_tensor
 from fusion.dataset import Dataset
@@ -16,48 +17,78 @@ def normalise(data: Dataset, by: Any) -> Dataset:
     """See `Dataset.normalise`."""
     scan = data.shape[: len(data.shape) - data.signal]
     said, divisor = _divisor(data, by, scan)
-    used = divisor if divisor.ndim == 0 or data.mask is None else divisor[~_dead(data, scan)]
-    if (bad := int((~(torch.isfinite(used) & (used > 0))).sum())) > 0:
-        raise ValueError(
-            f"`normalise({said})`: {bad} of {used.numel()} divisors are not positive "
-            f"(lowest {float(used.min()):g}): mask those pixels, or divide by something else."
-        )
-    divisor = torch.where(torch.isfinite(divisor) & (divisor > 0), divisor, 1.0)
+    divisor = _positive(data, divisor, scan, f"normalise({said})")
     if divisor.ndim:
         divisor = divisor.reshape(*scan, *(1,) * data.signal)
-    tensor = data.tensor
-    kind = tensor.dtype if tensor.dtype.is_floating_point else torch.float64
+    array = data.numpy()
+    kind = array.dtype if array.dtype.kind == "f" else np.dtype(float)
     variance = None if data.variance is None else data.variance / divisor.square()
     step = f"normalise({said})"
-    if not divisor.ndim:
-        step += f": divided by {float(divisor):.6g}"
-    return data.derive((tensor / divisor.to(tensor.device)).to(kind), step, variance=variance)
+    step += "" if divisor.ndim else f": divided by {float(divisor):.6g}"
+    return data.derive((array / divisor.numpy()).astype(kind), step, variance=variance)
 
 
-def _divisor(data: Dataset, by: Any, scan: tuple[int, ...]) -> tuple[str, torch.Tensor]:
+def _divisor(data: Dataset, by: Any, scan: tuple[int, ...]) -> tuple[str, Tensor]:
     """(what it is, one number or one for every pixel in float64)."""
     if by is None:
-        keep = None if data.mask is None else ~data.mask.expand(data.shape)
-        seen = data.tensor if keep is None else data.tensor[keep.to(data.tensor.device)]
-        return "mean", seen.double().mean().cpu()
+        return "", _mean(data)
     if isinstance(by, Dataset):
-        split = len(by.shape) - by.signal
-        values = by.tensor.double().reshape(*by.shape[:split], -1).sum(-1).cpu()
-        said = repr(by.name)
+        said, split = repr(by.name), len(by.shape) - by.signal
+        values = torch.from_numpy(_seen(by).reshape(*by.shape[:split], -1).sum(-1))
     else:
-        values = (
-            as_tensor(np.asarray(by) if not isinstance(by, torch.Tensor) else by).double().cpu()
-        )
+        values = _numbers(by)
         said = f"{float(values):g}" if values.ndim == 0 else f"array {tuple(values.shape)}"
     if values.ndim and tuple(values.shape) not in (scan, (prod(scan),)):
         raise ValueError(
-            f"`normalise({said})`: of shape {tuple(values.shape)}, the pixels of {data} are {scan}: "
+            f"`normalise({said})`: {tuple(values.shape)} values, the pixels of {data} are {scan}: "
             "give one value for every pixel, in the array's order."
         )
     return said, values if values.ndim == 0 else values.reshape(scan)
 
 
-def _dead(data: Dataset, scan: tuple[int, ...]) -> torch.Tensor:
+def _numbers(by: Any) -> Tensor:
+    """What was given, in float64."""
+    array = by.detach().cpu().numpy() if isinstance(by, Tensor) else np.asarray(by)
+    if array.dtype.kind not in "uif":
+        raise ValueError(
+            f"`normalise({by!r})`: {array.size} entries of type {array.dtype}: give a positive "
+            "number, an array of them for every pixel, or a data set."
+        )
+    return as_tensor(array.astype(float))
+
+
+def _mean(data: Dataset) -> Tensor:
+    """Of what is outside the mask."""
+    keep = data.numpy() if data.mask is None else data.numpy()[~data.mask.expand(data.shape)]
+    return torch.tensor(np.mean(keep, dtype=float) if keep.size else 0.0, dtype=torch.float64)
+
+
+def _seen(data: Dataset) -> np.ndarray:
+    """The data in float64, 0 where they are masked."""
+    array = data.numpy().astype(float)
+    return array if data.mask is None else np.where(data.mask.numpy(), 0.0, array)
+
+
+def _positive(data: Dataset, divisor: Tensor, scan: tuple[int, ...], call: str) -> Tensor:
+    """The divisor, 1 in pixels that are wholly masked.
+
+    Raises:
+        ValueError: if another is not positive.
+    """
+    bad = ~(torch.isfinite(divisor) & (divisor > 0))
+    if divisor.ndim and data.mask is not None:
+        divisor = torch.where(dead := _dead(data, scan), 1.0, divisor)
+        bad &= ~dead
+    if (count := int(bad.sum())) > 0:
+        advice = "mask those pixels, or divide" if divisor.ndim else "divide"
+        raise ValueError(
+            f"`{call}`: {count} of {divisor.numel()} divisors are not positive "
+            f"(lowest {float(divisor.min()):g}): {advice} by something else."
+        )
+    return divisor
+
+
+def _dead(data: Dataset, scan: tuple[int, ...]) -> Tensor:
     """Pixels that are wholly masked."""
     assert data.mask is not None
     return data.mask.expand(data.shape).reshape(*scan, -1).all(-1)

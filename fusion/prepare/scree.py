@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ Array = NDArray[np.float64]
 MOST = 20  # components that are looked for
 LAGS = 16  # channels over which the noise may be correlated
 POWER = 20  # steps to the largest singular value of simulated noise
-SAFETY = 1.03  # of a simulated edge, which those steps reach from below
+SAFETY = 1.03  # of an edge that is simulated, or rests on correlations that were measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +69,11 @@ def scree(X: Array, profile: Callable[[Array], Array] | None = None) -> Scree:
 
     rank, correlations, edge = 0, np.zeros(0), 0.0
     for rank in range(most + 1):
-        rest = residual(rank)
-        correlations = _correlations(rest / level(rank))
+        after = min(rank + 1, most)  # a component that is signal must not pass for correlated noise
+        correlations = _correlations(residual(after) / level(after))
         edge = _edge(n, m, correlations)
         if profile is not None and values[rank] > edge * level(rank):
-            edge = max(edge, _simulated(profile(X - rest), correlations))
+            edge = max(edge, _simulated(profile(X - residual(rank)), correlations))
         if values[rank] <= edge * level(rank):
             break
     rest = residual(rank)
@@ -115,10 +116,11 @@ def _edge(n: int, m: int, correlations: Array) -> float:
         alpha = top * (1 + np.exp(log))
         return float(alpha * (1 + m / n * np.mean(t / (alpha - t))))
 
-    found = minimize_scalar(bound, bounds=(-15, 15), method="bounded")
+    found: Any = minimize_scalar(bound, bounds=(-15, 15), method="bounded")
     root = np.sqrt(n) + np.sqrt(m)
     spread = root * (1 / np.sqrt(n) + 1 / np.sqrt(m)) ** (1 / 3)
-    return float(np.sqrt(n * found.fun * (1 + 3 * spread / root**2)))
+    margin = SAFETY if correlations.size else 1.0
+    return margin * float(np.sqrt(n * found.fun * (1 + 3 * spread / root**2)))
 
 
 def _power(m: int, correlations: Array) -> Array:

@@ -62,7 +62,7 @@ def _gain(above: Array, smooth: Array) -> float:
 
 def _alone(values: NDArray, index: tuple[int, ...], threshold: float, noise: float) -> bool:
     """Whether neighbouring pixels have nothing of the kind in this channel."""
-    around = tuple(slice(max(i - 1, 0), i + 2) for i in index[:-1]) + (index[-1],)
+    around = (*(slice(max(i - 1, 0), i + 2) for i in index[:-1]), index[-1])
     others = values[around].astype(float)
     if others.size < 3:  # a single spectrum: nothing to compare with
         return True

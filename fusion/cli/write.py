@@ -1,0 +1,113 @@
+"""Files and words of an answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion.result import Result
+from fusion.storage import whole
+
+
+def writable(folder: Path) -> None:
+    """Make the folder, and complain now if nothing can be written into it.
+
+    Raises:
+        OSError: if it cannot.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"-o {folder}: is a file: give a folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"-o {folder}: cannot be written ({error.strerror}): give another.") from None
+
+
+def write(
+    result: Result,
+    folder: Path,
+    noises: Mapping[str, str],
+    histories: Mapping[str, Sequence[str]],
+    figure: Any = None,
+) -> None:
+    """result.npz, summary.txt, figure.png and spectra.csv, each whole or not at all."""
+    result.save(folder / "result.npz")
+    with whole(folder / "summary.txt") as file:
+        file.write(summary(result, noises, histories).encode())
+    with whole(folder / "spectra.csv") as file:
+        file.write(table(result).encode())
+    with whole(folder / "figure.png") as file:
+        (result.plot() if figure is None else figure).savefig(file, format="png", dpi=150)
+
+
+def summary(
+    result: Result, noises: Mapping[str, str], histories: Mapping[str, Sequence[str]]
+) -> str:
+    """The answer, the noise that was assumed, what was done before, and every start."""
+    lines = [result.summary(), "", "noise assumed"]
+    lines += [f"  {name}: {noise}" for name, noise in noises.items()]
+    steps = [f"  {name}: {step}" for name, history in histories.items() for step in history]
+    lines += ["", "prepared", *steps] if steps else []
+    lines += ["", "starts, best first"]
+    for i in np.argsort(result.losses):
+        lines.append(f"  {result.losses[i]:.8g}  {result.statuses[i]}")
+    return "\n".join([*lines, ""])
+
+
+def table(result: Result) -> str:
+    """Spectra as comma-separated columns: for every detector its energies, then the components."""
+    columns: list[list[Any]] = []
+    for name, values in result.factors.items():
+        axes = result.axes.get(name, (None,))[0]
+        channels = [d.axes[-1:] for d in result.data.values() if d.signal == 1]
+        if axes is None or axes not in channels or values.ndim != 2:
+            continue
+        columns.append([f"{name}: {axes[0].label}", *axes[0].values.tolist()])
+        columns += [[f"{name} {i + 1}", *column.tolist()] for i, column in enumerate(values.T)]
+    longest = max(map(len, columns), default=0)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([c[i] if i < len(c) else "" for c in columns] for i in range(longest))
+    return text.getvalue()
+
+
+def report(result: Result, noises: Mapping[str, str]) -> dict[str, Any]:
+    """The summary for machines, `--json`."""
+    return {
+        "status": result.status,
+        "converged": result.converged,
+        "seconds": result.seconds,
+        "loss": result.loss,
+        "n_components": result.n_components,
+        "starts": [float(x) for x in result.losses],
+        "data_sets": [
+            {
+                "name": name,
+                "shape": list(data.shape),
+                "noise": noises[name],
+                "explained_variance": data.explained_variance,
+            }
+            for name, data in result.data.items()
+        ],
+        "messages": list(result.messages),
+    }
+
+
+def say(
+    result: Result, told: Mapping[str, Any], folder: Path, *, as_json: bool, quiet: bool
+) -> None:
+    """Print the answer for people, or for machines."""
+    if as_json:
+        print(json.dumps(told))
+    elif not quiet:
+        print(result.summary())
+        print(f"wrote result.npz, summary.txt, figure.png and spectra.csv to {folder}")
