@@ -22,6 +22,7 @@ PART = 2**18  # values that are looked at once
 MANY = 2 * 10**7  # values above which spikes are not looked for
 THRESHOLD = 8.0  # standard deviations, as `remove_spikes` has it
 SPARSE = 1.0  # counts per value below which Frobenius misjudges them
+ROUNDING = 1e6  # singular value over the edge above which the noise is only rounding
 MOST, SUSPICIOUS = 20, 10  # components: as many as are looked for; more than phases explain
 LINE, LABEL, STEPS = 100, 12, 4  # characters of a line, of its label; steps of the history
 
@@ -50,7 +51,7 @@ class Tally:
 
     @property
     def totals(self) -> NDArray[np.float64]:
-        """Total of every pixel, as if all had as many values left as the best; NaN where none is."""
+        """Total of every pixel, as if all had as many values as the best; NaN where none is."""
         return self.row_counts.max() * _ratio(self.rows, self.row_counts)
 
     @property
@@ -96,7 +97,8 @@ class Inspection:
     """A data set in numbers, and what they advise; `print` shows it.
 
     Attributes:
-        name, shape, signal, dtype, history: of the data set; `axes`: size, step, range and unit of each.
+        name, shape, signal, dtype, history: of the data set.
+        axes: size, step, range and unit of each.
         total: sum of all values that are neither masked nor NaN; so are all below.
         mean_per_pixel: mean over the pixels of their totals; `mean`: of all values.
         minimum, maximum: of all values; NaN where nothing is left.
@@ -213,7 +215,7 @@ def noise_or_reason(dataset: Dataset, seen: Tally) -> tuple[Noise | None, str]:
         noise = dataset.noise()
     except ValueError as error:
         return None, str(error).removeprefix(f"`{dataset}`: ").rstrip(".")
-    if not noise.correlation <= 1:  # what rounding leaves over is no noise
+    if not noise.correlation <= 1 or over_edge(noise)[0] > ROUNDING:
         return None, "the data have none beyond rounding"
     return noise, ""
 
@@ -236,11 +238,10 @@ def _range(values: NDArray[np.float64]) -> float | None:
 
 def _spikes(dataset: Dataset, seen: Tally) -> int | None:
     """How many values stand alone; None where it was not looked."""
-    from fusion.prepare.spikes import spikes
-
     if dataset.signal != 1 or seen.negatives or prod(dataset.shape) > MANY:
         return None  # the noise of what is negative does not follow its level
-    found, _ = spikes(dataset.numpy(), THRESHOLD)
+    before = dataset.numpy()
+    found = (dataset.remove_spikes(threshold=THRESHOLD).numpy() != before) & (before == before)
     if dataset.mask is not None:
         found &= ~dataset.mask.expand(dataset.shape).numpy()
     return int(found.sum())
@@ -269,7 +270,7 @@ def _plain(value: Any) -> Any:
 def _advice(found: Inspection, data: Dataset) -> Iterator[str]:
     """What to do, a sentence each."""
     if found.not_finite:
-        yield f"{found.not_finite} values are NaN or infinite: mask them, mask=~numpy.isfinite(array)."
+        yield f"{found.not_finite} values are NaN or infinite: mask=~numpy.isfinite(array)."
     if found.minimum == found.maximum == 0:
         yield "All values are zero: there is nothing to fit."
         return
@@ -280,8 +281,8 @@ def _advice(found: Inspection, data: Dataset) -> Iterator[str]:
         return
     if found.noise.correlated and data.signal:
         yield (
-            f"Neighbouring channels are correlated: {_bin(found, data)} if the resolution allows; the "
-            "number of components is an upper limit, error bars are too small."
+            f"Neighbouring channels are correlated: {_bin(found, data)} if the resolution allows; "
+            "the number of components is an upper limit, error bars are too small."
         )
     yield from _rank(found, data)
 
@@ -320,7 +321,7 @@ def _rank(found: Inspection, data: Dataset) -> Iterator[str]:
     """How many components there may be."""
     K = found.components or 0
     if K == 0:
-        yield "K: no singular value stands out of the noise: bin pixels or channels, or count longer."
+        yield "K: no singular value stands out of the noise: bin pixels or channels."
         return
     number = f"{K} or more" if K >= MOST else f"{K}"
     values = "singular values stand" if K > 1 else "singular value stands"

@@ -1,4 +1,4 @@
-"""Pictures: of a result, of a data set, of several answers side by side. Matplotlib only when drawn."""
+"""Pictures of results, data sets and comparisons. Matplotlib is imported when one is drawn."""
 
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset

@@ -56,8 +56,8 @@ def plot_dataset(dataset: Dataset, *, noise: Noise | None = None) -> Figure:
         figure = draw.Picture(figsize=(width, height), layout="constrained")
         figure.suptitle(title, fontsize=9)
         grid = figure.add_gridspec(1, len(panels), width_ratios=[w for w, _ in panels])
-        for place, (_, paint) in zip(grid, panels, strict=True):
-            paint(figure, place)
+        for i, (_, paint) in enumerate(panels):
+            paint(figure, grid[0, i])
     return figure
 
 
@@ -110,10 +110,11 @@ def _names(axes: Axes) -> str:
 
 
 def _spectrum(figure: Any, place: Any, data: Dataset, seen: Tally) -> None:
-    """Mean over the pixels: a curve, below it one on a log scale where that shows more; or a pattern."""
+    """Mean over the pixels: a curve, one on a log scale where that shows more; or a pattern."""
     from fusion.plots import draw
 
-    axes, split = _long(data.channels), len(data.pixels)
+    axes: Any = _long(data.channels)
+    split = len(data.pixels)
     title = (
         f"mean over {_names(_long(data.pixels))}" if split and len(seen.rows) > 1 else "spectrum"
     )

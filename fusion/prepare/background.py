@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion.dataset import Dataset
 from fusion.prepare import Window
+from fusion.prepare.shape import entries
 
 Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Estimate = Callable[[Array, Bools, Bools], Array]
 
 PART = 4096  # spectra that are fitted at once
 STEPS = 100
-CHANGE = 1e-10  # of ln A and of the exponent, at which the fit has converged
+CHANGE = 1e-10  # of the level and of the slope, at which the fit has converged
 
 
 def subtract_background(data: Dataset, window: Window, model: str) -> Dataset:
@@ -22,107 +26,95 @@ def subtract_background(data: Dataset, window: Window, model: str) -> Dataset:
     call = f"subtract_background({_shown(window)}, {model!r})"
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
-    axis = data.channels[0]
-    try:
-        inside = np.zeros(data.shape[-1], dtype=bool)
-        inside[axis.window(*window)] = True
-    except ValueError as error:
-        raise ValueError(f"`{call}`: {error}") from None
+    inside = np.zeros(data.shape[-1], dtype=bool)
+    inside[entries(data, len(data.shape) - 1, window, call)] = True
     if inside.sum() < 3:
         raise ValueError(
-            f"`{call}`: {inside.sum()} channels in the window, each "
-            f"{abs(axis.scale):g} {axis.units} wide: choose a window of three channels or more."
+            f"`{call}`: {inside.sum()} of {inside.size} channels in the window: "
+            "choose a window of three channels or more."
         )
-    estimate = _model(model, call)
+    estimate = _model(model, data.channels[0].values, call)
     X = data.numpy().reshape(data.matrix_shape)
-    keep = None if data.mask is None else ~data.mask.expand(data.shape).numpy().reshape(X.shape)
-    net = np.empty(X.shape)
+    keep = np.ones((1, 1), dtype=bool)
+    if data.mask is not None:
+        keep = ~data.mask.expand(data.shape).numpy().reshape(X.shape)
+    net = np.empty(X.shape, X.dtype if X.dtype in (np.float32, np.float64) else float)
     for start in range(0, len(X), PART):
-        part = slice(start, start + PART)
-        seen = None if keep is None else keep[part]
-        net[part] = X[part] - estimate(axis.values, X[part].astype(float), inside, seen, call)
-    seen = net if keep is None else net[keep]
-    negative = int((seen < 0).sum())
-    step = f"{call}: {negative} of {seen.size} values negative, lowest {seen.min():.4g}"
-    return data.derive(net.reshape(data.shape), step)
+        part = X[start : start + PART].astype(float)
+        seen = np.isfinite(part) & (keep[start : start + PART] if len(keep) > 1 else keep)
+        net[start : start + PART] = part - estimate(np.where(seen, part, 0.0), inside, seen)
+    return data.derive(net.reshape(data.shape), f"{call}: {_negatives(net, keep)}")
 
 
-Estimate = Callable[[Array, Array, NDArray[np.bool_], NDArray[np.bool_] | None, str], Array]
+def log_linear(x: Array, spectra: Array, inside: Bools, seen: Bools) -> Array:
+    """exp(a + b x), b ≤ 0, for every spectrum, of maximum Poisson likelihood inside the window.
+
+    Newton steps on Σ (m − y ln m), which is convex in (a, b), all spectra at once; no step changes
+    a or b x by more than 1. Where the derivative at the best constant m says that b > 0, that
+    constant is the answer. A spectrum that sums to nothing in the window has no background.
+
+    Args:
+        x: (channel,) what ln m is linear in.
+        spectra: (pixel, channel), finite.
+        inside: (channel,) the window.
+        seen: (pixel, channel) entries outside the mask.
+
+    Returns:
+        (pixel, channel).
+    """
+    used = seen[:, inside].astype(float)
+    y = spectra[:, inside] * used
+    centre, spread = (x[inside].min() + x[inside].max()) / 2, np.ptp(x[inside]) / 2
+    t = (x[inside] - centre) / spread  # from −1 to 1
+    total, number = y.sum(1), used.sum(1)
+    alive = total > 0
+    mean = np.where(alive, total, 1.0) / np.maximum(number, 1.0)
+    level, slope = np.log(mean), np.zeros(len(y))
+    going = np.flatnonzero(alive & ((y - mean[:, None] * used) @ t < 0))
+    for _ in range(STEPS):
+        if not going.size:
+            break
+        change = _newton(y[going], used[going], t, level[going], slope[going])
+        level[going], slope[going] = level[going] + change[0], slope[going] + change[1]
+        going = going[np.abs(change).max(0) > CHANGE]
+    background = np.exp(level[:, None] + slope[:, None] * (x - centre) / spread)
+    return np.where(alive[:, None], background, 0.0)
 
 
-def _model(name: str, call: str) -> Estimate:
-    """(energies, spectra (pixel, channel), window, entries to use, call) → backgrounds."""
-    if name == "power law":
-        return _power_law
+def _newton(y: Array, used: Array, t: Array, level: Array, slope: Array) -> Array:
+    """Changes of level and slope, (2, pixel)."""
+    m = np.exp(level[:, None] + slope[:, None] * t) * used
+    left = y - m
+    g0, g1 = left.sum(1), left @ t
+    h00, h01, h11 = m.sum(1), m @ t, m @ t**2
+    least = 1e-12 * h00 * h11 + np.finfo(float).tiny
+    det = np.maximum(h00 * h11 - h01**2, least)
+    change = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0]) / det
+    return np.clip(change, -1, 1)
+
+
+def _model(name: str, energy: Array, call: str) -> Estimate:
+    """(spectra (pixel, channel), window, entries to use) → backgrounds (pixel, channel)."""
     if name == "exponential":
-        return _exponential
-    return _baseline(name, call)
-
-
-def _power_law(energy, spectra, inside, seen, call: str) -> Array:
+        return partial(log_linear, energy)
+    if name != "power law":
+        return _baseline(name, energy, call)
     if energy.min() <= 0:
         raise ValueError(
             f"`{call}`: the axis begins at {energy.min():g}: a power law needs positive energies: "
             "crop first, or use 'exponential'."
         )
-    return log_linear(np.log(energy), spectra, inside, seen)
+    return partial(log_linear, np.log(energy))
 
 
-def _exponential(energy, spectra, inside, seen, call: str) -> Array:
-    return log_linear(energy, spectra, inside, seen)
-
-
-def log_linear(
-    x: Array, spectra: Array, inside: NDArray[np.bool_], seen: NDArray[np.bool_] | None
-) -> Array:
-    """exp(a + b x) for every spectrum, of maximum Poisson likelihood inside the window.
-
-    Newton steps on Σ (m − y ln m), which is convex in (a, b), all spectra at once; no step changes
-    a or b x by more than 1. A spectrum that sums to nothing in the window has no background.
-
-    Args:
-        x: (channel,) what ln m is linear in.
-        spectra: (pixel, channel).
-        inside: (channel,) the window.
-        seen: (pixel, channel) entries outside the mask; None for all.
-
-    Returns:
-        (pixel, channel).
-    """
-    y, used = spectra[:, inside], np.ones((len(spectra), int(inside.sum())))
-    if seen is not None:
-        used = seen[:, inside].astype(float)
-        y = np.where(used > 0, y, 0.0)
-    centre, spread = x[inside].mean(), np.ptp(x[inside]) / 2
-    t = (x[inside] - centre) / spread  # from −1 to 1
-    total, number = y.sum(1), used.sum(1)
-    alive = (total > 0) & (number > 1)
-    level = np.log(np.where(alive, total, 1.0) / np.maximum(number, 1.0))
-    slope = np.zeros_like(level)
-    for _ in range(STEPS):
-        m = np.exp(level[:, None] + slope[:, None] * t) * used
-        left = y - m
-        g0, g1 = left.sum(1), left @ t
-        h00, h01, h11 = m.sum(1), m @ t, m @ t**2
-        det = np.maximum(h00 * h11 - h01**2, 1e-12 * h00 * h11 + np.finfo(float).tiny)
-        d0 = np.clip((h11 * g0 - h01 * g1) / det, -1, 1)
-        d1 = np.clip((h00 * g1 - h01 * g0) / det, -1, 1)
-        level, slope = level + alive * d0, slope + alive * d1
-        if not alive.any() or max(np.abs(d0[alive]).max(), np.abs(d1[alive]).max()) < CHANGE:
-            break
-    with np.errstate(over="ignore"):
-        background = np.exp(level[:, None] + slope[:, None] * (x - centre) / spread)
-    return np.where(alive[:, None], background, 0.0)
-
-
-def _baseline(name: str, call: str) -> Estimate:
-    """A baseline of pybaselines, spectrum by spectrum."""
+def _baseline(name: str, energy: Array, call: str) -> Estimate:
+    """A baseline of pybaselines, spectrum by spectrum; what is masked is interpolated before."""
     try:
         from pybaselines import Baseline
     except ImportError:
         raise ValueError(
-            f"`{call}`: 'power law' and 'exponential' are built in; others come from pybaselines: "
-            'pip install "sdfusion[io]".'
+            f"`{call}`: 2 models are built in, 'power law' and 'exponential'; others come from "
+            'pybaselines: pip install "sdfusion[io]".'
         ) from None
     if name.startswith("_") or not callable(getattr(Baseline, name, None)):
         raise ValueError(
@@ -130,16 +122,23 @@ def _baseline(name: str, call: str) -> Estimate:
             "pybaselines: 'snip', 'asls', 'arpls', 'modpoly' …"
         )
 
-    def estimate(energy, spectra, inside, seen, call: str) -> Array:
-        fitter = Baseline(x_data=energy[inside])
-        backgrounds = np.zeros(spectra.shape)
-        for row, y in enumerate(spectra[:, inside]):
-            backgrounds[row, inside] = getattr(fitter, name)(y)[0]
+    def estimate(spectra: Array, inside: Bools, seen: Bools) -> Array:
+        fit = getattr(Baseline(x_data=energy[inside]), name)
+        x, backgrounds = np.arange(inside.sum()), np.zeros(spectra.shape)
+        for row, (y, good) in enumerate(zip(spectra[:, inside], seen[:, inside], strict=True)):
+            if good.any():
+                backgrounds[row, inside] = fit(np.interp(x, x[good], y[good]))[0]
         return backgrounds
 
     return estimate
 
 
+def _negatives(net: Array, keep: Bools) -> str:
+    """How many, outside the mask."""
+    seen = net[np.broadcast_to(keep, net.shape)]
+    lowest = f", lowest {seen.min():.4g}" if seen.size else ""
+    return f"{int((seen < 0).sum())} of {seen.size} values negative{lowest}"
+
+
 def _shown(window: Window) -> str:
-    low, high = (("" if end is None else f"{end:g}") for end in window)
-    return f"({low or None}, {high or None})"
+    return str(tuple(window)) if isinstance(window, tuple | list) else repr(window)

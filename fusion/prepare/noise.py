@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -234,7 +235,7 @@ def _line(X: Array, squares: Array, mean: Array) -> tuple[float, float]:
     variance = np.array([squares.flat[p].mean() for p in parts])
     scale = float(level.mean())
     design = np.stack([level / scale, np.ones_like(level)], axis=1)
-    expected = level + 1e-3 * scale
+    expected, slope, offset = level + 1e-3 * scale, 0.0, 0.0
     for _ in range(2):  # weights of what was seen would favour levels that happen to vary little
         (slope, offset), _ = nnls(design / expected[:, None], variance / expected)
         expected = np.maximum(design @ [slope, offset], 1e-3 * variance.max())
@@ -251,7 +252,7 @@ def _by_place(X: Array) -> tuple[Scree, Array]:
     columns = np.maximum(columns, 1e-6 * columns.max() + np.finfo(float).tiny)
     rows, found = np.ones(len(X)), None
     for _ in range(ROUNDS):
-        size: Array = np.outer(rows, columns)
+        size: Any = np.outer(rows, columns)
         found = scree(X / size)
         rest = np.sqrt(found.residual_squares)
         columns = columns * np.sqrt((rest**2).mean(0))

@@ -59,7 +59,9 @@ def _numbers(by: Any) -> Tensor:
 
 def _mean(data: Dataset) -> Tensor:
     """Of what is outside the mask."""
-    keep = data.numpy() if data.mask is None else data.numpy()[~data.mask.expand(data.shape)]
+    keep = (
+        data.numpy() if data.mask is None else data.numpy()[~data.mask.expand(data.shape).numpy()]
+    )
     return torch.tensor(np.mean(keep, dtype=float) if keep.size else 0.0, dtype=torch.float64)
 
 

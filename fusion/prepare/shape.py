@@ -132,14 +132,15 @@ def _divides(data: Dataset, i: int, n: Any, call: str) -> int:
     size, name = data.shape[i], data.axes[i].name
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise ValueError(f"`{call}`: {name}={n!r}: give a whole number from 1 to {size}.")
-    if left := int(size % n):
+    n = int(str(n))
+    if left := size % n:
         rest = size - left
         word = name.replace(" ", "_")
         advice = f"crop first, {word}=slice(0, {rest})" if rest else f"give {size} or less"
         raise ValueError(
             f"`{call}`: the {size} entries along {name} do not divide by {n}: {advice}."
         )
-    return int(n)
+    return n
 
 
 def _inner(groups: list[int], array: Tensor) -> list[int]:

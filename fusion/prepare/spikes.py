@@ -2,68 +2,176 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion.dataset import Dataset
 
 Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
-NEIGHBOURS = 7  # channels, the middle one among them, whose median is what is expected
-ROUNDS = 3  # as a spike may fill more than one channel
+REACH = 3  # channels on either side, whose median is what is expected
+ROUNDS = 3  # as the first value of a spectrum shows only when the second is mended
 FEWEST = 4.0  # counts: below them the normal approximation of the noise is no guide
+FLANK = 0.25  # of a spike's height, that the lower of its two neighbours stays below
+ROWS = 512  # pixels from which the noise is estimated, at most
+FEW = 8  # pixels, below which one channel tells nothing of its noise
+PART = 1 << 22  # values that are looked at once
 
 
 def remove_spikes(data: Dataset, threshold: float) -> Dataset:
     """See `Dataset.remove_spikes`."""
-    call = f"remove_spikes(threshold={threshold:g})"
+    call = f"remove_spikes(threshold={threshold!r})"
     if not threshold > 0:
         raise ValueError(f"`{call}`: the threshold must be positive, in standard deviations.")
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
     values = np.array(data.numpy())
-    found = np.zeros(values.shape, dtype=bool)
+    hidden = None if data.mask is None else data.mask.expand(data.shape).numpy()
+    noise, found = _Noise.of(values, hidden), np.zeros(values.shape, dtype=bool)
     for _ in range(ROUNDS):
-        new, expected = spikes(values, threshold)
-        if not new.any():
+        where, expected = spikes(values, hidden, threshold, noise)
+        if not where[0].size:
             break
-        found |= new
-        values[new] = expected.astype(values.dtype)
-    pixels = int(found.reshape(-1, values.shape[-1]).any(-1).sum())
+        found[where] = True
+        whole = values.dtype.kind in "ui"
+        values[where] = (np.rint(expected) if whole else expected).astype(values.dtype)
+    pixels = int(found.any(-1).sum())
     step = f"{call}: {int(found.sum())} values in {pixels} pixels replaced"
     return data.derive(values, step)
 
 
-def spikes(values: NDArray, threshold: float) -> tuple[NDArray[np.bool_], Array]:
-    """(which values are spikes, what stands in for each of them), spectra on the last axis."""
-    from scipy.ndimage import median_filter
-
-    size = (1,) * (values.ndim - 1) + (min(NEIGHBOURS, values.shape[-1]),)
-    smooth = median_filter(values, size=size, mode="nearest").astype(float)
-    above = np.nan_to_num(values - smooth)
-    noise = np.sqrt(_gain(above, smooth) * np.maximum(np.nan_to_num(smooth), FEWEST))
-    candidates = np.argwhere(above > threshold * noise)
-    chosen = [i for i in candidates if _alone(values, tuple(i), threshold, noise[tuple(i)])]
-    found = np.zeros(values.shape, dtype=bool)
-    if chosen:
-        found[tuple(np.array(chosen).T)] = True
-    return found, smooth[found]
+Where = tuple[NDArray[np.intp], ...]
 
 
-def _gain(above: Array, smooth: Array) -> float:
-    """Variance over level, from the median size of what lies above and below the smooth spectra."""
-    level = np.abs(np.nan_to_num(smooth))
-    used = level >= FEWEST
-    if not used.any():
+def spikes(
+    values: NDArray, hidden: Bools | None, threshold: float, noise: _Noise
+) -> tuple[Where, Array]:
+    """(where the spikes are, what stands in for each of them), spectra on the last axis.
+
+    A spike is above the median of its neighbours in the spectrum, above the second largest of its
+    neighbours in the scan, and no wider than two channels.
+    """
+    where = _candidates(values, hidden, FLANK, threshold, noise)
+    value = values[where].astype(float)
+    near = _gather(values, hidden, where, np.arange(-REACH, REACH + 1))
+    expected = _quiet(np.nanmedian, near) if value.size else value
+    flank = _quiet(np.nanmin, near[:, [REACH - 1, REACH + 1]]) if value.size else value
+    around = np.fmax(_around(values, hidden, where), expected)
+    sd = noise.at(around, where[-1])
+    keep = (value - around > threshold * sd) & (flank - expected < FLANK * (value - expected))
+    return tuple(index[keep] for index in where), expected[keep]
+
+
+def _candidates(
+    values: NDArray, hidden: Bools | None, flank: float, threshold: float, noise: _Noise
+) -> Where:
+    """Values that stand out from the lower of their two neighbours in the spectrum."""
+    rows, n = values.reshape(-1, values.shape[-1]), values.shape[-1]
+    least = (1 - flank) * threshold * noise.at(np.full(n, -np.inf), np.arange(n))
+    chosen, step = [], max(PART // n, 1)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step].astype(float)
+        part[~np.isfinite(part)] = np.nan
+        if hidden is not None:
+            part[hidden.reshape(rows.shape)[start : start + step]] = np.nan
+        padded = np.pad(part, ((0, 0), (1, 1)), constant_values=np.nan)
+        row, channel = np.nonzero(part - np.fmin(padded[:, :-2], padded[:, 2:]) > least)
+        chosen.append(np.ravel_multi_index((row + start, channel), rows.shape))
+    return np.unravel_index(np.concatenate(chosen), values.shape)
+
+
+def _gather(values: NDArray, hidden: Bools | None, where: Where, offsets: NDArray) -> Array:
+    """Values this many channels away, (candidate, offset); NaN outside or masked."""
+    n = values.shape[-1]
+    channel = where[-1][:, None] + offsets
+    index = (*(i[:, None] for i in where[:-1]), channel.clip(0, n - 1))
+    found = values[index].astype(float)
+    bad = (channel < 0) | (channel >= n) | ~np.isfinite(found)
+    return np.where(bad if hidden is None else bad | hidden[index], np.nan, found)
+
+
+def _around(values: NDArray, hidden: Bools | None, where: Where) -> Array:
+    """Second largest of the neighbouring pixels, the largest of up to three; NaN without any.
+
+    Of each the largest of three channels, as spectra drift.
+    """
+    scan, levels = values.shape[:-1], []
+    for offset in product((-1, 0, 1), repeat=len(scan)):
+        if not any(offset):
+            continue
+        moved = [i + o for i, o in zip(where[:-1], offset, strict=True)]
+        there = np.ones(len(where[-1]), dtype=bool)
+        for i, n in zip(moved, scan, strict=True):
+            there &= (i >= 0) & (i < n)
+        index = (*(i.clip(0, n - 1) for i, n in zip(moved, scan, strict=True)), where[-1])
+        near = _gather(values, hidden, index, np.arange(-1, 2))
+        levels.append(np.where(there, np.fmax.reduce(near, axis=1), np.nan))
+    if not levels:
+        return np.full(len(where[-1]), np.nan)
+    ordered = np.sort(levels, axis=0)  # NaN last
+    number = np.isfinite(ordered).sum(0)
+    rank = np.where(number > 3, number - 2, number - 1).clip(0)
+    return ordered[rank, np.arange(ordered.shape[1])]
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Variance at a level: the gain times it, but not less than that of its channel."""
+
+    gain: float
+    channel: Array  # (channel,) standard deviations
+
+    @classmethod
+    def of(cls, values: NDArray, hidden: Bools | None) -> _Noise:
+        """From what some of the spectra have above and below the median of their neighbours."""
+        from scipy.ndimage import median_filter
+
+        rows = values.reshape(-1, values.shape[-1])
+        chosen = np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int)
+        part = rows[chosen].astype(float)
+        good = np.isfinite(part)
+        if hidden is not None:
+            good &= ~hidden.reshape(rows.shape)[chosen]
+        part = np.where(good, part, 0.0)
+        others = np.arange(-REACH, REACH + 1)[None] != 0  # a rising value is its own median
+        smooth = median_filter(part, footprint=others, mode="mirror")
+        off = np.where(good, np.abs(part - smooth), np.nan)
+        each = _quiet(np.nanmedian, off.T if len(part) >= FEW else off.reshape(1, -1))
+        spread = np.nan_to_num(np.broadcast_to(each, values.shape[-1:]) / 0.6745)
+        unit = _unit(part, values.dtype.kind)
+        least = np.maximum(FEWEST * unit, 3 * spread)  # a level that is seen above its noise
+        return cls(max(_gain(off, smooth, least), unit), spread)
+
+    def at(self, level: Array, channel: NDArray) -> Array:
+        """Standard deviation of values at these levels in these channels."""
+        counts = np.sqrt(self.gain * np.fmax(level, FEWEST * self.gain))
+        return np.maximum(counts, self.channel[channel])
+
+
+def _unit(part: Array, kind: str) -> float:
+    """The value of one count: 1 for integers, the smallest positive value of sparse data."""
+    positive = part[part > 0]
+    if kind in "ui" or not positive.size:
         return 1.0
-    spread = np.median(np.abs(above[used]) / np.sqrt(level[used])) / 0.6745
-    return max(float(spread**2), 1.0 if used.mean() < 0.5 else 1e-12)
+    return float(positive.min())
 
 
-def _alone(values: NDArray, index: tuple[int, ...], threshold: float, noise: float) -> bool:
-    """Whether neighbouring pixels have nothing of the kind in this channel."""
-    around = (*(slice(max(i - 1, 0), i + 2) for i in index[:-1]), index[-1])
-    others = values[around].astype(float)
-    if others.size < 3:  # a single spectrum: nothing to compare with
-        return True
-    return float(values[index]) - float(np.nanmedian(others)) > threshold * noise
+def _gain(off: Array, smooth: Array, least: Array) -> float:
+    """Variance over level, from the median of what is off; 0 where there is no level."""
+    used = (smooth >= least) & np.isfinite(off)
+    if not used.any():
+        return 0.0
+    return float(np.median(off[used] / np.sqrt(smooth[used])) / 0.6745) ** 2
+
+
+def _quiet(function, rows: Array) -> Array:
+    """Of every row, NaN where it has nothing but NaN."""
+    if not rows.size:
+        return np.full(len(rows), np.nan)
+    empty: Any = np.isnan(rows).all(1)
+    return np.where(empty, np.nan, function(np.where(empty[:, None], 0.0, rows), axis=1))
