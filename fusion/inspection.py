@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from fusion.prepare.noise import Noise
 
 PART = 2**18  # values that are looked at once
+FEW = 4  # pixels or channels below which nothing tells noise from signal
 MANY = 2 * 10**7  # values above which spikes are not looked for
 THRESHOLD = 8.0  # standard deviations, as `remove_spikes` has it
 SPARSE = 1.0  # counts per value below which Frobenius misjudges them
 ROUNDING = 1e6  # singular value over the edge above which the noise is only rounding
-MOST, SUSPICIOUS = 20, 10  # components: as many as are looked for; more than phases explain
+SHOWN, SUSPICIOUS = 20, 10  # singular values told; components, more than phases explain
 LINE, LABEL, STEPS = 100, 12, 4  # characters of a line, of its label; steps of the history
 
 
@@ -149,7 +150,7 @@ class Inspection:
         if self.noise is not None:
             numbers = ("gain", "readout", "counts", "correlation", "inflation", "binned")
             told["noise"] = {name: getattr(self.noise, name) for name in numbers}
-            told["noise"] |= {"text": str(self.noise), "over_edge": over_edge(self.noise)[:MOST]}
+            told["noise"] |= {"text": str(self.noise), "over_edge": over_edge(self.noise)[:SHOWN]}
         return _plain(told)
 
     def __str__(self) -> str:
@@ -205,7 +206,11 @@ def inspect(dataset: Dataset) -> Inspection:
 def noise_or_reason(dataset: Dataset, seen: Tally) -> tuple[Noise | None, str]:
     """(the noise, "") of what is neither masked nor NaN, or (None, why it is not known)."""
     if not seen.minimum < seen.maximum:
-        return None, "all values are the same"
+        same = seen.minimum == seen.maximum
+        return None, "all values are the same" if same else "nothing is left"
+    if min(dataset.matrix_shape) < FEW:
+        n, m = dataset.matrix_shape
+        return None, f"it takes {FEW} pixels and {FEW} channels or more; here {n} and {m}"
     values = dataset.tensor
     if seen.broken:
         mask = ~values.isfinite().cpu()
@@ -323,7 +328,9 @@ def _rank(found: Inspection, data: Dataset) -> Iterator[str]:
     if K == 0:
         yield "K: no singular value stands out of the noise: bin pixels or channels."
         return
-    number = f"{K} or more" if K >= MOST else f"{K}"
+    assert found.noise is not None
+    more = any(value > 1 for value in over_edge(found.noise)[K : K + 1])  # no more are looked for
+    number = f"{K} or more" if more else f"{K}"
     values = "singular values stand" if K > 1 else "singular value stands"
     text = f"K: {number} {values} out of the noise"
     subtracted = found.negative or any("background" in step for step in found.history)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ MAP, SPECTRUM, SCREE = 3.1, 4.2, 2.9  # inches
 HEIGHT, TALL, LINE = 2.5, 3.3, 0.16  # inches: of panels, of a spectrum drawn twice, of a line
 STEEP = 100.0  # brightest channel over the fainter ones, from which a log scale is drawn as well
 FAINT = 25.0  # per cent of the channels that are fainter than those it is compared with
+PAD = 14  # points between a panel and its title: room for a power of ten
 BELOW = 20  # singular values that are drawn behind those above the edge
 
 
@@ -47,27 +49,33 @@ def plot_dataset(dataset: Dataset, *, noise: Noise | None = None) -> Figure:
     reason = ""
     if noise is None and dataset.signal:
         noise, reason = noise_or_reason(dataset, seen)
-    panels = _panels(dataset, seen, noise)
+    unit = "counts" if noise is not None and noise.counts else "intensity"
+    panels = _panels(dataset, seen, noise, unit)
     with matplotlib.rc_context(draw.STYLE):
         width = max(sum(w for w, _ in panels), 4.5)
         title = _title(dataset, noise, reason, width)
         height = TALL if _steep(dataset, seen) else HEIGHT
         height += LINE * (title.count("\n") + 1) + 0.35
-        figure = draw.Picture(figsize=(width, height), layout="constrained")
+        figure = draw.Picture(figsize=(width, height))
         figure.suptitle(title, fontsize=9)
+        figure.set_layout_engine("constrained", wspace=0.06)
         grid = figure.add_gridspec(1, len(panels), width_ratios=[w for w, _ in panels])
         for i, (_, paint) in enumerate(panels):
             paint(figure, grid[0, i])
     return figure
 
 
-def _panels(data: Dataset, seen: Tally, noise: Noise | None) -> list[tuple[float, Any]]:
+def _panels(
+    data: Dataset, seen: Tally, noise: Noise | None, unit: str
+) -> list[tuple[float, Callable[[Any, Any], None]]]:
     """(width, function of figure and place that draws it) of every panel."""
-    panels: list[tuple[float, Any]] = []
+    panels: list[tuple[float, Callable[[Any, Any], None]]] = []
     if len(seen.rows) > 1:
-        panels.append((MAP, lambda figure, place: _map(figure.add_subplot(place), data, seen)))
+        panels.append(
+            (MAP, lambda figure, place: _map(figure.add_subplot(place), data, seen, unit))
+        )
     if data.signal:
-        panels.append((SPECTRUM, lambda figure, place: _spectrum(figure, place, data, seen)))
+        panels.append((SPECTRUM, lambda figure, place: _spectrum(figure, place, data, seen, unit)))
     if noise is not None:
         panels.append((SCREE, lambda figure, place: _scree(figure.add_subplot(place), noise)))
     return panels or [(MAP, lambda figure, place: _one(figure.add_subplot(place), seen))]
@@ -76,11 +84,12 @@ def _panels(data: Dataset, seen: Tally, noise: Noise | None) -> list[tuple[float
 def _title(data: Dataset, noise: Noise | None, reason: str, width: float) -> str:
     """Name and shape; the noise in words."""
     sizes = " × ".join(f"{axis.name} {axis.size}" for axis in data.axes)
-    text = fill(f"{data.name}: {sizes}", int(15 * width))
+    text = fill(f"{data.name}: {sizes}", int(13 * width))
     if noise is not None:
-        text += "\n" + fill(f"noise: {noise}", int(15 * width))
+        parts = f"noise: {noise}".split("; ", 1)  # of which the second tells of correlations
+        text += "".join("\n" + fill(part, int(13 * width)) for part in parts)
     elif reason:
-        text += "\n" + fill(f"noise not measured: {reason.split(': ')[0]}", int(15 * width))
+        text += "\n" + fill(f"noise not measured: {reason.split(': ')[0]}", int(13 * width))
     return text
 
 
@@ -95,21 +104,39 @@ def _over(axes: Axes) -> str:
     return f", mean over {', '.join(left)}" if left else ""
 
 
-def _map(panel: Any, data: Dataset, seen: Tally) -> None:
-    """What every pixel sums to."""
+def _map(panel: Any, data: Dataset, seen: Tally, unit: str) -> None:
+    """What every pixel sums to, with the colours from the lowest to the highest."""
     from fusion.plots import draw
 
     axes = _long(data.pixels)
     draw.factor(panel, seen.totals, axes, ends=True)
     what = "intensity" if not data.signal else f"sum over {_names(data.channels)}"
-    panel.set_title(what + _over(axes), pad=14 if len(axes) > 1 else 6)
+    panel.set_title(what + _over(axes), pad=PAD)
+    _name(panel, unit)
+    bar, low = _bar(panel), min(seen.totals[np.isfinite(seen.totals)], default=0.0)
+    if bar is not None and 0 < low < bar.vmax:
+        bar.mappable.set_clim(low, None)
+        draw._upright(bar.ax)
+        bar.ax.yaxis.set_offset_position("left")
+
+
+def _bar(panel: Any) -> Any:
+    """The colour bar of a panel; None of a curve."""
+    drawn = [*panel.images, *panel.collections]
+    return next((each.colorbar for each in drawn if getattr(each, "colorbar", None)), None)
+
+
+def _name(panel: Any, unit: str) -> None:
+    """The unit beside the colour bar of an image, or beside the vertical axis of a curve."""
+    bar = _bar(panel)
+    (panel.set_ylabel if bar is None else bar.set_label)(unit)
 
 
 def _names(axes: Axes) -> str:
     return ", ".join(axis.name for axis in axes)
 
 
-def _spectrum(figure: Any, place: Any, data: Dataset, seen: Tally) -> None:
+def _spectrum(figure: Any, place: Any, data: Dataset, seen: Tally, unit: str) -> None:
     """Mean over the pixels: a curve, one on a log scale where that shows more; or a pattern."""
     from fusion.plots import draw
 
@@ -121,18 +148,19 @@ def _spectrum(figure: Any, place: Any, data: Dataset, seen: Tally) -> None:
     if len(axes) > 1:
         panel = figure.add_subplot(place)
         draw.factor(panel, seen.means, axes, ends=True, cmap="magma")
-        panel.set_title(title + _over(axes), pad=14)
+        panel.set_title(title + _over(axes), pad=PAD)
+        _name(panel, unit)
         return
     steep = _steep(data, seen)
     inner = place.subgridspec(2 if steep else 1, 1)
     panel = figure.add_subplot(inner[0])
     draw.curve(panel, seen.means, axes[0], ends=not steep)
-    panel.set_title(title)
-    panel.set_ylabel("mean per pixel")
+    panel.set_title(title, pad=PAD)
+    panel.set_ylabel(unit)
     if steep:
         below = figure.add_subplot(inner[1], sharex=panel)
         draw.curve(below, np.where(seen.means == 0, np.nan, seen.means), axes[0], ends=True)
-        _log(below, seen)
+        _log(below, seen, unit)
 
 
 def _steep(data: Dataset, seen: Tally) -> bool:
@@ -144,12 +172,12 @@ def _steep(data: Dataset, seen: Tally) -> bool:
     return bool(positive.size and positive.max() > STEEP * np.percentile(positive, FAINT))
 
 
-def _log(panel: Any, seen: Tally) -> None:
+def _log(panel: Any, seen: Tally, unit: str) -> None:
     """A log scale that ends below the lowest channels, outliers aside."""
     positive = seen.means[seen.means > 0]
     panel.set_yscale("log")
     panel.set_ylim(np.percentile(positive, 1) / 2, positive.max() * 2)
-    panel.set_ylabel("log scale")
+    panel.set_ylabel(f"{unit}, log scale")
 
 
 def _scree(panel: Any, noise: Noise) -> None:
@@ -158,19 +186,22 @@ def _scree(panel: Any, noise: Noise) -> None:
 
     from fusion.plots import draw
 
-    K = noise.scree.rank
-    values = np.array(over_edge(noise)[: K + BELOW])
+    values = np.array(over_edge(noise)[: noise.scree.rank + BELOW])
+    K = noise.scree.rank + int((values[noise.scree.rank :] > 1).sum())
+    above = f"{noise.scree.rank}{' or more' * (noise.scree.rank < K)} above the noise"
     numbers = np.arange(1, len(values) + 1)
     dots = {"marker": "o", "markersize": 4, "linestyle": ""}
-    panel.plot(numbers[:K], values[:K], color=draw.VERMILLION, label=f"{K} above the noise", **dots)
+    panel.plot(numbers[:K], values[:K], color=draw.VERMILLION, label=above, **dots)
     panel.plot(numbers[K:], values[K:], color=draw.GREY, label="noise", **dots)
     panel.axhline(1.0, color=draw.BLUE, linewidth=1.0, linestyle="--", label="edge of the noise")
     panel.set_yscale("log")
     panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    binned = " × ".join(str(n) for n in noise.binned)
-    many = any(n > 1 for n in noise.binned)
-    panel.set_title("singular values" + (f" (sums of {binned})" if many else ""))
-    panel.set(xlabel="component", ylabel="singular value / edge of the noise")
+    panel.set_xlim(0.3, len(values) + 0.7)
+    panel.set_ylim(bottom=min(0.5, 0.8 * values.min()) if values.min() > 0.05 else 0.05)
+    sums = " × ".join(str(n) for n in noise.binned)
+    where = f"component (sums of {sums} neighbours)" if max(noise.binned) > 1 else "component"
+    panel.set_title("singular values", pad=PAD)
+    panel.set(xlabel=where, ylabel="singular value / edge of the noise")
     panel.legend(loc="upper right")
 
 
