@@ -23,10 +23,10 @@ class Preparing:
         Args:
             ranges: for an axis by its name, (first, last) position in its units, both included,
                 None for the end; or a slice of indices. A name may be shortened where it stays
-                unique: `energy` for "energy loss".
+                unique, and has `_` for a blank: `energy` or `energy_loss` for "energy loss".
 
         Raises:
-            ValueError: if there is no such axis, or nothing lies in the range.
+            ValueError: if there is no such axis, or several, or nothing lies in the range.
         """
         from fusion.prepare.shape import crop
 
@@ -35,7 +35,7 @@ class Preparing:
     def bin(self, **factors: int) -> Dataset:
         """Sums of neighbours: `bin(energy=2, y=2, x=2)`. Counts stay counts, variances add up.
 
-        A bin is masked where one of its entries is.
+        A bin is masked where one of its entries is. Sums of integers are int64.
 
         Raises:
             ValueError: if there is no such axis, or a length does not divide.
@@ -48,8 +48,9 @@ class Preparing:
         """Less a background that is fitted to every spectrum in a window and extrapolated.
 
         A m E^(−r), or another model, is fitted by maximum likelihood of counts: variance
-        proportional to the mean, zero counts and low counts without bias. The difference keeps its
-        negatives; `history` says how many. Its variance is that of the data before: call
+        proportional to the mean, zero counts and low counts without bias in the window. The
+        background falls with energy: where the fit would rise, it is constant. The difference keeps
+        its negatives; `history` says how many. Its variance is that of the data before: call
         `estimate_variance` first. The error of the extrapolation differs from pixel to pixel and
         acts as a component of its own; equation (15), `WithBackground`, avoids that.
 
@@ -70,11 +71,14 @@ class Preparing:
         return subtract_background(self, window, model)  # type: ignore[arg-type]
 
     def remove_spikes(self, *, threshold: float = 8.0) -> Dataset:
-        """Cosmic rays and dead-channel spikes, replaced by the median of their neighbours.
+        """Cosmic rays and the like, replaced by the median of their neighbours in the spectrum.
 
-        A spike stands out from its neighbours in the spectrum and from the same channel in
-        neighbouring pixels, by more than `threshold` standard deviations of the noise at that
-        level: so neither an edge nor a bright particle is one. `history` says how many.
+        A spike is one or two channels wide, and stands out from its neighbours in the spectrum and
+        from the same channel in neighbouring pixels, by more than `threshold` standard deviations
+        of the noise at that level: so neither an edge nor a bright particle is one. Of wider ones
+        the part that stands out is replaced. `history` says how many. The noise is told by the
+        data; sparse counts less a background tell little: give them a `variance` before. Faults of
+        a channel in all pixels are left: mask it.
 
         Args:
             threshold: in standard deviations, > 0.
@@ -89,18 +93,21 @@ class Preparing:
     def align(self, *, shifts: Any = None, **window: Window) -> Dataset:
         """Spectra shifted so that a feature lies at one energy in all: `align(energy=(-5, 5))`.
 
-        The drift of every pixel comes from its cross-correlation with the mean of the aligned
-        spectra inside the window, to a fraction of a channel. Spectra are moved by linear
-        interpolation, which correlates neighbouring channels; those at the ends that not every
-        pixel covers any more are cut off.
+        The drift of every pixel is looked for by `fusion.prepare.drifts`; the feature comes to lie
+        where it is in the median pixel. Spectra are moved by linear interpolation, which correlates
+        neighbouring channels; those at the ends that not every pixel covers any more are cut off.
 
         Args:
-            shifts: how far every pixel has drifted, in channels, of the shape of the pixels;
-                `fusion.prepare.drifts(low_loss, energy=(-5, 5))` of another detector.
+            shifts: how far every pixel has drifted, instead of looking for it: in channels of these
+                data, positive where a feature lies at a higher channel, of the shape of the pixels;
+                `fusion.prepare.drifts(low_loss, energy=(-5, 5))` of another detector, times the
+                ratio of the channel widths if they differ.
             window: the energies that hold the feature; default: all.
 
         Raises:
-            ValueError: if the window is outside the axis, or the drift leaves nothing.
+            ValueError: if the window is outside the axis or has fewer than eight channels, shows no
+                clear feature in half of the pixels, is too narrow for the drift, or if the drift
+                leaves nothing.
         """
         from fusion.prepare.drift import align
 
@@ -127,8 +134,8 @@ class Preparing:
 
         Args:
             by: a number; an array of the shape of the pixels; a data set of the same pixels, whose
-                spectra are summed (`eels.normalise(low_loss)`, `eels.normalise(eels)`); default:
-                the mean of the data.
+                spectra are summed without what is masked (`eels.normalise(low_loss)`,
+                `eels.normalise(eels)`); default: the mean of the data.
 
         Raises:
             ValueError: if shapes differ or a divisor is not positive.
@@ -159,9 +166,18 @@ class Preparing:
 def drifts(data: Dataset, **window: Window) -> Any:
     """How far the spectrum of every pixel has drifted, in channels, of the shape of the pixels.
 
+    Positive where the feature lies at a higher channel than in the median pixel, which is 0. The
+    drift s is that of the best fit a·R(x − s) + b to the spectrum in the window, a ≥ 0, by weighted
+    least squares; R is the mean of the aligned spectra, found by turns with s. Drifts up to half
+    the window are looked for. A pixel in which the feature does not stand out from the noise, or
+    which is masked, has the drift of the nearest one in which it does.
+
     Args:
         data: spectra.
         window: the energies that hold the feature, `energy=(-5, 5)`; default: all.
+
+    Raises:
+        ValueError: as in `Dataset.align`.
     """
     from fusion.prepare.drift import drifts
 

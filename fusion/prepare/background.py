@@ -18,7 +18,8 @@ Estimate = Callable[[Array, Bools, Bools], Array]
 
 PART = 4096  # spectra that are fitted at once
 STEPS = 100
-CHANGE = 1e-10  # of the level and of the slope, at which the fit has converged
+CHANGE = 1e-10  # of the slope over the half window, at which the fit has converged
+TINY = float(np.finfo(float).tiny)
 
 
 def subtract_background(data: Dataset, window: Window, model: str) -> Dataset:
@@ -49,9 +50,9 @@ def subtract_background(data: Dataset, window: Window, model: str) -> Dataset:
 def log_linear(x: Array, spectra: Array, inside: Bools, seen: Bools) -> Array:
     """exp(a + b x), b ≤ 0, for every spectrum, of maximum Poisson likelihood inside the window.
 
-    Newton steps on Σ (m − y ln m), which is convex in (a, b), all spectra at once; no step changes
-    a or b x by more than 1. Where the derivative at the best constant m says that b > 0, that
-    constant is the answer. A spectrum that sums to nothing in the window has no background.
+    Σ (m − y ln m) is convex in (a, b). At its minimum Σ m = Σ y, which gives a, and Σ m x = Σ y x,
+    which Newton steps in b solve, all spectra at once. Where that has b > 0, the best constant is
+    the answer. A spectrum that sums to nothing in the window has no background.
 
     Args:
         x: (channel,) what ln m is linear in.
@@ -66,31 +67,23 @@ def log_linear(x: Array, spectra: Array, inside: Bools, seen: Bools) -> Array:
     y = spectra[:, inside] * used
     centre, spread = (x[inside].min() + x[inside].max()) / 2, np.ptp(x[inside]) / 2
     t = (x[inside] - centre) / spread  # from −1 to 1
-    total, number = y.sum(1), used.sum(1)
+    total = y.sum(1)
     alive = total > 0
-    mean = np.where(alive, total, 1.0) / np.maximum(number, 1.0)
-    level, slope = np.log(mean), np.zeros(len(y))
-    going = np.flatnonzero(alive & ((y - mean[:, None] * used) @ t < 0))
+    target, slope = y @ t / np.where(alive, total, 1.0), np.zeros(len(y))
+    going = np.flatnonzero(alive & (target < used @ t / np.maximum(used.sum(1), 1.0)))
     for _ in range(STEPS):
         if not going.size:
             break
-        change = _newton(y[going], used[going], t, level[going], slope[going])
-        level[going], slope[going] = level[going] + change[0], slope[going] + change[1]
-        going = going[np.abs(change).max(0) > CHANGE]
-    background = np.exp(level[:, None] + slope[:, None] * (x - centre) / spread)
-    return np.where(alive[:, None], background, 0.0)
-
-
-def _newton(y: Array, used: Array, t: Array, level: Array, slope: Array) -> Array:
-    """Changes of level and slope, (2, pixel)."""
-    m = np.exp(level[:, None] + slope[:, None] * t) * used
-    left = y - m
-    g0, g1 = left.sum(1), left @ t
-    h00, h01, h11 = m.sum(1), m @ t, m @ t**2
-    least = 1e-12 * h00 * h11 + np.finfo(float).tiny
-    det = np.maximum(h00 * h11 - h01**2, least)
-    change = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0]) / det
-    return np.clip(change, -1, 1)
+        m = used[going] * np.exp(slope[going, None] * t)
+        m /= m.sum(1, keepdims=True)
+        mean = m @ t
+        variance = np.maximum(m @ t**2 - mean**2, TINY)
+        change = np.clip((target[going] - mean) / variance, -1, 1)
+        slope[going] += change
+        going = going[np.abs(change) > CHANGE]
+    shape = np.exp(slope[:, None] * (x - centre) / spread)
+    height = np.where(alive, total, 0.0) / np.maximum((shape[:, inside] * used).sum(1), TINY)
+    return height[:, None] * shape
 
 
 def _model(name: str, energy: Array, call: str) -> Estimate:

@@ -156,7 +156,7 @@ def _lags(view: _View, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
     bend = left - 2 * middle + right
     vertex = np.where(bend < 0, 0.5 * (left - right) / np.where(bend < 0, bend, 1.0), 0.0)
     left_over = np.maximum(spread - middle**2, 0.0) / max(view.window - 3, 1)
-    clear = (middle > 0) & (middle**2 > CLEAR**2 * left_over)
+    clear = (middle > 0) & (spread > 0) & (middle**2 > CLEAR**2 * left_over)
     return grid[best] + vertex.clip(-1, 1) / FINE, clear
 
 
@@ -176,11 +176,13 @@ def _scores(view: _View, reference: Array, shifts: Array) -> tuple[Array, Array]
         y = view.spectra[part, view.inside]
         seen = view.seen[part if len(view.seen) > 1 else slice(None), view.inside] * w
         number = np.maximum(seen.sum(1, keepdims=True), 1e-300)
+        rough = 1e-20 * (seen * y**2).sum(1)  # what rounding leaves of a constant
         y = y - (y * seen).sum(1, keepdims=True) / number
         mean = seen @ R / number
         norm = np.maximum(seen @ R**2 - number * mean**2, 0.0)
         score[part] = np.where(norm > 0, (y * seen) @ R, 0.0) / np.sqrt(np.where(norm > 0, norm, 1))
         spread[part] = (seen * y**2).sum(1)
+        spread[part] *= spread[part] > rough
     return score, spread
 
 
@@ -189,7 +191,7 @@ def _check(found: Array, clear: NDArray[np.bool_], view: _View, call: str) -> No
     if 2 * clear.sum() < len(clear):
         raise ValueError(
             f"`{call}`: a feature stands out from the noise in {clear.sum()} of {len(clear)} "
-            "spectra: choose a window with one clear feature, or bin first."
+            "spectra: choose a window that holds one clear feature in all, or bin first."
         )
     out = clear & (np.abs(found) > view.most - 1)
     if out.any():

@@ -17,9 +17,10 @@ Bools = NDArray[np.bool_]
 REACH = 3  # channels on either side, whose median is what is expected
 ROUNDS = 3  # as the first value of a spectrum shows only when the second is mended
 FEWEST = 4.0  # counts: below them the normal approximation of the noise is no guide
-FLANK = 0.25  # of a spike's height, that the lower of its two neighbours stays below
+FLANK = 0.25  # of a spike's height, that the values on either side of it stay below
 ROWS = 512  # pixels from which the noise is estimated, at most
 FEW = 8  # pixels, below which one channel tells nothing of its noise
+SPARSE = 0.05  # share of zeros from which floats may be sparse counts in another unit
 PART = 1 << 22  # values that are looked at once
 
 
@@ -33,6 +34,9 @@ def remove_spikes(data: Dataset, threshold: float) -> Dataset:
     values = np.array(data.numpy())
     hidden = None if data.mask is None else data.mask.expand(data.shape).numpy()
     noise, found = _Noise.of(values, hidden), np.zeros(values.shape, dtype=bool)
+    if data.variance is not None:  # of sparse counts less a background the data tell little
+        known = data.variance.reshape(-1, data.variance.shape[-1]).median(0).values
+        noise = _Noise(noise.gain, np.maximum(noise.channel, known.sqrt().numpy()))
     for _ in range(ROUNDS):
         where, expected = spikes(values, hidden, threshold, noise)
         if not where[0].size:
@@ -56,23 +60,21 @@ def spikes(
     A spike is above the median of its neighbours in the spectrum, above the second largest of its
     neighbours in the scan, and no wider than two channels.
     """
-    where = _candidates(values, hidden, FLANK, threshold, noise)
+    where = _candidates(values, hidden, (1 - FLANK) * threshold, noise)
     value = values[where].astype(float)
     near = _gather(values, hidden, where, np.arange(-REACH, REACH + 1))
-    expected = _quiet(np.nanmedian, near) if value.size else value
-    flank = _quiet(np.nanmin, near[:, [REACH - 1, REACH + 1]]) if value.size else value
+    expected = _quiet(np.nanmedian, near)
+    flank = _flank(near)
     around = np.fmax(_around(values, hidden, where), expected)
     sd = noise.at(around, where[-1])
     keep = (value - around > threshold * sd) & (flank - expected < FLANK * (value - expected))
     return tuple(index[keep] for index in where), expected[keep]
 
 
-def _candidates(
-    values: NDArray, hidden: Bools | None, flank: float, threshold: float, noise: _Noise
-) -> Where:
+def _candidates(values: NDArray, hidden: Bools | None, threshold: float, noise: _Noise) -> Where:
     """Values that stand out from the lower of their two neighbours in the spectrum."""
     rows, n = values.reshape(-1, values.shape[-1]), values.shape[-1]
-    least = (1 - flank) * threshold * noise.at(np.full(n, -np.inf), np.arange(n))
+    least = threshold * noise.at(np.full(n, -np.inf), np.arange(n))
     chosen, step = [], max(PART // n, 1)
     for start in range(0, len(rows), step):
         part = rows[start : start + step].astype(float)
@@ -93,6 +95,13 @@ def _gather(values: NDArray, hidden: Bools | None, where: Where, offsets: NDArra
     found = values[index].astype(float)
     bad = (channel < 0) | (channel >= n) | ~np.isfinite(found)
     return np.where(bad if hidden is None else bad | hidden[index], np.nan, found)
+
+
+def _flank(near: Array) -> Array:
+    """The larger value on either side of a spike of one channel, or of two: the lowest of these."""
+    far, left, _, right, other = np.nan_to_num(near, nan=-np.inf).T[REACH - 2 : REACH + 3]
+    one, two = np.maximum(left, right), np.minimum(np.maximum(left, other), np.maximum(far, right))
+    return np.minimum(one, two)
 
 
 def _around(values: NDArray, hidden: Bools | None, where: Where) -> Array:
@@ -143,9 +152,8 @@ class _Noise:
         off = np.where(good, np.abs(part - smooth), np.nan)
         each = _quiet(np.nanmedian, off.T if len(part) >= FEW else off.reshape(1, -1))
         spread = np.nan_to_num(np.broadcast_to(each, values.shape[-1:]) / 0.6745)
-        unit = _unit(part, values.dtype.kind)
-        least = np.maximum(FEWEST * unit, 3 * spread)  # a level that is seen above its noise
-        return cls(max(_gain(off, smooth, least), unit), spread)
+        gain = _gain(np.median(smooth, axis=0), spread)
+        return cls(max(gain, _unit(part[good], values.dtype.kind)), spread)
 
     def at(self, level: Array, channel: NDArray) -> Array:
         """Standard deviation of values at these levels in these channels."""
@@ -153,20 +161,18 @@ class _Noise:
         return np.maximum(counts, self.channel[channel])
 
 
-def _unit(part: Array, kind: str) -> float:
+def _unit(seen: Array, kind: str) -> float:
     """The value of one count: 1 for integers, the smallest positive value of sparse data."""
-    positive = part[part > 0]
-    if kind in "ui" or not positive.size:
+    if kind in "ui":
         return 1.0
-    return float(positive.min())
+    sparse = (seen == 0).sum() > SPARSE * seen.size
+    return float(seen[seen > 0].min(initial=np.inf)) if sparse and (seen > 0).any() else 0.0
 
 
-def _gain(off: Array, smooth: Array, least: Array) -> float:
-    """Variance over level, from the median of what is off; 0 where there is no level."""
-    used = (smooth >= least) & np.isfinite(off)
-    if not used.any():
-        return 0.0
-    return float(np.median(off[used] / np.sqrt(smooth[used])) / 0.6745) ** 2
+def _gain(level: Array, spread: Array) -> float:
+    """Variance over level, the median of the channels with more level than noise; 0 if none."""
+    used = level > spread
+    return float(np.median(spread[used] ** 2 / level[used])) if used.any() else 0.0
 
 
 def _quiet(function, rows: Array) -> Array:
