@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 import fusion as fu
+from fusion.comparison import match, spectral_angle
 from fusion.losses import Frobenius, Poisson, SoftOrthogonality, SquaredNorm
 from fusion.models import CPD, NMF, SoftlyCoupled, WithBackground
 
@@ -20,9 +20,7 @@ SOLVERS = (fu.GaussNewton(), fu.HALS(), fu.LBFGS(), fu.Adam())
 
 def angles(found, truth):
     """Degrees between matched columns."""
-    found, truth = (a / np.linalg.norm(a, axis=0) for a in (found, truth))
-    degrees = np.degrees(np.arccos(np.clip(found.T @ truth, -1, 1)))
-    return degrees[linear_sum_assignment(degrees)]
+    return spectral_angle(found[:, match(truth, found)], truth)
 
 
 def fig3(data):

@@ -37,6 +37,8 @@ class DataSummary:
         residual_spectrum: mean of x − m over the pixels, shape of the signal axes; NaN where
             masked.
         mean_spectrum: mean of x over the pixels, the same.
+        noise: what the fit assumed of it, in a word or two.
+        history: what was done to the data before, a line a step.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +49,8 @@ class DataSummary:
     residual_map: Array
     residual_spectrum: Array
     mean_spectrum: Array
+    noise: str = ""
+    history: tuple[str, ...] = ()
 
 
 def component_shares(form: Dense, M: Prediction) -> Tensor | None:
@@ -86,6 +90,8 @@ def met(fit: Fit, model: Model) -> DataSummary:
         residual_map=squares.cpu().numpy().reshape(data.shape[:split]),
         residual_spectrum=sums.cpu().numpy().reshape(data.shape[split:]),
         mean_spectrum=means.cpu().numpy().reshape(data.shape[split:]),
+        noise=fit.noise,
+        history=data.history,
     )
 
 

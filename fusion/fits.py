@@ -36,6 +36,8 @@ class Fit(Term):
     dataset: Dataset
     weighted_by_variance = True
     """Whether the data set's variance weighs its entries; a likelihood with its own says False."""
+    noise = "of its own kind"
+    """What is assumed of the noise, in a word or two."""
 
     def __init__(self, dataset: Dataset) -> None:
         if not isinstance(dataset, Dataset):

@@ -9,88 +9,20 @@ from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fusion.axis import Axis
+from fusion.tally import Tally, tally
 
 if TYPE_CHECKING:
     from fusion.dataset import Dataset
     from fusion.prepare.noise import Noise
 
-PART = 2**18  # values that are looked at once
-FEW = 4  # pixels or channels below which nothing tells noise from signal
 MANY = 2 * 10**7  # values above which spikes are not looked for
 THRESHOLD = 8.0  # standard deviations, as `remove_spikes` has it
 SPARSE = 1.0  # counts per value below which Frobenius misjudges them
-ROUNDING = 1e6  # singular value over the edge above which the noise is only rounding
 SHOWN, SUSPICIOUS = 20, 10  # singular values told; components, more than phases explain
 LINE, LABEL, STEPS = 100, 12, 4  # characters of a line, of its label; steps of the history
-
-
-@dataclass(frozen=True, eq=False)
-class Tally:
-    """Sums over what is neither masked nor NaN.
-
-    Attributes:
-        rows: sum of every pixel, `row_counts` of how many values; `columns`: of every channel.
-        minimum: of all; NaN where nothing is left, as `maximum`.
-        zeros: how many values are 0; `negatives`: below it.
-        masked: how many are; `broken`: how many others are NaN or infinite.
-    """
-
-    rows: NDArray[np.float64]
-    row_counts: NDArray[np.int64]
-    columns: NDArray[np.float64]
-    column_counts: NDArray[np.int64]
-    minimum: float
-    maximum: float
-    zeros: int
-    negatives: int
-    masked: int
-    broken: int
-
-    @property
-    def totals(self) -> NDArray[np.float64]:
-        """Total of every pixel, as if all had as many values as the best; NaN where none is."""
-        return self.row_counts.max() * _ratio(self.rows, self.row_counts)
-
-    @property
-    def means(self) -> NDArray[np.float64]:
-        """Mean of every channel; NaN where nothing is left of it."""
-        return _ratio(self.columns, self.column_counts)
-
-
-def tally(data: Dataset) -> Tally:
-    """Sums and counts in one pass over the data, a part at a time."""
-    n, m = data.matrix_shape
-    masked = None if data.mask is None else data.mask.expand(data.shape).reshape(n, m)
-    rows, row_counts = torch.zeros(n, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
-    columns, column_counts = torch.zeros(m, dtype=torch.float64), torch.zeros(m, dtype=torch.int64)
-    low, high, zeros, negatives = float("inf"), -float("inf"), 0, 0
-    for part in (slice(i, i + max(PART // m, 1)) for i in range(0, n, max(PART // m, 1))):
-        values = data.matrix[part].cpu().double()
-        seen = values.isfinite() if masked is None else values.isfinite() & ~masked[part]
-        values = values.where(seen, 0.0)
-        rows[part], row_counts[part] = values.sum(1), seen.sum(1)
-        columns, column_counts = columns + values.sum(0), column_counts + seen.sum(0)
-        zeros += int(((values == 0) & seen).sum())
-        negatives += int((values < 0).sum())
-        low = min(low, float(values.where(seen, torch.inf).min()))
-        high = max(high, float(values.where(seen, -torch.inf).max()))
-    left, hidden = int(row_counts.sum()), 0 if masked is None else int(masked.sum())
-    return Tally(
-        rows=rows.numpy(),
-        row_counts=row_counts.numpy(),
-        columns=columns.numpy(),
-        column_counts=column_counts.numpy(),
-        minimum=low if left else float("nan"),
-        maximum=high if left else float("nan"),
-        zeros=zeros,
-        negatives=negatives,
-        masked=hidden,
-        broken=n * m - hidden - left,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +82,8 @@ class Inspection:
         if self.noise is not None:
             numbers = ("gain", "readout", "counts", "correlation", "inflation", "binned")
             told["noise"] = {name: getattr(self.noise, name) for name in numbers}
-            told["noise"] |= {"text": str(self.noise), "over_edge": over_edge(self.noise)[:SHOWN]}
+            told["noise"]["text"] = str(self.noise)
+            told["noise"]["over_edge"] = self.noise.scree.over_edge[:SHOWN].tolist()
         return _plain(told)
 
     def __str__(self) -> str:
@@ -205,33 +138,17 @@ def inspect(dataset: Dataset) -> Inspection:
 
 def noise_or_reason(dataset: Dataset, seen: Tally) -> tuple[Noise | None, str]:
     """(the noise, "") of what is neither masked nor NaN, or (None, why it is not known)."""
-    if not seen.minimum < seen.maximum:
-        same = seen.minimum == seen.maximum
-        return None, "all values are the same" if same else "nothing is left"
-    if min(dataset.matrix_shape) < FEW:
-        n, m = dataset.matrix_shape
-        return None, f"it takes {FEW} pixels and {FEW} channels or more; here {n} and {m}"
+    if not seen.row_counts.any():
+        return None, "nothing is left"
     values = dataset.tensor
     if seen.broken:
         mask = ~values.isfinite().cpu()
         mask = mask if dataset.mask is None else mask | dataset.mask
         dataset = dataset.derive(values, "without NaN", mask=mask)
     try:
-        noise = dataset.noise()
+        return dataset.noise(), ""
     except ValueError as error:
         return None, str(error).removeprefix(f"`{dataset}`: ").rstrip(".")
-    if not noise.correlation <= 1 or over_edge(noise)[0] > ROUNDING:
-        return None, "the data have none beyond rounding"
-    return noise, ""
-
-
-def over_edge(noise: Noise) -> list[float]:
-    """Singular values over the largest that noise alone has, largest first."""
-    return [float(value) for value in noise.scree.values / noise.scree.edge]
-
-
-def _ratio(sums: NDArray[Any], counts: NDArray[Any]) -> NDArray[np.float64]:
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _range(values: NDArray[np.float64]) -> float | None:
@@ -329,7 +246,7 @@ def _rank(found: Inspection, data: Dataset) -> Iterator[str]:
         yield "K: no singular value stands out of the noise: bin pixels or channels."
         return
     assert found.noise is not None
-    more = any(value > 1 for value in over_edge(found.noise)[K : K + 1])  # no more are looked for
+    more = bool((found.noise.scree.over_edge[K : K + 1] > 1).any())  # no more are looked for
     number = f"{K} or more" if more else f"{K}"
     values = "singular values stand" if K > 1 else "singular value stands"
     text = f"K: {number} {values} out of the noise"
@@ -389,7 +306,7 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
 
 def _scree(noise: Noise) -> str:
     """The values above the edge | the next below it."""
-    K, values = noise.scree.rank, [f"{value:.3g}" for value in over_edge(noise)]
+    K, values = noise.scree.rank, [f"{value:.3g}" for value in noise.scree.over_edge]
     above, below = ", ".join(values[:K]) or "none", ", ".join(values[K : K + 3])
     text = f"singular values over the noise edge: {above} | {below} …"
     if prod(noise.binned) > 1:

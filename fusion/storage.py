@@ -84,6 +84,8 @@ def save(result: Result, path: Any) -> None:
             "signal": data.signal,
             "axes": [_axis(a) for a in data.axes],
             "explained_variance": data.explained_variance,
+            "noise": data.noise,
+            "history": data.history,
         }
         arrays |= {f"data/{name}/{key}": getattr(data, key) for key in _ARRAYS}
         if data.component_variance is not None:
@@ -117,6 +119,8 @@ def load(path: Any) -> Result:
             signal=told["signal"],
             axes=_axes(told["axes"]) or (),
             explained_variance=told["explained_variance"],
+            noise=told.get("noise", ""),  # files before 0.1 had neither
+            history=tuple(told.get("history", ())),
             component_variance=arrays.get(f"data/{name}/component_variance"),
             **{key: arrays[f"data/{name}/{key}"] for key in _ARRAYS},
         )

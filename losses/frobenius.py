@@ -18,6 +18,8 @@ class Frobenius(Fit):
 
     quadratic = True
 
+    noise = "gaussian"
+
     def value(self, model: Model, state: State) -> Tensor:
         return self.half_squares(model)
 

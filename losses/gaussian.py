@@ -22,6 +22,8 @@ class Gaussian(Fit):
 
     quadratic = True
 
+    noise = "gaussian, size unknown"
+
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         form, _ = self.pair(model)
         # an exact fit has no noise, but a loss all the same

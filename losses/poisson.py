@@ -12,6 +12,7 @@ from fusion.loss import State
 from fusion.losses.frobenius import Frobenius
 from fusion.model import Model
 from fusion.prediction import Expanded, Prediction
+from fusion.tally import tally
 
 
 class _Log(Elementwise):
@@ -48,6 +49,8 @@ class Poisson(Fit):
 
     weighted_by_variance = False
 
+    noise = "poisson"
+
     def value(self, model: Model, state: State) -> Tensor:
         form, M = self.pair(model)
         return _total(form, M) + elementwise.value(form, LOG, M)
@@ -59,12 +62,9 @@ class Poisson(Fit):
     def stand_in(self) -> Fit:
         """Least squares, every channel weighed by its mean count."""
         data = self.dataset
-        mask = None if data.mask is None else data.mask.expand(data.shape)
-        X = data.matrix.double()
-        seen = torch.ones_like(X) if mask is None else (~mask).reshape(X.shape).to(X)
-        mean = torch.where(seen > 0, X, 0).sum(0) / seen.sum(0).clamp_min(1)
+        mean = torch.from_numpy(tally(data).means).nan_to_num()
         variance = (mean + 0.05 * mean.mean()).reshape(data.shape[len(data.shape) - data.signal :])
-        kept = {"axes": data.axes, "signal": data.signal, "mask": mask}
+        kept = {"axes": data.axes, "signal": data.signal, "mask": data.mask}
         return Frobenius(Dataset(data.name, data.tensor, variance=variance, **kept))
 
     def check(self, model: Model) -> None:

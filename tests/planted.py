@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 import fusion as fu
 from fusion import losses, models
+from fusion.comparison import match, spectral_angle
 
 K = 3
 Array = NDArray[np.float64]
@@ -46,10 +46,7 @@ def unit(values: Array) -> Array:
 
 def angles(found: Array, truth: Array) -> Array:
     """Degrees between matched columns, in the order of the truth."""
-    found, truth = (np.asarray(a) / np.linalg.norm(a, axis=0) for a in (found, truth))
-    degrees = np.degrees(np.arccos(np.clip(found.T @ truth, -1, 1)))
-    i, j = linear_sum_assignment(degrees)
-    return degrees[i, j][np.argsort(j)]
+    return spectral_angle(found[:, match(truth, found)], truth)
 
 
 def nmf(noise: float) -> Case:

@@ -11,6 +11,7 @@ import pytest
 
 import fusion as fu
 from fusion.cli import main
+from fusion.simulate import layers
 
 WRITTEN = ["figure.png", "result.npz", "spectra.csv", "summary.txt"]
 
@@ -110,6 +111,38 @@ def test_fuse_shares_spectra_between_files_and_maps_within_one(file, tmp_path, c
     with_other = ("fuse", file, tmp_path / "b.npz", "--share", "maps", "-k", 2)
     assert "pixels" in fails(capsys, *with_other, "-o", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_of_several_signals_some_can_be_fused_and_images_are_left_as_they_are(
+    tmp_path, cube, capsys
+):
+    np.savez(tmp_path / "a.npz", eels=cube, edxs=cube[..., :8], more=cube)
+    tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 1, "--json", "--bin", 2)
+    assert run("fuse", tmp_path / "a.npz", "--signal", "edxs", "--signal", "eels", *tail) == 0
+    told = json.loads(capsys.readouterr().out)["data_sets"]
+    assert [(d["name"], d["shape"][-1]) for d in told] == [("edxs", 4), ("eels", 6)]
+    asked = ("fuse", tmp_path / "a.npz", "--signal", "adf", *tail)
+    assert "no data set 'adf'" in fails(capsys, *asked)
+    asked = ("unmix", tmp_path / "a.npz", "--signal", "eels", "--signal", "edxs", *tail)
+    assert "2 names for 1 file" in fails(capsys, *asked, status=2)
+
+
+def test_warnings_stand_in_the_summary(tmp_path, capsys):
+    scene = layers(shape=(12, 14), channels=80)
+    counts = 4.0 * np.random.default_rng(0).poisson(scene.datasets["counts"].numpy() / 4)
+    blurred = counts[..., :-2] / 4 + counts[..., 1:-1] / 2 + counts[..., 2:] / 4
+    np.savez(tmp_path / "a.npz", data=blurred)
+    tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 1, "--variance", "estimate")
+    assert run("unmix", tmp_path / "a.npz", *tail) == 0
+    said = capsys.readouterr()
+    assert "warning: " in said.out
+    assert said.err == ""
+    assert "correlated" in (tmp_path / "out" / "summary.txt").read_text()
+
+
+def test_a_device_that_is_not_there_is_named_in_one_line(file, tmp_path, capsys):
+    tail = ("-k", 2, "-o", tmp_path / "out", "--device", "meta:x")
+    assert "--device meta:x" in fails(capsys, "unmix", file, *tail)
 
 
 def test_info_describes_every_data_set(file, tmp_path, cube, capsys):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import fusion as fu
-from fusion.inspection import Inspection, inspect, over_edge, tally
+from fusion.inspection import Inspection, inspect
 from fusion.plots import plot_comparison, plot_dataset, plot_result
 from fusion.simulate import concurrent, layers
+from fusion.tally import tally
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 PLACES = (
@@ -136,7 +137,7 @@ def test_negatives_are_counted():
 
 def test_parts_of_the_pass_add_up(monkeypatch):
     whole = tally(spectra(holed()))
-    monkeypatch.setattr("fusion.inspection.PART", 100)
+    monkeypatch.setattr("fusion.tally.PART", 100)
     parts = tally(spectra(holed()))
     np.testing.assert_allclose(parts.totals, whole.totals)
     np.testing.assert_allclose(parts.means, whole.means)
@@ -216,7 +217,7 @@ def test_the_text_has_the_values_on_both_sides_of_the_edge():
     found = inspect(layers().datasets["counts"])
     line = next(line for line in str(found).splitlines() if line.startswith("scree"))
     above, below = line.split(":")[1].split("|")
-    values = over_edge(found.noise)
+    values = found.noise.scree.over_edge
     assert [float(v) for v in above.split(",")] == pytest.approx(values[:3], rel=0.01)
     assert float(below.split(",")[0]) == pytest.approx(values[3], rel=0.01)
 

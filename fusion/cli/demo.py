@@ -36,11 +36,10 @@ def demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
         compare({"S": truth[f"S_{name}"]}, {"S": result["S"]}).worst
         for name, result in alone.items()
     )
-    noises = dict.fromkeys(joint.data, "gaussian")
     picture = compare(scene, joint, names=["truth", "together"]).plot()
-    write(joint, output, noises, {}, figure=picture)
+    write(joint, output, picture)
     told = {
-        **report(joint, noises),
+        **report(joint),
         "seconds": time.perf_counter() - started,
         "worst_angle_joint_deg": float(worst_joint),
         "worst_angle_alone_deg": float(worst_alone),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import torch
 
 from fusion import Dataset, Result, fit, load
 from fusion.cli.write import report, say, writable, write
@@ -61,38 +63,32 @@ def unmix(
     **reading: Any,
 ) -> None:
     """Fit the data sets of the files, and write the answer."""
-    datasets = _read(files, joint=share is not None, **reading)
-    model = _model(datasets, k, share)
-    fits = [_fit(data, loss) for data in datasets]
-    formula = Loss([(1.0, term) for term in fits])
-    maps = [n for n in model.factors if n.startswith("C")]
-    for name in maps if orthogonality else ():
-        formula = formula + orthogonality * SoftOrthogonality(name)
-    for name in maps if ard else ():
-        formula = formula + ARD(name)
-    formula.check(model)
-    writable(output)
-    result = fit(
-        model,
-        formula,
-        starts=starts,
-        seed=seed,
-        device=device,
-        max_seconds=max_seconds,
-        progress=not quiet and sys.stderr.isatty(),
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        datasets = _read(files, joint=share is not None, **reading)
+        model = _model(datasets, k, share)
+        formula = Loss([(1.0, _fit(data, loss)) for data in datasets])
+        maps = [n for n in model.factors if n.startswith("C")]
+        for name in maps if orthogonality else ():
+            formula = formula + orthogonality * SoftOrthogonality(name)
+        for name in maps if ard else ():
+            formula = formula + ARD(name)
+        formula.check(model)
+        writable(output)
+        result = fit(
+            model,
+            formula,
+            starts=starts,
+            seed=seed,
+            device=_device(device),
+            max_seconds=max_seconds,
+            progress=not quiet and sys.stderr.isatty(),
+        )
     if not np.isfinite(result.loss):
-        raise ValueError(f"{result.status}")
-    noises = {data.name: _noise(term) for data, term in zip(datasets, fits, strict=True)}
-    write(result, output, noises, {data.name: data.history for data in datasets})
-    say(result, report(result, noises), output, as_json=as_json, quiet=quiet)
-
-
-def _noise(term: Term) -> str:
-    """The noise that a fit assumes, in a word."""
-    return {Poisson: "poisson", Frobenius: "gaussian", Gaussian: "gaussian, size unknown"}[
-        type(term)
-    ]
+        raise ValueError(result.status)
+    result.messages.extend(_once(caught))
+    write(result, output)
+    say(result, report(result), output, as_json=as_json, quiet=quiet)
 
 
 def _fit(data: Dataset, loss: str) -> Term:
@@ -125,31 +121,55 @@ def _read(
     mask: Path | None,
 ) -> list[Dataset]:
     """The data sets, prepared."""
-    found: list[Dataset] = []
-    for path in files:
-        if joint and len(files) == 1:
-            several = load(path)
-            every = list(several.values()) if isinstance(several, dict) else [several]
-            found += [d for d in every if not signal or d.name in signal] if signal else every
-        else:
-            found.append(one(path, signal[0] if signal else None))
+    found = _chosen(files, signal, joint)
     if len({d.name for d in found}) < len(found):
         found = [_renamed(d, path.stem) for d, path in zip(found, files, strict=True)]
-    windows = {"energy": _window("--energy", energy)} if energy else {}
     ready = []
     for data in found:
         if mask is not None:
             data = _masked(data, mask)
-        if windows and data.signal == 1:
-            data = data.crop(**{data.channels[0].name: windows["energy"]})
-        groups = dict(_bin(text, data) for text in bins)
-        data = data.bin(**groups) if groups else data
-        if variance == "estimate":
+        spectra = data.signal == 1  # what follows is of no meaning for an image beside them
+        if energy and spectra:
+            data = data.crop(**{data.channels[0].name: _window("--energy", energy)})
+        if groups := dict(_bin(text, data) for text in bins if spectra or "=" in text):
+            data = data.bin(**groups)
+        if variance == "estimate" and spectra:
             data = data.estimate_variance()
-        if background_window:
+        if background_window and spectra:
             data = data.subtract_background(_window("--background-window", background_window))
         ready.append(data)
     return ready
+
+
+def _chosen(files: Sequence[Path], signal: Sequence[str], joint: bool) -> list[Dataset]:
+    """All data sets of one file where they are fitted together, else one of every file."""
+    if joint and len(files) == 1:
+        if signal:
+            return [load(files[0], signal=name) for name in signal]
+        found = load(files[0])
+        return list(found.values()) if isinstance(found, dict) else [found]
+    if len(signal) not in (0, 1, len(files)):
+        raise click.UsageError(
+            f"--signal: {len(signal)} names for {len(files)} file{'s' * (len(files) > 1)}: "
+            "give one for all, or one for each"
+        )
+    names = list(signal) * (len(files) if len(signal) == 1 else 1) or [None] * len(files)
+    return [one(path, name) for path, name in zip(files, names, strict=True)]
+
+
+def _device(name: str | None) -> str | None:
+    """The device, if this machine has it."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device {name}: {reason}: give cpu, or none") from None
+    return name
+
+
+def _once(caught: Sequence[warnings.WarningMessage]) -> list[str]:
+    """What was warned of, each once."""
+    return list(dict.fromkeys(f"warning: {each.message}" for each in caught))
 
 
 def _renamed(data: Dataset, name: str) -> Dataset:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,30 +32,22 @@ def writable(folder: Path) -> None:
         raise OSError(f"-o {folder}: cannot be written ({error.strerror}): give another.") from None
 
 
-def write(
-    result: Result,
-    folder: Path,
-    noises: Mapping[str, str],
-    histories: Mapping[str, Sequence[str]],
-    figure: Any = None,
-) -> None:
+def write(result: Result, folder: Path, figure: Any = None) -> None:
     """result.npz, summary.txt, figure.png and spectra.csv, each whole or not at all."""
     result.save(folder / "result.npz")
     with whole(folder / "summary.txt") as file:
-        file.write(summary(result, noises, histories).encode())
+        file.write(summary(result).encode())
     with whole(folder / "spectra.csv") as file:
         file.write(table(result).encode())
     with whole(folder / "figure.png") as file:
         (result.plot() if figure is None else figure).savefig(file, format="png", dpi=150)
 
 
-def summary(
-    result: Result, noises: Mapping[str, str], histories: Mapping[str, Sequence[str]]
-) -> str:
+def summary(result: Result) -> str:
     """The answer, the noise that was assumed, what was done before, and every start."""
     lines = [result.summary(), "", "noise assumed"]
-    lines += [f"  {name}: {noise}" for name, noise in noises.items()]
-    steps = [f"  {name}: {step}" for name, history in histories.items() for step in history]
+    lines += [f"  {name}: {data.noise}" for name, data in result.data.items()]
+    steps = [f"  {name}: {step}" for name, data in result.data.items() for step in data.history]
     lines += ["", "prepared", *steps] if steps else []
     lines += ["", "starts, best first"]
     for i in np.argsort(result.losses):
@@ -80,7 +72,7 @@ def table(result: Result) -> str:
     return text.getvalue()
 
 
-def report(result: Result, noises: Mapping[str, str]) -> dict[str, Any]:
+def report(result: Result) -> dict[str, Any]:
     """The summary for machines, `--json`."""
     return {
         "status": result.status,
@@ -93,7 +85,7 @@ def report(result: Result, noises: Mapping[str, str]) -> dict[str, Any]:
             {
                 "name": name,
                 "shape": list(data.shape),
-                "noise": noises[name],
+                "noise": data.noise,
                 "explained_variance": data.explained_variance,
             }
             for name, data in result.data.items()

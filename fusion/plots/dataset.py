@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.axis import Axes
-from fusion.inspection import Tally, noise_or_reason, over_edge, tally
+from fusion.inspection import noise_or_reason
+from fusion.tally import Tally, tally
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,7 +187,7 @@ def _scree(panel: Any, noise: Noise) -> None:
 
     from fusion.plots import draw
 
-    values = np.array(over_edge(noise)[: noise.scree.rank + BELOW])
+    values = noise.scree.over_edge[: noise.scree.rank + BELOW]
     K = noise.scree.rank + int((values[noise.scree.rank :] > 1).sum())
     above = f"{noise.scree.rank}{' or more' * (noise.scree.rank < K)} above the noise"
     numbers = np.arange(1, len(values) + 1)

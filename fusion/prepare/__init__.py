@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -184,4 +183,4 @@ def drifts(data: Dataset, **window: Window) -> Any:
     return drifts(data, window)
 
 
-__all__: Sequence[str] = ("Preparing", "drifts")
+__all__ = ["Preparing", "drifts"]

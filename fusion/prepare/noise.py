@@ -8,15 +8,17 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fusion.dataset import Dataset
 from fusion.prepare.scree import Scree, scree
+from fusion.tally import tally
 
 Array = NDArray[np.float64]
 
-ROWS = 2048  # pixels that are looked at, at most: a random choice of them
+FEW = 4  # pixels or channels below which nothing tells noise from signal
+ROUNDING = 1e6  # singular value over the edge above which all noise is rounding
+ROWS = 2048  # pixels that are looked at, at most, spread over the scan
 FEWEST = 1.0  # mean counts of an entry below which neighbours are summed first
 RUN = 32  # of them next to each other
 RARE = 0.3  # mean counts of a channel or pixel below which it is left out
@@ -81,15 +83,18 @@ def measure(data: Dataset) -> Noise:
     × mean + read-out. Where means are not positive, every channel has its variance.
 
     Raises:
-        ValueError: if there are fewer than four pixels or channels: no noise is told.
+        ValueError: if there are fewer than four pixels or channels, all values are the same, or
+            nothing is left of them beyond rounding.
     """
     data.check()
     X, coarse, binned = _entries(data)
-    if min(X.shape) < 4:
+    if min(X.shape) < FEW:
         raise ValueError(
-            f"`{data}`: {X.shape[0]} pixels and {X.shape[1]} channels that are not empty: the "
-            "noise is told from four of each or more; give variance=… instead."
+            f"`{data}`: the noise is told from {FEW} pixels and {FEW} channels or more; here "
+            f"{X.shape[0]} and {X.shape[1]} are not empty: give variance=… instead."
         )
+    if X.min() == X.max():
+        raise ValueError(f"`{data}`: all values are the same, {X.min():g}: there is no noise.")
     rows, columns = X.mean(1), X.mean(0)
     if rows.min() > 0 and columns.min() > 0:
         found, gain, readout = _by_mean(X, np.outer(rows, columns) / X.mean())
@@ -101,6 +106,11 @@ def measure(data: Dataset) -> Noise:
         found, variances = _by_place(X)
         gain, readout, counts = float("nan"), float(variances.mean()), False
         own = _spread(data, coarse, variances)
+    if found.correlation > 1 or found.over_edge[0] > ROUNDING:
+        raise ValueError(
+            f"`{data}`: {found.rank} components leave none beyond rounding: give variance=… "
+            "if you know one."
+        )
     share = prod(binned)
     return Noise(
         gain=gain,
@@ -130,7 +140,8 @@ def estimate_variance(data: Dataset) -> Dataset:
     if noise.channels is not None:
         variance = noise.channels.reshape(spectrum)
     else:
-        rows, columns = _means(data)
+        seen = tally(data)
+        rows, columns = (np.nan_to_num(means).clip(0) for means in (seen.row_means, seen.means))
         gain = 1.0 if noise.counts else noise.gain
         per_pixel = gain * (rows + 0.5 / columns.size) + noise.readout  # half a count, never zero
         per_channel = gain * (columns + 0.5 / rows.size) + noise.readout
@@ -139,18 +150,6 @@ def estimate_variance(data: Dataset) -> Dataset:
     return data.derive(
         data.tensor, f"estimate_variance(): {noise}", variance=np.maximum(variance, 1e-300)
     )
-
-
-def _means(data: Dataset) -> tuple[Array, Array]:
-    """Mean of every pixel and of every channel outside the mask, never negative."""
-    X = torch.as_tensor(data.numpy().reshape(data.matrix_shape).astype(float))
-    if data.mask is None:
-        rows, columns = X.mean(1), X.mean(0)
-    else:
-        keep = (~data.mask.expand(data.shape)).reshape(X.shape)
-        X = X.where(keep, 0)
-        rows, columns = X.sum(1) / keep.sum(1).clamp_min(1), X.sum(0) / keep.sum(0).clamp_min(1)
-    return rows.clamp_min(0).numpy(), columns.clamp_min(0).numpy()
 
 
 def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fusion.arrays import as_tensor
 from fusion.dataset import Dataset
+from fusion.tally import tally
 
 
 def normalise(data: Dataset, by: Any) -> Dataset:
@@ -31,10 +32,10 @@ def normalise(data: Dataset, by: Any) -> Dataset:
 def _divisor(data: Dataset, by: Any, scan: tuple[int, ...]) -> tuple[str, Tensor]:
     """(what it is, one number or one for every pixel in float64)."""
     if by is None:
-        return "", _mean(data)
+        return "", torch.tensor(tally(data).mean, dtype=torch.float64)
     if isinstance(by, Dataset):
         said, split = repr(by.name), len(by.shape) - by.signal
-        values = torch.from_numpy(_seen(by).reshape(*by.shape[:split], -1).sum(-1))
+        values = torch.from_numpy(tally(by).rows).reshape(by.shape[:split])
     else:
         values = _numbers(by)
         said = f"{float(values):g}" if values.ndim == 0 else f"array {tuple(values.shape)}"
@@ -55,20 +56,6 @@ def _numbers(by: Any) -> Tensor:
             "number, an array of them for every pixel, or a data set."
         )
     return as_tensor(array.astype(float))
-
-
-def _mean(data: Dataset) -> Tensor:
-    """Of what is outside the mask."""
-    keep = (
-        data.numpy() if data.mask is None else data.numpy()[~data.mask.expand(data.shape).numpy()]
-    )
-    return torch.tensor(np.mean(keep, dtype=float) if keep.size else 0.0, dtype=torch.float64)
-
-
-def _seen(data: Dataset) -> np.ndarray:
-    """The data in float64, 0 where they are masked."""
-    array = data.numpy().astype(float)
-    return array if data.mask is None else np.where(data.mask.numpy(), 0.0, array)
 
 
 def _positive(data: Dataset, divisor: Tensor, scan: tuple[int, ...], call: str) -> Tensor:

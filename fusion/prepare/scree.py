@@ -39,6 +39,11 @@ class Scree:
     inflation: float
     residual_squares: Array
 
+    @property
+    def over_edge(self) -> Array:
+        """Singular values over the largest that noise alone has."""
+        return self.values / self.edge
+
 
 def scree(X: Array, profile: Callable[[Array], Array] | None = None) -> Scree:
     """The singular values of X, and which of them stand out of the noise.
@@ -64,19 +69,17 @@ def scree(X: Array, profile: Callable[[Array], Array] | None = None) -> Scree:
         freedom = (n - rank) * (m - rank)
         return max(float(np.sqrt(left_over[rank] / freedom)), np.finfo(float).tiny)
 
-    def residual(rank: int) -> Array:
-        return X - (left[:, :rank] * values[:rank]) @ right[:rank]
-
-    rank, correlations, edge = 0, np.zeros(0), 0.0
+    rank, rest, correlations, edge = 0, X, np.zeros(0), 0.0
     for rank in range(most + 1):
-        after = min(rank + 1, most)  # a component that is signal must not pass for correlated noise
-        correlations = _correlations(residual(after) / level(after))
+        # a component that is signal must not pass for correlated noise
+        after = rest - values[rank] * np.outer(left[:, rank], right[rank]) if rank < most else rest
+        correlations = _correlations(after / level(min(rank + 1, most)))
         edge = _edge(n, m, correlations)
         if profile is not None and values[rank] > edge * level(rank):
-            edge = max(edge, _simulated(profile(X - residual(rank)), correlations))
-        if values[rank] <= edge * level(rank):
+            edge = max(edge, _simulated(profile(X - rest), correlations))
+        if values[rank] <= edge * level(rank) or rank == most:
             break
-    rest = residual(rank)
+        rest = after
     taken = (left[:, :rank] ** 2).sum(1), (right[:rank] ** 2).sum(0)  # leverage
     return Scree(
         values=values / level(rank),

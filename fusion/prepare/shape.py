@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral, Real
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -50,16 +51,16 @@ def crop(data: Dataset, ranges: Mapping[str, Any]) -> Dataset:
     """See `Dataset.crop`."""
     said = ", ".join(f"{name}={_shown(part)}" for name, part in ranges.items())
     call = f"crop({said})"
-    index = [slice(None)] * len(data.shape)
+    chosen = [slice(None)] * len(data.shape)
     for i, part in places(data, ranges, call).items():
-        index[i] = entries(data, i, part, call)
-    axes = [axis.cut(part) for axis, part in zip(data.axes, index, strict=True)]
+        chosen[i] = entries(data, i, part, call)
+    axes = [axis.cut(part) for axis, part in zip(data.axes, chosen, strict=True)]
     return data.derive(
-        _source(data)[tuple(index)],
+        _source(data)[tuple(chosen)],
         call,
         axes=axes,
-        mask=_part(data.mask, data.shape, index),
-        variance=_part(data.variance, data.shape, index),
+        mask=_part(data.mask, data.shape, chosen),
+        variance=_part(data.variance, data.shape, chosen),
     )
 
 
@@ -132,7 +133,7 @@ def _divides(data: Dataset, i: int, n: Any, call: str) -> int:
     size, name = data.shape[i], data.axes[i].name
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise ValueError(f"`{call}`: {name}={n!r}: give a whole number from 1 to {size}.")
-    n = int(str(n))
+    n = index(n)
     if left := size % n:
         rest = size - left
         word = name.replace(" ", "_")

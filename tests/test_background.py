@@ -1,0 +1,172 @@
+"""`subtract_background`: against the literal likelihood, at few counts, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from steps import axes, data, one_line, poisson
+
+import fusion as fu
+from fusion.simulate import power_law
+
+ENERGY = np.arange(60) * 2.0 + 400  # window 400 to 460, beyond it up to 518
+
+
+def spectra(array, **options) -> fu.Dataset:
+    return fu.Dataset(
+        "raw", array, axes=["x", fu.Axis("energy", 2.0, 400.0, units="eV")], **options
+    )
+
+
+def literal(y, x):
+    """Minimum of Σ (m − y ln m), m = exp(a + b x), spectrum by spectrum; the powers in all of x."""
+    backgrounds = []
+    scaled = (x - x[:31].mean()) / 0.07 if x[-1] < 10 else (x - x[:31].mean()) / 30
+    for row in np.asarray(y, dtype=float)[:, :31]:
+        t = scaled[:31]
+
+        def cost(p, row=row, t=t):
+            return np.sum(np.exp(p[0] + p[1] * t) - row * (p[0] + p[1] * t))
+
+        def slope(p, row=row, t=t):
+            left = np.exp(p[0] + p[1] * t) - row
+            return np.array([left.sum(), left @ t])
+
+        start = [np.log(row.mean()), 0.0]
+        p = minimize(cost, start, jac=slope, bounds=[(None, None), (None, 0)], method="L-BFGS-B")
+        best = minimize(cost, p.x, jac=slope, method="BFGS", options={"gtol": 1e-9})
+        p = best.x if best.x[1] < 0 else p.x
+        backgrounds.append(np.exp(p[0] + p[1] * scaled))
+    return np.array(backgrounds)
+
+
+@pytest.mark.parametrize(
+    ("model", "x"), [("power law", np.log(ENERGY)), ("exponential", ENERGY)], ids=["power", "exp"]
+)
+@pytest.mark.parametrize("counts", [5.0, 100.0, 10_000.0])
+def test_the_background_is_that_of_greatest_poisson_likelihood(model, x, counts):
+    y = poisson(np.tile(power_law(ENERGY, 3.0, amplitude=counts), (12, 1)))
+    new = spectra(y).subtract_background((400, 460), model)
+    assert np.allclose(y - new.numpy(), literal(y, x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 2.0, 5.0])
+def test_a_power_law_without_noise_is_found_exactly(exponent):
+    y = 37.5 * power_law(ENERGY, exponent)[None] * np.array([[1e-6], [1.0], [1e9]])
+    net = spectra(y).subtract_background((410, 440)).numpy()
+    assert (np.abs(net) < 1e-9 * y).all()
+
+
+@pytest.mark.parametrize("axis", [fu.Axis("energy", 1.0, -10.0), fu.Axis("energy", -1.0, 60.0)])
+def test_an_exponential_without_noise_is_found_exactly_on_any_axis(axis):
+    y = 1e4 * np.exp(-axis.sized(60).values / 15)[None]
+    net = fu.Dataset("raw", y, axes=["x", axis]).subtract_background((5, 30), "exponential")
+    assert (np.abs(net.numpy()) < 1e-9 * y).all()
+
+
+def test_low_counts_with_zeros_bias_the_extrapolation_by_a_percent_logarithms_by_a_third():
+    axis = fu.Axis("energy", 0.25, 400.0)
+    energy = axis.sized(800).values
+    mean = power_law(energy, 3.0, amplitude=2.0)
+    y = poisson(np.tile(mean, (1500, 1)))
+    net = fu.Dataset("raw", y, axes=["x", axis]).subtract_background((400, 520)).numpy()
+    beyond, inside = energy > 520, energy <= 520
+    assert (y == 0).mean() > 0.1
+    ours = (y - net)[:, beyond].sum(1).mean() / mean[beyond].sum() - 1
+    within = (y - net)[:, inside].sum() / (len(y) * mean[inside].sum()) - 1
+    assert abs(within) < 3 / np.sqrt(len(y) * mean[inside].sum())
+    assert abs(ours) < 0.015  # e to a noisy slope is convex: 0.7 % here
+    logs = np.polyfit(np.log(energy[inside]), np.log(np.maximum(y[:, inside], 1)).T, 1)
+    theirs = np.exp(np.log(energy)[:, None] * logs[0] + logs[1])[beyond].sum(0)
+    assert theirs.mean() / mean[beyond].sum() - 1 > 0.3
+
+
+def test_the_background_of_a_few_counts_is_finite_and_never_rises():
+    y = np.zeros((4, 60))
+    y[0, 30] = 1  # the last channel of the window
+    y[1, 0] = 1  # the first
+    y[2, [29, 30]] = 1
+    y[3] = np.arange(60)
+    background = y - spectra(y).subtract_background((400, 460)).numpy()
+    assert (np.diff(background, axis=1) <= 1e-12).all()
+    assert np.allclose(background[:, :31].sum(1), y[:, :31].sum(1))
+    assert np.allclose(background[[0, 2, 3]], y[[0, 2, 3], :31].mean(1)[:, None])
+
+
+def test_an_empty_pixel_has_no_background():
+    y = poisson(np.full((3, 60), 5.0))
+    y[1, :31] = 0
+    net = spectra(y).subtract_background((400, 460)).numpy()
+    assert np.array_equal(net[1], y[1])
+
+
+def test_masked_and_non_finite_entries_of_the_window_do_not_count():
+    y = np.tile(power_law(ENERGY, 3.0, amplitude=50.0), (3, 1))
+    mask = np.zeros(y.shape, dtype=bool)
+    y[0, 4], mask[0, 4] = 1e6, True
+    y[1, 7], mask[1, 7] = np.nan, True
+    mask[2] = True
+    new = spectra(y, mask=mask).subtract_background((400, 460))
+    clean = ~mask
+    assert (np.abs(new.numpy()[clean]) < 1e-6).all()
+    assert f"of {clean.sum()} values negative" in new.history[-1]
+
+
+def test_history_counts_the_negatives():
+    y = poisson(np.tile(power_law(ENERGY, 3.0, amplitude=50.0), (9, 1)))
+    new = spectra(y).subtract_background((400, 460))
+    said = new.history[-1]
+    assert said.startswith("subtract_background((400, 460), 'power law'): ")
+    assert f"{(new.numpy() < 0).sum()} of {y.size} values negative" in said
+    assert f"lowest {new.numpy().min():.4g}" in said
+
+
+@pytest.mark.parametrize("model", ["power law", "exponential"])
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_data_of_another_scale_have_the_same_net_in_that_scale(model, scale):
+    y = poisson(np.tile(power_law(ENERGY, 3.0, amplitude=8.0), (40, 1))).astype(float)
+    net, scaled = (spectra(s * y).subtract_background((400, 460), model) for s in (1, scale))
+    assert np.allclose(scaled.numpy(), scale * net.numpy(), rtol=1e-7, atol=1e-7 * scale)
+
+
+def test_a_baseline_of_pybaselines_reads_the_window_and_leaves_the_rest():
+    pytest.importorskip("pybaselines")
+    rng = np.random.default_rng(0)
+    peak = 200 * np.exp(-(((ENERGY - 440) / 4) ** 2))
+    y = 100 + peak + rng.normal(0, 1, (3, 60))
+    mask = np.zeros(y.shape, dtype=bool)
+    y[1, 5], mask[1, 5] = np.nan, True
+    new = spectra(y, mask=mask).subtract_background((400, 490), "snip")
+    background = (y - new.numpy())[:, :46]
+    assert np.abs(background[~mask[:, :46]] - 100).max() < 8
+    assert np.array_equal(new.numpy()[:, 46:], y[:, 46:])
+
+
+def test_backgrounds_that_cannot_be_fitted_are_refused():
+    given = data()
+    one_line(lambda: given.subtract_background((100, 104), "cubic"), "'cubic'", "'snip'")
+    one_line(lambda: given.subtract_background((100, 104), "_private"), "'_private'")
+    one_line(lambda: given.subtract_background((100, 100.5)), "2 of 12", "three")
+    one_line(lambda: given.subtract_background((300, 400)), "300", "105.5")
+    one_line(lambda: given.subtract_background(5), "=5", "12")
+    below = data(axes=axes(offset=-1.0))
+    one_line(lambda: below.subtract_background((1, 4)), "-1", "'exponential'")
+    image = fu.Dataset("adf", np.ones((4, 6)), signal=0)
+    one_line(lambda: image.subtract_background((0, 1)), "0 signal axes")
+
+
+def falling(counts: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, fu.Dataset]:
+    energy = np.linspace(80, 140, 121)
+    background = counts * (energy / 80) ** -3.0
+    values = np.random.default_rng(seed).poisson(background, (n, energy.size))
+    axis = fu.Axis("energy loss", 0.5, 80.0, "eV")
+    return energy, background, fu.Dataset("a", values, axes=["x", axis])
+
+
+def test_power_law_has_no_bias_at_few_counts():
+    _, background, data = falling(1.0, 4000)
+    fitted = data.numpy() - data.subtract_background((80, 98)).numpy()
+    inside = slice(0, 37)
+    error = fitted[:, inside].mean() / background[inside].mean() - 1
+    assert abs(error) < 4 / np.sqrt(4000 * background[inside].sum())
