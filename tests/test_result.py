@@ -368,6 +368,14 @@ def titles(figure) -> list[str]:
     return [ax.get_title() for ax in figure.axes]
 
 
+def test_a_factor_that_is_named_after_its_data_set_has_no_second_name():
+    rng = np.random.default_rng(0)
+    a, b = (fu.Dataset(name, rng.random((4, 5, 12))) for name in ("one", "two"))
+    result = fu.fit(SharedSpectra(a, b, K=2), Frobenius(a) + Frobenius(b), **QUICK)
+    shown = titles(result.plot())
+    assert {"C_one", "C_two"} <= set(shown)
+
+
 def test_every_result_can_be_drawn_also_when_loaded(result, tmp_path):
     result.save(tmp_path / "fit")
     figure = fu.Result.load(tmp_path / "fit").plot()

@@ -63,8 +63,10 @@ def table(result: Result) -> str:
         channels = [d.axes[-1:] for d in result.data.values() if d.signal == 1]
         if axes is None or axes not in channels or values.ndim != 2:
             continue
-        columns.append([f"{name}: {axes[0].label}", *axes[0].values.tolist()])
-        columns += [[f"{name} {i + 1}", *column.tolist()] for i, column in enumerate(values.T)]
+        columns.append([f"{name}: {axes[0].label}", *(f"{x:.10g}" for x in axes[0].values)])
+        columns += [
+            [f"{name} {i + 1}", *(f"{x:.10g}" for x in column)] for i, column in enumerate(values.T)
+        ]
     longest = max(map(len, columns), default=0)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -198,7 +198,9 @@ def _title(result: Result, name: str) -> str:
         for d, p, c in zip(result.data, _parts(result, 0), _parts(result, 1), strict=True)
         if axes in (p, c)
     ]
-    title = f"{name} ({', '.join(owners)})" if 0 < len(owners) < len(result.data) else name
+    said = any(name.endswith(f"_{owner}") for owner in owners)
+    some = 0 < len(owners) < len(result.data)
+    title = f"{name} ({', '.join(owners)})" if some and not said else name
     left = [axis.name for axis in (axes or ())[:-2]]
     return f"{title}, mean over {', '.join(left)}" if left else title
 
