@@ -52,8 +52,7 @@ class Dataset(Preparing):
         self.name = str(name)
         self.lazy: Any
         self.lazy, self._tensor = _read(self, array)
-        given: Any = self._tensor if self.lazy is None else self.lazy
-        self.shape = tuple(int(n) for n in given.shape)
+        self.shape = tuple(int(n) for n in self._array.shape)
         if not 0 <= signal <= len(self.shape):
             raise ValueError(
                 f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "
@@ -95,6 +94,30 @@ class Dataset(Preparing):
             history=(*self.history, step),
             metadata=self.metadata,
         )
+
+    def renamed(self, name: str) -> "Dataset":
+        """The same under another name, under which models and results will have it."""
+        copy = Dataset.__new__(Dataset)
+        copy.__dict__.update(self.__dict__, name=str(name), _forms={})
+        return copy
+
+    def masked(self, mask: Any) -> "Dataset":
+        """With this mask beside the one it has; True = excluded, shapes as in `Dataset`."""
+        added = _mask(self, mask)
+        if added is None:
+            return self
+        step = f"masked: {int(added.sum())} of {added.numel()} left out"
+        both = added if self.mask is None else self.mask | added
+        return self.derive(self._array, step, mask=both)
+
+    def with_variance(self, variance: Any) -> "Dataset":
+        """With this variance in place of the one it has; shapes as in `Dataset`, None for none."""
+        return self.derive(self._array, "variance given", variance=variance)
+
+    @property
+    def _array(self) -> Any:
+        """The data, read or not."""
+        return self._tensor if self.lazy is None else self.lazy
 
     @property
     def pixels(self) -> Axes:
@@ -182,12 +205,22 @@ class Dataset(Preparing):
                 raise ValueError(
                     f"`{self}`: {count} of {self.tensor.numel()} values are NaN or infinite, "
                     f"the first at {first} ({', '.join(axis.name for axis in self.axes)}): "
-                    "mask them (mask=~numpy.isfinite(array))."
+                    f"mask them (mask=~numpy.isfinite(array)){self._turned()}."
                 )
         nonzero = self.tensor != 0 if keep is None else (self.tensor != 0) & keep
         if not nonzero.any():
             raise ValueError(f"`{self}`: all values are zero: there is nothing to fit.")
         self._checked = True
+
+    def _turned(self) -> str:
+        """Said where the mask of a square map would hide what is not finite if it were turned."""
+        if self.mask is None or len(self.pixels) != 2 or self.mask.shape[0] != self.mask.shape[1]:
+            return ""
+        keep = ~self.mask.transpose(0, 1).expand(self.shape).to(self.tensor.device)
+        if bool((~torch.isfinite(self.tensor) & keep).any()):
+            return ""
+        y, x = (axis.name for axis in self.pixels)
+        return f"; the mask hides them all if it is transposed: give it as ({y}, {x})"
 
     def __getstate__(self) -> dict[str, Any]:
         self.tensor  # noqa: B018, what is lazy hangs on an open file

@@ -95,6 +95,14 @@ def save(result: Result, path: Any) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
+def is_result(path: Any) -> bool:
+    """Whether `save` wrote this file."""
+    try:
+        return "meta.npy" in zipfile.ZipFile(path).namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def load(path: Any) -> Result:
     """Read what `save` wrote."""
     path = Path(path) if Path(path).exists() else _named(path)

@@ -11,6 +11,7 @@ import pytest
 
 import fusion as fu
 from fusion.cli import main
+from fusion.cli.run import _hull
 from fusion.simulate import layers
 
 WRITTEN = ["figure.png", "result.npz", "spectra.csv", "summary.txt"]
@@ -153,6 +154,56 @@ def test_info_describes_every_data_set(file, tmp_path, cube, capsys):
     np.savez(tmp_path / "two.npz", eels=cube, edxs=cube[..., :7])
     assert run("info", tmp_path / "two.npz", "--json") == 0
     assert [d["name"] for d in json.loads(capsys.readouterr().out)] == ["eels", "edxs"]
+
+
+def test_plot_draws_the_data_of_a_file(file, tmp_path, cube, capsys):
+    assert run("plot", file, "--signal", "data", "-o", tmp_path / "a.png") == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    np.savez(tmp_path / "two.npz", eels=cube, edxs=cube)
+    said = fails(capsys, "plot", tmp_path / "two.npz", "-o", tmp_path / "b.png")
+    assert "edxs" in said  # which of the two?
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_a_background_window_may_lie_outside_the_energies_of_the_fit(tmp_path):
+    scene = layers(shape=(8, 9), channels=60).datasets["counts"]
+    energy = scene.channels[0].values
+    np.savez(tmp_path / "m.npz", data=scene.numpy(), energy=energy, energy_units="eV")
+    chosen = ["--energy", "100:130", "--background-window", "85:98", "--variance", "estimate"]
+    assert run("unmix", tmp_path / "m.npz", "-k", 2, *chosen, "-o", tmp_path, "--starts", 1) == 0
+    told = fu.Result.load(tmp_path / "result.npz").data["data"]
+    assert told.axes[-1].values.min() >= 100
+    assert told.axes[-1].values.max() <= 130
+    steps = [step.split("(")[0] for step in told.history]
+    assert steps[0] == steps[-1] == "crop"
+    assert steps[-2] == "subtract_background"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "window", "needed"),
+    [
+        ((None, None), (85.0, 98.0), (85.0, None)),
+        ((100.0, 130.0), (85.0, 98.0), (85.0, 130.0)),
+        ((100.0, None), (85.0, 98.0), (85.0, None)),
+        ((90.0, 130.0), (95.0, 98.0), (90.0, 130.0)),
+        ((100.0, 130.0), (None, 98.0), (None, 130.0)),
+    ],
+)
+def test_what_is_read_holds_the_window_and_the_energies(wanted, window, needed):
+    assert _hull(wanted, window) == needed
+
+
+def test_variance_may_be_a_number_or_a_file(file, tmp_path, capsys):
+    read = ["unmix", file, "--signal", "data", "-k", 2, "--starts", 1, "-o", tmp_path / "a"]
+    assert run(*read, "--variance", "4") == 0
+    four = fu.Result.load(tmp_path / "a" / "result.npz")
+    np.save(tmp_path / "v.npy", np.full(12, 4.0))
+    assert run(*read, "--variance", tmp_path / "v.npy") == 0
+    assert fu.Result.load(tmp_path / "a" / "result.npz").loss == four.loss
+    assert "½" in four.formula
+    capsys.readouterr()
+    assert "-1" in fails(capsys, *read, "--variance", "-1")
+    assert "no such file" in fails(capsys, *read, "--variance", "estmate")
 
 
 def test_plot_draws_an_answer_again(file, tmp_path, capsys):

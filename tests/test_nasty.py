@@ -264,6 +264,17 @@ def test_sparse_tensors_are_refused():
 # ---- what is no number, masks, noise -------------------------------------------------------------
 
 
+def test_a_transposed_mask_of_a_square_map_is_told_where_the_data_tell():
+    X = np.random.default_rng(0).random((4, 4, 6))
+    X[1, 3] = np.nan
+    dead = np.isnan(X).any(-1)
+    fu.Dataset("a", X, mask=dead).check()
+    with pytest.raises(ValueError, match=complaint("if it is transposed", "(y, x)")):
+        fu.Dataset("a", X).masked(dead.T).check()
+    with pytest.raises(ValueError, match=r"isfinite\(array\)\)\.$"):
+        fu.Dataset("a", X).masked(np.zeros((4, 4), bool)).check()
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinities_outside_the_mask_are_counted_and_placed(bad, loss):

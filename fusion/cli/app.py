@@ -55,6 +55,7 @@ def cli() -> None:
     sdfusion unmix map.dm4 -k 3 -o answer            one data set
     sdfusion fuse map.emd -k 3 -o answer             all detectors of a scan: the same maps
     sdfusion fuse a.npz b.npz -k 3 --share spectra -o answer    several scans: the same spectra
+    sdfusion plot map.dm4 -o picture.png             total map, mean spectrum, singular values
     sdfusion plot answer/result.npz -o picture.pdf   draw an answer again
 
     Reads npz and npy, and with `pip install "sdfusion[io]"` all that RosettaSciIO does. Exit
@@ -79,9 +80,11 @@ READING = options(
     click.option("--bin", "bins", metavar="N|AXIS=N", multiple=True,
                  help="Sum N channels, or N entries of an axis: --bin energy=2 --bin y=2."),
     click.option("--background-window", metavar="A:B",
-                 help="Subtract a power law that is fitted between these energies."),
-    click.option("--variance", type=click.Choice(["none", "estimate"]), default="none",
-                 show_default=True, help="Weigh the data by the noise that they show."),
+                 help="Subtract a power law that is fitted between these energies, which may lie "
+                 "outside --energy; what is below them is cut off."),
+    click.option("--variance", metavar="none|estimate|V", default="none", show_default=True,
+                 help="Weigh the data by the noise that they show; or V, a number or a file "
+                 "(npy, npz), of the data as they are cropped and binned."),
     click.option("--mask", type=FILE, metavar="FILE",
                  help="Booleans (npy, npz): True is left out; in the array's order, y before x."),
 )  # fmt: skip
@@ -168,10 +171,11 @@ def fuse(files: tuple[Path, ...], **given: Any) -> None:
 
 @cli.command()
 @click.argument("file", type=FILE)
+@click.option("--signal", metavar="NAME", help="Which data set, of several.")
 @click.option("-o", "--output", type=FILE, metavar="PICTURE", default=Path("figure.png"),
               show_default=True, help="png, pdf or svg.")  # fmt: skip
 def plot(**given: Any) -> None:
-    """Draw an answer (result.npz) again."""
+    """Draw an answer (result.npz) again, or the data of a file."""
     from fusion.cli.run import plot
 
     plot(**given)

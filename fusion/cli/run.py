@@ -20,29 +20,30 @@ from fusion.loss import Loss, Term
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality
 from fusion.models import NMF, SharedMaps, SharedSpectra
 
+MAX_STEPS = 10_000  # --max-seconds is what stops a fit
+
 
 def info(file: Path, signal: str | None, as_json: bool) -> None:
     """Describe what is in a file."""
     from fusion.inspection import inspect
 
-    found = load(file) if signal is None else load(file, signal=signal)
-    told = [inspect(d) for d in (found.values() if isinstance(found, dict) else [found])]
+    told = [inspect(data) for data in _all(file, signal)]
     if as_json:
         print(json.dumps([each.as_dict() for each in told]))
     else:
         print("\n\n".join(str(each) for each in told))
 
 
-def plot(file: Path, output: Path) -> None:
-    """Draw a result that was saved."""
-    from fusion.storage import whole
+def plot(file: Path, signal: str | None, output: Path) -> None:
+    """Draw a result that was saved, or a data set."""
+    from fusion.storage import is_result, whole
 
-    result = Result.load(file)
     kind = output.suffix.lower().removeprefix(".")
     if kind not in ("png", "pdf", "svg"):
         raise click.UsageError(f"-o {output}: give a name that ends in .png, .pdf or .svg")
+    drawn = Result.load(file) if is_result(file) else one(file, signal)
     with whole(output) as opened:
-        result.plot().savefig(opened, format=kind, dpi=200)
+        drawn.plot().savefig(opened, format=kind, dpi=200)
 
 
 def unmix(
@@ -82,6 +83,7 @@ def unmix(
             seed=seed,
             device=_device(device),
             max_seconds=max_seconds,
+            max_steps=MAX_STEPS,
             progress=not quiet and sys.stderr.isatty(),
         )
     if not np.isfinite(result.loss):
@@ -123,22 +125,33 @@ def _read(
     """The data sets, prepared."""
     found = _chosen(files, signal, joint)
     if len({d.name for d in found}) < len(found):
-        found = [_renamed(d, path.stem) for d, path in zip(found, files, strict=True)]
+        found = [data.renamed(path.stem) for data, path in zip(found, files, strict=True)]
+    wanted = _window("--energy", energy) if energy else (None, None)
+    window = _window("--background-window", background_window) if background_window else None
+    hull = wanted if window is None else _hull(wanted, window)
     ready = []
     for data in found:
         if mask is not None:
-            data = _masked(data, mask)
+            data = data.masked(_held("--mask", mask))
         spectra = data.signal == 1  # what follows is of no meaning for an image beside them
-        if energy and spectra:
-            data = data.crop(**{data.channels[0].name: _window("--energy", energy)})
+        if spectra and hull != (None, None):
+            data = data.crop(**{data.channels[0].name: hull})
         if groups := dict(_bin(text, data) for text in bins if spectra or "=" in text):
             data = data.bin(**groups)
-        if variance == "estimate" and spectra:
-            data = data.estimate_variance()
-        if background_window and spectra:
-            data = data.subtract_background(_window("--background-window", background_window))
+        if spectra:
+            data = _weighed(data, variance)
+        if spectra and window is not None:
+            data = data.subtract_background(window)
+            if wanted != (None, None):
+                data = data.crop(**{data.channels[0].name: wanted})
         ready.append(data)
     return ready
+
+
+def _all(file: Path, signal: str | None) -> list[Dataset]:
+    """All data sets of a file, or the one of this name."""
+    found = load(file) if signal is None else load(file, signal=signal)
+    return list(found.values()) if isinstance(found, dict) else [found]
 
 
 def _chosen(files: Sequence[Path], signal: Sequence[str], joint: bool) -> list[Dataset]:
@@ -146,8 +159,7 @@ def _chosen(files: Sequence[Path], signal: Sequence[str], joint: bool) -> list[D
     if joint and len(files) == 1:
         if signal:
             return [load(files[0], signal=name) for name in signal]
-        found = load(files[0])
-        return list(found.values()) if isinstance(found, dict) else [found]
+        return _all(files[0], None)
     if len(signal) not in (0, 1, len(files)):
         raise click.UsageError(
             f"--signal: {len(signal)} names for {len(files)} file{'s' * (len(files) > 1)}: "
@@ -172,29 +184,21 @@ def _once(caught: Sequence[warnings.WarningMessage]) -> list[str]:
     return list(dict.fromkeys(f"warning: {each.message}" for each in caught))
 
 
-def _renamed(data: Dataset, name: str) -> Dataset:
-    kept = ("axes", "signal", "mask", "variance", "history", "metadata")
-    array = data.tensor if data.lazy is None else data.lazy
-    return Dataset(name, array, **{key: getattr(data, key) for key in kept})
-
-
-def _masked(data: Dataset, path: Path) -> Dataset:
-    """The data set with the mask of a file."""
+def _held(option: str, path: Path) -> Any:
+    """The one array of a file."""
     try:
         held = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise ValueError(f"{option} {path}: no such file: check the name and the folder") from None
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"--mask {path}: cannot be read ({error}): write it with numpy.save"
+            f"{option} {path}: cannot be read ({error}): write it with numpy.save"
         ) from None
-    if not isinstance(held, np.ndarray):
-        if len(held.files) != 1:
-            raise ValueError(f"--mask {path}: holds {', '.join(held.files)}: keep one array in it")
-        held = held[held.files[0]]
-    return data.derive(
-        data.tensor if data.lazy is None else data.lazy,
-        f"mask {path.name}: {int(np.sum(held))} of {held.size} left out",
-        mask=held,
-    )
+    if isinstance(held, np.ndarray):
+        return held
+    if len(held.files) != 1:
+        raise ValueError(f"{option} {path}: holds {', '.join(held.files)}: keep one array in it")
+    return held[held.files[0]]
 
 
 def _window(option: str, text: str) -> tuple[float | None, float | None]:
@@ -204,6 +208,26 @@ def _window(option: str, text: str) -> tuple[float | None, float | None]:
     except ValueError:
         raise click.UsageError(f"{option} {text}: give first:last, for instance 500:560") from None
     return low, high
+
+
+def _hull(wanted: Any, window: Any) -> tuple[float | None, float | None]:
+    """Energies that are needed where those of the window are needed first."""
+    low, high = zip(wanted, window, strict=True)
+    first = window[0] if wanted[0] is None else None if None in low else min(low)
+    return first, None if None in high else max(high)
+
+
+def _weighed(data: Dataset, variance: str) -> Dataset:
+    """The data set with the variance that was asked for: none, estimate, a number or a file."""
+    if variance == "none":
+        return data
+    if variance == "estimate":
+        return data.estimate_variance()
+    try:
+        given = float(variance)
+    except ValueError:
+        given = _held("--variance", Path(variance))
+    return data.with_variance(given)
 
 
 def _bin(text: str, data: Dataset) -> tuple[str, int]:

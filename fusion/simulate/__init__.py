@@ -20,7 +20,7 @@ from fusion.simulate.maps import (
     tilt_curves,
 )
 from fusion.simulate.simulation import Simulation, poisson_counts
-from fusion.simulate.spectra import core_loss_edge, power_law, subtract_power_law
+from fusion.simulate.spectra import core_loss_edge, power_law
 from fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "tilt_series",
     "power_law",
     "core_loss_edge",
-    "subtract_power_law",
     "LINES",
     "xray_spectrum",
     "detector_fwhm",

@@ -17,7 +17,7 @@ from fusion.simulate.simulation import (
     seeds,
     uniform_axis,
 )
-from fusion.simulate.spectra import core_loss_edge, power_law, subtract_power_law
+from fusion.simulate.spectra import core_loss_edge, power_law
 
 if TYPE_CHECKING:
     from fusion.axis import Axis
@@ -115,6 +115,5 @@ def _raw_and_net(
     from fusion.dataset import Dataset
 
     counts = poisson_counts(expected, seed=seed).reshape(*shape, -1)
-    net, _ = subtract_power_law(axis.values, counts, window)
-    axes = (*scan_axes(), axis)
-    return {name: Dataset(name, counts, axes=axes), "net": Dataset("net", net, axes=axes)}
+    raw = Dataset(name, counts, axes=(*scan_axes(), axis))
+    return {name: raw, "net": raw.subtract_background(window).renamed("net")}

@@ -81,43 +81,6 @@ def core_loss_edge(
     return 0.5 * erfc((onset - energy) * 2.3548 / (np.sqrt(2) * width)) * above
 
 
-def subtract_power_law(
-    energy: ArrayLike, counts: ArrayLike, window: tuple[float, float]
-) -> tuple[Array, Array]:
-    """Fit A E^(−r) to every spectrum in a window before the edge, and subtract it.
-
-    A straight line through ln(counts) against ln(E), the usual first step of EELS quantification.
-    Its error grows with the distance from the window and differs from pixel to pixel: the net
-    spectra are negative in places.
-
-    Args:
-        energy: energy losses in eV, all > 0, shape (channel,).
-        counts: raw spectra, shape (…, channel); below 1 they count as 1 in the fit.
-        window: first and last energy of the fit in eV.
-
-    Returns:
-        Net spectra and backgrounds, each of the shape of `counts`.
-
-    Raises:
-        ValueError: if fewer than two channels lie in the window.
-
-    References:
-        Egerton (2011), section 4.4.1.
-    """
-    energy, counts = _energies("subtract_power_law", energy), np.asarray(counts, dtype=float)
-    inside = (energy >= window[0]) & (energy <= window[1])
-    if inside.sum() < 2:
-        raise ValueError(
-            f"`subtract_power_law`: {inside.sum()} channels between {window[0]:g} and "
-            f"{window[1]:g} eV, the spectra run from {energy[0]:g} to {energy[-1]:g} eV: "
-            "choose a window with two channels or more."
-        )
-    logs = np.log(np.maximum(counts[..., inside], 1.0)).reshape(-1, inside.sum())
-    slope, offset = np.polyfit(np.log(energy[inside]), logs.T, 1)
-    background = np.exp(offset[:, None] + slope[:, None] * np.log(energy)).reshape(counts.shape)
-    return counts - background, background
-
-
 def _energies(call: str, energy: ArrayLike) -> Array:
     energy = np.asarray(energy, dtype=float)
     if energy.ndim != 1 or energy.size == 0 or energy.min() <= 0:
