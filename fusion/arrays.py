@@ -22,3 +22,22 @@ def as_tensor(values: Any) -> Tensor:
     if any(step < 0 for step in values.strides) or not values.flags.writeable:
         values = values.copy()
     return torch.from_numpy(values)
+
+
+def sparse_parts(values: Any) -> tuple[Tensor, Tensor, tuple[int, ...]] | None:
+    """(positions (axis, entry), values, shape) of a sparse array; None of any other.
+
+    Torch sparse tensors of every layout, scipy.sparse, and the arrays of the package sparse.
+    """
+    if isinstance(values, Tensor):
+        if values.layout is torch.strided:
+            return None
+        coo = values.detach().to_sparse_coo()
+        return coo._indices(), coo._values(), tuple(coo.shape)
+    if not (hasattr(values, "nnz") and hasattr(values, "shape")):
+        return None
+    if hasattr(values, "tocoo"):
+        values = values.tocoo()
+    places = values.coords if hasattr(values, "coords") else (values.row, values.col)
+    stacked = torch.stack([as_tensor(np.asarray(place)).long() for place in places])
+    return stacked, as_tensor(values.data), tuple(int(n) for n in values.shape)

@@ -1,4 +1,4 @@
-"""Curvature without data: Gauss–Newton products by double backward, row blocks probed from them."""
+"""Curvature at a point: Gauss–Newton products, and row blocks to damp and precondition them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from fusion.loss import FitInformation
+from fusion.metric import Metric
 from fusion.objective import Objective, Slot, States, Values
 
 FULL = 64
@@ -85,31 +86,208 @@ def row_blocks(hessian: Hessian, name: str, value: Tensor, width: int | None = N
 
 @dataclass(frozen=True)
 class Block:
-    """Part of the preconditioner: a matrix for every row of a raw variable, (start, row, k, k)."""
+    """Part of the preconditioner: row i of a raw variable has the block weight[i] · matrix[i or 0].
+
+    One matrix for all rows is kept as one: a map of many pixels has no more.
+    """
 
     part: slice
-    matrix: Tensor
+    rows: int
+    matrix: Tensor  # (start, row or 1, k, k)
+    weight: Tensor | None = None  # (row,)
 
     def view(self, flat: Tensor) -> Tensor:
         """(start, row, k) view of this part of a flat vector."""
-        return flat[:, self.part].reshape(flat.shape[0], self.matrix.shape[1], self.matrix.shape[2])
+        return flat[:, self.part].unflatten(1, (self.rows, self.matrix.shape[-1]))
 
     def times(self, flat: Tensor, matrix: Tensor) -> Tensor:
-        """A matrix of this kind times this part of a flat vector, (start, n of the part)."""
-        return torch.matmul(matrix, self.view(flat)[..., None])[..., 0].flatten(1)
+        """Symmetric matrices in place of its own times this part of a flat vector, (start, n)."""
+        made = _times(matrix, self.view(flat))
+        return (made if self.weight is None else made * self.weight[:, None]).flatten(1)
+
+    def add_times(self, into: Tensor, flat: Tensor, matrix: Tensor) -> None:
+        """The same, added to this part of another flat vector."""
+        if self.weight is None and matrix.shape[1] == 1:
+            part = self.view(into)  # a view: starts lie apart, rows are whole
+            part.baddbmm_(self.view(flat), matrix[:, 0])
+        else:
+            into[:, self.part] += self.times(flat, matrix)
+
+    def expanded(self) -> Tensor:
+        """The block of every row, (start, row, k, k)."""
+        full = self.matrix.expand(-1, self.rows, -1, -1)
+        return full if self.weight is None else full * self.weight[:, None, None]
+
+    def __add__(self, other: Block) -> Block:
+        if self.weight is other.weight:
+            return Block(self.part, self.rows, self.matrix + other.matrix, self.weight)
+        return Block(self.part, self.rows, self.expanded() + other.expanded())
+
+
+def _times(matrix: Tensor, v: Tensor) -> Tensor:
+    """Symmetric (start, row or 1, k, k) times (start, row, k)."""
+    if matrix.shape[1] == 1:
+        return v @ matrix[:, 0]
+    return torch.matmul(matrix, v[..., None])[..., 0]
+
+
+class _Chain:
+    """Between a raw variable and its value, where constraints are more than a bound."""
+
+    def __init__(self, slot: Slot, flat: Tensor) -> None:
+        assert slot.module is not None
+        with torch.enable_grad():
+            self.raw = slot.of(flat).detach().requires_grad_()
+            self.value = vmap(slot.module.constrain)(self.raw)
+            self.dual = torch.zeros_like(self.value).requires_grad_()
+            (self.pulled,) = torch.autograd.grad(self.value, self.raw, self.dual, create_graph=True)
+
+    def push(self, v: Tensor) -> Tensor:
+        """J v: raw direction → direction of the value."""
+        return torch.autograd.grad(self.pulled, self.dual, v, retain_graph=True)[0]
+
+    def pull(self, w: Tensor) -> Tensor:
+        """Jᵀ w: gradient by the value → gradient by the raw variable."""
+        return torch.autograd.grad(self.value, self.raw, w, retain_graph=True)[0]
+
+
+class _Fits:
+    """Gauss–Newton products of the fits by the values of the factors.
+
+    In closed form in the tensors of every prediction; a factor that is such a tensor is taken as it
+    is, between others autograd carries directions there and back. What has no closed form is left
+    to double backward.
+    """
+
+    def __init__(self, objective: Objective, values: Values, states: States) -> None:
+        with torch.enable_grad():
+            self.values = {name: v.detach().requires_grad_() for name, v in values.items()}
+            self.tensors, told = objective.closed(self.values)
+            closed = {i for i, *_ in told}
+            rest = [i for i, _, _ in objective.loss.fits if i not in closed]
+            self.rest = Hessian(objective.fit_curvature_of(rest, self.values, states), self.values)
+        self.names: list[str | None] = [name for *_, names in told for name in names]
+        self.metrics: list[tuple[Metric, slice]] = []
+        at = 0
+        for i, form, metric, names in told:
+            weight, term = objective.loss.terms[i]
+            part = slice(at, at := at + len(names))
+            tensors = [x.detach() for x in self.tensors[part]]
+            scale = weight * torch.as_tensor(
+                term.scale(states[i]),  # pyright: ignore[reportAttributeAccessIssue]
+                dtype=torch.float64,
+                device=tensors[0].device,
+            ).expand(len(tensors[0]))
+            loss = term.entrywise  # pyright: ignore[reportAttributeAccessIssue]
+            self.metrics.append((metric(form, loss, tensors, scale), part))
+        self._between()
+
+    def _between(self) -> None:
+        """The graph from the factors to those tensors that are none of them."""
+        self.loose = [
+            k for k, name in enumerate(self.names) if name is None and self.tensors[k].requires_grad
+        ]
+        if not self.loose:
+            return
+        made = [self.tensors[k] for k in self.loose]
+        with torch.enable_grad():
+            self.duals = [torch.zeros_like(x).requires_grad_() for x in made]
+            pulled = torch.autograd.grad(
+                made, list(self.values.values()), self.duals, create_graph=True, allow_unused=True
+            )
+        self.pulled = {n: g for n, g in zip(self.values, pulled, strict=True) if g is not None}
+
+    def _push(self, v: Values) -> list[Tensor | None]:
+        """Directions of the tensors from directions of the factors."""
+        d = [None if name is None else v.get(name) for name in self.names]
+        pairs = [(g, v[name]) for name, g in self.pulled.items() if name in v] if self.loose else []
+        if pairs:
+            gradients, directions = zip(*pairs, strict=True)
+            made = torch.autograd.grad(
+                gradients, self.duals, directions, retain_graph=True, allow_unused=True
+            )
+            for k, x in zip(self.loose, made, strict=True):
+                d[k] = x
+        return d
+
+    def _pull(self, h: list[Tensor], made: Values) -> Values:
+        """Gradients by the factors from gradients by the tensors, added to `made`."""
+        for name, x in zip(self.names, h, strict=True):
+            if name is not None:
+                made[name] = made[name] + x if name in made else x
+        if self.loose:
+            gradients = torch.autograd.grad(
+                [self.tensors[k] for k in self.loose],
+                list(self.values.values()),
+                [h[k] for k in self.loose],
+                retain_graph=True,
+                allow_unused=True,
+            )
+            for name, x in zip(self.values, gradients, strict=True):
+                if x is not None:
+                    made[name] = made[name] + x if name in made else x
+        return made
+
+    def __call__(self, v: Values) -> Values:
+        """H v, by name; directions that are not given are zero."""
+        d = self._push(v)
+        h = [x for metric, part in self.metrics for x in metric.product(d[part])]
+        made = self._pull(h, self.rest(v) if self.rest else {})
+        return {
+            name: made[name] if name in made else torch.zeros_like(x)
+            for name, x in self.values.items()
+        }
+
+    def own(self, name: str, v: Tensor) -> Tensor:
+        """The part of H v in the variable in which v lies."""
+        return self({name: v})[name]
+
+    def blocks(self, name: str) -> tuple[Tensor, Tensor | None]:
+        """Row blocks of a factor (start, row or 1, k, k), and weights of the rows.
+
+        From the closed forms where the factor enters every tensor as it is, or with something
+        added; else probed by products.
+        """
+        value = self.values[name]
+        found = [] if not (self.rest and self.rest.touches(name)) else None
+        probe = torch.ones_like(value) * _signs(value.shape[-1], value)
+        moved = self._push({name: probe})
+        for metric, part in self.metrics:
+            for j, k in enumerate(range(part.start, part.stop)):
+                d = moved[k]
+                if found is None or d is None or not bool(d.any()):
+                    continue
+                same = d.shape == probe.shape and torch.equal(d, probe)
+                block = metric.blocks(j) if same and value.ndim == 3 else None
+                found = None if block is None else [*found, block]
+        if found is None or not found:
+            return row_blocks(self, name, value), None
+        part, rows = slice(0), value.shape[1]
+        total = Block(part, rows, *found[0])
+        for block in found[1:]:
+            total = total + Block(part, rows, *block)
+        return total.matrix, total.weight
 
 
 class Curvature:
     """Quadratic model at one point: products, and row blocks for damping and preconditioning."""
 
     def __init__(self, objective: Objective, flat: Tensor, states: States) -> None:
-        self.objective = objective
-        with torch.enable_grad():
-            self.flat = flat.detach().requires_grad_()
-            self.values = objective.values(self.flat)
-            self.fits = Hessian(objective.fit_curvature(self.values, states), self.values)
+        self.objective, self.flat = objective, flat.detach()
+        self.chains = {
+            slot.name: _Chain(slot, self.flat)
+            for slot in objective.slots
+            if slot.module is not None
+            and [type(c).__name__ for c in slot.module.chain] not in (["NonNegative"], ["Free"])
+        }
+        raws = objective.split(self.flat)
+        values = {
+            name: self.chains[name].value.detach() if name in self.chains else raw
+            for name, raw in raws.items()
+        }
+        self.fits = _Fits(objective, values, states)
+        self.values = self.fits.values
         self.penalties: Hessian | None = None
-        self._chain()
 
     def add_penalties(self, states: States) -> None:
         """The penalties' part, once their lagged pieces are known."""
@@ -117,38 +295,21 @@ class Curvature:
             made = Hessian(self.objective.penalty_curvature(self.values, states), self.values)
         self.penalties = made if made else None
 
-    def _chain(self) -> None:
-        """What takes raw to value directions and back: identity if constraints are mere bounds."""
-        self.straight = all(
-            slot.module is None
-            or [type(c).__name__ for c in slot.module.chain] in (["NonNegative"], ["Free"])
-            for slot in self.objective.slots
-        )
-        if self.straight:
-            return
-        with torch.enable_grad():
-            self.dual = {
-                name: torch.zeros_like(v).requires_grad_() for name, v in self.values.items()
-            }
-            (self.pulled,) = torch.autograd.grad(
-                list(self.values.values()), self.flat, list(self.dual.values()), create_graph=True
-            )
-
     def push(self, v: Tensor) -> Values:
         """J v: raw direction → direction of the values."""
-        if self.straight:
-            return self.objective.split(v)
-        made = torch.autograd.grad(self.pulled, list(self.dual.values()), v, retain_graph=True)
-        return dict(zip(self.values, made, strict=True))
+        return {
+            name: self.chains[name].push(part) if name in self.chains else part
+            for name, part in self.objective.split(v).items()
+        }
 
     def pull(self, w: Values) -> Tensor:
         """Jᵀ w: gradient by the values → gradient by the raw variables."""
-        if self.straight:
-            return self.objective.pack(w)
-        (made,) = torch.autograd.grad(
-            list(self.values.values()), self.flat, list(w.values()), retain_graph=True
+        return self.objective.pack(
+            {
+                name: self.chains[name].pull(part) if name in self.chains else part
+                for name, part in w.items()
+            }
         )
-        return made
 
     def of_values(self, w: Values) -> Values:
         """Curvature product in the values."""
@@ -164,33 +325,35 @@ class Curvature:
 
     # ---- blocks ----------------------------------------------------------------------------------
 
-    def probe(self) -> dict[str, Tensor]:
+    def probe(self) -> dict[str, Block]:
         """Row blocks of the fits in the values: of local factors, and of those terms ask for."""
         return {
-            slot.name: row_blocks(self.fits, slot.name, self.values[slot.name])
+            slot.name: Block(slot.part, _row_count(slot, self.values), *self.fits.blocks(slot.name))
             for slot in self.objective.slots
             if _local(slot) or slot.name in self.objective.wanted
         }
 
-    def blocks(self, probed: Mapping[str, Tensor]) -> list[Block]:
+    def blocks(self, probed: Mapping[str, Block]) -> list[Block]:
         """Row blocks of everything in the raw variables, ready to damp and to invert."""
-        return [Block(slot.part, self._block(slot, probed)) for slot in self.objective.slots]
+        return [self._block(slot, probed) for slot in self.objective.slots]
 
-    def _block(self, slot: Slot, probed: Mapping[str, Tensor]) -> Tensor:
+    def _block(self, slot: Slot, probed: Mapping[str, Block]) -> Block:
         if not _local(slot):
-            return _positive(
-                self._full(slot)
-                if slot.part.stop - slot.part.start <= FULL
-                else self._diagonal(slot)
-            )
+            small = slot.part.stop - slot.part.start <= FULL
+            matrix = self._full(slot) if small else self._diagonal(slot)
+            return Block(slot.part, matrix.shape[1], _positive(matrix))
         value, block = self.values[slot.name], probed[slot.name]
         if self.penalties is not None and self.penalties.touches(slot.name):
-            block = block + row_blocks(self.penalties, slot.name, value)
+            more = row_blocks(self.penalties, slot.name, value)
+            if bool((more == more[:, :1]).all()):
+                more = more[:, :1]
+            block = block + Block(slot.part, block.rows, more)
         slope = self._slope(slot)
+        matrix = block.matrix
         if slope is not None:
-            slope = slope.reshape(*block.shape[:-1])
-            block = slope[..., :, None] * block * slope[..., None, :]
-        return _positive(block)
+            slope = slope.reshape(slope.shape[0], block.rows, -1)
+            matrix = slope[..., :, None] * matrix * slope[..., None, :]
+        return Block(slot.part, block.rows, _positive(matrix), block.weight)
 
     def _slope(self, slot: Slot) -> Tensor | None:
         """d value / d raw entry by entry, for chains of more than a bound; scales stand at 1."""
@@ -229,13 +392,10 @@ class Curvature:
 
     # ---- for terms -------------------------------------------------------------------------------
 
-    def told(self, gradient: Values, probed: Mapping[str, Tensor]) -> dict[str, FitInformation]:
+    def told(self, gradient: Values, probed: Mapping[str, Block]) -> dict[str, FitInformation]:
         """What the fits say, for the terms that want to know."""
         return {
-            name: FitInformation(
-                gradient[name],
-                probed[name].diagonal(dim1=-2, dim2=-1).reshape(gradient[name].shape),
-            )
+            name: FitInformation(gradient[name], _diagonals(probed[name], gradient[name].shape))
             for name in self.objective.wanted
         }
 
@@ -244,22 +404,34 @@ class Curvature:
         objective: Objective, values: Values, states: States
     ) -> dict[str, FitInformation]:
         """The same from nothing but a point."""
+        fits = _Fits(objective, values, states)
+        wanted = objective.wanted
         with torch.enable_grad():
-            leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
-            total = objective.fits(leaves, states).sum()
-            wanted = objective.wanted
+            total = objective.fits(fits.values, states).sum()
             gradients = torch.autograd.grad(
-                total, [leaves[name] for name in wanted], allow_unused=True
+                total, [fits.values[name] for name in wanted], allow_unused=True
             )
-            hessian = Hessian(objective.fit_curvature(leaves, states), leaves)
         told = {}
         for name, gradient in zip(wanted, gradients, strict=True):
-            blocks = row_blocks(hessian, name, leaves[name])
-            diagonal = blocks.diagonal(dim1=-2, dim2=-1).reshape(leaves[name].shape)
+            shape = fits.values[name].shape
+            block = Block(slice(0), shape[1:-1].numel(), *fits.blocks(name))
+            diagonal = _diagonals(block, shape)
             told[name] = FitInformation(
                 torch.zeros_like(diagonal) if gradient is None else gradient, diagonal
             )
         return told
+
+
+def _diagonals(block: Block, shape: torch.Size) -> Tensor:
+    """Diagonals of all row blocks, of the factor's shape."""
+    made = block.matrix.diagonal(dim1=-2, dim2=-1)
+    made = made if block.weight is None else made * block.weight[:, None]
+    return made.expand(-1, block.rows, -1).reshape(shape)
+
+
+def _row_count(slot: Slot, values: Values) -> int:
+    shape = values[slot.name].shape[1:]
+    return shape.numel() // shape[-1]
 
 
 def _local(slot: Slot) -> bool:

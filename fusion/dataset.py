@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.arrays import as_tensor
+from fusion.arrays import as_tensor, sparse_parts
 from fusion.axis import Axes, Axis, named
-from fusion.forms import Dense, Weights, separable
+from fusion.forms import Dense, Entries, Form, Sparse, Weights, separable
 from fusion.prepare import Preparing
+
+PART = 2**20  # values that are looked at together
 
 
 class Dataset(Preparing):
@@ -20,7 +22,9 @@ class Dataset(Preparing):
 
     Args:
         name: the key under which a model predicts it.
-        array: NumPy array, torch tensor or dask array, integers or floats, navigation axes first.
+        array: NumPy array, torch tensor or dask array, integers or floats, navigation axes first. Or
+            sparse counts, which are never made dense: a torch or `sparse` array of that shape, or a
+            matrix (pixel, channel) of scipy.sparse; with three axes of a known size it is a map.
         axes: an `Axis` or a name for every array axis; default "y", "x", "channel".
         signal: how many of the last axes are spectral: 1; 2 for diffraction patterns, 0 for images.
         mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal
@@ -51,8 +55,8 @@ class Dataset(Preparing):
     ) -> None:
         self.name = str(name)
         self.lazy: Any
-        self.lazy, self._tensor = _read(self, array)
-        self.shape = tuple(int(n) for n in self._array.shape)
+        self.entries: Entries | None
+        self.lazy, self._tensor, self.entries, self.shape = _read(self, array, axes)
         if not 0 <= signal <= len(self.shape):
             raise ValueError(
                 f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "
@@ -64,15 +68,33 @@ class Dataset(Preparing):
         self.variance = _variance(self, variance)
         self.history = tuple(str(step) for step in history)
         self.metadata = dict(metadata or {})
-        self._forms: dict[tuple, Dense] = {}
-        self._checked = False
+        self._forms: dict[tuple, Form] = {}
+        self._checked, self._finite = False, True
+        self.tallied: Any = None
+        """Sums of it, once `fusion.tally.tally` was asked for them."""
 
     @property
     def tensor(self) -> Tensor:
-        """The data; what is lazy is read now, once."""
+        """The data; what is lazy is read now, once.
+
+        Raises:
+            ValueError: if they are sparse: they are never made dense.
+        """
+        if self.entries is not None:
+            raise ValueError(
+                f"`{self}`: sparse, {len(self.entries.x)} of {prod(self.shape)} values: only fits "
+                "and sums read it so: give a dense array (`.todense()`) for this, if it fits."
+            )
         if self._tensor is None:
             self._tensor, self.lazy = _tensor(self, self.lazy.compute()), None
         return self._tensor
+
+    @property
+    def dtype(self) -> torch.dtype | str:
+        """Type of the values as they came."""
+        if self.lazy is not None:
+            return str(self.lazy.dtype)
+        return self.tensor.dtype if self.entries is None else self.entries.x.dtype
 
     def numpy(self) -> NDArray[Any]:
         """The data as a NumPy array, not to be written to."""
@@ -116,7 +138,9 @@ class Dataset(Preparing):
 
     @property
     def _array(self) -> Any:
-        """The data, read or not."""
+        """The data, read or not, dense or not."""
+        if self.entries is not None:
+            return self.entries
         return self._tensor if self.lazy is None else self.lazy
 
     @property
@@ -172,13 +196,39 @@ class Dataset(Preparing):
         dtype: torch.dtype,
         *,
         variance: bool = True,
-    ) -> Dense:
+    ) -> Form:
         """The data as the losses read them: moved to the device once, kept there."""
         key = (shape, str(device), dtype, variance)
         if key not in self._forms:
             weights = self.weights(shape, variance=variance).to(device, dtype)
-            self._forms[key] = Dense(_finite(self.tensor).reshape(shape).to(device), weights, dtype)
+            self.check()
+            if self.entries is not None:
+                self._forms[key] = self._sparse(shape, weights, device, dtype)
+                return self._forms[key]
+            tensor = self.tensor
+            if not self._finite:  # what is not finite is masked
+                tensor = torch.nan_to_num(tensor, nan=0.0, posinf=0.0, neginf=0.0)
+            self._forms[key] = Dense(tensor.reshape(shape).to(device), weights, dtype)
         return self._forms[key]
+
+    def _sparse(
+        self, shape: tuple[int, int], weights: Weights, device: torch.device, dtype: torch.dtype
+    ) -> Form:
+        """The entries as a fit reads them, without those of no weight."""
+        assert self.entries is not None
+        if shape != self.matrix_shape or weights.full is not None:
+            raise ValueError(
+                f"`{self}`: sparse data are read as (pixels, channels), with a mask and a variance "
+                "of whole pixels and channels: give a dense array for a tensor decomposition or "
+                "other weights."
+            )
+        held = self.entries.to(device, dtype)
+        for vector, index in ((weights.rows, held.i), (weights.cols, held.j)):
+            if vector is not None and bool((vector == 0).any()):
+                keep = vector.index_select(0, index) > 0
+                held = Entries(held.i[keep], held.j[keep], held.x[keep], shape)
+                break
+        return Sparse(held, weights, dtype)
 
     def check(self) -> None:
         """Complain of what no fit can use.
@@ -188,29 +238,44 @@ class Dataset(Preparing):
         """
         if self._checked:
             return
-        keep = None if self.mask is None else ~self.mask.expand(self.shape).to(self.tensor.device)
+        keep = None if self.mask is None else ~self.mask.expand(self.shape)
         if keep is not None and not keep.any():
             raise ValueError(
-                f"`{self}`: the mask excludes all {self.tensor.numel()} values: "
-                "True means excluded."
+                f"`{self}`: the mask excludes all {prod(self.shape)} values: True means excluded."
             )
-        if self.tensor.dtype.is_floating_point:
-            bad = (
-                ~torch.isfinite(self.tensor)
-                if keep is None
-                else ~torch.isfinite(self.tensor) & keep
+        if self.entries is not None:  # finite and not zero, as they were read
+            self._checked = True
+            return
+        broken, nonzero = self._look(keep)
+        if broken > 0:
+            bad = ~torch.isfinite(self.tensor.cpu())
+            first = tuple(int(i) for i in (bad if keep is None else bad & keep).nonzero()[0])
+            raise ValueError(
+                f"`{self}`: {broken} of {self.tensor.numel()} values are NaN or infinite, "
+                f"the first at {first} ({', '.join(axis.name for axis in self.axes)}): "
+                f"mask them (mask=~numpy.isfinite(array)){self._turned()}."
             )
-            if (count := int(bad.sum())) > 0:
-                first = tuple(int(i) for i in bad.nonzero()[0])
-                raise ValueError(
-                    f"`{self}`: {count} of {self.tensor.numel()} values are NaN or infinite, "
-                    f"the first at {first} ({', '.join(axis.name for axis in self.axes)}): "
-                    f"mask them (mask=~numpy.isfinite(array)){self._turned()}."
-                )
-        nonzero = self.tensor != 0 if keep is None else (self.tensor != 0) & keep
-        if not nonzero.any():
+        if not nonzero:
             raise ValueError(f"`{self}`: all values are zero: there is nothing to fit.")
         self._checked = True
+
+    def _look(self, keep: Tensor | None) -> tuple[int, bool]:
+        """(how many values are not finite, whether one is not zero), by parts, mask aside."""
+        rows = self.matrix
+        keep = None if keep is None else keep.reshape(rows.shape)
+        broken, nonzero = 0, False
+        step = max(1, PART // rows.shape[1])
+        for part in (slice(i, i + step) for i in range(0, len(rows), step)):
+            x = rows[part]
+            seen = None if keep is None else keep[part].to(x.device)
+            if x.dtype.is_floating_point:
+                bad = ~torch.isfinite(x)
+                if bool(bad.any()):
+                    self._finite = False
+                    broken += int((bad if seen is None else bad & seen).sum())
+            if not nonzero:
+                nonzero = bool((x != 0 if seen is None else (x != 0) & seen).any())
+        return broken, nonzero
 
     def _turned(self) -> str:
         """Said where the mask of a square map would hide what is not finite if it were turned."""
@@ -223,7 +288,8 @@ class Dataset(Preparing):
         return f"; the mask hides them all if it is transposed: give it as ({y}, {x})"
 
     def __getstate__(self) -> dict[str, Any]:
-        self.tensor  # noqa: B018, what is lazy hangs on an open file
+        if self.lazy is not None:
+            self.tensor  # noqa: B018, what is lazy hangs on an open file
         return {**self.__dict__, "_forms": {}}
 
     def __deepcopy__(self, memo: dict) -> "Dataset":
@@ -234,16 +300,60 @@ class Dataset(Preparing):
 
     def __repr__(self) -> str:
         axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))
-        kind = self.tensor.dtype if self.lazy is None else self.lazy.dtype
-        return f"Dataset({self.name!r}, {axes}; {str(kind).removeprefix('torch.')})"
+        kind = str(self.dtype).removeprefix("torch.") + ", sparse" * (self.entries is not None)
+        return f"Dataset({self.name!r}, {axes}; {kind})"
 
 
-def _read(owner: Dataset, array: Any) -> tuple[Any, Tensor | None]:
-    """(array still to be read, None) of a dask array, else (None, tensor)."""
+def _read(
+    owner: Dataset, array: Any, axes: Sequence[Axis | str] | None
+) -> tuple[Any, Tensor | None, Entries | None, tuple[int, ...]]:
+    """(lazy array, tensor, entries: one of them; shape)."""
+    found = array if isinstance(array, Entries) else sparse_parts(array)
+    if isinstance(found, Entries):  # from another data set
+        sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
+        return None, None, found, tuple(n for n in sizes if n is not None)
+    if found is not None:
+        return None, None, *_entries(owner, *found, axes)
     if isinstance(array, Tensor) or not (hasattr(array, "compute") and hasattr(array, "dtype")):
-        return None, _tensor(owner, array)
+        tensor = _tensor(owner, array)
+        return None, tensor, None, tuple(tensor.shape)
     _suits(owner, array.dtype, array.shape)
-    return array, None
+    return array, None, None, tuple(int(n) for n in array.shape)
+
+
+def _entries(
+    owner: Dataset,
+    coordinates: Tensor,
+    values: Tensor,
+    shape: tuple[int, ...],
+    axes: Sequence[Axis | str] | None,
+) -> tuple[Entries, tuple[int, ...]]:
+    """Entries of sparse data as (pixel, channel), and the shape; a matrix may be a map unfolded."""
+    if not shape or 0 in shape:
+        raise ValueError(f"`{owner}`: the array is empty (shape {shape}): give one spectrum.")
+    if values.is_complex() or values.dtype is torch.bool:
+        raise ValueError(f"`{owner}`: data of type {values.dtype}: give real numbers.")
+    if values.dtype.is_floating_point and (bad := int((~torch.isfinite(values)).sum())):
+        raise ValueError(f"`{owner}`: {bad} of {len(values)} entries are NaN or infinite.")
+    columns = shape[-1]
+    flat = torch.zeros_like(coordinates[0])
+    for place, n in zip(coordinates, shape, strict=True):
+        flat = flat * n + place
+    flat, order = torch.sort(flat)
+    values = values[order]
+    if len(flat) and bool((flat[1:] == flat[:-1]).any()):  # several counts of one place add up
+        flat, group = torch.unique_consecutive(flat, return_inverse=True)
+        values = values.new_zeros(len(flat)).index_add_(0, group, values)
+    keep = values != 0
+    if not bool(keep.any()):
+        raise ValueError(f"`{owner}`: all values are zero: there is nothing to fit.")
+    flat, values = flat[keep], values[keep]
+    rows = prod(shape) // columns
+    sizes = tuple(axis.size or 0 for axis in axes or () if isinstance(axis, Axis))
+    if len(shape) == 2 and len(sizes) == len(axes or ()) > 2 and prod(sizes[:-1]) == rows:
+        shape = sizes  # the axes tell how the matrix folds
+    i, j = torch.div(flat, columns, rounding_mode="floor"), flat % columns
+    return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
 
 
 def _suits(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
@@ -262,10 +372,6 @@ def _tensor(owner: Dataset, array: Any) -> Tensor:
         array = np.asarray(array)
         _suits(owner, array.dtype, array.shape)
     array = as_tensor(array)
-    if array.layout is not torch.strided:
-        raise ValueError(
-            f"`{owner}`: sparse data of layout {array.layout}: give a dense array (`.to_dense()`)."
-        )
     if array.is_complex():
         raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
     if array.ndim == 0 or array.numel() == 0:
@@ -363,10 +469,3 @@ def _unfold(
             full[split:]
         ).reshape(-1)
     return separable(array.expand(full).reshape(shape))
-
-
-def _finite(tensor: Tensor) -> Tensor:
-    """The tensor if it is finite, else a copy with zeros for the rest, which is masked."""
-    if not tensor.dtype.is_floating_point or bool(torch.isfinite(tensor).all()):
-        return tensor
-    return torch.nan_to_num(tensor, nan=0.0, posinf=0.0, neginf=0.0)

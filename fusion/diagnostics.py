@@ -15,7 +15,7 @@ from torch import Tensor
 from fusion.axis import Axes
 from fusion.dataset import Dataset
 from fusion.fits import Fit
-from fusion.forms import Dense
+from fusion.forms import Form
 from fusion.loss import Loss
 from fusion.model import FactorModule, Model
 from fusion.prediction import CP, Expanded, Prediction, Sum
@@ -53,7 +53,7 @@ class DataSummary:
     history: tuple[str, ...] = ()
 
 
-def component_shares(form: Dense, M: Prediction) -> Tensor | None:
+def component_shares(form: Form, M: Prediction) -> Tensor | None:
     """⟨M_k, M⟩ / ‖X‖² of every component, (K,); None where the prediction has no components."""
     parts = M.parts if isinstance(M, Sum) else (M,)
     if (
@@ -78,7 +78,7 @@ def met(fit: Fit, model: Model) -> DataSummary:
     explained = 1 - 2 * float(fit.half_squares(model) / size)
     shares = component_shares(form, M)
     squares, sums, means = _residuals(
-        data.form(data.matrix_shape, form.array.device, form.dtype), M, data.matrix_shape
+        data.form(data.matrix_shape, form.device, form.dtype), M, data.matrix_shape
     )
     split = len(data.shape) - data.signal
     return DataSummary(
@@ -95,8 +95,10 @@ def met(fit: Fit, model: Model) -> DataSummary:
     )
 
 
-def _residuals(form: Dense, M: Prediction, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """(rms of x − m per pixel, mean of x − m per channel, mean of x per channel), by chunks."""
+def _residuals(form: Form, M: Prediction, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """(rms of x − m per pixel, mean of x − m per channel, mean of x per channel)."""
+    if form.rank_one and not isinstance(M, Expanded) and (prod(M.shape[:-1]), M.shape[-1]) == shape:
+        return _from_sums(form, *M.two_way())
     part = _rows(M, shape)
     squares, sums, means, counts = [], 0.0, 0.0, 0.0
     for rows, x, w in form.chunks():
@@ -108,6 +110,23 @@ def _residuals(form: Dense, M: Prediction, shape: tuple[int, int]) -> tuple[Tens
     assert isinstance(counts, Tensor)
     nothing = torch.where(counts > 0, 1.0, torch.nan) / counts.clamp_min(1)
     return torch.cat(squares), sums * nothing, means * nothing
+
+
+def _from_sums(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for M = L Rᵀ from products with the data: no residual is formed."""
+    rows, cols = (
+        torch.ones(n, dtype=L.dtype, device=L.device) if w is None else (w > 0).to(L.dtype)
+        for n, w in zip(form.shape, (form.weights.rows, form.weights.cols), strict=True)
+    )
+    n_rows, n_cols = rows.sum(), cols.sum()
+    seen = R * cols[:, None]
+    squares = form.row_squares(cols).to(L.dtype)
+    squares = squares - 2 * (form.matmul(seen) * L).sum(1) + ((L @ (seen.T @ seen)) * L).sum(1)
+    map_ = torch.where(rows > 0, (squares.clamp_min(0) / n_cols.clamp_min(1)).sqrt(), torch.nan)
+    means = form.rmatmul(rows[:, None])[:, 0] / n_rows.clamp_min(1)
+    predicted = R @ (rows @ L) / n_rows.clamp_min(1)
+    nothing = torch.where(cols > 0, 1.0, torch.nan)
+    return map_, (means - predicted) * nothing, means * nothing
 
 
 def _rows(M: Prediction, shape: tuple[int, int]) -> Callable[[slice], Tensor]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.forms import Dense
+from fusion.forms import Form
 from fusion.prediction import Expanded, Prediction
 
 
@@ -34,12 +34,28 @@ class Elementwise(ABC):
     """Whether ℓ = 0 wherever x = 0, so that the non-zero entries are all."""
 
 
-class _Chunks:
+class Square(Elementwise):
+    """½ (x − m)²."""
+
+    def value(self, x: Tensor, m: Tensor) -> Tensor:
+        return 0.5 * (x - m).square()
+
+    def slope(self, x: Tensor, m: Tensor) -> Tensor:
+        return m - x
+
+    def curvature(self, x: Tensor, m: Tensor) -> Tensor:
+        return torch.ones_like(m)
+
+
+SQUARE = Square()
+
+
+class Chunks:
     """The entries of a form, or its non-zero ones, to sample M at and spread gradients from."""
 
-    def __init__(self, form: Dense, loss: Elementwise) -> None:
+    def __init__(self, form: Form, loss: Elementwise) -> None:
         self.form, self.loss = form, loss
-        self.sparse = loss.vanishes_at_zero and form.rank_one and _density(form) < 0.25
+        self.sparse = loss.vanishes_at_zero and form.rank_one and form.density < 0.25
 
     def evaluate(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(Σ w ℓ, its gradient in L, its gradient in R)."""
@@ -87,27 +103,39 @@ class _Chunks:
             hR.addmm_(h.T, L[rows])
         return hL, hR
 
+    def blocks(self, L: Tensor, R: Tensor, bend: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Row blocks of `product` in L and in R, (row, K, K) and (column, K, K)."""
+        K = L.shape[1]
+        a, b = torch.triu_indices(K, K, device=L.device)
+        LL, RR = L[:, a] * L[:, b], R[:, a] * R[:, b]
+        if bend is not None:
+            halves = self.form.entries().spread(bend, LL, RR)
+        else:
+            halves = torch.empty_like(LL), torch.zeros_like(RR)
+            for rows, x, w in self.form.chunks():
+                d = self.loss.curvature(x, L[rows] @ R.T)
+                d = d if w is None else _weighted(w, d)
+                halves[0][rows] = d @ RR
+                halves[1].addmm_(d.T, LL[rows])
+        made = []
+        for half in halves:
+            full = half.new_empty(len(half), K, K)
+            full[:, a, b] = full[:, b, a] = half
+            made.append(full)
+        return made[0], made[1]
+
     def _entry_weights(self) -> Tensor | None:
         entries, weights = self.form.entries(), self.form.weights
         if weights.rows is None and weights.cols is None:
             return None
         made = torch.ones_like(entries.x)
-        made = made if weights.rows is None else made * weights.rows[entries.i]
-        return made if weights.cols is None else made * weights.cols[entries.j]
+        made = made if weights.rows is None else made * weights.rows.index_select(0, entries.i)
+        return made if weights.cols is None else made * weights.cols.index_select(0, entries.j)
 
 
 def _weighted(w: Tensor, value: Tensor) -> Tensor:
     """w·value with 0·∞ = 0: what is masked does not count."""
     return torch.where(w > 0, w * value, 0)
-
-
-def _density(form: Dense) -> float:
-    """Share of entries that are not zero."""
-    if form._density is None:
-        form._density = sum(int(torch.count_nonzero(x)) for _, x, _ in form.chunks()) / (
-            form.shape[0] * form.shape[1]
-        )
-    return form._density
 
 
 class _PerStart(torch.autograd.Function):
@@ -131,7 +159,7 @@ class Value(_PerStart):
     """Σ w ℓ(x, L Rᵀ), float64; value and gradient from one pass over the data."""
 
     @staticmethod
-    def forward(chunks: _Chunks, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(chunks: Chunks, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return chunks.evaluate(L, R)
 
     @staticmethod
@@ -151,7 +179,7 @@ class Curvature(_PerStart):
     """A scalar 0 with gradient 0, and with the Gauss–Newton matrix at (L, R) as Hessian."""
 
     @staticmethod
-    def forward(chunks: _Chunks, L: Tensor, R: Tensor) -> Tensor:
+    def forward(chunks: Chunks, L: Tensor, R: Tensor) -> Tensor:
         return L.new_zeros((), dtype=torch.float64)
 
     @staticmethod
@@ -170,7 +198,7 @@ class _CurvatureGradient(_PerStart):
     """The gradient of `Curvature`: 0 here, its derivative the Gauss–Newton product."""
 
     @staticmethod
-    def forward(chunks: _Chunks, L: Tensor, R: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(chunks: Chunks, L: Tensor, R: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(L), torch.zeros_like(R)
 
     @staticmethod
@@ -187,16 +215,16 @@ class _CurvatureGradient(_PerStart):
         return None, g.to(L.dtype) * hL, g.to(R.dtype) * hR, None
 
 
-def value(form: Dense, loss: Elementwise, M: Prediction) -> Tensor:
+def value(form: Form, loss: Elementwise, M: Prediction) -> Tensor:
     """Σ w ℓ(x, m), a float64 scalar with gradient."""
     if isinstance(M, Expanded):
         x, w = _whole(form)
         made = loss.value(x, M.matrix)
         return (made if w is None else _weighted(w, made)).sum(dtype=torch.float64)
-    return Value.apply(_Chunks(form, loss), *M.two_way())[0]
+    return Value.apply(Chunks(form, loss), *M.two_way())[0]
 
 
-def curvature(form: Dense, loss: Elementwise, M: Prediction) -> Tensor:
+def curvature(form: Form, loss: Elementwise, M: Prediction) -> Tensor:
     """A scalar whose Hessian at M is Σ w ∂²ℓ/∂m² (∂m)(∂m)ᵀ."""
     if isinstance(M, Expanded):
         x, w = _whole(form)
@@ -204,9 +232,9 @@ def curvature(form: Dense, loss: Elementwise, M: Prediction) -> Tensor:
         d = loss.curvature(x, here)
         d = d if w is None else _weighted(w, d)
         return 0.5 * (d * (M.matrix - here).square()).sum(dtype=torch.float64)
-    return Curvature.apply(_Chunks(form, loss), *M.two_way())
+    return Curvature.apply(Chunks(form, loss), *M.two_way())
 
 
-def _whole(form: Dense) -> tuple[Tensor, Tensor | None]:
+def _whole(form: Form) -> tuple[Tensor, Tensor | None]:
     """All values and weights at once, for a prediction that is expanded anyway."""
-    return form.array.to(form.dtype), form.weights.chunk(slice(None), form.shape)
+    return form.whole(), form.weights.chunk(slice(None), form.shape)

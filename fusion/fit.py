@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fusion.curvature import without_curvature
+from fusion.dataset import Dataset
 from fusion.init import Given, Init, Random
 from fusion.loss import Loss, Term
 from fusion.model import Model
-from fusion.moves import approach, improve, warm_ups
+from fusion.moves import approach, go_on, improve, polish, warm_ups
 from fusion.objective import Objective
 from fusion.result import Result, summarise
 from fusion.solvers import Adam, GaussNewton, Outcome, Solver, TorchOptimizer, Watch
@@ -33,6 +35,7 @@ def fit(
     starts: int = 10,
     init: Init | Sequence[Any] | None = None,
     seed: int = 0,
+    compress: bool | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     max_steps: int | None = None,
@@ -55,6 +58,9 @@ def fit(
         init: `Random()` (default), `NNDSVD()`, `SPA()`, `Current()`, or a list of starts
             ({name: array}, a tensorly tensor, a result).
         seed: of the random starts.
+        compress: iterate on data compressed to a few directions, then polish the best start on all
+            of them; the losses of the result are those of all the data. None: where it pays (least
+            squares of a large data set with weights of rank one); False: never.
         device: "cpu", "cuda" …; default: where the model is.
         dtype: of the factors; default float64 on a CPU, float32 elsewhere.
         max_steps: outer steps of every start; None: the solver's own.
@@ -77,15 +83,24 @@ def fit(
     objective = Objective(fitted, loss)
     chosen, messages = _solver(solver, objective)
     chosen.check(objective)
+    quick = loss.compressed(fitted) if compress in (None, True) else None
+    working = objective if quick is None else Objective(fitted, quick)
     deadline = float("inf") if max_seconds is None else begun + float(max_seconds)
     steps = chosen.max_steps if max_steps is None else int(max_steps)
-    flat = _starts(init, objective, int(starts), seed)
+    flat = _starts(init, working, int(starts), seed)
     with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
-        flat = approach(fitted, loss, chosen, flat, watch)
-        outcome = chosen.minimise(objective, flat, watch, min([steps, *warm_ups(loss)]))
+        flat = approach(fitted, working.loss, chosen, flat, watch)
+        most = min([steps, *warm_ups(loss)])
+        if working is objective:
+            outcome = chosen.minimise(working, flat, watch, most)
+        else:
+            outcome = chosen.scouting().minimise(working, flat, watch, most)
+            go_on(working, chosen, outcome, watch, most)
         if Status.INTERRUPTED not in outcome.status:
-            messages += improve(objective, chosen, outcome, watch, steps)
+            messages += improve(working, chosen, outcome, watch, steps)
+        if working is not objective:
+            polish(objective, chosen, outcome, watch, steps)
     if not bool(torch.isfinite(outcome.loss).any()):
         raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
     fitted = _finish(
@@ -203,13 +218,16 @@ def _by_size(model: Model, loss: Loss) -> Model:
     return model.select(model.interchangeable, order)
 
 
+def _size(data: Dataset) -> int:
+    """Numbers that a pass over the data reads."""
+    return prod(data.shape) if data.entries is None else len(data.entries.x)
+
+
 @contextmanager
 def _threads(objective: Objective, starts: int) -> Iterator[None]:
     """One thread for small problems: a barrier costs more than it brings on a busy machine."""
     before = torch.get_num_threads()
-    data = max(
-        (t.dataset.tensor.numel() for _, _, t in objective.loss.fits if t.dataset), default=0
-    )
+    data = max((_size(t.dataset) for _, _, t in objective.loss.fits if t.dataset), default=0)
     if max(data, starts * objective.size) < SMALL:
         torch.set_num_threads(1)
     try:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
+from copy import copy
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from fusion import elementwise
+from fusion import elementwise, metric
+from fusion.compression import compressed
 from fusion.dataset import Dataset
-from fusion.elementwise import Elementwise
-from fusion.forms import Dense
-from fusion.loss import Term
+from fusion.elementwise import SQUARE, Elementwise
+from fusion.forms import Form
+from fusion.loss import State, Term
 from fusion.model import Model
 from fusion.prediction import Expanded, Prediction
-
-
-class _Square(Elementwise):
-    """½ (x − m)²."""
-
-    def value(self, x: Tensor, m: Tensor) -> Tensor:
-        return 0.5 * (x - m).square()
-
-    def slope(self, x: Tensor, m: Tensor) -> Tensor:
-        return m - x
-
-    def curvature(self, x: Tensor, m: Tensor) -> Tensor:
-        return torch.ones_like(m)
-
-
-SQUARE = _Square()
 
 
 class Fit(Term):
@@ -38,6 +26,15 @@ class Fit(Term):
     """Whether the data set's variance weighs its entries; a likelihood with its own says False."""
     noise = "of its own kind"
     """What is assumed of the noise, in a word or two."""
+    entrywise: Elementwise | None = None
+    """ℓ, where the fit bends as Σ w ℓ(x, m) times `scale` does: then curvature has closed forms."""
+
+    instead: Any = None
+    """A form that is read in place of the data set's own."""
+
+    def scale(self, state: State) -> Tensor | float:
+        """Factor before Σ w ℓ, given the lagged pieces; a number, or one a start."""
+        return 1.0
 
     def __init__(self, dataset: Dataset) -> None:
         if not isinstance(dataset, Dataset):
@@ -46,7 +43,7 @@ class Fit(Term):
             )
         self.dataset = dataset  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def pair(self, model: Model) -> tuple[Dense, Prediction]:
+    def pair(self, model: Model) -> tuple[Form, Prediction]:
         """The data in the form in which they meet the model's prediction, and that prediction."""
         predictions = model.predict()
         if self.dataset.name not in predictions:
@@ -64,6 +61,8 @@ class Fit(Term):
                 f"the data set is {self.dataset.shape} ({axes}), "
                 f"as a matrix {self.dataset.matrix_shape}: build the model from this data set."
             )
+        if self.instead is not None:
+            return self.instead, prediction
         like = prediction.like
         return self.dataset.form(
             shape, like.device, like.dtype, variance=self.weighted_by_variance
@@ -73,6 +72,25 @@ class Fit(Term):
         self.dataset.check()
         with torch.no_grad(), model.once():
             self.pair(model)
+
+    def closed(self, model: Model) -> tuple[Form, type, tuple[Tensor, ...]] | None:
+        if self.entrywise is None:
+            return None
+        form, M = self.pair(model)
+        made = metric.closed(form, M, self.entrywise)
+        return None if made is None else (form, *made)
+
+    def compressed(self, model: Model) -> Fit | None:
+        """The same fit to compressed data, where it is one of least squares and that pays."""
+        if self.entrywise is not SQUARE:
+            return None
+        with torch.no_grad(), model.once():
+            form = compressed(*self.pair(model))
+        if form is None:
+            return None
+        other = copy(self)
+        other.instead = form
+        return other
 
     def symbols(self) -> tuple[str, str]:
         """Data and prediction, plain and LaTeX."""
@@ -88,7 +106,7 @@ class Fit(Term):
         if not form.rank_one:
             return elementwise.value(form, SQUARE, M)
         # no residual is formed
-        return 0.5 * (form.norm2() + _products(form, M, M)) - overlap(form, M)
+        return 0.5 * (form.norm2() + _products(form, M, M)) - form.overlap(M)
 
     def half_products(self, model: Model) -> Tensor:
         """½⟨M, M⟩ − ⟨M, M₀⟩ (weighted), M₀ = M here: its Hessian is the Gauss–Newton matrix."""
@@ -104,16 +122,7 @@ class Fit(Term):
         return self.half_squares(model) / size, self.half_products(model) / size
 
 
-def overlap(form: Dense, M: Prediction) -> Tensor:
-    """⟨X, M⟩ under rank-one weights, float64."""
-    if isinstance(M, Expanded):
-        w = form.weights.chunk(slice(None), form.shape)
-        x = form.array.to(form.dtype)
-        return ((x if w is None else w * x) * M.matrix).sum(dtype=torch.float64)
-    return form.inner(*M.two_way())
-
-
-def _products(form: Dense, M: Prediction, other: Prediction) -> Tensor:
+def _products(form: Form, M: Prediction, other: Prediction) -> Tensor:
     """⟨M, M'⟩ under rank-one weights, float64."""
     if isinstance(M, Expanded) and isinstance(other, Expanded):
         w = form.weights.chunk(slice(None), form.shape)

@@ -8,15 +8,21 @@ into columns.
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-CHUNK = 2**22
-"""Entries that a pass over the data holds at once in the factors' precision: 32 MiB in float64."""
+from fusion.prediction import Expanded, Prediction
+
+CHUNK = 2**20
+"""Entries that a pass over the data holds at once in the factors' precision: 8 MiB in float64."""
+PART = 2**16
+"""Non-zero entries that are looked at together."""
 RESIDENT = 2**25
 """Up to this many entries data are kept in the factors' precision; above, chunks are converted."""
 
@@ -78,33 +84,76 @@ def separable(matrix: Tensor) -> tuple[Tensor, Tensor] | Tensor:
     return matrix
 
 
-class Dense:
-    """An array (row, column) in the precision it came in, with its weights.
+class Form(ABC):
+    """An array (row, column) with its weights, as fits read it.
 
     Args:
-        array: (row, column), any real type, finite (masked entries hold zeros).
-        weights: on the same device, in `dtype`.
+        shape: (rows, columns).
+        weights: on the data's device, in `dtype`.
         dtype: precision of the factors and of every product.
     """
 
-    def __init__(self, array: Tensor, weights: Weights, dtype: torch.dtype) -> None:
-        self.weights, self.dtype, self.shape = weights, dtype, (array.shape[0], array.shape[1])
-        self.array = array.to(dtype) if array.numel() <= RESIDENT else array
+    def __init__(self, shape: tuple[int, int], weights: Weights, dtype: torch.dtype) -> None:
+        self.shape, self.weights, self.dtype = shape, weights, dtype
         self._norm2: Tensor | None = None
         self._entries: Entries | None = None
         self._density: float | None = None
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the data are."""
+
+    @abstractmethod
+    def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+        """(rows, values (row, column) in this type); the next block may take over the memory."""
+
+    @abstractmethod
+    def matmul(self, B: Tensor) -> Tensor:
+        """X B, without weights: (column, n) → (row, n)."""
+
+    @abstractmethod
+    def rmatmul(self, G: Tensor) -> Tensor:
+        """Xᵀ G, without weights: (row, n) → (column, n)."""
+
+    @abstractmethod
+    def nonzeros(self) -> Entries:
+        """The values that are not zero, without weights, as a list."""
+
+    @property
+    @abstractmethod
+    def density(self) -> float:
+        """Share of the values that are not zero."""
+
+    @abstractmethod
+    def row_squares(self, columns: Tensor | None = None) -> Tensor:
+        """Σ_j c_j x_ij², (row,) float64, for weights c of the columns; None = ones."""
 
     @property
     def rank_one(self) -> bool:
         """Whether the weights are a product of rows and columns, so that Gram matrices serve."""
         return self.weights.full is None
 
+    @property
+    def unweighted(self) -> bool:
+        """Whether every entry has weight 1."""
+        w = self.weights
+        return w.rows is None and w.cols is None and w.full is None
+
     def chunks(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
         """(rows, values (row, column) in `dtype`, weights or None), every entry once."""
-        step = max(1, CHUNK // self.shape[1])
-        for start in range(0, self.shape[0], step):
-            rows = slice(start, min(start + step, self.shape[0]))
-            yield rows, self.array[rows].to(self.dtype), self.weights.chunk(rows, self.shape)
+        for rows, x in self.blocks(self.dtype):
+            yield rows, x, self.weights.chunk(rows, self.shape)
+
+    def whole(self) -> Tensor:
+        """All values at once, (row, column), for a prediction that is expanded anyway."""
+        return torch.cat([x.clone() for _, x in self.blocks(self.dtype)])
+
+    def entries(self) -> Entries:
+        """The non-zero values with weight, as a list."""
+        if self._entries is None:
+            self._entries = self.nonzeros()
+        return self._entries
 
     def count(self) -> int:
         """Number of entries with weight."""
@@ -124,73 +173,203 @@ class Dense:
     def norm2(self) -> Tensor:
         """Σ w x², a float64 scalar."""
         if self._norm2 is None:
-            parts = (
-                x.double().square() if w is None else w.double() * x.double().square()
-                for _, x, w in self.chunks()
-            )
-            self._norm2 = torch.stack([part.sum() for part in parts]).sum()
+            if self.rank_one:
+                squares = self.row_squares(self.weights.cols)
+                rows = self.weights.rows
+                self._norm2 = (squares if rows is None else squares * rows.double()).sum()
+            else:
+                parts = [
+                    (x.square_() * self.weights.chunk(rows, self.shape)).sum()
+                    for rows, x in self.blocks(torch.float64)
+                ]
+                self._norm2 = torch.stack(parts).sum()
         return self._norm2
-
-    def matmul(self, B: Tensor) -> Tensor:
-        """X B, without weights: (column, n) → (row, n)."""
-        if self.array.dtype == B.dtype:
-            return self.array @ B
-        return torch.cat([x.to(B.dtype) @ B for _, x, _ in self.chunks()])
-
-    def rmatmul(self, G: Tensor) -> Tensor:
-        """Xᵀ G, without weights: (row, n) → (column, n)."""
-        if self.array.dtype == G.dtype:
-            return self.array.T @ G
-        total = G.new_zeros(self.shape[1], G.shape[1])
-        for rows, x, _ in self.chunks():
-            total.addmm_(x.to(G.dtype).T, G[rows])
-        return total
 
     def inner(self, L: Tensor, R: Tensor) -> Tensor:
         """⟨X, L Rᵀ⟩ with rank-one weights, float64; its gradient costs one more product with X."""
         L, R = self.weighted(L, R)
         return (Product.apply(self, R, False) * L).sum(dtype=torch.float64)
 
+    def overlap(self, M: Prediction) -> Tensor:
+        """⟨X, M⟩ under rank-one weights, float64."""
+        if isinstance(M, Expanded):
+            w, x = self.weights.chunk(slice(None), self.shape), self.whole()
+            return ((x if w is None else w * x) * M.matrix).sum(dtype=torch.float64)
+        return self.inner(*M.two_way())
+
     def weighted(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """The factors of W ∘ (L Rᵀ), W of rank one."""
         L = L if self.weights.rows is None else L * self.weights.rows[:, None]
         return L, R if self.weights.cols is None else R * self.weights.cols[:, None]
 
-    def entries(self) -> Entries:
-        """The non-zero values alone, as a list."""
-        if self._entries is None:
-            found = [
-                (x * (1 if w is None else w)).nonzero()
-                + torch.tensor([rows.start, 0], device=x.device)
-                for rows, x, w in self.chunks()
-            ]
-            i, j = torch.cat(found).T.contiguous()
-            self._entries = Entries(i, j, self.array[i, j].to(self.dtype), self.shape)
-        return self._entries
+
+class Dense(Form):
+    """An array in the precision it came in.
+
+    Args:
+        array: (row, column), any real type, finite (masked entries hold zeros).
+        weights: on the same device, in `dtype`.
+        dtype: precision of the factors and of every product.
+    """
+
+    def __init__(self, array: Tensor, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__((array.shape[0], array.shape[1]), weights, dtype)
+        self.array = array.to(dtype) if array.numel() <= RESIDENT else array
+
+    @property
+    def device(self) -> torch.device:
+        return self.array.device
+
+    def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+        step = max(1, CHUNK // self.shape[1])
+        buffer = self.array.new_empty((min(step, self.shape[0]), self.shape[1]), dtype=dtype)
+        for start in range(0, self.shape[0], step):
+            rows = slice(start, min(start + step, self.shape[0]))
+            yield rows, buffer[: rows.stop - rows.start].copy_(self.array[rows])
+
+    def chunks(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+        if self.array.dtype != self.dtype:
+            yield from super().chunks()
+            return
+        step = max(1, CHUNK // self.shape[1])
+        for start in range(0, self.shape[0], step):
+            rows = slice(start, min(start + step, self.shape[0]))
+            yield rows, self.array[rows], self.weights.chunk(rows, self.shape)
+
+    def whole(self) -> Tensor:
+        return self.array.to(self.dtype)
+
+    def matmul(self, B: Tensor) -> Tensor:
+        if self.array.dtype == B.dtype:
+            return self.array @ B
+        made = B.new_empty(self.shape[0], B.shape[1])
+        for rows, x in self.blocks(B.dtype):
+            torch.mm(x, B, out=made[rows])
+        return made
+
+    def rmatmul(self, G: Tensor) -> Tensor:
+        if self.array.dtype == G.dtype:
+            return (G.T @ self.array).T  # several times faster than Xᵀ G where X is tall
+        total = G.new_zeros(G.shape[1], self.shape[1])
+        for rows, x in self.blocks(G.dtype):
+            total.addmm_(G[rows].T, x)
+        return total.T
+
+    def row_squares(self, columns: Tensor | None = None) -> Tensor:
+        ones = torch.ones(self.shape[1], dtype=torch.float64, device=self.device)
+        c = ones if columns is None else columns.double()
+        return torch.cat([x.square_() @ c for _, x in self.blocks(torch.float64)])
+
+    def nonzeros(self) -> Entries:
+        found = [
+            (x if w is None else x * w).nonzero() + torch.tensor([rows.start, 0], device=x.device)
+            for rows, x, w in self.chunks()
+        ]
+        i, j = torch.cat(found).T.contiguous()
+        return Entries(i, j, self.array[i, j].to(self.dtype), self.shape)
+
+    @property
+    def density(self) -> float:
+        if self._density is None:
+            found = sum(int(torch.count_nonzero(x)) for _, x, _ in self.chunks())
+            self._density = found / (self.shape[0] * self.shape[1])
+        return self._density
+
+
+class Sparse(Form):
+    """The values that are not zero, as a list; the array itself is never made.
+
+    Args:
+        held: the values with their positions.
+        weights: of rank one, on the same device, in `dtype`.
+        dtype: precision of the factors and of every product.
+    """
+
+    def __init__(self, held: Entries, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__(held.shape, weights, dtype)
+        self.held = held
+
+    @property
+    def device(self) -> torch.device:
+        return self.held.x.device
+
+    def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+        step = max(1, CHUNK // self.shape[1])
+        for start in range(0, self.shape[0], step):
+            rows = slice(start, min(start + step, self.shape[0]))
+            part = slice(int(self.held.start[rows.start]), int(self.held.start[rows.stop]))
+            block = self.held.x.new_zeros((rows.stop - start, self.shape[1]), dtype=dtype)
+            i, j = self.held.i[part].long() - start, self.held.j[part].long()
+            block[i, j] = self.held.x[part].to(dtype)
+            yield rows, block
+
+    def matmul(self, B: Tensor) -> Tensor:
+        return self.held.matrix(self.held.x.to(B.dtype)) @ B
+
+    def rmatmul(self, G: Tensor) -> Tensor:
+        return self.held.transposed(self.held.x.to(G.dtype)) @ G
+
+    def row_squares(self, columns: Tensor | None = None) -> Tensor:
+        c = torch.ones(self.shape[1]) if columns is None else columns
+        matrix = self.held.matrix(self.held.x.double().square())
+        return (matrix @ c.to(matrix)[:, None])[:, 0]
+
+    def nonzeros(self) -> Entries:
+        return self.held
+
+    @property
+    def density(self) -> float:
+        return len(self.held.x) / (self.shape[0] * self.shape[1])
 
 
 class Entries:
-    """Values x at positions (i, j) of a matrix, sorted by row; everything else is absent."""
+    """Values x at positions (i, j) of a matrix, sorted by row, then column; all else is zero."""
 
     def __init__(self, i: Tensor, j: Tensor, x: Tensor, shape: tuple[int, int]) -> None:
-        self.i, self.j, self.x, self.shape = i, j, x, shape
-        self.start = torch.searchsorted(i, torch.arange(shape[0] + 1, device=i.device))
-        self.by_column = torch.argsort(j, stable=True)
-        self.column_start = torch.searchsorted(
-            j[self.by_column], torch.arange(shape[1] + 1, device=i.device)
-        )
-        self.column_rows = i[self.by_column]
-        self.pattern = _csr(self.start, j, torch.zeros_like(x), shape)
+        self.shape = shape
+        small = max(*shape, len(x)) < 2**31
+        index = torch.int32 if small else torch.int64
+        self.i, self.j, self.x = i.to(index), j.to(index), x
+        ends = [torch.arange(n + 1, dtype=index, device=i.device) for n in shape]
+        self.start = torch.searchsorted(self.i, ends[0], out_int32=small)
+        order = torch.argsort(self.j, stable=True)
+        self.by_column = order.to(index)
+        self.column_start = torch.searchsorted(self.j[order], ends[1], out_int32=small)
+        self.column_rows = self.i[order]
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Entries:
+        """Moved and converted."""
+        if (self.x.device, self.x.dtype) == (device, dtype):
+            return self
+        other = copy(self)
+        other.__dict__ = {
+            key: value.to(device) if isinstance(value, Tensor) else value
+            for key, value in self.__dict__.items()
+        }
+        other.x = other.x.to(dtype)
+        return other
+
+    def matrix(self, h: Tensor) -> Tensor:
+        """The sparse matrix that holds h at the positions."""
+        return _csr(self.start, self.j, h, self.shape)
+
+    def transposed(self, h: Tensor) -> Tensor:
+        """Its transpose."""
+        turned = h.index_select(0, self.by_column)
+        return _csr(self.column_start, self.column_rows, turned, self.shape[::-1])
 
     def sample(self, L: Tensor, R: Tensor) -> Tensor:
-        """(L Rᵀ) at the positions, shape (entry,)."""
-        return torch.sparse.sampled_addmm(self.pattern, L, R.T, beta=0.0).values()
+        """(L Rᵀ) at the positions, shape (entry,); parts stay in the cache of a CPU."""
+        made = L.new_empty(len(self.x))
+        step = PART if L.device.type == "cpu" else 64 * PART
+        for part in (slice(a, a + step) for a in range(0, len(made), step)):
+            left, right = L.index_select(0, self.i[part]), R.index_select(0, self.j[part])
+            torch.sum(left.mul_(right), 1, out=made[part])
+        return made
 
     def spread(self, h: Tensor, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """(H R, Hᵀ L) for the matrix H that holds h at the positions and zero elsewhere."""
-        H = _csr(self.start, self.j, h, self.shape)
-        Ht = _csr(self.column_start, self.column_rows, h[self.by_column], self.shape[::-1])
-        return H @ R, Ht @ L
+        return self.matrix(h) @ R, self.transposed(h) @ L
 
 
 def _csr(start: Tensor, column: Tensor, value: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -93,9 +93,7 @@ class _FromData(Init):
             spectra = _owner(objective, data.channels)
             if spectra is None or spectra[1].shape[1] > min(data.matrix_shape):
                 continue
-            X = data.form(data.matrix_shape, objective.like.device, objective.like.dtype).array.to(
-                objective.like.dtype
-            )
+            X = data.form(data.matrix_shape, objective.like.device, objective.like.dtype).whole()
             C, S = self.factorise(X, spectra[1].shape[1])
             if data.pixels in maps and maps[data.pixels].shape[1] == C.shape[1]:
                 S = torch.linalg.lstsq(maps[data.pixels], X).solution.T.clamp_min(0)

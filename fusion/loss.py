@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,6 +66,14 @@ class Term:
         None = no curvature.
         """
         return self.value(model, state)
+
+    def closed(self, model: Model) -> tuple[Any, type, tuple[Tensor, ...]] | None:
+        """(form of the data, metric, tensors) of a curvature in closed form; None: `curvature`."""
+        return None
+
+    def compressed(self, model: Model) -> Term | None:
+        """The same term on compressed data; None where there is none, or it would not pay."""
+        return None
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         """The lagged pieces at the present point, from those of the step before."""
@@ -168,6 +177,14 @@ class Loss:
     def datasets(self) -> dict[str, Dataset]:
         """Data sets by name."""
         return {t.dataset.name: t.dataset for _, _, t in self.fits if t.dataset is not None}
+
+    def compressed(self, model: Model) -> Loss | None:
+        """The loss on compressed data, term by term where that pays; None where it never does."""
+        quick = [(w, t.compressed(model)) for w, t in self.terms]
+        if all(t is None for _, t in quick):
+            return None
+        pairs = zip(quick, self.terms, strict=True)
+        return Loss([(w, t if q is None else q) for (_, q), (w, t) in pairs])
 
     def __add__(self, other: Loss | Term) -> Loss:
         if isinstance(other, Term):

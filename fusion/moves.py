@@ -41,7 +41,8 @@ def approach(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch: Watc
     easier = [(w, t.stand_in() or t) for w, t in loss.terms if t.warm_up is None]
     if [t for _, t in easier] == [t for _, t in loss.terms]:
         return flat
-    objective = Objective(model, type(loss)(easier))
+    easy = type(loss)(easier)
+    objective = Objective(model, easy.compressed(model) or easy)
     near = solver.minimise(objective, flat, watch, APPROACH).flat
     values = {name: v.detach() for name, v in objective.values(near).items()}
     for slot in objective.slots:  # zeros would lie outside the domain of a likelihood
@@ -96,16 +97,48 @@ def improve(
         note(final, 0)
         if short:
             outcome.status[:] = [Status.LEFT] * len(outcome.status)
-        outcome.flat[best], outcome.terms[best], outcome.status[best] = (
-            final.flat[0],
-            final.terms[0],
-            final.status[0],
-        )
-        outcome.states = [
-            {key: _put(value, best, new[key]) for key, value in old.items()}
-            for old, new in zip(outcome.states, final.states, strict=True)
-        ]
+        _replace(outcome, best, final)
     return kept
+
+
+def polish(
+    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
+) -> None:
+    """Go on with the best start on all the data, where compressed ones led so far.
+
+    Writes `outcome`: the losses of all starts are those on all the data.
+    """
+    with torch.no_grad():
+        values = objective.values(outcome.flat)
+        states = objective.refresh_fits(values, outcome.states)
+        parts = [objective.fits(values, states), objective.penalties(values, states)]
+    outcome.terms, outcome.states = torch.cat(parts, 1), list(states)
+    go_on(objective, solver.polishing(), outcome, watch, max_steps)
+
+
+def go_on(
+    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
+) -> None:
+    """Descend further from the best start alone; writes `outcome`."""
+    best = outcome.best()
+    states, flat = _row(outcome.states, best), outcome.flat[best : best + 1]
+    final = solver.minimise(objective, flat, watch, max_steps, states)
+    outcome.products += final.products
+    outcome.history += [_line(outcome, best, terms[0]) for terms in final.history]
+    _replace(outcome, best, final)
+
+
+def _replace(outcome: Outcome, row: int, final: Outcome) -> None:
+    """Write the one start of `final` over a start of `outcome`."""
+    outcome.flat[row], outcome.terms[row], outcome.status[row] = (
+        final.flat[0],
+        final.terms[0],
+        final.status[0],
+    )
+    outcome.states = [
+        {key: _put(value, row, new[key]) for key, value in old.items()}
+        for old, new in zip(outcome.states, final.states, strict=True)
+    ]
 
 
 def _proposed(objective: Objective, flat: Tensor) -> list[Move]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -175,7 +175,36 @@ class Objective:
 
     def fit_curvature(self, values: Values, states: States) -> Tensor:
         """Scalars, (start, term), whose Hessians here add up to the fits' Gauss–Newton matrix."""
-        return self.each([(i, w, t.curvature) for i, w, t in self.loss.fits], values, states)
+        return self.fit_curvature_of(range(len(self.loss.terms)), values, states)
+
+    def fit_curvature_of(self, which: Sequence[int], values: Values, states: States) -> Tensor:
+        """The same of some of the fits, by their positions in the loss."""
+        chosen = [(i, w, t.curvature) for i, w, t in self.loss.fits if i in which]
+        return self.each(chosen, values, states)
+
+    def closed(self, values: Values) -> tuple[list[Tensor], list[tuple[int, Any, Any, list]]]:
+        """The tensors in which the fits' curvature has a closed form, and where they belong.
+
+        Returns:
+            Tensors (start, …), and for each fit that has some (position in the loss, form, metric,
+            for each of its tensors the factor that it is, or None).
+        """
+        told: list[tuple[int, Any, Any, list]] = []
+
+        def each(model: Model, _: States) -> tuple[Tensor, ...]:
+            told.clear()
+            known = {id(module()): name for name, module in model.factor_modules().items()}
+            made: list[Tensor] = []
+            for i, _, term in self.loss.fits:
+                parts = term.closed(model)
+                if parts is not None:
+                    form, metric, found = parts
+                    told.append((i, form, metric, [known.get(id(x)) for x in found]))
+                    made += found
+            return tuple(made)
+
+        made = self._map(each, values, self.no_states())
+        return list(made), told
 
     def penalty_curvature(self, values: Values, states: States) -> Tensor:
         """The same for the penalties."""

@@ -7,7 +7,7 @@ what meets the data.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
@@ -36,6 +36,11 @@ class Prediction(ABC):
         """⟨M, M'⟩ from Gram matrices, float64: cost O((rows + columns) r²)."""
         (L, R), (L2, R2) = self.two_way(), other.two_way()
         return ((L.double().T @ L2.double()) * (R.double().T @ R2.double())).sum()
+
+    def projected(self, bases: Sequence[Tensor]) -> Prediction:
+        """M ×₁ U₁ᵀ ×₂ U₂ᵀ …, for one basis (n_mode, r) a mode; for two, of the two-way shape."""
+        L, R = self.two_way()
+        return CP(bases[0].T @ L, bases[1].T @ R)
 
     def dense(self) -> Tensor:
         """The expanded tensor, for pictures and tests."""
@@ -83,6 +88,11 @@ class CP(Prediction):
         ]
         return torch.stack(grams).prod(0).sum() if len(grams) > 2 else (grams[0] * grams[1]).sum()
 
+    def projected(self, bases: Sequence[Tensor]) -> Prediction:
+        if len(bases) != len(self.factors):
+            return super().projected(bases)
+        return CP(*(U.T @ f for U, f in zip(bases, self.factors, strict=True)))
+
     def map(self, function: Callable[[Tensor], Tensor]) -> CP:
         return CP(*map(function, self.factors))
 
@@ -115,6 +125,11 @@ class Tucker(Prediction):
             left = left.movedim(0, -1) @ factor.T
         order = [*range(1, left.ndim), 0]
         return left.permute(order).flatten(0, -2), self.factors[-1]
+
+    def projected(self, bases: Sequence[Tensor]) -> Prediction:
+        if len(bases) != len(self.factors):
+            return super().projected(bases)
+        return Tucker(self.core, *(U.T @ f for U, f in zip(bases, self.factors, strict=True)))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Tucker:
         return Tucker(function(self.core), *map(function, self.factors))

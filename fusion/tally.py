@@ -59,7 +59,15 @@ class Tally:
 
 
 def tally(data: Dataset) -> Tally:
-    """Sums and counts in one pass over the data, a part at a time."""
+    """Sums and counts in one pass over the data, a part at a time; kept with the data set."""
+    if data.tallied is None:
+        data.tallied = _tally(data)
+    return data.tallied
+
+
+def _tally(data: Dataset) -> Tally:
+    if data.entries is not None:
+        return _sparse(data)
     n, m = data.matrix_shape
     masked = None if data.mask is None else data.mask.expand(data.shape).reshape(n, m)
     rows, row_counts = torch.zeros(n, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
@@ -87,6 +95,38 @@ def tally(data: Dataset) -> Tally:
         negatives=negatives,
         masked=hidden,
         broken=n * m - hidden - left,
+    )
+
+
+def _sparse(data: Dataset) -> Tally:
+    """The same of sparse data."""
+    assert data.entries is not None
+    (n, m), held = data.matrix_shape, data.entries
+    i, j, x = held.i.cpu().long(), held.j.cpu().long(), held.x.cpu().double()
+    hidden = torch.zeros((), dtype=torch.bool) if data.mask is None else data.mask
+    hidden = hidden.reshape((1,) * (len(data.shape) - hidden.ndim) + tuple(hidden.shape))
+    split = len(data.shape) - data.signal
+    if hidden.shape[:split].numel() > 1 and hidden.shape[split:].numel() > 1:
+        raise ValueError(
+            f"`{data}`: sparse, with a mask of single entries: mask pixels, or channels."
+        )
+    pixels = hidden.flatten(split).all(-1).expand(data.shape[:split]).reshape(-1)
+    channels = hidden.reshape(-1, *hidden.shape[split:]).all(0).expand(data.shape[split:]).reshape(-1)
+    seen = ~(pixels[i] | channels[j])
+    i, j, x = i[seen], j[seen], x[seen]
+    left = int((~pixels).sum()) * int((~channels).sum())
+    zeros = left - len(x)
+    return Tally(
+        rows=torch.zeros(n, dtype=torch.float64).index_add_(0, i, x).numpy(),
+        row_counts=((~pixels) * (~channels).sum()).numpy(),
+        columns=torch.zeros(m, dtype=torch.float64).index_add_(0, j, x).numpy(),
+        column_counts=((~channels) * (~pixels).sum()).numpy(),
+        minimum=min(float(x.min()), 0.0 if zeros else torch.inf) if left else float("nan"),
+        maximum=max(float(x.max()), 0.0 if zeros else -torch.inf) if left else float("nan"),
+        zeros=zeros,
+        negatives=int((x < 0).sum()),
+        masked=n * m - left,
+        broken=0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from fusion.elementwise import SQUARE
 from fusion.fits import Fit
 from fusion.loss import State
 from fusion.model import Model
@@ -19,6 +20,7 @@ class Frobenius(Fit):
     quadratic = True
 
     noise = "gaussian"
+    entrywise = SQUARE
 
     def value(self, model: Model, state: State) -> Tensor:
         return self.half_squares(model)

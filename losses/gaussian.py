@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from fusion.elementwise import SQUARE
 from fusion.fits import Fit
 from fusion.loss import FitInformation, State
 from fusion.model import Model
@@ -23,6 +24,7 @@ class Gaussian(Fit):
     quadratic = True
 
     noise = "gaussian, size unknown"
+    entrywise = SQUARE
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         form, _ = self.pair(model)
@@ -35,6 +37,9 @@ class Gaussian(Fit):
     def value(self, model: Model, state: State) -> Tensor:
         n, variance = self.pair(model)[0].count(), state["variance"]
         return self.half_squares(model) / variance + 0.5 * n * variance.log()
+
+    def scale(self, state: State) -> Tensor:
+        return 1 / state["variance"]
 
     def curvature(self, model: Model, state: State) -> Tensor:
         return self.half_products(model) / state["variance"]

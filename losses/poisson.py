@@ -1,5 +1,7 @@
 """Counts."""
 
+from math import prod
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from fusion import elementwise
 from fusion.dataset import Dataset
 from fusion.elementwise import Elementwise
 from fusion.fits import Fit
-from fusion.forms import Dense
+from fusion.forms import Form
 from fusion.loss import State
 from fusion.losses.frobenius import Frobenius
 from fusion.model import Model
@@ -50,6 +52,7 @@ class Poisson(Fit):
     weighted_by_variance = False
 
     noise = "poisson"
+    entrywise = LOG
 
     def value(self, model: Model, state: State) -> Tensor:
         form, M = self.pair(model)
@@ -65,20 +68,16 @@ class Poisson(Fit):
         mean = torch.from_numpy(tally(data).means).nan_to_num()
         variance = (mean + 0.05 * mean.mean()).reshape(data.shape[len(data.shape) - data.signal :])
         kept = {"axes": data.axes, "signal": data.signal, "mask": data.mask}
-        return Frobenius(Dataset(data.name, data.tensor, variance=variance, **kept))
+        return Frobenius(Dataset(data.name, data._array, variance=variance, **kept))
 
     def check(self, model: Model) -> None:
         super().check(model)
-        x = self.dataset.tensor
-        if not x.dtype.is_signed:
-            return
-        negative = x < 0
-        if self.dataset.mask is not None:
-            negative &= ~self.dataset.mask.to(x.device)
-        if (count := int(negative.sum())) > 0:
+        told = tally(self.dataset)
+        if told.negatives:
+            size = prod(self.dataset.shape)
             raise ValueError(
-                f"`Poisson({self.dataset.name})`: {count} of {x.numel()} values are negative "
-                f"(lowest {float(x[negative].min()):.3g}) "
+                f"`Poisson({self.dataset.name})`: {told.negatives} of {size} values are negative "
+                f"(lowest {told.minimum:.3g}) "
                 "and `Poisson` needs counts: use `Frobenius`, or keep the background (eq. 15)."
             )
 
@@ -88,7 +87,7 @@ class Poisson(Fit):
         return f"Σ(M_{name} − {name} ln M_{name})", rf"\sum\left({M} - {X}\ln {M}\right)"
 
 
-def _total(form: Dense, M: Prediction) -> Tensor:
+def _total(form: Form, M: Prediction) -> Tensor:
     """Σ w m, from column sums where the weights are of rank one."""
     if isinstance(M, Expanded):
         w = form.weights.chunk(slice(None), form.shape)

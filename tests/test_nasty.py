@@ -256,11 +256,6 @@ def test_data_that_are_no_real_numbers_are_refused(array):
         fu.Dataset("a", array)
 
 
-def test_sparse_tensors_are_refused():
-    with pytest.raises(ValueError, match=complaint("Dataset('a')", "sparse", "to_dense")):
-        fu.Dataset("a", torch.eye(3).to_sparse())
-
-
 # ---- what is no number, masks, noise -------------------------------------------------------------
 
 

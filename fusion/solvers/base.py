@@ -74,6 +74,14 @@ class Solver(ABC):
             track.interrupt()
         return track.outcome
 
+    def scouting(self) -> Solver:
+        """The same, to tell good starts from bad ones."""
+        return self
+
+    def polishing(self) -> Solver:
+        """The same, for a start that is very near its end."""
+        return self
+
     @abstractmethod
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int

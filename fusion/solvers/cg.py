@@ -35,27 +35,32 @@ def solve(
     Returns:
         (direction (start, n), H times it on the free variables, products made).
     """
-    d, Hd = torch.zeros_like(gradient), torch.zeros_like(gradient)
-    r = -gradient * free
+    d, r = torch.zeros_like(gradient), -gradient * free
     z = precondition(r)
-    p, rz = z.clone(), (r * z).sum(1)
+    p, rz = z.clone(), _dot(r, z)
     target = rz * tolerance**2
     active = rz > 0
     made = 0
     while made < max_products and bool(active.any()):
-        Hp = product(p) * free
+        Hp = product(p).mul_(free)
         made += 1
-        bend = (p * Hp).sum(1)
+        bend = _dot(p, Hp)
         positive = active & (bend > 0)
         # a direction of negative curvature at once: go along it
         first = active & (bend <= 0) & (made == 1)
         step = torch.where(positive, rz / torch.where(positive, bend, 1), first.to(rz.dtype))[
             :, None
         ]
-        d, Hd, r = d + step * p, Hd + step * Hp, r - step * Hp
+        d.addcmul_(step, p)
+        r.addcmul_(step, Hp, value=-1)
         z = precondition(r)
-        new = (r * z).sum(1)
+        new = _dot(r, z)
         active = positive & (new > target)
-        p = torch.where(active[:, None], z + (new / torch.where(rz > 0, rz, 1))[:, None] * p, p)
-        rz = new
-    return d, Hd, made
+        p = torch.addcmul(z, (new / torch.where(rz > 0, rz, 1))[:, None], p)
+        rz = torch.where(active, new, 0)
+    return d, -gradient * free - r, made
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products, (start,)."""
+    return torch.bmm(a[:, None], b[:, :, None])[:, 0, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,12 @@ TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
 UPRIGHT = 1e-2
 """Share of its largest diagonal that strong damping adds to a block: it may be nearly singular."""
+SCOUTED = 1e-5
+"""Relative change at which starts are compared: what compressing the data costs is of this size."""
+MOST_PATTERNS = 16
+"""Components up to which sets of free variables are told apart by a number."""
+TINY = 1e-30
+"""Least weight of a row that is divided by."""
 DAMPING = (1e-8, 1e8)
 """Range of the Levenberg damping; above it no step helps any more."""
 
@@ -44,6 +50,12 @@ class GaussNewton(Solver):
     forcing: float = 0.1
     damping: float = 0.1
     max_steps: int = 300
+
+    def scouting(self) -> GaussNewton:
+        return replace(self, window=2, tolerance=max(self.tolerance, SCOUTED))
+
+    def polishing(self) -> GaussNewton:
+        return replace(self, window=1, damping=1e-3 * self.damping)
 
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
@@ -128,8 +140,10 @@ class _Run:
         ]
 
         def product(v: Tensor) -> Tensor:
-            held = [block.times(v, extra) for block, extra in zip(blocks, damped, strict=True)]
-            return curvature(v) + torch.cat(held, 1)
+            made = curvature(v)
+            for block, extra in zip(blocks, damped, strict=True):
+                block.add_times(made, v, extra)
+            return made
 
         def precondition(r: Tensor) -> Tensor:
             return torch.cat(
@@ -230,7 +244,22 @@ def _damped(block: Block, damping: Tensor) -> Tensor:
 
 
 def _inverse(block: Block, damped: Tensor, free: Tensor) -> Tensor:
-    """Inverse of the block and its damping on the free variables, zero on the others."""
-    mask = block.view(free)
-    both = mask[..., :, None] * mask[..., None, :]
-    return torch.linalg.inv((block.matrix + damped) * both + torch.diag_embed(1 - mask)) * both
+    """Inverse of every row's block and its damping on the free variables, zero on the others.
+
+    Rows that share one matrix differ in which variables are free alone: one inverse a pattern.
+    """
+    mask, full = block.view(free), block.matrix + damped
+    k = full.shape[-1]
+    if full.shape[1] > 1 or block.rows == 1 or k > MOST_PATTERNS:
+        both = mask[..., :, None] * mask[..., None, :]
+        made = torch.linalg.inv(full * both + torch.diag_embed(1 - mask)) * both
+    else:
+        powers = 2.0 ** torch.arange(k, dtype=mask.dtype, device=mask.device)
+        starts = torch.arange(len(mask), device=mask.device)[:, None]
+        code = (mask @ powers).long() + starts * 2**k
+        codes, which = torch.unique(code, return_inverse=True)
+        mask = (codes[:, None] // powers.long() % 2).to(mask.dtype)
+        both = mask[:, :, None] * mask[:, None, :]
+        few = torch.linalg.inv(full[codes // 2**k, 0] * both + torch.diag_embed(1 - mask)) * both
+        made = few[which]
+    return made if block.weight is None else made / block.weight[:, None, None].clamp_min(TINY)

@@ -1,0 +1,137 @@
+"""Data in a few directions a mode: what a least-squares fit reads while it iterates."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor
+
+from fusion.forms import Form, Weights
+from fusion.prediction import CP, Expanded, Prediction, Tucker
+
+WORTH = 2**20
+"""Fewest entries of data that are compressed: below, passes over them cost little."""
+SHRINKS = 3
+"""How many times more rows and columns than directions there must be."""
+OVERSAMPLED = 2
+"""Directions a component, and as many more: so the noise that a fit follows is kept, too."""
+
+
+class Compressed:
+    """W ∘ X ≈ core ×₁ U₁ ×₂ U₂ …, with the weights and the norm of the whole.
+
+    ½‖X‖² − ⟨X, M⟩ + ½⟨M, M⟩ with the approximate X in the middle alone: exact as far as M lies in
+    the span of the U. Everything else is asked of `whole`.
+    """
+
+    def __init__(self, whole: Form, core: Tensor, bases: list[Tensor]) -> None:
+        self.whole, self.core, self.bases = whole, core, bases
+        self.weights, self.dtype, self.shape = whole.weights, whole.dtype, whole.shape
+        self.rank_one, self.unweighted = True, whole.unweighted
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are."""
+        return self.whole.device
+
+    def norm2(self) -> Tensor:
+        """Σ w x² of the whole, float64."""
+        return self.whole.norm2()
+
+    def count(self) -> int:
+        """Number of entries with weight."""
+        return self.whole.count()
+
+    def overlap(self, M: Prediction) -> Tensor:
+        """⟨X, M⟩ with the weights, float64."""
+        small = M.projected(self.bases)
+        return (self.core * small.dense()).sum(dtype=torch.float64)
+
+    def weighted(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
+        """The factors of W ∘ (L Rᵀ)."""
+        return self.whole.weighted(L, R)
+
+
+def compressed(form: Form, M: Prediction) -> Compressed | None:
+    """The data in as many directions as this prediction needs; None where that does not pay."""
+    if isinstance(M, Expanded) or not form.rank_one or prod(form.shape) < WORTH:
+        return None
+    tensor = form.unweighted and isinstance(M, CP | Tucker) and len(M.shape) > 2
+    widths = _widths(M) if tensor else [M.two_way()[1].shape[1]] * 2
+    ranks = [OVERSAMPLED * (r + 1) for r in widths]
+    if SHRINKS * ranks[-1] > min(form.shape):
+        return None
+    left, right, core = _two_way(form, ranks[-1])
+    if not tensor:
+        return Compressed(form, core, [left, right])
+    return Compressed(form, *_modes((left @ core).reshape(*M.shape[:-1], -1), right, ranks))
+
+
+def _widths(M: Prediction) -> list[int]:
+    """Columns of every factor of a tensor decomposition."""
+    assert isinstance(M, CP | Tucker)
+    return [f.shape[-1] for f in M.factors]
+
+
+def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(U (row, r), V (column, r), core (r, r)) with W ∘ X ≈ U core Vᵀ.
+
+    Randomised range finder with one power iteration on W^½ ∘ X: four passes over the data.
+
+    References:
+        Halko, Martinsson & Tropp, SIAM Review 53:217 (2011).
+    """
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(form.shape[1], rank, generator=generator, dtype=torch.float64)
+    start = start.to(form.device, form.dtype)
+    rows, cols = (None if w is None else w.sqrt()[:, None] for w in _pair(form.weights))
+
+    def scale(A: Tensor, w: Tensor | None) -> Tensor:
+        return A if w is None else A * w
+
+    def times(B: Tensor) -> Tensor:
+        return scale(form.matmul(scale(B, cols)), rows)
+
+    def back(G: Tensor) -> Tensor:
+        return scale(form.rmatmul(scale(G, rows)), cols)
+
+    directions = torch.linalg.qr(back(times(start)))[0]
+    left = _orthonormal(times(directions))
+    right, triangle = torch.linalg.qr(back(left))
+    return scale(left, rows), scale(right, cols), triangle.T
+
+
+def _pair(weights: Weights) -> tuple[Tensor | None, Tensor | None]:
+    return weights.rows, weights.cols
+
+
+def _orthonormal(A: Tensor) -> Tensor:
+    """An orthonormal basis of the columns, twice through the Gram matrix: A is tall."""
+    for _ in range(2):
+        values, vectors = torch.linalg.eigh(A.T @ A)
+        floor = values[-1] * torch.finfo(A.dtype).eps * len(values)
+        kept = values > floor
+        A = A @ torch.where(kept, vectors / values.clamp_min(floor).sqrt(), 0)
+    return A
+
+
+def _modes(rest: Tensor, last: Tensor, ranks: list[int]) -> tuple[Tensor, list[Tensor]]:
+    """Core and bases of a tensor (n_1, n_2, …, r) whose last mode is compressed already."""
+    bases = []
+    for mode, rank in enumerate(ranks[:-1]):
+        unfolded = rest.movedim(mode, 0).flatten(1)
+        basis = _leading(unfolded, min(rank, *unfolded.shape))
+        bases.append(basis)
+        small = (basis.T @ unfolded).reshape(
+            -1, *(n for i, n in enumerate(rest.shape) if i != mode)
+        )
+        rest = small.movedim(0, mode)
+    return rest, [*bases, last]
+
+
+def _leading(A: Tensor, rank: int) -> Tensor:
+    """Leading left singular vectors, from the Gram matrix of the shorter side."""
+    if A.shape[0] <= A.shape[1]:
+        return torch.linalg.eigh(A @ A.T)[1][:, -rank:]
+    return _orthonormal(A @ torch.linalg.eigh(A.T @ A)[1][:, -rank:])

@@ -1,0 +1,192 @@
+"""Gauss–Newton curvature of a fit in closed form, in the tensors of its prediction.
+
+For a fit Σ w ℓ(x, m) with M = ⟦T₁, T₂, …⟧ the product is Jᵀ D J, D = w ℓ''(m) and J the derivative of
+M by the tensors T_j. Starts come first in every array: T_j is (start, n_j, K).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fusion.elementwise import SQUARE, Chunks, Elementwise
+from fusion.forms import Form
+from fusion.prediction import CP, Expanded, Prediction, Tucker
+
+Directions = Sequence[Tensor | None]
+"""A direction for every tensor; None = zero."""
+
+
+class RowBlocks(NamedTuple):
+    """The block of every row of a tensor: weight[row] · matrix[start, row or 0]."""
+
+    matrix: Tensor  # (start, row or 1, K, K)
+    weight: Tensor | None = None  # (row,)
+
+
+class Metric(ABC):
+    """Curvature at one point, for all starts.
+
+    Args:
+        form: the data.
+        loss: ℓ.
+        parts: the tensors, with starts in front.
+        scale: (start,) factor of the whole.
+    """
+
+    @abstractmethod
+    def __init__(
+        self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor
+    ) -> None: ...
+
+    @abstractmethod
+    def product(self, d: Directions) -> list[Tensor]:
+        """Jᵀ D J d, for every tensor."""
+
+    @abstractmethod
+    def blocks(self, j: int) -> RowBlocks | None:
+        """Its row blocks in tensor j; None where they are no such thing (a core)."""
+
+
+def closed(
+    form: Form, M: Prediction, loss: Elementwise
+) -> tuple[type[Metric], tuple[Tensor, ...]] | None:
+    """The closed form that the curvature of this loss has, and the tensors in which it has it.
+
+    The prediction's own where Gram matrices serve, else those of its two-way form; None for an
+    expanded one.
+    """
+    if isinstance(M, Expanded):
+        return None
+    if loss is not SQUARE or not form.rank_one:
+        return Entrywise, M.two_way()
+    if isinstance(M, CP) and (len(M.factors) == 2 or form.unweighted):
+        return Grams, M.factors
+    if isinstance(M, Tucker) and form.unweighted:
+        return Core, (M.core, *M.factors)
+    return Grams, M.two_way()
+
+
+class Grams(Metric):
+    """Least squares of a CP tensor: K × K matrices between the passes over the factors."""
+
+    def __init__(
+        self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor
+    ) -> None:
+        self.factors, self.scale = list(parts), scale.to(parts[0].dtype)[:, None, None]
+        two = len(parts) == 2
+        self.weights = [form.weights.rows, form.weights.cols] if two else [None] * len(parts)
+        self.weighted = [
+            f if w is None else f * w[:, None]
+            for f, w in zip(self.factors, self.weights, strict=True)
+        ]
+        self.grams = [w.mT @ f for w, f in zip(self.weighted, self.factors, strict=True)]
+
+    def _but(self, *left_out: int) -> Tensor | None:
+        """The Hadamard product of the Gram matrices of all other modes."""
+        kept = [g for i, g in enumerate(self.grams) if i not in left_out]
+        return reduce(torch.mul, kept) if kept else None
+
+    def product(self, d: Directions) -> list[Tensor]:
+        met = [None if x is None else x.mT @ w for x, w in zip(d, self.weighted, strict=True)]
+        made = []
+        for j, (factor, weight) in enumerate(zip(self.factors, self.weights, strict=True)):
+            cross = []
+            for i, D in enumerate(met):
+                if i != j and D is not None:
+                    rest = self._but(i, j)
+                    cross.append(D if rest is None else D * rest)
+            h = None
+            if d[j] is not None:
+                own = self._but(j)
+                assert own is not None
+                h = d[j] @ (self.scale * own)
+            if cross:
+                mixed = self.scale * reduce(torch.add, cross)
+                h = factor @ mixed if h is None else torch.baddbmm(h, factor, mixed)
+            h = torch.zeros_like(factor) if h is None else h
+            made.append(h if weight is None else h * weight[:, None])
+        return made
+
+    def blocks(self, j: int) -> RowBlocks:
+        own = self._but(j)
+        assert own is not None
+        return RowBlocks((self.scale * own)[:, None], self.weights[j])
+
+
+class Core(Metric):
+    """Least squares of a Tucker tensor: ⟨M, M'⟩ as a function f of its cores and of P_i = T_iᵀ T_i'."""
+
+    def __init__(
+        self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor
+    ) -> None:
+        self.core, *self.factors = parts
+        self.scale = scale.to(self.core.dtype)
+        self.grams = [f.mT @ f for f in self.factors]
+        with torch.enable_grad():
+            leaves = [P.detach().requires_grad_() for P in (self.core, *self.grams)]
+            left, right = self.core.detach().clone().requires_grad_(), leaves[0]
+            f = self._inner(leaves[1:], left, right)
+            self.slopes = torch.autograd.grad(f, [left, *leaves[1:]], create_graph=True)
+            self.duals = [torch.zeros_like(x).requires_grad_() for x in self.slopes]
+            self.pulled = torch.autograd.grad(self.slopes, leaves, self.duals, create_graph=True)
+
+    def _inner(self, grams: Sequence[Tensor], left: Tensor, right: Tensor) -> Tensor:
+        """Σ over starts of scale · f."""
+        for P in grams:  # the first mode is contracted, and goes last
+            left = torch.einsum("sa...,sab->s...b", left, P)
+        return ((left * right).flatten(1).sum(1) * self.scale).sum()
+
+    def product(self, d: Directions) -> list[Tensor]:
+        given = [torch.zeros_like(x) if v is None else v for x, v in zip(self.all, d, strict=True)]
+        moved = [f.mT @ v for f, v in zip(self.factors, given[1:], strict=True)]
+        bent = torch.autograd.grad(self.pulled, self.duals, [given[0], *moved], retain_graph=True)
+        made = [bent[0]]
+        for f, v, A, dA in zip(self.factors, given[1:], self.slopes[1:], bent[1:], strict=True):
+            made.append(torch.baddbmm(f @ dA.mT, v, A.detach().mT))
+        return made
+
+    @property
+    def all(self) -> list[Tensor]:
+        """Core and factors."""
+        return [self.core, *self.factors]
+
+    def blocks(self, j: int) -> RowBlocks | None:
+        return None if j == 0 else RowBlocks(self.slopes[j].detach().mT[:, None])
+
+
+class Entrywise(Metric):
+    """Any other loss, or general weights: passes over the data, M = L Rᵀ."""
+
+    def __init__(
+        self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor
+    ) -> None:
+        self.L, self.R = parts
+        self.chunks = Chunks(form, loss)
+        self.scale = scale.to(self.L.dtype)
+        self.bends = [self.chunks.bend(L, R) for L, R in zip(self.L, self.R, strict=True)]
+        self.made: list[Tensor] | None = None
+
+    def product(self, d: Directions) -> list[Tensor]:
+        dL, dR = (
+            torch.zeros_like(x) if v is None else v
+            for x, v in zip((self.L, self.R), d, strict=True)
+        )
+        made = [
+            self.chunks.product(*given)
+            for given in zip(self.L, self.R, dL, dR, self.bends, strict=True)
+        ]
+        return [torch.stack(h) * self.scale[:, None, None] for h in zip(*made, strict=True)]
+
+    def blocks(self, j: int) -> RowBlocks:
+        if self.made is None:
+            made = [
+                self.chunks.blocks(*given) for given in zip(self.L, self.R, self.bends, strict=True)
+            ]
+            self.made = [torch.stack(b) for b in zip(*made, strict=True)]
+        return RowBlocks(self.made[j] * self.scale[:, None, None, None])

@@ -1,0 +1,357 @@
+"""Every fast path against the plain one: closed forms, compressed data, sparse counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+
+import fusion as fu
+from fusion import compression, metric
+from fusion.compression import compressed
+from fusion.constraints import Free, NonNegative, UnitColumns
+from fusion.curvature import Hessian, _Fits, row_blocks
+from fusion.elementwise import SQUARE
+from fusion.forms import Dense, Weights
+from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality, SquaredNorm
+from fusion.models import CPD, NMF, SharedMaps, SoftlyCoupled, Tucker, WithBackground
+from fusion.objective import Objective
+from fusion.prediction import CP, cp, tucker
+
+RNG = np.random.default_rng(0)
+
+
+def counts(*shape: int, rank: int = 3, level: float = 5.0, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    factors = [rng.gamma(0.5, 1, (n, rank)) for n in shape]
+    letters = "abcd"[: len(shape)]
+    mean = np.einsum(",".join(f"{x}k" for x in letters) + "->" + letters, *factors)
+    return rng.poisson(level * mean / mean.mean()).astype(float)
+
+
+def mixed(eels, edxs):
+    """C + N and C, so that one tensor of a prediction is no factor."""
+
+    class Mixed(fu.Model):
+        def __init__(self):
+            super().__init__()
+            self.C = fu.Factor((eels.pixels, 2), NonNegative(), UnitColumns())
+            self.N = fu.Factor((eels.pixels, 2), Free())
+            self.S1, self.S2 = fu.Factor((eels.channels, 2)), fu.Factor((edxs.channels, 2))
+
+        def forward(self):
+            return {
+                eels.name: cp(self.C + self.N, self.S1),
+                edxs.name: cp(self.C, self.S2) + cp(self.C, 2 * self.S2),
+            }
+
+    return Mixed()
+
+
+def cases():
+    X, Y, T = counts(6, 5, 8), counts(6, 5, 7, seed=1), counts(5, 6, 7, seed=2)
+    a, b = fu.Dataset("a", X), fu.Dataset("b", Y)
+    t, mask = fu.Dataset("t", T), RNG.random(X.shape) < 0.2
+    weighed = fu.Dataset("a", X, variance=(1 + X.mean(2, keepdims=True)) * (1 + X.mean((0, 1))))
+    holes = fu.Dataset("a", X, mask=mask)
+    yield "nmf", NMF(a, 3), Frobenius(a)
+    yield "rank-one weights", NMF(weighed, 3), Frobenius(weighed)
+    yield "mask", NMF(holes, 3), Frobenius(holes)
+    yield "gaussian", NMF(a, 3), Gaussian(a)
+    yield "poisson", NMF(a, 3), Poisson(a)
+    yield "poisson, mask", NMF(holes, 3), Poisson(holes)
+    yield "cpd", CPD(t, 3), Frobenius(t)
+    yield "cpd, poisson", CPD(t, 3), Poisson(t)
+    yield "tucker", Tucker(t, (2, 3, 2)), Frobenius(t)
+    yield "shared", SharedMaps(a, b, K=2), Frobenius(a) + 2 * Poisson(b)
+    yield "coupled", SoftlyCoupled(a, b, 2), Frobenius(a) + Gaussian(b)
+    yield "mixed", mixed(a, b), Frobenius(a) + 3 * Frobenius(b)
+    E = fu.Axis("energy", 1.0, 100.0, units="eV")
+    raw, net = (fu.Dataset(n, X, axes=["y", "x", E]) for n in ("raw", "net"))
+    yield "background", WithBackground(raw, net, 2), Frobenius(raw) + Frobenius(net)
+
+
+CASES = {name: (model, loss) for name, model, loss in cases()}
+
+
+@pytest.fixture(params=CASES)
+def point(request):
+    """An objective, three points, and its states there."""
+    model, loss = CASES[request.param]
+    loss = loss if isinstance(loss, fu.Loss) else fu.Loss([(1.0, loss)])
+    objective = Objective(model, loss)
+    flat = fu.Random().starts(objective, 3, 0)
+    values = {k: v.detach() for k, v in objective.values(flat).items()}
+    return objective, values, objective.refresh_fits(values, objective.no_states())
+
+
+def both(objective, values, states):
+    """The fast curvature, and the plain one by double backward."""
+    fast = _Fits(objective, values, states)
+    leaves = {k: v.clone().requires_grad_() for k, v in values.items()}
+    with torch.enable_grad():
+        plain = Hessian(objective.fit_curvature(leaves, states), leaves)
+    return fast, plain, leaves
+
+
+def test_products_in_closed_form_are_those_of_double_backward(point):
+    objective, values, states = point
+    fast, plain, _ = both(objective, values, states)
+    assert not fast.rest, "no fit here lacks a closed form"
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        v = {k: torch.randn(x.shape, generator=generator, dtype=x.dtype) for k, x in values.items()}
+        made, wanted = fast(v), plain(v)
+        for name in values:
+            scale = wanted[name].abs().max() + 1e-300
+            assert torch.allclose(made[name] / scale, wanted[name] / scale, rtol=0, atol=1e-10)
+
+
+def test_row_blocks_in_closed_form_are_the_probed_ones(point):
+    objective, values, states = point
+    fast, plain, leaves = both(objective, values, states)
+    for name, value in values.items():
+        if value.ndim != 3 or not objective.model.factor(name).local:
+            continue
+        matrix, weight = fast.blocks(name)
+        made = matrix.expand(-1, value.shape[1], -1, -1)
+        made = made if weight is None else made * weight[:, None, None]
+        wanted = row_blocks(plain, name, leaves[name]).detach()
+        assert torch.allclose(made, wanted, rtol=1e-9, atol=1e-10 * float(wanted.abs().max()))
+
+
+def test_a_fit_without_closed_form_is_differentiated():
+    data = fu.Dataset("a", counts(4, 5, 6))
+
+    class Own(Frobenius):
+        entrywise = None
+
+    own, known = (Objective(NMF(data, 2), fu.Loss([(1.0, f(data))])) for f in (Own, Frobenius))
+    values = own.values(fu.Random().starts(own, 2, 0))
+    made, wanted = (_Fits(o, values, o.no_states()) for o in (own, known))
+    assert made.rest
+    v = {k: torch.ones_like(x) for k, x in values.items()}
+    for name in v:
+        assert torch.allclose(made(v)[name], wanted(v)[name], rtol=1e-10)
+        blocks, _ = made.blocks(name)
+        assert torch.allclose(blocks[:, :1], wanted.blocks(name)[0][:, :1], rtol=1e-10)
+
+
+# ---- compressed data -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Compression of small data, too."""
+    monkeypatch.setattr(compression, "WORTH", 1)
+
+
+def form(*shape: int, weights: Weights | None = None, rank: int = 3):
+    X = torch.from_numpy(counts(*shape, rank=rank))
+    return Dense(X.reshape(-1, shape[-1]), weights or Weights(), torch.float64)
+
+
+TUCKER = (2, 3, 2), (20, 2), (30, 3), (40, 2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: (cp(*(torch.rand(n, 2).double() for n in (40, 50))), None),
+        lambda: (cp(*(torch.rand(n, 2).double() for n in (20, 30, 40))), None),
+        lambda: (tucker(*(torch.rand(n).double() for n in TUCKER)), None),
+        lambda: (
+            cp(*(torch.rand(n, 2).double() for n in (40, 50))),
+            Weights(torch.rand(40).double(), torch.rand(50).double()),
+        ),
+        lambda: (
+            cp(*(torch.rand(n, 1).double() for n in (40, 50)))
+            + cp(*(torch.rand(n, 1).double() for n in (40, 50))),
+            None,
+        ),
+    ],
+    ids=["cp2", "cp3", "tucker", "weights", "sum"],
+)  # fmt: skip
+def test_low_rank_data_lose_nothing_when_compressed(make, small):
+    torch.manual_seed(0)
+    M, weights = make()
+    shape = M.shape
+    factors = [torch.rand(n, 2).double() for n in shape]
+    whole = Dense(cp(*factors).dense().reshape(-1, shape[-1]), weights or Weights(), torch.float64)
+    quick = compressed(whole, M)
+    assert quick is not None
+    assert all(b.shape[1] < n for b, n in zip(quick.bases, quick.shape, strict=False))
+    assert torch.allclose(quick.overlap(M), whole.overlap(M), rtol=1e-10)
+    assert quick.norm2() == whole.norm2()
+    assert quick.count() == whole.count()
+
+
+def test_compression_keeps_what_stands_out_of_the_noise(small):
+    rng = np.random.default_rng(0)
+    X = torch.from_numpy(
+        rng.random((300, 3)) @ rng.random((3, 200)) + 0.1 * rng.normal(size=(300, 200))
+    )
+    M = cp(torch.rand(300, 3).double(), torch.rand(200, 3).double())
+    quick = compressed(Dense(X, Weights(), torch.float64), M)
+    made = quick.bases[0] @ quick.core @ quick.bases[1].T
+    U, s, V = torch.linalg.svd(X, full_matrices=False)
+    best = (U[:, :3] * s[:3]) @ V[:3]
+    assert float((made - X).norm()) < 1.01 * float((best - X).norm())
+
+
+@pytest.mark.parametrize("rank", [3, 1])
+def test_it_does_not_pay_for_small_or_masked_or_narrow_data(rank):
+    assert compressed(form(20, 30), cp(torch.rand(20, 3), torch.rand(30, 3))) is None
+    big = form(1100, 1000)
+    narrow = cp(torch.rand(1100, 200), torch.rand(1000, 200))
+    assert compressed(big, narrow) is None
+    masked = form(1100, 1000, weights=Weights(full=torch.rand(1100, 1000)))
+    assert compressed(masked, cp(torch.rand(1100, 3), torch.rand(1000, 3))) is None
+    assert compressed(big, cp(torch.rand(1100, 3), torch.rand(1000, 3))) is not None
+
+
+def fits():
+    a, b = fu.Dataset("a", counts(14, 15, 40)), fu.Dataset("b", counts(14, 15, 30, seed=0))
+    t = fu.Dataset("t", counts(24, 26, 28, seed=2))
+    weighed = fu.Dataset("a", counts(14, 15, 40), variance=1 + counts(14, 15, 40).mean((0, 1)))
+    yield "nmf", NMF(a, 3), Frobenius(a)
+    yield "gaussian", NMF(a, 3), Gaussian(a)
+    yield "weights", NMF(weighed, 3), Frobenius(weighed)
+    yield "cpd", CPD(t, 3), Frobenius(t)
+    yield "tucker", Tucker(t, (3, 3, 3)), Frobenius(t)
+    yield "coupled", SoftlyCoupled(a, b, 3), Frobenius(a) + Gaussian(b) + SquaredNorm("N", 0.01)
+    yield "one of two", SharedMaps(a, b, K=3), Frobenius(a) + Poisson(b)
+    yield "orthogonal", NMF(a, 3), Frobenius(a) + 0.01 * SoftOrthogonality("C")
+    yield "ard", NMF(a, 4), Frobenius(a) + ARD("C")
+
+
+FITS = {name: (model, loss) for name, model, loss in fits()}
+
+
+@pytest.mark.parametrize("case", FITS)
+def test_a_compressed_fit_is_as_good_as_a_full_one(case, small):
+    model, loss = FITS[case]
+    told = {"starts": 3, "seed": 1, "progress": False}
+    full, quick = (fu.fit(model, loss, compress=c, **told) for c in (False, None))
+    assert quick.loss <= full.loss + 1e-5 * abs(full.loss)
+    for name, data in quick.data.items():
+        assert data.explained_variance == pytest.approx(
+            full.data[name].explained_variance, rel=1e-3
+        )
+    assert len(quick.losses) == 3
+    if case not in ("ard", "orthogonal"):  # whose pieces are those of the step before
+        with torch.no_grad():
+            assert quick.loss == pytest.approx(float(loss(quick.model)), rel=1e-9)
+
+
+def test_the_losses_of_all_starts_are_those_on_all_of_the_data(small):
+    a = fu.Dataset("a", counts(14, 15, 40))
+    result = fu.fit(NMF(a, 3), Frobenius(a), starts=4, progress=False)
+    assert result.losses.min() == result.loss
+    assert (result.losses < result.loss * 1.05).all()
+
+
+# ---- sparse counts -------------------------------------------------------------------------------
+
+
+def few(shape=(6, 7, 30), level=0.2, seed=0):
+    return counts(*shape, level=level, seed=seed).astype(np.int64)
+
+
+def axes(X):
+    return [fu.Axis(n, size=s) for n, s in zip(("y", "x", "energy"), X.shape, strict=True)]
+
+
+SPARSE = {
+    "torch coo": lambda X: torch.from_numpy(X).to_sparse(),
+    "torch csr": lambda X: torch.from_numpy(X.reshape(-1, X.shape[-1])).to_sparse_csr(),
+    "scipy csr": lambda X: scipy.sparse.csr_matrix(X.reshape(-1, X.shape[-1])),
+    "scipy coo": lambda X: scipy.sparse.coo_array(X.reshape(-1, X.shape[-1])),
+    "sparse": lambda X: pytest.importorskip("sparse").COO.from_numpy(X),
+}
+
+
+@pytest.mark.parametrize("kind", SPARSE)
+@pytest.mark.parametrize("fit", [Poisson, Frobenius, Gaussian])
+def test_sparse_data_give_the_fit_of_dense_ones(kind, fit):
+    X = few()
+    dense = fu.Dataset("a", X, axes=axes(X))
+    data = fu.Dataset("a", SPARSE[kind](X), axes=axes(X))
+    assert data.shape == X.shape
+    assert "sparse" in repr(data)
+    told = {"starts": 2, "seed": 0, "progress": False, "max_steps": 20}
+    made, wanted = (fu.fit(NMF(d, 3), fit(d), **told) for d in (data, dense))
+    assert made.loss == pytest.approx(wanted.loss, rel=1e-8)
+    for key in ("residual_map", "residual_spectrum", "mean_spectrum"):
+        a, b = (getattr(r.data["a"], key) for r in (made, wanted))
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("which", ["pixels", "channels"])
+def test_masks_of_pixels_or_channels_hold_for_sparse_data(which):
+    X = few()
+    mask = np.random.default_rng(0).random(X.shape[:2] if which == "pixels" else X.shape[2:]) < 0.3
+    dense = fu.Dataset("a", X, mask=mask)
+    data = fu.Dataset("a", torch.from_numpy(X).to_sparse(), mask=mask)
+    told = {"starts": 1, "seed": 0, "progress": False, "max_steps": 20}
+    made, wanted = (fu.fit(NMF(d, 3), Poisson(d), **told) for d in (data, dense))
+    assert made.loss == pytest.approx(wanted.loss, rel=1e-8)
+
+
+def test_sums_of_sparse_data_are_those_of_dense_ones():
+    from fusion.tally import tally
+
+    X = few()
+    for mask in (None, np.arange(30) < 4, np.random.default_rng(0).random((6, 7)) < 0.3):
+        a = tally(fu.Dataset("a", X, mask=mask))
+        b = tally(fu.Dataset("a", torch.from_numpy(X).to_sparse(), mask=mask))
+        for key, value in vars(a).items():
+            np.testing.assert_array_equal(value, getattr(b, key), err_msg=key)
+
+
+def test_counts_of_one_place_add_up_and_zeros_are_dropped():
+    i, j, x = np.array([0, 0, 1, 1]), np.array([2, 2, 0, 1]), np.array([1, 2, 0, 4])
+    data = fu.Dataset("a", scipy.sparse.coo_matrix((x, (i, j)), (2, 3)))
+    assert data.entries.x.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: fu.Dataset("a", torch.zeros(3, 4).to_sparse()), "all values are zero"),
+        (lambda: fu.Dataset("a", scipy.sparse.csr_matrix([[np.nan, 1.0]])), "NaN"),
+        (lambda: fu.Dataset("a", scipy.sparse.csr_matrix([[1j, 1.0]])), "real"),
+        (lambda: fu.Dataset("a", torch.eye(3).to_sparse()).numpy(), "todense"),
+        (lambda: fu.Dataset("a", torch.eye(3).to_sparse()).remove_spikes(), "todense"),
+    ],
+)
+def test_what_sparse_data_cannot_do_is_said(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_entries_may_not_be_masked_one_by_one():
+    X = few()
+    data = fu.Dataset("a", torch.from_numpy(X).to_sparse(), mask=RNG.random(X.shape) < 0.1)
+    with pytest.raises(ValueError, match="sparse"):
+        fu.fit(NMF(data, 2), Poisson(data), progress=False)
+
+
+def test_negative_entries_are_no_counts():
+    data = fu.Dataset("a", scipy.sparse.csr_matrix([[1.0, -1.0], [2.0, 3.0]]))
+    with pytest.raises(ValueError, match=r"1 of 4 values are negative \(lowest -1\)"):
+        fu.fit(NMF(data, 1), Poisson(data), progress=False)
+
+
+def test_starts_of_a_batch_are_bent_one_by_one():
+    """The metric over starts equals the metric of each."""
+    whole = form(9, 8)
+    L, R = torch.rand(2, 9, 3).double(), torch.rand(2, 8, 3).double()
+    kind, _ = metric.closed(whole, CP(L[0], R[0]), SQUARE)
+    scale = torch.tensor([1.0, 2.0]).double()
+    together = kind(whole, SQUARE, (L, R), scale).product((L, R))
+    for s in range(2):
+        one = kind(whole, SQUARE, (L[s : s + 1], R[s : s + 1]), scale[s : s + 1])
+        for a, b in zip(one.product((L[s : s + 1], R[s : s + 1])), together, strict=True):
+            assert torch.allclose(a[0], b[s])
