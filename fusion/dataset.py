@@ -22,9 +22,9 @@ class Dataset(Preparing):
 
     Args:
         name: the key under which a model predicts it.
-        array: NumPy array, torch tensor or dask array, integers or floats, navigation axes first. Or
-            sparse counts, which are never made dense: a torch or `sparse` array of that shape, or a
-            matrix (pixel, channel) of scipy.sparse; with three axes of a known size it is a map.
+        array: NumPy array, torch tensor or dask array, integers or floats, navigation axes first.
+            Or sparse counts, which are never made dense: a torch or `sparse` array of that shape,
+            or a matrix (pixel, channel) of scipy.sparse; with axes of known size it is a map.
         axes: an `Axis` or a name for every array axis; default "y", "x", "channel".
         signal: how many of the last axes are spectral: 1; 2 for diffraction patterns, 0 for images.
         mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal

@@ -82,6 +82,8 @@ class Fit(Term):
 
     def compressed(self, model: Model) -> Fit | None:
         """The same fit to compressed data, where it is one of least squares and that pays."""
+        if self.instead is not None:
+            return self
         if self.entrywise is not SQUARE:
             return None
         with torch.no_grad(), model.once():

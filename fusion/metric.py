@@ -1,7 +1,7 @@
 """Gauss–Newton curvature of a fit in closed form, in the tensors of its prediction.
 
-For a fit Σ w ℓ(x, m) with M = ⟦T₁, T₂, …⟧ the product is Jᵀ D J, D = w ℓ''(m) and J the derivative of
-M by the tensors T_j. Starts come first in every array: T_j is (start, n_j, K).
+For a fit Σ w ℓ(x, m) with M = ⟦T₁, T₂, …⟧ the product is Jᵀ D J, D = w ℓ''(m) and J the derivative
+of M by the tensors T_j. Starts come first in every array: T_j is (start, n_j, K).
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Grams(Metric):
 
 
 class Core(Metric):
-    """Least squares of a Tucker tensor: ⟨M, M'⟩ as a function f of its cores and of P_i = T_iᵀ T_i'."""
+    """Least squares of a Tucker tensor: ⟨M, M'⟩ is a function f of both cores and P_i = T_iᵀ T_i'."""
 
     def __init__(
         self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor

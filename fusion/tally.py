@@ -111,7 +111,8 @@ def _sparse(data: Dataset) -> Tally:
             f"`{data}`: sparse, with a mask of single entries: mask pixels, or channels."
         )
     pixels = hidden.flatten(split).all(-1).expand(data.shape[:split]).reshape(-1)
-    channels = hidden.reshape(-1, *hidden.shape[split:]).all(0).expand(data.shape[split:]).reshape(-1)
+    spectra = hidden.reshape(-1, *hidden.shape[split:])
+    channels = spectra.all(0).expand(data.shape[split:]).reshape(-1)
     seen = ~(pixels[i] | channels[j])
     i, j, x = i[seen], j[seen], x[seen]
     left = int((~pixels).sum()) * int((~channels).sum())
