@@ -24,6 +24,14 @@ def as_tensor(values: Any) -> Tensor:
     return torch.from_numpy(values)
 
 
+def belongs(owner: type, helper: str, main: str) -> bool:
+    """Whether a class says `helper` where it says `main`, or below: it may stand for it."""
+    for cls in owner.__mro__:
+        if helper in cls.__dict__ or main in cls.__dict__:
+            return helper in cls.__dict__
+    return False
+
+
 def sparse_parts(values: Any) -> tuple[Tensor, Tensor, tuple[int, ...]] | None:
     """(positions (axis, entry), values, shape) of a sparse array; None of any other.
 

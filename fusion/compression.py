@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from math import prod
 
 import torch
@@ -29,6 +30,18 @@ class Compressed:
         self.whole, self.core, self.bases = whole, core, bases
         self.weights, self.dtype, self.shape = whole.weights, whole.dtype, whole.shape
         self.rank_one, self.unweighted = True, whole.unweighted
+        self.norm: Tensor | None = None
+        self.entries: int | None = None
+
+    def rows(self, index: Tensor) -> Compressed:
+        """Some of the rows of a matrix; what was left out is shared out evenly."""
+        few = copy(self)
+        few.bases = [self.bases[0][index], self.bases[1]]
+        few.shape, few.weights = (len(index), self.shape[1]), self.weights.some(index)
+        share = len(index) / self.shape[0]
+        few.norm = self.norm2() * share
+        few.entries = max(1, round(self.count() * share))
+        return few
 
     @property
     def device(self) -> torch.device:
@@ -37,11 +50,11 @@ class Compressed:
 
     def norm2(self) -> Tensor:
         """Σ w x² of the whole, float64."""
-        return self.whole.norm2()
+        return self.whole.norm2() if self.norm is None else self.norm
 
     def count(self) -> int:
         """Number of entries with weight."""
-        return self.whole.count()
+        return self.whole.count() if self.entries is None else self.entries
 
     def overlap(self, M: Prediction) -> Tensor:
         """⟨X, M⟩ with the weights, float64."""
@@ -50,7 +63,7 @@ class Compressed:
 
     def weighted(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """The factors of W ∘ (L Rᵀ)."""
-        return self.whole.weighted(L, R)
+        return self.weights.applied(L, R)
 
 
 def compressed(form: Form, M: Prediction) -> Compressed | None:
@@ -107,9 +120,13 @@ def _pair(weights: Weights) -> tuple[Tensor | None, Tensor | None]:
 
 
 def _orthonormal(A: Tensor) -> Tensor:
-    """An orthonormal basis of the columns, twice through the Gram matrix: A is tall."""
-    for _ in range(2):
-        values, vectors = torch.linalg.eigh(A.T @ A)
+    """An orthonormal basis of the columns, through the Gram matrix: A is tall."""
+    unit = torch.eye(A.shape[1], dtype=A.dtype, device=A.device)
+    for again in range(2):
+        gram = A.T @ A
+        if again and bool((gram - unit).abs().max() < 1e-9):
+            break
+        values, vectors = torch.linalg.eigh(gram)
         floor = values[-1] * torch.finfo(A.dtype).eps * len(values)
         kept = values > floor
         A = A @ torch.where(kept, vectors / values.clamp_min(floor).sqrt(), 0)

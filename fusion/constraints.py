@@ -6,7 +6,7 @@ constraint of one's own needs `forward` and `right_inverse`, on tensors (n, K).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -41,6 +41,13 @@ class Constraint(nn.Module):
         """A raw variable whose forward is `value` (or the nearest value that is possible)."""
         raise NotImplementedError
 
+    def derivative(self, raw: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """δ ↦ d forward δ at a batch of raw variables (start, …), where it is its own adjoint.
+
+        None: autograd finds it. For speed alone.
+        """
+        return None
+
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the raw variable behind a value of this shape."""
         return shape
@@ -67,6 +74,9 @@ class NonNegative(Constraint):
 
     def right_inverse(self, value: Tensor) -> Tensor:
         return value.clamp_min(0)
+
+    def derivative(self, raw: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda v: v  # the solver keeps to the bound
 
 
 class Free(Constraint):
@@ -139,6 +149,12 @@ class UnitColumns(Constraint):
 
     def right_inverse(self, value: Tensor) -> Tensor:
         return self(value)
+
+    def derivative(self, raw: Tensor) -> Callable[[Tensor], Tensor]:
+        norm = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
+        norm = torch.where(norm > 0, norm, 1)
+        unit = raw / norm
+        return lambda v: (v - unit * (unit * v).sum(1, keepdim=True)) / norm
 
     def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         return self(torch.randn(shape, generator=generator, dtype=torch.float64))

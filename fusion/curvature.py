@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from fusion.arrays import belongs
 from fusion.loss import FitInformation
 from fusion.metric import Metric
 from fusion.objective import Objective, Slot, States, Values
@@ -136,19 +137,39 @@ class _Chain:
 
     def __init__(self, slot: Slot, flat: Tensor) -> None:
         assert slot.module is not None
+        value, self.steps = slot.of(flat).detach(), []
+        for constraint in slot.module.chain:
+            step = constraint.derivative(value)
+            if step is None or not belongs(type(constraint), "derivative", "forward"):
+                break
+            value = vmap(constraint)(value)
+            self.steps.append(step)
+        self.closed = len(self.steps) == len(slot.module.chain)
+        self.value = value
+        if self.closed:
+            return
         with torch.enable_grad():
             self.raw = slot.of(flat).detach().requires_grad_()
-            self.value = vmap(slot.module.constrain)(self.raw)
-            self.dual = torch.zeros_like(self.value).requires_grad_()
-            (self.pulled,) = torch.autograd.grad(self.value, self.raw, self.dual, create_graph=True)
+            self.made = vmap(slot.module.constrain)(self.raw)
+            self.dual = torch.zeros_like(self.made).requires_grad_()
+            (self.pulled,) = torch.autograd.grad(self.made, self.raw, self.dual, create_graph=True)
+        self.value = self.made.detach()
 
     def push(self, v: Tensor) -> Tensor:
         """J v: raw direction → direction of the value."""
-        return torch.autograd.grad(self.pulled, self.dual, v, retain_graph=True)[0]
+        if not self.closed:
+            return torch.autograd.grad(self.pulled, self.dual, v, retain_graph=True)[0]
+        for step in self.steps:
+            v = step(v)
+        return v
 
     def pull(self, w: Tensor) -> Tensor:
         """Jᵀ w: gradient by the value → gradient by the raw variable."""
-        return torch.autograd.grad(self.value, self.raw, w, retain_graph=True)[0]
+        if not self.closed:
+            return torch.autograd.grad(self.made, self.raw, w, retain_graph=True)[0]
+        for step in reversed(self.steps):
+            w = step(w)
+        return w
 
 
 class _Fits:
@@ -282,7 +303,7 @@ class Curvature:
         }
         raws = objective.split(self.flat)
         values = {
-            name: self.chains[name].value.detach() if name in self.chains else raw
+            name: self.chains[name].value if name in self.chains else raw
             for name, raw in raws.items()
         }
         self.fits = _Fits(objective, values, states)

@@ -267,6 +267,9 @@ class Dataset(Preparing):
         step = max(1, PART // rows.shape[1])
         for part in (slice(i, i + step) for i in range(0, len(rows), step)):
             x = rows[part]
+            quick = keep is None and nonzero and x.dtype.is_floating_point
+            if quick and bool(torch.isfinite(torch.linalg.vector_norm(x))):
+                continue  # what is not finite would show in the norm
             seen = None if keep is None else keep[part].to(x.device)
             if x.dtype.is_floating_point:
                 bad = ~torch.isfinite(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor
 from fusion.axis import Axes
 from fusion.dataset import Dataset
 from fusion.fits import Fit
-from fusion.forms import Form
+from fusion.forms import Form, Weights
 from fusion.loss import Loss
 from fusion.model import FactorModule, Model
 from fusion.prediction import CP, Expanded, Prediction, Sum
@@ -120,10 +121,16 @@ def _from_sums(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor
     )
     n_rows, n_cols = rows.sum(), cols.sum()
     seen = R * cols[:, None]
-    squares = form.row_squares(cols).to(L.dtype)
+    if form.weights.cols is not None:
+        form, weights = copy(form), form.weights
+        form.weights, form._sums = Weights(weights.rows, cols), None
+    squares = form.sums()[0].to(L.dtype)
     squares = squares - 2 * (form.matmul(seen) * L).sum(1) + ((L @ (seen.T @ seen)) * L).sum(1)
     map_ = torch.where(rows > 0, (squares.clamp_min(0) / n_cols.clamp_min(1)).sqrt(), torch.nan)
-    means = form.rmatmul(rows[:, None])[:, 0] / n_rows.clamp_min(1)
+    if form.weights.rows is None:
+        means = form.sums()[1].to(L.dtype) / n_rows
+    else:
+        means = form.rmatmul(rows[:, None])[:, 0] / n_rows.clamp_min(1)
     predicted = R @ (rows @ L) / n_rows.clamp_min(1)
     nothing = torch.where(cols > 0, 1.0, torch.nan)
     return map_, (means - predicted) * nothing, means * nothing

@@ -20,6 +20,7 @@ from fusion.model import Model
 from fusion.moves import approach, go_on, improve, polish, warm_ups
 from fusion.objective import Objective
 from fusion.result import Result, summarise
+from fusion.sampling import sampled, scout
 from fusion.solvers import Adam, GaussNewton, Outcome, Solver, TorchOptimizer, Watch
 from fusion.status import Status
 
@@ -95,8 +96,12 @@ def fit(
         if working is objective:
             outcome = chosen.minimise(working, flat, watch, most)
         else:
-            outcome = chosen.scouting().minimise(working, flat, watch, most)
-            go_on(working, chosen, outcome, watch, most)
+            first = chosen.scouting()
+            if first is not chosen and (look := sampled(working)) is not None:
+                flat = scout(working, *look, first, flat, watch, most)
+            outcome = first.minimise(working, flat, watch, most)
+            if first.tolerance > chosen.tolerance:
+                go_on(working, chosen, outcome, watch, most)
         if Status.INTERRUPTED not in outcome.status:
             messages += improve(working, chosen, outcome, watch, steps)
         if working is not objective:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion import elementwise, metric
+from fusion.arrays import belongs
 from fusion.compression import compressed
 from fusion.dataset import Dataset
 from fusion.elementwise import SQUARE, Elementwise
@@ -53,6 +54,8 @@ class Fit(Term):
                 "use one name in `forward` and in the data set."
             )
         prediction = predictions[self.dataset.name]
+        if self.instead is not None:
+            return self.instead, prediction
         shape = self.dataset.matching(prediction.shape)
         if shape is None:
             axes = ", ".join(axis.name for axis in self.dataset.axes)
@@ -61,8 +64,6 @@ class Fit(Term):
                 f"the data set is {self.dataset.shape} ({axes}), "
                 f"as a matrix {self.dataset.matrix_shape}: build the model from this data set."
             )
-        if self.instead is not None:
-            return self.instead, prediction
         like = prediction.like
         return self.dataset.form(
             shape, like.device, like.dtype, variance=self.weighted_by_variance
@@ -74,7 +75,7 @@ class Fit(Term):
             self.pair(model)
 
     def closed(self, model: Model) -> tuple[Form, type, tuple[Tensor, ...]] | None:
-        if self.entrywise is None:
+        if self.entrywise is None or not belongs(type(self), "entrywise", "curvature"):
             return None
         form, M = self.pair(model)
         made = metric.closed(form, M, self.entrywise)

@@ -60,6 +60,16 @@ class Weights:
         )
         return Weights(*move)
 
+    def applied(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
+        """The factors of W ∘ (L Rᵀ), W of rank one."""
+        L = L if self.rows is None else L * self.rows[:, None]
+        return L, R if self.cols is None else R * self.cols[:, None]
+
+    def some(self, index: Tensor) -> Weights:
+        """Of some of the rows."""
+        rows, full = (None if w is None else w[index] for w in (self.rows, self.full))
+        return Weights(rows, self.cols, full)
+
     def chunk(self, rows: slice, shape: tuple[int, int]) -> Tensor | None:
         """The weights of some rows, broadcastable to (row, column); None = ones."""
         weight = None if self.full is None else self.full[rows]
@@ -96,6 +106,7 @@ class Form(ABC):
     def __init__(self, shape: tuple[int, int], weights: Weights, dtype: torch.dtype) -> None:
         self.shape, self.weights, self.dtype = shape, weights, dtype
         self._norm2: Tensor | None = None
+        self._sums: tuple[Tensor, Tensor] | None = None
         self._entries: Entries | None = None
         self._density: float | None = None
 
@@ -126,8 +137,12 @@ class Form(ABC):
         """Share of the values that are not zero."""
 
     @abstractmethod
-    def row_squares(self, columns: Tensor | None = None) -> Tensor:
-        """Σ_j c_j x_ij², (row,) float64, for weights c of the columns; None = ones."""
+    def sums(self) -> tuple[Tensor, Tensor]:
+        """Σ_j x_ij² with the weights of the columns, (row,), and Σ_i x_ij, (column,); float64."""
+
+    @abstractmethod
+    def rows(self, index: Tensor) -> Form:
+        """Some of the rows."""
 
     @property
     def rank_one(self) -> bool:
@@ -174,7 +189,7 @@ class Form(ABC):
         """Σ w x², a float64 scalar."""
         if self._norm2 is None:
             if self.rank_one:
-                squares = self.row_squares(self.weights.cols)
+                squares = self.sums()[0]
                 rows = self.weights.rows
                 self._norm2 = (squares if rows is None else squares * rows.double()).sum()
             else:
@@ -199,8 +214,7 @@ class Form(ABC):
 
     def weighted(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """The factors of W ∘ (L Rᵀ), W of rank one."""
-        L = L if self.weights.rows is None else L * self.weights.rows[:, None]
-        return L, R if self.weights.cols is None else R * self.weights.cols[:, None]
+        return self.weights.applied(L, R)
 
 
 class Dense(Form):
@@ -239,6 +253,9 @@ class Dense(Form):
     def whole(self) -> Tensor:
         return self.array.to(self.dtype)
 
+    def rows(self, index: Tensor) -> Dense:
+        return Dense(self.array[index], self.weights.some(index), self.dtype)
+
     def matmul(self, B: Tensor) -> Tensor:
         if self.array.dtype == B.dtype:
             return self.array @ B
@@ -255,10 +272,16 @@ class Dense(Form):
             total.addmm_(G[rows].T, x)
         return total.T
 
-    def row_squares(self, columns: Tensor | None = None) -> Tensor:
-        ones = torch.ones(self.shape[1], dtype=torch.float64, device=self.device)
-        c = ones if columns is None else columns.double()
-        return torch.cat([x.square_() @ c for _, x in self.blocks(torch.float64)])
+    def sums(self) -> tuple[Tensor, Tensor]:
+        if self._sums is None:
+            ones = torch.ones(self.shape[1], dtype=torch.float64, device=self.device)
+            c = ones if self.weights.cols is None else self.weights.cols.double()
+            squares, total = [], torch.zeros_like(ones)
+            for _, x in self.blocks(torch.float64):
+                total += x.sum(0)
+                squares.append(x.square_() @ c)
+            self._sums = torch.cat(squares), total
+        return self._sums
 
     def nonzeros(self) -> Entries:
         found = [
@@ -309,13 +332,26 @@ class Sparse(Form):
     def rmatmul(self, G: Tensor) -> Tensor:
         return self.held.transposed(self.held.x.to(G.dtype)) @ G
 
-    def row_squares(self, columns: Tensor | None = None) -> Tensor:
-        c = torch.ones(self.shape[1]) if columns is None else columns
-        matrix = self.held.matrix(self.held.x.double().square())
-        return (matrix @ c.to(matrix)[:, None])[:, 0]
+    def sums(self) -> tuple[Tensor, Tensor]:
+        if self._sums is None:
+            x = self.held.x.double()
+            c = torch.ones(self.shape[1]) if self.weights.cols is None else self.weights.cols
+            ones = x.new_ones(self.shape[0], 1)
+            squares = self.held.matrix(x.square()) @ c.to(x)[:, None]
+            self._sums = squares[:, 0], (self.held.transposed(x) @ ones)[:, 0]
+        return self._sums
 
     def nonzeros(self) -> Entries:
         return self.held
+
+    def rows(self, index: Tensor) -> Sparse:
+        place = self.held.i.new_full((self.shape[0],), -1)
+        place[index] = torch.arange(len(index), dtype=place.dtype, device=place.device)
+        i = place.index_select(0, self.held.i)
+        keep = i >= 0
+        shape = (len(index), self.shape[1])
+        held = Entries(i[keep], self.held.j[keep], self.held.x[keep], shape)
+        return Sparse(held, self.weights.some(index), self.dtype)
 
     @property
     def density(self) -> float:

@@ -120,7 +120,7 @@ class Grams(Metric):
 
 
 class Core(Metric):
-    """Least squares of a Tucker tensor: ⟨M, M'⟩ is a function f of both cores and P_i = T_iᵀ T_i'."""
+    """Least squares of a Tucker tensor: ⟨M, M'⟩ is a function of cores and P_i = T_iᵀ T_i'."""
 
     def __init__(
         self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor

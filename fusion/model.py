@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any, cast
 
 import torch
@@ -146,6 +146,14 @@ class FactorModule(nn.Module):
         other.raw = nn.Parameter(self.raw.detach()[..., list(components)].clone())
         other.constraints = nn.ModuleList(c.select(components) for c in self.chain)
         other.shape = (*self.shape[:-1], len(components))
+        return other
+
+    def rows(self, index: Tensor) -> FactorModule:
+        """A copy with some of the rows only; for entry-wise constraints."""
+        other = copy(self)
+        other._parameters = dict(self._parameters)
+        other.raw = nn.Parameter(self.raw.detach()[index.to(self.raw.device)])
+        other.shape, other.axes = (len(index), *self.shape[1:]), (None, *self.axes[1:])
         return other
 
     def extra_repr(self) -> str:

@@ -75,6 +75,8 @@ class Objective:
                 "the model has no factors: create some with `self.C = Factor(…)` in its `__init__`."
             )
         self.like = next(model.parameters()).detach()
+        self.held: set[str] = set()
+        """Names of variables that stay as they are."""
         self.extras = [s.name for s in self.slots if s.module is None]
 
     # ---- raw variables and values ----------------------------------------------------------------
@@ -129,7 +131,9 @@ class Objective:
         free = torch.ones(self.size, dtype=torch.bool, device=self.like.device)
         for slot in self.slots:
             known = None if slot.module is None else slot.module.known
-            if known is not None and known.shape == slot.shape:
+            if slot.name in self.held:
+                free[slot.part] = False
+            elif known is not None and known.shape == slot.shape:
                 free[slot.part] = ~known.flatten()
         return free
 

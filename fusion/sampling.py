@@ -1,0 +1,124 @@
+"""A first look at some of the pixels: what the rows of a map have in common is found on a few."""
+
+from __future__ import annotations
+
+from copy import copy, deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fusion.axis import Axes
+from fusion.objective import Objective
+
+if TYPE_CHECKING:
+    from fusion.loss import Loss
+    from fusion.model import Model
+    from fusion.solvers.base import Solver, Watch
+
+ROWS = 8192
+"""Pixels that are looked at."""
+WORTH = 4
+"""How many times more there must be."""
+FILLING = 4
+"""Steps in which the maps of all pixels follow, everything else held."""
+
+
+def sampled(objective: Objective) -> tuple[Objective, dict[Axes, Tensor]] | None:
+    """The same problem on a random sample of the pixels, and which; None where that is another one.
+
+    It is the same where every loss is a fit of a matrix (pixel, channel), and the factors over
+    pixels have neither a scale nor entries that are fixed.
+    """
+    model, loss = objective.model, objective.loss
+    rows = _rows(loss, model)
+    if not rows or loss.penalties:
+        return None
+    try:
+        small, few = _fewer(model, rows), []
+        for w, term in loss.terms:
+            other = copy(term)
+            other.instead = _form(term, model, rows)  # pyright: ignore[reportAttributeAccessIssue]
+            few.append((w, other))
+        made = Objective(small, type(loss)(few))
+        with torch.no_grad(), small.once():
+            for _, term in few:
+                form, M = term.pair(small)  # pyright: ignore[reportAttributeAccessIssue]
+                if form.shape != M.shape:
+                    return None
+    except (RuntimeError, ValueError, IndexError, NotImplementedError):
+        return None  # a model that counts its pixels
+    return made, rows
+
+
+def scout(
+    objective: Objective,
+    small: Objective,
+    rows: dict[Axes, Tensor],
+    solver: Solver,
+    flat: Tensor,
+    watch: Watch,
+    most: int,
+) -> Tensor:
+    """Starts after a descent on the sample: its spectra, and the maps that follow from them."""
+    names = over_pixels(objective.model, rows)
+    values = objective.values(flat)
+    few = {
+        name: v[:, rows[names[name]].to(v.device)] if name in names else v
+        for name, v in values.items()
+    }
+    found = solver.minimise(small, small.raws(few).detach(), watch, most)
+    told = small.values(found.flat)
+    level = {name: told[name].mean(1, keepdim=True).expand_as(values[name]) for name in names}
+    merged = {name: level.get(name, told[name]) for name in values}
+    held = copy(objective)
+    held.held = {name for name in values if name not in names}
+    filling = replace(solver, tolerance=0.0, damping=1e-6)  # pyright: ignore[reportArgumentType]
+    return filling.minimise(held, objective.raws(merged).detach(), watch, FILLING).flat
+
+
+def over_pixels(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:
+    """Factors over the pixels that are sampled, with their axes."""
+    return {
+        name: module.axes[0]
+        for name, module in model.factor_modules().items()
+        if module.axes[0] is not None and module.axes[0] in rows
+    }
+
+
+def _rows(loss: Loss, model: Model) -> dict[Axes, Tensor]:
+    """Pixels of every scan that is large enough."""
+    generator = torch.Generator().manual_seed(0)
+    found: dict[Axes, Tensor] = {}
+    for _, _, term in loss.fits:
+        data = term.dataset
+        assert data is not None
+        n = data.matrix_shape[0]
+        if data.pixels in found or n < WORTH * ROWS:
+            continue
+        found[data.pixels] = torch.randperm(n, generator=generator)[:ROWS].sort().values
+    return found
+
+
+def _fewer(model: Model, rows: dict[Axes, Tensor]) -> Model:
+    """A copy with the sampled rows of its factors over pixels."""
+    other = deepcopy(model)
+    for name, axes in over_pixels(model, rows).items():
+        module = model.factor(name)
+        if module.known is not None or not module.local or module.scale_free:
+            raise ValueError(f"{name} has a scale or entries of its own")
+        *path, last = name.split(".")
+        owner = other.get_submodule(".".join(path)) if path else other
+        owner._modules[f"_{last}"] = module.rows(rows[axes])
+    return other
+
+
+def _form(term: Any, model: Model, rows: dict[Axes, Tensor]) -> Any:
+    """The data of a fit at the sampled pixels, in the form in which they are read."""
+    with torch.no_grad(), model.once():
+        form, M = term.pair(model)
+    if len(M.shape) != 2:
+        raise ValueError("not a matrix")
+    axes = term.dataset.pixels
+    return form.rows(rows[axes].to(form.device)) if axes in rows else form
