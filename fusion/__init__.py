@@ -13,7 +13,7 @@ from fusion.losses import Loss, Term, term
 from fusion.model import Factor, Model
 from fusion.prediction import Prediction, cp, tucker
 from fusion.result import Result
-from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, Solver
+from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Prediction",
     "Random",
     "Result",
+    "RowNewton",
     "Solver",
     "Status",
     "Term",

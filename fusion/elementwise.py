@@ -32,6 +32,8 @@ class Elementwise(ABC):
 
     vanishes_at_zero: bool = False
     """Whether ℓ = 0 wherever x = 0, so that the non-zero entries are all."""
+    linear: float = 0.0
+    """Coefficient of a part Σ w m that comes on top of ℓ: column sums give it."""
 
 
 class Square(Elementwise):
@@ -57,11 +59,19 @@ class Chunks:
         self.form, self.loss = form, loss
         self.sparse = loss.vanishes_at_zero and form.rank_one and form.density < 0.25
 
+    def total(self, L: Tensor, R: Tensor) -> Tensor:
+        """Σ w ℓ alone."""
+        if not self.sparse:
+            return self.evaluate(L, R)[0]
+        entries, w = self.form.entries(), self.entry_weights()
+        value = self.loss.value(entries.x, entries.sample(L, R))
+        return (value if w is None else w * value).sum(dtype=torch.float64)
+
     def evaluate(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(Σ w ℓ, its gradient in L, its gradient in R)."""
         if self.sparse:
             entries = self.form.entries()
-            m, w = entries.sample(L, R), self._entry_weights()
+            m, w = entries.sample(L, R), self.entry_weights()
             value, h = self.loss.value(entries.x, m), self.loss.slope(entries.x, m)
             value, h = (value, h) if w is None else (w * value, w * h)
             return value.sum(dtype=torch.float64), *entries.spread(h, L, R)
@@ -83,7 +93,7 @@ class Chunks:
         """The weighted curvature of ℓ at the non-zero entries, where these are all that count."""
         if not self.sparse:
             return None
-        entries, w = self.form.entries(), self._entry_weights()
+        entries, w = self.form.entries(), self.entry_weights()
         d = self.loss.curvature(entries.x, entries.sample(L, R))
         return d if w is None else w * d
 
@@ -124,7 +134,8 @@ class Chunks:
             made.append(full)
         return made[0], made[1]
 
-    def _entry_weights(self) -> Tensor | None:
+    def entry_weights(self) -> Tensor | None:
+        """Weights of the non-zero entries; None = ones."""
         entries, weights = self.form.entries(), self.form.weights
         if weights.rows is None and weights.cols is None:
             return None
@@ -175,6 +186,18 @@ class Value(_PerStart):
         return None, g.to(gL.dtype) * gL, g.to(gR.dtype) * gR
 
 
+class Plain(_PerStart):
+    """The same without a gradient, where none is asked for."""
+
+    @staticmethod
+    def forward(chunks: Chunks, L: Tensor, R: Tensor) -> Tensor:
+        return chunks.total(L, R)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+
 class Curvature(_PerStart):
     """A scalar 0 with gradient 0, and with the Gauss–Newton matrix at (L, R) as Hessian."""
 
@@ -216,12 +239,16 @@ class _CurvatureGradient(_PerStart):
 
 
 def value(form: Form, loss: Elementwise, M: Prediction) -> Tensor:
-    """Σ w ℓ(x, m), a float64 scalar with gradient."""
+    """Σ w ℓ(x, m) with its linear part, a float64 scalar with gradient."""
     if isinstance(M, Expanded):
         x, w = _whole(form)
         made = loss.value(x, M.matrix)
-        return (made if w is None else _weighted(w, made)).sum(dtype=torch.float64)
-    return Value.apply(Chunks(form, loss), *M.two_way())[0]
+        made = (made if w is None else _weighted(w, made)).sum(dtype=torch.float64)
+    elif torch.is_grad_enabled():
+        made = Value.apply(Chunks(form, loss), *M.two_way())[0]
+    else:
+        made = Plain.apply(Chunks(form, loss), *M.two_way())
+    return made + loss.linear * _total(form, M) if loss.linear else made
 
 
 def curvature(form: Form, loss: Elementwise, M: Prediction) -> Tensor:
@@ -238,3 +265,14 @@ def curvature(form: Form, loss: Elementwise, M: Prediction) -> Tensor:
 def _whole(form: Form) -> tuple[Tensor, Tensor | None]:
     """All values and weights at once, for a prediction that is expanded anyway."""
     return form.whole(), form.weights.chunk(slice(None), form.shape)
+
+
+def _total(form: Form, M: Prediction) -> Tensor:
+    """Σ w m, from column sums where the weights are of rank one."""
+    if isinstance(M, Expanded):
+        w = form.weights.chunk(slice(None), form.shape)
+        return (M.matrix if w is None else w * M.matrix).sum(dtype=torch.float64)
+    L, R = form.weighted(*M.two_way())
+    if form.weights.full is not None:
+        return ((form.weights.full @ R) * L).sum(dtype=torch.float64)
+    return (L.sum(0, dtype=torch.float64) * R.sum(0, dtype=torch.float64)).sum()

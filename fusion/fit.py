@@ -21,7 +21,7 @@ from fusion.moves import approach, go_on, improve, polish, warm_ups
 from fusion.objective import Objective
 from fusion.result import Result, summarise
 from fusion.sampling import sampled, scout
-from fusion.solvers import Adam, GaussNewton, Outcome, Solver, TorchOptimizer, Watch
+from fusion.solvers import Adam, GaussNewton, Outcome, RowNewton, Solver, TorchOptimizer, Watch
 from fusion.status import Status
 
 SMALL = 2_000_000
@@ -52,9 +52,9 @@ def fit(
     Args:
         model: what the data are made of. Guesses assigned (`model.S = S0`) are the first start.
         loss: what makes a good fit.
-        solver: `GaussNewton()` (default), `HALS()`, `LBFGS()`, `Adam()`, or any `torch.optim`
-            class. None picks Gauss–Newton, or Adam where a term has no second derivative;
-            `result.solver` says which.
+        solver: `GaussNewton()`, `RowNewton()`, `HALS()`, `LBFGS()`, `Adam()`, or any `torch.optim`
+            class. None picks Gauss–Newton; `RowNewton` for counts most of which are zero; Adam
+            where a term has no second derivative. `result.solver` says which.
         starts: number of starts; the best answer is returned, every loss is kept.
         init: `Random()` (default), `NNDSVD()`, `SPA()`, `Current()`, or a list of starts
             ({name: array}, a tensorly tensor, a result).
@@ -93,15 +93,7 @@ def fit(
         watch = Watch(deadline, report)
         flat = approach(fitted, working.loss, chosen, flat, watch)
         most = min([steps, *warm_ups(loss)])
-        if working is objective:
-            outcome = chosen.minimise(working, flat, watch, most)
-        else:
-            first = chosen.scouting()
-            if first is not chosen and (look := sampled(working)) is not None:
-                flat = scout(working, *look, first, flat, watch, most)
-            outcome = first.minimise(working, flat, watch, most)
-            if first.tolerance > chosen.tolerance:
-                go_on(working, chosen, outcome, watch, most)
+        outcome = _search(working, chosen, flat, watch, most, working is not objective)
         if Status.INTERRUPTED not in outcome.status:
             messages += improve(working, chosen, outcome, watch, steps)
         if working is not objective:
@@ -124,6 +116,22 @@ def fit(
         seconds=time.monotonic() - begun,
         messages=messages,
     )
+
+
+def _search(
+    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, quick: bool
+) -> Outcome:
+    """All starts downhill; where data are large, first on a part of them, then the best alone."""
+    first = solver.scouting()
+    look = None if first is solver else sampled(objective)
+    if look is None and not quick:
+        return solver.minimise(objective, flat, watch, most)
+    if look is not None:
+        flat = scout(objective, *look, first, flat, watch, most)
+    outcome = first.minimise(objective, flat, watch, most)
+    if first.tolerance > solver.tolerance:
+        go_on(objective, solver, outcome, watch, most)
+    return outcome
 
 
 def _placed(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
@@ -158,7 +166,7 @@ def _solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
         )
     reason = without_curvature(objective)
     if reason is None:
-        return GaussNewton(), []
+        return RowNewton() if RowNewton.suited(objective) else GaussNewton(), []
     return Adam(), [f"solver: Adam, since {reason}"]
 
 

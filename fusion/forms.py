@@ -10,8 +10,8 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -366,24 +366,30 @@ class Entries:
         small = max(*shape, len(x)) < 2**31
         index = torch.int32 if small else torch.int64
         self.i, self.j, self.x = i.to(index), j.to(index), x
-        ends = [torch.arange(n + 1, dtype=index, device=i.device) for n in shape]
-        self.start = torch.searchsorted(self.i, ends[0], out_int32=small)
-        order = torch.argsort(self.j, stable=True)
-        self.by_column = order.to(index)
-        self.column_start = torch.searchsorted(self.j[order], ends[1], out_int32=small)
-        self.column_rows = self.i[order]
+        self.start = self._ends(self.i, shape[0])
+
+    @staticmethod
+    def _ends(index: Tensor, n: int) -> Tensor:
+        """Where every row begins in a sorted list of rows."""
+        rows = torch.arange(n + 1, dtype=index.dtype, device=index.device)
+        return torch.searchsorted(index, rows, out_int32=index.dtype is torch.int32)
+
+    @cached_property
+    def order(self) -> Tensor:
+        """The entries sorted by column."""
+        return torch.argsort(self.j, stable=True).to(self.j.dtype)
+
+    @cached_property
+    def turned(self) -> Entries:
+        """The transpose."""
+        columns, rows, x = (a.index_select(0, self.order) for a in (self.j, self.i, self.x))
+        return Entries(columns, rows, x, self.shape[::-1])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Entries:
         """Moved and converted."""
         if (self.x.device, self.x.dtype) == (device, dtype):
             return self
-        other = copy(self)
-        other.__dict__ = {
-            key: value.to(device) if isinstance(value, Tensor) else value
-            for key, value in self.__dict__.items()
-        }
-        other.x = other.x.to(dtype)
-        return other
+        return Entries(self.i.to(device), self.j.to(device), self.x.to(device, dtype), self.shape)
 
     def matrix(self, h: Tensor) -> Tensor:
         """The sparse matrix that holds h at the positions."""
@@ -391,8 +397,7 @@ class Entries:
 
     def transposed(self, h: Tensor) -> Tensor:
         """Its transpose."""
-        turned = h.index_select(0, self.by_column)
-        return _csr(self.column_start, self.column_rows, turned, self.shape[::-1])
+        return self.turned.matrix(h.index_select(0, self.order))
 
     def sample(self, L: Tensor, R: Tensor) -> Tensor:
         """(L Rᵀ) at the positions, shape (entry,); parts stay in the cache of a CPU."""

@@ -38,6 +38,8 @@ def approach(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch: Watc
     Without the terms that switch components off: far from the data everything is noise, and they
     would switch off what the data want. And with the stand-in of a fit that has one.
     """
+    if not solver.approached:
+        return flat
     easier = [(w, t.stand_in() or t) for w, t in loss.terms if t.warm_up is None]
     if [t for _, t in easier] == [t for _, t in loss.terms]:
         return flat

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy, deepcopy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -74,8 +73,7 @@ def scout(
     merged = {name: level.get(name, told[name]) for name in values}
     held = copy(objective)
     held.held = {name for name in values if name not in names}
-    filling = replace(solver, tolerance=0.0, damping=1e-6)  # pyright: ignore[reportArgumentType]
-    return filling.minimise(held, objective.raws(merged).detach(), watch, FILLING).flat
+    return solver.filling().minimise(held, objective.raws(merged).detach(), watch, FILLING).flat
 
 
 def over_pixels(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:

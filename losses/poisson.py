@@ -9,22 +9,20 @@ from fusion import elementwise
 from fusion.dataset import Dataset
 from fusion.elementwise import Elementwise
 from fusion.fits import Fit
-from fusion.forms import Form
 from fusion.loss import State
 from fusion.losses.frobenius import Frobenius
 from fusion.model import Model
-from fusion.prediction import Expanded, Prediction
 from fusion.tally import tally
 
 
 class _Log(Elementwise):
-    """−x ln m, the part of the Poisson likelihood that lives on the counts; +∞ where m ≤ 0 < x."""
+    """m − x ln m: m from column sums, −x ln m on the counts alone; +∞ where m ≤ 0 < x."""
 
-    vanishes_at_zero = True
+    vanishes_at_zero, linear = True, 1.0
 
     def value(self, x: Tensor, m: Tensor) -> Tensor:
         # 0 ln 0 = 0; the logarithm of a non-positive mean is −∞, not NaN
-        return torch.where(x > 0, -x * m.clamp_min(0).log(), 0)
+        return -torch.xlogy(x, m.clamp_min(0))
 
     def slope(self, x: Tensor, m: Tensor) -> Tensor:
         return torch.where(x > 0, -x / m, 0)
@@ -56,7 +54,7 @@ class Poisson(Fit):
 
     def value(self, model: Model, state: State) -> Tensor:
         form, M = self.pair(model)
-        return _total(form, M) + elementwise.value(form, LOG, M)
+        return elementwise.value(form, LOG, M)
 
     def curvature(self, model: Model, state: State) -> Tensor:
         form, M = self.pair(model)
@@ -85,14 +83,3 @@ class Poisson(Fit):
         name = self.dataset.name
         M, X = rf"M_{{\mathrm{{{name}}}}}", rf"X_{{\mathrm{{{name}}}}}"
         return f"Σ(M_{name} − {name} ln M_{name})", rf"\sum\left({M} - {X}\ln {M}\right)"
-
-
-def _total(form: Form, M: Prediction) -> Tensor:
-    """Σ w m, from column sums where the weights are of rank one."""
-    if isinstance(M, Expanded):
-        w = form.weights.chunk(slice(None), form.shape)
-        return (M.matrix if w is None else w * M.matrix).sum(dtype=torch.float64)
-    L, R = form.weighted(*M.two_way())
-    if form.weights.full is not None:
-        return ((form.weights.full @ R) * L).sum(dtype=torch.float64)
-    return (L.sum(0, dtype=torch.float64) * R.sum(0, dtype=torch.float64)).sum()

@@ -4,5 +4,16 @@ from fusion.solvers.base import Outcome, Solver, Watch
 from fusion.solvers.first_order import LBFGS, Adam, TorchOptimizer
 from fusion.solvers.gauss_newton import GaussNewton
 from fusion.solvers.hals import HALS
+from fusion.solvers.row_newton import RowNewton
 
-__all__ = ["HALS", "LBFGS", "Adam", "GaussNewton", "Outcome", "Solver", "TorchOptimizer", "Watch"]
+__all__ = [
+    "HALS",
+    "LBFGS",
+    "Adam",
+    "GaussNewton",
+    "Outcome",
+    "RowNewton",
+    "Solver",
+    "TorchOptimizer",
+    "Watch",
+]

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -56,6 +57,8 @@ class Solver(ABC):
     tolerance: float
     window: int
     max_steps: int
+    approached: ClassVar[bool] = True
+    """Whether an easier loss should lead it near the data first."""
 
     def minimise(
         self,
@@ -76,6 +79,10 @@ class Solver(ABC):
 
     def scouting(self) -> Solver:
         """The same, to tell good starts from bad ones."""
+        return self
+
+    def filling(self) -> Solver:
+        """The same, for a few steps in which some factors follow others that are held."""
         return self
 
     def polishing(self) -> Solver:

@@ -54,6 +54,9 @@ class GaussNewton(Solver):
     def scouting(self) -> GaussNewton:
         return replace(self, window=2, tolerance=max(self.tolerance, SCOUTED))
 
+    def filling(self) -> GaussNewton:
+        return replace(self, tolerance=0.0, damping=1e-6)
+
     def polishing(self) -> GaussNewton:
         return replace(self, window=1, damping=1e-3 * self.damping)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,9 +52,9 @@ class HALS(Solver):
 
     def check(self, objective: Objective) -> None:
         for _, term in objective.loss.terms:
-            if not term.quadratic:
+            if not self.suits(term):
                 raise ValueError(
-                    f"`HALS`: `{term}` is not quadratic in each factor, "
+                    f"`{type(self).__name__}`: `{term}` is not quadratic in each factor, "
                     "row by row: use `GaussNewton()`."
                 )
         for slot in objective.slots:
@@ -66,6 +67,10 @@ class HALS(Solver):
                     "use `GaussNewton()`."
                 )
         gauges(objective)
+
+    def suits(self, term: Any) -> bool:
+        """Whether the method can follow this term."""
+        return term.quadratic
 
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int

@@ -1,0 +1,199 @@
+"""Alternating projected Newton steps, row by row: for counts, most of which are zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from fusion.elementwise import Chunks
+from fusion.metric import Entrywise
+from fusion.objective import Objective, Slot, States, Values
+from fusion.solvers.hals import HALS, _allowed
+
+SCOUTED = 1e-5
+"""Relative change at which starts are compared."""
+INSIDE = 0.1
+"""Share of an entry that an extrapolation leaves at least: a likelihood ends at zero."""
+
+
+@dataclass(frozen=True)
+class RowNewton(HALS):
+    """Every factor by turns: a Newton step within the bounds for each of its rows.
+
+    Given the others, the rows of a factor are problems of their own, K numbers each. Under one step
+    length for all, a single row whose prediction nears zero holds up everything. For `Poisson`, of
+    counts that are mostly zeros, and of models in which factors enter predictions as they are.
+
+    Args: as of `HALS`.
+
+    References:
+        Hansen, Plantenga & Kolda, Optim. Methods Softw. 30:1002 (2015), of the same kind.
+    """
+
+    approached: ClassVar[bool] = False
+    sweeps: int = 6
+    window: int = 5
+
+    def check(self, objective: Objective) -> None:
+        super().check(objective)
+        if objective.loss.penalties:
+            raise ValueError("`RowNewton`: fits alone, no other terms: use `GaussNewton()`.")
+        values = {k: v.detach() for k, v in objective.values(objective.current()).items()}
+        with torch.no_grad():
+            _, told = objective.closed(values)
+        if len(told) < len(objective.loss.fits) or any(None in names for *_, names in told):
+            raise ValueError(
+                "`RowNewton`: a prediction is no product of factors as they are: "
+                "use `GaussNewton()`."
+            )
+
+    @classmethod
+    def suited(cls, objective: Objective) -> bool:
+        """Whether it is the method of choice: counts alone, most of them zero."""
+        try:
+            cls().check(objective)
+        except ValueError:
+            return False
+        model = objective.model
+        with torch.no_grad(), model.once():
+            found = [(t.closed(model), t) for _, _, t in objective.loss.fits]
+            return all(
+                made is not None and made[1] is Entrywise and Chunks(made[0], t.entrywise).sparse  # pyright: ignore[reportAttributeAccessIssue]
+                for made, t in found
+            )
+
+    def suits(self, term: Any) -> bool:
+        return getattr(term, "entrywise", None) is not None
+
+    def scouting(self) -> RowNewton:
+        return replace(self, window=3, tolerance=max(self.tolerance, SCOUTED))
+
+    def filling(self) -> RowNewton:
+        return replace(self, tolerance=0.0, extrapolation=0.0)
+
+    def _sweep(self, objective: Objective, values: Values, states: States, beta: Tensor) -> Values:
+        values = dict(values)
+        for slot in _in_order(objective):
+            old = values[slot.name]
+            new = self._block(objective, slot, values, states)
+            further = new + beta.reshape(-1, *(1,) * (new.ndim - 1)) * (new - old)
+            values[slot.name] = _allowed(slot, torch.maximum(further, INSIDE * new), old)
+        return values
+
+    @torch.no_grad()
+    def _block(self, objective: Objective, slot: Slot, values: Values, states: States) -> Tensor:
+        here = values[slot.name]
+        tensors, told = objective.closed(values)
+        made = []
+        for s in range(len(here)):
+            sides, at = [], 0
+            for i, form, kind, names in told:
+                parts = [x[s] for x in tensors[at : at + len(names)]]
+                at += len(names)
+                weight, term = objective.loss.terms[i]
+                scale = float(weight) * torch.as_tensor(
+                    term.scale({k: v[s] for k, v in states[i].items()})  # pyright: ignore[reportAttributeAccessIssue]
+                )
+                loss = term.entrywise  # pyright: ignore[reportAttributeAccessIssue]
+                sides += [
+                    _side(kind, form, loss, parts, j, scale)
+                    for j, name in enumerate(names)
+                    if name == slot.name
+                ]
+            made.append(self._step(here[s], sides))
+        return _allowed(slot, torch.stack(made), here)
+
+    def _step(self, x: Tensor, sides: list[_Side]) -> Tensor:
+        """A Newton step for every row of x (row, K); where its loss would rise, one of EM.
+
+        Expectation maximisation, x · (what the counts ask for) / (what is there), never rises.
+        """
+        gradient = _total([side.gradient for side in sides])
+        blocks = _total([side.blocks for side in sides])
+        target = self._sweeps(x[None], gradient[None], blocks[None], 0.0)[0]
+        d = target - x
+        for side in sides:
+            side.towards(d)
+        rises = ~(_total([side.change() for side in sides]) <= 0)
+        if not bool(rises.any()):
+            return target
+        mean = _total([side.mean for side in sides])
+        safe = x * (mean - gradient) / torch.where(mean > 0, mean, 1)
+        return torch.where(rises[:, None], safe, target)
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+
+def _in_order(objective: Objective) -> list[Slot]:
+    """Spectra before maps: the amounts, which are in the maps, fit what was found last."""
+    free = [slot for slot in objective.slots if slot.name not in objective.held]
+    return sorted(free, key=lambda slot: slot.part.stop - slot.part.start)
+
+
+class _Side:
+    """What one fit says of the rows of one factor, the others held."""
+
+    mean: Tensor  # (row, K), the part of the gradient that Σ m has
+    gradient: Tensor  # (row, K)
+    blocks: Tensor  # (row, K, K)
+
+    def towards(self, d: Tensor) -> None:
+        """Note the direction of all rows."""
+        raise NotImplementedError
+
+    def change(self) -> Tensor:
+        """By how much the fit rises row by row, (row,)."""
+        raise NotImplementedError
+
+
+def _side(kind: type, form: Any, loss: Any, parts: list[Tensor], j: int, scale: Tensor) -> _Side:
+    if kind is Entrywise and Chunks(form, loss).sparse:
+        return _Counts(form, loss, parts, j, scale)
+    raise ValueError("`RowNewton`: for counts that are mostly zeros: use `GaussNewton()`.")
+
+
+class _Counts(_Side):
+    """Σ w (linear m + ℓ(x, m)), ℓ on the non-zero entries alone, sorted by the rows in question."""
+
+    def __init__(self, form: Any, loss: Any, parts: list[Tensor], j: int, scale: Tensor) -> None:
+        self.loss, self.other, self.scale = loss, parts[1 - j], scale.to(parts[0])
+        entries, weights = form.entries(), (form.weights.rows, form.weights.cols)
+        self.entries = entries.turned if j else entries
+        mine, theirs = weights[::-1] if j else weights
+        self.weight = None
+        for w, index in ((mine, self.entries.i), (theirs, self.entries.j)):
+            if w is not None:
+                part = w.index_select(0, index)
+                self.weight = part if self.weight is None else self.weight * part
+        total = self.other.sum(0) if theirs is None else theirs @ self.other
+        linear = loss.linear * (total if mine is None else mine[:, None] * total)
+        self.mean = (self.scale * linear).expand_as(parts[j])
+        self.m = self.entries.sample(parts[j], self.other)
+        a, b = torch.triu_indices(*[self.other.shape[1]] * 2, device=self.other.device)
+        pairs = self.other[:, a] * self.other[:, b]
+        slope = self._weighted(loss.slope(self.entries.x, self.m))
+        self.gradient = self.mean + self.scale * (self.entries.matrix(slope) @ self.other)
+        bend = self._weighted(loss.curvature(self.entries.x, self.m))
+        half = self.scale * (self.entries.matrix(bend) @ pairs)
+        self.blocks = half.new_empty(len(half), *[self.other.shape[1]] * 2)
+        self.blocks[:, a, b] = self.blocks[:, b, a] = half
+
+    def _weighted(self, h: Tensor) -> Tensor:
+        return h if self.weight is None else h * self.weight
+
+    def towards(self, d: Tensor) -> None:
+        self.moved = self.entries.sample(d, self.other).add_(self.m)
+        self.drift = (d * self.mean).sum(1)
+
+    def change(self) -> Tensor:
+        x = self.entries.x
+        gain = self._weighted(self.loss.value(x, self.moved) - self.loss.value(x, self.m))
+        # +∞ times nothing is no number: what is impossible is merely very bad
+        gain = gain.nan_to_num_(nan=torch.inf).clamp_max_(torch.finfo(gain.dtype).max ** 0.5)
+        ones = gain.new_ones(self.entries.shape[1], 1)
+        return self.drift + self.scale * (self.entries.matrix(gain) @ ones)[:, 0]
