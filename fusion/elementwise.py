@@ -30,6 +30,14 @@ class Elementwise(ABC):
     def curvature(self, x: Tensor, m: Tensor) -> Tensor:
         """∂²ℓ/∂m², or a non-negative stand-in."""
 
+    def bends(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        """(slope, curvature) where x ≠ 0, in one go."""
+        return self.slope(x, m), self.curvature(x, m)
+
+    def rise(self, x: Tensor, m: Tensor, to: Tensor) -> Tensor:
+        """ℓ(x, to) − ℓ(x, m) where x ≠ 0; NaN where that is nothing."""
+        return self.value(x, to) - self.value(x, m)
+
     vanishes_at_zero: bool = False
     """Whether ℓ = 0 wherever x = 0, so that the non-zero entries are all."""
     linear: float = 0.0

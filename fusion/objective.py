@@ -75,6 +75,8 @@ class Objective:
                 "the model has no factors: create some with `self.C = Factor(…)` in its `__init__`."
             )
         self.like = next(model.parameters()).detach()
+        self.gauges: dict[str, Any] | None = None
+        """Where norms of unit columns go, once `fusion.solvers.hals.gauges` has found it."""
         self.held: set[str] = set()
         """Names of variables that stay as they are."""
         self.extras = [s.name for s in self.slots if s.module is None]

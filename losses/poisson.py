@@ -30,6 +30,13 @@ class _Log(Elementwise):
     def curvature(self, x: Tensor, m: Tensor) -> Tensor:
         return torch.where(x > 0, x / m.square(), 0)
 
+    def bends(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        ratio = x / m
+        return -ratio, ratio / m
+
+    def rise(self, x: Tensor, m: Tensor, to: Tensor) -> Tensor:
+        return (to / m).log_().mul_(x).neg_()
+
 
 LOG = _Log()
 

@@ -195,6 +195,12 @@ def gauges(objective: Objective) -> dict[str, Gauge]:
     Raises:
         ValueError: if a factor's norm can go nowhere.
     """
+    if objective.gauges is None:
+        objective.gauges = _gauges(objective)
+    return objective.gauges
+
+
+def _gauges(objective: Objective) -> dict[str, Gauge]:
     units = [s.name for s in objective.slots if s.module is not None and s.module.scale_free]
     if not units:
         return {}
@@ -205,7 +211,6 @@ def gauges(objective: Objective) -> dict[str, Gauge]:
         assert slot.module is not None
         size = 0.5 + torch.rand((1, *slot.module.shape), generator=generator, dtype=torch.float64)
         values[slot.name] = size.to(objective.like)
-    states = objective.refresh_fits(values, objective.no_states())
     with torch.enable_grad():
         leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
         hessian = Hessian(objective.likeness(leaves)[1], leaves)
@@ -220,7 +225,7 @@ def gauges(objective: Objective) -> dict[str, Gauge]:
         at, rest = names.index(unit), [names.index(n) for n in others]
         e = torch.linalg.lstsq(gram[:, rest], -gram[:, [at]]).solution[:, 0]
         powers = {n: float(p) for n, p in zip(others, e.tolist(), strict=True) if abs(p) > 1e-6}
-        taken = _taken_up(objective, values, states, unit, powers)
+        taken = _taken_up(objective, values, unit, powers)
         if taken is None:
             raise ValueError(
                 f"`HALS`: no factor takes up the norms of {unit!r}, which has unit columns: "
@@ -231,16 +236,16 @@ def gauges(objective: Objective) -> dict[str, Gauge]:
 
 
 def _taken_up(
-    objective: Objective, values: Values, states: States, unit: str, powers: Mapping[str, float]
+    objective: Objective, values: Values, unit: str, powers: Mapping[str, float]
 ) -> Gauge | None:
     """Along which modes the others take up a factor's norms; None where none do."""
     K = values[unit].shape[-1]
     t = torch.linspace(0.5, 2, K, dtype=values[unit].dtype, device=values[unit].device)[None]
-    before = objective.fits(values, states).sum()
+    before = objective.likeness(values)[1]  # of ⟨M, M⟩: t is one of many, so M is the same, too
     modes = [[d for d, n in enumerate(values[name].shape) if d > 0 and n == K] for name in powers]
     for chosen in product(*modes) if powers else ():
         gauge = {name: (p, d) for (name, p), d in zip(powers.items(), chosen, strict=True)}
-        after = objective.fits(_scaled(values, unit, t, gauge), states).sum()
+        after = objective.likeness(_scaled(values, unit, t, gauge))[1]
         if bool((before - after).abs() <= GAUGE * before.abs()):
             return gauge
     return None

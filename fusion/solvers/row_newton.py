@@ -69,7 +69,7 @@ class RowNewton(HALS):
         return getattr(term, "entrywise", None) is not None
 
     def scouting(self) -> RowNewton:
-        return replace(self, window=3, tolerance=max(self.tolerance, SCOUTED))
+        return replace(self, window=2, tolerance=max(self.tolerance, SCOUTED))
 
     def filling(self) -> RowNewton:
         return replace(self, tolerance=0.0, extrapolation=0.0)
@@ -176,9 +176,8 @@ class _Counts(_Side):
         self.m = self.entries.sample(parts[j], self.other)
         a, b = torch.triu_indices(*[self.other.shape[1]] * 2, device=self.other.device)
         pairs = self.other[:, a] * self.other[:, b]
-        slope = self._weighted(loss.slope(self.entries.x, self.m))
+        slope, bend = (self._weighted(h) for h in loss.bends(self.entries.x, self.m))
         self.gradient = self.mean + self.scale * (self.entries.matrix(slope) @ self.other)
-        bend = self._weighted(loss.curvature(self.entries.x, self.m))
         half = self.scale * (self.entries.matrix(bend) @ pairs)
         self.blocks = half.new_empty(len(half), *[self.other.shape[1]] * 2)
         self.blocks[:, a, b] = self.blocks[:, b, a] = half
@@ -191,8 +190,7 @@ class _Counts(_Side):
         self.drift = (d * self.mean).sum(1)
 
     def change(self) -> Tensor:
-        x = self.entries.x
-        gain = self._weighted(self.loss.value(x, self.moved) - self.loss.value(x, self.m))
+        gain = self._weighted(self.loss.rise(self.entries.x, self.m, self.moved))
         # +∞ times nothing is no number: what is impossible is merely very bad
         gain = gain.nan_to_num_(nan=torch.inf).clamp_max_(torch.finfo(gain.dtype).max ** 0.5)
         ones = gain.new_ones(self.entries.shape[1], 1)
