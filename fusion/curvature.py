@@ -18,6 +18,10 @@ FULL = 64
 """Up to this many numbers, a variable that is not local (a power law) gets its full block."""
 
 
+FEW = 4096
+"""Up to so many numbers, directions are multiplied in rather than handed over."""
+
+
 class Hessian:
     """v ↦ H v of a batch of scalars at given factor values; zero where there is no curvature."""
 
@@ -55,9 +59,13 @@ class Hessian:
         if not pairs:
             return [torch.zeros_like(x) for x in wanted]
         gradients, directions = zip(*pairs, strict=True)
-        made = torch.autograd.grad(
-            gradients, wanted, directions, retain_graph=True, allow_unused=True
-        )
+        if sum(d.numel() for d in directions) > FEW:
+            made = torch.autograd.grad(
+                gradients, wanted, directions, retain_graph=True, allow_unused=True
+            )
+        else:  # the same; at cotangents torch loads its symbolic shapes: half a second and 60 MB
+            total = torch.stack([(g * d).sum() for g, d in zip(gradients, directions, strict=True)])
+            made = torch.autograd.grad(total.sum(), wanted, retain_graph=True, allow_unused=True)
         return [torch.zeros_like(x) if h is None else h for x, h in zip(wanted, made, strict=True)]
 
 
@@ -492,7 +500,11 @@ def without_curvature(objective: Objective) -> str | None:
                 leaves = {name: v.detach().requires_grad_() for name, v in values.items()}
                 scalars = objective.each([(i, 1.0, term.curvature)], leaves, states)
                 hessian = Hessian(scalars, leaves)
-                hessian({name: torch.ones_like(v) for name, v in leaves.items()})
+                if hessian:
+                    parts = [g.sum() for g in hessian.gradient if g is not None]
+                    torch.autograd.grad(
+                        torch.stack(parts).sum(), list(leaves.values()), allow_unused=True
+                    )
         except (RuntimeError, NotImplementedError) as error:
             return f"`{term}` has no second derivative ({str(error).splitlines()[0][:120]})"
     return None

@@ -327,7 +327,7 @@ class FormContract(ABC):
             form, X, W = self.make(torch.float64)
             L, R = self.factors(form.shape, torch.float64)
             made = elementwise.value(form, loss, CP(L, R))
-            expected = _masked(W, loss.value(X, L @ R.T)).sum()
+            expected = (_masked(W, loss.value(X, L @ R.T)) + loss.linear * W * (L @ R.T)).sum()
             assert_close(made, expected, rtol=1e-10, atol=1e-10)
             both = (torch.autograd.grad(v, (L, R)) for v in (made, expected))
             assert_close(*both, rtol=1e-9, atol=1e-9)

@@ -53,17 +53,21 @@ class RowNewton(HALS):
     @classmethod
     def suited(cls, objective: Objective) -> bool:
         """Whether it is the method of choice: counts alone, most of them zero."""
+        model = objective.model
+        if objective.loss.penalties:
+            return False
+        with torch.no_grad(), model.once():
+            for _, _, term in objective.loss.fits:
+                made = term.closed(model)
+                if made is None or made[1] is not Entrywise:
+                    return False
+                if not Chunks(made[0], term.entrywise).sparse:  # pyright: ignore[reportAttributeAccessIssue]
+                    return False
         try:
             cls().check(objective)
         except ValueError:
             return False
-        model = objective.model
-        with torch.no_grad(), model.once():
-            found = [(t.closed(model), t) for _, _, t in objective.loss.fits]
-            return all(
-                made is not None and made[1] is Entrywise and Chunks(made[0], t.entrywise).sparse  # pyright: ignore[reportAttributeAccessIssue]
-                for made, t in found
-            )
+        return True
 
     def suits(self, term: Any) -> bool:
         return getattr(term, "entrywise", None) is not None
