@@ -11,8 +11,10 @@ from torch import Tensor
 
 from fusion.arrays import as_tensor, sparse_parts
 from fusion.axis import Axes, Axis, named
-from fusion.forms import Dense, Entries, Form, Sparse, Weights, separable
+from fusion.dense import Dense
+from fusion.forms import Form, Weights, separable
 from fusion.prepare import Preparing
+from fusion.sparse import Entries, Sparse
 
 PART = 2**20  # values that are looked at together
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fusion.arrays import as_tensor
 from fusion.constraints import Free
-from fusion.curvature import Hessian
+from fusion.hessian import Hessian
 from fusion.model import FactorModule
 from fusion.objective import Objective, Values
 

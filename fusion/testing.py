@@ -20,9 +20,10 @@ from torch.testing import assert_close
 
 from fusion import elementwise
 from fusion.constraints import Constraint
-from fusion.curvature import Hessian, states_at
+from fusion.curvature import states_at
+from fusion.dense import Dense
 from fusion.elementwise import Elementwise
-from fusion.forms import Dense
+from fusion.hessian import Hessian
 from fusion.loss import Loss, State, Term
 from fusion.model import Model
 from fusion.objective import Objective

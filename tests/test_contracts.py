@@ -15,8 +15,9 @@ from fusion.constraints import (
     Square,
     UnitColumns,
 )
+from fusion.dense import Dense
 from fusion.fits import SQUARE
-from fusion.forms import Dense, Weights
+from fusion.forms import Weights
 from fusion.losses.poisson import LOG
 from fusion.testing import (
     ConstraintContract,
@@ -440,11 +441,11 @@ class TestDataReadInChunks(TestRankOneWeights):
         return form, X, W
 
     def setup_method(self):
-        self.before = fu.forms.CHUNK
-        fu.forms.CHUNK = 10
+        self.before = fu.dense.CHUNK
+        fu.dense.CHUNK = 10
 
     def teardown_method(self):
-        fu.forms.CHUNK = self.before
+        fu.dense.CHUNK = self.before
 
 
 # ---- entry-wise losses ---------------------------------------------------------------------------

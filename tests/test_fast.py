@@ -9,11 +9,13 @@ import torch
 
 import fusion as fu
 from fusion import compression, metric
+from fusion.bending import FitCurvature
 from fusion.compression import compressed
 from fusion.constraints import Free, NonNegative, UnitColumns
-from fusion.curvature import Hessian, _Fits, row_blocks
+from fusion.dense import Dense
 from fusion.elementwise import SQUARE
-from fusion.forms import Dense, Weights
+from fusion.forms import Weights
+from fusion.hessian import Hessian, row_blocks
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality, SquaredNorm
 from fusion.models import CPD, NMF, SharedMaps, SoftlyCoupled, Tucker, WithBackground
 from fusion.objective import Objective
@@ -88,7 +90,7 @@ def point(request):
 
 def both(objective, values, states):
     """The fast curvature, and the plain one by double backward."""
-    fast = _Fits(objective, values, states)
+    fast = FitCurvature(objective, values, states)
     leaves = {k: v.clone().requires_grad_() for k, v in values.items()}
     with torch.enable_grad():
         plain = Hessian(objective.fit_curvature(leaves, states), leaves)
@@ -129,7 +131,7 @@ def test_a_fit_without_closed_form_is_differentiated():
 
     own, known = (Objective(NMF(data, 2), fu.Loss([(1.0, f(data))])) for f in (Own, Frobenius))
     values = own.values(fu.Random().starts(own, 2, 0))
-    made, wanted = (_Fits(o, values, o.no_states()) for o in (own, known))
+    made, wanted = (FitCurvature(o, values, o.no_states()) for o in (own, known))
     assert made.rest
     v = {k: torch.ones_like(x) for k, x in values.items()}
     for name in v:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fusion.curvature import Block, Curvature
+from fusion.blocks import Block
+from fusion.curvature import Curvature
 from fusion.objective import Objective, States, Values
 from fusion.solvers import cg
 from fusion.solvers.base import Solver, Track, take

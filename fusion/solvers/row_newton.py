@@ -11,7 +11,7 @@ from torch import Tensor
 from fusion.elementwise import Chunks
 from fusion.metric import Entrywise
 from fusion.objective import Objective, Slot, States, Values
-from fusion.solvers.hals import HALS, _allowed
+from fusion.solvers.alternating import Alternating, allowed
 
 SCOUTED = 1e-5
 """Relative change at which starts are compared."""
@@ -20,22 +20,33 @@ INSIDE = 0.1
 
 
 @dataclass(frozen=True)
-class RowNewton(HALS):
+class RowNewton(Alternating):
     """Every factor by turns: a Newton step within the bounds for each of its rows.
 
     Given the others, the rows of a factor are problems of their own, K numbers each. Under one step
     length for all, a single row whose prediction nears zero holds up everything. For `Poisson`, of
     counts that are mostly zeros, and of models in which factors enter predictions as they are.
 
-    Args: as of `HALS`.
+    Args:
+        sweeps: over the K numbers of a row, to solve its Newton step within the bounds.
+        inner: end them when one changes the factor by less than this share of the first.
+        extrapolation: β at the start; 0 for none.
+        tolerance: stop when the loss falls by less than this share over `window` steps.
+        window: steps over which the change is taken.
+        max_steps: unless `fit` says otherwise.
 
     References:
         Hansen, Plantenga & Kolda, Optim. Methods Softw. 30:1002 (2015), of the same kind.
     """
 
     approached: ClassVar[bool] = False
+    wants: ClassVar[str] = "a fit with `entrywise`"
     sweeps: int = 6
+    inner: float = 0.1
+    extrapolation: float = 0.5
+    tolerance: float = 1e-9
     window: int = 5
+    max_steps: int = 1000
 
     def check(self, objective: Objective) -> None:
         super().check(objective)
@@ -78,17 +89,16 @@ class RowNewton(HALS):
     def filling(self) -> RowNewton:
         return replace(self, tolerance=0.0, extrapolation=0.0)
 
-    def _sweep(self, objective: Objective, values: Values, states: States, beta: Tensor) -> Values:
-        values = dict(values)
-        for slot in _in_order(objective):
-            old = values[slot.name]
-            new = self._block(objective, slot, values, states)
-            further = new + beta.reshape(-1, *(1,) * (new.ndim - 1)) * (new - old)
-            values[slot.name] = _allowed(slot, torch.maximum(further, INSIDE * new), old)
-        return values
+    def order(self, objective: Objective) -> list[Slot]:
+        """Spectra before maps: the amounts, which are in the maps, fit what was found last."""
+        return sorted(super().order(objective), key=lambda slot: slot.part.stop - slot.part.start)
+
+    def extrapolated(self, slot: Slot, new: Tensor, old: Tensor, beta: Tensor) -> Tensor:
+        further = new + beta.reshape(-1, *(1,) * (new.ndim - 1)) * (new - old)
+        return allowed(slot, torch.maximum(further, INSIDE * new), old)
 
     @torch.no_grad()
-    def _block(self, objective: Objective, slot: Slot, values: Values, states: States) -> Tensor:
+    def update(self, objective: Objective, slot: Slot, values: Values, states: States) -> Tensor:
         here = values[slot.name]
         tensors, told = objective.closed(values)
         made = []
@@ -108,7 +118,7 @@ class RowNewton(HALS):
                     if name == slot.name
                 ]
             made.append(self._step(here[s], sides))
-        return _allowed(slot, torch.stack(made), here)
+        return allowed(slot, torch.stack(made), here)
 
     def _step(self, x: Tensor, sides: list[_Side]) -> Tensor:
         """A Newton step for every row of x (row, K); where its loss would rise, one of EM.
@@ -117,7 +127,7 @@ class RowNewton(HALS):
         """
         gradient = _total([side.gradient for side in sides])
         blocks = _total([side.blocks for side in sides])
-        target = self._sweeps(x[None], gradient[None], blocks[None], 0.0)[0]
+        target = self.coordinate_descent(x[None], gradient[None], blocks[None], 0.0)[0]
         d = target - x
         for side in sides:
             side.towards(d)
@@ -131,12 +141,6 @@ class RowNewton(HALS):
 
 def _total(parts: list[Tensor]) -> Tensor:
     return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
-
-
-def _in_order(objective: Objective) -> list[Slot]:
-    """Spectra before maps: the amounts, which are in the maps, fit what was found last."""
-    free = [slot for slot in objective.slots if slot.name not in objective.held]
-    return sorted(free, key=lambda slot: slot.part.stop - slot.part.start)
 
 
 class _Side:

@@ -1,0 +1,171 @@
+"""From raw variables to values to the tensors of predictions and back, for directions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from fusion.arrays import belongs
+from fusion.blocks import Block
+from fusion.hessian import Hessian, row_blocks, signs
+from fusion.metric import Metric
+from fusion.objective import Objective, Slot, States, Values
+
+
+class Chain:
+    """Between a raw variable and its value, where constraints are more than a bound."""
+
+    def __init__(self, slot: Slot, flat: Tensor) -> None:
+        assert slot.module is not None
+        value, self.steps = slot.of(flat).detach(), []
+        for constraint in slot.module.chain:
+            step = constraint.derivative(value)
+            if step is None or not belongs(type(constraint), "derivative", "forward"):
+                break
+            value = vmap(constraint)(value)
+            self.steps.append(step)
+        self.closed = len(self.steps) == len(slot.module.chain)
+        self.value = value
+        if self.closed:
+            return
+        with torch.enable_grad():
+            self.raw = slot.of(flat).detach().requires_grad_()
+            self.made = vmap(slot.module.constrain)(self.raw)
+            self.dual = torch.zeros_like(self.made).requires_grad_()
+            (self.pulled,) = torch.autograd.grad(self.made, self.raw, self.dual, create_graph=True)
+        self.value = self.made.detach()
+
+    def push(self, v: Tensor) -> Tensor:
+        """J v: raw direction → direction of the value."""
+        if not self.closed:
+            return torch.autograd.grad(self.pulled, self.dual, v, retain_graph=True)[0]
+        for step in self.steps:
+            v = step(v)
+        return v
+
+    def pull(self, w: Tensor) -> Tensor:
+        """Jᵀ w: gradient by the value → gradient by the raw variable."""
+        if not self.closed:
+            return torch.autograd.grad(self.made, self.raw, w, retain_graph=True)[0]
+        for step in reversed(self.steps):
+            w = step(w)
+        return w
+
+
+class FitCurvature:
+    """Gauss–Newton products of the fits by the values of the factors.
+
+    In closed form in the tensors of every prediction; a factor that is such a tensor is taken as it
+    is, between others autograd carries directions there and back. What has no closed form is left
+    to double backward.
+    """
+
+    def __init__(self, objective: Objective, values: Values, states: States) -> None:
+        with torch.enable_grad():
+            self.values = {name: v.detach().requires_grad_() for name, v in values.items()}
+            self.tensors, told = objective.closed(self.values)
+            closed = {i for i, *_ in told}
+            rest = [i for i, _, _ in objective.loss.fits if i not in closed]
+            self.rest = Hessian(objective.fit_curvature_of(rest, self.values, states), self.values)
+        self.names: list[str | None] = [name for *_, names in told for name in names]
+        self.metrics: list[tuple[Metric, slice]] = []
+        at = 0
+        for i, form, metric, names in told:
+            weight, term = objective.loss.terms[i]
+            part = slice(at, at := at + len(names))
+            tensors = [x.detach() for x in self.tensors[part]]
+            scale = weight * torch.as_tensor(
+                term.scale(states[i]),  # pyright: ignore[reportAttributeAccessIssue]
+                dtype=torch.float64,
+                device=tensors[0].device,
+            ).expand(len(tensors[0]))
+            loss = term.entrywise  # pyright: ignore[reportAttributeAccessIssue]
+            self.metrics.append((metric(form, loss, tensors, scale), part))
+        self._between()
+
+    def _between(self) -> None:
+        """The graph from the factors to those tensors that are none of them."""
+        self.loose = [
+            k for k, name in enumerate(self.names) if name is None and self.tensors[k].requires_grad
+        ]
+        if not self.loose:
+            return
+        made = [self.tensors[k] for k in self.loose]
+        with torch.enable_grad():
+            self.duals = [torch.zeros_like(x).requires_grad_() for x in made]
+            pulled = torch.autograd.grad(
+                made, list(self.values.values()), self.duals, create_graph=True, allow_unused=True
+            )
+        self.pulled = {n: g for n, g in zip(self.values, pulled, strict=True) if g is not None}
+
+    def _push(self, v: Values) -> list[Tensor | None]:
+        """Directions of the tensors from directions of the factors."""
+        d = [None if name is None else v.get(name) for name in self.names]
+        pairs = [(g, v[name]) for name, g in self.pulled.items() if name in v] if self.loose else []
+        if pairs:
+            gradients, directions = zip(*pairs, strict=True)
+            made = torch.autograd.grad(
+                gradients, self.duals, directions, retain_graph=True, allow_unused=True
+            )
+            for k, x in zip(self.loose, made, strict=True):
+                d[k] = x
+        return d
+
+    def _pull(self, h: list[Tensor], made: Values) -> Values:
+        """Gradients by the factors from gradients by the tensors, added to `made`."""
+        for name, x in zip(self.names, h, strict=True):
+            if name is not None:
+                made[name] = made[name] + x if name in made else x
+        if self.loose:
+            gradients = torch.autograd.grad(
+                [self.tensors[k] for k in self.loose],
+                list(self.values.values()),
+                [h[k] for k in self.loose],
+                retain_graph=True,
+                allow_unused=True,
+            )
+            for name, x in zip(self.values, gradients, strict=True):
+                if x is not None:
+                    made[name] = made[name] + x if name in made else x
+        return made
+
+    def __call__(self, v: Values) -> Values:
+        """H v, by name; directions that are not given are zero."""
+        d = self._push(v)
+        h = [x for metric, part in self.metrics for x in metric.product(d[part])]
+        made = self._pull(h, self.rest(v) if self.rest else {})
+        return {
+            name: made[name] if name in made else torch.zeros_like(x)
+            for name, x in self.values.items()
+        }
+
+    def own(self, name: str, v: Tensor) -> Tensor:
+        """The part of H v in the variable in which v lies."""
+        return self({name: v})[name]
+
+    def blocks(self, name: str) -> tuple[Tensor, Tensor | None]:
+        """Row blocks of a factor (start, row or 1, k, k), and weights of the rows.
+
+        From the closed forms where the factor enters every tensor as it is, or with something
+        added; else probed by products.
+        """
+        value = self.values[name]
+        found = [] if not (self.rest and self.rest.touches(name)) else None
+        probe = torch.ones_like(value) * signs(value.shape[-1], value)
+        moved = self._push({name: probe})
+        for metric, part in self.metrics:
+            for j, k in enumerate(range(part.start, part.stop)):
+                d = moved[k]
+                if found is None or d is None or not bool(d.any()):
+                    continue
+                same = d.shape == probe.shape and torch.equal(d, probe)
+                block = metric.blocks(j) if same and value.ndim == 3 else None
+                found = None if block is None else [*found, block]
+        if found is None or not found:
+            return row_blocks(self, name, value), None
+        part, rows = slice(0), value.shape[1]
+        total = Block(part, rows, *found[0])
+        for block in found[1:]:
+            total = total + Block(part, rows, *block)
+        return total.matrix, total.weight

@@ -1,0 +1,55 @@
+"""Row blocks: what damps and preconditions a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Block:
+    """Part of the preconditioner: row i of a raw variable has the block weight[i] · matrix[i or 0].
+
+    One matrix for all rows is kept as one: a map of many pixels has no more.
+    """
+
+    part: slice
+    rows: int
+    matrix: Tensor  # (start, row or 1, k, k)
+    weight: Tensor | None = None  # (row,)
+
+    def view(self, flat: Tensor) -> Tensor:
+        """(start, row, k) view of this part of a flat vector."""
+        return flat[:, self.part].unflatten(1, (self.rows, self.matrix.shape[-1]))
+
+    def times(self, flat: Tensor, matrix: Tensor) -> Tensor:
+        """Symmetric matrices in place of its own times this part of a flat vector, (start, n)."""
+        made = _times(matrix, self.view(flat))
+        return (made if self.weight is None else made * self.weight[:, None]).flatten(1)
+
+    def add_times(self, into: Tensor, flat: Tensor, matrix: Tensor) -> None:
+        """The same, added to this part of another flat vector."""
+        if self.weight is None and matrix.shape[1] == 1:
+            part = self.view(into)  # a view: starts lie apart, rows are whole
+            part.baddbmm_(self.view(flat), matrix[:, 0])
+        else:
+            into[:, self.part] += self.times(flat, matrix)
+
+    def expanded(self) -> Tensor:
+        """The block of every row, (start, row, k, k)."""
+        full = self.matrix.expand(-1, self.rows, -1, -1)
+        return full if self.weight is None else full * self.weight[:, None, None]
+
+    def __add__(self, other: Block) -> Block:
+        if self.weight is other.weight:
+            return Block(self.part, self.rows, self.matrix + other.matrix, self.weight)
+        return Block(self.part, self.rows, self.expanded() + other.expanded())
+
+
+def _times(matrix: Tensor, v: Tensor) -> Tensor:
+    """Symmetric (start, row or 1, k, k) times (start, row, k)."""
+    if matrix.shape[1] == 1:
+        return v @ matrix[:, 0]
+    return torch.matmul(matrix, v[..., None])[..., 0]
