@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fusion.objective import Objective
+from fusion.objective import Objective, Values
 from fusion.status import Status
 
 if TYPE_CHECKING:
@@ -46,12 +46,17 @@ def approach(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch: Watc
     easy = type(loss)(easier)
     objective = Objective(model, easy.compressed(model) or easy)
     near = solver.minimise(objective, flat, watch, APPROACH).flat
-    values = {name: v.detach() for name, v in objective.values(near).items()}
-    for slot in objective.slots:  # zeros would lie outside the domain of a likelihood
+    return objective.raws(lifted(objective, objective.values(near)))
+
+
+def lifted(objective: Objective, values: Values) -> Values:
+    """The values a little above their bounds: zeros lie outside the domain of a likelihood."""
+    values = {name: v.detach() for name, v in values.items()}
+    for slot in objective.slots:
         if slot.module is not None and slot.module.lower == 0 and slot.module.local:
             value = values[slot.name]
             values[slot.name] = value + LIFT * value.mean(1, keepdim=True)
-    return objective.raws(values)
+    return values
 
 
 def improve(

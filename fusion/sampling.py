@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion.axis import Axes
+from fusion.moves import lifted
 from fusion.objective import Objective
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def scout(
     }
     found = solver.minimise(small, small.raws(few).detach(), watch, most)
     told = small.values(found.flat)
+    if any(term.stand_in() is not None for _, term in objective.loss.terms):
+        told = lifted(small, told)  # channels without a count on the sample may have one elsewhere
     level = {name: told[name].mean(1, keepdim=True).expand_as(values[name]) for name in names}
     merged = {name: level.get(name, told[name]) for name in values}
     held = copy(objective)
