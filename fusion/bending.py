@@ -9,7 +9,7 @@ from torch.func import vmap
 from fusion.arrays import belongs
 from fusion.blocks import Block
 from fusion.hessian import Hessian, row_blocks, signs
-from fusion.metric import Metric
+from fusion.metric import Core, Metric
 from fusion.objective import Objective, Slot, States, Values
 
 
@@ -143,6 +143,16 @@ class FitCurvature:
     def own(self, name: str, v: Tensor) -> Tensor:
         """The part of H v in the variable in which v lies."""
         return self({name: v})[name]
+
+    def block_of_core(self, name: str) -> Tensor | None:
+        """The whole block of a factor that is the core of one prediction and nothing else."""
+        found = [
+            metric.block_of_core()
+            for metric, part in self.metrics
+            if isinstance(metric, Core) and self.names[part.start] == name
+        ]
+        alone = self.names.count(name) == 1 and not self.loose and not self.rest
+        return found[0] if found and alone else None
 
     def blocks(self, name: str) -> tuple[Tensor, Tensor | None]:
         """Row blocks of a factor (start, row or 1, k, k), and weights of the rows.

@@ -14,6 +14,8 @@ from fusion.hessian import Hessian, row_blocks, signs
 from fusion.loss import FitInformation
 from fusion.objective import Objective, Slot, States, Values
 
+MOST = 1000
+"""Entries of a core up to which its whole block is inverted."""
 FULL = 64
 """Up to this many numbers, a variable that is not local (a power law) gets its full block."""
 
@@ -79,14 +81,26 @@ class Curvature:
         return {
             slot.name: Block(slot.part, _row_count(slot, self.values), *self.fits.blocks(slot.name))
             for slot in self.objective.slots
-            if _local(slot) or slot.name in self.objective.wanted
+            if (_local(slot) and self._core(slot) is None) or slot.name in self.objective.wanted
         }
 
     def blocks(self, probed: Mapping[str, Block]) -> list[Block]:
         """Row blocks of everything in the raw variables, ready to damp and to invert."""
         return [self._block(slot, probed) for slot in self.objective.slots]
 
+    def _core(self, slot: Slot) -> Block | None:
+        """The whole block of a core of moderate size that no penalty bends."""
+        chain = [] if slot.module is None else [type(c).__name__ for c in slot.module.chain]
+        size = slot.part.stop - slot.part.start
+        bent = self.penalties is not None and self.penalties.touches(slot.name)
+        if len(slot.shape) < 3 or size > MOST or bent or chain not in (["NonNegative"], ["Free"]):
+            return None
+        whole = self.fits.block_of_core(slot.name)
+        return None if whole is None else Block(slot.part, 1, _positive(whole[:, None]))
+
     def _block(self, slot: Slot, probed: Mapping[str, Block]) -> Block:
+        if (core := self._core(slot)) is not None:
+            return core
         if not _local(slot):
             small = slot.part.stop - slot.part.start <= FULL
             matrix = self._full(slot) if small else self._diagonal(slot)

@@ -67,7 +67,8 @@ def fit(
         max_steps: outer steps of every start; None: the solver's own.
         max_seconds: for all starts together.
         progress: a progress bar with the best loss.
-        callback: callback(step, losses of all starts so far); a true answer stops the fit.
+        callback: callback(step, losses of all starts so far); a true answer stops the fit. While a
+            sample or compressed data are iterated on, the losses are theirs.
 
     Returns:
         The factors with everything known about how they were found.

@@ -156,6 +156,14 @@ class Core(Metric):
         """Core and factors."""
         return [self.core, *self.factors]
 
+    def block_of_core(self) -> Tensor:
+        """The block of the whole core, (start, n, n): Gram matrices multiplied by Kronecker."""
+        made = self.scale[:, None, None]
+        for P in self.grams:
+            rows, cols = made.shape[1] * P.shape[1], made.shape[2] * P.shape[2]
+            made = torch.einsum("sab,scd->sacbd", made, P).reshape(len(P), rows, cols)
+        return made
+
     def blocks(self, j: int) -> RowBlocks | None:
         return None if j == 0 else RowBlocks(self.slopes[j].detach().mT[:, None])
 

@@ -98,7 +98,11 @@ def _rows(loss: Loss, model: Model) -> dict[Axes, Tensor]:
         n = data.matrix_shape[0]
         if data.pixels in found or n < WORTH * ROWS:
             continue
-        found[data.pixels] = torch.randperm(n, generator=generator)[:ROWS].sort().values
+        seen = torch.arange(n)
+        if data.mask is not None:
+            seen = seen[~data.mask.expand(data.shape).reshape(data.matrix_shape).all(1)]
+        chosen = torch.randperm(len(seen), generator=generator)[:ROWS]
+        found[data.pixels] = seen[chosen].sort().values
     return found
 
 

@@ -524,3 +524,16 @@ def test_a_sample_is_not_taken_where_it_would_be_another_problem(short):
         (CPD(data, 2), 1.0 * Frobenius(data)),
     ):
         assert sampling.sampled(Objective(model, loss)) is None
+
+
+def test_the_whole_block_of_a_core_is_the_probed_one():
+    T = fu.Dataset("t", counts(5, 6, 7, seed=2))
+    objective = Objective(Tucker(T, (2, 3, 2)), fu.Loss([(2.0, Frobenius(T))]))
+    values = objective.values(fu.Random().starts(objective, 2, 0))
+    fits = FitCurvature(objective, values, objective.no_states())
+    made = fits.block_of_core("core")
+    for i in range(12):
+        probe = torch.zeros(2, 12, dtype=torch.float64)
+        probe[:, i] = 1
+        column = fits.own("core", probe.reshape(2, 2, 3, 2)).reshape(2, 12)
+        assert torch.allclose(made[:, :, i], column, rtol=1e-10, atol=1e-10)

@@ -14,6 +14,9 @@ from torch import Tensor
 from fusion.objective import Objective, States
 from fusion.status import Status
 
+SCOUTED = 1e-5
+"""Relative change at which starts are compared: what compressing the data costs is of this size."""
+
 
 @dataclass
 class Watch:

@@ -11,7 +11,7 @@ from fusion.blocks import Block
 from fusion.curvature import Curvature
 from fusion.objective import Objective, States, Values
 from fusion.solvers import cg
-from fusion.solvers.base import Solver, Track, take
+from fusion.solvers.base import SCOUTED, Solver, Track, take
 
 SUFFICIENT = 1e-4
 """Share of the promised decrease that a step must bring."""
@@ -21,8 +21,6 @@ TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
 UPRIGHT = 1e-2
 """Share of its largest diagonal that strong damping adds to a block: it may be nearly singular."""
-SCOUTED = 1e-5
-"""Relative change at which starts are compared: what compressing the data costs is of this size."""
 MOST_PATTERNS = 16
 """Components up to which sets of free variables are told apart by a number."""
 TINY = 1e-30

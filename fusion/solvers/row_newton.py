@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, ClassVar
 
 import torch
@@ -12,11 +13,10 @@ from fusion.elementwise import Chunks
 from fusion.metric import Entrywise
 from fusion.objective import Objective, Slot, States, Values
 from fusion.solvers.alternating import Alternating, allowed
+from fusion.solvers.base import SCOUTED
 
 FEWEST = 10
 """Non-zero counts for every unknown from which on it is the method of choice."""
-SCOUTED = 1e-5
-"""Relative change at which starts are compared."""
 INSIDE = 0.1
 """Share of an entry that an extrapolation leaves at least: a likelihood ends at zero."""
 
@@ -65,21 +65,21 @@ class RowNewton(Alternating):
                 "`RowNewton`: a prediction is no product of factors as they are: "
                 "use `GaussNewton()`."
             )
+        for i, form, kind, _ in told:
+            loss = objective.loss.terms[i][1].entrywise  # pyright: ignore[reportAttributeAccessIssue]
+            if kind is not Entrywise or not Chunks(form, loss).sparse:
+                raise ValueError("`RowNewton`: for counts, mostly zeros: use `GaussNewton()`.")
 
     @classmethod
     def suited(cls, objective: Objective) -> bool:
         """Whether it is the method of choice: counts alone, most of them zero."""
-        model, entries = objective.model, 0
-        if objective.loss.penalties:
-            return False
-        with torch.no_grad(), model.once():
+        entries = 0
+        with torch.no_grad(), objective.model.once():
             for _, _, term in objective.loss.fits:
-                made = term.closed(model)
+                made = term.closed(objective.model)
                 if made is None or made[1] is not Entrywise:
                     return False
-                if not Chunks(made[0], term.entrywise).sparse:  # pyright: ignore[reportAttributeAccessIssue]
-                    return False
-                entries += len(made[0].entries().x)
+                entries += round(made[0].density * prod(made[0].shape))
         if entries < FEWEST * objective.size:
             return False
         try:
@@ -112,7 +112,7 @@ class RowNewton(Alternating):
         made = []
         for s in range(len(here)):
             sides, at = [], 0
-            for i, form, kind, names in told:
+            for i, form, _, names in told:
                 parts = [x[s] for x in tensors[at : at + len(names)]]
                 at += len(names)
                 weight, term = objective.loss.terms[i]
@@ -121,7 +121,7 @@ class RowNewton(Alternating):
                 )
                 loss = term.entrywise  # pyright: ignore[reportAttributeAccessIssue]
                 sides += [
-                    _side(kind, form, loss, parts, j, scale)
+                    _Side(form, loss, parts, j, scale)
                     for j, name in enumerate(names)
                     if name == slot.name
                 ]
@@ -152,29 +152,12 @@ def _total(parts: list[Tensor]) -> Tensor:
 
 
 class _Side:
-    """What one fit says of the rows of one factor, the others held."""
+    """What one fit says of the rows of one factor, the others held.
 
-    mean: Tensor  # (row, K), the part of the gradient that Σ m has
-    gradient: Tensor  # (row, K)
-    blocks: Tensor  # (row, K, K)
-
-    def towards(self, d: Tensor) -> None:
-        """Note the direction of all rows."""
-        raise NotImplementedError
-
-    def change(self) -> Tensor:
-        """By how much the fit rises row by row, (row,)."""
-        raise NotImplementedError
-
-
-def _side(kind: type, form: Any, loss: Any, parts: list[Tensor], j: int, scale: Tensor) -> _Side:
-    if kind is Entrywise and Chunks(form, loss).sparse:
-        return _Counts(form, loss, parts, j, scale)
-    raise ValueError("`RowNewton`: for counts that are mostly zeros: use `GaussNewton()`.")
-
-
-class _Counts(_Side):
-    """Σ w (linear m + ℓ(x, m)), ℓ on the non-zero entries alone, sorted by the rows in question."""
+    Σ w (linear m + ℓ(x, m)), ℓ on the non-zero entries alone, sorted by the rows in question.
+    It has `mean` (row, K), the part of the gradient that Σ m has; `gradient` (row, K); `blocks`
+    (row, K, K).
+    """
 
     def __init__(self, form: Any, loss: Any, parts: list[Tensor], j: int, scale: Tensor) -> None:
         self.loss, self.other, self.scale = loss, parts[1 - j], scale.to(parts[0])
@@ -202,10 +185,12 @@ class _Counts(_Side):
         return h if self.weight is None else h * self.weight
 
     def towards(self, d: Tensor) -> None:
+        """Note the direction of all rows."""
         self.moved = self.entries.sample(d, self.other).add_(self.m)
         self.drift = (d * self.mean).sum(1)
 
     def change(self) -> Tensor:
+        """By how much the fit rises row by row, (row,)."""
         gain = self._weighted(self.loss.rise(self.entries.x, self.m, self.moved))
         # +∞ times nothing is no number: what is impossible is merely very bad
         gain = gain.nan_to_num_(nan=torch.inf).clamp_max_(torch.finfo(gain.dtype).max ** 0.5)
