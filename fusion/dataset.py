@@ -313,11 +313,10 @@ def _read(
     owner: Dataset, array: Any, axes: Sequence[Axis | str] | None
 ) -> tuple[Any, Tensor | None, Entries | None, tuple[int, ...]]:
     """(lazy array, tensor, entries: one of them; shape)."""
-    found = array if isinstance(array, Entries) else sparse_parts(array)
-    if isinstance(found, Entries):  # from another data set
+    if isinstance(array, Entries):  # from another data set
         sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
-        return None, None, found, tuple(n for n in sizes if n is not None)
-    if found is not None:
+        return None, None, array, tuple(n for n in sizes if n is not None)
+    if (found := sparse_parts(array)) is not None:
         return None, None, *_entries(owner, *found, axes)
     if isinstance(array, Tensor) or not (hasattr(array, "compute") and hasattr(array, "dtype")):
         tensor = _tensor(owner, array)

@@ -190,10 +190,10 @@ class Form(ABC):
                 rows = self.weights.rows
                 self._norm2 = (squares if rows is None else squares * rows.double()).sum()
             else:
-                parts = [
-                    (x.square_() * self.weights.chunk(rows, self.shape)).sum()
-                    for rows, x in self.blocks(torch.float64)
-                ]
+                parts = []
+                for rows, x in self.blocks(torch.float64):
+                    w = self.weights.chunk(rows, self.shape)
+                    parts.append((x.square_() if w is None else x.square_() * w).sum())
                 self._norm2 = torch.stack(parts).sum()
         return self._norm2
 

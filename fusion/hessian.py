@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -65,7 +67,15 @@ def signs(rows: int, like: Tensor) -> Tensor:
     return turns
 
 
-def row_blocks(hessian: Hessian, name: str, value: Tensor, width: int | None = None) -> Tensor:
+class Bends(Protocol):
+    """What has products with the directions of one variable."""
+
+    def own(self, name: str, v: Tensor) -> Tensor:
+        """The part of H v in the variable in which v lies."""
+        ...
+
+
+def row_blocks(hessian: Bends, name: str, value: Tensor, width: int | None = None) -> Tensor:
     """The block of every row of a factor, (start, row, width, width): `width` products.
 
     Rows are what is left beside the last `width` numbers; by default all modes but the last.

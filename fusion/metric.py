@@ -94,7 +94,7 @@ class Grams(Metric):
 
     def product(self, d: Directions) -> list[Tensor]:
         met = [None if x is None else x.mT @ w for x, w in zip(d, self.weighted, strict=True)]
-        made = []
+        made: list[Tensor] = []
         for j, (factor, weight) in enumerate(zip(self.factors, self.weights, strict=True)):
             cross = []
             for i, D in enumerate(met):
@@ -102,10 +102,9 @@ class Grams(Metric):
                     rest = self._but(i, j)
                     cross.append(D if rest is None else D * rest)
             h = None
-            if d[j] is not None:
-                own = self._but(j)
-                assert own is not None
-                h = d[j] @ (self.scale * own)
+            mine, own = d[j], self._but(j)
+            if mine is not None and own is not None:
+                h = mine @ (self.scale * own)
             if cross:
                 mixed = self.scale * reduce(torch.add, cross)
                 h = factor @ mixed if h is None else torch.baddbmm(h, factor, mixed)

@@ -119,7 +119,7 @@ def polish(
         values = objective.values(outcome.flat)
         states = objective.refresh_fits(values, outcome.states)
         parts = [objective.fits(values, states), objective.penalties(values, states)]
-    outcome.terms, outcome.states = torch.cat(parts, 1), list(states)
+    outcome.terms, outcome.states = torch.cat(parts, 1), [dict(state) for state in states]
     go_on(objective, solver.polishing(), outcome, watch, max_steps)
 
 

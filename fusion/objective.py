@@ -155,9 +155,7 @@ class Objective:
 
     # ---- terms -----------------------------------------------------------------------------------
 
-    def _map(
-        self, function: Callable[[Model, States], Tensor], values: Values, states: States
-    ) -> Tensor:
+    def _map(self, function: Callable[[Model, States], Any], values: Values, states: States) -> Any:
         """function(model, states) for every start, (start, …)."""
 
         def one(values: Values, states: States) -> Tensor:
@@ -201,7 +199,7 @@ class Objective:
             told.clear()
             known = {id(module()): name for name, module in model.factor_modules().items()}
             made: list[Tensor] = []
-            for i, _, term in self.loss.fits:
+            for i, _weight, term in self.loss.fits:
                 parts = term.closed(model)
                 if parts is not None:
                     form, metric, found = parts
@@ -209,8 +207,7 @@ class Objective:
                     made += found
             return tuple(made)
 
-        made = self._map(each, values, self.no_states())
-        return list(made), told
+        return list(self._map(each, values, self.no_states())), told
 
     def penalty_curvature(self, values: Values, states: States) -> Tensor:
         """The same for the penalties."""

@@ -99,7 +99,7 @@ class Entries:
     def turned(self) -> Entries:
         """The transpose."""
         columns, rows, x = (a.index_select(0, self.order) for a in (self.j, self.i, self.x))
-        return Entries(columns, rows, x, self.shape[::-1])
+        return Entries(columns, rows, x, (self.shape[1], self.shape[0]))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Entries:
         """Moved and converted."""
