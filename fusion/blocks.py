@@ -29,6 +29,10 @@ class Block:
         made = _times(matrix, self.view(flat))
         return (made if self.weight is None else made * self.weight[:, None]).flatten(1)
 
+    def solved(self, flat: Tensor, inverse: Tensor) -> Tensor:
+        """The inverses of all rows, weights and all, times this part of a flat vector."""
+        return _times(inverse, self.view(flat)).flatten(1)
+
     def add_times(self, into: Tensor, flat: Tensor, matrix: Tensor) -> None:
         """The same, added to this part of another flat vector."""
         if self.weight is None and matrix.shape[1] == 1:

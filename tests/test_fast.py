@@ -11,6 +11,7 @@ from torch.func import vmap
 import fusion as fu
 from fusion import compression, metric, sampling
 from fusion.bending import FitCurvature
+from fusion.blocks import Block
 from fusion.compression import compressed
 from fusion.constraints import Free, NonNegative, UnitColumns
 from fusion.dense import Dense
@@ -21,6 +22,7 @@ from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality, 
 from fusion.models import CPD, NMF, SharedMaps, SoftlyCoupled, Tucker, WithBackground
 from fusion.objective import Objective
 from fusion.prediction import CP, cp, tucker
+from fusion.solvers.gauss_newton import _inverse
 
 RNG = np.random.default_rng(0)
 
@@ -537,3 +539,15 @@ def test_the_whole_block_of_a_core_is_the_probed_one():
         probe[:, i] = 1
         column = fits.own("core", probe.reshape(2, 2, 3, 2)).reshape(2, 12)
         assert torch.allclose(made[:, :, i], column, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 1e-3, 20.0]).double()])
+def test_the_inverse_of_a_block_undoes_it_on_the_free_variables(weight):
+    """Also where the rows have weights: they must not be counted twice."""
+    A = torch.randn(2, 1, 4, 4, dtype=torch.float64)
+    block = Block(slice(0, 12), 3, A @ A.mT + torch.eye(4).double(), weight)
+    free = (torch.rand(2, 12) < 0.7).double()
+    damped = 0.1 * block.matrix
+    v = torch.randn(2, 12, dtype=torch.float64) * free
+    there = (block.times(v, block.matrix + damped)) * free
+    assert torch.allclose(block.solved(there, _inverse(block, damped, free)), v, atol=1e-9)

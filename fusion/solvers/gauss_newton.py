@@ -149,7 +149,7 @@ class _Run:
 
         def precondition(r: Tensor) -> Tensor:
             return torch.cat(
-                [block.times(r, inv) for block, inv in zip(blocks, inverse, strict=True)], 1
+                [block.solved(r, inv) for block, inv in zip(blocks, inverse, strict=True)], 1
             )
 
         direction, Hd, made = cg.solve(
