@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fusion.forms import Form, Weights
+from fusion.forms import Form
 from fusion.prediction import CP, Expanded, Prediction, Tucker
 
 WORTH = 2**20
@@ -98,7 +98,9 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(form.shape[1], rank, generator=generator, dtype=torch.float64)
     start = start.to(form.device, form.dtype)
-    rows, cols = (None if w is None else w.sqrt()[:, None] for w in _pair(form.weights))
+    rows, cols = (
+        None if w is None else w.sqrt()[:, None] for w in (form.weights.rows, form.weights.cols)
+    )
 
     def scale(A: Tensor, w: Tensor | None) -> Tensor:
         return A if w is None else A * w
@@ -113,10 +115,6 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     left = _orthonormal(times(directions))
     right, triangle = torch.linalg.qr(back(left))
     return scale(left, rows), scale(right, cols), triangle.T
-
-
-def _pair(weights: Weights) -> tuple[Tensor | None, Tensor | None]:
-    return weights.rows, weights.cols
 
 
 def _orthonormal(A: Tensor) -> Tensor:

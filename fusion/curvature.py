@@ -79,10 +79,13 @@ class Curvature:
     def probe(self) -> dict[str, Block]:
         """Row blocks of the fits in the values: of local factors, and of those terms ask for."""
         return {
-            slot.name: Block(slot.part, _row_count(slot, self.values), *self.fits.blocks(slot.name))
+            slot.name: self._probed(slot)
             for slot in self.objective.slots
-            if (_local(slot) and self._core(slot) is None) or slot.name in self.objective.wanted
+            if (_local(slot) and len(slot.shape) == 2) or slot.name in self.objective.wanted
         }
+
+    def _probed(self, slot: Slot) -> Block:
+        return Block(slot.part, _row_count(slot, self.values), *self.fits.blocks(slot.name))
 
     def blocks(self, probed: Mapping[str, Block]) -> list[Block]:
         """Row blocks of everything in the raw variables, ready to damp and to invert."""
@@ -105,7 +108,8 @@ class Curvature:
             small = slot.part.stop - slot.part.start <= FULL
             matrix = self._full(slot) if small else self._diagonal(slot)
             return Block(slot.part, matrix.shape[1], _positive(matrix))
-        value, block = self.values[slot.name], probed[slot.name]
+        value = self.values[slot.name]
+        block = probed[slot.name] if slot.name in probed else self._probed(slot)
         if self.penalties is not None and self.penalties.touches(slot.name):
             more = row_blocks(self.penalties, slot.name, value)
             if bool((more == more[:, :1]).all()):

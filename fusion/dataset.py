@@ -225,11 +225,12 @@ class Dataset(Preparing):
                 "other weights."
             )
         held = self.entries.to(device, dtype)
+        keep = torch.ones(len(held.x), dtype=torch.bool, device=device)
         for vector, index in ((weights.rows, held.i), (weights.cols, held.j)):
-            if vector is not None and bool((vector == 0).any()):
-                keep = vector.index_select(0, index) > 0
-                held = Entries(held.i[keep], held.j[keep], held.x[keep], shape)
-                break
+            if vector is not None:
+                keep &= vector.index_select(0, index) > 0
+        if not bool(keep.all()):
+            held = Entries(held.i[keep], held.j[keep], held.x[keep], shape)
         return Sparse(held, weights, dtype)
 
     def check(self) -> None:

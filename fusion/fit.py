@@ -36,7 +36,7 @@ def fit(
     starts: int = 10,
     init: Init | Sequence[Any] | None = None,
     seed: int = 0,
-    compress: bool | None = None,
+    compress: bool = True,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     max_steps: int | None = None,
@@ -59,9 +59,9 @@ def fit(
         init: `Random()` (default), `NNDSVD()`, `SPA()`, `Current()`, or a list of starts
             ({name: array}, a tensorly tensor, a result).
         seed: of the random starts.
-        compress: iterate on data compressed to a few directions, then polish the best start on all
-            of them; the losses of the result are those of all the data. None: where it pays (least
-            squares of a large data set with weights of rank one); False: never.
+        compress: iterate on data compressed to a few directions where that pays (least squares of
+            a large data set with weights of rank one), then polish the best start on all of them;
+            the losses of the result are those of all the data.
         device: "cpu", "cuda" …; default: where the model is.
         dtype: of the factors; default float64 on a CPU, float32 elsewhere.
         max_steps: outer steps of every start; None: the solver's own.
@@ -85,7 +85,7 @@ def fit(
     objective = Objective(fitted, loss)
     chosen, messages = _solver(solver, objective)
     chosen.check(objective)
-    quick = loss.compressed(fitted) if compress in (None, True) else None
+    quick = loss.compressed(fitted) if compress else None
     working = objective if quick is None else Objective(fitted, quick)
     deadline = float("inf") if max_seconds is None else begun + float(max_seconds)
     steps = chosen.max_steps if max_steps is None else int(max_steps)

@@ -106,13 +106,14 @@ def _sparse(data: Dataset) -> Tally:
     hidden = torch.zeros((), dtype=torch.bool) if data.mask is None else data.mask
     hidden = hidden.reshape((1,) * (len(data.shape) - hidden.ndim) + tuple(hidden.shape))
     split = len(data.shape) - data.signal
-    if hidden.shape[:split].numel() > 1 and hidden.shape[split:].numel() > 1:
+    spectra = hidden.flatten(split).flatten(0, -2)  # (pixel or 1, channel or 1)
+    whole = spectra.all(1), spectra.all(0)
+    if not torch.equal(spectra, whole[0][:, None] | whole[1]):
         raise ValueError(
             f"`{data}`: sparse, with a mask of single entries: mask pixels, or channels."
         )
-    pixels = hidden.flatten(split).all(-1).expand(data.shape[:split]).reshape(-1)
-    spectra = hidden.reshape(-1, *hidden.shape[split:])
-    channels = spectra.all(0).expand(data.shape[split:]).reshape(-1)
+    pixels = whole[0].reshape(hidden.shape[:split]).expand(data.shape[:split]).reshape(-1)
+    channels = whole[1].reshape(hidden.shape[split:]).expand(data.shape[split:]).reshape(-1)
     seen = ~(pixels[i] | channels[j])
     i, j, x = i[seen], j[seen], x[seen]
     left = int((~pixels).sum()) * int((~channels).sum())

@@ -238,7 +238,7 @@ FITS = {name: (model, loss) for name, model, loss in fits()}
 def test_a_compressed_fit_is_as_good_as_a_full_one(case, small):
     model, loss = FITS[case]
     told = {"starts": 3, "seed": 1, "progress": False}
-    full, quick = (fu.fit(model, loss, compress=c, **told) for c in (False, None))
+    full, quick = (fu.fit(model, loss, compress=c, **told) for c in (False, True))
     assert quick.loss <= full.loss + 1e-5 * abs(full.loss)
     for name, data in quick.data.items():
         assert data.explained_variance == pytest.approx(
@@ -308,7 +308,8 @@ def test_sums_of_sparse_data_are_those_of_dense_ones():
     from fusion.tally import tally
 
     X = few()
-    for mask in (None, np.arange(30) < 4, np.random.default_rng(0).random((6, 7)) < 0.3):
+    pixels, channels = np.random.default_rng(0).random((6, 7)) < 0.3, np.arange(30) < 4
+    for mask in (None, channels, pixels, pixels[..., None] | channels):
         a = tally(fu.Dataset("a", X, mask=mask))
         b = tally(fu.Dataset("a", torch.from_numpy(X).to_sparse(), mask=mask))
         for key, value in vars(a).items():
@@ -551,3 +552,39 @@ def test_the_inverse_of_a_block_undoes_it_on_the_free_variables(weight):
     v = torch.randn(2, 12, dtype=torch.float64) * free
     there = (block.times(v, block.matrix + damped)) * free
     assert torch.allclose(block.solved(there, _inverse(block, damped, free)), v, atol=1e-9)
+
+
+def test_a_penalised_core_of_some_size_is_fitted():
+    T = fu.Dataset("t", counts(10, 11, 12, seed=2))
+    model = Tucker(T, (4, 5, 4))
+    loss = Frobenius(T) + 0.1 * SquaredNorm("core")
+    result = fu.fit(model, loss, starts=1, seed=0, progress=False, max_steps=20)
+    assert result.loss < float(loss(model).detach())
+
+
+def test_what_was_stopped_in_a_sample_does_not_go_on(short):
+    data, steps = fu.Dataset("a", counts(14, 15, 40)), []
+
+    def stop(step, losses):
+        steps.append(step)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+        return False
+
+    result = fu.fit(NMF(data, 3), Frobenius(data), progress=False, callback=stop)
+    assert "interrupted" in result.status
+    assert len(steps) < 10
+    assert np.isfinite(result.loss)
+
+
+def test_pixels_and_channels_may_both_be_masked_in_sparse_data():
+    X = few()
+    pixels, channels = np.random.default_rng(0).random((6, 7)) < 0.3, np.arange(30) < 4
+    thin = fu.Dataset("a", torch.from_numpy(X).to_sparse(), mask=pixels).masked(channels)
+    dense = fu.Dataset("a", X, mask=pixels).masked(channels)
+    told = {"starts": 1, "seed": 0, "progress": False, "max_steps": 20}
+    for fit in (Frobenius, Poisson):
+        made, wanted = (fu.fit(NMF(d, 3), fit(d), **told) for d in (thin, dense))
+        assert made.loss == pytest.approx(wanted.loss, rel=1e-8)
+    form = thin.form(thin.matrix_shape, torch.device("cpu"), torch.float64)
+    assert not set(form.held.j.tolist()) & set(range(4))

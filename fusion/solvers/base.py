@@ -25,6 +25,8 @@ class Watch:
     deadline: float = float("inf")
     report: Callable[[int, Tensor], object] = lambda step, loss: None
     """Told (step, best loss of every start); a true answer stops the fit."""
+    stopped: bool = False
+    """Whether it was stopped: what would follow ends at its first step."""
 
     @property
     def late(self) -> bool:
@@ -157,7 +159,8 @@ class Track:
         line[rows] = terms
         out.history.append(line)
         self.first = loss.abs() if self.first is None else self.first
-        stop = bool(self.watch.report(self.step, out.loss))
+        stop = bool(self.watch.report(self.step, out.loss)) or self.watch.stopped
+        self.watch.stopped = stop
         self.step += 1
         ended = self._ended(flat, loss, stop)
         self.rows, self.first, self.stuck = rows[~ended], self.first[~ended], self.stuck[~ended]
@@ -191,6 +194,7 @@ class Track:
 
     def interrupt(self) -> None:
         """The user asked to stop: what is still on its way stays at its best."""
+        self.watch.stopped = True
         for row in self.rows.tolist():
             self.outcome.status[row] = Status.INTERRUPTED
 
