@@ -29,9 +29,9 @@ class Block:
         made = _times(matrix, self.view(flat))
         return (made if self.weight is None else made * self.weight[:, None]).flatten(1)
 
-    def solved(self, flat: Tensor, inverse: Tensor) -> Tensor:
-        """The inverses of all rows, weights and all, times this part of a flat vector."""
-        return _times(inverse, self.view(flat)).flatten(1)
+    def solve(self, into: Tensor, flat: Tensor, inverse: Tensor) -> None:
+        """The inverses of all rows, weights and all, times this part, written into another."""
+        into[:, self.part] = _times(inverse, self.view(flat)).flatten(1)
 
     def add_times(self, into: Tensor, flat: Tensor, matrix: Tensor) -> None:
         """The same, added to this part of another flat vector."""

@@ -97,13 +97,13 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     """
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(form.shape[1], rank, generator=generator, dtype=torch.float64)
-    start = start.to(form.device, form.dtype)
+    start = start.to(form.device, form.native)
     rows, cols = (
         None if w is None else w.sqrt()[:, None] for w in (form.weights.rows, form.weights.cols)
     )
 
     def scale(A: Tensor, w: Tensor | None) -> Tensor:
-        return A if w is None else A * w
+        return A if w is None else A * w.to(A.dtype)
 
     def times(B: Tensor) -> Tensor:
         return scale(form.matmul(scale(B, cols)), rows)
@@ -112,7 +112,7 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor, Tensor]:
         return scale(form.rmatmul(scale(G, rows)), cols)
 
     directions = torch.linalg.qr(back(times(start)))[0]
-    left = _orthonormal(times(directions))
+    left = _orthonormal(times(directions).to(form.dtype))
     right, triangle = torch.linalg.qr(back(left))
     return scale(left, rows), scale(right, cols), triangle.T
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 from torch.func import vmap
@@ -39,6 +37,7 @@ class Curvature:
         self.fits = FitCurvature(objective, values, states)
         self.values = self.fits.values
         self.penalties: Hessian | None = None
+        self._known: dict[str, Block] = {}
 
     def add_penalties(self, states: States) -> None:
         """The penalties' part, once their lagged pieces are known."""
@@ -53,14 +52,13 @@ class Curvature:
             for name, part in self.objective.split(v).items()
         }
 
-    def pull(self, w: Values) -> Tensor:
+    def pull(self, w: Values, out: Tensor | None = None) -> Tensor:
         """Jᵀ w: gradient by the values → gradient by the raw variables."""
-        return self.objective.pack(
-            {
-                name: self.chains[name].pull(part) if name in self.chains else part
-                for name, part in w.items()
-            }
-        )
+        raws = {
+            name: self.chains[name].pull(part) if name in self.chains else part
+            for name, part in w.items()
+        }
+        return self.objective.pack(raws, out)
 
     def of_values(self, w: Values) -> Values:
         """Curvature product in the values."""
@@ -70,26 +68,22 @@ class Curvature:
             made = {name: h + more[name] for name, h in made.items()}
         return made
 
-    def __call__(self, v: Tensor) -> Tensor:
+    def __call__(self, v: Tensor, out: Tensor | None = None) -> Tensor:
         """Curvature product in the raw variables, (start, n)."""
-        return self.pull(self.of_values(self.push(v)))
+        return self.pull(self.of_values(self.push(v)), out)
 
     # ---- blocks ----------------------------------------------------------------------------------
 
-    def probe(self) -> dict[str, Block]:
-        """Row blocks of the fits in the values: of local factors, and of those terms ask for."""
-        return {
-            slot.name: self._probed(slot)
-            for slot in self.objective.slots
-            if (_local(slot) and len(slot.shape) == 2) or slot.name in self.objective.wanted
-        }
+    def _rows(self, slot: Slot) -> Block:
+        """Row blocks of the fits in the values of a factor."""
+        if slot.name not in self._known:
+            count = _row_count(slot, self.values)
+            self._known[slot.name] = Block(slot.part, count, *self.fits.blocks(slot.name))
+        return self._known[slot.name]
 
-    def _probed(self, slot: Slot) -> Block:
-        return Block(slot.part, _row_count(slot, self.values), *self.fits.blocks(slot.name))
-
-    def blocks(self, probed: Mapping[str, Block]) -> list[Block]:
+    def blocks(self) -> list[Block]:
         """Row blocks of everything in the raw variables, ready to damp and to invert."""
-        return [self._block(slot, probed) for slot in self.objective.slots]
+        return [self._block(slot) for slot in self.objective.slots]
 
     def _core(self, slot: Slot) -> Block | None:
         """The whole block of a core of moderate size that no penalty bends."""
@@ -101,7 +95,7 @@ class Curvature:
         whole = self.fits.block_of_core(slot.name)
         return None if whole is None else Block(slot.part, 1, _positive(whole[:, None]))
 
-    def _block(self, slot: Slot, probed: Mapping[str, Block]) -> Block:
+    def _block(self, slot: Slot) -> Block:
         if (core := self._core(slot)) is not None:
             return core
         if not _local(slot):
@@ -109,7 +103,7 @@ class Curvature:
             matrix = self._full(slot) if small else self._diagonal(slot)
             return Block(slot.part, matrix.shape[1], _positive(matrix))
         value = self.values[slot.name]
-        block = probed[slot.name] if slot.name in probed else self._probed(slot)
+        block = self._rows(slot)
         if self.penalties is not None and self.penalties.touches(slot.name):
             more = row_blocks(self.penalties, slot.name, value)
             if bool((more == more[:, :1]).all()):
@@ -159,11 +153,14 @@ class Curvature:
 
     # ---- for terms -------------------------------------------------------------------------------
 
-    def told(self, gradient: Values, probed: Mapping[str, Block]) -> dict[str, FitInformation]:
+    def told(self, gradient: Values) -> dict[str, FitInformation]:
         """What the fits say, for the terms that want to know."""
+        wanted = [s for s in self.objective.slots if s.name in self.objective.wanted]
         return {
-            name: FitInformation(gradient[name], _diagonals(probed[name], gradient[name].shape))
-            for name in self.objective.wanted
+            slot.name: FitInformation(
+                gradient[slot.name], _diagonals(self._rows(slot), gradient[slot.name].shape)
+            )
+            for slot in wanted
         }
 
     @staticmethod

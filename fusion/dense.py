@@ -33,19 +33,13 @@ class Dense(Form):
 
     def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
         step = max(1, CHUNK // self.shape[1])
-        buffer = self.array.new_empty((min(step, self.shape[0]), self.shape[1]), dtype=dtype)
+        same = self.array.dtype == dtype
+        size = (0 if same else min(step, self.shape[0]), self.shape[1])
+        buffer = self.array.new_empty(size, dtype=dtype)
         for start in range(0, self.shape[0], step):
             rows = slice(start, min(start + step, self.shape[0]))
-            yield rows, buffer[: rows.stop - rows.start].copy_(self.array[rows])
-
-    def chunks(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-        if self.array.dtype != self.dtype:
-            yield from super().chunks()
-            return
-        step = max(1, CHUNK // self.shape[1])
-        for start in range(0, self.shape[0], step):
-            rows = slice(start, min(start + step, self.shape[0]))
-            yield rows, self.array[rows], self.weights.chunk(rows, self.shape)
+            x = self.array[rows]
+            yield rows, x if same else buffer[: len(x)].copy_(x)
 
     def whole(self) -> Tensor:
         return self.array.to(self.dtype)
@@ -53,21 +47,31 @@ class Dense(Form):
     def rows(self, index: Tensor) -> Dense:
         return Dense(self.array[index], self.weights.some(index), self.dtype)
 
+    @property
+    def native(self) -> torch.dtype:
+        exact = self.array.dtype in (torch.float32, torch.uint8, torch.int8, torch.int16)
+        return torch.float32 if exact else self.dtype
+
     def matmul(self, B: Tensor) -> Tensor:
-        if self.array.dtype == B.dtype:
+        if self.whole_products(B.dtype):
             return self.array @ B
         made = B.new_empty(self.shape[0], B.shape[1])
         for rows, x in self.blocks(B.dtype):
-            torch.mm(x, B, out=made[rows])
+            made[rows] = (B.T @ x.T).T  # B is narrow: faster than x B
         return made
 
     def rmatmul(self, G: Tensor) -> Tensor:
-        if self.array.dtype == G.dtype:
+        if self.whole_products(G.dtype):
             return (G.T @ self.array).T  # several times faster than Xᵀ G where X is tall
-        total = G.new_zeros(G.shape[1], self.shape[1])
+        total = torch.zeros(G.shape[1], self.shape[1], dtype=torch.float64, device=G.device)
         for rows, x in self.blocks(G.dtype):
-            total.addmm_(G[rows].T, x)
-        return total.T
+            total += torch.bmm(_apart(G[rows]).mT, _apart(x)).sum(0)
+        return total.T.to(G.dtype)
+
+    def whole_products(self, dtype: torch.dtype) -> bool:
+        """Whether one product with all the data is best: a GPU, or nothing to gain from parts."""
+        few = self.array.numel() <= CHUNK
+        return self.array.dtype == dtype and (few or self.device.type != "cpu")
 
     def sums(self) -> tuple[Tensor, Tensor]:
         if self._sums is None:
@@ -75,8 +79,8 @@ class Dense(Form):
             c = ones if self.weights.cols is None else self.weights.cols.double()
             squares, total = [], torch.zeros_like(ones)
             for _, x in self.blocks(torch.float64):
-                total += x.sum(0)
-                squares.append(x.square_() @ c)
+                total += _apart(x).sum(1).sum(0)
+                squares.append(x.square() @ c)
             self._sums = torch.cat(squares), total
         return self._sums
 
@@ -94,3 +98,9 @@ class Dense(Form):
             found = sum(int(torch.count_nonzero(x)) for _, x, _ in self.chunks())
             self._density = found / (self.shape[0] * self.shape[1])
         return self._density
+
+
+def _apart(x: Tensor) -> Tensor:
+    """Rows in as many batches as there are threads: each reads what it has converted itself."""
+    threads = torch.get_num_threads() if x.device.type == "cpu" else 1
+    return x.unflatten(0, (threads, -1)) if len(x) % threads == 0 else x[None]

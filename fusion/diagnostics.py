@@ -76,11 +76,14 @@ def met(fit: Fit, model: Model) -> DataSummary:
     form, M = fit.pair(model)
     data = fit.dataset
     size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
-    explained = 1 - 2 * float(fit.half_squares(model) / size)
     shares = component_shares(form, M)
-    squares, sums, means = _residuals(
-        data.form(data.matrix_shape, form.device, form.dtype), M, data.matrix_shape
-    )
+    whole = data.form(data.matrix_shape, form.device, form.dtype)
+    squares, sums, means = _residuals(whole, M, data.matrix_shape)
+    if form.unweighted:  # what is left is known already: no further pass over the data
+        left = data.matrix_shape[1] * squares.double().square().sum()
+    else:
+        left = 2 * fit.half_squares(model)
+    explained = 1 - float(left / size)
     split = len(data.shape) - data.signal
     return DataSummary(
         shape=data.shape,

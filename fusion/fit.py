@@ -131,7 +131,7 @@ def _search(
         flat = scout(objective, *look, first, flat, watch, most)
     outcome = first.minimise(objective, flat, watch, most)
     if first.tolerance > solver.tolerance:
-        go_on(objective, solver, outcome, watch, most)
+        go_on(objective, solver, outcome, outcome.best(), watch, most)
     return outcome
 
 

@@ -112,9 +112,14 @@ class Form(ABC):
     def device(self) -> torch.device:
         """Where the data are."""
 
+    @property
+    def native(self) -> torch.dtype:
+        """The least precision that holds the data exactly."""
+        return self.dtype
+
     @abstractmethod
     def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
-        """(rows, values (row, column) in this type); the next block may take over the memory."""
+        """(rows, values (row, column) in this type): to be read only; the next may overwrite it."""
 
     @abstractmethod
     def matmul(self, B: Tensor) -> Tensor:
@@ -193,7 +198,7 @@ class Form(ABC):
                 parts = []
                 for rows, x in self.blocks(torch.float64):
                     w = self.weights.chunk(rows, self.shape)
-                    parts.append((x.square_() if w is None else x.square_() * w).sum())
+                    parts.append((x.square() if w is None else x.square() * w).sum())
                 self._norm2 = torch.stack(parts).sum()
         return self._norm2
 

@@ -85,37 +85,32 @@ class Grams(Metric):
             f if w is None else f * w[:, None]
             for f, w in zip(self.factors, self.weights, strict=True)
         ]
-        self.grams = [w.mT @ f for w, f in zip(self.weighted, self.factors, strict=True)]
-
-    def _but(self, *left_out: int) -> Tensor | None:
-        """The Hadamard product of the Gram matrices of all other modes."""
-        kept = [g for i, g in enumerate(self.grams) if i not in left_out]
-        return reduce(torch.mul, kept) if kept else None
+        grams = [w.mT @ f for w, f in zip(self.weighted, self.factors, strict=True)]
+        modes = range(len(parts))
+        self.own = [reduce(torch.mul, _without(grams, j), self.scale) for j in modes]
+        self.rest = [
+            [reduce(torch.mul, _without(grams, i, j), self.scale) for i in modes] for j in modes
+        ]
 
     def product(self, d: Directions) -> list[Tensor]:
         met = [None if x is None else x.mT @ w for x, w in zip(d, self.weighted, strict=True)]
         made: list[Tensor] = []
         for j, (factor, weight) in enumerate(zip(self.factors, self.weights, strict=True)):
-            cross = []
-            for i, D in enumerate(met):
-                if i != j and D is not None:
-                    rest = self._but(i, j)
-                    cross.append(D if rest is None else D * rest)
-            h = None
-            mine, own = d[j], self._but(j)
-            if mine is not None and own is not None:
-                h = mine @ (self.scale * own)
+            mine = d[j]
+            h = torch.zeros_like(factor) if mine is None else mine @ self.own[j]
+            cross = [D * self.rest[j][i] for i, D in enumerate(met) if i != j and D is not None]
             if cross:
-                mixed = self.scale * reduce(torch.add, cross)
-                h = factor @ mixed if h is None else torch.baddbmm(h, factor, mixed)
-            h = torch.zeros_like(factor) if h is None else h
-            made.append(h if weight is None else h * weight[:, None])
+                h.baddbmm_(factor, reduce(torch.add, cross))
+            made.append(h if weight is None else h.mul_(weight[:, None]))
         return made
 
     def blocks(self, j: int) -> RowBlocks:
-        own = self._but(j)
-        assert own is not None
-        return RowBlocks((self.scale * own)[:, None], self.weights[j])
+        return RowBlocks(self.own[j][:, None], self.weights[j])
+
+
+def _without(grams: Sequence[Tensor], *left_out: int) -> list[Tensor]:
+    """The Gram matrices of the other modes: their Hadamard product is what a mode sees of them."""
+    return [g for i, g in enumerate(grams) if i not in left_out]
 
 
 class Core(Metric):

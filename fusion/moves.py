@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion.objective import Objective, Values
+from fusion.solvers.base import take
 from fusion.status import Status
 
 if TYPE_CHECKING:
@@ -115,19 +116,21 @@ def polish(
 
     Writes `outcome`: the losses of all starts are those on all the data.
     """
-    with torch.no_grad():
-        values = objective.values(outcome.flat)
-        states = objective.refresh_fits(values, outcome.states)
-        parts = [objective.fits(values, states), objective.penalties(values, states)]
-    outcome.terms, outcome.states = torch.cat(parts, 1), [dict(state) for state in states]
-    go_on(objective, solver.polishing(), outcome, watch, max_steps)
+    best = outcome.best()
+    others = [row for row in range(len(outcome.flat)) if row != best]
+    if others:
+        with torch.no_grad():
+            values = objective.values(outcome.flat[others])
+            states = objective.refresh_fits(values, take(outcome.states, others))
+            parts = [objective.fits(values, states), objective.penalties(values, states)]
+        outcome.terms[others] = torch.cat(parts, 1)
+    go_on(objective, solver.polishing(), outcome, best, watch, max_steps)
 
 
 def go_on(
-    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
+    objective: Objective, solver: Solver, outcome: Outcome, best: int, watch: Watch, max_steps: int
 ) -> None:
-    """Descend further from the best start alone; writes `outcome`."""
-    best = outcome.best()
+    """Descend further from one start alone; writes `outcome`."""
     states, flat = _row(outcome.states, best), outcome.flat[best : best + 1]
     final = solver.minimise(objective, flat, watch, max_steps, states)
     outcome.products += final.products

@@ -83,9 +83,9 @@ class Objective:
 
     # ---- raw variables and values ----------------------------------------------------------------
 
-    def pack(self, raws: Mapping[str, Tensor]) -> Tensor:
+    def pack(self, raws: Mapping[str, Tensor], out: Tensor | None = None) -> Tensor:
         """Flat vector of (start, …) raw variables."""
-        return torch.cat([raws[slot.name].flatten(1) for slot in self.slots], 1)
+        return torch.cat([raws[slot.name].flatten(1) for slot in self.slots], 1, out=out)
 
     def split(self, flat: Tensor) -> Values:
         """Raw variables by name, (start, …)."""

@@ -25,8 +25,9 @@ def solve(
     read-back from the device a product.
 
     Args:
-        product: H, (start, n) → (start, n), positive semi-definite or nearly.
-        precondition: an approximate inverse, zero outside the free variables.
+        product: H, (start, n) → (start, n), positive semi-definite or nearly; its result is
+            overwritten here, and may be by its next call.
+        precondition: an approximate inverse, zero outside the free variables; the same.
         gradient: (start, n).
         free: which variables move, (start, n) of 0 and 1.
         tolerance: relative, in the norm of the preconditioner.
@@ -56,7 +57,7 @@ def solve(
         z = precondition(r)
         new = _dot(r, z)
         active = positive & (new > target)
-        p = torch.addcmul(z, (new / torch.where(rz > 0, rz, 1))[:, None], p)
+        torch.addcmul(z, (new / torch.where(rz > 0, rz, 1))[:, None], p, out=p)
         rz = torch.where(active, new, 0)
     return d, -gradient * free - r, made
 

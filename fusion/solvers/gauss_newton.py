@@ -65,14 +65,51 @@ class GaussNewton(Solver):
         _Run(self, objective, flat, states, track).run(max_steps)
 
 
+class Tracked:
+    """Terms at a batch of points; their gradient by the values where it is asked for."""
+
+    def __init__(self, function, values: Values, states: States) -> None:
+        with torch.enable_grad():
+            self._leaves = {name: v.detach().requires_grad_() for name, v in values.items()}
+            self._total = function(self._leaves, states)
+        self.terms = self._total.detach()  # (start, term)
+        self._gradient: Values | None = None
+
+    @property
+    def gradient(self) -> Values:
+        """Of the sum of the terms."""
+        if self._gradient is None:
+            made = [None] * len(self._leaves)
+            if self._total.requires_grad:
+                made = torch.autograd.grad(
+                    self._total.sum(), list(self._leaves.values()), allow_unused=True
+                )
+            self._gradient = {
+                name: torch.zeros_like(x) if g is None else g
+                for (name, x), g in zip(self._leaves.items(), made, strict=True)
+            }
+            self._total = self.terms  # the graph may go
+        return self._gradient
+
+    def rows(self, rows: Tensor) -> None:
+        """Keep some of the points."""
+        self._gradient = {name: g[rows] for name, g in self.gradient.items()}
+        self.terms = self.terms[rows]
+
+    def put(self, rows: Tensor, part: Tracked) -> None:
+        """Write other points over some of them."""
+        for name, g in self.gradient.items():
+            g[rows] = part.gradient[name]
+        self.terms[rows] = part.terms
+
+
 @dataclass
 class Trial:
     """Where a step length leads: a batch of points under fixed lagged pieces."""
 
     flat: Tensor  # (start, n)
     loss: Tensor  # (start,)
-    fit: Tensor  # (start, term) the fits' part
-    fit_gradient: Values  # of the fits, by the values
+    fits: Tracked
 
 
 class _Run:
@@ -86,42 +123,38 @@ class _Run:
         self.flat = objective.retract(torch.maximum(flat, self.lower))
         self.states = states
         self.damping = self.flat.new_full((flat.shape[0],), options.damping)
-        # the accepted trial, where nothing of the fits was refreshed since
-        self.reuse: Trial | None = None
+        # the fits here, where nothing of them was refreshed since they were evaluated
+        self.fits: Tracked | None = None
+        self.curvature: Curvature | None = None
         self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
 
     def run(self, max_steps: int) -> None:
         for _ in range(max_steps + 1):
-            curvature, terms, gradient = self._look()
+            terms = self._look()
             ended = self.track.record(self.flat, terms, self.states)
             if bool(ended.all()):
                 return
             if bool(ended.any()):
-                self._keep((~ended).nonzero()[:, 0])
-                curvature, terms, gradient = self._look()
-            self._step(curvature, terms.sum(1), gradient)
+                rows = (~ended).nonzero()[:, 0]
+                self._keep(rows)
+                terms = terms[rows]
+            self._step(terms.sum(1))
 
-    def _look(self) -> tuple[Curvature, Tensor, Tensor]:
-        """Lagged pieces, loss, gradient and curvature at the present point."""
+    def _look(self) -> Tensor:
+        """Lagged pieces and terms at the present point, (start, term)."""
         objective = self.objective
+        values = {name: v.detach() for name, v in objective.values(self.flat).items()}
         if self.lagged_fits:
-            self.states = objective.refresh_fits(objective.values(self.flat), self.states)
-            self.reuse = None
-        curvature = Curvature(objective, self.flat, self.states)
-        if self.reuse is None:
-            fit, fit_gradient = _value_and_gradient(objective.fits, curvature.values, self.states)
-        else:
-            fit, fit_gradient = self.reuse.fit, self.reuse.fit_gradient
-        self.probed = curvature.probe()
-        told = curvature.told(fit_gradient, self.probed)
-        self.states = objective.refresh_penalties(
-            {k: v.detach() for k, v in curvature.values.items()}, self.states, told
-        )
-        curvature.add_penalties(self.states)
-        penalty, gradient = _value_and_gradient(objective.penalties, curvature.values, self.states)
-        total = {name: g + gradient[name] for name, g in fit_gradient.items()}
-        self.fit_gradient = fit_gradient
-        return curvature, torch.cat([fit, penalty], 1), curvature.pull(total)
+            self.states, self.fits = objective.refresh_fits(values, self.states), None
+        if self.fits is None:
+            self.fits = Tracked(objective.fits, values, self.states)
+        self.curvature, told = None, {}
+        if objective.wanted:
+            self.curvature = Curvature(objective, self.flat, self.states)
+            told = self.curvature.told(self.fits.gradient)
+        self.states = objective.refresh_penalties(values, self.states, told)
+        self.penalties = Tracked(objective.penalties, values, self.states)
+        return torch.cat([self.fits.terms, self.penalties.terms], 1)
 
     def _keep(self, rows: Tensor) -> None:
         """Go on with some of the starts."""
@@ -130,27 +163,37 @@ class _Run:
             self.damping[rows],
             take(self.states, rows),
         )
-        self.reuse = None
+        assert self.fits is not None
+        self.fits.rows(rows)
+        self.penalties.rows(rows)
+        self.curvature = None
 
-    def _step(self, curvature: Curvature, loss: Tensor, gradient: Tensor) -> None:
+    def _step(self, loss: Tensor) -> None:
+        curvature = self.curvature or Curvature(self.objective, self.flat, self.states)
+        curvature.add_penalties(self.states)
+        assert self.fits is not None
+        more = self.penalties.gradient
+        gradient = curvature.pull({name: g + more[name] for name, g in self.fits.gradient.items()})
         free = self.movable & ~((self.flat <= self.lower) & (gradient > 0))
         free = free.to(self.flat.dtype)
-        blocks = curvature.blocks(self.probed)
+        blocks = curvature.blocks()
         damped = [_damped(block, self.damping) for block in blocks]
         inverse = [
             _inverse(block, extra, free) for block, extra in zip(blocks, damped, strict=True)
         ]
 
+        bent, solved = torch.empty_like(free), torch.empty_like(free)
+
         def product(v: Tensor) -> Tensor:
-            made = curvature(v)
+            curvature(v, out=bent)
             for block, extra in zip(blocks, damped, strict=True):
-                block.add_times(made, v, extra)
-            return made
+                block.add_times(bent, v, extra)
+            return bent
 
         def precondition(r: Tensor) -> Tensor:
-            return torch.cat(
-                [block.solved(r, inv) for block, inv in zip(blocks, inverse, strict=True)], 1
-            )
+            for block, inv in zip(blocks, inverse, strict=True):
+                block.solve(solved, r, inv)
+            return solved
 
         direction, Hd, made = cg.solve(
             product,
@@ -190,9 +233,9 @@ class _Run:
         kept = good[:, None]
         self.track.stuck = ~good & (self.damping >= DAMPING[1])
         if bool(good.all()):
-            self.reuse, self.flat = accepted, self.objective.retract(accepted.flat)
+            self.fits, self.flat = accepted.fits, self.objective.retract(accepted.flat)
             return
-        self.reuse = None
+        self.fits = None
         self.flat = self.objective.retract(torch.where(kept, accepted.flat, start))
 
     def _evaluate(self, flat: Tensor, rows: Tensor | None = None) -> Trial:
@@ -200,25 +243,9 @@ class _Run:
         states = self.states if rows is None else take(self.states, rows)
         with torch.no_grad():
             values = self.objective.values(flat)
-        fit, fit_gradient = _value_and_gradient(self.objective.fits, values, states)
-        with torch.no_grad():
             penalty = self.objective.penalties(values, states)
-        return Trial(flat, fit.sum(1) + penalty.sum(1), fit, fit_gradient)
-
-
-def _value_and_gradient(function, values: Values, states) -> tuple[Tensor, Values]:
-    """Terms, (start, term), and the gradient of their sum by the values."""
-    with torch.enable_grad():
-        leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
-        total = function(leaves, states)
-        made = [None] * len(leaves)
-        if total.requires_grad:
-            made = torch.autograd.grad(total.sum(), list(leaves.values()), allow_unused=True)
-    gradient = {
-        name: torch.zeros_like(x) if g is None else g
-        for (name, x), g in zip(leaves.items(), made, strict=True)
-    }
-    return total.detach(), gradient
+        fits = Tracked(self.objective.fits, values, states)
+        return Trial(flat, fits.terms.sum(1) + penalty.sum(1), fits)
 
 
 def _descends(new: Tensor, old: Tensor, slope: Tensor) -> Tensor:
@@ -229,9 +256,8 @@ def _descends(new: Tensor, old: Tensor, slope: Tensor) -> Tensor:
 
 def _put(into: Trial, rows: Tensor, part: Trial) -> None:
     """Write the trial of some starts into that of all."""
-    into.flat[rows], into.loss[rows], into.fit[rows] = part.flat, part.loss, part.fit
-    for name, g in into.fit_gradient.items():
-        g[rows] = part.fit_gradient[name]
+    into.fits.put(rows, part.fits)  # first: its graph reads the point
+    into.flat[rows], into.loss[rows] = part.flat, part.loss
 
 
 def _damped(block: Block, damping: Tensor) -> Tensor:
