@@ -15,6 +15,8 @@ from fusion.solvers.base import SCOUTED, Solver, Track, take
 
 SUFFICIENT = 1e-4
 """Share of the promised decrease that a step must bring."""
+SKETCHED = 0.2
+"""How far the linear system is solved at least while starts are told apart."""
 SHRINK = 0.25
 """Next step length where one brought too little."""
 TRIALS = 6
@@ -51,7 +53,8 @@ class GaussNewton(Solver):
     max_steps: int = 300
 
     def scouting(self) -> GaussNewton:
-        return replace(self, window=2, tolerance=max(self.tolerance, SCOUTED))
+        tolerance, forcing = max(self.tolerance, SCOUTED), max(self.forcing, SKETCHED)
+        return replace(self, window=2, tolerance=tolerance, forcing=forcing)
 
     def filling(self) -> GaussNewton:
         return replace(self, tolerance=0.0, damping=1e-6)
