@@ -16,7 +16,7 @@ from benchmarks import loops
 from benchmarks.loops import Moment
 from benchmarks.problems import Core, Counts, Factors, Matrix, Polyadic, Problem
 
-TOLERANCES = (1e-4, 1e-6, 1e-8)
+TOLERANCES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 """Efforts of this software: the tolerance at which the solver stops."""
 ITERATIONS = tuple(2**n for n in range(17))
 """Efforts of those that have no callback."""

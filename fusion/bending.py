@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 from torch.func import vmap
@@ -9,7 +11,7 @@ from torch.func import vmap
 from fusion.arrays import belongs
 from fusion.blocks import Block
 from fusion.hessian import Hessian, row_blocks, signs
-from fusion.metric import Core, Metric
+from fusion.metric import Core, Grams, Metric
 from fusion.objective import Objective, Slot, States, Values
 
 
@@ -70,6 +72,8 @@ class FitCurvature:
             self.rest = Hessian(objective.fit_curvature_of(rest, self.values, states), self.values)
         self.names: list[str | None] = [name for *_, names in told for name in names]
         self.metrics: list[tuple[Metric, slice]] = []
+        self.apart: set[str] = set()
+        """Factors whose `blocks` are all that the curvature has of them."""
         at = 0
         for i, form, metric, names in told:
             weight, term = objective.loss.terms[i]
@@ -112,16 +116,16 @@ class FitCurvature:
                 d[k] = x
         return d
 
-    def _pull(self, h: list[Tensor], made: Values) -> Values:
+    def _pull(self, h: list[Tensor | None], made: Values) -> Values:
         """Gradients by the factors from gradients by the tensors, added to `made`."""
         for name, x in zip(self.names, h, strict=True):
-            if name is not None:
+            if name is not None and x is not None:
                 made[name] = made[name] + x if name in made else x
         if self.loose:
             gradients = torch.autograd.grad(
                 [self.tensors[k] for k in self.loose],
                 list(self.values.values()),
-                [h[k] for k in self.loose],
+                [x for x in (h[k] for k in self.loose) if x is not None],
                 retain_graph=True,
                 allow_unused=True,
             )
@@ -130,19 +134,21 @@ class FitCurvature:
                     made[name] = made[name] + x if name in made else x
         return made
 
-    def __call__(self, v: Values) -> Values:
-        """H v, by name; directions that are not given are zero."""
+    def __call__(self, v: Values, wanted: Collection[str] | None = None) -> Values:
+        """H v, by name; directions that are not given are zero; of all factors, or some."""
         d = self._push(v)
-        h = [x for metric, part in self.metrics for x in metric.product(d[part])]
+        wanted = self.values.keys() if wanted is None else wanted
+        needed = [name is None or name in wanted for name in self.names]
+        h = [x for metric, part in self.metrics for x in metric.product(d[part], needed[part])]
         made = self._pull(h, self.rest(v) if self.rest else {})
         return {
-            name: made[name] if name in made else torch.zeros_like(x)
-            for name, x in self.values.items()
+            name: made[name] if name in made else torch.zeros_like(self.values[name])
+            for name in wanted
         }
 
     def own(self, name: str, v: Tensor) -> Tensor:
         """The part of H v in the variable in which v lies."""
-        return self({name: v})[name]
+        return self({name: v}, [name])[name]
 
     def block_of_core(self, name: str) -> Tensor | None:
         """The whole block of a factor that is the core of one prediction and nothing else."""
@@ -162,9 +168,11 @@ class FitCurvature:
         """
         value = self.values[name]
         found = [] if not (self.rest and self.rest.touches(name)) else None
+        alone = found is not None
         probe = torch.ones_like(value) * signs(value.shape[-1], value)
         moved = self._push({name: probe})
         for metric, part in self.metrics:
+            met = 0
             for j, k in enumerate(range(part.start, part.stop)):
                 d = moved[k]
                 if found is None or d is None or not bool(d.any()):
@@ -172,6 +180,10 @@ class FitCurvature:
                 same = d.shape == probe.shape and torch.equal(d, probe)
                 block = metric.blocks(j) if same and value.ndim == 3 else None
                 found = None if block is None else [*found, block]
+                met += 1
+            alone &= met == 0 or (met == 1 and isinstance(metric, Grams))
+        if alone and found:
+            self.apart.add(name)
         if found is None or not found:
             return row_blocks(self, name, value), None
         part, rows = slice(0), value.shape[1]

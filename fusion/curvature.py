@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 from torch.func import vmap
@@ -14,6 +16,8 @@ from fusion.objective import Objective, Slot, States, Values
 
 MOST = 1000
 """Entries of a core up to which its whole block is inverted."""
+MOST_OF = 3
+"""A factor with this share of the unknowns, one in so many, may be eliminated from a step."""
 FULL = 64
 """Up to this many numbers, a variable that is not local (a power law) gets its full block."""
 
@@ -45,32 +49,43 @@ class Curvature:
             made = Hessian(self.objective.penalty_curvature(self.values, states), self.values)
         self.penalties = made if made else None
 
-    def push(self, v: Tensor) -> Values:
-        """J v: raw direction → direction of the values."""
-        return {
+    def some(self, v: Values, wanted: Collection[str] | None = None) -> Values:
+        """Curvature product in the raw variables, by name; directions not given are zero."""
+        pushed = {
             name: self.chains[name].push(part) if name in self.chains else part
-            for name, part in self.objective.split(v).items()
+            for name, part in v.items()
         }
+        made = self.fits(pushed, wanted)
+        if self.penalties is not None:
+            more = self.penalties(pushed)
+            made = {name: h + more[name] for name, h in made.items()}
+        return self._pulled(made)
 
-    def pull(self, w: Values, out: Tensor | None = None) -> Tensor:
+    def _pulled(self, w: Values) -> Values:
         """Jᵀ w: gradient by the values → gradient by the raw variables."""
-        raws = {
+        return {
             name: self.chains[name].pull(part) if name in self.chains else part
             for name, part in w.items()
         }
-        return self.objective.pack(raws, out)
 
-    def of_values(self, w: Values) -> Values:
-        """Curvature product in the values."""
-        made = self.fits(w)
-        if self.penalties is not None:
-            more = self.penalties(w)
-            made = {name: h + more[name] for name, h in made.items()}
-        return made
+    def pull(self, w: Values) -> Tensor:
+        """The same, of all variables, as a flat vector."""
+        return self.objective.pack(self._pulled(w))
 
     def __call__(self, v: Tensor, out: Tensor | None = None) -> Tensor:
         """Curvature product in the raw variables, (start, n)."""
-        return self.pull(self.of_values(self.push(v)), out)
+        return self.objective.pack(self.some(self.objective.split(v)), out)
+
+    def apart(self) -> Slot | None:
+        """The factor that holds most unknowns, if its row blocks are all the curvature has of it.
+
+        Known after `blocks`.
+        """
+        slot = max(self.objective.slots, key=lambda s: s.part.stop - s.part.start)
+        bent = self.penalties is not None and self.penalties.touches(slot.name)
+        most = MOST_OF * (slot.part.stop - slot.part.start) >= self.objective.size
+        plain = most and not bent and slot.name not in self.chains and slot.module is not None
+        return slot if plain and slot.name in self.fits.apart else None
 
     # ---- blocks ----------------------------------------------------------------------------------
 

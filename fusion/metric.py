@@ -45,8 +45,8 @@ class Metric(ABC):
     ) -> None: ...
 
     @abstractmethod
-    def product(self, d: Directions) -> list[Tensor]:
-        """Jᵀ D J d, for every tensor."""
+    def product(self, d: Directions, wanted: Sequence[bool] | None = None) -> list[Tensor | None]:
+        """Jᵀ D J d, for every tensor; of those that are not wanted it may be None."""
 
     @abstractmethod
     def blocks(self, j: int) -> RowBlocks | None:
@@ -92,10 +92,13 @@ class Grams(Metric):
             [reduce(torch.mul, _without(grams, i, j), self.scale) for i in modes] for j in modes
         ]
 
-    def product(self, d: Directions) -> list[Tensor]:
+    def product(self, d: Directions, wanted: Sequence[bool] | None = None) -> list[Tensor | None]:
         met = [None if x is None else x.mT @ w for x, w in zip(d, self.weighted, strict=True)]
-        made: list[Tensor] = []
+        made: list[Tensor | None] = []
         for j, (factor, weight) in enumerate(zip(self.factors, self.weights, strict=True)):
+            if wanted is not None and not wanted[j]:
+                made.append(None)
+                continue
             mine = d[j]
             h = torch.zeros_like(factor) if mine is None else mine @ self.own[j]
             cross = [D * self.rest[j][i] for i, D in enumerate(met) if i != j and D is not None]
@@ -136,11 +139,11 @@ class Core(Metric):
             left = torch.einsum("sa...,sab->s...b", left, P)
         return ((left * right).flatten(1).sum(1) * self.scale).sum()
 
-    def product(self, d: Directions) -> list[Tensor]:
+    def product(self, d: Directions, wanted: Sequence[bool] | None = None) -> list[Tensor | None]:
         given = [torch.zeros_like(x) if v is None else v for x, v in zip(self.all, d, strict=True)]
         moved = [f.mT @ v for f, v in zip(self.factors, given[1:], strict=True)]
         bent = torch.autograd.grad(self.pulled, self.duals, [given[0], *moved], retain_graph=True)
-        made = [bent[0]]
+        made: list[Tensor | None] = [bent[0]]
         for f, v, A, dA in zip(self.factors, given[1:], self.slopes[1:], bent[1:], strict=True):
             made.append(torch.baddbmm(f @ dA.mT, v, A.detach().mT))
         return made
@@ -174,7 +177,7 @@ class Entrywise(Metric):
         self.bends = [self.chunks.bend(L, R) for L, R in zip(self.L, self.R, strict=True)]
         self.made: list[Tensor] | None = None
 
-    def product(self, d: Directions) -> list[Tensor]:
+    def product(self, d: Directions, wanted: Sequence[bool] | None = None) -> list[Tensor | None]:
         dL, dR = (
             torch.zeros_like(x) if v is None else v
             for x, v in zip((self.L, self.R), d, strict=True)

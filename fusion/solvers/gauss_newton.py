@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fusion.blocks import Block
 from fusion.curvature import Curvature
 from fusion.objective import Objective, States, Values
-from fusion.solvers import cg
 from fusion.solvers.base import SCOUTED, Solver, Track, take
+from fusion.solvers.system import System
 
 SUFFICIENT = 1e-4
 """Share of the promised decrease that a step must bring."""
@@ -21,12 +20,6 @@ SHRINK = 0.25
 """Next step length where one brought too little."""
 TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
-UPRIGHT = 1e-2
-"""Share of its largest diagonal that strong damping adds to a block: it may be nearly singular."""
-MOST_PATTERNS = 16
-"""Components up to which sets of free variables are told apart by a number."""
-TINY = 1e-30
-"""Least weight of a row that is divided by."""
 DAMPING = (1e-8, 1e8)
 """Range of the Levenberg damping; above it no step helps any more."""
 
@@ -178,34 +171,8 @@ class _Run:
         more = self.penalties.gradient
         gradient = curvature.pull({name: g + more[name] for name, g in self.fits.gradient.items()})
         free = self.movable & ~((self.flat <= self.lower) & (gradient > 0))
-        free = free.to(self.flat.dtype)
-        blocks = curvature.blocks()
-        damped = [_damped(block, self.damping) for block in blocks]
-        inverse = [
-            _inverse(block, extra, free) for block, extra in zip(blocks, damped, strict=True)
-        ]
-
-        bent, solved = torch.empty_like(free), torch.empty_like(free)
-
-        def product(v: Tensor) -> Tensor:
-            curvature(v, out=bent)
-            for block, extra in zip(blocks, damped, strict=True):
-                block.add_times(bent, v, extra)
-            return bent
-
-        def precondition(r: Tensor) -> Tensor:
-            for block, inv in zip(blocks, inverse, strict=True):
-                block.solve(solved, r, inv)
-            return solved
-
-        direction, Hd, made = cg.solve(
-            product,
-            precondition,
-            gradient,
-            free,
-            tolerance=self.options.forcing,
-            max_products=self.options.max_products,
-        )
+        system = System(curvature, gradient, free.to(self.flat.dtype), self.damping)
+        direction, Hd, made = system.solve(self.options.forcing, self.options.max_products)
         self.track.outcome.products += made
         promised = -((gradient * direction).sum(1) + 0.5 * (direction * Hd).sum(1))
         self._advance(loss, gradient, direction, promised)
@@ -261,36 +228,3 @@ def _put(into: Trial, rows: Tensor, part: Trial) -> None:
     """Write the trial of some starts into that of all."""
     into.fits.put(rows, part.fits)  # first: its graph reads the point
     into.flat[rows], into.loss[rows] = part.flat, part.loss
-
-
-def _damped(block: Block, damping: Tensor) -> Tensor:
-    """The damping of a block: a share of itself and, where steps fail, of its largest diagonal.
-
-    A share of the block alone holds nothing along directions in which components are nearly alike.
-    """
-    share = damping[:, None, None]
-    diagonal = block.matrix.diagonal(dim1=-2, dim2=-1)
-    floor = UPRIGHT * share.clamp_max(1) * diagonal.amax((-1, -2), keepdim=True)
-    return share[..., None] * (block.matrix + torch.diag_embed(floor.expand_as(diagonal)))
-
-
-def _inverse(block: Block, damped: Tensor, free: Tensor) -> Tensor:
-    """Inverse of every row's block and its damping on the free variables, zero on the others.
-
-    Rows that share one matrix differ in which variables are free alone: one inverse a pattern.
-    """
-    mask, full = block.view(free), block.matrix + damped
-    k = full.shape[-1]
-    if full.shape[1] > 1 or block.rows == 1 or k > MOST_PATTERNS:
-        both = mask[..., :, None] * mask[..., None, :]
-        made = torch.linalg.inv(full * both + torch.diag_embed(1 - mask)) * both
-    else:
-        powers = 2.0 ** torch.arange(k, dtype=mask.dtype, device=mask.device)
-        starts = torch.arange(len(mask), device=mask.device)[:, None]
-        code = (mask @ powers).long() + starts * 2**k
-        codes, which = torch.unique(code, return_inverse=True)
-        mask = (codes[:, None] // powers.long() % 2).to(mask.dtype)
-        both = mask[:, :, None] * mask[:, None, :]
-        few = torch.linalg.inv(full[codes // 2**k, 0] * both + torch.diag_embed(1 - mask)) * both
-        made = few[which]
-    return made if block.weight is None else made / block.weight[:, None, None].clamp_min(TINY)
