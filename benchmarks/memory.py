@@ -63,6 +63,8 @@ def main(argv: list[str]) -> None:
     pixels, channels, K = (int(arg) for arg in argv)
     before = resident()
     X = nmf(pixels, channels, K, seed=0).X
+    tidy()
+    reset()  # what the generator needed beside the data is not the fit's
     data = fu.Dataset("data", X)
     fu.fit(NMF(data, K), 1.0 * Frobenius(data), starts=1, progress=False)
     above = None if before is None else (peak() or 0) - before

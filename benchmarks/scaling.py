@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import fusion as fu
 from benchmarks import generators
@@ -60,24 +61,33 @@ def background(options: Options) -> Report:
     """Eq. (15) on the simulated O-K map, from ten random starts one by one."""
     raw, net = oxygen(options.folder())
     model, loss = WithBackground(raw, net, 3), Frobenius(raw) + Frobenius(net)
-    rows, found, spent = [], [], []
+    rows, found, spent, arrived = [], [], [], []
     for seed in range(STARTS):
+        there: list[float] = []
         begun = time.perf_counter()
-        result = fu.fit(model, loss, starts=1, seed=seed, progress=False)
+
+        def look(_: int, loss: torch.Tensor, there: list[float] = there) -> None:
+            if 2 * float(loss.min()) <= KNOWN:
+                there.append(time.perf_counter())
+
+        result = fu.fit(model, loss, starts=1, seed=seed, progress=False, callback=look)
         spent.append(time.perf_counter() - begun)
+        arrived.append(there[0] - begun if there else float("inf"))
         found.append(2 * result.loss)  # Σ (·)², without the ½ of Frobenius
-        rows.append([f"start {seed}", seconds(spent[-1]), f"{found[-1]:.6g}", result.status[:40]])
+        when = seconds(arrived[-1]) if there else "never"
+        rows.append([f"start {seed}", when, seconds(spent[-1]), f"{found[-1]:.6g}"])
         note(f"background: {rows[-1]}")
     begun = time.perf_counter()
     together = fu.fit(model, loss, starts=STARTS, progress=False)
     taken = time.perf_counter() - begun
-    rows.append([f"{STARTS} together", seconds(taken), f"{2 * together.loss:.6g}", ""])
+    rows.append([f"{STARTS} together", "", seconds(taken), f"{2 * together.loss:.6g}"])
     good = sum(value <= KNOWN for value in found)
     notes = [
         f"{good} of {STARTS} starts reach {KNOWN:.4e}; lowest {min(found):.6g}; "
-        f"{seconds(float(np.median(spent)))} a start (median)"
+        f"{seconds(float(np.median(arrived)))} until there (median), "
+        f"{seconds(float(np.median(spent)))} until the loss falls by less than 1e-9 (median)"
     ]
-    columns = ["start", "time", "Σ(·)²", "status"]
+    columns = ["start", f"to {KNOWN:.4e}", "to the end", "Σ(·)²"]
     losses = {"best of ten": min(found), "together": 2 * together.loss}
     return Report("background", "eq. (15), fig. 9, 48 × 48 × 301", columns, rows, notes, losses)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from fusion.forms import CHUNK, Form, Weights
 from fusion.sparse import Entries
 
-RESIDENT = 2**25
+RESIDENT = 2**22
 """Up to this many entries data are kept in the factors' precision; above, chunks are converted."""
 
 
@@ -77,11 +77,13 @@ class Dense(Form):
         if self._sums is None:
             ones = torch.ones(self.shape[1], dtype=torch.float64, device=self.device)
             c = ones if self.weights.cols is None else self.weights.cols.double()
-            squares, total = [], torch.zeros_like(ones)
-            for _, x in self.blocks(torch.float64):
+            squares, total = c.new_empty(self.shape[0]), torch.zeros_like(ones)
+            room = c.new_empty(min(self.shape[0], max(1, CHUNK // self.shape[1])), self.shape[1])
+            for rows, x in self.blocks(torch.float64):
                 total += _apart(x).sum(1).sum(0)
-                squares.append(x.square() @ c)
-            self._sums = torch.cat(squares), total
+                squared = torch.mul(x, x, out=room[: len(x)])  # new room each time would pile up
+                torch.mv(squared, c, out=squares[rows])
+            self._sums = squares, total
         return self._sums
 
     def nonzeros(self) -> Entries:

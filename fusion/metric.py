@@ -117,7 +117,11 @@ def _without(grams: Sequence[Tensor], *left_out: int) -> list[Tensor]:
 
 
 class Core(Metric):
-    """Least squares of a Tucker tensor: ⟨M, M'⟩ is a function of cores and P_i = T_iᵀ T_i'."""
+    """Least squares of a Tucker tensor M = G ×₁ T₁ ×₂ T₂ …, with P_i = T_iᵀ T_i.
+
+    A direction (dG, dT_i) enters through dG and Q_i = T_iᵀ dT_i, of the size of the core, and
+    through dT_i itself where both sides have it.
+    """
 
     def __init__(
         self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor
@@ -125,33 +129,59 @@ class Core(Metric):
         self.core, *self.factors = parts
         self.scale = scale.to(self.core.dtype)
         self.grams = [f.mT @ f for f in self.factors]
-        with torch.enable_grad():
-            leaves = [P.detach().requires_grad_() for P in (self.core, *self.grams)]
-            left, right = self.core.detach().clone().requires_grad_(), leaves[0]
-            f = self._inner(leaves[1:], left, right)
-            self.slopes = torch.autograd.grad(f, [left, *leaves[1:]], create_graph=True)
-            self.duals = [torch.zeros_like(x).requires_grad_() for x in self.slopes]
-            self.pulled = torch.autograd.grad(self.slopes, leaves, self.duals, create_graph=True)
+        modes = range(len(self.factors))
+        self.near = [self._met(self.core, i) for i in modes]  # G times all P but that of one mode
+        self.own = [
+            self.scale[:, None, None] * _unfolded(self.near[i], i) @ _unfolded(self.core, i).mT
+            for i in modes
+        ]
+        self.pairs = self._pairs()
 
-    def _inner(self, grams: Sequence[Tensor], left: Tensor, right: Tensor) -> Tensor:
-        """Σ over starts of scale · f."""
-        for P in grams:  # the first mode is contracted, and goes last
-            left = torch.einsum("sa...,sab->s...b", left, P)
-        return ((left * right).flatten(1).sum(1) * self.scale).sum()
+    def _met(self, G: Tensor, *left_out: int) -> Tensor:
+        """A tensor of the core's size times the Gram matrices of the other modes."""
+        for i, P in enumerate(self.grams):
+            if i not in left_out:
+                G = _times(G, P, i)
+        return G
+
+    def _pairs(self) -> Tensor:
+        """What the Q of one mode makes of the Q of another, (start, Σ r², Σ r²)."""
+        modes, rows = range(len(self.factors)), []
+        for i in modes:
+            row = []
+            for j in modes:
+                r, q = self.core.shape[1 + i], self.core.shape[1 + j]
+                if i == j:
+                    row.append(self.core.new_zeros(len(self.core), r * r, r * r))
+                    continue
+                V, G = (
+                    X.movedim((1 + i, 1 + j), (1, 2)).flatten(3)
+                    for X in (self._met(self.core, i, j), self.core)
+                )
+                made = torch.einsum("sadr,sbcr->sabcd", V, G)
+                row.append(made.reshape(len(V), r * r, q * q))
+            rows.append(torch.cat(row, 2))
+        return torch.cat(rows, 1)
 
     def product(self, d: Directions, wanted: Sequence[bool] | None = None) -> list[Tensor | None]:
-        given = [torch.zeros_like(x) if v is None else v for x, v in zip(self.all, d, strict=True)]
-        moved = [f.mT @ v for f, v in zip(self.factors, given[1:], strict=True)]
-        bent = torch.autograd.grad(self.pulled, self.duals, [given[0], *moved], retain_graph=True)
-        made: list[Tensor | None] = [bent[0]]
-        for f, v, A, dA in zip(self.factors, given[1:], self.slopes[1:], bent[1:], strict=True):
-            made.append(torch.baddbmm(f @ dA.mT, v, A.detach().mT))
+        dG, *dT = d
+        Q = [
+            P.new_zeros(P.shape) if v is None else f.mT @ v
+            for f, v, P in zip(self.factors, dT, self.grams, strict=True)
+        ]
+        small = (self.pairs @ torch.cat([q.flatten(1) for q in Q], 1)[..., None])[..., 0]
+        R = torch.split(small, [q[0].numel() for q in Q], 1)
+        core = torch.zeros_like(self.core) if dG is None else self._met(dG)
+        for i, (q, near) in enumerate(zip(Q, self.near, strict=True)):
+            core = core + _times(near, q, i)
+        made: list[Tensor | None] = [core * self.scale.reshape(-1, *[1] * (core.ndim - 1))]
+        for i, (f, v, r) in enumerate(zip(self.factors, dT, R, strict=True)):
+            inner = r.reshape(Q[i].shape)
+            if dG is not None:
+                inner = inner + _unfolded(dG, i) @ _unfolded(self.near[i], i).mT
+            h = f @ (self.scale[:, None, None] * inner)
+            made.append(h if v is None else torch.baddbmm(h, v, self.own[i]))
         return made
-
-    @property
-    def all(self) -> list[Tensor]:
-        """Core and factors."""
-        return [self.core, *self.factors]
 
     def block_of_core(self) -> Tensor:
         """The block of the whole core, (start, n, n): Gram matrices multiplied by Kronecker."""
@@ -162,7 +192,18 @@ class Core(Metric):
         return made
 
     def blocks(self, j: int) -> RowBlocks | None:
-        return None if j == 0 else RowBlocks(self.slopes[j].detach().mT[:, None])
+        return None if j == 0 else RowBlocks(self.own[j - 1][:, None])
+
+
+def _unfolded(G: Tensor, mode: int) -> Tensor:
+    """(start, n of the mode, all others)."""
+    return G.movedim(1 + mode, 1).flatten(2)
+
+
+def _times(G: Tensor, A: Tensor, mode: int) -> Tensor:
+    """G ×_mode A with one matrix a start, (start, n', n)."""
+    moved = G.movedim(1 + mode, 1)
+    return (A @ moved.flatten(2)).unflatten(2, moved.shape[2:]).movedim(1, 1 + mode)
 
 
 class Entrywise(Metric):
