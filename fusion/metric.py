@@ -155,7 +155,7 @@ class Core(Metric):
                     row.append(self.core.new_zeros(len(self.core), r * r, r * r))
                     continue
                 V, G = (
-                    X.movedim((1 + i, 1 + j), (1, 2)).flatten(3)
+                    X.movedim((1 + i, 1 + j), (1, 2)).reshape(len(X), r, q, -1)
                     for X in (self._met(self.core, i, j), self.core)
                 )
                 made = torch.einsum("sadr,sbcr->sabcd", V, G)
