@@ -212,7 +212,7 @@ class Track:
         return torch.stack(changes).amax(0).double()
 
 
-def take(states: Sequence, rows: Tensor) -> States:
+def take(states: Sequence, rows: Tensor | list[int]) -> States:
     """The states of some starts."""
     return [{key: value[rows] for key, value in state.items()} for state in states]
 
