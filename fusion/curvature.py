@@ -77,15 +77,14 @@ class Curvature:
         return self.objective.pack(self.some(self.objective.split(v)), out)
 
     def apart(self) -> Slot | None:
-        """The factor that holds most unknowns, if its row blocks are all the curvature has of it.
-
-        Known after `blocks`.
-        """
+        """The factor with most unknowns, if its row blocks are all that the curvature has of it."""
         slot = max(self.objective.slots, key=lambda s: s.part.stop - s.part.start)
         bent = self.penalties is not None and self.penalties.touches(slot.name)
         most = MOST_OF * (slot.part.stop - slot.part.start) >= self.objective.size
-        plain = most and not bent and slot.name not in self.chains and slot.module is not None
-        return slot if plain and slot.name in self.fits.apart else None
+        if not most or bent or slot.name in self.chains or not _local(slot):
+            return None
+        self._rows(slot)  # looks at where the factor enters
+        return slot if slot.name in self.fits.apart else None
 
     # ---- blocks ----------------------------------------------------------------------------------
 

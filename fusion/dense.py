@@ -53,7 +53,7 @@ class Dense(Form):
         return torch.float32 if exact else self.dtype
 
     def matmul(self, B: Tensor) -> Tensor:
-        if self.whole_products(B.dtype):
+        if self._at_once(B.dtype):
             return self.array @ B
         made = B.new_empty(self.shape[0], B.shape[1])
         for rows, x in self.blocks(B.dtype):
@@ -61,14 +61,14 @@ class Dense(Form):
         return made
 
     def rmatmul(self, G: Tensor) -> Tensor:
-        if self.whole_products(G.dtype):
+        if self._at_once(G.dtype):
             return (G.T @ self.array).T  # several times faster than Xᵀ G where X is tall
         total = torch.zeros(G.shape[1], self.shape[1], dtype=torch.float64, device=G.device)
         for rows, x in self.blocks(G.dtype):
             total += torch.bmm(_apart(G[rows]).mT, _apart(x)).sum(0)
         return total.T.to(G.dtype)
 
-    def whole_products(self, dtype: torch.dtype) -> bool:
+    def _at_once(self, dtype: torch.dtype) -> bool:
         """Whether one product with all the data is best: a GPU, or nothing to gain from parts."""
         few = self.array.numel() <= CHUNK
         return self.array.dtype == dtype and (few or self.device.type != "cpu")

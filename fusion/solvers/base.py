@@ -17,6 +17,9 @@ from fusion.status import Status
 SCOUTED = 1e-5
 """Relative change at which starts are compared: what compressing the data costs is of this size."""
 
+TIE = 1e-12
+"""Relative difference of two losses that is rounding."""
+
 
 @dataclass
 class Watch:
@@ -52,8 +55,10 @@ class Outcome:
         return self.terms.sum(1)
 
     def best(self) -> int:
-        """The start with the lowest loss."""
-        return int(torch.nan_to_num(self.loss, nan=torch.inf).argmin())
+        """The start with the lowest loss; the first of those that differ by rounding alone."""
+        loss = torch.nan_to_num(self.loss, nan=torch.inf)
+        lowest = loss.min()
+        return int((loss <= lowest + TIE * lowest.abs()).int().argmax())
 
 
 class Solver(ABC):

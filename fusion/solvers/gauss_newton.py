@@ -65,8 +65,9 @@ class Tracked:
     """Terms at a batch of points; their gradient by the values where it is asked for."""
 
     def __init__(self, function, values: Values, states: States) -> None:
+        self.values = {name: v.detach() for name, v in values.items()}
         with torch.enable_grad():
-            self._leaves = {name: v.detach().requires_grad_() for name, v in values.items()}
+            self._leaves = {n: v.detach().requires_grad_() for n, v in values.items()}
             self._total = function(self._leaves, states)
         self.terms = self._total.detach()  # (start, term)
         self._gradient: Values | None = None
@@ -90,12 +91,14 @@ class Tracked:
     def rows(self, rows: Tensor) -> None:
         """Keep some of the points."""
         self._gradient = {name: g[rows] for name, g in self.gradient.items()}
+        self.values = {name: v[rows] for name, v in self.values.items()}
         self.terms = self.terms[rows]
 
     def put(self, rows: Tensor, part: Tracked) -> None:
         """Write other points over some of them."""
         for name, g in self.gradient.items():
             g[rows] = part.gradient[name]
+            self.values[name][rows] = part.values[name]
         self.terms[rows] = part.terms
 
 
@@ -139,7 +142,7 @@ class _Run:
     def _look(self) -> Tensor:
         """Lagged pieces and terms at the present point, (start, term)."""
         objective = self.objective
-        values = {name: v.detach() for name, v in objective.values(self.flat).items()}
+        values = objective.values(self.flat) if self.fits is None else self.fits.values
         if self.lagged_fits:
             self.states, self.fits = objective.refresh_fits(values, self.states), None
         if self.fits is None:

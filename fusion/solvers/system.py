@@ -38,15 +38,12 @@ class System:
         self, curvature: Curvature, gradient: Tensor, free: Tensor, damping: Tensor
     ) -> None:
         self.curvature, self.gradient, self.free = curvature, gradient * free, free
-        blocks = curvature.blocks()
-        self.damped = [_damped(block, damping) for block in blocks]
-        self.inverse = [_inverse(b, d, free) for b, d in zip(blocks, self.damped, strict=True)]
-        self.gone, slots = curvature.apart(), curvature.objective.slots
+        self.gone = curvature.apart()
         self.kept: list[tuple[Slot, Block, Tensor, Tensor]] = []
         at = 0
-        for slot, block, extra, inverse in zip(
-            slots, blocks, self.damped, self.inverse, strict=True
-        ):
+        for slot, block in zip(curvature.objective.slots, curvature.blocks(), strict=True):
+            extra = _damped(block, damping)
+            inverse = _inverse(block, extra, free)
             if slot is self.gone:
                 self.out = block, inverse
                 continue
