@@ -85,11 +85,13 @@ def fit(data, name, rank=K, **options):
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("name", NAMES)
 def test_data_in_another_unit_give_the_same_factors(name, scale):
-    C, S, result = fit(fu.Dataset("a", cube()), name)
-    C2, S2, other = fit(fu.Dataset("a", scale * cube()), name)
-    np.testing.assert_allclose(S2, S, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(C2, C, rtol=0, atol=1e-6)
-    assert other.factors["C"] == pytest.approx(scale * result.factors["C"], abs=1e-5 * scale * 50)
+    for seed in range(2):  # every start by itself: of two with equal losses rounding would choose
+        C, S, result = fit(fu.Dataset("a", cube()), name, starts=1, seed=seed)
+        C2, S2, other = fit(fu.Dataset("a", scale * cube()), name, starts=1, seed=seed)
+        np.testing.assert_allclose(S2, S, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(C2, C, rtol=0, atol=1e-6)
+        expected = scale * result.factors["C"]
+        assert other.factors["C"] == pytest.approx(expected, abs=1e-5 * scale * 50)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])

@@ -17,9 +17,6 @@ from fusion.status import Status
 SCOUTED = 1e-5
 """Relative change at which starts are compared: what compressing the data costs is of this size."""
 
-TIE = 1e-12
-"""Relative difference of two losses that is rounding."""
-
 
 @dataclass
 class Watch:
@@ -55,10 +52,8 @@ class Outcome:
         return self.terms.sum(1)
 
     def best(self) -> int:
-        """The start with the lowest loss; the first of those that differ by rounding alone."""
-        loss = torch.nan_to_num(self.loss, nan=torch.inf)
-        lowest = loss.min()
-        return int((loss <= lowest + TIE * lowest.abs()).int().argmax())
+        """The start with the lowest loss."""
+        return int(torch.nan_to_num(self.loss, nan=torch.inf).argmin())
 
 
 class Solver(ABC):
