@@ -6,13 +6,13 @@ from collections.abc import Collection
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from fusion.arrays import belongs
 from fusion.blocks import Block
 from fusion.hessian import Hessian, row_blocks, signs
-from fusion.metric import Core, Grams, Metric
+from fusion.metric import Core, Coupling, Metric
 from fusion.objective import Objective, Slot, States, Values
+from fusion.starts import over_starts
 
 
 class Chain:
@@ -25,7 +25,7 @@ class Chain:
             step = constraint.derivative(value)
             if step is None or not belongs(type(constraint), "derivative", "forward"):
                 break
-            value = vmap(constraint)(value)
+            value = over_starts(constraint, value)
             self.steps.append(step)
         self.closed = len(self.steps) == len(slot.module.chain)
         self.value = value
@@ -33,7 +33,7 @@ class Chain:
             return
         with torch.enable_grad():
             self.raw = slot.of(flat).detach().requires_grad_()
-            self.made = vmap(slot.module.constrain)(self.raw)
+            self.made = over_starts(slot.module.constrain, self.raw)
             self.dual = torch.zeros_like(self.made).requires_grad_()
             (self.pulled,) = torch.autograd.grad(self.made, self.raw, self.dual, create_graph=True)
         self.value = self.made.detach()
@@ -72,8 +72,6 @@ class FitCurvature:
             self.rest = Hessian(objective.fit_curvature_of(rest, self.values, states), self.values)
         self.names: list[str | None] = [name for *_, names in told for name in names]
         self.metrics: list[tuple[Metric, slice]] = []
-        self.apart: set[str] = set()
-        """Factors whose `blocks` are all that the curvature has of them."""
         at = 0
         for i, form, metric, names in told:
             weight, term = objective.loss.terms[i]
@@ -150,6 +148,11 @@ class FitCurvature:
         """The part of H v in the variable in which v lies."""
         return self({name: v}, [name])[name]
 
+    def couplings(self) -> list[tuple[list[str | None], Coupling]]:
+        """How the tensors of every prediction meet, and the factors that they are."""
+        made = ((self.names[part], metric.coupling()) for metric, part in self.metrics)
+        return [(names, coupling) for names, coupling in made if coupling is not None]
+
     def block_of_core(self, name: str) -> Tensor | None:
         """The whole block of a factor that is the core of one prediction and nothing else."""
         found = [
@@ -168,11 +171,9 @@ class FitCurvature:
         """
         value = self.values[name]
         found = [] if not (self.rest and self.rest.touches(name)) else None
-        alone = found is not None
         probe = torch.ones_like(value) * signs(value.shape[-1], value)
         moved = self._push({name: probe})
         for metric, part in self.metrics:
-            met = 0
             for j, k in enumerate(range(part.start, part.stop)):
                 d = moved[k]
                 if found is None or d is None or not bool(d.any()):
@@ -180,10 +181,6 @@ class FitCurvature:
                 same = d.shape == probe.shape and torch.equal(d, probe)
                 block = metric.blocks(j) if same and value.ndim == 3 else None
                 found = None if block is None else [*found, block]
-                met += 1
-            alone &= met == 0 or (met == 1 and isinstance(metric, Grams))
-        if alone and found:
-            self.apart.add(name)
         if found is None or not found:
             return row_blocks(self, name, value), None
         part, rows = slice(0), value.shape[1]

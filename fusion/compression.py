@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from math import prod
 
@@ -15,6 +16,11 @@ WORTH = 2**20
 """Fewest entries of data that are compressed: below, passes over them cost little."""
 SHRINKS = 3
 """How many times more rows and columns than directions there must be."""
+POWER = 3
+"""Power iterations of the range finder."""
+ROWS = 4096
+"""Rows on which all but the last are made, where there are `MANY` times more."""
+MANY = 4
 OVERSAMPLED = 2
 """Directions a component, and as many more: so the noise that a fit follows is kept, too."""
 
@@ -75,10 +81,11 @@ def compressed(form: Form, M: Prediction) -> Compressed | None:
     ranks = [OVERSAMPLED * (r + 1) for r in widths]
     if SHRINKS * ranks[-1] > min(form.shape):
         return None
-    left, right, core = _two_way(form, ranks[-1])
+    left, right = _two_way(form, ranks[-1])
     if not tensor:
-        return Compressed(form, core, [left, right])
-    return Compressed(form, *_modes((left @ core).reshape(*M.shape[:-1], -1), right, ranks))
+        unit = torch.eye(left.shape[1], dtype=left.dtype, device=left.device)
+        return Compressed(form, unit, [left, right])
+    return Compressed(form, *_modes(left.reshape(*M.shape[:-1], -1), right, ranks))
 
 
 def _widths(M: Prediction) -> list[int]:
@@ -87,17 +94,45 @@ def _widths(M: Prediction) -> list[int]:
     return [f.shape[-1] for f in M.factors]
 
 
-def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(U (row, r), V (column, r), core (r, r)) with W ∘ X ≈ U core Vᵀ.
+def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor]:
+    """(L (row, r), R (column, r)) with W ∘ X ≈ L Rᵀ: the shorter side in r directions.
 
-    Randomised range finder with one power iteration on W^½ ∘ X: four passes over the data.
+    With one factor in the span of these directions, the other, which holds most of the unknowns, is
+    fitted as to the whole. Randomised range finder with power iterations on W^½ ∘ X: three passes
+    over data of many rows, which a sample has prepared, seven over others.
 
     References:
         Halko, Martinsson & Tropp, SIAM Review 53:217 (2011).
     """
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(form.shape[1], rank, generator=generator, dtype=torch.float64)
-    start = start.to(form.device, form.native)
+    start = torch.randn(min(form.shape), rank, generator=generator, dtype=torch.float64)
+    directions = start.to(form.device, form.dtype)
+    iterations, dtype = POWER, form.dtype
+    if form.shape[0] >= max(form.shape[1], MANY * ROWS):
+        index = torch.randperm(form.shape[0], generator=generator)[:ROWS].sort().values
+        directions = _iterated(form.rows(index.to(form.device)), directions, POWER, dtype)
+        iterations, dtype = 1, form.native
+    directions = _iterated(form, directions, iterations, dtype)
+    there, _ = _passes(form)
+    left, right = there(directions), directions
+    if form.shape[0] < form.shape[1]:
+        left, right = right, left
+    rows, cols = form.weights.rows, form.weights.cols
+    left = left if rows is None else left * rows.sqrt()[:, None]
+    return left, right if cols is None else right * cols.sqrt()[:, None]
+
+
+def _iterated(form: Form, directions: Tensor, times: int, dtype: torch.dtype) -> Tensor:
+    """Orthonormal directions of the shorter side after so many power iterations in a precision."""
+    there, here = _passes(form)
+    for _ in range(times):
+        met = here(there(directions.to(dtype)))
+        directions = torch.linalg.qr(met.to(directions.dtype))[0]
+    return directions
+
+
+def _passes(form: Form) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """W^½ ∘ X from the shorter side to the longer one, and back."""
     rows, cols = (
         None if w is None else w.sqrt()[:, None] for w in (form.weights.rows, form.weights.cols)
     )
@@ -111,10 +146,7 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     def back(G: Tensor) -> Tensor:
         return scale(form.rmatmul(scale(G, rows)), cols)
 
-    directions = torch.linalg.qr(back(times(start)))[0]
-    left = _orthonormal(times(directions).to(form.dtype))
-    right, triangle = torch.linalg.qr(back(left))
-    return scale(left, rows), scale(right, cols), triangle.T
+    return (times, back) if form.shape[0] >= form.shape[1] else (back, times)
 
 
 def _orthonormal(A: Tensor) -> Tensor:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from fusion.bending import Chain, FitCurvature
 from fusion.blocks import Block
 from fusion.hessian import Hessian, row_blocks, signs
 from fusion.loss import FitInformation
 from fusion.objective import Objective, Slot, States, Values
+from fusion.starts import over_starts
 
 MOST = 1000
 """Entries of a core up to which its whole block is inverted."""
-MOST_OF = 3
-"""A factor with this share of the unknowns, one in so many, may be eliminated from a step."""
 FULL = 64
 """Up to this many numbers, a variable that is not local (a power law) gets its full block."""
 
@@ -49,42 +45,25 @@ class Curvature:
             made = Hessian(self.objective.penalty_curvature(self.values, states), self.values)
         self.penalties = made if made else None
 
-    def some(self, v: Values, wanted: Collection[str] | None = None) -> Values:
-        """Curvature product in the raw variables, by name; directions not given are zero."""
-        pushed = {
-            name: self.chains[name].push(part) if name in self.chains else part
-            for name, part in v.items()
-        }
-        made = self.fits(pushed, wanted)
-        if self.penalties is not None:
-            more = self.penalties(pushed)
-            made = {name: h + more[name] for name, h in made.items()}
-        return self._pulled(made)
-
-    def _pulled(self, w: Values) -> Values:
-        """Jᵀ w: gradient by the values → gradient by the raw variables."""
-        return {
+    def pull(self, w: Values, out: Tensor | None = None) -> Tensor:
+        """Jᵀ w: gradient by the values → gradient by the raw variables, (start, n)."""
+        pulled = {
             name: self.chains[name].pull(part) if name in self.chains else part
             for name, part in w.items()
         }
-
-    def pull(self, w: Values) -> Tensor:
-        """The same, of all variables, as a flat vector."""
-        return self.objective.pack(self._pulled(w))
+        return self.objective.pack(pulled, out)
 
     def __call__(self, v: Tensor, out: Tensor | None = None) -> Tensor:
         """Curvature product in the raw variables, (start, n)."""
-        return self.objective.pack(self.some(self.objective.split(v)), out)
-
-    def apart(self) -> Slot | None:
-        """The factor with most unknowns, if its row blocks are all that the curvature has of it."""
-        slot = max(self.objective.slots, key=lambda s: s.part.stop - s.part.start)
-        bent = self.penalties is not None and self.penalties.touches(slot.name)
-        most = MOST_OF * (slot.part.stop - slot.part.start) >= self.objective.size
-        if not most or bent or slot.name in self.chains or not _local(slot):
-            return None
-        self._rows(slot)  # looks at where the factor enters
-        return slot if slot.name in self.fits.apart else None
+        pushed = {
+            name: self.chains[name].push(part) if name in self.chains else part
+            for name, part in self.objective.split(v).items()
+        }
+        made = self.fits(pushed)
+        if self.penalties is not None:
+            more = self.penalties(pushed)
+            made = {name: h + more[name] for name, h in made.items()}
+        return self.pull(made, out)
 
     # ---- blocks ----------------------------------------------------------------------------------
 
@@ -144,7 +123,7 @@ class Curvature:
         with torch.enable_grad():
             value = raw
             for constraint in chain:
-                value = vmap(constraint)(value)
+                value = over_starts(constraint, value)
             return torch.autograd.grad(value.sum(), raw)[0]
 
     def _full(self, slot: Slot) -> Tensor:

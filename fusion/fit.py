@@ -131,7 +131,9 @@ def _search(
         flat = scout(objective, *look, first, flat, watch, most)
     outcome = first.minimise(objective, flat, watch, most)
     if first.tolerance > solver.tolerance:
-        go_on(objective, solver, outcome, outcome.best(), watch, most)
+        # on compressed data what is found is not the last word
+        last = first.until(solver.tolerance) if quick else solver
+        go_on(objective, last, outcome, outcome.best(), watch, most)
     return outcome
 
 

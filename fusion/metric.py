@@ -29,6 +29,17 @@ class RowBlocks(NamedTuple):
     weight: Tensor | None = None  # (row,)
 
 
+class Coupling(NamedTuple):
+    """How tensors meet beside their row blocks: U M Uᵀ, where U = w T ⊗ 1 for a tensor T.
+
+    Uᵀ d is (w T)ᵀ d, an (r, r) matrix, flattened; of a core, which has no rows, d itself.
+    """
+
+    bases: list[tuple[Tensor | None, Tensor | None]]  # T (start, n, r) and w (n,); None: a core
+    sizes: list[int]  # r² of every tensor, or the size of the core
+    matrix: Tensor  # (start, p, p), p = Σ sizes, symmetric
+
+
 class Metric(ABC):
     """Curvature at one point, for all starts.
 
@@ -51,6 +62,10 @@ class Metric(ABC):
     @abstractmethod
     def blocks(self, j: int) -> RowBlocks | None:
         """Its row blocks in tensor j; None where they are no such thing (a core)."""
+
+    def coupling(self) -> Coupling | None:
+        """All that it has beside its blocks; None where that is not of low rank."""
+        return None
 
 
 def closed(
@@ -109,6 +124,19 @@ class Grams(Metric):
 
     def blocks(self, j: int) -> RowBlocks:
         return RowBlocks(self.own[j][:, None], self.weights[j])
+
+    def coupling(self) -> Coupling:
+        k = self.factors[0].shape[-1]
+        modes, n = range(len(self.factors)), k * k
+        here = torch.arange(n, device=self.scale.device)
+        there = here.reshape(k, k).T.flatten()  # T_i meets the directions of T_j crosswise
+        matrix = self.scale.new_zeros(len(self.scale), len(modes) * n, len(modes) * n)
+        for j in modes:
+            for i in modes:
+                if i != j:
+                    matrix[:, j * n + here, i * n + there] = self.rest[j][i].flatten(1)
+        bases = list(zip(self.factors, self.weights, strict=True))
+        return Coupling(bases, [n] * len(modes), matrix)
 
 
 def _without(grams: Sequence[Tensor], *left_out: int) -> list[Tensor]:
@@ -193,6 +221,24 @@ class Core(Metric):
 
     def blocks(self, j: int) -> RowBlocks | None:
         return None if j == 0 else RowBlocks(self.own[j - 1][:, None])
+
+    def coupling(self) -> Coupling:
+        n, starts = self.core[0].numel(), len(self.core)
+        matrix = self.core.new_zeros(starts, n + len(self.pairs[0]), n + len(self.pairs[0]))
+        matrix[:, n:, n:] = self.pairs
+        at = n
+        for i, near in enumerate(self.near):
+            r = near.shape[1 + i]
+            each = torch.eye(r * r, dtype=near.dtype, device=near.device).reshape(-1, r, r)
+            met = torch.einsum("eab,sbm->seam", each, _unfolded(near, i))
+            rest = near.movedim(1 + i, 1).shape[2:]
+            met = met.unflatten(3, rest).movedim(2, 2 + i).flatten(2)  # (start, r², n)
+            matrix[:, at : at + r * r, :n] = met
+            matrix[:, :n, at : at + r * r] = met.mT
+            at += r * r
+        bases: list = [(None, None), *((f, None) for f in self.factors)]
+        sizes = [n, *(f.shape[-1] ** 2 for f in self.factors)]
+        return Coupling(bases, sizes, matrix * self.scale[:, None, None])
 
 
 def _unfolded(G: Tensor, mode: int) -> Tensor:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call
 
 from fusion.model import FactorModule, Model
+from fusion.starts import over_starts
 
 if TYPE_CHECKING:
     from fusion.loss import FitInformation, Loss, State
@@ -105,7 +106,7 @@ class Objective:
         return {
             slot.name: raws[slot.name]
             if slot.module is None
-            else vmap(slot.module.constrain)(raws[slot.name])
+            else over_starts(slot.module.constrain, raws[slot.name])
             for slot in self.slots
         }
 
@@ -115,7 +116,7 @@ class Objective:
             {
                 slot.name: values[slot.name]
                 if slot.module is None
-                else vmap(slot.module.unconstrain)(values[slot.name])
+                else over_starts(slot.module.unconstrain, values[slot.name])
                 for slot in self.slots
             }
         )
@@ -146,7 +147,7 @@ class Objective:
         raws = self.split(flat)
         return self.pack(
             {
-                slot.name: vmap(slot.module.retract)(raws[slot.name])
+                slot.name: over_starts(slot.module.retract, raws[slot.name])
                 if slot.module is not None and slot.module.scale_free
                 else raws[slot.name]
                 for slot in self.slots
@@ -167,7 +168,7 @@ class Objective:
                 self._holder, {f"model.{name}": values[name] for name in self.extras}, (inner, call)
             )
 
-        return vmap(one, randomness="same")(values, states)
+        return over_starts(one, values, states)
 
     def fits(self, values: Values, states: States) -> Tensor:
         """Weighted terms that read data, (start, term), float64."""
@@ -292,7 +293,7 @@ class Objective:
                 return dict(term.refresh(self.model, state, fits))
 
         inner = {name: value for name, value in values.items() if name not in self.extras}
-        return vmap(one)(inner, dict(state), dict(told))
+        return over_starts(one, inner, dict(state), dict(told))
 
     @property
     def wanted(self) -> list[str]:

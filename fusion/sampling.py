@@ -21,7 +21,7 @@ ROWS = 8192
 """Pixels that are looked at."""
 WORTH = 4
 """How many times more there must be."""
-FILLING = 4
+FILLING = 2
 """Steps in which the maps of all pixels follow, everything else held."""
 
 

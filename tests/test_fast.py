@@ -72,6 +72,13 @@ def cases():
     yield "tucker", Tucker(t, (2, 3, 2)), Frobenius(t)
     yield "shared", SharedMaps(a, b, K=2), Frobenius(a) + 2 * Poisson(b)
     yield "coupled", SoftlyCoupled(a, b, 2), Frobenius(a) + Gaussian(b)
+    other = fu.Dataset("b", Y, variance=1 + Y.mean((0, 1)))
+    yield "shared, weights", SharedMaps(weighed, other, K=2), Frobenius(weighed) + Frobenius(other)
+    yield (
+        "coupled, weights",
+        SoftlyCoupled(other, weighed, 2),
+        Frobenius(other) + Frobenius(weighed),
+    )
     yield "mixed", mixed(a, b), Frobenius(a) + 3 * Frobenius(b)
     E = fu.Axis("energy", 1.0, 100.0, units="eV")
     raw, net = (fu.Dataset(n, X, axes=["y", "x", E]) for n in ("raw", "net"))
@@ -127,27 +134,38 @@ def test_row_blocks_in_closed_form_are_the_probed_ones(point):
         assert torch.allclose(made, wanted, rtol=1e-9, atol=1e-10 * float(wanted.abs().max()))
 
 
-def test_a_step_is_the_same_whether_a_factor_is_eliminated_or_not(point, monkeypatch):
-    objective, values, states = point
+def system_at(objective, values, states):
+    """The linear system of a step at three points, a fifth of the variables held at their bound."""
     flat = objective.raws(values).detach()
     generator = torch.Generator().manual_seed(0)
-    g = torch.randn(flat.shape, generator=generator, dtype=flat.dtype)
     free = (torch.rand(flat.shape, generator=generator) < 0.8).to(flat.dtype)
-    made = []
-    for eliminated in (True, False):
-        if not eliminated:
-            monkeypatch.setattr(Curvature, "apart", lambda self: None)
-        curvature = Curvature(objective, flat, states)
-        curvature.add_penalties(states)
-        system = System(curvature, g, free, torch.full((len(flat),), 0.1, dtype=flat.dtype))
-        made.append((*system.solve(1e-12, 2000)[:2], system.gone))
-    (d, Hd, gone), (wanted, Hwanted, none) = made
-    assert none is None
-    least_squares = [t for _, t in objective.loss.terms if t.entrywise is SQUARE]
-    if len(objective.slots) == 2 and least_squares and least_squares[0].dataset.mask is None:
-        assert gone is not None, "maps of a plain fit are eliminated"
+    flat = objective.retract(torch.where(free > 0, flat, objective.lower().clamp_min(0)))
+    curvature = Curvature(objective, flat, states)
+    curvature.add_penalties(states)
+    g = {k: torch.randn(v.shape, generator=generator, dtype=v.dtype) for k, v in values.items()}
+    damping = torch.full((len(flat),), 0.1, dtype=flat.dtype)
+    return System(curvature, curvature.pull(g), free, damping)
+
+
+def test_a_step_is_the_same_whether_or_not_factors_are_known_to_meet(point, monkeypatch):
+    d, Hd, _ = system_at(*point).solve(1e-12, 2000)
+    monkeypatch.setattr("fusion.solvers.system.coupled", lambda *_: None)
+    plain = system_at(*point)
+    wanted, Hwanted, _ = plain.solve(1e-12, 2000)
+    assert plain.coupled is None
     assert torch.allclose(d, wanted, rtol=1e-5, atol=1e-7 * float(wanted.abs().max()))
     assert torch.allclose(Hd, Hwanted, rtol=1e-5, atol=1e-7 * float(Hwanted.abs().max()))
+
+
+def test_a_step_takes_a_product_or_two_where_factors_meet_in_least_squares_alone(point):
+    objective, *_ = point
+    fits = [term for _, term in objective.loss.terms]
+    plain = all(t.entrywise is SQUARE and t.dataset.mask is None for t in fits)
+    told = objective.closed(point[1])[1]
+    if not plain or any(None in names for *_, names in told):
+        pytest.skip("something else couples rows")
+    _, _, products = system_at(*point).solve(1e-3, 2000)
+    assert products <= 2, "ten to twenty with the row blocks alone"
 
 
 def test_a_fit_without_closed_form_is_differentiated():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -85,6 +85,10 @@ class Solver(ABC):
     def scouting(self) -> Solver:
         """The same, to tell good starts from bad ones."""
         return self
+
+    def until(self, tolerance: float) -> Solver:
+        """The same to another tolerance."""
+        return replace(self, tolerance=tolerance)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
 
     def filling(self) -> Solver:
         """The same, for a few steps in which some factors follow others that are held."""

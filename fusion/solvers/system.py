@@ -1,4 +1,4 @@
-"""The linear system of a Gauss–Newton step: damped by its row blocks, one factor eliminated."""
+"""The linear system of a Gauss–Newton step: damped and preconditioned by its row blocks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fusion.blocks import Block
 from fusion.curvature import Curvature
-from fusion.objective import Slot, Values
 from fusion.solvers import cg
+from fusion.solvers.coupling import coupled, plain
 
 UPRIGHT = 1e-2
 """Share of its largest diagonal that strong damping adds to a block: it may be nearly singular."""
@@ -23,9 +23,7 @@ TINY = 1e-30
 class System:
     """H d = −g on the free variables, where H is the curvature and its damping.
 
-    Where the rows of a factor C over many pixels meet in nothing, H_CC is inverted as it stands
-    and C eliminated: (H_SS − H_SC H_CC⁻¹ H_CS) d_S = −g_S + H_SC H_CC⁻¹ g_C has few unknowns and a
-    better condition than the whole.
+    Unit columns move at right angles to themselves: what lies along them changes nothing.
 
     Args:
         curvature: at this point, with its penalties.
@@ -37,86 +35,53 @@ class System:
     def __init__(
         self, curvature: Curvature, gradient: Tensor, free: Tensor, damping: Tensor
     ) -> None:
-        self.curvature, self.gradient, self.free = curvature, gradient * free, free
-        self.gone = curvature.apart()
-        self.kept: list[tuple[Slot, Block, Tensor, Tensor]] = []
-        at = 0
-        for slot, block in zip(curvature.objective.slots, curvature.blocks(), strict=True):
-            extra = _damped(block, damping)
-            inverse = _inverse(block, extra, free)
-            if slot is self.gone:
-                self.out = block, inverse
-                continue
-            part = slice(at, at := at + block.part.stop - block.part.start)
-            self.kept.append((slot, replace(block, part=part), extra, inverse))
-        self.names = [slot.name for slot, *_ in self.kept]
+        self.curvature, self.gradient, self.free = curvature, gradient, free
+        self.blocks = curvature.blocks()
+        self.damped = [_damped(block, damping) for block in self.blocks]
+        self.inverses = [
+            _inverse(block, damped, free)
+            for block, damped in zip(self.blocks, self.damped, strict=True)
+        ]
+        self.units = {
+            slot.name: curvature.chains[slot.name]
+            for slot in curvature.objective.slots
+            if plain(slot) and slot.module is not None and slot.module.scale_free
+        }
+        self.coupled = coupled(curvature, self.blocks, self.inverses)
 
     def solve(self, tolerance: float, max_products: int) -> tuple[Tensor, Tensor, int]:
         """The step, H times it on the free variables, and how many products were made."""
-        right = self._few(self.gradient)
-        if self.gone is not None:
-            right = right - self._back(self._solved(self.gradient[:, self.gone.part]))
-        free = self._few(self.free)
-        self.bent, self.found = torch.empty_like(free), torch.empty_like(free)
-        d, Hd, made = cg.solve(
+        self.bent, self.found = torch.empty_like(self.gradient), torch.empty_like(self.gradient)
+        return cg.solve(
             self._product,
             self._precondition,
-            right,
-            free,
+            self.gradient,
+            self.free,
             tolerance=tolerance,
             max_products=max_products,
         )
-        if self.gone is None:
-            return d, Hd, made
-        residual = -right * free - Hd
-        C = self.gone
-        met = self.curvature.some(self._named(d), [C.name])[C.name].flatten(1)
-        rest = self._solved(-self.gradient[:, C.part] - met * self.free[:, C.part])
-        whole, bent = torch.empty_like(self.gradient), -self.gradient
-        whole[:, C.part] = rest
-        for slot, block, *_ in self.kept:
-            whole[:, slot.part] = d[:, block.part]
-            bent[:, slot.part] -= residual[:, block.part]
-        return whole, bent, made + 2
-
-    def _few(self, flat: Tensor) -> Tensor:
-        """The variables that are kept."""
-        if self.gone is None:
-            return flat
-        return torch.cat([flat[:, slot.part] for slot, *_ in self.kept], 1)
-
-    def _named(self, few: Tensor) -> Values:
-        return {slot.name: few[:, b.part].unflatten(1, slot.shape) for slot, b, *_ in self.kept}
-
-    def _solved(self, right: Tensor) -> Tensor:
-        """H_CC⁻¹ on the free variables of C, (start, n of C)."""
-        block, inverse = self.out
-        into = torch.empty_like(right)
-        replace(block, part=slice(None)).solve(into, right, inverse)
-        return into
-
-    def _back(self, c: Tensor) -> Tensor:
-        """H_SC times a direction of C."""
-        assert self.gone is not None
-        direction = {self.gone.name: c.unflatten(1, self.gone.shape)}
-        made = self.curvature.some(direction, self.names)
-        return torch.cat([made[name].flatten(1) for name in self.names], 1)
 
     def _product(self, v: Tensor) -> Tensor:
-        if self.gone is None:
-            self.curvature(v, out=self.bent)
-        else:
-            C = self.gone
-            made = self.curvature.some(self._named(v))
-            torch.cat([made[name].flatten(1) for name in self.names], 1, out=self.bent)
-            self.bent -= self._back(self._solved(made[C.name].flatten(1)))
-        for _, block, extra, _ in self.kept:
-            block.add_times(self.bent, v, extra)
+        self.curvature(v, out=self.bent)
+        slots = self.curvature.objective.slots
+        for slot, block, damped in zip(slots, self.blocks, self.damped, strict=True):
+            if slot.name not in self.units:
+                block.add_times(self.bent, v, damped)
+                continue
+            unit, alone = self.units[slot.name], replace(block, part=slice(None))
+            moved = alone.times(unit.push(slot.of(v)).flatten(1), damped)
+            self.bent[:, block.part] += unit.pull(moved.unflatten(1, slot.shape)).flatten(1)
         return self.bent
 
     def _precondition(self, r: Tensor) -> Tensor:
-        for _, block, _, inverse in self.kept:
+        for block, inverse in zip(self.blocks, self.inverses, strict=True):
             block.solve(self.found, r, inverse)
+        if self.coupled is not None:
+            self.coupled.add(self.found)
+        for slot in self.curvature.objective.slots:
+            if slot.name in self.units:
+                part = slot.of(self.found)
+                part.copy_(self.units[slot.name].push(part))
         return self.found
 
 
