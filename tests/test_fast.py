@@ -73,7 +73,8 @@ def cases():
     yield "shared", SharedMaps(a, b, K=2), Frobenius(a) + 2 * Poisson(b)
     yield "coupled", SoftlyCoupled(a, b, 2), Frobenius(a) + Gaussian(b)
     other = fu.Dataset("b", Y, variance=1 + Y.mean((0, 1)))
-    yield "shared, weights", SharedMaps(weighed, other, K=2), Frobenius(weighed) + Frobenius(other)
+    two = Frobenius(weighed) + Frobenius(other)
+    yield "shared, weights", SharedMaps(weighed, other, K=2), two
     yield (
         "coupled, weights",
         SoftlyCoupled(other, weighed, 2),
