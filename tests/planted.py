@@ -30,6 +30,23 @@ def planted(rng, name: str, X: Array, noise: float, **options) -> fu.Dataset:
     return fu.Dataset(name, X + sizes, **options)
 
 
+def counts(*shape: int, rank: int = 3, level: float = 5.0, seed: int = 0) -> Array:
+    """Poisson counts of a low-rank mean, so many an entry."""
+    rng = np.random.default_rng(seed)
+    factors = [rng.gamma(0.5, 1, (n, rank)) for n in shape]
+    letters = "abcd"[: len(shape)]
+    mean = np.einsum(",".join(f"{x}k" for x in letters) + "->" + letters, *factors)
+    return rng.poisson(level * mean / mean.mean()).astype(float)
+
+
+def few_counts(*shape: int) -> Array:
+    """Most are zero, and yet there are some for every unknown."""
+    rng = np.random.default_rng(3)
+    C, S = rng.gamma(0.5, 1, (int(np.prod(shape[:-1])), 3)), rng.gamma(0.05, 1, (shape[-1], 3))
+    mean = C @ S.T
+    return rng.poisson(mean / mean.mean()).reshape(shape).astype(float)
+
+
 def pure(rng: np.random.Generator, n: int, rank: int = K) -> Array:
     """A matrix (n, rank) ≥ 0 with several pure rows of every component, the others mixed."""
     values = rng.random((n, rank)) + 0.1
