@@ -113,7 +113,7 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor]:
         directions = _iterated(form.rows(index.to(form.device)), directions, POWER, dtype)
         iterations, dtype = 1, form.native
     directions = _iterated(form, directions, iterations, dtype)
-    there, _ = _passes(form)
+    there, _ = _passes(form, directions)
     left, right = there(directions), directions
     if form.shape[0] < form.shape[1]:
         left, right = right, left
@@ -124,15 +124,17 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor]:
 
 def _iterated(form: Form, directions: Tensor, times: int, dtype: torch.dtype) -> Tensor:
     """Orthonormal directions of the shorter side after so many power iterations in a precision."""
-    there, here = _passes(form)
+    there, here = _passes(form, directions)
     for _ in range(times):
         met = here(there(directions.to(dtype)))
         directions = torch.linalg.qr(met.to(directions.dtype))[0]
     return directions
 
 
-def _passes(form: Form) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """W^½ ∘ X from the shorter side to the longer one, and back."""
+def _passes(
+    form: Form, directions: Tensor
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """W^½ ∘ X from the side on which directions lie to the other one, and back."""
     rows, cols = (
         None if w is None else w.sqrt()[:, None] for w in (form.weights.rows, form.weights.cols)
     )
@@ -146,7 +148,7 @@ def _passes(form: Form) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], 
     def back(G: Tensor) -> Tensor:
         return scale(form.rmatmul(scale(G, rows)), cols)
 
-    return (times, back) if form.shape[0] >= form.shape[1] else (back, times)
+    return (times, back) if len(directions) == form.shape[1] else (back, times)
 
 
 def _orthonormal(A: Tensor) -> Tensor:
