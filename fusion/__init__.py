@@ -8,7 +8,8 @@ from fusion.comparison import Comparison
 from fusion.dataset import Dataset
 from fusion.files import load
 from fusion.fit import fit
-from fusion.init import NNDSVD, SPA, Current, Init, Random
+from fusion.geometry import NFINDR, SPA, SSS, VCA
+from fusion.init import NNDSVD, Current, Init, Random
 from fusion.losses import Loss, Term, term
 from fusion.model import Factor, Model
 from fusion.prediction import Prediction, cp, tucker
@@ -19,8 +20,11 @@ from fusion.status import Status
 __all__ = [
     "HALS",
     "LBFGS",
+    "NFINDR",
     "NNDSVD",
     "SPA",
+    "SSS",
+    "VCA",
     "Adam",
     "Axis",
     "Comparison",

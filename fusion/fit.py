@@ -56,8 +56,8 @@ def fit(
             class. None picks Gauss–Newton; `RowNewton` for counts most of which are zero; Adam
             where a term has no second derivative. `result.solver` says which.
         starts: number of starts; the best answer is returned, every loss is kept.
-        init: `Random()` (default), `NNDSVD()`, `SPA()`, `Current()`, or a list of starts
-            ({name: array}, a tensorly tensor, a result).
+        init: `Random()` (default), `NNDSVD()`, `SPA()`, `VCA()`, `NFINDR()`, `Current()`, or a
+            list of starts ({name: array}, a tensorly tensor, a result).
         seed: of the random starts.
         compress: iterate on data compressed to a few directions where that pays (least squares of
             a large data set with weights of rank one), then polish the best start on all of them;
@@ -92,7 +92,8 @@ def fit(
     flat = _starts(init, working, int(starts), seed)
     with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
-        flat = approach(fitted, working.loss, chosen, flat, watch)
+        if steps > 0:
+            flat = approach(fitted, working.loss, chosen, flat, watch)
         most = min([steps, *warm_ups(loss)])
         outcome = _search(working, chosen, flat, watch, most, working is not objective)
         if Status.INTERRUPTED not in outcome.status:

@@ -81,7 +81,7 @@ class Given(Init):
 
 
 @dataclass(frozen=True)
-class _FromData(Init):
+class FromData(Init):
     """Maps and spectra read off the data: one start, the same for every seed."""
 
     def starts(self, objective: Objective, count: int, seed: int) -> Tensor:
@@ -115,7 +115,7 @@ class _FromData(Init):
         """(maps (pixel, K), spectra (channel, K)) ≥ 0 of a matrix (pixel, channel)."""
 
 
-class NNDSVD(_FromData):
+class NNDSVD(FromData):
     """Positive parts of the singular vectors, zeros filled with a little of the mean.
 
     References:
@@ -140,34 +140,6 @@ class NNDSVD(_FromData):
             C[:, k] = (s[k] * size).sqrt() * torch.nn.functional.normalize(best[0], dim=0)
             S[:, k] = (s[k] * size).sqrt() * torch.nn.functional.normalize(best[1], dim=0)
         return C.clamp_min(1e-2 * float(C.mean())), S.clamp_min(1e-2 * float(S.mean()))
-
-
-class SPA(_FromData):
-    """The K pixels that stand farthest apart give the spectra.
-
-    Successive projections, on data of reduced rank.
-
-    References:
-        Gillis & Vavasis, TPAMI 36:698 (2014).
-    """
-
-    def factorise(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:
-        U, s, V = _svd(X, K)
-        low = U * s  # pixel spectra in the signal's subspace
-        norms = torch.linalg.vector_norm(low, dim=1)
-        rest = torch.where(
-            norms[:, None] > 0.05 * norms.max(), low / norms.clamp_min(1e-300)[:, None], 0
-        )
-        chosen = []
-        for _ in range(K):
-            at = int(rest.square().sum(1).argmax())
-            chosen.append(at)
-            direction = torch.nn.functional.normalize(rest[at], dim=0)
-            rest = rest - (rest @ direction)[:, None] * direction
-        S = (low[chosen] @ V.T).T.clamp_min(0)
-        S = S + 1e-3 * S.mean()
-        C = torch.linalg.lstsq(S, X.T).solution.T
-        return C.clamp_min(1e-3 * float(C.abs().mean())), S
 
 
 def _svd(X: Tensor, K: int) -> tuple[Tensor, Tensor, Tensor]:
