@@ -35,8 +35,8 @@ class Coupling(NamedTuple):
     Uᵀ d is (w T)ᵀ d, an (r, r) matrix, flattened; of a core, which has no rows, d itself.
     """
 
-    bases: list[tuple[Tensor | None, Tensor | None]]  # T (start, n, r) and w (n,); None: a core
-    sizes: list[int]  # r² of every tensor, or the size of the core
+    bases: Sequence[tuple[Tensor | None, Tensor | None]]  # T (start, n, r) and w (n,); None: a core
+    sizes: Sequence[int]  # r² of every tensor, or the size of the core
     matrix: Tensor  # (start, p, p), p = Σ sizes, symmetric
 
 
@@ -236,7 +236,7 @@ class Core(Metric):
             matrix[:, at : at + r * r, :n] = met
             matrix[:, :n, at : at + r * r] = met.mT
             at += r * r
-        bases: list = [(None, None), *((f, None) for f in self.factors)]
+        bases = [(None, None), *((f, None) for f in self.factors)]
         sizes = [n, *(f.shape[-1] ** 2 for f in self.factors)]
         return Coupling(bases, sizes, matrix * self.scale[:, None, None])
 
