@@ -8,7 +8,7 @@ from fusion.comparison import Comparison
 from fusion.dataset import Dataset
 from fusion.files import load
 from fusion.fit import fit
-from fusion.geometry import NFINDR, SPA, SSS, VCA
+from fusion.geometry import NFINDR, SPA, SSS, VCA, PureMaps
 from fusion.init import NNDSVD, Current, Init, Random
 from fusion.losses import Loss, Term, term
 from fusion.model import Factor, Model
@@ -36,6 +36,7 @@ __all__ = [
     "Loss",
     "Model",
     "Prediction",
+    "PureMaps",
     "Random",
     "Result",
     "RowNewton",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fusion.init import FromData
+from fusion.init import FromData, svd
 
 FAINT = 0.05
 """Points below this share of the largest amount are left out: their spectra are noise."""
@@ -39,16 +39,11 @@ def subspace(X: Tensor, K: int) -> Subspace:
     """
     rows, cols = (_root(X.mean(1)), _root(X.mean(0))) if bool((X >= 0).all()) else (None, None)
     scaled = X if rows is None or cols is None else X / rows[:, None] / cols
-    short = scaled.T @ scaled if X.shape[0] >= X.shape[1] else scaled @ scaled.T
-    values, vectors = torch.linalg.eigh(short)
-    s = values[-K:].flip(0).clamp_min(torch.finfo(X.dtype).tiny).sqrt()
-    V = vectors[:, -K:].flip(1)
-    V = V if X.shape[0] >= X.shape[1] else scaled.T @ V / s
+    U, s, V = svd(scaled, K)
     left = max(1, (X.shape[0] - K) * (X.shape[1] - K))
-    noise = (values[:-K].clamp_min(0).sum() / left).sqrt()
+    noise = ((scaled.square().sum() - s.square().sum()).clamp_min(0) / left).sqrt()
     size = torch.ones_like(X[0]) if cols is None else cols
-    low = scaled @ V
-    low = low if rows is None else low * rows[:, None]
+    low = U * s if rows is None else U * s * rows[:, None]
     return Subspace(V * size[:, None], low, noise * size, s)
 
 
@@ -123,24 +118,15 @@ class Corners(FromData):
 
     Args:
         points: where they are looked for: `Pixels()` or `SSS()`.
-        maps: look for pure maps instead: the same with pixels and channels exchanged.
     """
 
     points: Points = field(default_factory=Pixels)
-    maps: bool = False
 
     @abstractmethod
     def pick(self, low: Tensor, K: int) -> list[int]:
         """K of the points (point, K)."""
 
     def factorise(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:
-        if self.maps:
-            S, C = self._corners(X.T, K)
-            return C, S
-        return self._corners(X, K)
-
-    def _corners(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:
-        """(amounts (row, K), profiles (column, K)) of data (row, column)."""
         space = subspace(X, K)
         low = self.points.coordinates(space)
         profiles = (space.basis @ low[self.pick(low, K)].T).clamp_min(0)
@@ -173,7 +159,6 @@ class VCA(Corners):
 
     Args:
         points: where they are looked for: `Pixels()` or `SSS()`.
-        maps: look for pure maps instead.
         seed: of the directions.
 
     References:
@@ -211,3 +196,18 @@ class NFINDR(Corners):
             if grown <= volume * (1 + 1e-9):
                 return chosen
             volume = grown
+
+
+@dataclass(frozen=True)
+class PureMaps(FromData):
+    """Pure maps in place of pure spectra: pixels and channels exchanged.
+
+    Args:
+        corners: how they are looked for, such as `VCA(points=SSS())`.
+    """
+
+    corners: Corners
+
+    def factorise(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:
+        S, C = self.corners.factorise(X.T, K)
+        return C, S

@@ -123,7 +123,7 @@ class NNDSVD(FromData):
     """
 
     def factorise(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:
-        U, s, V = _svd(X, K)
+        U, s, V = svd(X, K)
         C, S = torch.zeros_like(U), torch.zeros_like(V)
         for k in range(K):  # once a fit: the choice of sign is one of each pair
             best = max(
@@ -142,10 +142,10 @@ class NNDSVD(FromData):
         return C.clamp_min(1e-2 * float(C.mean())), S.clamp_min(1e-2 * float(S.mean()))
 
 
-def _svd(X: Tensor, K: int) -> tuple[Tensor, Tensor, Tensor]:
+def svd(X: Tensor, K: int) -> tuple[Tensor, Tensor, Tensor]:
     """Leading singular triplets (U, s, V) from the Gram matrix of the shorter side."""
     if X.shape[0] < X.shape[1]:
-        V, s, U = _svd(X.T, K)
+        V, s, U = svd(X.T, K)
         return U, s, V
     values, vectors = torch.linalg.eigh(X.T @ X)
     V = vectors[:, -K:].flip(1)

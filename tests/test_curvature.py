@@ -149,13 +149,12 @@ def test_a_step_is_the_same_whether_or_not_factors_are_known_to_meet(point, monk
     assert torch.allclose(Hd, Hwanted, rtol=1e-5, atol=1e-7 * float(Hwanted.abs().max()))
 
 
+@pytest.mark.parametrize(
+    "point",
+    ["nmf", "rank-one weights", "gaussian", "cpd", "tucker", "shared, weights"],
+    indirect=True,
+)
 def test_a_step_takes_a_product_or_two_where_factors_meet_in_least_squares_alone(point):
-    objective, *_ = point
-    fits = [term for _, term in objective.loss.terms]
-    plain = all(t.entrywise is SQUARE and t.dataset.mask is None for t in fits)
-    told = objective.closed(point[1])[1]
-    if not plain or any(None in names for *_, names in told):
-        pytest.skip("something else couples rows")
     _, _, products = system_at(*point).solve(1e-3, 2000)
     assert products <= 2, "ten to twenty with the row blocks alone"
 

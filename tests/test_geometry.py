@@ -19,7 +19,7 @@ K = 3
 def peaks(channels: int = 60) -> np.ndarray:
     """Spectra (channel, K) of one peak each: in every one some channels are empty."""
     E = np.arange(channels)[:, None]
-    return np.exp(-0.5 * ((E - np.array([12.0, 28.0, 45.0])) / 4) ** 2) + 0.0
+    return np.exp(-0.5 * ((E - np.array([12.0, 28.0, 45.0])) / 4) ** 2)
 
 
 def mixed(rng: np.random.Generator, pixels: int = 400) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_pure_maps_are_found_by_exchanging_pixels_and_channels():
     rng = np.random.default_rng(2)
     C, S = pure(rng, 80), 0.5 + rng.random((40, K))
     data = fu.Dataset("a", C @ S.T)
-    init = fu.VCA(points=fu.SSS(), maps=True)
+    init = fu.PureMaps(fu.VCA(points=fu.SSS()))
     result = fu.fit(NMF(data, K), Frobenius(data), init=init, max_steps=0, progress=False)
     assert angles(result.factors["C"], C).max() < 2
 

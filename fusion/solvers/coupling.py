@@ -68,18 +68,16 @@ class Coupled:
     def __init__(self, ways: dict[str, list[Way]], small: Tensor) -> None:
         self.ways = ways
         every = (way for same in ways.values() for way in same)
-        self.inner = sorted(
-            every, key=lambda way: way.part.start
-        )  # as they lie in the small vector
+        self.inner = sorted(every, key=lambda way: way.part.start)
         meets = torch.zeros_like(small)
         for same in ways.values():
-            for a in same:
-                for b in same:
-                    meets[:, a.part, b.part] = a.met(b)
+            for i, a in enumerate(same):
+                for b in same[i:]:
+                    meets[:, a.part, b.part] = met = a.met(b)
+                    meets[:, b.part, a.part] = met.mT
+        # factors in units of their own, so that rounding sees none
         size = meets.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()
-        size = torch.where(
-            size > 0, size, 1
-        )  # factors in units of their own: rounding does not see any
+        size = torch.where(size > 0, size, 1)
         small = small * size[:, :, None] * size[:, None]
         meets = meets / (size[:, :, None] * size[:, None])
         unit = torch.eye(small.shape[1], dtype=small.dtype, device=small.device)
