@@ -140,6 +140,7 @@ def go_on(
 
 def _replace(outcome: Outcome, row: int, final: Outcome) -> None:
     """Write the one start of `final` over a start of `outcome`."""
+    outcome.ahead = row
     outcome.flat[row], outcome.terms[row], outcome.status[row] = (
         final.flat[0],
         final.terms[0],

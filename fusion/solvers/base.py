@@ -17,6 +17,9 @@ from fusion.status import Status
 SCOUTED = 1e-5
 """Relative change at which starts are compared: what compressing the data costs is of this size."""
 
+TIE = 1e-12
+"""Losses that differ by this share are equal but for rounding."""
+
 
 @dataclass
 class Watch:
@@ -45,6 +48,7 @@ class Outcome:
     # a step each: (start, term), NaN where a start has ended
     history: list[Tensor] = field(default_factory=list)
     products: int = 0
+    ahead: int | None = None  # the start that was gone on with alone
 
     @property
     def loss(self) -> Tensor:
@@ -52,8 +56,12 @@ class Outcome:
         return self.terms.sum(1)
 
     def best(self) -> int:
-        """The start with the lowest loss."""
-        return int(torch.nan_to_num(self.loss, nan=torch.inf).argmin())
+        """The start with the lowest loss; of equal ones that which was gone on with alone."""
+        loss = torch.nan_to_num(self.loss, nan=torch.inf)
+        best = int(loss.argmin())
+        if self.ahead is not None and bool(loss[self.ahead] - loss[best] <= TIE * loss[best].abs()):
+            return self.ahead
+        return best
 
 
 class Solver(ABC):
