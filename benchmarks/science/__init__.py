@@ -1,0 +1,1 @@
+"""What the methods find, on data whose truth is known: a module for each capability."""

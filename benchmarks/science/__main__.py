@@ -1,0 +1,33 @@
+"""What the methods find, on data whose truth is known: case, bar, measured, pass.
+
+python -m benchmarks.science DATA [CASE …]   DATA: the folder that holds figure_cases/, multiway/ …
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.science.geometry import geometry
+from benchmarks.science.line import Line
+
+CASES: dict[str, Callable[[Path], Iterator[Line]]] = {case.__name__: case for case in (geometry,)}
+
+
+def main(data: str, names: list[str]) -> int:
+    """Print the table; the number of bars that are missed."""
+    missed = 0
+    print("| case | bar | measured | pass |\n|---|---|---|---|")
+    for name in names or CASES:
+        for line in CASES[name](Path(data)):
+            word = {None: "–", True: "yes", False: "NO"}[line.passed]
+            missed += line.passed is False
+            print(f"| {line.case} | {line.bar} | {line.measured} | {word} |", flush=True)
+    return missed
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(f"{__doc__}\ncases: {', '.join(CASES)}")
+    sys.exit(1 if main(sys.argv[1], sys.argv[2:]) else 0)
