@@ -83,6 +83,10 @@ class Term:
         """The lagged pieces as a descent leaves them at last, for a value outside one."""
         return state
 
+    def learned(self, state: State) -> Mapping[str, Tensor]:
+        """Of the lagged pieces what a user may want to follow, by name, kept in the history."""
+        return {}
+
     def needs(self) -> Sequence[str]:
         """Factors of which `refresh` wants to know what the fits say."""
         return ()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion.objective import Objective, Values
-from fusion.solvers.base import take
+from fusion.solvers.base import lines, take
 from fusion.status import Status
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def improve(
 
     def note(made: Outcome, row: int) -> None:
         outcome.products += made.products
-        outcome.history += [_line(outcome, best, terms[row]) for terms in made.history]
+        _append(outcome, best, made, row)
 
     settled = not short
     while not watch.late and (moves := _proposed(objective, flat)):
@@ -134,7 +134,7 @@ def go_on(
     states, flat = _row(outcome.states, best), outcome.flat[best : best + 1]
     final = solver.minimise(objective, flat, watch, max_steps, states)
     outcome.products += final.products
-    outcome.history += [_line(outcome, best, terms[0]) for terms in final.history]
+    _append(outcome, best, final, 0)
     _replace(outcome, best, final)
 
 
@@ -182,7 +182,11 @@ def _put(values: Tensor, row: int, new: Tensor) -> Tensor:
     return values
 
 
-def _line(outcome: Outcome, row: int, terms: Tensor) -> Tensor:
-    line = torch.full_like(outcome.terms, torch.nan)
-    line[row] = terms
-    return line
+def _append(outcome: Outcome, row: int, made: Outcome, from_row: int) -> None:
+    """The steps of a start of `made` as further steps of one of `outcome`."""
+    part, starts = slice(from_row, from_row + 1), len(outcome.flat)
+    outcome.history += [lines(terms[part], [row], starts) for terms in made.history]
+    outcome.learned += [
+        {name: lines(value[part], [row], starts) for name, value in told.items()}
+        for told in made.learned
+    ]

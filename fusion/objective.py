@@ -275,6 +275,12 @@ class Objective:
         """States with those of the penalties taken anew, given what the fits say."""
         return self._refresh([(i, t) for i, _, t in self.loss.penalties], values, states, fits)
 
+    def learned(self, states: States) -> dict[str, Tensor]:
+        """What the terms learn, as they call it, (start, …)."""
+        pairs = zip(self.loss.terms, states, strict=True)
+        told = ((term, term.learned(state)) for (_, term), state in pairs if state)
+        return {f"{name} of {term}": v for term, found in told for name, v in found.items()}
+
     def _refresh(self, terms: Sequence, values: Values, states: States, fits: Mapping) -> States:
         states = list(states)
         told = {name: (info.gradient, info.curvature) for name, info in fits.items()}

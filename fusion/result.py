@@ -37,7 +37,8 @@ class Result:
         converged: whether that is a minimum as far as the solver can tell.
         loss: of the answer; `losses`: of every start; `statuses`: of every start.
         n_components: their number, None where the factors differ in it.
-        history: for the answer's start, "loss" and every term at every step.
+        history: for the answer's start at every step: "loss", every term, and what terms learn on
+            the way, such as "λ of ARD('C')", (step, K).
         loss_history: (start, step) loss of every start, NaN where it has ended.
         data: how well every data set is met.
         formula: the loss as plain text; `latex`: as LaTeX.
@@ -198,7 +199,9 @@ def summarise(
         losses=outcome.loss.cpu().numpy(),
         statuses=[s.value for s in outcome.status],
         n_components=ranks.pop() if len(ranks) == 1 else None,
-        history={"loss": own.sum(1)} | {label: own[:, i] for i, label in enumerate(labels)},
+        history={"loss": own.sum(1)}
+        | {label: own[:, i] for i, label in enumerate(labels)}
+        | _learned(outcome, best),
         loss_history=steps.sum(2).T.numpy(),
         data=data,
         formula=text,
@@ -209,6 +212,16 @@ def summarise(
         structure=model.structure,
         model=model,
     )
+
+
+def _learned(outcome: Outcome, best: int) -> dict[str, Array]:
+    """What the terms learned, for one start, (step, …)."""
+    found: dict[str, list[torch.Tensor]] = {}
+    for told in outcome.learned:
+        for name, value in told.items():
+            if bool(torch.isfinite(value[best]).all()):
+                found.setdefault(name, []).append(value[best])
+    return {name: torch.stack(values).cpu().numpy() for name, values in found.items()}
 
 
 def _labels(names: Sequence[str]) -> list[str]:

@@ -68,7 +68,7 @@ def scout(
         name: v[:, rows[names[name]].to(v.device)] if name in names else v
         for name, v in values.items()
     }
-    found = solver.minimise(small, small.raws(few).detach(), watch, most)
+    found = solver.looking().minimise(small, small.raws(few).detach(), watch, most)
     told = small.values(found.flat)
     if any(term.stand_in() is not None for _, term in objective.loss.terms):
         told = lifted(small, told)  # channels without a count on the sample may have one elsewhere

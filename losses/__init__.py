@@ -2,6 +2,7 @@
 
 from fusion.fits import Fit
 from fusion.loss import Loss, Term
+from fusion.losses.amounts import Amounts, Exponential, HalfNormal
 from fusion.losses.ard import ARD
 from fusion.losses.frobenius import Frobenius
 from fusion.losses.gaussian import Gaussian
@@ -13,10 +14,13 @@ from fusion.penalty import FactorTerm, term
 
 __all__ = [
     "ARD",
+    "Amounts",
+    "Exponential",
     "FactorTerm",
     "Fit",
     "Frobenius",
     "Gaussian",
+    "HalfNormal",
     "Loss",
     "Norm",
     "Poisson",

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from fusion.loss import FitInformation, Move, State
+from fusion.losses.amounts import Amounts, Exponential
 from fusion.model import FactorModule, Model
 from fusion.penalty import FactorTerm
 
 FLOOR = 1e-3
-"""Default b, as a share of the mean column sum at the start."""
+"""Default b, as a share of the mean size of a column at the start."""
 EMPTY = 1e-3
-"""A component whose sum is below this share of b stands at the floor of an empty one."""
+"""A component whose size is below this share of b stands at the floor of an empty one."""
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
 
@@ -21,16 +22,19 @@ PAIRS = 4
 class ARD(FactorTerm):
     """Switch off surplus components: (n + a + 1) Σ_k log(b + Σ_i C_ik).
 
-    Exponential prior on column k of C with scale λ_k ~ InvGamma(a, b), taken at its best value
+    A prior on column k of C with scale λ_k ~ InvGamma(a, b), taken at its best value
     λ_k = (b + Σ_i C_ik) / (n + a + 1) at every outer step and held within it. Review, figs 4 and 5.
-    Where the descent has ended, merges of similar components and removals of weak ones are tried
-    and kept if the marginal objective falls.
+    With `HalfNormal()` Σ_i C_ik is ½ Σ_i C_ik² and n is n/2. The noise must be known: a variance,
+    or `Gaussian`, which learns it, or `Poisson`. Where the descent has ended, merges of similar
+    components and removals of weak ones are tried and kept if the marginal objective falls.
+    `result.history["λ of ARD('C')"]` has the scales at every step, (step, K).
 
     Args:
         factor: name of a non-negative factor, shape (n, K), that holds the amount.
         a: shape of the prior, > 0, no unit.
-        b: scale of the prior, > 0, in the unit of C; None: a small share of the mean column sum at
-            the start.
+        b: scale of the prior, > 0, in the unit of λ; None: a small share of the mean size of a
+            column at the start.
+        prior: `Exponential()` for sparse maps, `HalfNormal()` for few components that fill theirs.
 
     Raises:
         ValueError: if a or b is not positive; by `check`, if the factor can be negative or has unit
@@ -44,37 +48,51 @@ class ARD(FactorTerm):
 
     warm_up = 12
 
-    def __init__(self, factor: str, *, a: float = 1.0, b: float | None = None) -> None:
+    def __init__(
+        self,
+        factor: str,
+        *,
+        a: float = 1.0,
+        b: float | None = None,
+        prior: Amounts = Exponential(),  # noqa: B008 (frozen)
+    ) -> None:
         if not isinstance(factor, str):
             raise ValueError("`ARD`: give a factor's name: whole components are switched off.")
         super().__init__(factor)
         if not a > 0 or (b is not None and not b > 0):
             raise ValueError(f"`ARD({factor!r}, a={a}, b={b})`: a and b must be > 0.")
-        self.a, self.b = float(a), b
+        if not isinstance(prior, Amounts):
+            raise ValueError(
+                f"`ARD({factor!r}, prior={prior!r})`: give `Exponential()` or `HalfNormal()`."
+            )
+        self.a, self.b, self.prior = float(a), b, prior
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
-        sums = self.of(model).detach().sum(0, dtype=torch.float64)
+        sizes = self.prior.size(self.of(model).detach())
         b = (
             state["b"]
             if state
-            else FLOOR * sums.mean()
+            else FLOOR * sizes.mean()
             if self.b is None
-            else torch.full_like(sums[0], self.b)
+            else torch.full_like(sizes[0], self.b)
         )
-        return {"b": b, "scales": (sums + b) / self._count(model)}
+        return {"b": b, "scales": (sizes + b) / self._count(model)}
+
+    def learned(self, state: State) -> Mapping[str, Tensor]:
+        return {"λ": state["scales"]}
 
     def value(self, model: Model, state: State) -> Tensor:
         scales = state["scales"]
-        sums = self.of(model).sum(0, dtype=torch.float64)
+        sizes = self.prior.size(self.of(model))
         count, b = self._count(model), state["b"]
-        # Σ count·ln(1 + sums/b) at the best λ
-        return ((sums + b) / scales + count * ((count * scales / b).log() - 1)).sum()
+        # Σ count·ln(1 + sizes/b) at the best λ
+        return ((sizes + b) / scales + count * ((count * scales / b).log() - 1)).sum()
 
-    def curvature(self, model: Model, state: State) -> None:
-        return None  # linear with the scales held
+    def curvature(self, model: Model, state: State) -> Tensor | None:
+        return self.value(model, state) if self.prior.quadratic else None  # the scales held
 
     def _count(self, model: Model) -> float:
-        return self.of(model).shape[0] + self.a + 1
+        return self.prior.count(self.of(model).shape[0]) + self.a + 1
 
     def moves(self, model: Model) -> Sequence[Move]:
         C = self.of(model)
@@ -119,7 +137,7 @@ class ARD(FactorTerm):
         return Move(f"component {j} merged into {i}", values)
 
     def off(self, model: Model, state: State) -> Tensor:
-        return self.of(model).sum(0) <= EMPTY * state["b"]
+        return self.prior.size(self.of(model)) <= EMPTY * state["b"]
 
     def check(self, model: Model) -> None:
         super().check(model)
@@ -137,10 +155,10 @@ class ARD(FactorTerm):
             )
 
     def formula(self) -> tuple[str, str]:
-        C = self.symbol
+        n, size, n_, size_ = self.prior.formula(self.symbol)
         return (
-            f"(n + a + 1) Σₖ ln(b + ‖{C}ₖ‖₁)",
-            rf"(n + a + 1)\sum_k \ln\left(b + \|{C}_k\|_1\right)",
+            f"({n} + a + 1) Σₖ ln(b + {size})",
+            rf"({n_} + a + 1)\sum_k \ln\left(b + {size_}\right)",
         )
 
 

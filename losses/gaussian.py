@@ -34,6 +34,9 @@ class Gaussian(Fit):
             "variance": torch.maximum(2 * self.half_squares(model), floor).detach() / form.count()
         }
 
+    def learned(self, state: State) -> Mapping[str, Tensor]:
+        return {"σ²": state["variance"]}
+
     def value(self, model: Model, state: State) -> Tensor:
         n, variance = self.pair(model)[0].count(), state["variance"]
         return self.half_squares(model) / variance + 0.5 * n * variance.log()

@@ -222,6 +222,11 @@ class TestARD(TermContract):
         assert term.curvature(model, state) is None
 
 
+class TestARDHalfNormal(TermContract):
+    def make(self):
+        return mixed(cube()), losses.ARD("C", a=2.0, b=0.1, prior=losses.HalfNormal())
+
+
 @fu.term
 def closure(m):
     """Amounts add up to one."""

@@ -15,8 +15,10 @@ from fusion.constraints import Free, NonNegative, UnitColumns
 from fusion.curvature import states_at
 from fusion.losses import (
     ARD,
+    Exponential,
     Frobenius,
     Gaussian,
+    HalfNormal,
     Norm,
     Poisson,
     Smoothness,
@@ -283,40 +285,64 @@ def test_eq_13_larger_weights_bring_maps_nearer_to_orthogonal():
 # ---- ARD -----------------------------------------------------------------------------------------
 
 
-def marginal(X, C, S, variance, scales, a, b):
-    """J of the ARD model: X ~ N(C Sᵀ, σ²), C_k ~ Exp(λ_k), λ_k ~ InvGamma(a, b)."""
+def exponential(C, scales):
+    """−ln of the density of Exp(λ_k), and the λ that is best under InvGamma(a, b)."""
+    n = len(C)
+    return np.sum(C / scales + np.log(scales)), lambda a, b: (C.sum(0) + b) / (n + a + 1)
+
+
+def half_normal(C, scales):
+    """The same of a half-normal distribution of variance λ_k, without ln √(2/π)."""
+    n, half = len(C), 0.5 * np.sum(C**2, 0)
+    return np.sum(
+        C**2 / (2 * scales) + 0.5 * np.log(scales)
+    ), lambda a, b: (half + b) / (n / 2 + a + 1)
+
+
+PRIORS = [
+    pytest.param(Exponential(), exponential, id="exponential"),
+    pytest.param(HalfNormal(), half_normal, id="half-normal"),
+]
+
+
+def marginal(X, C, S, variance, scales, a, b, prior):
+    """J of the ARD model: X ~ N(C Sᵀ, σ²), C_ik ~ p(λ_k), λ_k ~ InvGamma(a, b)."""
     N, D = X.shape
     J = N * D / 2 * np.log(2 * np.pi * variance)
     J += np.sum((X - C @ S.T) ** 2) / (2 * variance)
-    J += np.sum((C.sum(0) + b) / scales + (N + a + 1) * np.log(scales))
+    J += prior(C, scales)[0] + np.sum(b / scales + (a + 1) * np.log(scales))
     return J + len(scales) * (gammaln(a) - a * np.log(b))
 
 
-def test_ard_with_gaussian_is_the_marginal_objective_up_to_a_constant():
+@pytest.mark.parametrize(("amounts", "prior"), PRIORS)
+def test_ard_with_gaussian_is_the_marginal_objective_up_to_a_constant(amounts, prior):
     data = dataset()
     X, a, b = mixture().reshape(30, CHANNELS), 2.0, 0.3
-    loss, model, gaps = Gaussian(data) + ARD("C", a=a, b=b), models.NMF(data, K), []
+    model, gaps = models.NMF(data, K), []
+    loss = Gaussian(data) + ARD("C", a=a, b=b, prior=amounts)
     for seed in range(3):
         C, S = point(seed)
         model.C, model.S = C, S
         variance = np.mean((X - C @ S.T) ** 2)
-        scales = (C.sum(0) + b) / (30 + a + 1)
-        gaps.append(value(loss, model) - marginal(X, C, S, variance, scales, a, b))
+        scales = prior(C, 1.0)[1](a, b)
+        gaps.append(value(loss, model) - marginal(X, C, S, variance, scales, a, b, prior))
     assert_allclose(gaps, gaps[0], rtol=1e-10)
 
 
-def test_ard_scale_is_the_minimum_of_the_marginal_objective():
+@pytest.mark.parametrize(("amounts", "prior"), PRIORS)
+def test_ard_scale_is_the_minimum_of_the_marginal_objective(amounts, prior):
     data = dataset()
     X, a, b = mixture().reshape(30, CHANNELS), 2.0, 0.3
     model, C, S = at_point(data)
-    scales = states_at(Objective(model, 1.0 * ARD("C", a=a, b=b)))[0]["scales"].numpy()
-    assert_allclose(scales, (C.sum(0) + b) / (30 + a + 1))
-    here = marginal(X, C, S, 1.0, scales, a, b)
+    term = ARD("C", a=a, b=b, prior=amounts)
+    scales = states_at(Objective(model, 1.0 * term))[0]["scales"].numpy()
+    assert_allclose(scales, prior(C, scales)[1](a, b))
+    here = marginal(X, C, S, 1.0, scales, a, b, prior)
     for k in range(K):
         for factor in (0.99, 1.01):
             other = scales.copy()
             other[k] *= factor
-            assert marginal(X, C, S, 1.0, other, a, b) > here
+            assert marginal(X, C, S, 1.0, other, a, b, prior) > here
 
 
 def test_ard_is_the_log_of_column_sums_and_touches_it_with_its_gradient():

@@ -47,6 +47,8 @@ class Outcome:
     status: list[Status]
     # a step each: (start, term), NaN where a start has ended
     history: list[Tensor] = field(default_factory=list)
+    # the same of what terms learn, by name: (start, …)
+    learned: list[dict[str, Tensor]] = field(default_factory=list)
     products: int = 0
     ahead: int | None = None  # the start that was gone on with alone
 
@@ -92,6 +94,10 @@ class Solver(ABC):
 
     def scouting(self) -> Solver:
         """The same, to tell good starts from bad ones."""
+        return self
+
+    def looking(self) -> Solver:
+        """The solver for a first look at some of the pixels."""
         return self
 
     def until(self, tolerance: float) -> Solver:
@@ -167,9 +173,10 @@ class Track:
             _write(old, rows, new, len(out.flat))
             for old, new in zip(out.states, states, strict=True)
         ]
-        line = torch.full_like(out.terms, torch.nan)
-        line[rows] = terms
-        out.history.append(line)
+        starts = len(out.flat)
+        out.history.append(lines(terms, rows, starts))
+        told = self.objective.learned(states)
+        out.learned.append({name: lines(value, rows, starts) for name, value in told.items()})
         self.first = loss.abs() if self.first is None else self.first
         stop = bool(self.watch.report(self.step, out.loss)) or self.watch.stopped
         self.watch.stopped = stop
@@ -222,6 +229,13 @@ class Track:
                 for k in now
             ]
         return torch.stack(changes).amax(0).double()
+
+
+def lines(value: Tensor, rows: Tensor | list[int], starts: int) -> Tensor:
+    """(row, …) of some starts as (start, …), NaN for the others."""
+    line = value.new_full((starts, *value.shape[1:]), torch.nan)
+    line[rows] = value
+    return line
 
 
 def take(states: Sequence, rows: Tensor | list[int]) -> States:

@@ -14,6 +14,7 @@ from fusion.metric import Entrywise
 from fusion.objective import Objective, Slot, States, Values
 from fusion.solvers.alternating import Alternating, allowed
 from fusion.solvers.base import SCOUTED
+from fusion.solvers.gauss_newton import GaussNewton
 
 FEWEST = 10
 """Non-zero counts for every unknown from which on it is the method of choice."""
@@ -93,6 +94,10 @@ class RowNewton(Alternating):
 
     def scouting(self) -> RowNewton:
         return replace(self, window=2, tolerance=max(self.tolerance, SCOUTED))
+
+    def looking(self) -> GaussNewton:
+        """On few rows all factors at once: the valleys that are slow by turns are behind then."""
+        return GaussNewton(tolerance=self.tolerance, window=self.window).scouting()
 
     def filling(self) -> RowNewton:
         return replace(self, tolerance=0.0, extrapolation=0.0)

@@ -1,0 +1,73 @@
+"""`plot_relevance`: how components switch off. Review, fig. 5c."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure
+
+    from fusion.result import Result
+
+PREFIX = "λ of "
+KEPT = 1e-3
+"""A component is drawn as kept while its scale is above this share of the largest."""
+
+
+def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
+    """The scales λ_k of `ARD` at every step of the answer's start, on a logarithmic axis.
+
+    Components that are kept are coloured and numbered by their scale, the others grey.
+
+    Args:
+        result: of a fit with `ARD`.
+        panel: matplotlib axes to draw into; default: a figure of its own.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if no term of the loss was an `ARD`.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    from fusion.plots import draw
+
+    paths = {k: v for k, v in result.history.items() if k.startswith(PREFIX) and v.ndim == 2}
+    if not paths:
+        raise ValueError(
+            f"`plot_relevance`: no scales in the history of {result.formula}: fit with `ARD`."
+        )
+    with matplotlib.rc_context(draw.STYLE):
+        if panel is None:
+            figure: Any = draw.Picture(figsize=(5.0, 3.2), layout="constrained")
+            panel = figure.add_subplot()
+        else:
+            figure = panel.get_figure()
+        for name, path in paths.items():
+            _paths(panel, path, "" if len(paths) == 1 else f" ({name.removeprefix(PREFIX)})")
+        panel.set(yscale="log", xlabel="step", ylabel="scale λ of a component")
+        panel.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+        panel.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def _paths(panel: Panel, path: np.ndarray, more: str) -> None:
+    """The scales (step, K) of one term."""
+    import matplotlib
+
+    end = path[-1]
+    order = np.argsort(-end)
+    kept = [k for k in order if end[k] > KEPT * end.max()]
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(kept)))
+    off = [k for k in order if k not in kept]
+    for k in off:
+        label = f"switched off: {len(off)}{more}" if k == off[0] else None
+        panel.plot(path[:, k], color="0.65", linewidth=0.8, label=label, zorder=1)
+    for number, (k, colour) in enumerate(zip(kept, colours, strict=True), 1):
+        panel.plot(path[:, k], color=colour, linewidth=1.4, label=f"component {number}{more}")
