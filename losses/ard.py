@@ -13,7 +13,7 @@ from fusion.penalty import FactorTerm
 
 FLOOR = 1e-3
 """Default b, as a share of the mean size of a column at the start."""
-EMPTY = 1e-3
+EMPTY = 0.05
 """A component whose size is below this share of b stands at the floor of an empty one."""
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
