@@ -16,8 +16,9 @@ from fusion.elementwise import SQUARE
 from fusion.fits import Fit
 from fusion.forms import Form
 from fusion.losses import Gaussian, Poisson
+from fusion.missing import Shape
 from fusion.nnls import nnls, solve, variances
-from fusion.reference_fit import Part, ReferenceFit, Shape, summarise
+from fusion.reference_fit import Part, ReferenceFit, summarise
 from fusion.references import References, read
 from fusion.tally import tally
 
@@ -41,7 +42,8 @@ def mlls(
     The references are taken as they are: maps have the unit of the data over theirs. A data set is
     fitted by least squares, weighted by its variance; without one the errors come from what is left
     in each pixel. `Poisson(data)` is fitted by maximum likelihood of counts. (Counts as their own
-    variance would pull amounts down: take `data.estimate_variance()`.)
+    variance would pull amounts down: take `data.estimate_variance()`.) Where the messages tell of a
+    missing reference, `models.WithReferences` looks for it.
 
     Args:
         data: spectra, or a fit that says what noise they have: `Frobenius`, `Gaussian`, `Poisson`.
@@ -161,28 +163,45 @@ def _alike(call: str, told: References, form: Form, S: Tensor) -> list[str]:
 
 
 def _squares(form: Form, S: Tensor, signed: bool, known: bool) -> Iterator[Part]:
-    """Least squares, some pixels at a time."""
+    """Least squares, some pixels at a time; few passes over them, most of them products."""
     for rows, x, w in form.chunks():
-        v, scale = _weights(form, rows, x, w)  # of channels, of pixels
-        seen = ((v > 0) & (scale > 0)).expand_as(x)
-        G = S.T @ (v.T * S) if len(v) == 1 else grams(v, S)
+        v, scale = _weights(form, rows, x, w)  # of channels, (1 or n, channel), of pixels, (n, 1)
+        alike = len(v) == 1
+        vS = v.T * S if alike else S
+        G = S.T @ vS if alike else grams(v, S)
         size = G.diagonal(dim1=-2, dim2=-1)
         nothing = size <= 0
         G = G + torch.diag_embed(nothing.to(G))
-        b, every = (v * x) @ S, torch.ones(len(x), S.shape[1], dtype=torch.bool, device=S.device)
+        b = (x if alike else v * x) @ vS
+        every = torch.ones_like(b, dtype=torch.bool)
         straight = solve(G, b, every)
         c, free = (straight, every) if signed else nnls(G, b)
-        c = c + solve(G, (v * (x - c @ S.T)) @ S, free)  # what the Gram matrix lost by rounding
+        r = torch.addmm(x, c, S.T, alpha=-1)
+        c = c + solve(G, (r if alike else v * r) @ vS, free)  # what the Gram matrix rounded off
         c = c if signed else c.clamp_min(0)
-        variance, r = variances(G, free), x - c @ S.T
-        unknown = nothing | ~(variance * size < UNKNOWN) | ~seen.any(1, keepdim=True)
+        variance = variances(G, free)
+        unknown = nothing | ~(variance * size < UNKNOWN) | (scale <= 0)
         c, variance = (torch.where(unknown, torch.nan, y) for y in (c, variance / scale))
-        squares, n = scale[:, 0] * (v * r.square()).sum(1), seen.sum(1).to(x.dtype)
+        good = ~unknown.any(1, keepdim=True)
+        apart = torch.where(good, c - straight, 0)
+        r = torch.addmm(x, c.nan_to_num(), S.T, alpha=-1)
+        r2, seen = r.square(), (v > 0).to(x)
+        if alike:
+            squares, plain = (r2 @ torch.cat([v, seen]).T).T
+        else:
+            squares, plain = (v * r2).sum(1), (seen * r2).sum(1)
+        squares, n = scale[:, 0] * squares, seen.sum(1) * (scale[:, 0] > 0)
         left = torch.where(n > free.sum(1), n - free.sum(1), torch.nan)
-        sigma = 1.0 if known else (squares / left).sqrt()[:, None]
-        z = (x - straight @ S.T) * (v * scale).sqrt() / sigma
-        rms = ((r.square() * seen).sum(1) / n).sqrt()
-        yield Part(c, variance, free, squares, left, 2 * left, rms, Shape.of(z, r, seen))
+        sigma = (
+            1.0 if known else (squares / left).sqrt()[:, None].clamp_min(torch.finfo(r.dtype).tiny)
+        )
+        g = torch.where(good, scale.sqrt() / sigma, 0).nan_to_num()
+        if alike:
+            shape = Shape.of_products(r, r2, g, v[0], apart, S)
+        else:
+            z = torch.addmm(r, apart, S.T) * v.sqrt() * g
+            shape = Shape.of(z, r, (v > 0) & good)
+        yield Part(c, variance, free, squares, left, 2 * left, (plain / n).sqrt(), shape)
 
 
 def _weights(form: Form, rows: slice, x: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -200,6 +219,7 @@ def _counts(form: Form, S: Tensor) -> Iterator[Part]:
     """Maximum likelihood of counts, some pixels at a time."""
     for _, x, w in form.chunks():
         w = torch.ones_like(x) if w is None else w.expand_as(x)
+        x = x * w
         c, free = likeliest(x, w, S)
         m, F = c @ S.T, information(c, w, S)
         size = F.diagonal(dim1=-2, dim2=-1)
@@ -207,10 +227,11 @@ def _counts(form: Form, S: Tensor) -> Iterator[Part]:
         variance = variances(F + torch.diag_embed(nothing.to(F)), free)
         unknown = nothing | ~(variance * size < UNKNOWN)
         c, variance = (torch.where(unknown, torch.nan, y) for y in (c, variance))
+        n, r = w.sum(1), x - m
         squares, mean, spread = deviance(x, w, m)
+        squares = torch.where(n > 0, squares, torch.nan)
         used = ((c > 0) & free).sum(1)
         mean, spread = (mean - used).clamp_min(0.5), (spread - 2 * used).clamp_min(1.0)
-        n, r = w.sum(1), x - m
         rms = ((w * r.square()).sum(1) / n).sqrt()
         z = r / m.sqrt().clamp_min(torch.finfo(x.dtype).tiny)
         yield Part(c, variance, free, squares, mean, spread, rms, Shape.of(z, r, w > 0))

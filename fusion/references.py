@@ -82,7 +82,7 @@ def _one(what: str, data: Dataset, given: Any) -> tuple[Array, list[str]]:
             _check_units(what, data.axes[-1], axes[0])
             return _onto(what, data, axes[0].values, spectrum, said)
     elif isinstance(given, tuple) and len(given) == 2 and np.ndim(given[0]) == 1:
-        energy, spectrum = (np.asarray(as_tensor(part), dtype=float) for part in given)
+        energy, spectrum = (_array(part) for part in given)
         if energy.shape != spectrum.shape or len(energy) < 2:
             raise ValueError(
                 f"{what}: energies of shape {energy.shape}, spectrum {spectrum.shape}: "
@@ -92,7 +92,7 @@ def _one(what: str, data: Dataset, given: Any) -> tuple[Array, list[str]]:
             raise ValueError(f"{what}: one energy axis, the data have {data.signal} signal axes.")
         return _onto(what, data, energy, spectrum, said)
     else:
-        spectrum = np.asarray(as_tensor(given), dtype=float)
+        spectrum = _array(given)
     size = tuple(axis.size for axis in data.channels)
     if spectrum.size != data.matrix_shape[1] or spectrum.ndim not in (1, len(size)):
         raise ValueError(
@@ -100,6 +100,10 @@ def _one(what: str, data: Dataset, given: Any) -> tuple[Array, list[str]]:
             "channel, or (energies, spectrum), or a `Dataset` with its axis."
         )
     return _finite(what, spectrum.reshape(-1), _seen(data)), said
+
+
+def _array(values: Any) -> Array:
+    return as_tensor(values).cpu().double().numpy()
 
 
 def _check_units(what: str, axis: Axis, other: Axis) -> None:

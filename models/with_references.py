@@ -23,6 +23,10 @@ class WithReferences(Model):
     R + K) their spectra, all with unit columns: the amounts are in C. In the unit of the references
     they are `C[:, :R] / model.norms`.
 
+    Non-negativity alone tells an unknown spectrum up to what the references can take over: where
+    their spectra overlap its own everywhere, add what is known of the maps, such as
+    `0.05 * SoftOrthogonality("C")`.
+
     Args:
         data: the data set.
         references: {name: spectrum}, as for `fusion.mlls`; one on another energy axis is resampled,

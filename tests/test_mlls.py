@@ -295,6 +295,20 @@ def test_masked_pixels_are_nan_and_masked_entries_are_not_read():
     assert np.isnan(fit.residual([34])[0, 7])
 
 
+def test_counts_in_masked_pixels_and_channels_are_not_read():
+    rng = np.random.default_rng(26)
+    S = spectra() + 0.05
+    X = rng.poisson(amounts(rng, 30) @ S.T).astype(float)
+    mask = np.zeros(X.shape, dtype=bool)
+    mask[4], mask[:, 9] = True, True
+    fit = fu.mlls(Poisson(fu.Dataset("a", X, mask=mask)), named(S))
+    assert np.isnan(fit.maps[4]).all()
+    assert np.isnan(fit.p[4])
+    seen, rest = np.arange(60) != 9, np.arange(30) != 4
+    alone = fu.mlls(Poisson(fu.Dataset("a", X[rest][:, seen])), named(S[seen]))
+    assert fit.maps[rest] == pytest.approx(alone.maps, abs=1e-8)
+
+
 def test_what_a_mask_leaves_undetermined_is_nan_and_the_rest_is_not():
     S = np.zeros((8, 2))
     S[:4, 0], S[4:, 1] = 1, 1

@@ -19,10 +19,9 @@ COLUMNS = 5  # panels beside each other, at most
 def plot_references(fit: ReferenceFit, *, worst: int = 3) -> Figure:
     """Maps of all references, rms residual, reduced χ², and spectra of the pixels fitted worst.
 
-    Under the maps the mean standard error is written. In the map of χ² the colours end where noise
-    alone seldom goes. A spectrum is grey, its fit blue, what is left of it below in vermillion.
-    What is masked is grey. The figure is outside pyplot: a notebook shows it once, `savefig` writes
-    it.
+    A map's title has the mean standard error of a pixel. A spectrum is grey, its fit blue, what is
+    left of it vermillion, below. What is masked is grey. The figure is outside pyplot: a notebook
+    shows it once, `savefig` writes it.
 
     Args:
         fit: what `mlls` gave.
@@ -63,7 +62,8 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3) -> Figure:
 
 def _panels(fit: ReferenceFit) -> list[tuple[str, Any, str]]:
     """(title, values (pixel,), colours) of every map."""
-    from fusion.reference_fit import LEVEL, typical
+    from fusion.missing import LEVEL
+    from fusion.reference_fit import typical
 
     maps = [
         (f"{name}\nerror {error:.2g}", fit.maps[:, k], "viridis")
