@@ -108,10 +108,10 @@ def deviance(x: Tensor, w: Tensor, m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     at, mean, variance = (torch.from_numpy(a).to(m) for a in _moments())
     place = ((m.clamp_min(1e-30).log() - at[0]) / (at[1] - at[0])).clamp(0, len(at) - 1.001)
     low, part = place.long(), place.frac()
-    expected = [
+    expected, spread = (
         (w * torch.exp(v[low] * (1 - part) + v[low + 1] * part)).sum(1) for v in (mean, variance)
-    ]
-    return 2 * (w * terms).sum(1), *expected
+    )
+    return 2 * (w * terms).sum(1), expected, spread
 
 
 @cache

@@ -68,7 +68,7 @@ def mlls(
     signed = _signed(call, constraint)
     told = read(call, dataset, references)
     counted = fit is not None and fit.entrywise is not SQUARE
-    if counted:
+    if fit is not None and counted:
         _check_counts(call, fit, dataset, told, signed)
     weighted = dataset.variance is not None and not counted
     known = counted or (weighted and not isinstance(fit, Gaussian))

@@ -43,8 +43,8 @@ class Part(NamedTuple):
     @staticmethod
     def join(parts: Sequence[Part]) -> Part:
         """All pixels."""
-        *pixels, shapes = zip(*parts, strict=True)
-        return Part(*(torch.cat(group) for group in pixels), Shape.total(shapes))
+        pixels = [torch.cat(group) for group in zip(*(part[:-1] for part in parts), strict=True)]
+        return Part(*pixels, shape=Shape.total([part.shape for part in parts]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -169,7 +169,7 @@ def _means(at: Array, energy: Array, spectrum: Array) -> Array:
     return np.where(width != 0, whole / np.where(width != 0, width, 1.0), flat)
 
 
-def _finite(what: str, spectrum: Array, seen: Array) -> Array:
+def _finite(what: str, spectrum: Array, seen: NDArray[np.bool_]) -> Array:
     """The spectrum, complained of if it is not finite where the data are."""
     bad = int((~np.isfinite(spectrum[seen])).sum())
     if bad:

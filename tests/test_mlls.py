@@ -16,6 +16,7 @@ import fusion as fu
 from fusion.constraints import Exp, Free, NonNegative
 from fusion.counts import deviance
 from fusion.losses import Frobenius, Gaussian, Poisson
+from fusion.missing import Shape
 from fusion.models import WithReferences
 from fusion.nnls import nnls as batched
 from fusion.plots.draw import Picture
@@ -222,6 +223,18 @@ def test_intervals_cover_the_truth_as_often_as_they_say(kind):
 
 
 # where the references do not suffice
+
+
+def test_sums_of_residuals_by_products_are_those_of_the_residuals():
+    rng = np.random.default_rng(27)
+    r, d, S = (torch.from_numpy(rng.standard_normal(s)) for s in ((50, 20), (50, 3), (20, 3)))
+    g, v = torch.from_numpy(rng.random((50, 1))), torch.from_numpy(rng.random(20))
+    g[3], v[5] = 0, 0
+    seen = (g > 0) & (v > 0)
+    direct = Shape.of(g * v.sqrt() * (r + d @ S.T), r, seen.expand_as(r))
+    quick = Shape.of_products(r, r.square(), g, v, d, S)
+    for one, other in zip(quick, direct, strict=True):
+        assert one.numpy() == pytest.approx(other.numpy(), abs=1e-12)
 
 
 def test_noise_alone_is_no_missing_reference():
