@@ -11,8 +11,10 @@ from fusion.fit import fit
 from fusion.geometry import NFINDR, SPA, SSS, VCA, PureMaps
 from fusion.init import NNDSVD, Current, Init, Random
 from fusion.losses import Loss, Term, term
+from fusion.mlls import mlls
 from fusion.model import Factor, Model
 from fusion.prediction import Prediction, cp, tucker
+from fusion.reference_fit import ReferenceFit
 from fusion.result import Result
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
@@ -38,6 +40,7 @@ __all__ = [
     "Prediction",
     "PureMaps",
     "Random",
+    "ReferenceFit",
     "Result",
     "RowNewton",
     "Solver",
@@ -50,6 +53,7 @@ __all__ = [
     "fit",
     "load",
     "losses",
+    "mlls",
     "models",
     "term",
     "tucker",

@@ -6,6 +6,7 @@ from fusion.models.nmf import NMF
 from fusion.models.shared import SharedMaps, SharedSpectra
 from fusion.models.softly_coupled import SoftlyCoupled
 from fusion.models.tucker import Tucker
+from fusion.models.with_references import WithReferences
 
 __all__ = [
     "CPD",
@@ -15,4 +16,5 @@ __all__ = [
     "SoftlyCoupled",
     "Tucker",
     "WithBackground",
+    "WithReferences",
 ]

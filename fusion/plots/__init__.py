@@ -2,7 +2,8 @@
 
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
+from fusion.plots.references import plot_references
 from fusion.plots.relevance import plot_relevance
 from fusion.plots.result import plot_result
 
-__all__ = ["plot_result", "plot_dataset", "plot_comparison", "plot_relevance"]
+__all__ = ["plot_result", "plot_dataset", "plot_comparison", "plot_relevance", "plot_references"]

@@ -157,13 +157,16 @@ def _block(part: Any, result: Result, group: Sequence[str], chosen: Sequence[int
     spare = max(0.0, WIDTH / stacks - LABEL - sum(wide)) / wide.count(grow)
     widths = [LABEL, *(w + spare * (w == grow) for w in wide)] * stacks
     grid = part.add_gridspec(rows, len(widths), width_ratios=widths)
-    shares = _shares(result, result.factors[group[0]].shape[1])
+    K = result.factors[group[0]].shape[1]
+    shares, names = _shares(result, K), getattr(result.model, "component_names", ())
+    names = names if len(names) == K else ()
     for position, k in enumerate(chosen):
         stack, row = divmod(position, rows)
         first = stack * (1 + len(group))
         said = part.add_subplot(grid[row, first])
         said.set_axis_off()
-        said.text(0.0, 0.5, "\n".join([f"{k + 1}", *shares(k)]), va="center", fontsize=8)
+        label = names[k] if k < len(names) else f"{k + 1}"
+        said.text(0.0, 0.5, "\n".join([label, *shares(k)]), va="center", fontsize=8)
         if row == 0:
             header = "component\n(explained)" if any(shares(k)) else "component"
             said.set_title(header, loc="left", fontsize=7)
