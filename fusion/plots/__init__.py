@@ -2,6 +2,7 @@
 
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
+from fusion.plots.noise import plot_noise
 from fusion.plots.result import plot_result
 
-__all__ = ["plot_result", "plot_dataset", "plot_comparison"]
+__all__ = ["plot_result", "plot_dataset", "plot_comparison", "plot_noise"]
