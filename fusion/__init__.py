@@ -13,6 +13,9 @@ from fusion.init import NNDSVD, Current, Init, Random
 from fusion.losses import Loss, Term, term
 from fusion.model import Factor, Model
 from fusion.prediction import Prediction, cp, tucker
+from fusion.prepare.pattern import separate_fixed_pattern, separate_moving_spectrum
+from fusion.prepare.sample import fill_maps
+from fusion.prepare.transforms import Anscombe, KeenanKotula
 from fusion.result import Result
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
@@ -26,6 +29,7 @@ __all__ = [
     "SSS",
     "VCA",
     "Adam",
+    "Anscombe",
     "Axis",
     "Comparison",
     "Current",
@@ -33,6 +37,7 @@ __all__ = [
     "Factor",
     "GaussNewton",
     "Init",
+    "KeenanKotula",
     "Loss",
     "Model",
     "Prediction",
@@ -47,10 +52,13 @@ __all__ = [
     "compare",
     "constraints",
     "cp",
+    "fill_maps",
     "fit",
     "load",
     "losses",
     "models",
+    "separate_fixed_pattern",
+    "separate_moving_spectrum",
     "term",
     "tucker",
 ]
