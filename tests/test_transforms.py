@@ -66,10 +66,10 @@ def test_least_squares_of_scaled_data_are_those_with_a_variance_of_rank_one():
     a, b = NMF(weighted, 3), NMF(scaled, 3)
     C, S = RNG(1).random((30, 3)), RNG(2).random((40, 3))
     S /= np.linalg.norm(S, axis=0)
-    scaled_S = S * t.columns.numpy()[:, None]
+    scaled_S = S / t.columns.numpy()[:, None]
     norms = np.linalg.norm(scaled_S, axis=0)
     a.C, a.S = C, S
-    b.C, b.S = C * t.rows.numpy()[:, None] * norms, scaled_S / norms
+    b.C, b.S = C / t.rows.numpy()[:, None] * norms, scaled_S / norms
     with torch.no_grad():
         one, other = float(Frobenius(weighted)(a)), float(Frobenius(scaled)(b))
     assert one == pytest.approx(other, rel=1e-12)

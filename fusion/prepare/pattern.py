@@ -48,8 +48,9 @@ def separate_fixed_pattern(data: Dataset) -> FixedPattern:
     moves, dark level and pattern stay, afterglow fades with a shape that stays. As a matrix (frame,
     channel) what stays is of low rank, as the background of a video, and lines that move are
     sparse: `principal_component_pursuit`. The shifts need not be known: `fusion.prepare.drifts`
-    finds them in the signal. A broad spectrum is not sparse: much of it counts as staying; then
-    use `separate_moving_spectrum`.
+    finds them in the signal, and `separate_moving_spectrum` then tells the spectrum. The signal
+    here is not it yet: lines that often lie on the same channels, and all that is broad, lose
+    height to the pattern, and noise goes to both.
 
     Args:
         data: spectra, all but the last axis being frames.

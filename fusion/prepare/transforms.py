@@ -33,7 +33,7 @@ class KeenanKotula:
     aᵢ is the mean of pixel i, bⱼ of channel j, m of all: aᵢ bⱼ / m is the rank-one estimate of the
     mean of an entry, which for counts is its variance. Least squares of scaled data are those of
     the data with this variance, `Frobenius(data.with_variance(t.variance))`: the loss is the same
-    for C and S as for the scaled data's √(a/m) ∘ C and √b ∘ S. A fit needs the variance only; the
+    for C and S as for the scaled data's C / √(a/m) and S / √b. A fit needs the variance only; the
     scaling is for what knows no weights, such as an SVD. Pixels and channels without counts, or
     wholly masked, are left as they are. HyperSpy's scaled data are these over √(Σ x).
 
