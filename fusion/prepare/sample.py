@@ -80,7 +80,7 @@ def fill_maps(result: Result, factor: str) -> Result:
             f"`{call}`: of shape {maps.shape}, not built from axes: "
             "`Factor((data.pixels, K))` tells where its pixels are."
         )
-    unknown = np.isnan(maps).any(1)
+    unknown: Any = np.isnan(maps).any(1)
     if unknown.all():
         raise ValueError(f"`{call}`: all {len(maps)} rows are NaN: nothing was measured.")
     if not unknown.any():
