@@ -15,7 +15,10 @@ from fusion.mlls import mlls
 from fusion.model import Factor, Model
 from fusion.prediction import Prediction, cp, tucker
 from fusion.reference_fit import ReferenceFit
-from fusion.result import Result
+
+from fusion.prepare.pattern import separate_fixed_pattern, separate_moving_spectrum
+from fusion.prepare.sample import fill_maps
+from fusion.prepare.transforms import Anscombe, KeenanKotulafrom fusion.result import Result
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
 
@@ -28,6 +31,7 @@ __all__ = [
     "SSS",
     "VCA",
     "Adam",
+    "Anscombe",
     "Axis",
     "Comparison",
     "Current",
@@ -35,6 +39,7 @@ __all__ = [
     "Factor",
     "GaussNewton",
     "Init",
+    "KeenanKotula",
     "Loss",
     "Model",
     "Prediction",
@@ -50,11 +55,14 @@ __all__ = [
     "compare",
     "constraints",
     "cp",
+    "fill_maps",
     "fit",
     "load",
     "losses",
     "mlls",
     "models",
+    "separate_fixed_pattern",
+    "separate_moving_spectrum",
     "term",
     "tucker",
 ]

@@ -93,8 +93,9 @@ class FromData(Init):
             spectra = _owner(objective, data.channels)
             if spectra is None or spectra[1].shape[1] > min(data.matrix_shape):
                 continue
-            X = data.form(data.matrix_shape, objective.like.device, objective.like.dtype).whole()
-            C, S = self.factorise(X, spectra[1].shape[1])
+            form = data.form(data.matrix_shape, objective.like.device, objective.like.dtype)
+            X, K = form.whole(), spectra[1].shape[1]
+            C, S = _measured(X, form.weights.rows, K, self.factorise)
             if data.pixels in maps and maps[data.pixels].shape[1] == C.shape[1]:
                 S = torch.linalg.lstsq(maps[data.pixels], X).solution.T.clamp_min(0)
             values[spectra[0]] = S
@@ -140,6 +141,17 @@ class NNDSVD(FromData):
             C[:, k] = (s[k] * size).sqrt() * torch.nn.functional.normalize(best[0], dim=0)
             S[:, k] = (s[k] * size).sqrt() * torch.nn.functional.normalize(best[1], dim=0)
         return C.clamp_min(1e-2 * float(C.mean())), S.clamp_min(1e-2 * float(S.mean()))
+
+
+def _measured(X: Tensor, weight: Tensor | None, K: int, factorise) -> tuple[Tensor, Tensor]:
+    """(maps, spectra) of the pixels that are not masked; the others have the mean of the maps."""
+    seen = None if weight is None else weight > 0
+    if seen is None or bool(seen.all()) or int(seen.sum()) < K:
+        return factorise(X, K)
+    part, S = factorise(X[seen], K)
+    C = part.mean(0).repeat(len(X), 1)
+    C[seen] = part
+    return C, S
 
 
 def svd(X: Tensor, K: int) -> tuple[Tensor, Tensor, Tensor]:

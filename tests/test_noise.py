@@ -82,3 +82,36 @@ def test_data_without_noise_have_none_to_measure():
     assert "all values are the same" in complaint(fu.Dataset("a", np.ones((20, 30))).noise)
     exact = np.outer(np.arange(1.0, 21), np.arange(1.0, 31) ** 0.5)
     assert "beyond rounding" in complaint(fu.Dataset("a", exact).estimate_variance)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_photon_transfer_curve_lies_on_the_line_of_the_gain(scale):
+    scene = layers(seed=1)
+    mean = scene.truth["C"] @ scene.truth["S"].T + scene.truth["background"]
+    values = scale * (4.0 * RNG(0).poisson(mean / 4) + RNG(1).normal(0, 20, mean.shape))
+    noise = fu.Dataset("eels", values.reshape(40, 44, -1)).noise()
+    level, variance = noise.levels.T
+    np.testing.assert_allclose(variance, scale * 4 * level + 400 * scale**2, rtol=0.1)
+    np.testing.assert_allclose(variance, noise.gain * level + noise.readout, rtol=0.1)
+
+
+def test_levels_of_binned_counts_are_those_of_single_entries():
+    edxs = concurrent(seed=0).datasets["edxs"]
+    noise = edxs.noise()
+    assert max(noise.binned) > 1
+    assert noise.levels[:, 0].mean() < 3 * edxs.numpy().mean()
+    np.testing.assert_allclose(noise.levels[:, 1], noise.levels[:, 0], rtol=0.15)
+
+
+def test_the_photon_transfer_curve_is_drawn_with_its_line():
+    figure = layers(seed=0).datasets["counts"].noise().plot()
+    (panel,) = figure.axes
+    assert panel.get_xscale() == panel.get_yscale() == "log"
+    labels = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert labels == ["1 × mean", "variance = mean (counts)", "measured"]
+
+
+def test_a_variance_of_every_channel_has_no_photon_transfer_curve():
+    noise = layers(seed=0).datasets["net"].noise()
+    assert noise.levels is None
+    assert "no mean" in complaint(noise.plot)

@@ -12,9 +12,10 @@ from pathlib import Path
 from benchmarks.science.geometry import geometry
 from benchmarks.science.line import Line
 from benchmarks.science.mlls import mlls
+from benchmarks.science.noise import noise
 
 CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
-    case.__name__: case for case in (geometry, mlls)
+    case.__name__: case for case in (geometry, mlls, noise)
 }
 
 

@@ -2,8 +2,16 @@
 
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
+from fusion.plots.noise import plot_noise
 from fusion.plots.references import plot_references
 from fusion.plots.relevance import plot_relevance
 from fusion.plots.result import plot_result
 
-__all__ = ["plot_result", "plot_dataset", "plot_comparison", "plot_relevance", "plot_references"]
+__all__ = [
+    "plot_result",
+    "plot_dataset",
+    "plot_comparison",
+    "plot_relevance",
+    "plot_references",
+    "plot_noise",
+]

@@ -143,6 +143,41 @@ class Preparing:
 
         return normalise(self, by)  # type: ignore[arg-type]
 
+    def sample_pixels(self, share: float, *, seed: int = 0) -> Dataset:
+        """With all but a share of the pixels masked, as if no more had been scanned.
+
+        Drawn at random from the pixels that are not masked; the others are 0, so that nothing
+        reads them. A fit gives maps of what is left, `fill_maps` fills the gaps. `mask` is the
+        sampling pattern.
+
+        Args:
+            share: above 0, at most 1.
+            seed: of the pattern.
+
+        Raises:
+            ValueError: if the share is none, or nothing is left.
+
+        References:
+            Monier et al., IEEE Trans. Comput. Imaging 4:585 (2018).
+        """
+        from fusion.prepare.sample import sample_pixels
+
+        return sample_pixels(self, share, seed)  # type: ignore[arg-type]
+
+    def sample_entries(self, share: float, *, seed: int = 0) -> Dataset:
+        """With all but a share of the single values masked and 0: a spectrum has its own gaps.
+
+        Args:
+            share: above 0, at most 1.
+            seed: of the pattern.
+
+        Raises:
+            ValueError: if the share is none, or nothing is left.
+        """
+        from fusion.prepare.sample import sample_entries
+
+        return sample_entries(self, share, seed)  # type: ignore[arg-type]
+
     def noise(self) -> Noise:
         """The noise as the data tell it, the scree, and how many components stand out of it."""
         from fusion.prepare.noise import measure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from fusion.dataset import Dataset
 from fusion.prepare.scree import Scree, scree
 from fusion.tally import tally
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
@@ -43,6 +46,8 @@ class Noise:
         scree: singular values in units of the noise, with the edge above which they are no noise.
         binned: how many neighbours were summed for it along every axis.
         channels: variance of every channel, of the shape of the signal axes, where `gain` is NaN.
+        levels: mean and variance of entries of one expected level each, (level, 2), per entry as
+            measured: the photon transfer curve. None where `gain` is NaN.
     """
 
     gain: float
@@ -53,6 +58,7 @@ class Noise:
     scree: Scree
     binned: tuple[int, ...]
     channels: Array | None
+    levels: Array | None
 
     @property
     def correlated(self) -> bool:
@@ -73,6 +79,12 @@ class Noise:
                 f"a sum of many varies {self.inflation:.1f} × as much as independent ones"
             )
         return text
+
+    def plot(self) -> Figure:
+        """Variance against mean with the fitted line; see `fusion.plots.plot_noise`."""
+        from fusion.plots import plot_noise
+
+        return plot_noise(self)
 
 
 def measure(data: Dataset) -> Noise:
@@ -95,23 +107,22 @@ def measure(data: Dataset) -> Noise:
         )
     if X.min() == X.max():
         raise ValueError(f"`{data}`: all values are the same, {X.min():g}: there is no noise.")
-    rows, columns = X.mean(1), X.mean(0)
+    rows, columns, share = X.mean(1), X.mean(0), prod(binned)
     if rows.min() > 0 and columns.min() > 0:
-        found, gain, readout = _by_mean(X, np.outer(rows, columns) / X.mean())
+        found, gain, readout, levels = _by_mean(X, np.outer(rows, columns) / X.mean())
         ratio = gain + readout / X.mean()
         counts = _whole(X) and abs(ratio - 1) < COUNTS and found.correlation < CORRELATED
         gain, readout = (ratio, 0.0) if counts else (gain, readout)
-        own = None
+        own, levels = None, levels / share
     else:
         found, variances = _by_place(X)
         gain, readout, counts = float("nan"), float(variances.mean()), False
-        own = _spread(data, coarse, variances)
+        own, levels = _spread(data, coarse, variances), None
     if found.correlation > 1 or found.over_edge[0] > ROUNDING:
         raise ValueError(
             f"`{data}`: {found.rank} components leave none beyond rounding: give variance=… "
             "if you know one."
         )
-    share = prod(binned)
     return Noise(
         gain=gain,
         readout=readout / share,
@@ -121,6 +132,7 @@ def measure(data: Dataset) -> Noise:
         scree=found,
         binned=binned,
         channels=own,
+        levels=levels,
     )
 
 
@@ -207,9 +219,9 @@ def _whole(X: NDArray) -> bool:
     return bool(X.min() >= 0 and np.array_equal(X, np.round(X)))
 
 
-def _by_mean(X: Array, mean: Array) -> tuple[Scree, float, float]:
-    """(scree, gain, read-out) where the variance follows the mean of pixel and channel."""
-    gain, readout, found = 1.0, 0.0, None
+def _by_mean(X: Array, mean: Array) -> tuple[Scree, float, float, Array]:
+    """(scree, gain, read-out, levels) where the variance follows the mean of pixel and channel."""
+    gain, readout, found, levels = 1.0, 0.0, None, np.zeros((0, 2))
     for _ in range(ROUNDS):
         size = np.sqrt(gain * mean + readout)
 
@@ -217,21 +229,26 @@ def _by_mean(X: Array, mean: Array) -> tuple[Scree, float, float]:
             return gain * np.maximum(signal / size, 0.0) + readout / size**2
 
         found = scree(X / size, profile)
-        before, (gain, readout) = gain, _line(X, found.residual_squares * size**2, mean)
+        levels = _levels(X, found.residual_squares * size**2, mean)
+        before, (gain, readout) = gain, _line(*levels.T)
         if abs(gain - before) < 0.01 * gain:
             break
     assert found is not None
-    return found, gain, readout
+    return found, gain, readout, levels
 
 
-def _line(X: Array, squares: Array, mean: Array) -> tuple[float, float]:
-    """(gain, read-out) of variance = gain × mean + read-out, both ≥ 0."""
-    from scipy.optimize import nnls
-
+def _levels(X: Array, squares: Array, mean: Array) -> Array:
+    """(mean, variance) of entries of one expected level each, (level, 2)."""
     order = np.argsort(mean, axis=None, kind="stable")
     parts = np.array_split(order, max(2, min(LEVELS, X.size // FULL)))
     level = np.array([X.flat[p].mean() for p in parts]).clip(0)
-    variance = np.array([squares.flat[p].mean() for p in parts])
+    return np.stack([level, [squares.flat[p].mean() for p in parts]], axis=1)
+
+
+def _line(level: Array, variance: Array) -> tuple[float, float]:
+    """(gain, read-out) of variance = gain × mean + read-out, both ≥ 0."""
+    from scipy.optimize import nnls
+
     scale = float(level.mean())
     design = np.stack([level / scale, np.ones_like(level)], axis=1)
     expected, slope, offset = level + 1e-3 * scale, 0.0, 0.0

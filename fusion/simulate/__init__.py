@@ -21,6 +21,7 @@ from fusion.simulate.maps import (
 )
 from fusion.simulate.simulation import Simulation, poisson_counts
 from fusion.simulate.spectra import core_loss_edge, power_law
+from fusion.simulate.wobbled import wobbled
 from fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "with_background",
     "concurrent",
     "tilt_series",
+    "wobbled",
     "power_law",
     "core_loss_edge",
     "LINES",

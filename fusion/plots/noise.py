@@ -1,0 +1,64 @@
+"""`plot_noise`: variance against mean, the photon transfer curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.prepare.noise import Noise
+
+WIDTH, HEIGHT = 3.6, 3.0  # inches
+ROOM = 2.0  # of the scale beyond the points on either side
+
+
+def plot_noise(noise: Noise) -> Figure:
+    """Variance against mean of entries of one level each, with gain × mean + read-out.
+
+    Both scales are logarithmic: counts lie on a line of slope 1, of which the height is the gain;
+    read-out noise bends it to a level at the left. Variance = mean, counts', is drawn beside it.
+    Points that leave the line say that the noise is of another kind than that.
+
+    Args:
+        noise: of data whose variance follows their mean, `data.noise()`.
+
+    Returns:
+        A matplotlib `Figure`.
+
+    Raises:
+        ValueError: if every channel has a variance of its own.
+
+    References:
+        Janesick, Photon Transfer (SPIE, 2007).
+    """
+    if noise.levels is None:
+        raise ValueError(
+            f"`plot_noise`: {noise}: there is no mean to draw it against: use data before the "
+            "background is taken off."
+        )
+    import matplotlib
+
+    from fusion.plots import draw
+
+    level, variance = noise.levels[(noise.levels > 0).all(1)].T
+    x = np.geomspace(level.min() / ROOM, level.max() * ROOM, 200)
+    with matplotlib.rc_context(draw.STYLE):
+        figure = draw.Picture(figsize=(WIDTH, HEIGHT), layout="constrained")
+        panel = figure.add_subplot()
+        panel.plot(x, noise.gain * x + noise.readout, color=draw.VERMILLION, label=_line(noise))
+        panel.plot(x, x, color=draw.GREY, linestyle="--", label="variance = mean (counts)")
+        panel.plot(level, variance, "o", color=draw.BLUE, markersize=3, label="measured")
+        panel.set(xscale="log", yscale="log", xlabel="mean of the entries", ylabel="variance")
+        panel.set_xlim(x[0], x[-1])
+        panel.set_title("photon transfer curve")
+        panel.legend(loc="upper left")
+    return figure
+
+
+def _line(noise: Noise) -> str:
+    """What the line is."""
+    offset = f" + {noise.readout:.3g}" if noise.readout > 0 else ""
+    return f"{noise.gain:.3g} × mean{offset}"
