@@ -16,6 +16,7 @@ from fusion.prediction import Prediction, cp, tucker
 from fusion.result import Result
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
+from fusion.tensors import core_consistency, factor_match_score, split_half
 
 __all__ = [
     "HALS",
@@ -46,11 +47,14 @@ __all__ = [
     "__version__",
     "compare",
     "constraints",
+    "core_consistency",
     "cp",
+    "factor_match_score",
     "fit",
     "load",
     "losses",
     "models",
+    "split_half",
     "term",
     "tucker",
 ]

@@ -1,4 +1,4 @@
-"""Spectrum images with a known truth: building blocks, and scenes for eqs. (13), (14) and (15).
+"""Spectrum images with a known truth: building blocks, and scenes for eqs. (13), (14), (15) and fig. 7.
 
 Everything is made from formulas and a seed: no data file, no noise but Poisson's.
 
@@ -21,6 +21,7 @@ from fusion.simulate.maps import (
 )
 from fusion.simulate.simulation import Simulation, poisson_counts
 from fusion.simulate.spectra import core_loss_edge, power_law
+from fusion.simulate.tilted import tilted_line
 from fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "with_background",
     "concurrent",
     "tilt_series",
+    "tilted_line",
     "power_law",
     "core_loss_edge",
     "LINES",
