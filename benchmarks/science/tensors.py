@@ -16,7 +16,6 @@ from fusion.simulate import tilted_line
 
 MOST = 5  # components
 TRILINEAR = 90.0  # per cent, from which a core is called consistent: Bro & Kiers (2003)
-OVER = 50.0  # per cent, below which it is called inconsistent
 EQUAL = 0.95  # from which components are called equal: Lorenzo-Seva & ten Berge (2006)
 HIDDEN = 0.05  # share of the known entries that are hidden for a test
 SAME = 0.1  # degrees
@@ -50,9 +49,9 @@ def kinetic(path: Path) -> fu.Dataset:
     return fu.Dataset("kinetic", file["X"], axes=axes, mask=file["missing"])
 
 
-def cpd(K: int, steps: int = 60) -> Callable[[fu.Dataset], fu.Result]:
-    """A fit of K components; too many creep on for ever, so they are stopped."""
-    told = {"starts": 3, "max_steps": steps, "progress": False}
+def cpd(K: int) -> Callable[[fu.Dataset], fu.Result]:
+    """A fit of K components; too many of them creep on for ever, so they are stopped."""
+    told = {"starts": 2, "max_steps": 40, "progress": False}
     return lambda data: fu.fit(CPD(data, K), Frobenius(data), **told)
 
 
@@ -68,10 +67,16 @@ def _aminoacids(path: Path) -> Iterator[Line]:
         told = " / ".join(f"{x:.4f}" for x in r)
         yield Line(name, "≥ 0.99 each", told, min(r) >= 0.99)
     yield from _diagnosed("aminoacids", eem.bin(emission=3), "emission", 3)
+    sizes = cpd(4)(eem.bin(emission=3))["A"]
+    weakest = sizes[:, sizes.sum(0).argmin()] / sizes.sum(1)
+    told = " / ".join(f"{100 * x:.1f}" for x in weakest)
+    yield Line(
+        "aminoacids: a fourth component, % of every sample (two mixtures last)", "–", told, None
+    )
 
 
 def _kinetic(path: Path) -> Iterator[Line]:
-    data = kinetic(path).bin(time=6)
+    data = kinetic(path).bin(time=10)
     yield from _diagnosed("kinetic", data, "sample", None)
     hidden = np.random.default_rng(0).random(data.shape) < HIDDEN
     result = cpd(3)(data.masked(hidden))
@@ -95,8 +100,6 @@ def _diagnosed(name: str, data: fu.Dataset, axis: str, K: int | None) -> Iterato
         yield _every(f"{name}: halves of {axis}, score", halves, 3)
         return
     bar, passed = f"≥ {TRILINEAR:g} at {K}", core[K - 1] >= TRILINEAR
-    yield _every(f"{name}: core consistency, %", core, 1, bar, passed)
-    bar, passed = f"< {OVER:g} at {K + 1}", core[K] < OVER
     yield _every(f"{name}: core consistency, %", core, 1, bar, passed)
     bar, passed = f"≥ {EQUAL:g} at {K}", halves[K - 1] >= EQUAL
     yield _every(f"{name}: halves of {axis}, score", halves, 3, bar, passed)

@@ -1,4 +1,4 @@
-"""Spectrum images with a known truth: building blocks, and scenes for eqs. (13), (14), (15) and fig. 7.
+"""Spectrum images with a known truth: building blocks, scenes for eqs. (13)–(15) and fig. 7.
 
 Everything is made from formulas and a seed: no data file, no noise but Poisson's.
 
