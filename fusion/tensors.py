@@ -241,5 +241,5 @@ def _projected_residual(
         parts.append((r if seen is None else r * seen) @ inverses[-1].T)
     core = torch.cat(parts).reshape(*data.shape[:-1], -1)
     for inverse in inverses[:-1]:  # the first mode goes, its components come last
-        core = torch.tensordot(core, inverse, dims=([0], [1]))
+        core = torch.einsum("i...,ki->...k", core, inverse)
     return core.movedim(0, -1)

@@ -49,9 +49,9 @@ def kinetic(path: Path) -> fu.Dataset:
     return fu.Dataset("kinetic", file["X"], axes=axes, mask=file["missing"])
 
 
-def cpd(K: int) -> Callable[[fu.Dataset], fu.Result]:
+def cpd(K: int, starts: int = 4, steps: int = 60) -> Callable[[fu.Dataset], fu.Result]:
     """A fit of K components; too many of them creep on for ever, so they are stopped."""
-    told = {"starts": 2, "max_steps": 40, "progress": False}
+    told = {"starts": starts, "max_steps": steps, "progress": False}
     return lambda data: fu.fit(CPD(data, K), Frobenius(data), **told)
 
 
@@ -77,9 +77,9 @@ def _aminoacids(path: Path) -> Iterator[Line]:
 
 def _kinetic(path: Path) -> Iterator[Line]:
     data = kinetic(path).bin(time=10)
-    yield from _diagnosed("kinetic", data, "sample", None)
+    yield from _diagnosed("kinetic", data, "sample", None, starts=2, steps=40)
     hidden = np.random.default_rng(0).random(data.shape) < HIDDEN
-    result = cpd(3)(data.masked(hidden))
+    result = cpd(3, starts=2, steps=40)(data.masked(hidden))
     squares = (data.numpy() - result.to_tensorly().to_tensor()) ** 2
     known = ~np.broadcast_to(data.mask, data.shape)
     ratio = np.sqrt(squares[known & hidden].mean() / squares[known & ~hidden].mean())
@@ -87,14 +87,16 @@ def _kinetic(path: Path) -> Iterator[Line]:
     yield Line(name, "≤ 1.1", f"{ratio:.3f}", bool(ratio <= 1.1))
 
 
-def _diagnosed(name: str, data: fu.Dataset, axis: str, K: int | None) -> Iterator[Line]:
+def _diagnosed(
+    name: str, data: fu.Dataset, axis: str, K: int | None, **told: int
+) -> Iterator[Line]:
     """Explained variance, core consistency and split-half score of every K, held against K."""
     every = range(1, MOST + 1)
-    fits = [cpd(k)(data) for k in every]
+    fits = [cpd(k, **told)(data) for k in every]
     explained = [100 * fit.explained_variance[data.name] for fit in fits]
     yield _every(f"{name}: explained variance, %", explained, 2)
     core = [fu.core_consistency(fit, data) for fit in fits]
-    halves = [float(fu.split_half(data, cpd(k), axis).scores[0]) for k in every]
+    halves = [float(fu.split_half(data, cpd(k, **told), axis).scores[0]) for k in every]
     if K is None:
         yield _every(f"{name}: core consistency, %", core, 1)
         yield _every(f"{name}: halves of {axis}, score", halves, 3)
