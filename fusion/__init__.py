@@ -21,6 +21,7 @@ from fusion.prepare.sample import fill_maps
 from fusion.prepare.transforms import Anscombe, KeenanKotulafrom fusion.result import Result
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
+from fusion.tensors import core_consistency, factor_match_score, split_half
 
 __all__ = [
     "HALS",
@@ -54,15 +55,18 @@ __all__ = [
     "__version__",
     "compare",
     "constraints",
+    "core_consistency",
     "cp",
     "fill_maps",
-    "fit",
+
+    "factor_match_score",    "fit",
     "load",
     "losses",
     "mlls",
     "models",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
-    "term",
+
+    "split_half",    "term",
     "tucker",
 ]

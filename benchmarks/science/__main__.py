@@ -13,9 +13,10 @@ from benchmarks.science.geometry import geometry
 from benchmarks.science.line import Line
 from benchmarks.science.mlls import mlls
 from benchmarks.science.noise import noise
+from benchmarks.science.tensors import tensors
 
 CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
-    case.__name__: case for case in (geometry, mlls, noise)
+    case.__name__: case for case in (geometry, mlls, noise, tensors)
 }
 
 

@@ -8,8 +8,10 @@ from operator import index
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.axis import Axis
 from fusion.dataset import Dataset
 
 
@@ -58,6 +60,21 @@ def crop(data: Dataset, ranges: Mapping[str, Any]) -> Dataset:
     return data.derive(
         _source(data)[tuple(chosen)],
         call,
+        axes=axes,
+        mask=_part(data.mask, data.shape, chosen),
+        variance=_part(data.variance, data.shape, chosen),
+    )
+
+
+def taken(data: Dataset, i: int, rows: NDArray[np.intp]) -> Dataset:
+    """These entries of axis i, in this order."""
+    chosen: list[Any] = [slice(None)] * len(data.shape)
+    chosen[i] = rows
+    axes = list(data.axes)
+    axes[i] = Axis(axes[i].name, units=axes[i].units, values=axes[i].values[rows])
+    return data.derive(
+        _source(data)[tuple(chosen)],
+        f"{len(rows)} of {data.shape[i]} entries along {axes[i].name}",
         axes=axes,
         mask=_part(data.mask, data.shape, chosen),
         variance=_part(data.variance, data.shape, chosen),

@@ -1,4 +1,4 @@
-"""Spectrum images with a known truth: building blocks, and scenes for eqs. (13), (14) and (15).
+"""Spectrum images with a known truth: building blocks, scenes for eqs. (13)–(15) and fig. 7.
 
 Everything is made from formulas and a seed: no data file, no noise but Poisson's.
 
@@ -22,7 +22,8 @@ from fusion.simulate.maps import (
 from fusion.simulate.simulation import Simulation, poisson_counts
 from fusion.simulate.spectra import core_loss_edge, power_law
 from fusion.simulate.wobbled import wobbled
-from fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
+
+from fusion.simulate.tilted import tilted_linefrom fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
 
 __all__ = [
     "Simulation",
@@ -31,7 +32,8 @@ __all__ = [
     "concurrent",
     "tilt_series",
     "wobbled",
-    "power_law",
+
+    "tilted_line",    "power_law",
     "core_loss_edge",
     "LINES",
     "xray_spectrum",
