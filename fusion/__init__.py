@@ -14,11 +14,11 @@ from fusion.losses import Loss, Term, term
 from fusion.mlls import mlls
 from fusion.model import Factor, Model
 from fusion.prediction import Prediction, cp, tucker
-from fusion.reference_fit import ReferenceFit
-
 from fusion.prepare.pattern import separate_fixed_pattern, separate_moving_spectrum
 from fusion.prepare.sample import fill_maps
-from fusion.prepare.transforms import Anscombe, KeenanKotulafrom fusion.result import Result
+from fusion.prepare.transforms import Anscombe, KeenanKotula
+from fusion.reference_fit import ReferenceFit
+from fusion.result import Result
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
 from fusion.tensors import core_consistency, factor_match_score, split_half
@@ -58,15 +58,15 @@ __all__ = [
     "core_consistency",
     "cp",
     "fill_maps",
-
-    "factor_match_score",    "fit",
+    "factor_match_score",
+    "fit",
     "load",
     "losses",
     "mlls",
     "models",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
-
-    "split_half",    "term",
+    "split_half",
+    "term",
     "tucker",
 ]

@@ -21,9 +21,9 @@ from fusion.simulate.maps import (
 )
 from fusion.simulate.simulation import Simulation, poisson_counts
 from fusion.simulate.spectra import core_loss_edge, power_law
+from fusion.simulate.tilted import tilted_line
 from fusion.simulate.wobbled import wobbled
-
-from fusion.simulate.tilted import tilted_linefrom fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
+from fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
 
 __all__ = [
     "Simulation",
@@ -32,8 +32,8 @@ __all__ = [
     "concurrent",
     "tilt_series",
     "wobbled",
-
-    "tilted_line",    "power_law",
+    "tilted_line",
+    "power_law",
     "core_loss_edge",
     "LINES",
     "xray_spectrum",
