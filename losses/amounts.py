@@ -13,8 +13,8 @@ from torch import Tensor
 class Amounts(ABC):
     """A prior on the entries of one column, of one scale λ."""
 
-    quadratic: ClassVar[bool]
-    """Whether −ln p bends; else it is linear."""
+    power: ClassVar[int]
+    """Of an amount in −ln p: 1, or 2 where that bends."""
 
     @abstractmethod
     def size(self, C: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class Exponential(Amounts):
     −ln p = Σ_i C_ik / λ_k + n ln λ_k.
     """
 
-    quadratic = False
+    power = 1
 
     def size(self, C: Tensor) -> Tensor:
         return C.sum(0, dtype=torch.float64)
@@ -55,7 +55,7 @@ class HalfNormal(Amounts):
     −ln p = ½ Σ_i C_ik² / λ_k + (n/2) ln λ_k. λ has the square of the unit of C.
     """
 
-    quadratic = True
+    power = 2
 
     def size(self, C: Tensor) -> Tensor:
         return 0.5 * C.square().sum(0, dtype=torch.float64)

@@ -12,8 +12,8 @@ from fusion.model import FactorModule, Model
 from fusion.penalty import FactorTerm
 
 FLOOR = 1e-3
-"""Default b, as a share of the mean size of a column at the start."""
-EMPTY = 0.05
+"""Amount, as a share of the mean one at the start, below which scales are held up: default b."""
+EMPTY = 1e-3
 """A component whose size is below this share of b stands at the floor of an empty one."""
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
@@ -72,7 +72,7 @@ class ARD(FactorTerm):
         b = (
             state["b"]
             if state
-            else FLOOR * sizes.mean()
+            else FLOOR**self.prior.power * sizes.mean()
             if self.b is None
             else torch.full_like(sizes[0], self.b)
         )
@@ -89,7 +89,7 @@ class ARD(FactorTerm):
         return ((sizes + b) / scales + count * ((count * scales / b).log() - 1)).sum()
 
     def curvature(self, model: Model, state: State) -> Tensor | None:
-        return self.value(model, state) if self.prior.quadratic else None  # the scales held
+        return self.value(model, state) if self.prior.power > 1 else None  # the scales held
 
     def _count(self, model: Model) -> float:
         return self.prior.count(self.of(model).shape[0]) + self.a + 1
