@@ -2,10 +2,12 @@
 
 from fusion import constraints, losses, models
 from fusion._version import __version__
+from fusion.ambiguity import Ambiguity, ambiguity
 from fusion.axis import Axis
 from fusion.compare import compare
 from fusion.comparison import Comparison
 from fusion.dataset import Dataset
+from fusion.errors import standard_errors
 from fusion.files import load
 from fusion.fit import fit
 from fusion.geometry import NFINDR, SPA, SSS, VCA, PureMaps
@@ -26,6 +28,7 @@ __all__ = [
     "SSS",
     "VCA",
     "Adam",
+    "Ambiguity",
     "Axis",
     "Comparison",
     "Current",
@@ -44,6 +47,7 @@ __all__ = [
     "Status",
     "Term",
     "__version__",
+    "ambiguity",
     "compare",
     "constraints",
     "cp",
@@ -51,6 +55,7 @@ __all__ = [
     "load",
     "losses",
     "models",
+    "standard_errors",
     "term",
     "tucker",
 ]

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.science.ambiguity import ambiguity
 from benchmarks.science.geometry import geometry
 from benchmarks.science.line import Line
 
-CASES: dict[str, Callable[[Path], Iterator[Line]]] = {case.__name__: case for case in (geometry,)}
+CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
+    case.__name__: case for case in (geometry, ambiguity)
+}
 
 
 def main(data: str, names: list[str]) -> int:

@@ -1,7 +1,8 @@
 """Pictures of results, data sets and comparisons. Matplotlib is imported when one is drawn."""
 
+from fusion.plots.ambiguity import plot_ambiguity
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
 from fusion.plots.result import plot_result
 
-__all__ = ["plot_result", "plot_dataset", "plot_comparison"]
+__all__ = ["plot_result", "plot_dataset", "plot_comparison", "plot_ambiguity"]
