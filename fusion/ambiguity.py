@@ -21,6 +21,7 @@ from fusion.loss import State, Term
 from fusion.model import Model
 from fusion.objective import Objective, Values
 from fusion.result import Result
+from fusion.rotation import mixed, sides
 from fusion.solvers import GaussNewton, Watch
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-EXACT = 1e-12
-"""Share of the data's squares that counts as rounding: an exact fit may lose so much."""
-ROUNDS = 8
+EXACT = 1e-10
+"""Share of the data's squares that counts as nothing: no measurement is better than 1e-5."""
+ROUNDS = 6
 """How often the pulls are weighed anew, until each costs what the noise allows."""
-STEPS = 60
+FIRST = 1e-5
+"""Share of the data's squares with which one pulls at first: far, where nothing holds."""
+SETTLED = 1e-4
+"""How far a component has mixed with another one when a round ends, to so much."""
+STEPS = 40
 """Outer steps of one round."""
 NEAR = (0.8, 1.02)
 """Share of the allowed loss at which a pull is not weighed any more."""
@@ -145,7 +150,7 @@ def ambiguity(
     quantile = float(chi2.ppf(level, 1))
     allowed = max(0.5 * quantile * g, EXACT * size)
     scatter = _scatter(point, g, quantile**0.5)
-    search = _Search(point, names, allowed)
+    search = _Search(point, names, allowed, size)
     search.run()
     return _told(result, point, search, scatter, level)
 
@@ -241,8 +246,8 @@ class _Pull(Term):
 class _Search:
     """All pulls at once, as a batch, each weighed until it costs what the noise allows."""
 
-    def __init__(self, point: Point, names: Sequence[str], allowed: float) -> None:
-        self.allowed = allowed
+    def __init__(self, point: Point, names: Sequence[str], allowed: float, size: float) -> None:
+        self.allowed, self.size = allowed, size
         model = deepcopy(point.model)
         mixes, duals = [], {}
         for name in names:
@@ -268,47 +273,77 @@ class _Search:
         start = self.objective.retract(
             torch.maximum(self.objective.current(), self.objective.lower())
         )
-        flat, lowest = self._descend(start, torch.zeros_like(self.pull.of(start)), 0.0)
-        self.lowest, self.start = float(lowest[0]), flat
-        n = len(self.term.mixes)
-        signs = torch.eye(n, dtype=flat.dtype, device=flat.device)
-        signs = torch.cat([signs, -signs])
-        flat = flat.expand(len(signs), -1).clone()
-        weight = flat.new_full((len(signs), 1), self.allowed)
-        begun, low, high = (
-            flat.clone(),
-            torch.zeros_like(weight),
-            torch.full_like(weight, torch.inf),
-        )
-        going = torch.ones(len(signs), dtype=torch.bool, device=flat.device)
+        self.lowest = self.size
+        nothing = torch.zeros_like(self.pull.of(start))
+        flat, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
+        self.lowest, self.start = float(loss[0]), flat
+        signs = self._signs().to(flat)
+        weight = flat.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
+        flat, led = self._led(flat, signs)
+        low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
+        going = torch.arange(len(signs), device=flat.device)
         for _ in range(ROUNDS):
-            pulled, loss = self._descend(flat[going], (weight * signs)[going], self.lowest)
-            rise = flat.new_zeros(len(signs))
-            rise[going] = loss.to(rise) - self.lowest
-            self._keep(pulled, rise[going])
-            share = (rise / self.allowed)[:, None]
+            w = weight[going]
+            pulled, loss = self._descend(flat[going], w * signs[going], w)
+            rise = loss[:, None].to(w) - self.lowest
+            self._keep(pulled, rise[:, 0])
+            share = rise / self.allowed
             fits = share <= NEAR[1]
-            flat[going] = torch.where(fits[going], pulled, begun[going])
-            begun = torch.where(fits & going[:, None], flat, begun)
-            low = torch.where(fits & going[:, None], weight, low)
-            high = torch.where(~fits & going[:, None], weight, high)
-            going &= ~((share[:, 0] >= NEAR[0]) & fits[:, 0])
-            if not bool(going.any()):
+            flat[going] = torch.where(fits | (not led), pulled, flat[going])
+            low[going] = torch.where(fits, w, low[going])
+            high[going] = torch.where(fits, high[going], w)
+            weight[going] = _reweighed(w, share, low[going], high[going])
+            going = going[~(fits & (share >= NEAR[0]))[:, 0]]
+            if not len(going):
                 break
-            wanted = weight * (0.95 / share.clamp_min(1e-3)).sqrt().clamp(0.03, 30)
-            between = (low * high).sqrt()
-            outside = (wanted <= low) | (wanted >= high)
-            weight = torch.where(outside & torch.isfinite(between) & (low > 0), between, wanted)
 
-    def _descend(self, flat: Tensor, pull: Tensor, lowest: float) -> tuple[Tensor, Tensor]:
+    def _signs(self) -> Tensor:
+        """Every mix up and down, and with the one the other way round: (pull, mix) of −1, 0, 1."""
+        mixes, rows = self.term.mixes, []
+        for i, (name, j, k) in enumerate(mixes):
+            back = mixes.index((name, k, j))
+            for one, other in ((1, 0), (-1, 0), (1, 1), (1, -1)):
+                if other == 0 or i < back:
+                    rows += [{i: one, back: other}, {i: -one, back: -other}] if other else [{i: one}]
+        made = torch.zeros(len(rows), len(mixes))
+        for row, entries in zip(made, rows, strict=True):
+            for i, sign in entries.items():
+                row[i] = sign
+        return made
+
+    def _led(self, start: Tensor, signs: Tensor) -> tuple[Tensor, bool]:
+        """A start for every pull: as far as mixing alone gets, where the model is a product."""
+        flat = start.expand(len(signs), -1).clone()
+        model = self.objective.model
+        found = {name: sides(model, name) for name in self.term.duals}
+        if None in found.values():
+            return flat, False
+        values = {n: v[0] for n, v in self.objective.values(start).items()}
+        for row, pulls in zip(flat, signs.tolist(), strict=True):
+            moved = dict(values)
+            for sign, (name, j, k) in zip(pulls, self.term.mixes, strict=True):
+                if sign:
+                    along = found[name] or {}
+                    moved |= mixed(model, along, {f: moved[f] for f in along}, (j, k, sign))
+            for slot in self.objective.slots:
+                if slot.name in moved:
+                    row[slot.part] = moved[slot.name].flatten()
+        weight = flat.new_full((len(signs), 1), self.allowed)
+        moved, loss = self._descend(flat, 0 * signs, weight, steps=0)
+        rise = loss.to(moved) - self.lowest
+        self._keep(moved, rise)
+        return torch.where((rise <= self.allowed)[:, None], moved, start), True
+
+    def _descend(
+        self, flat: Tensor, pull: Tensor, weight: Tensor, *, steps: int = STEPS
+    ) -> tuple[Tensor, Tensor]:
         """Down under these pulls; where that ends, and the loss there without them."""
         flat = flat.clone()
         flat[:, self.pull.part] = pull
-        size = max(abs(lowest), self.allowed)
-        solver = GaussNewton(
-            tolerance=max(1e-3 * self.allowed / size, 1e-14), window=3, damping=1e-4
-        )
-        outcome = solver.minimise(self.objective, flat, Watch(), STEPS)
+        most, least = float(weight.max()), float(weight.min())
+        tolerance = SETTLED * least / (abs(self.lowest) + most)
+        solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=3, damping=1e-4)
+        outcome = solver.minimise(self.objective, flat, Watch(), steps)
         return outcome.flat, outcome.terms[:, self.columns].sum(1)
 
     def _keep(self, flat: Tensor, rise: Tensor) -> None:
@@ -323,6 +358,16 @@ class _Search:
         with torch.no_grad():
             values = self.objective.values(torch.cat([self.start, *self.flats]))
         return values, torch.cat([rises.new_zeros(1), rises])
+
+
+def _reweighed(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Pulls that should cost just what is allowed: the loss rises with their square.
+
+    Between one that was too weak and one that was too strong, where both are known.
+    """
+    wanted = weight * (0.95 / share.clamp_min(1e-6)).sqrt().clamp(0.01, 10)
+    between = (low * high).sqrt()
+    return torch.where((wanted > low) & (wanted < high), wanted, between)
 
 
 def _told(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STEP = 1e-3
 """Relative change of a term's weight by which a derivative is taken."""
 CORRELATED = 0.1
-"""Correlation of neighbouring channels' residuals that is told."""
+"""Correlation of neighbouring channels' residuals that is told, if it is no chance."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,8 @@ def _warn_correlated(term: Term, model: Model) -> None:
         return
     with torch.no_grad(), model.once():
         correlation = _neighbours(term, model)
-    if correlation > CORRELATED:
+    chance = 4 / prod(term.dataset.matrix_shape) ** 0.5
+    if correlation > max(CORRELATED, chance):
         more = ((1 + correlation) / (1 - correlation)) ** 0.5
         warnings.warn(
             f"`standard_errors`: neighbouring channels of {term.dataset.name!r} are off together "

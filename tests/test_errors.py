@@ -172,7 +172,7 @@ def simulate_poisson(rng: np.random.Generator):
 
 @pytest.mark.parametrize("simulate", [simulate_nmf, simulate_coupled, simulate_poisson])
 def test_95_percent_intervals_hold_the_truth_in_93_to_97_percent(simulate):
-    assert 0.93 < coverage(simulate, 20) < 0.97
+    assert 0.93 < coverage(simulate, 15) < 0.97
 
 
 def test_the_noise_of_a_gaussian_is_that_of_a_frobenius_without_variance():
@@ -200,12 +200,13 @@ def test_errors_scale_with_the_data_and_not_with_the_weight():
 def test_a_belief_makes_errors_smaller():
     rng = np.random.default_rng(8)
     C, S = gauged(selective(rng, 30), selective(rng, 20))
-    data = planted(rng, "a", C @ S.T, 0.02, variance=1e-2)
+    X = C @ S.T + 0.3 * rng.standard_normal((30, 20))
+    data = fu.Dataset("a", X, variance=0.3**2)
     free, held = (
         fitted(NMF(data, K), loss, {"C": C, "S": S}).errors()["C"]
-        for loss in (1.0 * Frobenius(data), Frobenius(data) + SquaredNorm("C", 0.1))
+        for loss in (1.0 * Frobenius(data), Frobenius(data) + SquaredNorm("C", 1.0))
     )
-    assert np.nanmean(held) < 0.9 * np.nanmean(free)
+    assert np.nanmean(held) < 0.97 * np.nanmean(free)
 
 
 def test_what_is_known_has_no_error_and_what_is_at_the_bound_or_masked_none_to_tell():
