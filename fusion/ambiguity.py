@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,17 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import chi2
-from torch import Tensor, nn
+from torch import Tensor
 
 from fusion.axis import Axes
 from fusion.covariance import Quadratic
 from fusion.errors import Point, noise_levels, standard_errors
-from fusion.loss import State, Term
-from fusion.model import Model
-from fusion.objective import Objective, Values
+from fusion.pulls import Search
 from fusion.result import Result
-from fusion.rotation import mixed, sides
-from fusion.solvers import GaussNewton, Watch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,16 +26,6 @@ Array = NDArray[Any]
 
 EXACT = 1e-10
 """Share of the data's squares that counts as nothing: no measurement is better than 1e-5."""
-ROUNDS = 6
-"""How often the pulls are weighed anew, until each costs what the noise allows."""
-FIRST = 1e-5
-"""Share of the data's squares with which one pulls at first: far, where nothing holds."""
-SETTLED = 1e-4
-"""How far a component has mixed with another one when a round ends, to so much."""
-STEPS = 40
-"""Outer steps of one round."""
-NEAR = (0.8, 1.02)
-"""Share of the allowed loss at which a pull is not weighed any more."""
 ALIKE = 1.5
 """Times its error bars up to which a band counts as no wider."""
 
@@ -145,12 +130,12 @@ def ambiguity(
     point = Point.of(result, "ambiguity")
     names = _chosen(point, factors)
     noise = noise_levels(point)
-    size = sum(_size(term, point.model) for _, _, term in point.loss.fits)
+    size = _size(point)
     g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
     quantile = float(chi2.ppf(level, 1))
     allowed = max(0.5 * quantile * g, EXACT * size)
     scatter = _scatter(point, g, quantile**0.5)
-    search = _Search(point, names, allowed, size)
+    search = Search(point, names, allowed, size)
     search.run()
     return _told(result, point, search, scatter, level)
 
@@ -186,13 +171,17 @@ def _channels(point: Point) -> list[str]:
     ]
 
 
-def _size(term: Term, model: Model) -> float:
-    """½ Σ w x² of the data of a fit, in the unit of its term."""
-    pair = getattr(term, "pair", None)
-    if pair is None:
-        return 0.0
-    with torch.no_grad(), model.once():
-        return 0.5 * float(pair(model)[0].norm2())
+def _size(point: Point) -> float:
+    """½ mᵀ D m of the predictions, D the curvature of the fits by them: half the data's squares.
+
+    By the curvature along one factor itself, the largest of them all.
+    """
+    quadratic, sizes = point.quadratic(), [0.0]
+    for slot in point.objective.slots:
+        v = torch.zeros_like(point.flat[0])
+        v[slot.part] = point.flat[0, slot.part]
+        sizes.append(0.5 * float(v @ quadratic(v)))
+    return max(sizes)
 
 
 def _scatter(point: Point, g: float, quantile: float) -> dict[str, Tensor]:
@@ -219,162 +208,17 @@ def _in_values(quadratic: Quadratic, slot: Any, errors: Tensor) -> Tensor:
     return errors if known is None else torch.where(known, 0, errors)
 
 
-class _Pull(Term):
-    """−Σ p_m t_m, t_m how much of component j is in component k of a factor.
-
-    p is a variable of the model that is held: every start of a batch has its own.
-    """
-
-    def __init__(self, mixes: Sequence[tuple[str, int, int]], duals: dict[str, Tensor]) -> None:
-        self.mixes, self.duals = mixes, duals
-
-    def mixed(self, model: Model) -> Tensor:
-        """All t, (mix,): t_jk = ⟨s_j*, s_k⟩ / ⟨s_k*, s_k⟩ with the dual basis s* of the answer."""
-        parts = []
-        inner = {name: dual @ model.factor(name)() for name, dual in self.duals.items()}
-        for name, j, k in self.mixes:
-            parts.append(inner[name][j, k] / inner[name][k, k].clamp_min(1e-9))
-        return torch.stack(parts)
-
-    def value(self, model: Model, state: State) -> Tensor:
-        return -(model.pull * self.mixed(model)).sum()
-
-    def curvature(self, model: Model, state: State) -> None:
-        return None
-
-
-class _Search:
-    """All pulls at once, as a batch, each weighed until it costs what the noise allows."""
-
-    def __init__(self, point: Point, names: Sequence[str], allowed: float, size: float) -> None:
-        self.allowed, self.size = allowed, size
-        model = deepcopy(point.model)
-        mixes, duals = [], {}
-        for name in names:
-            value = model.factor(name)().detach()
-            scale = value.norm(dim=0)
-            alive = [k for k in range(value.shape[1]) if float(scale[k]) > 0]
-            duals[name] = torch.linalg.pinv(value)
-            mixes += [(name, j, k) for k in alive for j in alive if j != k]
-        self.term = _Pull(mixes, duals)
-        model.pull = nn.Parameter(point.flat.new_zeros(len(mixes)))
-        with torch.no_grad():
-            quick = point.loss.compressed(model)
-        loss = point.loss if quick is None else quick
-        self.objective = Objective(model, loss + self.term)
-        self.objective.held.add("pull")
-        self.pull = next(s for s in self.objective.slots if s.name == "pull")
-        self.columns = [i for i, n in enumerate(self.objective.order) if n < len(loss.terms)]
-        self.flats: list[Tensor] = []
-        self.rises: list[Tensor] = []
-
-    def run(self) -> None:
-        """Find the answers at the edges."""
-        start = self.objective.retract(
-            torch.maximum(self.objective.current(), self.objective.lower())
-        )
-        self.lowest = self.size
-        nothing = torch.zeros_like(self.pull.of(start))
-        flat, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
-        self.lowest, self.start = float(loss[0]), flat
-        signs = self._signs().to(flat)
-        weight = flat.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
-        flat, led = self._led(flat, signs)
-        low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
-        going = torch.arange(len(signs), device=flat.device)
-        for _ in range(ROUNDS):
-            w = weight[going]
-            pulled, loss = self._descend(flat[going], w * signs[going], w)
-            rise = loss[:, None].to(w) - self.lowest
-            self._keep(pulled, rise[:, 0])
-            share = rise / self.allowed
-            fits = share <= NEAR[1]
-            flat[going] = torch.where(fits | (not led), pulled, flat[going])
-            low[going] = torch.where(fits, w, low[going])
-            high[going] = torch.where(fits, high[going], w)
-            weight[going] = _reweighed(w, share, low[going], high[going])
-            going = going[~(fits & (share >= NEAR[0]))[:, 0]]
-            if not len(going):
-                break
-
-    def _signs(self) -> Tensor:
-        """Every mix up and down, and with the one the other way round: (pull, mix) of −1, 0, 1."""
-        mixes, rows = self.term.mixes, []
-        for i, (name, j, k) in enumerate(mixes):
-            back = mixes.index((name, k, j))
-            for one, other in ((1, 0), (-1, 0), (1, 1), (1, -1)):
-                if other == 0 or i < back:
-                    rows += [{i: one, back: other}, {i: -one, back: -other}] if other else [{i: one}]
-        made = torch.zeros(len(rows), len(mixes))
-        for row, entries in zip(made, rows, strict=True):
-            for i, sign in entries.items():
-                row[i] = sign
-        return made
-
-    def _led(self, start: Tensor, signs: Tensor) -> tuple[Tensor, bool]:
-        """A start for every pull: as far as mixing alone gets, where the model is a product."""
-        flat = start.expand(len(signs), -1).clone()
-        model = self.objective.model
-        found = {name: sides(model, name) for name in self.term.duals}
-        if None in found.values():
-            return flat, False
-        values = {n: v[0] for n, v in self.objective.values(start).items()}
-        for row, pulls in zip(flat, signs.tolist(), strict=True):
-            moved = dict(values)
-            for sign, (name, j, k) in zip(pulls, self.term.mixes, strict=True):
-                if sign:
-                    along = found[name] or {}
-                    moved |= mixed(model, along, {f: moved[f] for f in along}, (j, k, sign))
-            for slot in self.objective.slots:
-                if slot.name in moved:
-                    row[slot.part] = moved[slot.name].flatten()
-        weight = flat.new_full((len(signs), 1), self.allowed)
-        moved, loss = self._descend(flat, 0 * signs, weight, steps=0)
-        rise = loss.to(moved) - self.lowest
-        self._keep(moved, rise)
-        return torch.where((rise <= self.allowed)[:, None], moved, start), True
-
-    def _descend(
-        self, flat: Tensor, pull: Tensor, weight: Tensor, *, steps: int = STEPS
-    ) -> tuple[Tensor, Tensor]:
-        """Down under these pulls; where that ends, and the loss there without them."""
-        flat = flat.clone()
-        flat[:, self.pull.part] = pull
-        most, least = float(weight.max()), float(weight.min())
-        tolerance = SETTLED * least / (abs(self.lowest) + most)
-        solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=3, damping=1e-4)
-        outcome = solver.minimise(self.objective, flat, Watch(), steps)
-        return outcome.flat, outcome.terms[:, self.columns].sum(1)
-
-    def _keep(self, flat: Tensor, rise: Tensor) -> None:
-        """Those that fit within the noise."""
-        good = rise <= NEAR[1] * self.allowed
-        self.flats.append(flat[good])
-        self.rises.append(rise[good])
-
-    def solutions(self) -> tuple[Values, Tensor]:
-        """Values of all answers found, (answer, …), and by how much they raise the loss."""
-        rises = torch.cat(self.rises)
-        with torch.no_grad():
-            values = self.objective.values(torch.cat([self.start, *self.flats]))
-        return values, torch.cat([rises.new_zeros(1), rises])
-
-
-def _reweighed(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Pulls that should cost just what is allowed: the loss rises with their square.
-
-    Between one that was too weak and one that was too strong, where both are known.
-    """
-    wanted = weight * (0.95 / share.clamp_min(1e-6)).sqrt().clamp(0.01, 10)
-    between = (low * high).sqrt()
-    return torch.where((wanted > low) & (wanted < high), wanted, between)
-
-
 def _told(
-    result: Result, point: Point, search: _Search, scatter: dict[str, Tensor], level: float
+    result: Result, point: Point, search: Search, scatter: dict[str, Tensor], level: float
 ) -> Ambiguity:
     """Bands and words from the answers that were found."""
     values, rises = search.solutions()
+    if search.beaten:
+        warnings.warn(
+            "`ambiguity`: an answer was found that fits better than the fit's own, by more than "
+            "the noise: fit with more starts, and ask again.",
+            stacklevel=3,
+        )
     bands, errors = {}, {}
     for name, module in point.model.factor_modules().items():
         all_, own = values[name], module().detach()

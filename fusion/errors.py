@@ -86,8 +86,8 @@ def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
 
     Σ = H⁻¹ (Σ_d g_d H_d) H⁻¹ with all factors varying together, H_d the part of data set d and g_d
     its noise in the unit of its term: 1 for a likelihood at weight 1 (`Poisson`, or `Frobenius`
-    with a variance), where Σ = H⁻¹. Without a variance the noise is estimated, Σ r²/(n − p). A penalty
-    counts as prior knowledge, its g the mean of the fits'. Unit columns fix the scale.
+    with a variance), where Σ = H⁻¹. Without a variance the noise is estimated, Σ r²/(n − p). A
+    penalty counts as prior knowledge, its g the mean of the fits'. Unit columns fix the scale.
 
     An error says how far the entry may be off, given that the model and its noise are right. It
     says nothing of other answers far away: see `ambiguity`.

@@ -1,15 +1,52 @@
-"""Mixing components so that no prediction changes: s_k + t s_j, and c_j − t c_k for its partners."""
+"""Mixing components so that no prediction changes: s_k + t s_j, and c_j − t c_k in return."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from fusion.constraints import Free, NonNegative, UnitColumns
 from fusion.model import Model
+from fusion.objective import Objective
 from fusion.prediction import CP
+
+SHARES = (1.0, 0.75, 0.5, 0.25)
+"""How far of the way answers are looked at: a column of norm 1 need not be extreme at an end."""
+
+
+def led(
+    objective: Objective, start: Tensor, signs: Tensor, mixes: Sequence[tuple[str, int, int]]
+) -> Tensor | None:
+    """Answers as far as mixing alone gets from a start (1, n), and on the way there.
+
+    Args:
+        objective: the model.
+        start: raw variables.
+        signs: (pull, mix) of −1, 0, 1: which mixes, one after the other.
+        mixes: (factor, j, k): component j into component k.
+
+    Returns:
+        (shares · pull, n) raw variables; None where the model is no product of plain factors.
+    """
+    found = {name: sides(objective.model, name) for name, _, _ in mixes}
+    values = {name: value[0] for name, value in objective.values(start).items()}
+    flat = start.repeat(len(SHARES) * len(signs), 1)
+    ways = [(share, pulls) for share in SHARES for pulls in signs.tolist()]
+    for row, (share, pulls) in zip(flat, ways, strict=True):
+        moved = dict(values)
+        for sign, (name, j, k) in zip(pulls, mixes, strict=True):
+            along = found[name]
+            if along is None:
+                return None
+            if sign:
+                own = {factor: moved[factor] for factor in along}
+                moved |= mixed(objective.model, along, own, (j, k, sign), share)
+        for slot in objective.slots:
+            if slot.name in moved:
+                row[slot.part] = moved[slot.name].flatten()
+    return flat
 
 
 def sides(model: Model, name: str) -> dict[str, bool] | None:
@@ -45,7 +82,11 @@ def sides(model: Model, name: str) -> dict[str, bool] | None:
 
 
 def mixed(
-    model: Model, found: Mapping[str, bool], values: Mapping[str, Tensor], mix: tuple[int, int, int]
+    model: Model,
+    found: Mapping[str, bool],
+    values: Mapping[str, Tensor],
+    mix: tuple[int, int, int],
+    share: float = 1.0,
 ) -> dict[str, Tensor]:
     """The answer farthest along s_k + t s_j that keeps every bound.
 
@@ -54,6 +95,7 @@ def mixed(
         found: of `sides`.
         values: of the factors in it.
         mix: (j, k, sign of t).
+        share: of the way.
 
     Returns:
         Values of the same factors, unit columns kept.
@@ -67,7 +109,7 @@ def mixed(
         for f, (into, of, direction) in moves.items()
         if f in bound
     ]
-    t = min(steps, default=0.0)
+    t = share * min(steps, default=0.0)
     made = {f: v.clone() for f, v in values.items()}
     for f, (into, of, direction) in moves.items():
         made[f][:, into] += (t if t < float("inf") else 0.0) * direction * values[f][:, of]

@@ -123,7 +123,9 @@ def test_what_is_too_large_is_refused_with_its_sizes(monkeypatch):
     monkeypatch.setattr(covariance, "DENSE", 0)
     monkeypatch.setattr(covariance, "BORDER", 10)
     rng = np.random.default_rng(2)
-    data = fu.Dataset("a", rng.poisson(50 * selective(rng, 40) @ selective(rng, 30).T).astype(float))
+    data = fu.Dataset(
+        "a", rng.poisson(50 * selective(rng, 40) @ selective(rng, 30).T).astype(float)
+    )
     with pytest.raises(ValueError, match="free numbers"):
         fitted(NMF(data, K), Poisson(data)).errors()
 
