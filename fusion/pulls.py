@@ -30,7 +30,10 @@ NEAR = (0.8, 1.02)
 
 
 class Pull(Term):
-    """−Σ p_m t_m, t_m how much of component j is in component k of a factor.
+    """−Σ p_m t_m, t_m how much of component j is in component k of a factor, between −1 and 1.
+
+    With a = ⟨s_j*, s_k⟩ and b = ⟨s_k*, s_k⟩ in the dual basis s* of the answer t is a / √(a² + b²),
+    so that no pull is without end.
 
     p is a variable of the model that is held: every start of a batch has its own.
     """
@@ -39,11 +42,12 @@ class Pull(Term):
         self.mixes, self.duals = mixes, duals
 
     def mixed(self, model: Model) -> Tensor:
-        """All t, (mix,): t_jk = ⟨s_j*, s_k⟩ / ⟨s_k*, s_k⟩ with the dual basis s* of the answer."""
+        """All t, (mix,)."""
         parts = []
         inner = {name: dual @ model.factor(name)() for name, dual in self.duals.items()}
         for name, j, k in self.mixes:
-            parts.append(inner[name][j, k] / inner[name][k, k].clamp_min(1e-9))
+            a, b = inner[name][j, k], inner[name][k, k]
+            parts.append(a / (a.square() + b.square()).clamp_min(1e-30).sqrt())
         return torch.stack(parts)
 
     def value(self, model: Model, state: State) -> Tensor:

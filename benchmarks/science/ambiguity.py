@@ -137,7 +137,7 @@ def _phantom(data: Path) -> Iterator[Line]:
 def _tilt_series(data: Path) -> Iterator[Line]:
     """fig8_sim, EELS alone: how far answers at one loss are from the truth."""
     with np.load(data / "figure_cases/fig8_sim.npz") as file:
-        X, truth = file["eels"].astype(float), file["S_eels"]
+        X, truth = file["eels"].astype(float), file["S_eels"].T
     eels = fu.Dataset("eels", X)
     band = fu.ambiguity(fu.fit(NMF(eels, 2), Frobenius(eels), progress=False))
     found = np.array([angles(answer["S"], truth) for answer in band.solutions])
