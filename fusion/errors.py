@@ -212,7 +212,7 @@ def _warn_correlated(term: Term, model: Model) -> None:
             f"`standard_errors`: neighbouring channels of {term.dataset.name!r} are off together "
             f"(correlation {correlation:.2f}): errors assume that they are not, and a map may be "
             f"off by {more:.1f} times as much: bin the channels, or see whether a component is "
-            "missing.",
+            "missing, or another data set weighs more than its noise allows.",
             stacklevel=3,
         )
 

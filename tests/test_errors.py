@@ -139,7 +139,7 @@ def coverage(simulate, seeds: int) -> float:
         errors = result.errors()
         for name, value in truth.items():
             assert not np.isinf(errors[name]).any()
-            away = value > 4 * np.nan_to_num(errors[name], nan=np.inf)
+            away = value > 4 * np.where(np.isnan(errors[name]), np.inf, errors[name])
             hit = np.abs(result[name] - value) < QUANTILE * errors[name]
             inside.append(hit[away])
     return float(np.concatenate(inside).mean())

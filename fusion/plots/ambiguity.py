@@ -73,6 +73,8 @@ def plot_ambiguity(
                 if k < ambiguity.factors[name].shape[1]:
                     panels = [figure.add_subplot(grid[row, column + i]) for i in range(n)]
                     _draw(panels, ambiguity, name, k, rows=(row, len(chosen)))
+                    if row == 0 and n == 1 and name == names[-1]:
+                        panels[0].legend(loc="best")
                 column += n
     return figure
 
@@ -116,7 +118,6 @@ def _draw(
         _curve(panels[0], ambiguity, name, k, ends=row == count - 1)
         if row == 0:
             panels[0].set_title(f"{name}: answer and band")
-            panels[0].legend(loc="best")
         return
     _images(panels, ambiguity, name, k, ends=row == count - 1)
     if row == 0:
