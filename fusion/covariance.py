@@ -91,18 +91,20 @@ def variances(quadratic: Quadratic, free: Tensor) -> Values:
     objective, count = quadratic.objective, int(free.sum())
     rows = _rows(objective)
     grouped = sum(slot.part.stop - slot.part.start for slot in rows)
-    border = int(free.sum()) - sum(int(free[s.part].sum()) for s in rows)
-    if count <= DENSE:
-        return _bordered(quadratic, free, [])
-    low = _low_rank(quadratic, free)
-    if low is not None:
-        return low
-    if border <= BORDER and grouped * border <= NUMBERS:
-        made = _bordered(quadratic, free, rows)
+    border = count - sum(int(free[s.part].sum()) for s in rows)
+    ways = (
+        (count <= DENSE, lambda: _bordered(quadratic, free, [])),
+        (count > DENSE, lambda: _low_rank(quadratic, free)),
+        (
+            border <= BORDER and grouped * border <= NUMBERS,
+            lambda: _bordered(quadratic, free, rows),
+        ),
+        (count <= BORDER, lambda: _bordered(quadratic, free, [])),
+    )
+    for fits, way in ways:
+        made = way() if fits else None
         if made is not None:
             return made
-    if count <= BORDER:
-        return _bordered(quadratic, free, [])
     raise ValueError(
         f"`standard_errors`: {count} free numbers, {border} of them besides the rows of "
         f"{', '.join(s.name for s in rows) or 'no factor'}: errors need at most {BORDER} of those, "
@@ -130,48 +132,49 @@ def _rows(objective: Objective) -> list[Slot]:
 
 
 def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | None:
-    """By blocks of rows and the Schur complement of all else; None where rows meet each other."""
+    """By blocks of rows and the Schur complement of all else; None where rows meet each other.
+
+    [A B; Bᵀ R] with A block by block, and in R the free variables beside, and the multipliers that
+    hold unit columns at right angles to themselves.
+    """
     numbers = torch.arange(quadratic.objective.size, device=free.device)
     index = torch.cat([numbers[s.part].view(s.shape) for s in rows], 1) if rows else None
-    alone = free.clone()
-    if index is not None:
-        alone[index] = False
-    border = alone.nonzero()[:, 0]
-    blocks = _blocks(quadratic, index, free) if index is not None else None
-    if index is not None and not _apart(quadratic, index, blocks, free):
+    index = numbers[:0].view(0, 1) if index is None else index
+    blocks = _blocks(quadratic, index, free)
+    if not _apart(quadratic, index, blocks, free):
         return None
+    beside = free.clone()
+    beside[index] = False
+    border = beside.nonzero()[:, 0]
+    H = torch.empty(len(free), len(border), dtype=blocks.dtype, device=free.device)
+    for column, j in enumerate(border.tolist()):
+        probe = torch.zeros_like(quadratic.flat[0])
+        probe[j] = 1
+        H[:, column] = quadratic(probe)
     units = quadratic.units(free)
-    columns = [quadratic(_one_hot(quadratic, j)) for j in border.tolist()]
-    H = torch.stack(columns, 1) if columns else quadratic.flat.new_zeros(len(free), 0)
-    corner, q = H[border], units.shape[1]
-    own = corner.diagonal().clamp_min(0)
-    full = torch.zeros_like(corner, dtype=torch.float64).new_zeros(len(border) + q, len(border) + q)
-    full[: len(border), : len(border)] = 0.5 * (corner + corner.T) + torch.diag(RIDGE * own)
-    full[: len(border), len(border) :] = units[border]
-    full[len(border) :, : len(border)] = units[border].T
-    if index is not None:
-        ridge = RIDGE * blocks.diagonal(dim1=-2, dim2=-1)
-        inside = free[index].to(blocks.dtype)
-        inverse = torch.linalg.inv(blocks + torch.diag_embed(ridge + (1 - inside)))
-        inverse = inverse * inside[:, :, None] * inside[:, None, :]
-        meets = torch.cat([H, units], 1)[index]  # (row, k, border)
-        solved = inverse @ meets
-        full -= torch.einsum("nkr,nks->rs", meets, solved)
-    covariance = _inverse(full, len(border))
+    schur, own = _corner(H[border], units[border])
+    inside, diagonal = free[index].to(blocks.dtype), blocks.diagonal(dim1=-2, dim2=-1)
+    inverse = torch.linalg.inv(blocks + torch.diag_embed(RIDGE * diagonal + (1 - inside)))
+    inverse = inverse * inside[:, :, None] * inside[:, None, :]
+    meets = torch.cat([H, units], 1)[index]  # (row, k, border)
+    solved = inverse @ meets
+    schur -= meets.flatten(0, 1).T @ solved.flatten(0, 1)
+    covariance = _inverse(schur, len(border))
     total, lone = torch.zeros_like(quadratic.flat[0]), torch.zeros_like(quadratic.flat[0])
-    total[border] = covariance.diagonal()[: len(border)]
-    lone[border] = 1 / own
-    if index is not None:
-        own_variance = inverse.diagonal(dim1=-2, dim2=-1)
-        lone[index] = inside / blocks.diagonal(dim1=-2, dim2=-1)
-        total[index] = own_variance + ((solved @ covariance) * solved).sum(-1)
+    total[border], lone[border] = covariance.diagonal()[: len(border)], 1 / own
+    total[index] = inverse.diagonal(dim1=-2, dim2=-1) + ((solved @ covariance) * solved).sum(-1)
+    lone[index] = inside / diagonal
     return _of_values(quadratic, free, total, lone, border, covariance)
 
 
-def _one_hot(quadratic: Quadratic, j: int) -> Tensor:
-    made = torch.zeros_like(quadratic.flat[0])
-    made[j] = 1
-    return made
+def _corner(corner: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
+    """The curvature beside the rows, bordered by unit columns; and its diagonal."""
+    r, q = units.shape
+    own = corner.diagonal().clamp_min(0)
+    made = corner.new_zeros(r + q, r + q)
+    made[:r, :r] = 0.5 * (corner + corner.T) + torch.diag(RIDGE * own)
+    made[:r, r:], made[r:, :r] = units, units.T
+    return made, own
 
 
 def _blocks(quadratic: Quadratic, index: Tensor, free: Tensor) -> Tensor:
@@ -186,9 +189,8 @@ def _blocks(quadratic: Quadratic, index: Tensor, free: Tensor) -> Tensor:
     return 0.5 * (made + made.mT) * inside[:, :, None] * inside[:, None, :]
 
 
-def _apart(quadratic: Quadratic, index: Tensor, blocks: Tensor | None, free: Tensor) -> bool:
+def _apart(quadratic: Quadratic, index: Tensor, blocks: Tensor, free: Tensor) -> bool:
     """Whether rows do not meet each other."""
-    assert blocks is not None
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(index.shape, generator=generator, dtype=torch.float64).to(blocks)
     v = v * free[index]

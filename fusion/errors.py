@@ -189,7 +189,7 @@ def _noise(term: Fit, model: Model, state: State, n: float, p: float) -> float:
 def _parameters(point: Point) -> dict[int, float]:
     """How many free numbers every fit pays for: shared by what each says of them."""
     parts = {i: point.alone(i)[point.free] for i in range(len(point.loss.terms))}
-    total = sum(parts.values(), torch.zeros_like(point.flat[0][point.free]))
+    total = torch.stack(list(parts.values())).sum(0)
     seen = total > 0
     free = int(point.free.sum())
     scales = sum(
