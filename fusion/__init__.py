@@ -2,10 +2,12 @@
 
 from fusion import constraints, losses, models
 from fusion._version import __version__
+from fusion.ambiguity import Ambiguity, ambiguity
 from fusion.axis import Axis
 from fusion.compare import compare
 from fusion.comparison import Comparison
 from fusion.dataset import Dataset
+from fusion.errors import standard_errors
 from fusion.files import load
 from fusion.fit import fit
 from fusion.geometry import NFINDR, SPA, SSS, VCA, PureMaps
@@ -33,6 +35,7 @@ __all__ = [
     "VCA",
     "Adam",
     "Anscombe",
+    "Ambiguity",
     "Axis",
     "Comparison",
     "Current",
@@ -53,6 +56,7 @@ __all__ = [
     "Status",
     "Term",
     "__version__",
+    "ambiguity",
     "compare",
     "constraints",
     "core_consistency",
@@ -67,6 +71,7 @@ __all__ = [
     "separate_fixed_pattern",
     "separate_moving_spectrum",
     "split_half",
+    "standard_errors",
     "term",
     "tucker",
 ]

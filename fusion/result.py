@@ -46,6 +46,7 @@ class Result:
         messages: what else a user should know.
         structure: ("cp" or "tucker", factor names) where the model is one tensor decomposition.
         model: the fitted model; None after `load`.
+        minimised: the loss that was; None after `load`.
     """
 
     factors: dict[str, Array]
@@ -66,6 +67,7 @@ class Result:
     messages: list[str] = field(default_factory=list)
     structure: tuple[str, tuple[str, ...]] | None = None
     model: Model | None = field(default=None, repr=False)
+    minimised: Loss | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Array:
         """A factor by name."""
@@ -155,6 +157,12 @@ class Result:
                 return TuckerTensor((arrays[0], arrays[1:]))
             return CPTensor((np.ones(arrays[0].shape[1]), arrays))
 
+    def errors(self) -> dict[str, Array]:
+        """Standard errors of all factors, each of its shape; see `fusion.standard_errors`."""
+        from fusion.errors import standard_errors
+
+        return standard_errors(self)
+
     def plot(self, **options: Any) -> Figure:
         """Maps beside spectra, residuals, loss of every start; see `fusion.plots.plot_result`."""
         from fusion.plots import plot_result
@@ -211,6 +219,7 @@ def summarise(
         messages=messages + hidden,
         structure=model.structure,
         model=model,
+        minimised=loss,
     )
 
 

@@ -145,7 +145,9 @@ def assert_same(a, b) -> None:
             assert_same(a[key], b[key])
     elif hasattr(a, "__dataclass_fields__"):
         for f in fields(a):
-            if f.name != "model":
+            if f.name == "minimised":  # a loss has no equality: its formula stands for it
+                assert str(a.minimised) == str(b.minimised)
+            elif f.name != "model":
                 assert_same(getattr(a, f.name), getattr(b, f.name))
     else:
         assert a == b
@@ -158,7 +160,7 @@ def test_a_saved_result_loads_equal(result, tmp_path):
     result.save(tmp_path / "fit.npz")
     loaded = fu.Result.load(tmp_path / "fit.npz")
     assert loaded.model is None
-    assert_same(loaded, replace(result, model=None))
+    assert_same(loaded, replace(result, model=None, minimised=None))
     assert loaded.summary() == result.summary()
 
 
@@ -194,7 +196,7 @@ def test_names_with_slashes_spaces_and_dots_survive(tmp_path):
     data = spectrum_image("EELS low/loss 1.5")
     outcome = nmf(data, max_steps=2)
     outcome.save(tmp_path / "fit")
-    assert_same(fu.Result.load(tmp_path / "fit"), replace(outcome, model=None))
+    assert_same(fu.Result.load(tmp_path / "fit"), replace(outcome, model=None, minimised=None))
 
 
 def test_an_interrupted_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.science.ambiguity import ambiguity
 from benchmarks.science.geometry import geometry
 from benchmarks.science.line import Line
 from benchmarks.science.mlls import mlls
@@ -16,7 +17,7 @@ from benchmarks.science.noise import noise
 from benchmarks.science.tensors import tensors
 
 CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
-    case.__name__: case for case in (geometry, mlls, noise, tensors)
+    case.__name__: case for case in (geometry, mlls, noise, tensors, ambiguity)
 }
 
 

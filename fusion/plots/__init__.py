@@ -1,5 +1,6 @@
 """Pictures of results, data sets and comparisons. Matplotlib is imported when one is drawn."""
 
+from fusion.plots.ambiguity import plot_ambiguity
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
 from fusion.plots.noise import plot_noise
@@ -14,4 +15,5 @@ __all__ = [
     "plot_relevance",
     "plot_references",
     "plot_noise",
+    "plot_ambiguity",
 ]

@@ -1,0 +1,155 @@
+"""`plot_ambiguity`: every factor with the band of the answers that fit as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusion.axis import Axes, Axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure
+
+    from fusion.ambiguity import Ambiguity
+
+CURVE, MAP, LABEL, ROW = 3.4, 1.75, 0.8, 1.6  # inches
+
+
+def plot_ambiguity(
+    ambiguity: Ambiguity,
+    *,
+    factors: Sequence[str] | None = None,
+    components: Sequence[int] | None = None,
+    panel: Panel | None = None,
+) -> Figure:
+    """Curves in a shaded band from lowest to highest; images as lowest, the answer, highest.
+
+    A row for every component, factors side by side, axes with units; the images of one component
+    share their colours.
+
+    Args:
+        ambiguity: what `fusion.ambiguity` gave.
+        factors: names of those to show; default: all of two or more components.
+        components: numbers of those to show, from 0; default: all.
+        panel: matplotlib axes to draw one curve into, where one factor and component are named.
+
+    Returns:
+        A matplotlib `Figure`: its own, or that of the panel.
+
+    Raises:
+        ValueError: if there is no such factor or component, or a panel is given for several curves
+            or an image.
+    """
+    import matplotlib
+
+    from fusion.plots import draw
+
+    names = _names(ambiguity, factors)
+    most = max(ambiguity.factors[name].shape[1] for name in names)
+    chosen = list(range(most) if components is None else components)
+    if not all(0 <= k < most for k in chosen):
+        raise ValueError(f"`plot_ambiguity(components={chosen})`: there are 0 to {most - 1}.")
+    if panel is not None:
+        if len(names) > 1 or len(chosen) > 1 or _image(ambiguity, names[0]):
+            raise ValueError(
+                "`plot_ambiguity(panel=…)`: one panel takes one curve: name one factor along one "
+                "axis, and one component."
+            )
+        _curve(panel, ambiguity, names[0], chosen[0], ends=True)
+        return panel.figure  # pyright: ignore[reportReturnType]
+    wide = [3 if _image(ambiguity, name) else 1 for name in names]
+    widths = [LABEL, *(w for n in wide for w in ([MAP] * 3 if n == 3 else [CURVE]))]
+    with matplotlib.rc_context(draw.STYLE):
+        size = (sum(widths) + 0.3, ROW * len(chosen) + 0.7)
+        figure = draw.Picture(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(len(chosen), len(widths), width_ratios=widths)
+        for row, k in enumerate(chosen):
+            _label(figure.add_subplot(grid[row, 0]), k, first=row == 0)
+            column = 1
+            for name, n in zip(names, wide, strict=True):
+                if k < ambiguity.factors[name].shape[1]:
+                    panels = [figure.add_subplot(grid[row, column + i]) for i in range(n)]
+                    _draw(panels, ambiguity, name, k, rows=(row, len(chosen)))
+                    if row == 0 and n == 1 and name == names[-1]:
+                        panels[0].legend(loc="best")
+                column += n
+    return figure
+
+
+def _names(ambiguity: Ambiguity, factors: Sequence[str] | None) -> list[str]:
+    """Factors to show, images first, those of the channels last."""
+    if factors is not None:
+        if missing := [name for name in factors if name not in ambiguity.factors]:
+            raise ValueError(
+                f"`plot_ambiguity`: no factor {missing[0]!r}; there are "
+                f"{', '.join(ambiguity.factors)}."
+            )
+        return list(factors)
+    able = [n for n, f in ambiguity.factors.items() if f.ndim == 2 and min(f.shape) > 1]
+    return sorted(able, key=lambda name: name in ambiguity.channels)
+
+
+def _along(ambiguity: Ambiguity, name: str) -> Axes:
+    """What the rows of a factor run along."""
+    rows = len(ambiguity.factors[name])
+    return ambiguity.axes.get(name) or (Axis("index", size=rows),)
+
+
+def _image(ambiguity: Ambiguity, name: str) -> bool:
+    return len(_along(ambiguity, name)) == 2
+
+
+def _label(panel: Panel, k: int, *, first: bool) -> None:
+    panel.set_axis_off()
+    panel.text(0.0, 0.5, f"{k + 1}", va="center", fontsize=8)
+    if first:
+        panel.set_title("component", loc="left", fontsize=7)
+
+
+def _draw(
+    panels: list[Any], ambiguity: Ambiguity, name: str, k: int, *, rows: tuple[int, int]
+) -> None:
+    """One component of one factor."""
+    row, count = rows
+    if len(panels) == 1:
+        _curve(panels[0], ambiguity, name, k, ends=row == count - 1)
+        if row == 0:
+            panels[0].set_title(f"{name}: answer and band")
+        return
+    _images(panels, ambiguity, name, k, ends=row == count - 1)
+    if row == 0:
+        for panel, said in zip(panels, ("lowest", "answer", "highest"), strict=True):
+            panel.set_title(f"{name}: {said}")
+
+
+def _curve(panel: Panel, ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
+    """A curve in its shaded band, the part that noise alone makes darker."""
+    from fusion.plots import draw
+
+    axes = _along(ambiguity, name)
+    low, high = (band[:, k] for band in ambiguity.bands[name])
+    value, error = ambiguity.factors[name][:, k], ambiguity.errors[name][:, k]
+    axis = axes[0] if len(axes) == 1 else Axis("row", size=len(value))
+    near = np.maximum(low, value - error), np.minimum(high, value + error)
+    band = {"linewidth": 0, "color": draw.VERMILLION}
+    panel.fill_between(axis.values, low, high, alpha=0.3, label="fit as well", **band)
+    panel.fill_between(axis.values, *near, alpha=0.45, label="noise alone", **band)
+    draw.curve(panel, value, axis, ends=ends, label="answer")
+
+
+def _images(panels: list[Any], ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
+    """Lowest, answer and highest in the same colours."""
+    from fusion.plots import draw
+
+    axes = _along(ambiguity, name)
+    low, high = (band[:, k] for band in ambiguity.bands[name])
+    shape = [axis.size or 1 for axis in axes]
+    for panel, column in zip(panels, (low, ambiguity.factors[name][:, k], high), strict=True):
+        draw.image(panel, column.reshape(shape), axes, ends=ends)
+        top = float(np.nanpercentile(high, 99.8))
+        bottom = min(0.0, float(np.nanmin(low)))
+        drawn = panel.images[0] if panel.images else panel.collections[0]
+        drawn.set_clim(-top if bottom < 0 else 0.0, top)
