@@ -3,5 +3,6 @@
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
 from fusion.plots.result import plot_result
+from fusion.plots.starts import plot_starts
 
-__all__ = ["plot_result", "plot_dataset", "plot_comparison"]
+__all__ = ["plot_result", "plot_dataset", "plot_comparison", "plot_starts"]
