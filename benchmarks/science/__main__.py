@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.science.geometry import geometry
+from benchmarks.science.joint import joint
 from benchmarks.science.line import Line
 
-CASES: dict[str, Callable[[Path], Iterator[Line]]] = {case.__name__: case for case in (geometry,)}
+CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
+    case.__name__: case for case in (geometry, joint)
+}
 
 
 def main(data: str, names: list[str]) -> int:

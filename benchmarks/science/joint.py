@@ -1,0 +1,158 @@
+"""Fusion, figs 8 and 9: EELS with EDXS (14), raw with subtracted data (15), what knowledge adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fusion as fu
+from benchmarks.science.line import Line, angles, within
+from benchmarks.science.spinel import ALL, Series, knowledge, load
+from fusion.comparison import match, spectral_angle
+from fusion.losses import Frobenius, SoftOrthogonality, SquaredNorm
+from fusion.models import NMF, SoftlyCoupled, WithBackground
+
+Array = np.ndarray
+SCALES = (2e-4, 2e-3, 4e-3, 1e-2, 5e-2)
+"""Of N in `joint_sim`; a typical entry of the maps is 0.024, of the true N 0.001."""
+
+
+def joint(data: Path) -> Iterator[Line]:
+    """`joint_sim`, `fig8_sim`, `fig9_sim`; what a least-squares fit with the true maps reaches."""
+    yield from _scan(np.load(data / "figure_cases/joint_sim.npz"))
+    yield from _tilts(load(data / "figure_cases/fig8_sim.npz"))
+    yield from _background(np.load(data / "figure_cases/fig9_sim.npz"))
+
+
+def _fit(model: fu.Model, loss: Any, starts: int = 4, **options: Any) -> fu.Result:
+    return fu.fit(model, 1.0 * loss, starts=starts, seed=0, progress=False, **options)
+
+
+def _spectra(maps: Array, data: fu.Dataset) -> Array:
+    """Least-squares spectra (channel, K) where the maps are known."""
+    return np.linalg.lstsq(maps, data.matrix.numpy(), rcond=None)[0].T
+
+
+def _limit(case: str, maps: Array, data: fu.Dataset, truth: Array) -> Line:
+    return within(f"{case}, with the true maps", angles(_spectra(maps, data), truth), None)
+
+
+def paired(found: Mapping[str, Array], truth: Mapping[str, Array]) -> dict[str, Array]:
+    """Angles of factors whose components belong together, in one order for all."""
+    order = match(truth, {name: found[name] for name in truth})
+    return {name: spectral_angle(found[name][:, order], T) for name, T in truth.items()}
+
+
+# ---- (14), a scan --------------------------------------------------------------------------------
+
+
+def _scan(file: Mapping[str, Array]) -> Iterator[Line]:
+    counts, xrays = file["eels"].astype(float), file["edxs"].astype(float)
+    loss_axis = fu.Axis("energy loss", values=file["eels_eV"], units="eV")
+    xray_axis = fu.Axis("energy", values=file["edxs_keV"], units="keV")
+    eels = fu.Dataset(
+        "eels",
+        counts - file["eels_bg"],
+        axes=("y", "x", loss_axis),
+        variance=counts.mean((0, 1)) + 0.5,
+    )
+    edxs = fu.Dataset("edxs", xrays, axes=("y", "x", xray_axis), variance=xrays.mean((0, 1)) + 0.02)
+    truth = {"S_eels": file["S_eels"].T, "S_edxs": file["S_edxs"].T}
+    maps, seen = (file[name].reshape(3, -1).T for name in ("C", "N"))
+    for data, C in ((eels, maps + seen), (edxs, maps)):
+        S, case = truth[f"S_{data.name}"], f"joint_sim, {data.name}"
+        yield within(f"{case} alone", angles(_fit(NMF(data, 3), Frobenius(data))["S"], S), None)
+        yield _limit(case, C, data, S)
+    model, fits = SoftlyCoupled(eels, edxs, 3), Frobenius(eels) + Frobenius(edxs)
+    first = _fit(model, fits + SquaredNorm("N", 2e-3))
+    for name, bar in (("S_eels", (2.5, 2.5, 2.5)), ("S_edxs", (3.5, 3.5, 5.5))):
+        found = paired(first.factors, truth)[name]
+        case, reached = f"joint_sim, (14), s = 0.002, {name}", bool((found <= bar).all())
+        yield Line(case, f"≤ {_degrees(np.array(bar))}", _degrees(found), reached)
+    for s in SCALES:
+        other = _fit(model, fits + SquaredNorm("N", s), 1, init=[first], max_steps=60)
+        measured = ", ".join(
+            f"{name} {_degrees(values)}" for name, values in paired(other.factors, truth).items()
+        )
+        terms = [other.history[f"Frobenius({name})"][-1] for name in ("eels", "edxs")]
+        told = (
+            f"{measured}; fits {sum(terms):.0f}; size of N {np.sqrt(np.mean(other['N'] ** 2)):.2g}"
+        )
+        yield Line(f"joint_sim, (14), s = {s:g}", "–", told, None)
+
+
+def _degrees(values: Array) -> str:
+    return " / ".join(f"{value:.1f}" for value in values) + "°"
+
+
+# ---- (14), tilts ---------------------------------------------------------------------------------
+
+EQUAL = 1e-3
+"""Relative difference of losses that the noise does not tell apart."""
+ELSEWHERE = {"S_eels": (13.0, 5.6), "S_edxs": (17.0, 33.0, 22.0)}
+"""The best that was known: EELS with soft orthogonality, EDXS from (14) without knowledge."""
+
+
+def _tilts(series: Series) -> Iterator[Line]:
+    truth = series.truth
+    for data, C in ((series.eels, truth["W"]), (series.edxs, truth["C"])):
+        S, case = truth[f"S_{data.name}"], f"fig8_sim, {data.name}"
+        yield _range(f"{case} alone", data, C, S)
+        yield _limit(case, C, data, S)
+    for name, (model, loss) in knowledge(series).items():
+        result = _fit(model, loss, 3, max_steps=60)
+        found = series.in_order(result)
+        angle = {f: spectral_angle(found[f], T) for f, T in truth.items()}
+        told = ", ".join(f"{f} {_degrees(values)}" for f, values in angle.items())
+        bars = ELSEWHERE if name == ALL else {}
+        wanted = ", ".join(f"{f} ≤ {_degrees(np.array(bar))}" for f, bar in bars.items()) or "–"
+        reached = all(bool((angle[f] <= b).all()) for f, b in bars.items()) if bars else None
+        yield Line(f"fig8_sim, (14), {name}", wanted, told, reached)
+
+
+def _range(case: str, data: fu.Dataset, maps: Array, truth: Array) -> Line:
+    """Angles of starts that end at one loss: ten random ones, and one from the true maps."""
+    model, loss = NMF(data, truth.shape[1]), 1.0 * Frobenius(data)
+    told = {"starts": 1, "max_steps": 100, "progress": False}
+    answers = [fu.fit(model, loss, seed=seed, **told) for seed in range(10)]
+    true = {"C": maps, "S": np.maximum(_spectra(maps, data), 0)}
+    answers.append(fu.fit(model, loss, init=[true], **told))
+    lowest = min(answer.loss for answer in answers)
+    equal = [angles(a["S"], truth) for a in answers if a.loss <= lowest + EQUAL * abs(lowest)]
+    low, high = np.min(equal, 0), np.max(equal, 0)
+    spread = " / ".join(f"{a:.1f}–{b:.1f}" for a, b in zip(low, high, strict=True))
+    measured = f"{spread}°; the one from the true maps: loss {answers[-1].loss - lowest:+.1f}"
+    return Line(f"{case}, {len(equal)} of 11 starts within 1e-3 of the loss", "–", measured, None)
+
+
+# ---- (15) ----------------------------------------------------------------------------------------
+
+
+def _background(file: Mapping[str, Array]) -> Iterator[Line]:
+    energy = fu.Axis("energy loss", values=file["energy"], units="eV")
+    raw = fu.Dataset("raw", file["counts"].astype(float), axes=("y", "x", energy))
+    net = raw.subtract_background((500, 518)).renamed("net")
+    S, C = file["S"].T, file["C"].reshape(3, -1).T
+    truth, apart = file["bg_shapes"].T, 0.002 * SoftOrthogonality("C")
+    yield _limit("fig9_sim, net", C, net, S)
+    for name, extra in (("NMF of net", None), ("NMF of net, SO", apart)):
+        loss = 1.0 * Frobenius(net) if extra is None else Frobenius(net) + extra
+        yield within(f"fig9_sim, {name}", angles(_fit(NMF(net, 3), loss)["S"], S), None)
+    both = Frobenius(raw) + Frobenius(net)
+    for name, loss, bar in (("(15)", both, None), ("(15), SO", both + apart, 2.0)):
+        found = _fit(WithBackground(raw, net, 3), loss)
+        order = match(S, found["S"])
+        yield within(f"fig9_sim, {name}", spectral_angle(found["S"][:, order], S), bar)
+        background, case = found["N"][:, order], f"fig9_sim, {name}, power laws"
+        yield within(case, spectral_angle(background, truth), None if bar is None else 0.5)
+        told = " / ".join(f"{r:.2f}" for r in exponents(background, energy.values))
+        asked = " / ".join(f"{r:.2f}" for r in exponents(truth, energy.values))
+        yield Line(f"fig9_sim, {name}, exponents", f"truth {asked}", told, None)
+
+
+def exponents(N: Array, energy: Array) -> Array:
+    """r of columns A E^(−r)."""
+    return np.log(N[0] / N[-1]) / np.log(energy[-1] / energy[0])
