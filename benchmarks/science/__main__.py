@@ -11,13 +11,14 @@ from pathlib import Path
 
 from benchmarks.science.ambiguity import ambiguity
 from benchmarks.science.geometry import geometry
+from benchmarks.science.joint import joint
 from benchmarks.science.line import Line
 from benchmarks.science.mlls import mlls
 from benchmarks.science.noise import noise
 from benchmarks.science.tensors import tensors
 
 CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
-    case.__name__: case for case in (geometry, mlls, noise, tensors, ambiguity)
+    case.__name__: case for case in (geometry, mlls, noise, tensors, ambiguity, joint)
 }
 
 

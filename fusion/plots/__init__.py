@@ -7,6 +7,7 @@ from fusion.plots.noise import plot_noise
 from fusion.plots.references import plot_references
 from fusion.plots.relevance import plot_relevance
 from fusion.plots.result import plot_result
+from fusion.plots.starts import plot_starts
 
 __all__ = [
     "plot_result",
@@ -16,4 +17,5 @@ __all__ = [
     "plot_references",
     "plot_noise",
     "plot_ambiguity",
+    "plot_starts",
 ]
