@@ -14,12 +14,14 @@ from fusion.losses import Loss, Term, term
 from fusion.model import Factor, Model
 from fusion.prediction import Prediction, cp, tucker
 from fusion.result import Result
-from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
+from fusion.solvers import ALS, HALS, LBFGS, MALS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
 
 __all__ = [
+    "ALS",
     "HALS",
     "LBFGS",
+    "MALS",
     "NFINDR",
     "NNDSVD",
     "SPA",
