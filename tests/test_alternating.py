@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from planted import LINEAR, angles, pure
+from planted import LINEAR, angles
 
 import fusion as fu
 from fusion import losses, models
@@ -348,12 +348,13 @@ def test_mn3o4_is_fitted_as_well_as_by_the_authors(solver, error):
 
 @pytest.mark.parametrize("make", LINEAR, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("solver", [ALS(), MALS()], ids=lambda s: type(s).__name__)
-def test_models_linear_in_each_factor_come_near_the_least_loss(make, solver):
+def test_models_linear_in_each_factor_come_near_the_truth(make, solver):
     case = make(0.02)
-    told = {"starts": 2, "progress": False, "max_steps": 60}
-    best = fu.fit(case.model, case.loss, solver=GaussNewton(), starts=2, progress=False).loss
+    told = {"starts": 2, "progress": False, "max_steps": 40}
     result = fu.fit(case.model, case.loss, solver=solver, **told)
-    assert result.loss < 1.5 * best
+    for name, M in result.model.predict().items():
+        made = M.dense().detach().numpy().reshape(case.clean[name].shape)
+        assert np.linalg.norm(made - case.clean[name]) < 0.05 * np.linalg.norm(case.clean[name])
     assert all((v >= 0).all() for n, v in result.factors.items() if n != "N")
 
 
@@ -458,9 +459,10 @@ def test_what_they_cannot_do_is_said_with_what_to_use():
     ):
         with pytest.raises(ValueError, match=words):
             made()
-    for solver, words in (
-        (HALS(orthogonality=0.1, of="D"), "of='D'.*no factor 'D'; it has C, S"),
-        (ALS(initial=0), r"ALS\(initial=0\).*1 step or more"),
+    for other, solver, words in (
+        (model, HALS(orthogonality=0.1, of="D"), "of='D'.*no factor 'D'; it has C, S"),
+        (Bilinear(data, C=(Free(),)), HALS(orthogonality=0.1), r"'C' is .*Free.*name a .* ≥ 0"),
+        (model, ALS(initial=0), r"ALS\(initial=0\).*1 step or more"),
     ):
         with pytest.raises(ValueError, match=words):
-            fu.fit(model, loss, solver=solver, progress=False)
+            fu.fit(other, loss, solver=solver, progress=False)

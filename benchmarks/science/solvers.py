@@ -23,6 +23,8 @@ NMF_ERROR, SO_ERROR = 0.2649, 0.2666
 """‖X − C Sᵀ‖ / ‖X‖ on Mn₃O₄: NMF, and NMF-SO with w = 0.05 after the authors' 11 updates."""
 FEW = 20
 """I_init, where it is given."""
+LIMIT = 200
+"""Steps where none comes to its end."""
 
 
 def solvers(data: Path) -> Iterator[Line]:
@@ -34,6 +36,7 @@ def solvers(data: Path) -> Iterator[Line]:
     for name, X, K in (("mn3o4", mn, 2), ("fig3_sim, clipped", bgsub.clip(0), 3)):
         yield _parted(name, X, K)
     yield from _least(mn, 2)
+    yield from _hard(fig3["counts"] - fig3["background"].astype(float))
 
 
 def _fit(X: np.ndarray, K: int, solver: fu.Solver, **told) -> fu.Result:
@@ -52,7 +55,8 @@ def _authors(bgsub: np.ndarray, truth: np.ndarray, mn: np.ndarray) -> Iterator[L
         found = angles(_fit(X, 3, so, starts=3)["S"], truth)
         shown = [" / ".join(f"{a:.2f}" for a in values) + "°" for values in (bar, found)]
         passed = bool((found <= bar + AMONG).all())
-        yield Line(f"fig3_sim, bgsub {name}: HALS, w = 0.05", f"≤ {shown[0]}", shown[1], passed)
+        case, said = f"fig3_sim, bgsub {name}: HALS, w = 0.05", f"≤ {shown[0]} + {AMONG}"
+        yield Line(case, said, shown[1], passed)
     for name, solver, told, bar, within in (
         ("HALS", fu.HALS(), {"starts": 10}, NMF_ERROR, 5e-5),
         ("HALS, w = 0.05, 11 updates", replace(so, sweeps=1), _as_they_start(mn), SO_ERROR, 5e-4),
@@ -91,3 +95,12 @@ def _least(X: np.ndarray, K: int) -> Iterator[Line]:
             case = f"mn3o4, loss over Gauss–Newton's: {type(solver).__name__}"
             case += "" if few is None else f", best of ten after {few} steps"
             yield Line(case, "≤ 1.0001", f"{loss / least:.6f}", loss <= 1.0001 * least)
+
+
+def _hard(X: np.ndarray) -> Iterator[Line]:
+    """A flat valley: how far the methods come along it, four starts, so many steps."""
+    least = _fit(X, 3, fu.GaussNewton(), starts=4).loss
+    for solver in (fu.ALS(), fu.MALS(), fu.HALS()):
+        loss = _fit(X, 3, solver, starts=4, max_steps=LIMIT).loss
+        case = f"fig3_sim, counts − background, loss over Gauss–Newton's: {type(solver).__name__}"
+        yield Line(f"{case}, {LIMIT} steps", "–", f"{loss / least:.6f}", None)

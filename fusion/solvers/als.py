@@ -21,12 +21,12 @@ class Cut(LeastSquares):
 
 @dataclass(frozen=True)
 class ALS(Cut):
-    """Unconstrained least squares for one factor at a time, negatives set to zero. Review, (5), (6).
+    """Least squares for one factor at a time, negatives set to zero. Review, (5), (6).
 
     C ← [X S (SᵀS)⁻¹]₊, S ← [Xᵀ C (CᵀC)⁻¹]₊, and so for every factor of any model that is linear in
-    each by itself. What is cut off is not made up for by the other components, so the loss may
-    rise, and the method need not end in a minimum: it is as published. The best point on the way is
-    what is returned. `HALS` and `GaussNewton` keep the bound within the step.
+    each by itself. The other components do not make up for what is cut off, so the loss may rise,
+    and the end is near a minimum, not in one: this is the method as published. The best point on
+    the way is returned. `HALS` and `GaussNewton` mind the bound within the step.
 
     Args:
         initial: I_init of the review: steps of every start, after which the best one goes on alone;
@@ -50,9 +50,9 @@ class MALS(Cut):
     """`ALS` with ridge weights that decay as the negative parts shrink. Review, (7), (8).
 
     C ← [X S (SᵀS + W_S)⁻¹]₊, S ← [Xᵀ C (CᵀC + W_C)⁻¹]₊ with diagonal W_S, W_C. With C̃ = X S (SᵀS)⁻¹
-    the weight is (W_S)_kk = ridge · (SᵀS)_kk ‖[c̃_k]₋‖² / ‖c̃_k‖²: a component is held back by the
-    share of it that would be cut off, in any unit, and not at all once none is. Components that are
-    nearly alike, which least squares plays off against each other, stay apart.
+    the weight is (W_S)_kk = ridge · (SᵀS)_kk ‖[c̃_k]₋‖² / ‖c̃_k‖², a law of decay of our own that has
+    no unit: a component is held back by the share of it that would be cut off, and not at all once
+    none is. Noise always leaves a little, so this, too, ends near a minimum, not in one.
 
     Args:
         ridge: weight at a negative part of one, ≥ 0; 0 is `ALS`.

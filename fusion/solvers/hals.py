@@ -21,10 +21,10 @@ class HALS(LeastSquares):
     take it up.
 
     With a weight w, the published NMF-SO step: for the maps h = X⁽ᵏ⁾ s_k, h ← h − w (c̄ᵀh / c̄ᵀc̄) c̄,
-    c_k ← [h]₊ at the size that c_k had, c̄ the sum of the other maps over their norms. w = 0 is NMF,
-    at w = 1 the maps are orthogonal but for what cutting off brings back. A rule, not a loss: the
-    fit may worsen while the maps part, so its steps are not extrapolated, and the last point counts.
-    `SoftOrthogonality` has the same fixed points, for any solver and any fit.
+    c_k ← [h]₊ at the size that c_k had, c̄ the sum of the other maps over their norms. w = 0 is NMF;
+    w = 1 makes them orthogonal but for what cutting off brings back: cosines below 0.1. It is a
+    rule, not a loss: the fit may worsen while the maps part, so its steps are not extrapolated, and
+    the last point counts. `SoftOrthogonality` has the same fixed points, for any solver and fit.
 
     Args:
         orthogonality: w, 0 to 1.
