@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 from planted import LINEAR, angles
 
@@ -119,6 +120,21 @@ def test_eqs_5_to_8_are_the_steps_of_als_and_mals(solver, sweep, steps):
     C, S = after(Bilinear(data), data, solver, *point(), steps)
     assert_allclose(C, expected[0], rtol=1e-10, atol=1e-12)
     assert_allclose(S, expected[1], rtol=1e-10, atol=1e-12)
+
+
+def test_a_plain_tensor_and_single_precision_take_the_same_step():
+    class Dense(Bilinear):
+        def forward(self):
+            return {self.name: self.C @ self.S.T}
+
+    X = mixture()
+    data = fu.Dataset("a", X)
+    expected = als_sweep(X, *point())
+    made = after(Dense(data), data, ALS(), *point(), 1)
+    single = after(Bilinear(data).to(torch.float32), data, ALS(), *point(), 1)
+    for values, rtol in ((made, 1e-10), (single, 1e-4)):
+        for one, other in zip(values, expected, strict=True):
+            assert_allclose(one, other, rtol=rtol, atol=rtol * other.max())
 
 
 @pytest.mark.parametrize(("solver", "sweep"), SWEEPS, ids=["ALS", "MALS, no ridge", "MALS"])

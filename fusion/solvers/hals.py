@@ -63,7 +63,7 @@ class HALS(LeastSquares):
 
     @property
     def descends(self) -> bool:
-        return self.orthogonality == 0
+        return not self.ruled
 
     @property
     def ruled(self) -> bool:

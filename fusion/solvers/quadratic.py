@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fusion.hessian import Hessian, row_blocks
 from fusion.objective import Objective, Slot, States, Values
+from fusion.prediction import Expanded
 from fusion.solvers.alternating import Alternating, allowed
 
 
@@ -78,7 +79,10 @@ def _linear(objective: Objective, slot: Slot) -> bool:
         points[other.name] = made[:1] + (steps if other is slot else 0 * steps) * made[1:]
 
     def size(model: Any, _: Any) -> Tensor:
-        return torch.stack([M.inner(M) for M in model.predict().values()]).sum()
+        made = model.predict().values()
+        return torch.stack(
+            [M.matrix.square().sum() if isinstance(M, Expanded) else M.inner(M) for M in made]
+        ).sum()
 
     with torch.no_grad():
         f = objective.each([(0, 1.0, size)], points, objective.no_states())[:, 0]
