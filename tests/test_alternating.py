@@ -309,7 +309,7 @@ def overlap(C):
 
 def test_no_weight_is_nmf_exactly_and_a_full_one_parts_the_maps():
     data = fu.Dataset("a", mixture())
-    told = {"starts": 1, "max_steps": 200, "progress": False}
+    told = {"starts": 1, "max_steps": 80, "progress": False}
     made = {
         w: fu.fit(models.NMF(data, K), Frobenius(data), solver=HALS(orthogonality=w), **told)
         for w in (0.0, 0.1, 1.0)
@@ -325,7 +325,7 @@ def test_no_weight_is_nmf_exactly_and_a_full_one_parts_the_maps():
 def test_the_step_has_the_fixed_points_of_the_term():
     data = fu.Dataset("a", mixture())
     w, told = 0.1, {"starts": 1, "progress": False}
-    solver = HALS(orthogonality=w, tolerance=1e-16, max_steps=2000)
+    solver = HALS(orthogonality=w, tolerance=1e-14, max_steps=1000)
     step = fu.fit(models.NMF(data, 2), Frobenius(data), solver=solver, **told)
     loss = Frobenius(data) + w * losses.SoftOrthogonality("C")
     tight = GaussNewton(tolerance=1e-14, max_steps=1000)
@@ -366,7 +366,7 @@ def test_mn3o4_is_fitted_as_well_as_by_the_authors(solver, error):
 @pytest.mark.parametrize("solver", [ALS(), MALS()], ids=lambda s: type(s).__name__)
 def test_models_linear_in_each_factor_come_near_the_truth(make, solver):
     case = make(0.02)
-    told = {"starts": 2, "progress": False, "max_steps": 40}
+    told = {"starts": 2, "progress": False, "max_steps": 25}
     result = fu.fit(case.model, case.loss, solver=solver, **told)
     for name, M in result.model.predict().items():
         made = M.dense().detach().numpy().reshape(case.clean[name].shape)
@@ -395,7 +395,7 @@ def test_components_that_are_equal_or_zero_give_a_finite_answer(solver):
     equal = {"C": C[:, [0, 0, 1]], "S": S[:, [0, 0, 1]]}
     zero = {"C": C * [1, 0, 1], "S": S}
     for start in (equal, zero):
-        told = {"solver": solver, "init": [start], "max_steps": 30, "progress": False}
+        told = {"solver": solver, "init": [start], "max_steps": 12, "progress": False}
         result = fu.fit(models.NMF(data, K), Frobenius(data), **told)
         assert all(np.isfinite(v).all() for v in result.factors.values())
         assert result.loss < 0.5 * np.linalg.norm(X) ** 2
@@ -407,7 +407,7 @@ def test_data_in_another_unit_give_the_same_answer(solver, scale):
     made = []
     for unit in (1.0, scale):
         data = fu.Dataset("a", unit * mixture())
-        told = {"solver": solver, "starts": 1, "max_steps": 30, "progress": False}
+        told = {"solver": solver, "starts": 1, "max_steps": 12, "progress": False}
         made.append(fu.fit(models.NMF(data, K), Frobenius(data), **told))
     assert_allclose(made[1]["S"], made[0]["S"], atol=1e-6)
     assert_allclose(made[1]["C"] / scale, made[0]["C"], atol=1e-5)
@@ -421,7 +421,7 @@ def test_the_best_start_after_the_first_steps_goes_on_alone(solver):
     data = fu.Dataset("a", mixture())
     model, loss = models.NMF(data, K), Frobenius(data)
     told = {"starts": 10, "progress": False}
-    result = fu.fit(model, loss, solver=replace(solver, initial=5), max_steps=30, **told)
+    result = fu.fit(model, loss, solver=replace(solver, initial=5), max_steps=20, **told)
     few = fu.fit(model, loss, solver=solver, max_steps=5, **told)
     best = int(np.argmin(few.losses))
     others = np.arange(10) != best
@@ -430,7 +430,7 @@ def test_the_best_start_after_the_first_steps_goes_on_alone(solver):
     assert result.loss == pytest.approx(result.losses[best])
     made = result["C"] @ result["S"].T
     assert 0.5 * np.linalg.norm(mixture() - made) ** 2 == pytest.approx(result.loss)
-    assert [len(line) for line in result.loss_history] == [5 + 1 + 25 + 1] * 10
+    assert [len(line) for line in result.loss_history] == [5 + 1 + 15 + 1] * 10
 
 
 # ---- errors --------------------------------------------------------------------------------------
