@@ -21,13 +21,15 @@ from fusion.prepare.sample import fill_maps
 from fusion.prepare.transforms import Anscombe, KeenanKotula
 from fusion.reference_fit import ReferenceFit
 from fusion.result import Result
-from fusion.solvers import HALS, LBFGS, Adam, GaussNewton, RowNewton, Solver
+from fusion.solvers import ALS, HALS, LBFGS, MALS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
 from fusion.tensors import core_consistency, factor_match_score, split_half
 
 __all__ = [
+    "ALS",
     "HALS",
     "LBFGS",
+    "MALS",
     "NFINDR",
     "NNDSVD",
     "SPA",

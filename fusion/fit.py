@@ -52,10 +52,11 @@ def fit(
     Args:
         model: what the data are made of. Guesses assigned (`model.S = S0`) are the first start.
         loss: what makes a good fit.
-        solver: `GaussNewton()`, `RowNewton()`, `HALS()`, `LBFGS()`, `Adam()`, or any `torch.optim`
-            class. None picks Gauss–Newton; `RowNewton` for counts most of which are zero; Adam
-            where a term has no second derivative. `result.solver` says which.
-        starts: number of starts; the best answer is returned, every loss is kept.
+        solver: `GaussNewton()`, `RowNewton()`, `HALS()`, `MALS()`, `ALS()`, `LBFGS()`, `Adam()`, or
+            any `torch.optim` class. None picks Gauss–Newton; `RowNewton` for counts most of which
+            are zero; Adam where a term has no second derivative. `result.solver` says which.
+        starts: number of starts; the best answer is returned, every loss is kept. A solver with
+            `initial` leaves all but the best after so many steps.
         init: `Random()` (default), `NNDSVD()`, `SPA()`, `VCA()`, `NFINDR()`, `Current()`, or a
             list of starts ({name: array}, a tensorly tensor, a result).
         seed: of the random starts.
@@ -123,8 +124,13 @@ def fit(
 def _search(
     objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, quick: bool
 ) -> Outcome:
-    """All starts downhill; where data are large, first on a part of them, then the best alone."""
+    """All starts downhill; where data are large, first on a part of them, then the best alone.
+
+    So, too, after the few steps of a solver that has `initial`.
+    """
     first = solver.scouting()
+    if first.max_steps < solver.max_steps:
+        return _best_taken_on(objective, solver, flat, watch, most, first.max_steps)
     look = None if first is solver else sampled(objective)
     if look is None and not quick:
         return solver.minimise(objective, flat, watch, most)
@@ -135,6 +141,20 @@ def _search(
         # on compressed data what is found is not the last word
         last = first.until(solver.tolerance) if quick else solver
         go_on(objective, last, outcome, outcome.best(), watch, most)
+    return outcome
+
+
+def _best_taken_on(
+    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, few: int
+) -> Outcome:
+    """A few steps of every start, then the rest of them from the best. Review, on starts."""
+    outcome = solver.minimise(objective, flat, watch, min(few, most))
+    best = outcome.best()
+    if most > few:
+        goes_on = outcome.status[best] is Status.MAX_STEPS
+        outcome.status = [Status.LEFT if s is Status.MAX_STEPS else s for s in outcome.status]
+        if goes_on:
+            go_on(objective, solver, outcome, best, watch, most - few)
     return outcome
 
 

@@ -17,7 +17,7 @@ class Status(Enum):
     MAX_SECONDS = (
         "stopped at max_seconds before it converged: allow more time, or accept the answer as it is"
     )
-    LEFT = "left behind: another start was lower when its components were merged and removed"
+    LEFT = "left behind: another start was lower, and was gone on with alone"
     INTERRUPTED = "interrupted: the best answer so far is returned"
     DIVERGED = "failed: the loss is not finite from the start: check the guess, or use another init"
 

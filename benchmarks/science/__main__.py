@@ -16,9 +16,9 @@ from benchmarks.science.line import Line
 from benchmarks.science.mlls import mlls
 from benchmarks.science.noise import noise
 from benchmarks.science.tensors import tensors
-
 CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
-    case.__name__: case for case in (geometry, mlls, noise, tensors, ambiguity, joint)
+from benchmarks.science.solvers import solvers
+case.__name__: case for case in (geometry, mlls, noise, tensors, ambiguity, joint, solvers)
 }
 
 

@@ -1,5 +1,6 @@
 """How the loss is minimised."""
 
+from fusion.solvers.als import ALS, MALS
 from fusion.solvers.base import Outcome, Solver, Watch
 from fusion.solvers.first_order import LBFGS, Adam, TorchOptimizer
 from fusion.solvers.gauss_newton import GaussNewton
@@ -7,8 +8,10 @@ from fusion.solvers.hals import HALS
 from fusion.solvers.row_newton import RowNewton
 
 __all__ = [
+    "ALS",
     "HALS",
     "LBFGS",
+    "MALS",
     "Adam",
     "GaussNewton",
     "Outcome",

@@ -1,8 +1,9 @@
-"""What `HALS` and `RowNewton` share: every factor by turns, extrapolated, rises undone."""
+"""What all solvers share that take every factor by turns: extrapolation, rises undone, gauges."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -28,9 +29,26 @@ class Alternating(Solver):
 
     wants: ClassVar[str]
     """What a term must be."""
-    sweeps: int
-    inner: float
-    extrapolation: float
+    extrapolation: float = 0.0
+    initial: int | None = None
+
+    @property
+    def descends(self) -> bool:
+        """Whether steps that are not extrapolated never raise the loss.
+
+        Else none is extrapolated or undone, and it is the factors that have to come to rest.
+        """
+        return True
+
+    @property
+    def ruled(self) -> bool:
+        """Whether the steps follow a rule beside the loss: the last point counts, not the best."""
+        return False
+
+    def scouting(self) -> Solver:
+        """I_init steps, where they are given. Review, on starts."""
+        few = self.initial
+        return self if few is None else replace(self, max_steps=few, initial=None)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
 
     @abstractmethod
     def suits(self, term: Any) -> bool:
@@ -50,6 +68,10 @@ class Alternating(Solver):
         return allowed(slot, further, old)
 
     def check(self, objective: Objective) -> None:
+        if self.initial is not None and not self.initial >= 1:
+            raise ValueError(
+                f"`{type(self).__name__}(initial={self.initial})`: give 1 step or more, or None."
+            )
         for _, term in objective.loss.terms:
             if not self.suits(term):
                 raise ValueError(
@@ -70,7 +92,10 @@ class Alternating(Solver):
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
     ) -> None:
-        gauge, beta = gauges(objective), flat.new_full((len(flat),), self.extrapolation)
+        track.by_change |= self.ruled or not self.descends
+        track.rule |= self.ruled
+        gauge = gauges(objective)
+        beta = flat.new_full((len(flat),), self.extrapolation if self.descends else 0.0)
         limit, before, plain = torch.ones_like(beta), beta.clone(), torch.zeros_like(beta).bool()
         values = {k: v.detach() for k, v in objective.values(flat).items()}
         last, loss, kept_terms = values, None, flat
@@ -78,7 +103,8 @@ class Alternating(Solver):
             terms, states = _terms(objective, values, states)
             new = terms.sum(1)
             if loss is not None:
-                rises = (new > loss + 4 * torch.finfo(loss.dtype).eps * loss.abs()) & ~plain
+                rises = new > loss + 4 * torch.finfo(loss.dtype).eps * loss.abs()
+                rises &= ~plain & (beta > 0)  # a step that was not extrapolated stands
                 values = {k: _where(rises, last[k], v) for k, v in values.items()}
                 terms, new = (
                     torch.where(rises[:, None], kept_terms, terms),
@@ -120,25 +146,6 @@ class Alternating(Solver):
             new = self.update(objective, slot, values, states)
             values[slot.name] = self.extrapolated(slot, new, old, beta)
         return values
-
-    def coordinate_descent(self, x0: Tensor, g: Tensor, blocks: Tensor, lower: float) -> Tensor:
-        """Coordinate descent on gᵀδ + ½ δᵀBδ, δ = x − x0, x ≥ lower; (start, row, k)."""
-        x, first = x0.clone(), None
-        diagonal = blocks.diagonal(dim1=-2, dim2=-1)
-        info = torch.finfo(x.dtype)
-        floor = diagonal.amax((-1, -2), keepdim=True)[..., 0] * info.eps + info.tiny
-        for _ in range(self.sweeps):
-            before = x.clone()
-            for k in range(x.shape[-1]):  # each component sees those before it: what the method is
-                slope = g[..., k] + (blocks[..., k, :] * (x - x0)).sum(-1)
-                moved = x[..., k] - slope / torch.maximum(diagonal[..., k], floor)
-                bends = diagonal[..., k] > floor
-                x[..., k] = torch.where(bends, moved.clamp_min(lower), x[..., k])
-            change = torch.linalg.vector_norm(x - before)
-            first = change if first is None else first
-            if bool(change <= self.inner * first):
-                break
-        return x
 
 
 def allowed(slot: Slot, new: Tensor, old: Tensor) -> Tensor:

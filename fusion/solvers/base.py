@@ -58,8 +58,13 @@ class Outcome:
         return self.terms.sum(1)
 
     def best(self) -> int:
-        """The start with the lowest loss; of equal ones that which was gone on with alone."""
+        """The start with the lowest loss; of equal ones that which was gone on with alone.
+
+        Those left behind do not count: under a rule the loss of the others may have risen since.
+        """
         loss = torch.nan_to_num(self.loss, nan=torch.inf)
+        left = torch.tensor([s is Status.LEFT for s in self.status], device=loss.device)
+        loss = loss if bool(left.all()) else torch.where(left, torch.inf, loss)
         best = int(loss.argmin())
         if self.ahead is not None and bool(loss[self.ahead] - loss[best] <= TIE * loss[best].abs()):
             return self.ahead
@@ -145,7 +150,7 @@ class Track:
             watch,
             objective,
         )
-        self.rule = not all(objective.fixed)
+        self.rule = self.by_change = not all(objective.fixed)
         self.rows = torch.arange(starts, device=flat.device)
         terms = torch.full(
             (starts, len(objective.order)), torch.inf, dtype=torch.float64, device=flat.device
@@ -184,11 +189,11 @@ class Track:
         ended = self._ended(flat, loss, stop)
         self.rows, self.first, self.stuck = rows[~ended], self.first[~ended], self.stuck[~ended]
         self.recent = [r[~ended] for r in self.recent[-self.window :]]
-        self.before = flat[~ended] if self.rule else None
+        self.before = flat[~ended] if self.by_change else None
         return ended
 
     def _ended(self, flat: Tensor, loss: Tensor, stop: bool) -> Tensor:
-        if self.rule:
+        if self.by_change:
             change = torch.full_like(loss, torch.inf) if self.before is None else self._change(flat)
             self.recent.append(change)
             calm = torch.stack(self.recent).amax(0) <= self.tolerance**0.5

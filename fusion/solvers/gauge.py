@@ -59,7 +59,7 @@ def _gauges(objective: Objective) -> dict[str, Gauge]:
         taken = _taken_up(objective, values, unit, powers)
         if taken is None:
             raise ValueError(
-                f"`HALS`: no factor takes up the norms of {unit!r}, which has unit columns: "
+                f"`fit`: no factor takes up the norms of {unit!r}, which has unit columns: "
                 "use `GaussNewton()`."
             )
         found[unit] = taken

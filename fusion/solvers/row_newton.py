@@ -14,6 +14,7 @@ from fusion.metric import Entrywise
 from fusion.objective import Objective, Slot, States, Values
 from fusion.solvers.alternating import Alternating, allowed
 from fusion.solvers.base import SCOUTED
+from fusion.solvers.coordinates import coordinate_descent
 from fusion.solvers.gauss_newton import GaussNewton
 
 FEWEST = 10
@@ -140,7 +141,8 @@ class RowNewton(Alternating):
         """
         gradient = _total([side.gradient for side in sides])
         blocks = _total([side.blocks for side in sides])
-        target = self.coordinate_descent(x[None], gradient[None], blocks[None], 0.0)[0]
+        told = (x[None], gradient[None], blocks[None])
+        target = coordinate_descent(*told, 0.0, self.sweeps, self.inner)[0]
         d = target - x
         for side in sides:
             side.towards(d)
