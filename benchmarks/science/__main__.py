@@ -11,8 +11,11 @@ from pathlib import Path
 
 from benchmarks.science.geometry import geometry
 from benchmarks.science.line import Line
+from benchmarks.science.structure import structure
 
-CASES: dict[str, Callable[[Path], Iterator[Line]]] = {case.__name__: case for case in (geometry,)}
+CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
+    case.__name__: case for case in (geometry, structure)
+}
 
 
 def main(data: str, names: list[str]) -> int:
