@@ -64,7 +64,7 @@ class BetaDivergence(Fit):
         Févotte & Idier, Neural Comput. 23:2421 (2011).
     """
 
-    entrywise: Elementwise = SQUARE
+    entrywise: Elementwise | None = SQUARE
 
     def __init__(self, dataset: Dataset, beta: float) -> None:
         super().__init__(dataset)
@@ -74,19 +74,20 @@ class BetaDivergence(Fit):
         self.quadratic = self.weighted_by_variance = self.beta == 2
         self.noise = f"variance ∝ mean^{2 - self.beta:g}"
         if self.beta != 2:
-            self.entrywise = _Beta(self.beta, FLOOR * max(tally(dataset).mean, 0.0))
+            self.divergence = _Beta(self.beta, FLOOR * max(tally(dataset).mean, 0.0))
+            self.entrywise = self.divergence
 
     def value(self, model: Model, state: State) -> Tensor:
         if self.beta == 2:
             return self.half_squares(model)
         form, M = self.pair(model)
-        return elementwise.value(form, self.entrywise, M)
+        return elementwise.value(form, self.divergence, M)
 
     def curvature(self, model: Model, state: State) -> Tensor:
         if self.beta == 2:
             return self.half_products(model)
         form, M = self.pair(model)
-        return elementwise.curvature(form, self.entrywise, M)
+        return elementwise.curvature(form, self.divergence, M)
 
     def stand_in(self) -> Fit | None:
         """Least squares, every channel weighed by its variance, where small values count most."""
