@@ -6,62 +6,37 @@ constraint of one's own needs `forward` and `right_inverse`, on tensors (n, K).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from fusion.arrays import as_tensor
 from fusion.axis import Axes, Axis
+from fusion.closure import Simplex
+from fusion.constraint import Constraint
+from fusion.norms import UnitNorm
+from fusion.order import Monotone, Unimodal
 
-
-class Constraint(nn.Module):
-    """A fact about a factor: value = forward(raw).
-
-    Attributes:
-        kind: constraints of one kind exclude each other; kinds come in the order "sign", "scale",
-            "known" (None: anywhere).
-        lower: bound that a solver keeps the raw variable above; forward must hold it too.
-        local: every entry of the value depends on its own raw entry alone.
-        scale_free: the value forgets the scale of every raw column.
-    """
-
-    kind: str | None = None
-    lower: float | None = None
-    local: bool = False
-    scale_free: bool = False
-
-    def forward(self, raw: Tensor) -> Tensor:
-        """The constrained value of a raw variable."""
-        raise NotImplementedError
-
-    def right_inverse(self, value: Tensor) -> Tensor:
-        """A raw variable whose forward is `value` (or the nearest value that is possible)."""
-        raise NotImplementedError
-
-    def derivative(self, raw: Tensor) -> Callable[[Tensor], Tensor] | None:
-        """δ ↦ d forward δ at a batch of raw variables (start, …), where it is its own adjoint.
-
-        None: autograd finds it. For speed alone.
-        """
-        return None
-
-    def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of the raw variable behind a value of this shape."""
-        return shape
-
-    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """A random value of about unit size, float64 on the CPU."""
-        return self(torch.rand(self.raw_shape(shape), generator=generator, dtype=torch.float64))
-
-    def select(self, components: Sequence[int]) -> Constraint:
-        """The same fact about some of the columns."""
-        return self
-
-    def __str__(self) -> str:
-        return f"{type(self).__name__}()"
+__all__ = [
+    "Absent",
+    "Constraint",
+    "Exp",
+    "Fixed",
+    "Free",
+    "Monotone",
+    "NonNegative",
+    "PowerLaw",
+    "Simplex",
+    "Softplus",
+    "Square",
+    "Unimodal",
+    "UnitColumns",
+    "UnitNorm",
+    "check_chain",
+]
 
 
 class NonNegative(Constraint):
@@ -301,6 +276,44 @@ class Fixed(Constraint):
         return Fixed(kept) if bool((~torch.isnan(kept)).any()) else Free()  # type: ignore[return-value]
 
 
+class Absent(Fixed):
+    """Components that are known to be absent from a region: zeros there, free elsewhere.
+
+    Selectivity, or local rank where it holds for all components but some: what is known of where a
+    component can be makes an answer unique that non-negativity alone leaves open. Pixels of a map,
+    or channels of a spectrum (a line that a site cannot have, an edge before its onset).
+
+    Args:
+        regions: component → rows of the factor without it, bool, of the size of the factor's axes
+            (a map of a scan may be given as it is, (y, x)).
+
+    Raises:
+        ValueError: if a region is not boolean, they differ in size, or nothing is absent.
+
+    References:
+        de Juan & Tauler, Crit. Rev. Anal. Chem. 36:163 (2006).
+    """
+
+    def __init__(self, regions: Mapping[int, Any]) -> None:
+        rows = {int(k): as_tensor(region).flatten() for k, region in regions.items()}
+        for k, region in rows.items():
+            if region.dtype is not torch.bool:
+                raise ValueError(
+                    f"`Absent({{{k}: …}})`: a region of type {region.dtype}: "
+                    "give booleans, True = absent."
+                )
+        sizes = {k: len(region) for k, region in rows.items()}
+        if len(set(sizes.values())) != 1:
+            raise ValueError(
+                f"`Absent`: regions of sizes {sizes} (component: rows): give one or more, all of "
+                "the factor's length."
+            )
+        where = torch.stack(list(rows.values()), 1)
+        if not bool(where.any()):
+            raise ValueError("`Absent`: no row is marked: give True where a component is absent.")
+        super().__init__(torch.where(where, 0.0, torch.nan), components=list(rows))
+
+
 def check_chain(constraints: Sequence[Constraint]) -> None:
     """Complain of two constraints that exclude each other, or stand in the wrong order.
 
@@ -321,4 +334,10 @@ def check_chain(constraints: Sequence[Constraint]) -> None:
     if any(c.kind == "known" for c in constraints[:-1]):
         raise ValueError(
             "`Factor(…, Fixed(…))`: write `Fixed` last: known values are not transformed."
+        )
+    last, closed = constraints[-1], any(isinstance(c, Simplex) for c in constraints)
+    if closed and isinstance(last, Fixed) and bool((last.values != 0).any()):
+        raise ValueError(
+            "`Factor(…, Simplex(), Fixed(…))`: known values other than 0 would come on top of "
+            "rows that sum to 1: keep zeros (`Absent`) only."
         )

@@ -107,7 +107,23 @@ class Curvature:
         if slope is not None:
             slope = slope.reshape(slope.shape[0], block.rows, -1)
             matrix = slope[..., :, None] * matrix * slope[..., None, :]
+        if any(c.by_row for c in slot.module.chain):  # pyright: ignore[reportOptionalMemberAccess]
+            matrix = self._through_rows(slot, matrix)
         return Block(slot.part, block.rows, _positive(matrix), block.weight)
+
+    def _through_rows(self, slot: Slot, matrix: Tensor) -> Tensor:
+        """Row blocks in the raw variable where a row of the value comes from its whole raw row.
+
+        Its scale changes nothing: it is held, as stiffly as what bends most.
+        """
+        chain, columns = self.chains[slot.name], []
+        for k in range(slot.shape[-1]):
+            probe = torch.zeros_like(chain.value)
+            probe[..., k] = 1
+            columns.append(chain.push(probe))
+        J = torch.stack(columns, -1)
+        made = J.mT @ matrix @ J
+        return made + made.diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None]
 
     def _slope(self, slot: Slot) -> Tensor | None:
         """d value / d raw entry by entry, for chains of more than a bound; scales stand at 1."""

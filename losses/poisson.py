@@ -69,11 +69,7 @@ class Poisson(Fit):
 
     def stand_in(self) -> Fit:
         """Least squares, every channel weighed by its mean count."""
-        data = self.dataset
-        mean = torch.from_numpy(tally(data).means).nan_to_num()
-        variance = (mean + 0.05 * mean.mean()).reshape(data.shape[len(data.shape) - data.signal :])
-        kept = {"axes": data.axes, "signal": data.signal, "mask": data.mask}
-        return Frobenius(Dataset(data.name, data._array, variance=variance, **kept))
+        return by_channel(self.dataset)
 
     def check(self, model: Model) -> None:
         super().check(model)
@@ -90,3 +86,12 @@ class Poisson(Fit):
         name = self.dataset.name
         M, X = rf"M_{{\mathrm{{{name}}}}}", rf"X_{{\mathrm{{{name}}}}}"
         return f"Σ(M_{name} − {name} ln M_{name})", rf"\sum\left({M} - {X}\ln {M}\right)"
+
+
+def by_channel(data: Dataset, power: float = 1.0) -> Frobenius:
+    """Least squares, the variance of every channel as its mean to this power."""
+    mean = torch.from_numpy(tally(data).means).nan_to_num()
+    variance = (mean + 0.05 * mean.mean()).pow(power)
+    variance = variance.reshape(data.shape[len(data.shape) - data.signal :])
+    kept = {"axes": data.axes, "signal": data.signal, "mask": data.mask}
+    return Frobenius(Dataset(data.name, data._array, variance=variance, **kept))

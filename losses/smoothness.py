@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.axis import Axes
 from fusion.loss import State
 from fusion.model import Model
 from fusion.penalty import FactorTerm
@@ -76,8 +75,7 @@ class SpatialSmoothness(FactorTerm):
         super().__init__(factor)
 
     def value(self, model: Model, state: State) -> Tensor:
-        C = self.of(model)
-        grid = C.reshape(*(axis.size or 1 for axis in self._axes(model)), C.shape[-1])
+        grid = on_grid(self, model)
         steps = [
             torch.diff(grid, dim=d).square().sum(dtype=torch.float64) for d in range(grid.ndim - 1)
         ]
@@ -85,17 +83,23 @@ class SpatialSmoothness(FactorTerm):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        self._axes(model)
-
-    def _axes(self, model: Model) -> Axes:
-        axes = model.factor(self.factor or "").axes[0]
-        if not axes:
-            raise ValueError(
-                f"`{self}`: the factor was built from a number, not from axes: "
-                "`Factor((data.pixels, K))` tells where its pixels are."
-            )
-        return axes
+        on_grid(self, model)
 
     def formula(self) -> tuple[str, str]:
         C = self.symbol
         return f"½ tr({C}ᵀ L {C})", rf"\tfrac12\operatorname{{tr}}({C}^\top L\, {C})"
+
+
+def on_grid(term: FactorTerm, model: Model) -> Tensor:
+    """A factor on the axes that its rows were built from, (…, K).
+
+    Raises:
+        ValueError: if it was not built from axes.
+    """
+    axes, C = model.factor(term.factor or "").axes[0], term.of(model)
+    if not axes:
+        raise ValueError(
+            f"`{term}`: the factor was built from a number, not from axes: "
+            "`Factor((data.pixels, K))` tells where its pixels are."
+        )
+    return C.reshape(*(axis.size or 1 for axis in axes), C.shape[-1])

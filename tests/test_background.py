@@ -170,3 +170,57 @@ def test_power_law_has_no_bias_at_few_counts():
     inside = slice(0, 37)
     error = fitted[:, inside].mean() / background[inside].mean() - 1
     assert abs(error) < 4 / np.sqrt(4000 * background[inside].sum())
+
+
+def layered(counts, seed=0):
+    """Two phases with an edge at 460 on power laws of their own, and the backgrounds."""
+    rng = np.random.default_rng(seed)
+    C = rng.dirichlet([0.5, 0.5], 200)
+    laws = np.stack([power_law(ENERGY, r, amplitude=counts) for r in (2.0, 4.0)])
+    edges = counts * (ENERGY > 460) * np.stack([np.exp(-(ENERGY - 460) / t) for t in (10, 60)])
+    return C @ (laws + edges), C @ laws
+
+
+def test_compressed_backgrounds_vary_less_than_those_of_single_pixels():
+    mean, true = layered(50.0)
+    raw, beyond = spectra(poisson(mean)), ENERGY > 460
+    plain, compressed = (
+        np.linalg.norm((raw.numpy() - net - true)[:, beyond])
+        for net in (raw.subtract_background((400, 460), components=K).numpy() for K in (None, 3))
+    )
+    assert compressed < 0.5 * plain, (compressed, plain)
+
+
+def test_compression_changes_nothing_where_the_data_have_no_noise():
+    mean, _ = layered(50.0)
+    nets = [spectra(mean).subtract_background((400, 460), components=K).numpy() for K in (None, 4)]
+    assert np.allclose(*nets, rtol=1e-6, atol=1e-6)
+
+
+def test_all_components_are_the_data():
+    y = poisson(layered(50.0)[0])
+    nets = [spectra(y).subtract_background((400, 460), components=K).numpy() for K in (None, 60)]
+    assert np.allclose(*nets, rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_masked_does_not_enter_the_compressed_data():
+    y, mask = poisson(layered(50.0)[0]).astype(float), np.zeros((200, 60), dtype=bool)
+    mask[::7, 5], mask[3], mask[:, 20] = True, True, True
+    wild = np.where(mask, np.nan, y)
+    nets = [
+        spectra(values, mask=mask).subtract_background((400, 460), components=3).numpy()
+        for values in (y, np.where(mask, 1e9, y), wild)
+    ]
+    for net in nets[1:]:
+        assert np.allclose(nets[0][~mask], net[~mask])
+    plain = spectra(y).subtract_background((400, 460), components=3).numpy()
+    kept = ~mask.any(1)
+    spread = np.linalg.norm(y - plain)
+    assert np.linalg.norm((nets[0] - plain)[kept][:, 21:]) < 0.2 * spread
+
+
+def test_components_that_cannot_be_are_refused_and_the_history_names_them():
+    given = spectra(poisson(layered(50.0)[0]))
+    assert "components=3" in given.subtract_background((400, 460), components=3).history[-1]
+    for K in (0, 61):
+        one_line(lambda K=K: given.subtract_background((400, 460), components=K), "(200, 60)")

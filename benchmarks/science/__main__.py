@@ -15,10 +15,13 @@ from benchmarks.science.joint import joint
 from benchmarks.science.line import Line
 from benchmarks.science.mlls import mlls
 from benchmarks.science.noise import noise
-from benchmarks.science.tensors import tensors
-CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
 from benchmarks.science.solvers import solvers
-case.__name__: case for case in (geometry, mlls, noise, tensors, ambiguity, joint, solvers)
+from benchmarks.science.structure import structure
+from benchmarks.science.tensors import tensors
+
+CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
+    case.__name__: case
+    for case in (geometry, solvers, structure, mlls, noise, tensors, joint, ambiguity)
 }
 
 

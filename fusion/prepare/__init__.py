@@ -43,7 +43,9 @@ class Preparing:
 
         return bin_by(self, factors)  # type: ignore[arg-type]
 
-    def subtract_background(self, window: Window, model: str = "power law") -> Dataset:
+    def subtract_background(
+        self, window: Window, model: str = "power law", *, components: int | None = None
+    ) -> Dataset:
         """Less a background that is fitted to every spectrum in a window and extrapolated.
 
         A m E^(−r), or another model, is fitted by maximum likelihood of counts: variance
@@ -57,17 +59,20 @@ class Preparing:
             window: (first, last) energy of the fit, in the axis' unit; (None, None) for all.
             model: "power law", "exponential", or the name of a baseline of the package pybaselines
                 ("snip", "asls", "modpoly", …), which reads the whole spectrum in the window.
+            components: fit to the data compressed to so many leading components, in units of
+                counting noise, so that no pixel's background is ruled by its own noise; what is
+                subtracted from is still the data (review, ref. 41). Too few make backgrounds alike.
 
         Raises:
             ValueError: if fewer than three channels lie in the window, an energy is not positive
-                (power law), or there is no such model.
+                (power law), there is no such model, or the components are out of range.
 
         References:
             Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope (2011), 4.4.
         """
         from fusion.prepare.background import subtract_background
 
-        return subtract_background(self, window, model)  # type: ignore[arg-type]
+        return subtract_background(self, window, model, components)  # type: ignore[arg-type]
 
     def remove_spikes(self, *, threshold: float = 8.0) -> Dataset:
         """Cosmic rays and the like, replaced by the median of their neighbours in the spectrum.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fusion.dataset import Dataset
 from fusion.prepare import Window
+from fusion.prepare.compressed import low_rank
 from fusion.prepare.shape import entries
 
 Array = NDArray[np.float64]
@@ -22,9 +23,12 @@ CHANGE = 1e-10  # of the slope over the half window, at which the fit has conver
 TINY = float(np.finfo(float).tiny)
 
 
-def subtract_background(data: Dataset, window: Window, model: str) -> Dataset:
+def subtract_background(
+    data: Dataset, window: Window, model: str, components: int | None = None
+) -> Dataset:
     """See `Dataset.subtract_background`."""
-    call = f"subtract_background({_shown(window)}, {model!r})"
+    more = "" if components is None else f", components={components}"
+    call = f"subtract_background({_shown(window)}, {model!r}{more})"
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
     inside = np.zeros(data.shape[-1], dtype=bool)
@@ -39,11 +43,15 @@ def subtract_background(data: Dataset, window: Window, model: str) -> Dataset:
     keep = np.ones((1, 1), dtype=bool)
     if data.mask is not None:
         keep = ~data.mask.expand(data.shape).numpy().reshape(X.shape)
+    compress = None if components is None else low_rank(data, X, components, call)
     net = np.empty(X.shape, X.dtype if X.dtype in (np.float32, np.float64) else float)
     for start in range(0, len(X), PART):
         part = X[start : start + PART].astype(float)
         seen = np.isfinite(part) & (keep[start : start + PART] if len(keep) > 1 else keep)
-        net[start : start + PART] = part - estimate(np.where(seen, part, 0.0), inside, seen)
+        clean = np.where(seen, part, 0.0)
+        if compress is not None:  # what is masked is known from the components, where any is seen
+            clean, seen = compress(clean, seen), np.broadcast_to(seen.any(1)[:, None], seen.shape)
+        net[start : start + PART] = part - estimate(clean, inside, seen)
     return data.derive(net.reshape(data.shape), f"{call}: {_negatives(net, keep)}")
 
 
