@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import chi2
 from torch import Tensor
 
 from fusion.axis import Axes
@@ -132,6 +131,8 @@ def ambiguity(
     noise = noise_levels(point)
     size = _size(point)
     g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
+    from scipy.stats import chi2
+
     quantile = float(chi2.ppf(level, 1))
     allowed = max(0.5 * quantile * g, EXACT * size)
     scatter = _scatter(point, g, quantile**0.5)
@@ -255,6 +256,8 @@ def _determined(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             bars = standard_errors(result)
+        from scipy.stats import chi2
+
         quantile = float(chi2.ppf(level, 1)) ** 0.5
         bars = {name: quantile * bar for name, bar in bars.items()}
     except ValueError:  # too large: the error bars with the other factors held

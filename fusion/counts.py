@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.stats import poisson
 from torch import Tensor
 
 from fusion.nnls import nnls
@@ -120,6 +119,8 @@ def _moments() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     at = np.linspace(np.log(1e-8), np.log(1e3), 400)
     m = np.exp(at)[:, None]
     x = np.arange(1500)[None]
+    from scipy.stats import poisson
+
     chance = poisson.pmf(x, m)
     d = 2 * (np.where(x > 0, x * np.log(np.maximum(x, 1) / m), 0.0) - x + m)
     mean = (chance * d).sum(1)

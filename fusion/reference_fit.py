@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
 from torch import Tensor
 
 from fusion.dataset import Dataset
@@ -100,6 +99,8 @@ class ReferenceFit:
         """
         if not 0 < level < 1:
             raise ValueError(f"`interval({level})`: give a share between 0 and 1, such as 0.95.")
+        from scipy.special import ndtri
+
         reach = float(ndtri((1 + level) / 2)) * self.errors
         low = self.maps - reach
         return low if self.signed else low.clip(0), self.maps + reach
