@@ -34,6 +34,7 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
     """
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     from fusion.plots import draw
 
@@ -48,10 +49,11 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
             panel = figure.add_subplot()
         else:
             figure = panel.get_figure()
+        assert panel is not None
         for name, path in paths.items():
             _paths(panel, path, "" if len(paths) == 1 else f" ({name.removeprefix(PREFIX)})")
         panel.set(yscale="log", xlabel="step", ylabel="scale λ of a component")
-        panel.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         panel.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     assert isinstance(figure, Figure)
     return figure

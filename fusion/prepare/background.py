@@ -47,7 +47,8 @@ def subtract_background(
     net = np.empty(X.shape, X.dtype if X.dtype in (np.float32, np.float64) else float)
     for start in range(0, len(X), PART):
         part = X[start : start + PART].astype(float)
-        seen = np.isfinite(part) & (keep[start : start + PART] if len(keep) > 1 else keep)
+        kept = keep[start : start + PART] if len(keep) > 1 else keep
+        seen = np.asarray(np.isfinite(part) & kept)
         clean = np.where(seen, part, 0.0)
         if compress is not None:  # what is masked is known from the components, where any is seen
             clean, seen = compress(clean, seen), np.broadcast_to(seen.any(1)[:, None], seen.shape)
