@@ -51,7 +51,10 @@ def subtract_background(
         seen = np.asarray(np.isfinite(part) & kept)
         clean = np.where(seen, part, 0.0)
         if compress is not None:  # what is masked is known from the components, where any is seen
-            clean, seen = compress(clean, seen), np.broadcast_to(seen.any(1)[:, None], seen.shape)
+            clean, seen = (
+                compress(clean, seen),
+                np.broadcast_to(seen.any(axis=1, keepdims=True), seen.shape),
+            )
         net[start : start + PART] = part - estimate(clean, inside, seen)
     return data.derive(net.reshape(data.shape), f"{call}: {_negatives(net, keep)}")
 
