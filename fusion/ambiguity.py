@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ class Ambiguity:
             error bars.
         solutions: the answers that were found at the band's edges.
         rises: by how much each raises the loss; allowed: by how much it may.
-        level: of confidence.
+        level: of confidence; channels: names of the factors along channels.
     """
 
     factors: dict[str, Array]
@@ -131,14 +132,17 @@ def ambiguity(
     noise = noise_levels(point)
     size = _size(point)
     g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
-    from scipy.stats import chi2
-
-    quantile = float(chi2.ppf(level, 1))
-    allowed = max(0.5 * quantile * g, EXACT * size)
-    scatter = _scatter(point, g, quantile**0.5)
+    deviations = _deviations(level)
+    allowed = max(0.5 * deviations**2 * g, EXACT * size)
+    scatter = _scatter(point, g, deviations)
     search = Search(point, names, allowed, size)
     search.run()
     return _told(result, point, search, scatter, level)
+
+
+def _deviations(level: float) -> float:
+    """Standard deviations to either side that hold this share of a normal distribution."""
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _chosen(point: Point, factors: Sequence[str] | None) -> list[str]:
@@ -185,7 +189,7 @@ def _size(point: Point) -> float:
     return max(sizes)
 
 
-def _scatter(point: Point, g: float, quantile: float) -> dict[str, Tensor]:
+def _scatter(point: Point, g: float, deviations: float) -> dict[str, Tensor]:
     """Error bars of single entries, the other factors held: from the curvature's row blocks."""
     quadratic, made = point.quadratic(), {}
     for slot, block in zip(point.objective.slots, quadratic.curvature.blocks(), strict=True):
@@ -195,7 +199,7 @@ def _scatter(point: Point, g: float, quantile: float) -> dict[str, Tensor]:
         full = block.expanded()[0]
         seen = full.diagonal(dim1=-2, dim2=-1) > 0
         inverse = torch.linalg.pinv(full, hermitian=True).diagonal(dim1=-2, dim2=-1)
-        errors = quantile * (g * inverse.clamp_min(0)).sqrt() * seen
+        errors = deviations * (g * inverse.clamp_min(0)).sqrt() * seen
         made[slot.name] = _in_values(quadratic, slot, errors.reshape(slot.shape))
     return made
 
@@ -256,10 +260,7 @@ def _determined(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             bars = standard_errors(result)
-        from scipy.stats import chi2
-
-        quantile = float(chi2.ppf(level, 1)) ** 0.5
-        bars = {name: quantile * bar for name, bar in bars.items()}
+        bars = {name: _deviations(level) * bar for name, bar in bars.items()}
     except ValueError:  # too large: the error bars with the other factors held
         bars = errors
     made = {}

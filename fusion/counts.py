@@ -116,11 +116,11 @@ def deviance(x: Tensor, w: Tensor, m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 @cache
 def _moments() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(ln m, ln of the mean, ln of the variance) of one count's deviance, from m = 1e-8 to 1e3."""
+    from scipy.stats import poisson
+
     at = np.linspace(np.log(1e-8), np.log(1e3), 400)
     m = np.exp(at)[:, None]
     x = np.arange(1500)[None]
-    from scipy.stats import poisson
-
     chance = poisson.pmf(x, m)
     d = 2 * (np.where(x > 0, x * np.log(np.maximum(x, 1) / m), 0.0) - x + m)
     mean = (chance * d).sum(1)

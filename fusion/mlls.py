@@ -15,7 +15,6 @@ from fusion.dataset import Dataset
 from fusion.elementwise import SQUARE
 from fusion.fits import Fit
 from fusion.forms import Form
-from fusion.losses import Gaussian, Poisson
 from fusion.missing import Shape
 from fusion.nnls import nnls, solve, variances
 from fusion.reference_fit import Part, ReferenceFit, summarise
@@ -71,7 +70,7 @@ def mlls(
     if fit is not None and counted:
         _check_counts(call, fit, dataset, told, signed)
     weighted = dataset.variance is not None and not counted
-    known = counted or (weighted and not isinstance(fit, Gaussian))
+    known = counted or (weighted and not (fit is not None and fit.lagged))
     form = dataset.form(
         dataset.matrix_shape, _place(dataset, device), torch.float64, variance=weighted
     )
@@ -108,7 +107,7 @@ def _signed(call: str, constraint: Constraint | None) -> bool:
 
 def _check_counts(call: str, fit: Fit, data: Dataset, told: References, signed: bool) -> None:
     """Complain of what no likelihood of counts can use."""
-    if not isinstance(fit, Poisson):
+    if fit.noise != "poisson":
         raise ValueError(f"`{call}`: give a `Dataset`, `Frobenius`, `Gaussian` or `Poisson`.")
     if signed:
         raise ValueError(f"`{call}`: counts have no negative means: leave `Free()` out.")

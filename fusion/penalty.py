@@ -53,6 +53,17 @@ class FactorTerm(Term):
         return self.factor or "f(model)"
 
 
+def expected_size(call: str, scale: float) -> float:
+    """The size that a penalty expects, checked.
+
+    Raises:
+        ValueError: if it is not positive and finite.
+    """
+    if not 0 < scale < float("inf"):
+        raise ValueError(f"`{call}`: the scale is an expected size: give a number > 0.")
+    return float(scale)
+
+
 class FunctionTerm(Term):
     """A function of the model as a term; made by `@term`."""
 

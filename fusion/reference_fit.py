@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -99,9 +100,7 @@ class ReferenceFit:
         """
         if not 0 < level < 1:
             raise ValueError(f"`interval({level})`: give a share between 0 and 1, such as 0.95.")
-        from scipy.special import ndtri
-
-        reach = float(ndtri((1 + level) / 2)) * self.errors
+        reach = NormalDist().inv_cdf((1 + level) / 2) * self.errors
         low = self.maps - reach
         return low if self.signed else low.clip(0), self.maps + reach
 

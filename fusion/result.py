@@ -228,9 +228,9 @@ def _learned(outcome: Outcome, best: int) -> dict[str, Array]:
     found: dict[str, list[torch.Tensor]] = {}
     for told in outcome.learned:
         for name, value in told.items():
-            if bool(torch.isfinite(value[best]).all()):
-                found.setdefault(name, []).append(value[best])
-    return {name: torch.stack(values).cpu().numpy() for name, values in found.items()}
+            found.setdefault(name, []).append(value[best])
+    paths = {name: torch.stack(values).cpu().numpy() for name, values in found.items()}
+    return {n: p[np.isfinite(p).reshape(len(p), -1).all(1)] for n, p in paths.items()}
 
 
 def _labels(names: Sequence[str]) -> list[str]:

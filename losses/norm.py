@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fusion.loss import FitInformation, Move, State
 from fusion.model import Model
-from fusion.penalty import FactorTerm
+from fusion.penalty import FactorTerm, expected_size
 
 
 class SquaredNorm(FactorTerm):
@@ -26,12 +26,7 @@ class SquaredNorm(FactorTerm):
 
     def __init__(self, factor: str | Callable[[Any], Tensor], scale: float = 1.0) -> None:
         super().__init__(factor)
-        if not 0 < scale < float("inf"):
-            raise ValueError(
-                f"`SquaredNorm({factor!r}, {scale})`: the scale is an expected size: "
-                "give a number > 0."
-            )
-        self.scale = float(scale)
+        self.scale = expected_size(f"SquaredNorm({factor!r}, {scale})", scale)
 
     def value(self, model: Model, state: State) -> Tensor:
         return 0.5 * (self.of(model) / self.scale).square().sum(dtype=torch.float64)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from fusion.loss import State
 from fusion.model import Model
-from fusion.penalty import FactorTerm
+from fusion.penalty import FactorTerm, expected_size
 
 STEEPEST = 10.0
 """Largest exponent r; those of EELS backgrounds are 2 to 6."""
@@ -34,12 +34,7 @@ class NearPowerLaw(FactorTerm):
         if not isinstance(factor, str):
             raise ValueError("`NearPowerLaw`: give a factor's name: its axis says the energies.")
         super().__init__(factor)
-        if not 0 < scale < float("inf"):
-            raise ValueError(
-                f"`NearPowerLaw({factor!r}, {scale})`: the scale is an expected size: "
-                "give a number > 0."
-            )
-        self.scale = float(scale)
+        self.scale = expected_size(f"NearPowerLaw({factor!r}, {scale})", scale)
 
     def value(self, model: Model, state: State) -> Tensor:
         # the best law is at a minimum, so that its change does not enter the gradient

@@ -24,6 +24,32 @@ class Case:
     clean: Mapping[str, Array]
 
 
+class Bilinear(fu.Model):
+    """X ≈ C Sᵀ with constraints of one's choice."""
+
+    def __init__(self, data, K=K, C=(), S=()):
+        super().__init__()
+        self.name = data.name
+        self.C, self.S = fu.Factor((data.pixels, K), *C), fu.Factor((data.channels, K), *S)
+
+    def forward(self):
+        return {self.name: fu.cp(self.C, self.S)}
+
+
+class Decays(fu.Model):
+    """X ≈ C Nᵀ, N power laws: not linear in its unknowns."""
+
+    def __init__(self, data):
+        super().__init__()
+        energy = fu.Axis("energy", offset=100.0, size=data.shape[-1])
+        self.name = data.name
+        self.C = fu.Factor((data.pixels, 2))
+        self.N = fu.Factor((energy, 2), fu.constraints.PowerLaw(energy))
+
+    def forward(self):
+        return {self.name: fu.cp(self.C, self.N)}
+
+
 def planted(rng, name: str, X: Array, noise: float, **options) -> fu.Dataset:
     """X with Gaussian noise of this share of its root mean square."""
     sizes = noise * np.sqrt(np.mean(X**2)) * rng.standard_normal(X.shape)

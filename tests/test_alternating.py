@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from planted import LINEAR, angles
+from planted import LINEAR, Bilinear, Decays, angles
 
 import fusion as fu
 from fusion import losses, models
@@ -22,18 +22,6 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 PIXELS, CHANNELS, K = 30, 12, 3
 STEPS = 4
 EVERY = [ALS(), MALS(), HALS(), HALS(orthogonality=0.3)]
-
-
-class Bilinear(fu.Model):
-    """X ≈ C Sᵀ with constraints of one's choice."""
-
-    def __init__(self, data, K=K, C=(), S=()):
-        super().__init__()
-        self.name = data.name
-        self.C, self.S = fu.Factor((data.pixels, K), *C), fu.Factor((data.channels, K), *S)
-
-    def forward(self):
-        return {self.name: fu.cp(self.C, self.S)}
 
 
 def mixture(noise=0.05):
@@ -447,24 +435,13 @@ def test_what_they_cannot_do_is_said_with_what_to_use():
         def forward(self):
             return {"a": fu.cp(self.C**2, self.S)}
 
-    energy = fu.Axis("energy", offset=100.0, size=CHANNELS)
-
-    class Decays(fu.Model):
-        def __init__(self):
-            super().__init__()
-            self.C = fu.Factor((data.pixels, 2))
-            self.N = fu.Factor((energy, 2), fu.constraints.PowerLaw(energy))
-
-        def forward(self):
-            return {"a": fu.cp(self.C, self.N)}
-
     model, loss = models.NMF(data, K), 1.0 * Frobenius(data)
     for solver in (ALS(), MALS(), HALS()):
         name = type(solver).__name__
         for other, terms, words in (
             (model, losses.Poisson(data), f"`{name}`: .*Poisson.*use `GaussNewton"),
             (Squares(), loss, f"`{name}`: .*not linear in 'C'.*use `GaussNewton"),
-            (Decays(), loss, f"`{name}`: 'N' .*PowerLaw.*use `GaussNewton"),
+            (Decays(data), loss, f"`{name}`: 'N' .*PowerLaw.*use `GaussNewton"),
             (model, loss + losses.SoftOrthogonality("C"), f"`{name}`: .*SoftOrtho.*use `Gauss"),
         ):
             with pytest.raises(ValueError, match=words):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from planted import Bilinear
 from scipy.special import gammaln
 
 import fusion as fu
@@ -31,18 +32,6 @@ from fusion.solvers import HALS, GaussNewton
 
 PIXELS, CHANNELS, K = (5, 6), 12, 3
 TIGHT = GaussNewton(tolerance=1e-14, max_steps=1000)
-
-
-class Bilinear(fu.Model):
-    """X ≈ C Sᵀ with constraints of one's choice."""
-
-    def __init__(self, data, K=K, C=(), S=()):
-        super().__init__()
-        self.name = data.name
-        self.C, self.S = fu.Factor((data.pixels, K), *C), fu.Factor((data.channels, K), *S)
-
-    def forward(self):
-        return {self.name: fu.cp(self.C, self.S)}
 
 
 def mixture(seed=0, noise=0.05):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from planted import CASES, LINEAR, angles, pure, unit
+from planted import CASES, LINEAR, Decays, angles, pure, unit
 
 import fusion as fu
 from fusion.losses import Frobenius, SoftOrthogonality
@@ -109,18 +109,7 @@ def test_uncoupled_components_come_back_with_their_own_maps():
 
 def test_soft_orthogonality_takes_a_factor_of_few_numbers():
     data = fu.Dataset("d", np.random.default_rng(0).random((30, 20)))
-    energy = fu.Axis("energy", offset=100.0, size=20)
-
-    class Decays(fu.Model):
-        def __init__(self):
-            super().__init__()
-            self.C = fu.Factor((data.pixels, 2))
-            self.N = fu.Factor((energy, 2), fu.constraints.PowerLaw(energy))
-
-        def forward(self):
-            return {"d": fu.cp(self.C, self.N)}
-
     loss = Frobenius(data) + 0.1 * SoftOrthogonality("N")
-    result = fu.fit(Decays(), loss, starts=1, progress=False)
+    result = fu.fit(Decays(data), loss, starts=1, progress=False)
     assert np.isfinite(result.loss)
     assert result.explained_variance["d"] > 0.7

@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 import torch
-from planted import pure
+from planted import Bilinear, pure
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.decomposition import NMF
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
@@ -34,19 +34,6 @@ from fusion.objective import Objective
 TOLD = {"progress": False, "starts": 2}
 ENERGY = fu.Axis("energy loss", 5.0, 100.0, units="eV")
 E = 100 + 5.0 * np.arange(40)
-
-
-class Product(fu.Model):
-    """X ≈ C Sᵀ with constraints of one's choice."""
-
-    def __init__(self, data, K, maps=(), spectra=()):
-        super().__init__()
-        self.name = data.name
-        self.C = fu.Factor((data.pixels, K), *maps)
-        self.S = fu.Factor((data.channels, K), *spectra)
-
-    def forward(self):
-        return {self.name: fu.cp(self.C, self.S)}
 
 
 def noisy(X, level, seed=0, **options):
@@ -130,7 +117,7 @@ def test_beta_divergence_is_that_of_scikit_learn(beta):
     theirs = NMF(3, solver="mu", beta_loss=beta, init="random", random_state=0, tol=0, max_iter=400)
     W = theirs.fit_transform(X)
     data = fu.Dataset("x", X)
-    model, loss = Product(data, 3), 1.0 * BetaDivergence(data, beta)
+    model, loss = Bilinear(data, 3), 1.0 * BetaDivergence(data, beta)
     model.C, model.S = W, theirs.components_.T
     assert of(loss, model) == pytest.approx(theirs.reconstruction_err_**2 / 2)
     assert fitted(fu.models.NMF(data, 3), loss).loss <= of(loss, model) * (1 + 1e-6)
@@ -161,7 +148,7 @@ def test_total_variation_is_the_literal_sum_of_gradients():
 def test_near_power_law_is_the_distance_to_the_best_law():
     rng = np.random.default_rng(0)
     data = fu.Dataset("x", rng.random((5, 40)) + 0.1, axes=("x", ENERGY))
-    model = Product(data, 4)
+    model = Bilinear(data, 4)
     laws = (E[:, None] / 200) ** -np.array([0.5, 3.0, 5.0, 0.0])
     model.S = laws * (1 + 0.2 * rng.standard_normal((40, 4))) + [0, 0, 0, 1] * (E / 200)[:, None]
     total = 0.0
@@ -178,7 +165,7 @@ def test_near_power_law_is_the_distance_to_the_best_law():
 
 def test_power_laws_cost_nothing_and_nothing_costs_nothing():
     data = fu.Dataset("x", np.ones((5, 40)), axes=("x", ENERGY))
-    model = Product(data, 3)
+    model = Bilinear(data, 3)
     model.S = (E[:, None] / 200) ** -np.array([0.0, 2.7, 6.0]) * [1, 0, 100]
     assert of(NearPowerLaw("S"), model) < 1e-18
 
@@ -197,25 +184,25 @@ def structured():
     yield "l1", fu.models.NMF(raw, 3), least + 20.0 * L1("C")
     yield "tv", fu.models.NMF(raw, 3), least + 1.0 * TotalVariation("C")
     unit = [NonNegative(), UnitColumns()]
-    yield "tv of spectra", Product(raw, 3, unit), least + 1.0 * TotalVariation("S")
+    yield "tv of spectra", Bilinear(raw, 3, unit), least + 1.0 * TotalVariation("S")
     energies = fu.Dataset("x", raw.numpy(), axes=("y", "x", fu.Axis("energy", 5.0, 100.0)))
     law = 3.0 * NearPowerLaw("S", 2.0)
-    yield "power law", Product(energies, 3, unit), Frobenius(energies) + law
+    yield "power law", Bilinear(energies, 3, unit), Frobenius(energies) + law
     shares = rng.dirichlet([0.5] * 3, 42)
     few = fu.Dataset("x", rng.poisson(10 * shares @ pure(rng, 20).T).astype(float))
-    yield "simplex", Product(few, 3, [Simplex()]), 1.0 * Frobenius(few)
-    yield "simplex, counts", Product(few, 3, [Simplex()]), 1.0 * Poisson(few)
+    yield "simplex", Bilinear(few, 3, [Simplex()]), 1.0 * Frobenius(few)
+    yield "simplex, counts", Bilinear(few, 3, [Simplex()]), 1.0 * Poisson(few)
     for p in (1, 3):
         spectra = [NonNegative(), UnitNorm(p)]
-        yield f"norm {p}", Product(raw, 3, [], spectra), least + 10.0 * L1("C")
-    yield "rising", Product(raw, 3, [Monotone()], unit), 1.0 * least
+        yield f"norm {p}", Bilinear(raw, 3, [], spectra), least + 10.0 * L1("C")
+    yield "rising", Bilinear(raw, 3, [Monotone()], unit), 1.0 * least
     falling = [Monotone(decreasing=True), UnitColumns()]
-    yield "falling, unit", Product(raw, 3, [], falling), 1.0 * least
+    yield "falling, unit", Bilinear(raw, 3, [], falling), 1.0 * least
     peaks = [Unimodal([3, 10, 15])]
-    yield "peaks", Product(raw, 3, unit, peaks), 1.0 * least
+    yield "peaks", Bilinear(raw, 3, unit, peaks), 1.0 * least
     where = np.arange(42) < 10
     absent = [NonNegative(), UnitColumns(), Absent({0: where, 2: ~where})]
-    yield "absent", Product(raw, 3, absent), 1.0 * least
+    yield "absent", Bilinear(raw, 3, absent), 1.0 * least
 
 
 @pytest.mark.parametrize(

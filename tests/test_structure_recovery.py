@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from planted import angles, pure, unit
+from planted import Bilinear, angles, pure, unit
 from steps import one_line
-from test_structure import ENERGY, E, Product, fitted, noisy
+from test_structure import ENERGY, E, fitted, noisy
 
 import fusion as fu
 from fusion.constraints import (
@@ -85,7 +85,7 @@ def test_total_variation_keeps_edges_that_smoothness_rounds():
     known = [Fixed(S)]
 
     def error(*penalties):
-        result = fitted(Product(data, 3, [], known), sum(penalties, 1.0 * Frobenius(data)))
+        result = fitted(Bilinear(data, 3, [], known), sum(penalties, 1.0 * Frobenius(data)))
         return far(result.factors["C"], C)
 
     plain = error()
@@ -137,7 +137,7 @@ def test_closure_gives_spectra_their_own_scale():
     C[:30] = np.repeat(np.eye(3), 10, axis=0)
     S = pure(rng, 40) * [1.0, 5.0, 25.0]
     data = noisy(C @ S.T, 0.02)
-    made = fitted(Product(data, 3, [Simplex()]), 1.0 * Frobenius(data)).factors
+    made = fitted(Bilinear(data, 3, [Simplex()]), 1.0 * Frobenius(data)).factors
     order = np.argsort(made["S"].max(0))
     assert np.allclose(made["C"].sum(1), 1)
     assert far(made["S"][:, order], S) < 0.01
@@ -148,7 +148,7 @@ def test_closure_reaches_exact_zeros():
     rng = np.random.default_rng(0)
     C = np.eye(3)[rng.integers(3, size=256)]
     data = noisy(C @ peaks().T, 0.02)
-    made = fitted(Product(data, 3, [Simplex()], [Fixed(peaks())]), 1.0 * Frobenius(data))
+    made = fitted(Bilinear(data, 3, [Simplex()], [Fixed(peaks())]), 1.0 * Frobenius(data))
     assert (made.factors["C"][C == 0] == 0).mean() > 0.4  # noise lifts the other half
     assert far(made.factors["C"], C) < 0.02
 
@@ -157,7 +157,7 @@ def test_closure_may_hold_beside_known_zeros_and_penalties_on_its_sum_are_refuse
     C = np.random.default_rng(0).dirichlet([1.0] * 3, 60)
     region = np.arange(60) < 20
     data = fu.Dataset("x", C @ peaks().T)
-    model = Product(data, 3, [Simplex(), Absent({1: region})])
+    model = Bilinear(data, 3, [Simplex(), Absent({1: region})])
     made = fitted(model, 1.0 * Frobenius(data), starts=1).factors["C"]
     assert np.allclose(made.sum(1), 1)
     assert not made[region, 1].any()
@@ -174,7 +174,7 @@ def test_falling_curves_are_told_from_mixtures_of_them():
     C, S = decays(), rng.random((20, 3)) ** 2
     data = noisy(C @ S.T, 1e-3)
     spectra = [NonNegative(), UnitColumns()]
-    falls = fitted(Product(data, 3, [Monotone(decreasing=True)], spectra), 1.0 * Frobenius(data))
+    falls = fitted(Bilinear(data, 3, [Monotone(decreasing=True)], spectra), 1.0 * Frobenius(data))
     assert (np.diff(falls.factors["C"], axis=0) <= 0).all()
     assert falls.explained_variance["x"] > 0.9999
 
@@ -191,10 +191,10 @@ def test_one_peak_a_curve_holds_where_its_place_is_known_or_found(known):
     data = noisy(C @ S.T, 0.02)
     spectra = [NonNegative(), UnitColumns()]
     loss = 1.0 * Frobenius(data)
-    free = fitted(Product(data, 3, [], spectra), loss)
+    free = fitted(Bilinear(data, 3, [], spectra), loss)
     place = Unimodal([10, 19, 28]) if known else Unimodal()
     told = {} if known else {"init": [free]}
-    result = fitted(Product(data, 3, [place], spectra), loss, **told)
+    result = fitted(Bilinear(data, 3, [place], spectra), loss, **told)
     made = result.factors["C"]
     signs = np.sign(np.diff(made, axis=0))
     falls = np.cumsum(signs < 0, axis=0) > 0
@@ -213,8 +213,8 @@ def test_a_region_without_a_component_makes_the_answer_unique():
     data = noisy((C @ S.T).reshape(*SCAN, 40), 0.01)
     maps = [NonNegative(), Absent({k: r.reshape(SCAN) for k, r in regions.items()})]
     spectra = [NonNegative(), UnitColumns()]
-    told = fitted(Product(data, 3, maps, spectra), 1.0 * Frobenius(data))
-    free = fitted(Product(data, 3, [], spectra), 1.0 * Frobenius(data))
+    told = fitted(Bilinear(data, 3, maps, spectra), 1.0 * Frobenius(data))
+    free = fitted(Bilinear(data, 3, [], spectra), 1.0 * Frobenius(data))
     assert not any(told.factors["C"][r, k].any() for k, r in regions.items())
     assert angles(told.factors["S"], S).max() < 1.0
     assert angles(told.factors["S"], S).max() < 0.3 * angles(free.factors["S"], S).max()
@@ -228,7 +228,7 @@ def test_known_entries_stay_exactly_and_the_rest_comes_back():
     known[:, 0] = S[:, 0]  # a reference,
     known[:12, 1] = S[:12, 1]  # the foot of a line,
     known[30:, 2] = S[30:, 2]
-    result = fitted(Product(data, 3, [], [Fixed(known)]), 1.0 * Frobenius(data))
+    result = fitted(Bilinear(data, 3, [], [Fixed(known)]), 1.0 * Frobenius(data))
     seen = ~np.isnan(known)
     assert np.array_equal(result.factors["S"][seen], known[seen])
     assert far(result.factors["S"], S) < 0.05
@@ -239,7 +239,7 @@ def test_the_norm_of_columns_changes_their_scale_and_nothing_else(p):
     rng = np.random.default_rng(0)
     data = noisy(rng.random((80, 3)) @ peaks().T, 0.01)
     loss = 1.0 * Frobenius(data)
-    made = fitted(Product(data, 3, [], [NonNegative(), UnitNorm(p)]), loss)
+    made = fitted(Bilinear(data, 3, [], [NonNegative(), UnitNorm(p)]), loss)
     usual = fitted(fu.models.NMF(data, 3), loss)
     assert np.allclose(np.linalg.norm(made.factors["S"], p, axis=0), 1)
     assert made.loss == pytest.approx(usual.loss, rel=1e-5)
@@ -248,7 +248,7 @@ def test_the_norm_of_columns_changes_their_scale_and_nothing_else(p):
 def test_what_does_not_fit_is_said_in_one_line():
     data = fu.Dataset("x", np.random.default_rng(0).poisson(1.0, (4, 5, 6)).astype(float))
     model = fu.models.NMF(data, 2)
-    bare, free = Product(data, 2, [Free()]), Product(data, 2, [NonNegative(), UnitColumns()])
+    bare, free = Bilinear(data, 2, [Free()]), Bilinear(data, 2, [NonNegative(), UnitColumns()])
     bare.factor("C").axes = (None, None)
     one_line(lambda: BetaDivergence(data, 0).check(model), "0 or below", "of 120")
     one_line(lambda: BetaDivergence(data, np.nan), "finite")

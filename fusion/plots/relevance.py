@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,7 +33,6 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
         ValueError: if no term of the loss was an `ARD`.
     """
     import matplotlib
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     from fusion.plots import draw
@@ -45,18 +44,13 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
         )
     with matplotlib.rc_context(draw.STYLE):
         if panel is None:
-            figure: Any = draw.Picture(figsize=(5.0, 3.2), layout="constrained")
-            panel = figure.add_subplot()
-        else:
-            figure = panel.get_figure()
-        assert panel is not None
+            panel = draw.Picture(figsize=(5.0, 3.2), layout="constrained").add_subplot()
         for name, path in paths.items():
             _paths(panel, path, "" if len(paths) == 1 else f" ({name.removeprefix(PREFIX)})")
         panel.set(yscale="log", xlabel="step", ylabel="scale λ of a component")
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         panel.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    assert isinstance(figure, Figure)
-    return figure
+    return panel.figure  # pyright: ignore[reportReturnType]
 
 
 def _paths(panel: Panel, path: np.ndarray, more: str) -> None:
@@ -69,7 +63,7 @@ def _paths(panel: Panel, path: np.ndarray, more: str) -> None:
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(kept)))
     off = [k for k in order if k not in kept]
     for k in off:
-        label = f"switched off: {len(off)}{more}" if k == off[0] else None
+        label = f"{len(off)} switched off{more}" if k == off[0] else None
         panel.plot(path[:, k], color="0.65", linewidth=0.8, label=label, zorder=1)
     for number, (k, colour) in enumerate(zip(kept, colours, strict=True), 1):
         panel.plot(path[:, k], color=colour, linewidth=1.4, label=f"component {number}{more}")

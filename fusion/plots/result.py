@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fusion.axis import Axes
 
 if TYPE_CHECKING:
@@ -215,8 +213,8 @@ def _below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
     grid = part.add_gridspec(rows, 3, width_ratios=[MAP, CURVE, CURVE])
     for row, (name, data) in enumerate(result.data.items()):
         _residuals(part, grid, row, name, data)
-    finite = np.where(np.isfinite(result.losses), result.losses, np.inf)
-    panels.losses(part.add_subplot(grid[0, 2]), result.loss_history, int(finite.argmin()))
+    best = int((result.losses == result.loss).argmax())  # not the lowest where a rule was followed
+    panels.losses(part.add_subplot(grid[0, 2]), result.loss_history, best)
     for row, name in enumerate(_odd(result, names), start=1):
         values = result.factors[name]
         panel = part.add_subplot(grid[row, 2])

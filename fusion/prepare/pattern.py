@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fusion.dataset import Dataset
 
-FASTER = 1.5  # growth of the multiplier's weight in a step
-MOST = 1e7  # times the first weight, where its growth ends
+MOST = 1e7  # weight of the pursuit's multipliers where its growth ends
+TOLERANCE, STEPS = 1e-7, 500  # of the pursuit
 FEWEST = 4  # frames and channels
 ROUNDS = 100  # of spectrum, channels and frames, each from the others, at most
 STILL = 1e-7  # of the squares that are left: a round that gains less is the last
@@ -47,7 +47,7 @@ def separate_fixed_pattern(data: Dataset) -> FixedPattern:
     For spectra recorded while the voltage of the spectrometer's drift tube wobbles: the spectrum
     moves, dark level and pattern stay, afterglow fades with a shape that stays. As a matrix (frame,
     channel) what stays is of low rank, as the background of a video, and lines that move are
-    sparse: `principal_component_pursuit`. The shifts need not be known: `fusion.prepare.drifts`
+    sparse: principal component pursuit. The shifts need not be known: `fusion.prepare.drifts`
     finds them in the signal, and `separate_moving_spectrum` then tells the spectrum. The signal
     here is not it yet: lines that often lie on the same channels, and all that is broad, lose
     height to the pattern, and noise goes to both.
@@ -63,7 +63,7 @@ def separate_fixed_pattern(data: Dataset) -> FixedPattern:
         Candès et al., J. ACM 58:11 (2011); Lin, Chen & Ma, arXiv:1009.5055 (2010).
     """
     X = _frames(data, f"separate_fixed_pattern({data})")
-    L, _ = principal_component_pursuit(X)
+    L = _pursuit(X)
     pattern, signal = (part.reshape(data.shape) for part in (L, X - L))
     said = f"low rank + sparse, rank {int(torch.linalg.matrix_rank(L, rtol=1e-6))}"
     return FixedPattern(
@@ -119,54 +119,29 @@ def separate_moving_spectrum(
     )
 
 
-def principal_component_pursuit(
-    X: Tensor, *, weight: float | None = None, tolerance: float = 1e-7, max_steps: int = 500
-) -> tuple[Tensor, Tensor]:
-    """X = L + S with the least ‖L‖_* + λ ‖S‖₁, by the inexact augmented Lagrangian.
+def _pursuit(X: Tensor) -> Tensor:
+    """The L of X = L + S with the least ‖L‖_* + ‖S‖₁ / √max(n, m); (n, m), by tensorly.
 
-    L ← D_{1/μ}(X − S + Y/μ), S ← sign(·) max(|·| − λ/μ, 0) of X − L + Y/μ, Y ← Y + μ (X − L − S),
-    μ ← 1.5 μ; D shrinks singular values.
-
-    Args:
-        X: (…, n, m), each matrix for itself, on any device.
-        weight: λ > 0; default 1/√max(n, m).
-        tolerance: ‖X − L − S‖ / ‖X‖ at which a matrix is done.
-        max_steps: at most.
-
-    Returns:
-        (L, S), of the shape of X; X − L − S is within the tolerance of 0.
-
-    Raises:
-        ValueError: if X is no finite matrix, or an option is not positive.
-
-    References:
-        Candès et al., J. ACM 58:11 (2011); Lin, Chen & Ma, arXiv:1009.5055 (2010), algorithm 5.
+    Tensorly's counts the nuclear norm of a matrix once for each of its two modes, and its first
+    weight is in the unit of the data: so a largest singular value of 1.
     """
-    n, m = X.shape[-2:] if X.ndim >= 2 else (0, 0)
-    lam = 1 / sqrt(max(n, m, 1)) if weight is None else float(weight)
-    if not n * m or not bool(torch.isfinite(X).all()) or not min(lam, tolerance, max_steps) > 0:
-        raise ValueError(
-            f"`principal_component_pursuit`: X of shape {tuple(X.shape)}, weight={lam:g}, "
-            f"tolerance={tolerance:g}, max_steps={max_steps}: give finite matrices and positive "
-            "numbers."
+    import tensorly as tl
+    from tensorly.decomposition import robust_pca
+
+    size = torch.linalg.matrix_norm(X, 2)
+    if not bool(size > 0):
+        return torch.zeros_like(X)
+    with tl.backend_context("pytorch", local_threadsafe=True):  # type: ignore[attr-defined]
+        L, _ = robust_pca(
+            X / size,
+            reg_E=2 / sqrt(max(X.shape)),
+            mu_init=1.25,
+            mu_max=MOST,
+            tol=TOLERANCE,
+            n_iter_max=STEPS,
+            verbose=0,
         )
-    tiny = torch.finfo(X.dtype).tiny
-    size = torch.linalg.matrix_norm(X, keepdim=True).clamp_min(tiny)
-    norm = torch.linalg.matrix_norm(X, 2, keepdim=True).clamp_min(tiny)
-    Y = X / torch.maximum(norm, X.abs().amax((-2, -1), keepdim=True) / lam)
-    mu, S, L = 1.25 / norm, torch.zeros_like(X), torch.zeros_like(X)
-    top = MOST * mu
-    for _ in range(max_steps):
-        U, s, V = torch.linalg.svd(X - S + Y / mu, full_matrices=False)
-        L = (U * (s - 1 / mu[..., 0]).clamp_min(0)[..., None, :]) @ V
-        S = X - L + Y / mu
-        S = S.sign() * (S.abs() - lam / mu).clamp_min(0)
-        rest = X - L - S
-        Y = Y + mu * rest
-        mu = torch.minimum(FASTER * mu, top)
-        if bool((torch.linalg.matrix_norm(rest, keepdim=True) < tolerance * size).all()):
-            break
-    return L, S
+    return L * size
 
 
 class _Moved:
