@@ -132,7 +132,7 @@ def _pursuit(X: Tensor) -> Tensor:
     if not bool(size > 0):
         return torch.zeros_like(X)
     with tl.backend_context("pytorch", local_threadsafe=True):  # type: ignore[attr-defined]
-        L, _ = robust_pca(
+        L: Any = robust_pca(
             X / size,
             reg_E=2 / sqrt(max(X.shape)),
             mu_init=1.25,
@@ -140,7 +140,7 @@ def _pursuit(X: Tensor) -> Tensor:
             tol=TOLERANCE,
             n_iter_max=STEPS,
             verbose=0,
-        )
+        )[0]
     return L * size
 
 
