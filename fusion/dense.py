@@ -80,7 +80,7 @@ class Dense(Form):
             squares, total = c.new_empty(self.shape[0]), torch.zeros_like(ones)
             room = c.new_empty(min(self.shape[0], max(1, CHUNK // self.shape[1])), self.shape[1])
             for rows, x in self.blocks(torch.float64):
-                total += _apart(x).sum(1).sum(0)
+                total += total.new_ones(len(x)) @ x  # faster than a sum over tall columns
                 squared = torch.mul(x, x, out=room[: len(x)])  # new room each time would pile up
                 torch.mv(squared, c, out=squares[rows])
             self._sums = squares, total

@@ -132,7 +132,7 @@ def go_on(
 ) -> None:
     """Descend further from one start alone; writes `outcome`."""
     states, flat = _row(outcome.states, best), outcome.flat[best : best + 1]
-    final = solver.minimise(objective, flat, watch, max_steps, states)
+    final = solver.resumed(outcome, best).minimise(objective, flat, watch, max_steps, states)
     outcome.products += final.products
     _append(outcome, best, final, 0)
     _replace(outcome, best, final)

@@ -50,6 +50,7 @@ class Outcome:
     # the same of what terms learn, by name: (start, …)
     learned: list[dict[str, Tensor]] = field(default_factory=list)
     products: int = 0
+    damping: Tensor | None = None  # (start,) where the steps of a solver that has one ended
     ahead: int | None = None  # the start that was gone on with alone
 
     @property
@@ -115,6 +116,10 @@ class Solver(ABC):
 
     def polishing(self) -> Solver:
         """The same, for a start that is very near its end."""
+        return self
+
+    def resumed(self, outcome: Outcome, row: int) -> Solver:
+        """The same, to go on from where a start has ended."""
         return self
 
     @abstractmethod

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fusion.curvature import Curvature
 from fusion.objective import Objective, States, Values
-from fusion.solvers.base import SCOUTED, Solver, Track, take
+from fusion.solvers.base import SCOUTED, Outcome, Solver, Track, take
 from fusion.solvers.system import System
 
 SUFFICIENT = 1e-4
@@ -53,7 +53,12 @@ class GaussNewton(Solver):
         return replace(self, tolerance=0.0, damping=1e-6)
 
     def polishing(self) -> GaussNewton:
-        return replace(self, window=1, damping=1e-3 * self.damping)
+        return replace(self, window=1)
+
+    def resumed(self, outcome: Outcome, row: int) -> GaussNewton:
+        if outcome.damping is None:
+            return self
+        return replace(self, damping=float(outcome.damping[row]))
 
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
@@ -128,16 +133,23 @@ class _Run:
         self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
 
     def run(self, max_steps: int) -> None:
-        for _ in range(max_steps + 1):
+        for step in range(max_steps + 1):
             terms = self._look()
+            self._note_damping()
             ended = self.track.record(self.flat, terms, self.states)
-            if bool(ended.all()):
+            if step == max_steps or bool(ended.all()):
                 return
             if bool(ended.any()):
                 rows = (~ended).nonzero()[:, 0]
                 self._keep(rows)
                 terms = terms[rows]
             self._step(terms.sum(1))
+
+    def _note_damping(self) -> None:
+        outcome = self.track.outcome
+        if outcome.damping is None:
+            outcome.damping = self.flat.new_empty(len(outcome.flat))
+        outcome.damping[self.track.rows] = self.damping
 
     def _look(self) -> Tensor:
         """Lagged pieces and terms at the present point, (start, term)."""
@@ -196,7 +208,7 @@ class _Run:
             trial = self._evaluate(point, rows)
             slope = (gradient[rows] * (trial.flat - start[rows])).sum(1)
             good[rows] = _descends(trial.loss, loss[rows], slope)
-            _put(accepted, rows, trial)
+            accepted = _put(accepted, rows, trial)
         gain = torch.where(
             first, (loss - accepted.loss) / promised.clamp_min(torch.finfo(loss.dtype).tiny), 0
         )
@@ -227,7 +239,10 @@ def _descends(new: Tensor, old: Tensor, slope: Tensor) -> Tensor:
     return torch.isfinite(new) & (slope <= 0) & (new <= old + SUFFICIENT * slope + rounding)
 
 
-def _put(into: Trial, rows: Tensor, part: Trial) -> None:
-    """Write the trial of some starts into that of all."""
+def _put(into: Trial, rows: Tensor, part: Trial) -> Trial:
+    """The trial of all starts with that of some."""
+    if len(rows) == len(into.flat):
+        return part
     into.fits.put(rows, part.fits)  # first: its graph reads the point
     into.flat[rows], into.loss[rows] = part.flat, part.loss
+    return into
