@@ -341,23 +341,28 @@ def _entries(
     if values.dtype.is_floating_point and (bad := int((~torch.isfinite(values)).sum())):
         raise ValueError(f"`{owner}`: {bad} of {len(values)} entries are NaN or infinite.")
     columns = shape[-1]
-    flat = torch.zeros_like(coordinates[0])
-    for place, n in zip(coordinates, shape, strict=True):
-        flat = flat * n + place
-    flat, order = torch.sort(flat)
-    values = values[order]
-    if len(flat) and bool((flat[1:] == flat[:-1]).any()):  # several counts of one place add up
-        flat, group = torch.unique_consecutive(flat, return_inverse=True)
-        values = values.new_zeros(len(flat)).index_add_(0, group, values)
+    *outer, j = coordinates
+    i = outer[0] if outer else torch.zeros_like(j)
+    for place, n in zip(outer[1:], shape[1:-1], strict=True):
+        i = i * n + place
+    flat = i * columns + j
+    if not bool((flat[1:] > flat[:-1]).all()):
+        flat, order = torch.sort(flat)
+        values = values[order]
+        if bool((flat[1:] == flat[:-1]).any()):  # several counts of one place add up
+            flat, group = torch.unique_consecutive(flat, return_inverse=True)
+            values = values.new_zeros(len(flat)).index_add_(0, group, values)
+        i = torch.div(flat, columns, rounding_mode="floor")
+        j = flat - i * columns
     keep = values != 0
     if not bool(keep.any()):
         raise ValueError(f"`{owner}`: all values are zero: there is nothing to fit.")
-    flat, values = flat[keep], values[keep]
+    if not bool(keep.all()):
+        i, j, values = i[keep], j[keep], values[keep]
     rows = prod(shape) // columns
     sizes = tuple(axis.size or 0 for axis in axes or () if isinstance(axis, Axis))
     if len(shape) == 2 and len(sizes) == len(axes or ()) > 2 and prod(sizes[:-1]) == rows:
         shape = sizes  # the axes tell how the matrix folds
-    i, j = torch.div(flat, columns, rounding_mode="floor"), flat % columns
     return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
 
 

@@ -93,8 +93,6 @@ def fit(
     flat = _starts(init, working, int(starts), seed)
     with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
-        if steps > 0:
-            flat = approach(fitted, working.loss, chosen, flat, watch)
         most = min([steps, *warm_ups(loss)])
         outcome = _search(working, chosen, flat, watch, most, working is not objective)
         if Status.INTERRUPTED not in outcome.status:
@@ -129,13 +127,16 @@ def _search(
     So, too, after the few steps of a solver that has `initial`.
     """
     first = solver.scouting()
-    if first.max_steps < solver.max_steps:
-        return _best_taken_on(objective, solver, flat, watch, most, first.max_steps)
-    look = None if first is solver else sampled(objective)
-    if look is None and not quick:
-        return solver.minimise(objective, flat, watch, most)
+    few = first.max_steps < solver.max_steps
+    look = None if few or first is solver or most == 0 else sampled(objective)
     if look is not None:
-        flat = scout(objective, *look, first, flat, watch, most)
+        flat = scout(objective, look, first, flat, watch, most)
+    elif most > 0:
+        flat = approach(objective.model, objective.loss, solver, flat, watch)
+    if few:
+        return _best_taken_on(objective, solver, flat, watch, most, first.max_steps)
+    if most == 0 or (look is None and not quick):
+        return solver.minimise(objective, flat, watch, most)
     outcome = first.minimise(objective, flat, watch, most)
     if first.tolerance > solver.tolerance:
         # on compressed data what is found is not the last word

@@ -34,19 +34,28 @@ def warm_ups(loss: Loss) -> list[int]:
 
 
 def approach(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch: Watch) -> Tensor:
-    """Starts brought near the data by an easier loss.
+    """Starts brought near the data by an easier loss, where there is one."""
+    easy = easier(loss) if solver.approached else None
+    if easy is None:
+        return flat
+    return led(Objective(model, easy.compressed(model) or easy), solver, flat, watch)
+
+
+def easier(loss: Loss) -> Loss | None:
+    """The loss that leads near the data; None where that is the loss itself.
 
     Without the terms that switch components off: far from the data everything is noise, and they
     would switch off what the data want. And with the stand-in of a fit that has one.
     """
-    if not solver.approached:
-        return flat
-    easier = [(w, t.stand_in() or t) for w, t in loss.terms if t.warm_up is None]
-    if [t for _, t in easier] == [t for _, t in loss.terms]:
-        return flat
-    easy = type(loss)(easier)
-    objective = Objective(model, easy.compressed(model) or easy)
-    near = solver.minimise(objective, flat, watch, APPROACH).flat
+    terms = [(w, t.stand_in() or t) for w, t in loss.terms if t.warm_up is None]
+    return None if [t for _, t in terms] == [t for _, t in loss.terms] else type(loss)(terms)
+
+
+def led(
+    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, steps: int = APPROACH
+) -> Tensor:
+    """Starts after a few steps with an easier loss, lifted off their bounds."""
+    near = solver.minimise(objective, flat, watch, steps).flat
     return objective.raws(lifted(objective, objective.values(near)))
 
 

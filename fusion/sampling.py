@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from copy import copy, deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from fusion.axis import Axes
-from fusion.moves import lifted
+from fusion.moves import easier, led, lifted
 from fusion.objective import Objective
 
 if TYPE_CHECKING:
@@ -25,8 +26,23 @@ FILLING = 2
 """Steps in which the maps of all pixels follow, everything else held."""
 
 
-def sampled(objective: Objective) -> tuple[Objective, dict[Axes, Tensor]] | None:
-    """The same problem on a random sample of the pixels, and which; None where that is another one.
+@dataclass(frozen=True)
+class Look:
+    """A problem on a sample of the pixels.
+
+    Attributes:
+        objective: of these pixels alone.
+        easy: with the loss that leads near the data, where there is one.
+        rows: which pixels of which scan.
+    """
+
+    objective: Objective
+    easy: Objective | None
+    rows: dict[Axes, Tensor]
+
+
+def sampled(objective: Objective) -> Look | None:
+    """The same problem on a random sample of the pixels; None where that is another one.
 
     It is the same where every loss is a fit of a matrix (pixel, channel), and the factors over
     pixels have neither a scale nor entries that are fixed.
@@ -36,41 +52,41 @@ def sampled(objective: Objective) -> tuple[Objective, dict[Axes, Tensor]] | None
     if not rows or loss.penalties:
         return None
     try:
-        small, few = _fewer(model, rows), []
-        for w, term in loss.terms:
-            other = copy(term)
-            other.instead = _form(term, model, rows)  # pyright: ignore[reportAttributeAccessIssue]
-            few.append((w, other))
-        made = Objective(small, type(loss)(few))
+        small, easy = _fewer(model, rows), easier(loss)
+        few = _on_some(loss, model, rows)
         with torch.no_grad(), small.once():
-            for _, term in few:
+            for _, term in few.terms:
                 form, M = term.pair(small)  # pyright: ignore[reportAttributeAccessIssue]
                 if form.shape != M.shape:
                     return None
+        near = None if easy is None else Objective(small, _on_some(easy, model, rows))
     except (RuntimeError, ValueError, IndexError, NotImplementedError):
         return None  # a model that counts its pixels
-    return made, rows
+    return Look(Objective(small, few), near, rows)
 
 
 def scout(
     objective: Objective,
-    small: Objective,
-    rows: dict[Axes, Tensor],
+    look: Look,
     solver: Solver,
     flat: Tensor,
     watch: Watch,
     most: int,
 ) -> Tensor:
     """Starts after a descent on the sample: its spectra, and the maps that follow from them."""
-    names = over_pixels(objective.model, rows)
+    small, looking = look.objective, solver.looking()
+    names = over_pixels(objective.model, look.rows)
     values = objective.values(flat)
     few = {
-        name: v[:, rows[names[name]].to(v.device)] if name in names else v
+        name: v[:, look.rows[names[name]].to(v.device)] if name in names else v
         for name, v in values.items()
     }
-    found = solver.looking().minimise(small, small.raws(few).detach(), watch, most)
+    near = small.raws(few).detach()
+    if look.easy is not None:
+        near = led(look.easy, looking, near, watch)
+    found = looking.minimise(small, near, watch, most)
     told = small.values(found.flat)
-    if any(term.stand_in() is not None for _, term in objective.loss.terms):
+    if look.easy is not None:
         told = lifted(small, told)  # channels without a count on the sample may have one elsewhere
     level = {name: told[name].mean(1, keepdim=True).expand_as(values[name]) for name in names}
     merged = {name: level.get(name, told[name]) for name in values}
@@ -117,6 +133,16 @@ def _fewer(model: Model, rows: dict[Axes, Tensor]) -> Model:
         owner = other.get_submodule(".".join(path)) if path else other
         owner._modules[f"_{last}"] = module.rows(rows[axes])
     return other
+
+
+def _on_some(loss: Loss, model: Model, rows: dict[Axes, Tensor]) -> Loss:
+    """The loss, of the data at the sampled pixels."""
+    few = []
+    for w, term in loss.terms:
+        other = copy(term)
+        other.instead = _form(term, model, rows)  # pyright: ignore[reportAttributeAccessIssue]
+        few.append((w, other))
+    return type(loss)(few)
 
 
 def _form(term: Any, model: Model, rows: dict[Axes, Tensor]) -> Any:

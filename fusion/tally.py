@@ -114,8 +114,9 @@ def _sparse(data: Dataset) -> Tally:
         )
     pixels = whole[0].reshape(hidden.shape[:split]).expand(data.shape[:split]).reshape(-1)
     channels = whole[1].reshape(hidden.shape[split:]).expand(data.shape[split:]).reshape(-1)
-    seen = ~(pixels[i] | channels[j])
-    i, j, x = i[seen], j[seen], x[seen]
+    if data.mask is not None:
+        seen = ~(pixels[i] | channels[j])
+        i, j, x = i[seen], j[seen], x[seen]
     left = int((~pixels).sum()) * int((~channels).sum())
     zeros = left - len(x)
     return Tally(
