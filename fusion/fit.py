@@ -212,6 +212,8 @@ def _finish(
     best = outcome.best()
     raws = objective.split(outcome.flat[best : best + 1])
     parameters = dict(fitted.named_parameters())
+    swapped = fitted.interchangeable
+    most = fitted.factor(swapped[0]).shape[-1] if swapped else 0
     with torch.no_grad():
         for slot in objective.slots:
             raw = parameters[slot.name] if slot.module is None else fitted.factor(slot.name).raw
@@ -230,10 +232,26 @@ def _finish(
                 for name, m in fitted.factor_modules().items()
                 if m.shape[-1] == K and len(m.shape) == 2
             ]
-            fitted = fitted.select(group, (~off).nonzero()[:, 0].tolist())
+            kept = (~off).nonzero()[:, 0].tolist()
+            fitted = fitted.select(group, kept)
+            _reorder(outcome, kept, K)
             messages.append(f"{int(off.sum())} of {K} components are off: {term}")
-    free = fitted.interchangeable and not guided and not _ordered(fitted, objective.loss)
-    return _by_size(fitted, objective.loss) if free else fitted
+    if not swapped or guided or _ordered(fitted, objective.loss):
+        return fitted
+    order = _by_size(fitted, objective.loss)
+    if order is None:
+        return fitted
+    _reorder(outcome, order, most)
+    return fitted.select(swapped, order)
+
+
+def _reorder(outcome: Outcome, order: list[int], K: int) -> None:
+    """What terms learned of K components, in the order of the answer; those that are off last."""
+    columns = order + [k for k in range(K) if k not in order]
+    for told in outcome.learned:
+        for name, value in told.items():
+            if value.shape[1:] == (K,):
+                told[name] = value[:, columns]
 
 
 def _ordered(model: Model, loss: Loss) -> bool:
@@ -244,16 +262,15 @@ def _ordered(model: Model, loss: Loss) -> bool:
     )
 
 
-def _by_size(model: Model, loss: Loss) -> Model:
-    """The components in the order of what they explain."""
+def _by_size(model: Model, loss: Loss) -> list[int] | None:
+    """The components in the order of what they explain, where that is known."""
     from fusion.result import component_shares
 
     with torch.no_grad(), model.once():
         shares = [s for _, _, t in loss.fits if (s := component_shares(*t.pair(model))) is not None]  # type: ignore[attr-defined]
     if not shares:
-        return model
-    order = torch.stack(shares).sum(0).argsort(descending=True, stable=True).tolist()
-    return model.select(model.interchangeable, order)
+        return None
+    return torch.stack(shares).sum(0).argsort(descending=True, stable=True).tolist()
 
 
 def _size(data: Dataset) -> int:

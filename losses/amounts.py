@@ -16,6 +16,12 @@ class Amounts(ABC):
     power: ClassVar[int]
     """Of an amount in −ln p: 1, or 2 where that bends."""
 
+    floor: ClassVar[float]
+    """b, as a share of the mean size of a column at the start, where the user gives none."""
+
+    empty: ClassVar[float]
+    """Size, as a share of the floor b, up to which noise alone fills a component that is off."""
+
     @abstractmethod
     def size(self, C: Tensor) -> Tensor:
         """What λ is the mean of, summed over a column; (K,), float64."""
@@ -37,6 +43,8 @@ class Exponential(Amounts):
     """
 
     power = 1
+    floor = 1e-3
+    empty = 1e-3  # nothing fills it: its amounts are zero
 
     def size(self, C: Tensor) -> Tensor:
         return C.sum(0, dtype=torch.float64)
@@ -56,6 +64,8 @@ class HalfNormal(Amounts):
     """
 
     power = 2
+    floor = 1e-10  # far below the noise: what is off follows that a little, u = q (1 + u)²,
+    empty = 1.0  # u = size / b, q ≈ b / (n σ²), and no u above 1 stays there
 
     def size(self, C: Tensor) -> Tensor:
         return 0.5 * C.square().sum(0, dtype=torch.float64)

@@ -11,10 +11,6 @@ from fusion.losses.amounts import Amounts, Exponential
 from fusion.model import FactorModule, Model
 from fusion.penalty import FactorTerm
 
-FLOOR = 1e-3
-"""Amount, as a share of the mean one at the start, below which scales are held up: default b."""
-EMPTY = 1e-3
-"""A component whose size is below this share of b stands at the floor of an empty one."""
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
 
@@ -72,7 +68,7 @@ class ARD(FactorTerm):
         b = (
             state["b"]
             if state
-            else FLOOR**self.prior.power * sizes.mean()
+            else self.prior.floor * sizes.mean()
             if self.b is None
             else torch.full_like(sizes[0], self.b)
         )
@@ -96,8 +92,9 @@ class ARD(FactorTerm):
 
     def moves(self, model: Model) -> Sequence[Move]:
         C = self.of(model)
-        K, sums = C.shape[1], C.sum(0)
-        alive = [k for k in range(K) if float(sums[k]) > 0]
+        K, sums, sizes = C.shape[1], C.sum(0), self.prior.size(C)
+        b = self.prior.floor * float(sizes.max()) if self.b is None else self.b
+        alive = [k for k in range(K) if float(sizes[k]) > self.prior.empty * b]
         if len(alive) < 2:
             return ()
         module = model.factor(self.factor or "")
@@ -137,7 +134,7 @@ class ARD(FactorTerm):
         return Move(f"component {j} merged into {i}", values)
 
     def off(self, model: Model, state: State) -> Tensor:
-        return self.prior.size(self.of(model)) <= EMPTY * state["b"]
+        return self.prior.size(self.of(model)) <= self.prior.empty * state["b"]
 
     def check(self, model: Model) -> None:
         super().check(model)

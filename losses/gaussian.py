@@ -10,6 +10,9 @@ from fusion.fits import Fit
 from fusion.loss import FitInformation, State
 from fusion.model import Model
 
+EXACT = torch.finfo(torch.float32).eps ** 2
+"""Squares left of an exact fit, as a share of the data's: what rounding leaves of them."""
+
 
 class Gaussian(Fit):
     """Gaussian noise of one unknown variance: (n/2) (ln σ² + 1), σ² = Σ (x − m)² / (v n).
@@ -28,8 +31,8 @@ class Gaussian(Fit):
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         form, _ = self.pair(model)
-        # an exact fit has no noise, but a loss all the same
-        floor = torch.finfo(form.dtype).eps ** 2 * form.norm2()
+        # an exact fit has no noise, but a loss all the same; below this squares are rounding
+        floor = EXACT * form.norm2()
         return {
             "variance": torch.maximum(2 * self.half_squares(model), floor).detach() / form.count()
         }

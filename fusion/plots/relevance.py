@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from fusion.result import Result
 
 PREFIX = "λ of "
-KEPT = 1e-3
-"""A component is drawn as kept while its scale is above this share of the largest."""
 
 
 def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
     """The scales λ_k of `ARD` at every step of the answer's start, on a logarithmic axis.
 
-    Components that are kept are coloured and numbered by their scale, the others grey.
+    Components that are kept have the numbers and the order of the answer, the others are grey.
 
     Args:
         result: of a fit with `ARD`.
@@ -46,24 +44,21 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
         if panel is None:
             panel = draw.Picture(figsize=(5.0, 3.2), layout="constrained").add_subplot()
         for name, path in paths.items():
-            _paths(panel, path, "" if len(paths) == 1 else f" ({name.removeprefix(PREFIX)})")
+            kept = min(result.n_components or path.shape[1], path.shape[1])
+            _paths(panel, path, kept, "" if len(paths) == 1 else f" ({name.removeprefix(PREFIX)})")
         panel.set(yscale="log", xlabel="step", ylabel="scale λ of a component")
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         panel.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
-def _paths(panel: Panel, path: np.ndarray, more: str) -> None:
-    """The scales (step, K) of one term."""
+def _paths(panel: Panel, path: np.ndarray, kept: int, more: str) -> None:
+    """The scales (step, K) of one term, those that are kept first."""
     import matplotlib
 
-    end = path[-1]
-    order = np.argsort(-end)
-    kept = [k for k in order if end[k] > KEPT * end.max()]
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(kept)))
-    off = [k for k in order if k not in kept]
-    for k in off:
-        label = f"{len(off)} switched off{more}" if k == off[0] else None
-        panel.plot(path[:, k], color="0.65", linewidth=0.8, label=label, zorder=1)
-    for number, (k, colour) in enumerate(zip(kept, colours, strict=True), 1):
-        panel.plot(path[:, k], color=colour, linewidth=1.4, label=f"component {number}{more}")
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, kept))
+    for k, colour in enumerate(colours):
+        panel.plot(path[:, k], color=colour, linewidth=1.4, label=f"component {k + 1}{more}")
+    for number, scales in enumerate(path[:, kept:].T):
+        label = None if number else f"{path.shape[1] - kept} switched off{more}"
+        panel.plot(scales, color="0.65", linewidth=0.8, label=label, zorder=1)
