@@ -19,6 +19,7 @@ from fusion.prediction import Prediction, cp, tucker
 from fusion.prepare.pattern import separate_fixed_pattern, separate_moving_spectrum
 from fusion.prepare.sample import fill_maps
 from fusion.prepare.transforms import Anscombe, KeenanKotula
+from fusion.ranking import Ranking, detectability, rank
 from fusion.reference_fit import ReferenceFit
 from fusion.result import Result
 from fusion.solvers import ALS, HALS, LBFGS, MALS, Adam, GaussNewton, RowNewton, Solver
@@ -51,6 +52,7 @@ __all__ = [
     "Prediction",
     "PureMaps",
     "Random",
+    "Ranking",
     "ReferenceFit",
     "Result",
     "RowNewton",
@@ -63,6 +65,7 @@ __all__ = [
     "constraints",
     "core_consistency",
     "cp",
+    "detectability",
     "fill_maps",
     "factor_match_score",
     "fit",
@@ -70,6 +73,7 @@ __all__ = [
     "losses",
     "mlls",
     "models",
+    "rank",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
     "split_half",

@@ -43,7 +43,7 @@ class Inspection:
         spikes: how many values `remove_spikes` replaces at first; None where it was not looked: no
             spectra, negative values, or very many.
         noise: what `Dataset.noise` tells; None where it cannot, with the reason in `no_noise`.
-        components: how many stand out of the noise, advice on K; None without `noise`.
+        components: how many stand clearly out of the noise, advice on K; None without `noise`.
         messages: advice, a sentence each.
     """
 
@@ -128,7 +128,7 @@ def inspect(dataset: Dataset) -> Inspection:
         spikes=_spikes(dataset, seen),
         noise=noise,
         no_noise=no_noise,
-        components=None if noise is None else noise.scree.rank,
+        components=None if noise is None else noise.scree.clear,
         history=dataset.history,
         messages=(),
     )
@@ -241,15 +241,18 @@ def _bin(found: Inspection, data: Dataset) -> str:
 
 def _rank(found: Inspection, data: Dataset) -> Iterator[str]:
     """How many components there may be."""
-    K = found.components or 0
-    if K == 0:
+    assert found.noise is not None
+    K, seen = found.components or 0, found.noise.scree
+    marginal = seen.rank - K
+    if K + marginal == 0:
         yield "K: no singular value stands out of the noise: bin pixels or channels."
         return
-    assert found.noise is not None
-    more = bool((found.noise.scree.over_edge[K : K + 1] > 1).any())  # no more are looked for
+    more = bool((seen.over_edge[seen.rank : seen.rank + 1] > 1).any())  # no more are looked for
     number = f"{K} or more" if more else f"{K}"
     values = "singular values stand" if K > 1 else "singular value stands"
     text = f"K: {number} {values} out of the noise"
+    if marginal:
+        text += f", {marginal} more hardly: mostly noise"
     subtracted = found.negative or any("background" in step for step in found.history)
     if not subtracted and data.signal and data.channels[-1].units.endswith("eV"):
         text += "; unless a background was subtracted, one or more of them are the background"

@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.science.ambiguity import ambiguity
+from benchmarks.science.ard import ard
 from benchmarks.science.geometry import geometry
 from benchmarks.science.joint import joint
 from benchmarks.science.line import Line
 from benchmarks.science.mlls import mlls
 from benchmarks.science.noise import noise
+from benchmarks.science.rank import rank
 from benchmarks.science.solvers import solvers
 from benchmarks.science.structure import structure
 from benchmarks.science.tensors import tensors
 
 CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
     case.__name__: case
-    for case in (geometry, solvers, structure, mlls, noise, tensors, joint, ambiguity)
+    for case in (geometry, rank, ard, solvers, structure, mlls, noise, tensors, joint, ambiguity)
 }
 
 

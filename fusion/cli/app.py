@@ -52,6 +52,7 @@ def cli() -> None:
     \b
     sdfusion demo -o demo                            see what it does
     sdfusion info map.dm4                            what is in a file, its noise, advice on K
+    sdfusion rank map.dm4                            how many components, by several criteria
     sdfusion unmix map.dm4 -k 3 -o answer            one data set
     sdfusion fuse map.emd -k 3 -o answer             all detectors of a scan: the same maps
     sdfusion fuse a.npz b.npz -k 3 --share spectra -o answer    several scans: the same spectra
@@ -134,6 +135,22 @@ def info(**given: Any) -> None:
     from fusion.cli.run import info
 
     info(**given)
+
+
+@cli.command()
+@click.argument("file", type=FILE)
+@READING
+@click.option("--quick", is_flag=True, help="Leave out what fits: ARD and stability over starts.")
+@click.option(
+    "-o", "--output", type=FILE, metavar="PICTURE", help="Draw the criteria: png, pdf or svg."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
+@click.option("--json", "as_json", is_flag=True, help="For machines, on standard output.")
+def rank(**given: Any) -> None:
+    """How many components FILE shows: criteria side by side, and a recommendation."""
+    from fusion.cli.run import rank
+
+    rank(**given)
 
 
 @cli.command()

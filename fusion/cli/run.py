@@ -1,4 +1,4 @@
-"""What `info`, `unmix`, `fuse` and `plot` do."""
+"""What `info`, `rank`, `unmix`, `fuse` and `plot` do."""
 
 from __future__ import annotations
 
@@ -36,14 +36,42 @@ def info(file: Path, signal: str | None, as_json: bool) -> None:
 
 def plot(file: Path, signal: str | None, output: Path) -> None:
     """Draw a result that was saved, or a data set."""
-    from fusion.storage import is_result, whole
+    from fusion.storage import is_result
 
+    kind = _kind(output)
+    _draw(Result.load(file) if is_result(file) else one(file, signal), output, kind)
+
+
+def _kind(output: Path) -> str:
+    """Format of a picture, by its name."""
     kind = output.suffix.lower().removeprefix(".")
     if kind not in ("png", "pdf", "svg"):
         raise click.UsageError(f"-o {output}: give a name that ends in .png, .pdf or .svg")
-    drawn = Result.load(file) if is_result(file) else one(file, signal)
+    return kind
+
+
+def _draw(drawn: Any, output: Path, kind: str) -> None:
+    """Its picture, whole or not at all."""
+    from fusion.storage import whole
+
     with whole(output) as opened:
         drawn.plot().savefig(opened, format=kind, dpi=200)
+
+
+def rank(
+    file: Path, *, quick: bool, output: Path | None, seed: int, as_json: bool, **reading: Any
+) -> None:
+    """How many components there are."""
+    from fusion.ranking import rank
+
+    kind = _kind(output) if output else ""
+    with warnings.catch_warnings(record=True):  # of correlated noise: the ranking says it
+        warnings.simplefilter("always", UserWarning)
+        (data,) = _read([file], joint=False, **reading)
+    found = rank(data, ard=not quick, stability=not quick, seed=seed)
+    if output:
+        _draw(found, output, kind)
+    print(json.dumps(found.as_dict()) if as_json else found)
 
 
 def unmix(

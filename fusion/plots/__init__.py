@@ -4,6 +4,7 @@ from fusion.plots.ambiguity import plot_ambiguity
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
 from fusion.plots.noise import plot_noise
+from fusion.plots.rank import plot_ranking
 from fusion.plots.references import plot_references
 from fusion.plots.relevance import plot_relevance
 from fusion.plots.result import plot_result
@@ -18,4 +19,5 @@ __all__ = [
     "plot_noise",
     "plot_ambiguity",
     "plot_starts",
+    "plot_ranking",
 ]

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fusion.dataset import Dataset
+    from fusion.prepare.denoise import Scaling
     from fusion.prepare.noise import Noise
 
 Window = tuple[float | None, float | None]
@@ -132,6 +133,26 @@ class Preparing:
         from fusion.prepare.noise import estimate_variance
 
         return estimate_variance(self)  # type: ignore[arg-type]
+
+    def denoise(self, components: int | None = None, *, scaling: Scaling | None = None) -> Dataset:
+        """The data as a few principal components have them, without the noise of all others.
+
+        Entries are divided by the size of their noise first, so that none counts more for being
+        bright. What is left of the noise is shared by all pixels and channels: read no error bar,
+        no noise and no number of components off denoised data; factorise the data as measured.
+
+        Args:
+            components: how many; None: all that stand out of the noise so clearly that the data
+                are nearer to the truth with them.
+            scaling: of `fusion.prepare.denoise`: `Estimated()`, the default, by the variance of the
+                data set or the noise that it shows; `KeenanKotula()` for counts; `Unscaled()`.
+
+        Raises:
+            ValueError: if no component stands out, or the number is out of range.
+        """
+        from fusion.prepare.denoise import denoise
+
+        return denoise(self, components, scaling)  # type: ignore[arg-type]
 
     def normalise(self, by: Any = None) -> Dataset:
         """Divided by a number, by a value for every pixel, or by another detector's intensity.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion.dataset import Dataset
-from fusion.prepare.scree import Scree, scree
+from fusion.prepare.levels import by_mean, by_place, even, unclipped, whole
+from fusion.prepare.scree import Scree
 from fusion.tally import tally
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ RARE = 0.3  # mean counts of a channel or pixel below which it is left out
 CHANNELS, PIXELS = 128, 256  # are left by such sums, at least
 COUNTS = 0.15  # how far the gain of integers may be from 1 for them to count as Poisson counts
 CORRELATED = 0.1  # of neighbouring channels, above which the noise is not called independent
-ROUNDS = 5  # of noise and components, each from the other
-FULL = 100  # entries of a level, at least
-LEVELS = 30  # of the signal, in which variance and mean are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +46,7 @@ class Noise:
         channels: variance of every channel, of the shape of the signal axes, where `gain` is NaN.
         levels: mean and variance of entries of one expected level each, (level, 2), per entry as
             measured: the photon transfer curve. None where `gain` is NaN.
+        clipped: share of values that were below zero and are zero; it was allowed for.
     """
 
     gain: float
@@ -59,6 +58,7 @@ class Noise:
     binned: tuple[int, ...]
     channels: Array | None
     levels: Array | None
+    clipped: float = 0.0
 
     @property
     def correlated(self) -> bool:
@@ -73,6 +73,8 @@ class Noise:
         else:
             text = f"variance = {self.gain:.3g} × mean"
             text += f" + {self.readout:.3g}" if self.readout > 0 else ""
+        if self.clipped:
+            text += f"; clipped at zero ({100 * self.clipped:.0f} % of the values)"
         if self.correlated:
             text += (
                 f"; neighbouring channels are correlated ({self.correlation:.2f}), "
@@ -107,17 +109,22 @@ def measure(data: Dataset) -> Noise:
         )
     if X.min() == X.max():
         raise ValueError(f"`{data}`: all values are the same, {X.min():g}: there is no noise.")
+    X, clipped = unclipped(X)
     rows, columns, share = X.mean(1), X.mean(0), prod(binned)
-    if rows.min() > 0 and columns.min() > 0:
-        found, gain, readout, levels = _by_mean(X, np.outer(rows, columns) / X.mean())
+    found, own, counts, levels = None, None, False, None
+    gain = readout = float("nan")
+    if not clipped and rows.min() > 0 and columns.min() > 0:
+        found, gain, readout, levels = by_mean(X, rows, columns)
+        levels = levels / share
         ratio = gain + readout / X.mean()
-        counts = _whole(X) and abs(ratio - 1) < COUNTS and found.correlation < CORRELATED
+        counts = whole(X) and abs(ratio - 1) < COUNTS and found.correlation < CORRELATED
         gain, readout = (ratio, 0.0) if counts else (gain, readout)
-        own, levels = None, levels / share
-    else:
-        found, variances = _by_place(X)
-        gain, readout, counts = float("nan"), float(variances.mean()), False
-        own, levels = _spread(data, coarse, variances), None
+    if found is None or not (whole(X) or even(found)):
+        placed, across, along = by_place(X)
+        if found is None or placed.rank <= found.rank:  # as the more plausible explanation
+            variances = along**2 * float((across**2).mean())
+            found, own, levels = placed, _spread(data, coarse, variances), None
+            gain, readout = float("nan"), float(variances.mean())
     if found.correlation > 1 or found.over_edge[0] > ROUNDING:
         raise ValueError(
             f"`{data}`: {found.rank} components leave none beyond rounding: give variance=… "
@@ -133,6 +140,7 @@ def measure(data: Dataset) -> Noise:
         binned=binned,
         channels=own,
         levels=levels,
+        clipped=clipped,
     )
 
 
@@ -175,7 +183,7 @@ def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
         values = np.where(mask, 0, values)
     split = len(data.shape) - data.signal
     groups = [1] * values.ndim
-    if _whole(values):
+    if whole(values):
         groups = _groups(data.shape, split, float(values.mean()))
     kept = tuple(slice(0, n - n % g) for n, g in zip(data.shape, groups, strict=True))
     X = grouped(values[kept], groups)
@@ -190,7 +198,7 @@ def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
         runs = np.array_split(chosen, ROWS // RUN)
         chosen = np.concatenate([run[:RUN] for run in runs])
     X = X[np.ix_(chosen, columns)].astype(float)
-    if X.size and _whole(X):  # channels of few counts are not near normal
+    if X.size and whole(X):  # channels of few counts are not near normal
         good = X.mean(0) >= min(RARE, 0.5 * X.mean())
         X, columns = X[:, good], columns[good]
         X = X[X.mean(1) >= min(RARE, 0.5 * X.mean())]
@@ -212,70 +220,6 @@ def _groups(shape: tuple[int, ...], split: int, mean: float) -> list[int]:
         if groups == before:
             break
     return groups
-
-
-def _whole(X: NDArray) -> bool:
-    """Whether all values could be counts."""
-    return bool(X.min() >= 0 and np.array_equal(X, np.round(X)))
-
-
-def _by_mean(X: Array, mean: Array) -> tuple[Scree, float, float, Array]:
-    """(scree, gain, read-out, levels) where the variance follows the mean of pixel and channel."""
-    gain, readout, found, levels = 1.0, 0.0, None, np.zeros((0, 2))
-    for _ in range(ROUNDS):
-        size = np.sqrt(gain * mean + readout)
-
-        def profile(signal: Array, size=size, gain=gain, readout=readout) -> Array:
-            return gain * np.maximum(signal / size, 0.0) + readout / size**2
-
-        found = scree(X / size, profile)
-        levels = _levels(X, found.residual_squares * size**2, mean)
-        before, (gain, readout) = gain, _line(*levels.T)
-        if abs(gain - before) < 0.01 * gain:
-            break
-    assert found is not None
-    return found, gain, readout, levels
-
-
-def _levels(X: Array, squares: Array, mean: Array) -> Array:
-    """(mean, variance) of entries of one expected level each, (level, 2)."""
-    order = np.argsort(mean, axis=None, kind="stable")
-    parts = np.array_split(order, max(2, min(LEVELS, X.size // FULL)))
-    level = np.array([X.flat[p].mean() for p in parts]).clip(0)
-    return np.stack([level, [squares.flat[p].mean() for p in parts]], axis=1)
-
-
-def _line(level: Array, variance: Array) -> tuple[float, float]:
-    """(gain, read-out) of variance = gain × mean + read-out, both ≥ 0."""
-    from scipy.optimize import nnls
-
-    scale = float(level.mean())
-    design = np.stack([level / scale, np.ones_like(level)], axis=1)
-    expected, slope, offset = level + 1e-3 * scale, 0.0, 0.0
-    for _ in range(2):  # weights of what was seen would favour levels that happen to vary little
-        (slope, offset), _ = nnls(design / expected[:, None], variance / expected)
-        expected = np.maximum(design @ [slope, offset], 1e-3 * variance.max())
-    return float(slope / scale), float(offset)
-
-
-def _by_place(X: Array) -> tuple[Scree, Array]:
-    """(scree, variance of every channel) where values are negative and the mean tells nothing.
-
-    Pixels and channels have a noise level each; the first guess is how neighbouring pixels differ.
-    """
-    steps = np.diff(X, axis=0)
-    columns = np.median(np.abs(steps), axis=0) / (0.6745 * np.sqrt(2))
-    columns = np.maximum(columns, 1e-6 * columns.max() + np.finfo(float).tiny)
-    rows, found = np.ones(len(X)), None
-    for _ in range(ROUNDS):
-        size: Any = np.outer(rows, columns)
-        found = scree(X / size)
-        rest = np.sqrt(found.residual_squares)
-        columns = columns * np.sqrt((rest**2).mean(0))
-        rows = rows * np.sqrt((rest**2).mean(1) / (rest**2).mean())
-        rows = rows.clip(np.median(rows) / 4, np.median(rows) * 4)
-    assert found is not None
-    return found, columns**2 * float((rows**2).mean())
 
 
 def _spread(data: Dataset, columns: NDArray[np.intp], variance: Array) -> Array:

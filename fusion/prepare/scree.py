@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fusion.prepare.edge import largest, shrunk, uneven, worth
 
 Array = NDArray[np.float64]
 
 MOST = 20  # components that are looked for
 LAGS = 16  # channels over which the noise may be correlated
-POWER = 20  # steps to the largest singular value of simulated noise
-SAFETY = 1.03  # of an edge that is simulated, or rests on correlations that were measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +23,27 @@ class Scree:
         values: singular values over the noise level, largest first, (min(n, m),).
         edge: the largest that noise alone has.
         rank: how many lie above it.
+        clear: how many so far that the data are nearer to the truth with them than without.
         level: standard deviation of the noise of an entry, as found.
         correlation: of neighbouring channels' noise; `inflation`: 1 + 2 Σ of all lags.
         residual_squares: (data − components above the edge)², (n, m), raised by what these take
             of the noise of each row and column.
+        scaled: the data over the noise level, (n, m); `signal`: of the
+            clear components, each by as much smaller as makes it nearest to the truth.
+        correlations: of channels 1, 2, … apart, up to the first that could be chance.
     """
 
     values: Array
     edge: float
     rank: int
+    clear: int
     level: float
     correlation: float
     inflation: float
     residual_squares: Array
+    scaled: Array
+    signal: Array
+    correlations: Array
 
     @property
     def over_edge(self) -> Array:
@@ -45,54 +51,81 @@ class Scree:
         return self.values / self.edge
 
 
-def scree(X: Array, profile: Callable[[Array], Array] | None = None) -> Scree:
+def scree(X: Array) -> Scree:
     """The singular values of X, and which of them stand out of the noise.
 
     Components are taken off, the largest first, as long as they stand out of noise that is as
     strong and as correlated along the channels as all that is left. Its largest singular value is
-    known from random matrix theory; where the noise differs from entry to entry it is simulated.
+    known from random matrix theory where it is uniform. It seldom is: so what is left is also taken
+    entry by entry with signs by chance, which keeps the size of every entry's noise and leaves
+    nothing of a component.
 
     Args:
         X: (n, m), entries in units of their expected noise.
-        profile: signal (n, m), in the unit of X, → variance of every entry, up to a factor.
 
     References:
         Silverstein & Choi, J. Multivariate Anal. 54:295 (1995); Johnstone, Ann. Stat. 29:295
-        (2001).
+        (2001); Hong, Sheng & Dobriban, arXiv:2012.02985 (2020), on signs by chance.
     """
     n, m = X.shape
-    values, left, right = _svd(X)
+    values, left, right = svd(X)
     most = min(MOST, min(n, m) // 4)
-    left_over = np.append(np.cumsum(values[::-1] ** 2)[::-1], 0.0)  # Σ of all from this one on
-
-    def level(rank: int) -> float:
-        freedom = (n - rank) * (m - rank)
-        return max(float(np.sqrt(left_over[rank] / freedom)), np.finfo(float).tiny)
-
-    rank, rest, correlations, edge = 0, X, np.zeros(0), 0.0
+    rank, rest, correlations, edge, level = 0, X, np.zeros(0), 0.0, 1.0
     for rank in range(most + 1):
         # a component that is signal must not pass for correlated noise
+        gone = min(rank + 1, most)
         after = rest - values[rank] * np.outer(left[:, rank], right[rank]) if rank < most else rest
-        correlations = _correlations(after / level(min(rank + 1, most)))
-        edge = _edge(n, m, correlations)
-        if profile is not None and values[rank] > edge * level(rank):
-            edge = max(edge, _simulated(profile(X - rest), correlations))
-        if values[rank] <= edge * level(rank) or rank == most:
+        level, correlations = _noise(after, right[:gone])
+        edge = largest(n, m, correlations)
+        if values[rank] <= edge * level or rank == most:
             break
         rest = after
-    taken = (left[:, :rank] ** 2).sum(1), (right[:rank] ** 2).sum(0)  # leverage
+    while rank:  # fewer stand out where the noise is uneven
+        level, correlations = _noise(rest, right[:rank])
+        squares = _raised(rest**2, left, right, rank)
+        drawn = uneven(squares / squares.mean(), correlations, values[rank - 1] / level)
+        edge = max(largest(n, m, correlations), drawn)
+        fewer = int((values[:rank] > edge * level).sum())
+        if fewer == rank:
+            break
+        rest = rest + (left[:, fewer:rank] * values[fewer:rank]) @ right[fewer:rank]
+        rank = fewer
+    clear = int((values[:rank] > worth(n, m) * edge * level).sum())
     return Scree(
-        values=values / level(rank),
+        values=values / level,
         edge=edge,
         rank=rank,
-        level=level(rank),
+        clear=clear,
+        level=level,
         correlation=float(correlations[0]) if correlations.size else 0.0,
         inflation=max(1.0 + 2 * float(correlations.sum()), 0.0),
-        residual_squares=rest**2 / np.outer(*(1 - part.clip(max=0.9) for part in taken)),
+        residual_squares=_raised(rest**2, left, right, rank),
+        scaled=X / level,
+        signal=(left[:, :clear] * shrunk(values[:clear] / level, edge, n, m)) @ right[:clear],
+        correlations=correlations,
     )
 
 
-def _svd(X: Array) -> tuple[Array, Array, Array]:
+def equaliser(X: Array) -> tuple[Array, Array]:
+    """Variance of the noise of rows and of columns, (n,) and (m,), whose product it is.
+
+    With G = η (X Xᵀ + η²)⁻¹, g its diagonal and h that of η (Xᵀ X + η²)⁻¹, the Dyson equation of
+    noise of variance x_i y_j gives x_i y_j = (1/g_i − η)(1/h_j − η) / (n − η Σ g). A few strong
+    components leave the diagonals almost as they are: they need not be known.
+
+    References:
+        Landa & Kluger, arXiv:2306.11263 (2023): the Dyson equaliser.
+    """
+    values, left, right = svd(X)
+    eta = max(float(np.median(values)), 1e-6 * float(values[0]), np.finfo(float).tiny)
+    taken = values**2 / (values**2 + eta**2)
+    g, h = ((1 - taken @ squares).clip(1e-12) / eta for squares in (left.T**2, right**2))
+    rows, columns = (np.maximum(1 / each - eta, 1e-9 * eta) for each in (g, h))
+    columns = columns / max(len(g) - eta * float(g.sum()), 1e-9)
+    return rows / rows.mean(), columns * rows.mean()
+
+
+def svd(X: Array) -> tuple[Array, Array, Array]:
     """Thin SVD through the smaller Gram matrix, (values, (n, r), (r, m))."""
     tall = X.shape[0] >= X.shape[1]
     squares, vectors = np.linalg.eigh(X.T @ X if tall else X @ X.T)
@@ -103,60 +136,48 @@ def _svd(X: Array) -> tuple[Array, Array, Array]:
     return values, vectors, (vectors.T @ X) / scale[:, None]
 
 
-def _edge(n: int, m: int, correlations: Array) -> float:
-    """Largest singular value of an (n, m) matrix of unit noise with these correlations.
+def _raised(squares: Array, left: Array, right: Array, rank: int) -> Array:
+    """Squares of a residual, raised by what the components took of the noise (leverage)."""
+    taken = (left[:, :rank] ** 2).sum(1), (right[:rank] ** 2).sum(0)
+    return squares / np.outer(*(1 - part.clip(max=0.9) for part in taken))
 
-    √(n min_α α + (α m / n) mean(t / (α − t))), t the power spectrum of the noise; for white noise
-    √n + √m. Three deviations of the largest eigenvalue are added.
+
+def _noise(residual: Array, right: Array) -> tuple[float, Array]:
+    """(standard deviation, correlations of channels 1, 2, … apart) of the noise of a residual.
+
+    Components took what the noise had along their spectra V: what is left of a covariance T, the
+    same along all channels, is P T P, P = 1 − V Vᵀ. T = Σ_l t_l (of channels l apart) is solved for
+    from the mean products of channels l apart. Correlations end at the first that could be chance.
+
+    Args:
+        residual: (n, m).
+        right: spectra of the components that were taken off, orthonormal, (K, m).
     """
-    from scipy.optimize import minimize_scalar
-
-    t = _power(m, correlations)
-    t = np.concatenate([t, t[1 : (m + 1) // 2]])  # both signs of every frequency
-    top = float(t.max())
-
-    def bound(log: float) -> float:
-        alpha = top * (1 + np.exp(log))
-        return float(alpha * (1 + m / n * np.mean(t / (alpha - t))))
-
-    found: Any = minimize_scalar(bound, bounds=(-15, 15), method="bounded")
-    root = np.sqrt(n) + np.sqrt(m)
-    spread = root * (1 / np.sqrt(n) + 1 / np.sqrt(m)) ** (1 / 3)
-    margin = SAFETY if correlations.size else 1.0
-    return margin * float(np.sqrt(n * found.fun * (1 + 3 * spread / root**2)))
+    n, m = residual.shape
+    lags = range(min(LAGS, m // 4) + 1)
+    size = (n - len(right)) * (m - np.arange(len(lags)))
+    found = np.array([(residual[:, : m - lag] * residual[:, lag:]).sum() for lag in lags]) / size
+    taken = np.array([_left(lag, right, lags) for lag in lags]).T  # (seen, true)
+    found = np.linalg.solve(taken, found)
+    if not found[0] > 0:
+        return np.finfo(float).tiny, np.zeros(0)
+    correlations = found[1:] / found[0]
+    small = np.flatnonzero(correlations < max(4 / np.sqrt(residual.size), 0.02))
+    correlations = correlations[: small[0]] if small.size else correlations
+    return float(np.sqrt(found[0])), correlations
 
 
-def _power(m: int, correlations: Array) -> Array:
-    """Power spectrum, mean 1, of noise over m channels with these correlations."""
-    lags = np.zeros(m)
-    lags[0] = 1.0
-    if correlations.size:
-        lags[1 : 1 + correlations.size] = correlations
-        lags[m - correlations.size :] = correlations[::-1]
-    return np.maximum(np.fft.rfft(lags).real, 0.0)
-
-
-def _simulated(variance: Array, correlations: Array) -> float:
-    """Largest singular value of noise with this variance in every entry, mean 1."""
-    m = variance.shape[1]
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal(variance.shape)
-    if correlations.size:
-        power = np.sqrt(_power(m, correlations))
-        noise = np.fft.irfft(np.fft.rfft(noise, axis=1) * power, n=m, axis=1)
-    noise *= np.sqrt(np.maximum(variance, 0.0) / max(float(variance.mean()), 1e-300))
-    vector = rng.standard_normal(m)
-    for _ in range(POWER):
-        vector = noise.T @ (noise @ vector)
-        vector /= max(float(np.linalg.norm(vector)), 1e-300)
-    return SAFETY * float(np.linalg.norm(noise @ vector))
-
-
-def _correlations(residual: Array) -> Array:
-    """Correlation of channels 1, 2, … apart, up to the first that could be chance."""
-    m = residual.shape[1]
-    lags = range(1, min(LAGS, m // 4) + 1)
-    found = np.array([(residual[:, :-lag] * residual[:, lag:]).mean() for lag in lags])
-    chance = 4 / np.sqrt(residual.size)
-    small = np.flatnonzero(found < max(chance, 0.02))
-    return found[: small[0]] if small.size else found
+def _left(lag: int, V: Array, lags: range) -> Array:
+    """Mean of P T P over channels 0, 1, … apart, where T is 1 for channels `lag` apart, else 0."""
+    m = V.shape[1]
+    moved = np.zeros_like(V)  # V T
+    moved[:, lag:] = V[:, : m - lag]
+    if lag:
+        moved[:, : m - lag] += V[:, lag:]
+    twice = (moved @ V.T) @ V  # V T Vᵀ V
+    sums = [
+        float((V[:, : m - a] * (twice - moved)[:, a:] - moved[:, : m - a] * V[:, a:]).sum())
+        for a in lags
+    ]
+    sums[lag] += m - lag
+    return np.array(sums) / (m - np.arange(len(sums)))

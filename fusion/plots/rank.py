@@ -1,0 +1,98 @@
+"""`plot_ranking`: every criterion against the number of components, and the recommendation."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.ranking.criterion import Criterion
+    from fusion.ranking.ranking import Ranking
+
+COLUMNS, WIDTH, HEIGHT = 4, 2.35, 1.85  # panels beside each other; inches of one
+LINE = 0.16  # inches of a line of text
+BAND = "0.92"
+
+
+def plot_ranking(ranking: Ranking) -> Figure:
+    """A panel for every criterion: its curve, what it chooses, and the recommended number.
+
+    The recommended K is the grey band in all panels; a criterion's own choice is the red dot. The
+    figure is outside pyplot: a notebook shows it once, `savefig` writes it.
+
+    Args:
+        ranking: what `fusion.rank` gave.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    import matplotlib
+
+    from fusion.plots import draw
+
+    criteria = ranking.criteria
+    columns = min(COLUMNS, len(criteria))
+    rows = -(-len(criteria) // columns)
+    width = max(columns, 2) * WIDTH
+    title = _title(ranking, int(15 * width))
+    with matplotlib.rc_context(draw.STYLE):
+        height = rows * HEIGHT + LINE * (title.count("\n") + 2)
+        figure = draw.Picture(figsize=(width, height), layout="constrained")
+        figure.suptitle(title, fontsize=8, x=0.01, ha="left")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel, criterion in zip(panels, criteria, strict=False):
+            _panel(panel, criterion, ranking.recommended)
+        for panel in panels[len(criteria) :]:
+            panel.set_axis_off()
+        for panel in panels[max(len(criteria) - columns, 0) : len(criteria)]:
+            panel.set_xlabel("components")
+    return figure
+
+
+def _title(ranking: Ranking, width: int) -> str:
+    """The number, and why."""
+    K = ranking.recommended
+    lines = [f"{ranking.name}: {K} component{'s' * (K != 1)} recommended (grey band)"]
+    lines += [fill(f"· {text}", width, subsequent_indent="  ") for text in ranking.why]
+    return "\n".join(lines)
+
+
+def _panel(panel: Any, criterion: Criterion, recommended: int) -> None:
+    """The curve, the value it is held against, the choice, the recommendation."""
+    from matplotlib.ticker import MaxNLocator, NullFormatter
+
+    from fusion.plots import draw
+
+    K, curve = criterion.K, criterion.curve
+    panel.axvspan(recommended - 0.4, recommended + 0.4, color=BAND, linewidth=0, zorder=0)
+    panel.plot(K, curve, color=draw.BLUE, marker="o", markersize=3)
+    if criterion.line is not None:
+        panel.axhline(criterion.line, color=draw.GREY, linewidth=0.8, linestyle="--")
+    at = np.flatnonzero(criterion.chosen == K)
+    if at.size:
+        panel.plot(K[at], curve[at], "o", color=draw.VERMILLION, markersize=6, zorder=3)
+    if criterion.log and (curve > 0).any():
+        panel.set_yscale("log")
+        panel.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        draw.ticks(panel)
+        panel.set_ylim(bottom=0)
+    if criterion.minimum and at.size:
+        _around(panel, curve, int(at[0]))
+    low, high = min(int(K[0]), recommended), max(int(K[-1]), recommended)
+    panel.set_xlim(low - 0.6, high + 0.6)
+    panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    chosen = "chooses none" if criterion.chosen is None else f"{criterion.chosen}"
+    panel.set_title(f"{criterion.name}: {chosen}")
+    panel.set_ylabel(criterion.quantity)
+
+
+def _around(panel: Any, curve: np.ndarray, at: int) -> None:
+    """Limits that show the minimum, its left neighbour, and all to the right."""
+    low, high = float(curve.min()), float(curve[max(at - 1, 0) :].max())
+    if high > low:
+        panel.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))

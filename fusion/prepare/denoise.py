@@ -1,0 +1,120 @@
+"""Principal components of scaled data, as many as stand out of the noise: `denoise`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fusion.dataset import Dataset
+from fusion.tally import tally
+
+if TYPE_CHECKING:
+    from fusion.prepare.noise import Noise
+
+Array = NDArray[np.float64]
+
+
+class Scaling(ABC):
+    """Sizes by which entries are divided, a product of one per pixel and one per channel."""
+
+    @abstractmethod
+    def sizes(self, data: Dataset, noise: Noise | None) -> tuple[Array, Array]:
+        """((pixel,), (channel,)), positive, in any unit."""
+
+
+@dataclass(frozen=True)
+class Unscaled(Scaling):
+    """All entries alike: right where the noise has one size."""
+
+    def sizes(self, data: Dataset, noise: Noise | None) -> tuple[Array, Array]:
+        n, m = data.matrix_shape
+        return np.ones(n), np.ones(m)
+
+
+@dataclass(frozen=True)
+class KeenanKotula(Scaling):
+    """Roots of the mean image and of the mean spectrum: right for counts.
+
+    References:
+        Keenan & Kotula, Surf. Interface Anal. 36:203 (2004).
+    """
+
+    def sizes(self, data: Dataset, noise: Noise | None) -> tuple[Array, Array]:
+        seen = tally(data)
+        rows, columns = seen.row_means, seen.means
+        if min(np.nanmin(rows), np.nanmin(columns)) < 0:
+            raise ValueError(
+                f"`denoise`: {data} has negative means, so `KeenanKotula()` cannot scale it: "
+                "use `Estimated()`, or denoise before the background is subtracted."
+            )
+        return _root(rows), _root(columns)
+
+
+@dataclass(frozen=True)
+class Estimated(Scaling):
+    """Roots of the data set's variance, else of the variance that its noise shows."""
+
+    def sizes(self, data: Dataset, noise: Noise | None) -> tuple[Array, Array]:
+        if data.variance is not None:
+            variance = data.variance.expand(data.shape).numpy().reshape(data.matrix_shape)
+            return _root(variance.mean(1) / variance.mean()), _root(variance.mean(0))
+        noise = data.noise() if noise is None else noise
+        n, m = data.matrix_shape
+        if noise.channels is not None:
+            return np.ones(n), _root(noise.channels.reshape(m))
+        seen = tally(data)
+        gain = 1.0 if noise.counts else noise.gain
+        rows, columns = (
+            gain * (np.nan_to_num(means).clip(0) + 0.5 / size) + noise.readout
+            for means, size in ((seen.row_means, m), (seen.means, n))
+        )
+        return _root(rows / rows.mean()), _root(columns)
+
+
+def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> Dataset:
+    """See `Dataset.denoise`."""
+    from fusion.init import svd
+    from fusion.ranking.held_out import complete
+
+    noise = data.noise() if components is None or scaling is None else None
+    K = noise.scree.clear if components is None and noise is not None else components
+    n, m = data.matrix_shape
+    if K is None or not 1 <= K <= min(n, m):
+        why = "no component stands clearly out of the noise: " if components is None else ""
+        raise ValueError(f"`{data}.denoise({K})`: {why}give 1 to {min(n, m)} components.")
+    scaling = Estimated() if scaling is None else scaling
+    rows, columns = (torch.as_tensor(each) for each in scaling.sizes(data, noise))
+    X = data.matrix.to(torch.float64)
+    size = (rows[:, None] * columns).to(X.device)
+    hidden = ~torch.isfinite(X)
+    if data.mask is not None:
+        hidden |= data.mask.expand(data.shape).reshape(n, m).to(X.device)
+    scaled = torch.where(hidden, 0.0, X) / size
+    if bool(hidden.any()):
+        V = svd(scaled, K)[2]
+        filled, *_ = complete(scaled.cpu().numpy(), hidden.cpu().numpy(), V.cpu().numpy())
+        scaled = torch.from_numpy(filled).to(X)
+    U, s, V = svd(scaled, K)
+    found = (U * s) @ V.T * size
+    found = torch.where(hidden, X, found)
+    low = int((found < 0).sum())
+    step = (
+        f"denoise({K}, {scaling}): principal components"
+        f"{', all that stand clearly out of the noise' if components is None else ''}; "
+        f"{low} of {found.numel()} values negative; its noise is no longer independent"
+    )
+    kept = data.tensor.dtype if data.tensor.dtype.is_floating_point else torch.float64
+    return data.derive(found.to(kept).reshape(data.shape), step, variance=None)
+
+
+def _root(means: Array) -> Array:
+    """Square roots; of what is empty or masked, that of the smallest positive one."""
+    means = np.nan_to_num(means)
+    positive = means[means > 0]
+    least = float(positive.min()) if positive.size else 1.0
+    return np.sqrt(np.maximum(means, least))

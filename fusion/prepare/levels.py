@@ -1,0 +1,128 @@
+"""The size of the noise of every entry: by its mean, by its place, behind a clipping at zero."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.prepare.scree import Scree, equaliser, scree
+
+Array = NDArray[np.float64]
+
+ROUNDS = 5  # of noise and components, each from the other
+SETTLED = 0.01  # relative change of the noise, at which they end
+UNEVEN = 0.3  # relative spread of channels' variances from which they do not follow the mean
+FULL = 100  # entries of a level, at least
+LEVELS = 30  # of the signal, in which variance and mean are compared
+CLIPPED = 0.01  # share of zeros from which values may have been cut off there
+NEAR = 0.5  # of the noise: values so close above the cut are as frequent as zeros, or
+RATIO = 0.1  # this share of them at least
+
+
+def by_mean(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, float, Array]:
+    """(scree, gain, read-out, levels) where the variance follows the mean of pixel and channel.
+
+    Entries are divided by a number of their pixel times one of their channel: by anything else, a
+    component would become several.
+    """
+    mean = np.outer(rows, columns) / X.mean()
+
+    def divided(gain: float, readout: float) -> tuple[Scree, Array]:
+        across, along = (gain * means + readout for means in (rows, columns))
+        size = np.sqrt(np.outer(across, along) / (gain * X.mean() + readout))
+        return scree(X / size), size
+
+    first = (_line(_levels(X, np.outer(*equaliser(X)), mean)), (1.0, 0.0))
+    levels = np.zeros((0, 2))
+    (gain, readout), (found, size) = min(
+        ((start, divided(*start)) for start in first), key=lambda each: each[1][0].rank
+    )
+    for turn in range(ROUNDS):
+        found, size = (found, size) if turn == 0 else divided(gain, readout)
+        levels = _levels(X, found.residual_squares * size**2, mean)
+        before, (gain, readout) = gain, _line(levels)
+        if abs(gain - before) < SETTLED * gain:
+            break
+    return found, gain, readout, levels
+
+
+def even(found: Scree) -> bool:
+    """Whether the residual is as large in all channels: their means tell the noise."""
+    spread = found.residual_squares.mean(0)
+    chance = 4 * np.sqrt(2 / len(found.residual_squares))
+    return bool(spread.std() / spread.mean() < max(UNEVEN, chance))
+
+
+def _levels(X: Array, squares: Array, mean: Array) -> Array:
+    """(mean, variance) of entries of one expected level each, (level, 2)."""
+    order = np.argsort(mean, axis=None, kind="stable")
+    parts = np.array_split(order, max(2, min(LEVELS, X.size // FULL)))
+    level = np.array([X.flat[p].mean() for p in parts]).clip(0)
+    return np.stack([level, [squares.flat[p].mean() for p in parts]], axis=1)
+
+
+def _line(levels: Array) -> tuple[float, float]:
+    """(gain, read-out) of variance = gain × mean + read-out, both ≥ 0."""
+    from scipy.optimize import nnls
+
+    level, variance = levels.T
+    scale = float(level.mean())
+    design = np.stack([level / scale, np.ones_like(level)], axis=1)
+    expected, slope, offset = level + 1e-3 * scale, 0.0, 0.0
+    for _ in range(2):  # weights of what was seen would favour levels that happen to vary little
+        (slope, offset), _ = nnls(design / expected[:, None], variance / expected)
+        expected = np.maximum(design @ [slope, offset], 1e-3 * variance.max())
+    return float(slope / scale), float(offset)
+
+
+def by_place(X: Array) -> tuple[Scree, Array, Array]:
+    """(scree, noise of every pixel, of every channel) where the mean does not tell the noise.
+
+    Pixels and channels have a noise level each.
+    """
+    rows, columns = (np.sqrt(each) for each in equaliser(X))
+    found = None
+    for _ in range(ROUNDS):
+        if found is not None:
+            squares = found.residual_squares
+            change = np.sqrt(squares.mean(0))
+            if np.ptp(change) < SETTLED:
+                break
+            columns = columns * change
+            rows = rows * np.sqrt(squares.mean(1) / squares.mean())
+            rows = rows.clip(np.median(rows) / 4, np.median(rows) * 4)
+        found = scree(X / np.outer(rows, columns))
+    assert found is not None
+    return found, rows, found.level * columns
+
+
+def unclipped(X: Array) -> tuple[Array, float]:
+    """(X with values below zero for zeros, share of these) where X was clipped at zero.
+
+    A bound cuts the noise on one side: its mean is no longer that of the signal, which adds
+    components, and its size follows the signal. Zeros are drawn from the noise below zero around
+    the components, found by turns, so that what is left is the noise as it was (stochastic
+    imputation of a censored normal variable; Tobin, Econometrica 26:24 (1958)).
+    """
+    from scipy.special import ndtr, ndtri
+
+    zero = X == 0
+    share = float(zero.mean())
+    if X.min() < 0 or share < CLIPPED or whole(X):
+        return X, 0.0
+    drawn = np.random.default_rng(0).random(X.shape)
+    full = X
+    for turn in range(ROUNDS):
+        found, rows, columns = by_place(full)
+        size = np.outer(rows, columns)
+        if turn == 0 and (X[~zero] < NEAR * size[~zero]).sum() < RATIO * zero.sum():
+            return X, 0.0  # nothing between zero and the rest: zeros of another origin
+        mean = found.signal * size
+        below = ndtri(np.maximum(drawn * ndtr(-mean / size), 1e-300))
+        full = np.where(zero, mean + size * below, X)
+    return full, share
+
+
+def whole(X: NDArray) -> bool:
+    """Whether all values could be counts."""
+    return bool(X.min() >= 0 and np.array_equal(X, np.round(X)))

@@ -1,0 +1,49 @@
+"""What one criterion says of the number of components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Criterion:
+    """One criterion: a curve over K, the K that it picks, and why.
+
+    Attributes:
+        name: "noise edge", "IND" …
+        quantity: what the curve shows.
+        K: numbers of components, (k,).
+        curve: the quantity at each, (k,).
+        chosen: its K; None where it does not choose.
+        said: one sentence.
+        line: value that the curve is held against; None where there is none.
+        log: whether the curve is drawn on a log scale.
+        minimum: whether the choice is its minimum: the curve is drawn around it.
+    """
+
+    name: str
+    quantity: str
+    K: NDArray[np.int64]
+    curve: Array
+    chosen: int | None
+    said: str
+    line: float | None = field(default=None, kw_only=True)
+    log: bool = field(default=False, kw_only=True)
+    minimum: bool = field(default=False, kw_only=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: numbers, text and lists; what is not a number is None."""
+        curve = [float(y) if np.isfinite(y) else None for y in self.curve]
+        told = {"name": self.name, "quantity": self.quantity, "chosen": self.chosen}
+        return told | {"K": self.K.tolist(), "curve": curve, "line": self.line, "said": self.said}
+
+
+def counted(first: int, length: int) -> NDArray[np.int64]:
+    """first, first + 1, …, so many."""
+    return np.arange(first, first + length)

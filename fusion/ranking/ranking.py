@@ -1,0 +1,202 @@
+"""`rank`: how many components a data set has, by several criteria, and a recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusion.ranking.criterion import Criterion
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.dataset import Dataset
+    from fusion.prepare.noise import Noise
+    from fusion.ranking.looks import Look
+
+BEYOND = 6  # numbers of components that are tried above those that stand out
+LEAST, MOST = 8, 20  # that are tried at all
+SURPLUS = 4  # components of an ARD fit above those that stand out
+LINE = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """How many components there are, by every criterion; `print` shows the table.
+
+    Attributes:
+        name: of the data set.
+        recommended: the number; 0 where nothing stands out of the noise.
+        why: sentences.
+        criteria: in the order of the table, the noise edge first.
+        looks: what every component that stands out looks like.
+        noise: that the data show, with the scree.
+    """
+
+    name: str
+    recommended: int
+    why: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+    looks: tuple[Look, ...]
+    noise: Noise
+
+    def __getitem__(self, name: str) -> Criterion:
+        """A criterion by its name."""
+        for each in self.criteria:
+            if each.name == name:
+                return each
+        raise KeyError(f"`Ranking[{name!r}]`: it has {', '.join(c.name for c in self.criteria)}.")
+
+    def table(self) -> str:
+        """Criterion, K, and a sentence, in lines."""
+        width = max(len(each.name) for each in self.criteria)
+        head = f"{'criterion':<{width}}   K"
+        rows = [
+            f"{c.name:<{width}}  {'–' if c.chosen is None else c.chosen:>2}  {c.said}"
+            for c in self.criteria
+        ]
+        after = " " * (width + 6)
+        return "\n".join([head, *(fill(row, LINE, subsequent_indent=after) for row in rows)])
+
+    def __str__(self) -> str:
+        why = [fill(f"- {text}", LINE, subsequent_indent="  ") for text in self.why]
+        head = f"{self.name}: {self.recommended} component{'s' * (self.recommended != 1)}"
+        return "\n".join([head, *why, "", self.table(), "", f"noise: {self.noise}"])
+
+    def plot(self) -> Figure:
+        """Every criterion against K, what it chooses, and the recommendation."""
+        from fusion.plots import plot_ranking
+
+        return plot_ranking(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as numbers, text and lists, for JSON."""
+        return {
+            "name": self.name,
+            "recommended": self.recommended,
+            "why": list(self.why),
+            "criteria": [each.as_dict() for each in self.criteria],
+            "components": [each.as_dict() for each in self.looks],
+            "noise": str(self.noise),
+        }
+
+
+def rank(
+    dataset: Dataset,
+    *,
+    held_out: bool = True,
+    ard: bool = True,
+    stability: bool = True,
+    seed: int = 0,
+) -> Ranking:
+    """How many components the data show, by eight criteria, with a recommendation.
+
+    Recommended is the number of singular values of the data, in units of their noise, that exceed
+    the largest of pure noise by as much as makes the data with them more true than without: the one
+    criterion with a known rate of false alarms. The others are to be held against it; `why` says
+    where they differ, what is marginal, and what looks like no phase.
+
+    Args:
+        dataset: spectra with their noise: not denoised, four pixels and channels or more.
+        held_out: cross-validation, seconds; ard, stability: fits, up to minutes for large maps.
+        seed: of what is drawn.
+
+    Raises:
+        ValueError: if the noise cannot be told (see `Dataset.noise`).
+
+    References:
+        Muto & Shiga, Microscopy 69:110 (2020); Malinowski, Factor Analysis in Chemistry (2002).
+    """
+    from fusion.ranking import eigenvalues, searches
+    from fusion.ranking.held_out import held_out as cross_validated
+    from fusion.ranking.looks import looks
+
+    noise = dataset.noise()
+    K, side = noise.scree.clear, min(noise.scree.scaled.shape)
+    most = min(max(K + BEYOND, LEAST), MOST, side - 1)
+    criteria = [eigenvalues.noise_edge(noise, most)]
+    if held_out:
+        criteria.append(cross_validated(noise, min(most, K + BEYOND), seed=seed))
+    for way in (eigenvalues.real_error, eigenvalues.indicator, eigenvalues.reduced_eigenvalues,
+                eigenvalues.broken_stick):  # fmt: skip
+        criteria.append(way(noise, most))
+    if ard or stability:
+        ready = searches.weighed(dataset)
+        if ard:
+            criteria.append(searches.ard(ready, min(K + SURPLUS, side), seed=seed))
+        if stability:
+            numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
+            criteria.append(searches.stability(ready, numbers, seed=seed))
+    looked = looks(noise, dataset.history)
+    why = (*_edge(noise), *(_look(each) for each in looked if each.said), *_others(criteria, K),
+           *_cautions(noise, dataset))  # fmt: skip
+    return Ranking(dataset.name, K, why, tuple(criteria), looked, noise)
+
+
+def _edge(noise: Noise) -> Iterator[str]:
+    """What stands out, and how clearly."""
+    seen, K, values = noise.scree.rank, noise.scree.clear, noise.scree.over_edge
+    if seen == 0:
+        yield "no singular value stands out of the noise: sum pixels or channels, or measure longer"
+        return
+    if K:
+        more = " or more" if (values[seen : seen + 1] > 1).any() else ""
+        verb = "singular values stand" if K > 1 else "singular value stands"
+        weakest = f"the weakest {values[K - 1]:.2f} times its edge"
+        yield f"{K}{more} {verb} clearly out of the noise: {weakest}"
+    if seen > K:
+        told = ", ".join(f"{value:.2f}" for value in values[K:seen])
+        yield (
+            f"marginal, not counted: {told} times the edge: there is something, but its map or "
+            "spectrum is mostly noise, and the data are farther from the truth with it"
+        )
+    elif len(values) > K:
+        yield f"the next singular value is {values[K]:.2f} times the edge: noise"
+
+
+def _look(look: Look) -> str:
+    return f"component {look.number} of the singular values: {look.said}"
+
+
+def _others(criteria: list[Criterion], K: int) -> Iterator[str]:
+    """Which criteria agree, and why others may not."""
+    others = [c for c in criteria[1:] if c.chosen is not None]
+    same = [c.name for c in others if c.chosen == K]
+    if same:
+        yield f"the same by {', '.join(same)}"
+    reasons = {
+        "held-out entries": "it counts what predicts unseen entries: few of the weak do",
+        "RE": "it asks when the total of the rest is noise: insensitive to weak components",
+        "IND": "an empirical function, made for noise of one size in all entries",
+        "REV": "its F-test takes the largest of many noise values for one of them",
+        "broken stick": "it counts what dominates; weak components are not seen by it",
+        "ARD": "it counts non-negative components, by a prior that asks for few",
+        "stability": "it asks which answers are unique, not how many components there are",
+    }
+    for each in others:
+        if each.chosen != K:
+            yield f"{each.name}: {each.chosen}; {reasons[each.name]}"
+
+
+def _cautions(noise: Noise, data: Dataset) -> Iterator[str]:
+    """What weakens the answer."""
+    if noise.correlated:
+        yield (
+            f"neighbouring channels are correlated ({noise.correlation:.2f}): the edge allows for "
+            "that as if it were the same in all channels, RE, IND and REV do not: take the number "
+            "as an upper limit, and try it on binned channels"
+        )
+    subtracted = any("background" in step for step in data.history)
+    energies = bool(data.signal) and data.channels[-1].units.endswith("eV")
+    if energies and not subtracted and noise.channels is None and noise.scree.rank > 1:
+        yield (
+            "no background was subtracted: where it rises and falls with a phase it is part of "
+            "that component, where it does not it is counted as one of its own"
+        )
+    if np.prod(noise.binned) > 1:
+        sums = " × ".join(str(n) for n in noise.binned)
+        yield f"counts are few: sums of {sums} neighbours were looked at"
