@@ -131,7 +131,8 @@ def _needed(noise: Noise, squares: Array, weights: Array, n: int, *, over: float
         weights: squared cosines of the spectrum with these, (r,).
     """
     found = noise.scree
-    raised = found.edge / largest(*found.scaled.shape, found.correlations)
+    rows, columns = found.scaled.shape
+    raised = found.edge / largest(rows, columns, found.correlations)
     z = over * max(
         raised * largest(n, len(squares), found.correlations), 1.001 * np.sqrt(squares.max())
     )
