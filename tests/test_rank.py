@@ -210,6 +210,28 @@ def test_a_map_without_structure_is_told_as_the_error_of_a_background():
     odd = [look for look in found.looks[:4] if look.said]
     assert [look.number for look in odd] == [4]
     assert "extrapolating" in odd[0].said
+    assert str(found).splitlines()[0] == "net: 4 components, of which 1 looks like no phase"
+
+
+def test_a_background_that_was_not_subtracted_is_said():
+    from fusion.simulate import layers
+
+    scene = layers(seed=0).datasets
+    told = {name: quick(each, held_out=False).why for name, each in scene.items()}
+    raw = next(name for name in told if name != "net")
+    assert any("no background was subtracted" in text for text in told[raw])
+    assert not any("no background was subtracted" in text for text in told["net"])
+
+
+def test_a_criterion_that_differs_has_its_reason_for_fewer_or_more():
+    from fusion.ranking.ranking import REASONS, _others
+
+    K = np.arange(5)
+    for name, reasons in REASONS.items():
+        for chosen, reason in zip((2, 4), reasons, strict=True):
+            edge = Criterion("noise edge", "", K, 1.0 * K, 3, "")
+            other = Criterion(name, "", K, 1.0 * K, chosen, "")
+            assert list(_others([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
 
 
 def test_correlated_noise_is_said():
@@ -281,6 +303,12 @@ def test_denoising_without_scaling_is_the_truncated_svd():
     U, s, V = np.linalg.svd(X, full_matrices=False)
     found = fu.Dataset("a", X).denoise(2, scaling=Unscaled()).numpy()
     np.testing.assert_allclose(found, (U[:, :2] * s[:2]) @ V[:2], atol=1e-8)
+
+
+def test_a_scaling_of_the_same_name_that_goes_there_and_back_is_told_apart():
+    counts = data("many counts", 2)
+    with pytest.raises(TypeError, match=r"fusion\.prepare\.denoise"):
+        counts.denoise(2, scaling=fu.KeenanKotula(counts))
 
 
 def test_masked_entries_stay_and_do_not_matter():

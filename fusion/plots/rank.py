@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fusion.ranking.criterion import Criterion
     from fusion.ranking.ranking import Ranking
 
-COLUMNS, WIDTH, HEIGHT = 4, 2.35, 1.85  # panels beside each other; inches of one
+COLUMNS, WIDTH, HEIGHT = 4, 2.35, 1.85  # panels beside each other at most; inches of one
 LINE = 0.16  # inches of a line of text
 BAND = "0.92"
 
@@ -21,8 +21,9 @@ BAND = "0.92"
 def plot_ranking(ranking: Ranking) -> Figure:
     """A panel for every criterion: its curve, what it chooses, and the recommended number.
 
-    The recommended K is the grey band in all panels; a criterion's own choice is the red dot. The
-    figure is outside pyplot: a notebook shows it once, `savefig` writes it.
+    The recommended K is the grey band in all panels, a criterion's own choice the red dot, what its
+    curve is held against the dashed line. The figure is outside pyplot: a notebook shows it once,
+    `savefig` writes it.
 
     Args:
         ranking: what `fusion.rank` gave.
@@ -35,8 +36,8 @@ def plot_ranking(ranking: Ranking) -> Figure:
     from fusion.plots import draw
 
     criteria = ranking.criteria
-    columns = min(COLUMNS, len(criteria))
-    rows = -(-len(criteria) // columns)
+    rows = -(-len(criteria) // COLUMNS)
+    columns = -(-len(criteria) // rows)
     width = max(columns, 2) * WIDTH
     title = _title(ranking, int(15 * width))
     with matplotlib.rc_context(draw.STYLE):
@@ -55,8 +56,7 @@ def plot_ranking(ranking: Ranking) -> Figure:
 
 def _title(ranking: Ranking, width: int) -> str:
     """The number, and why."""
-    K = ranking.recommended
-    lines = [f"{ranking.name}: {K} component{'s' * (K != 1)} recommended (grey band)"]
+    lines = [f"{ranking.headline} (recommended: grey; by each criterion: red)"]
     lines += [fill(f"· {text}", width, subsequent_indent="  ") for text in ranking.why]
     return "\n".join(lines)
 
@@ -75,7 +75,8 @@ def _panel(panel: Any, criterion: Criterion, recommended: int) -> None:
     at = np.flatnonzero(criterion.chosen == K)
     if at.size:
         panel.plot(K[at], curve[at], "o", color=draw.VERMILLION, markersize=6, zorder=3)
-    if criterion.log and (curve > 0).any():
+    seen = curve[curve > 0]
+    if criterion.log and seen.size and seen.max() > 10 * seen.min():  # two labels at least
         panel.set_yscale("log")
         panel.yaxis.set_minor_formatter(NullFormatter())
     else:

@@ -88,6 +88,11 @@ def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> D
         why = "no component stands clearly out of the noise: " if components is None else ""
         raise ValueError(f"`{data}.denoise({K})`: {why}give 1 to {min(n, m)} components.")
     scaling = Estimated() if scaling is None else scaling
+    if not isinstance(scaling, Scaling):  # fusion.KeenanKotula is another: there and back
+        raise TypeError(
+            f"`{data}.denoise(scaling={type(scaling).__name__}(…))`: give one of "
+            "fusion.prepare.denoise: Estimated(), KeenanKotula() or Unscaled()."
+        )
     rows, columns = (torch.as_tensor(each) for each in scaling.sizes(data, noise))
     X = data.matrix.to(torch.float64)
     size = (rows[:, None] * columns).to(X.device)

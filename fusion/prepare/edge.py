@@ -61,9 +61,8 @@ def uneven(squares: Array, correlations: Array, asked: float) -> float:
         else:
             noise = rng.choice([-1.0, 1.0], (n, m))
         start = rng.standard_normal(min(n, m))
-        near: Any = 1e-3
-        value = svds(noise * sizes, k=1, v0=start, tol=near, return_singular_vectors=False)
-        found += np.asarray(value).tolist()
+        options: Any = {"k": 1, "v0": start, "tol": 1e-3, "return_singular_vectors": False}
+        found += np.asarray(svds(noise * sizes, **options)).tolist()
     return _safe(float(np.mean(found)), n, m, correlations, 4)
 
 

@@ -100,8 +100,8 @@ def detectability(
     map_, spectrum_ = _spread(u, U, fraction), float((across[K:] ** 2).sum())
     if spectrum_ < 1e-9 * float(s @ s):
         raise ValueError(f"{call}: the components that stand out explain this spectrum whole.")
-    part = (squares[K:] / level**2, across[K:] ** 2 / spectrum_, n)
-    seen, clear = (_needed(noise, *part, over=over) for over in (1.0, worth(n, m)))
+    left, weights = squares[K:] / level**2, across[K:] ** 2 / spectrum_
+    seen, clear = (_needed(noise, left, weights, n, over=over) for over in (1.0, worth(n, m)))
     unit = level / np.sqrt(map_ * spectrum_)
     amount = seen * unit
     return Detectability(

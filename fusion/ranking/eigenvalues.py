@@ -19,7 +19,7 @@ def noise_edge(noise: Noise, most: int) -> Criterion:
         Gavish & Donoho, IEEE Trans. Inf. Theory 60:5040 (2014).
     """
     seen, K, values = noise.scree.rank, noise.scree.clear, noise.scree.over_edge[:most]
-    said = f"{seen} exceed the largest of pure noise"
+    said = f"{seen} exceed{'s' * (seen == 1)} the largest of pure noise"
     said += f", {seen - K} of them hardly." if seen > K else "."
     return Criterion(
         "noise edge", "singular value / edge", counted(1, len(values)), values, K, said,
@@ -88,7 +88,8 @@ def reduced_eigenvalues(noise: Noise, most: int) -> Criterion:
     chance = np.flatnonzero(probability > LEVEL)
     chosen = int(chance[0]) if chance.size else len(probability)
     curve = (squares / sizes)[:most]
-    said = f"{chosen} differ from the later ones by an F-test at {100 * LEVEL:g} %."
+    said = f"{chosen} differ{'s' * (chosen == 1)} from the later ones"
+    said += f" by an F-test at {100 * LEVEL:g} %."
     return Criterion("REV", "reduced eigenvalue", counted(1, len(curve)), curve, chosen, said,
                      log=True)  # fmt: skip
 
@@ -108,7 +109,7 @@ def broken_stick(noise: Noise, most: int) -> Criterion:
     below = np.flatnonzero(curve < 1)
     chosen = int(below[0]) if below.size else s
     curve = curve[:most]
-    said = f"{chosen} explain more than their share; weak components are not seen by it."
+    said = f"{chosen} explain{'s' * (chosen == 1)} more than a share by chance."
     return Criterion(
         "broken stick", "share / broken stick", counted(1, len(curve)), curve, chosen, said,
         line=1.0, log=True,

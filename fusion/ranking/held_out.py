@@ -40,7 +40,7 @@ def held_out(noise: Noise, most: int, *, seed: int = 0) -> Criterion:
     said = f"entries held out are predicted best with {chosen}"
     said += " or more, which are not tried." if chosen == most else "."
     return Criterion(
-        "held-out entries", "mean square error / noise", counted(0, most + 1), curve, chosen, said,
+        "held-out entries", "square error / noise", counted(0, most + 1), curve, chosen, said,
         minimum=True,
     )  # fmt: skip
 

@@ -22,6 +22,36 @@ BEYOND = 6  # numbers of components that are tried above those that stand out
 LEAST, MOST = 8, 20  # that are tried at all
 SURPLUS = 4  # components of an ARD fit above those that stand out
 LINE = 100
+REASONS = {  # why a criterion may choose (fewer, more) than stand out of the noise
+    "held-out entries": (
+        "few weak components predict entries that were not seen",
+        "correlated or uneven noise helps to predict entries that were not seen",
+    ),
+    "RE": (
+        "it asks when the total of the rest is noise: insensitive to weak components",
+        "the rest is larger than counting noise: other noise, or components below the edge",
+    ),
+    "IND": (
+        "an empirical function, insensitive to weak components",
+        "an empirical function, made for noise of one size in all entries",
+    ),
+    "REV": (
+        "its F-test takes all later ones for noise, weak components among them",
+        "its F-test takes the largest of many noise values for one of them",
+    ),
+    "broken stick": (
+        "it counts what dominates; weak components are not seen by it",
+        "it does not ask how large the noise is",
+    ),
+    "ARD": (
+        "it counts non-negative components, and its prior switches weak ones off",
+        "it counts non-negative components, and noise that is not as assumed keeps weak ones on",
+    ),
+    "stability": (
+        "with more, answers differ from start to start: they are not unique",
+        "with more, answers are still the same from start to start",
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +81,14 @@ class Ranking:
                 return each
         raise KeyError(f"`Ranking[{name!r}]`: it has {', '.join(c.name for c in self.criteria)}.")
 
+    @property
+    def headline(self) -> str:
+        """The number, and how many of these look like no phase."""
+        K = self.recommended
+        odd = sum(bool(look.said) for look in self.looks[:K])
+        text = f"{self.name}: {K} component{'s' * (K != 1)}"
+        return text + (f", of which {odd} look{'s' * (odd == 1)} like no phase" if odd else "")
+
     def table(self) -> str:
         """Criterion, K, and a sentence, in lines."""
         width = max(len(each.name) for each in self.criteria)
@@ -64,8 +102,7 @@ class Ranking:
 
     def __str__(self) -> str:
         why = [fill(f"- {text}", LINE, subsequent_indent="  ") for text in self.why]
-        head = f"{self.name}: {self.recommended} component{'s' * (self.recommended != 1)}"
-        return "\n".join([head, *why, "", self.table(), "", f"noise: {self.noise}"])
+        return "\n".join([self.headline, *why, "", self.table(), "", f"noise: {self.noise}"])
 
     def plot(self) -> Figure:
         """Every criterion against K, what it chooses, and the recommendation."""
@@ -164,22 +201,14 @@ def _look(look: Look) -> str:
 
 def _others(criteria: list[Criterion], K: int) -> Iterator[str]:
     """Which criteria agree, and why others may not."""
-    others = [c for c in criteria[1:] if c.chosen is not None]
-    same = [c.name for c in others if c.chosen == K]
+    others = [(c.name, c.chosen) for c in criteria[1:] if c.chosen is not None]
+    same = [name for name, chosen in others if chosen == K]
     if same:
         yield f"the same by {', '.join(same)}"
-    reasons = {
-        "held-out entries": "it counts what predicts unseen entries: few of the weak do",
-        "RE": "it asks when the total of the rest is noise: insensitive to weak components",
-        "IND": "an empirical function, made for noise of one size in all entries",
-        "REV": "its F-test takes the largest of many noise values for one of them",
-        "broken stick": "it counts what dominates; weak components are not seen by it",
-        "ARD": "it counts non-negative components, by a prior that asks for few",
-        "stability": "it asks which answers are unique, not how many components there are",
-    }
-    for each in others:
-        if each.chosen != K:
-            yield f"{each.name}: {each.chosen}; {reasons[each.name]}"
+    for name, chosen in others:
+        if chosen != K:
+            fewer, more = REASONS[name]
+            yield f"{name}: {chosen}; {fewer if chosen < K else more}"
 
 
 def _cautions(noise: Noise, data: Dataset) -> Iterator[str]:
@@ -187,15 +216,16 @@ def _cautions(noise: Noise, data: Dataset) -> Iterator[str]:
     if noise.correlated:
         yield (
             f"neighbouring channels are correlated ({noise.correlation:.2f}): the edge allows for "
-            "that as if it were the same in all channels, RE, IND and REV do not: take the number "
-            "as an upper limit, and try it on binned channels"
+            "that as if it were the same in all channels, RE, IND and REV do not: the weakest may "
+            "be noise; compare with binned channels, where weaker ones may show, too"
         )
     subtracted = any("background" in step for step in data.history)
-    energies = bool(data.signal) and data.channels[-1].units.endswith("eV")
+    axis = data.channels[-1] if data.signal else None
+    energies = axis is not None and (axis.units.endswith("eV") or axis.name == "energy")
     if energies and not subtracted and noise.channels is None and noise.scree.rank > 1:
         yield (
-            "no background was subtracted: where it rises and falls with a phase it is part of "
-            "that component, where it does not it is counted as one of its own"
+            "no background was subtracted here: where there is one that rises and falls with a "
+            "phase it is part of that component, where it does not it is counted as one of its own"
         )
     if np.prod(noise.binned) > 1:
         sums = " × ".join(str(n) for n in noise.binned)
