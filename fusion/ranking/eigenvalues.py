@@ -81,9 +81,10 @@ def reduced_eigenvalues(noise: Noise, most: int) -> Criterion:
     s = len(squares)
     j = np.arange(1, s + 1)
     sizes = (n - j + 1.0) * (m - j + 1.0)
-    later = (np.cumsum(x[::-1])[::-1] - x for x in (sizes, squares))
-    sizes_after, squares_after = (x[: s - 1] for x in later)
-    F = (squares / sizes)[: s - 1] * sizes_after / np.maximum(squares_after, np.finfo(float).tiny)
+    # sums from the far end: a difference of sums would lose the small ones behind a large first
+    sizes_after, squares_after = (np.cumsum(x[::-1])[::-1][1:] for x in (sizes, squares))
+    floor = np.finfo(float).eps ** 2 * squares.sum() + np.finfo(float).tiny
+    F = (squares / sizes)[: s - 1] * sizes_after / np.maximum(squares_after, floor)
     probability = fdtrc(1, s - j[: s - 1], F)[:most]
     chance = np.flatnonzero(probability > LEVEL)
     chosen = int(chance[0]) if chance.size else len(probability)
