@@ -225,7 +225,12 @@ def _finish(
     for i, (_, term) in enumerate(objective.loss.terms):
         state = {key: value[best] for key, value in outcome.states[i].items()}
         off = term.off(fitted, state)
-        if off is not None and bool(off.any()) and not bool(off.all()):
+        if off is not None and bool(off.all()):
+            messages.append(
+                f"all {len(off)} components are off: {term} finds nothing that stands out of the "
+                "noise: look at `fu.rank`, or fit without it"
+            )
+        elif off is not None and bool(off.any()):
             K = len(off)
             group = [
                 name

@@ -155,6 +155,8 @@ def _replace(outcome: Outcome, row: int, final: Outcome) -> None:
         final.terms[0],
         final.status[0],
     )
+    if outcome.damping is not None and final.damping is not None:
+        outcome.damping[row] = final.damping[0]
     outcome.states = [
         {key: _put(value, row, new[key]) for key, value in old.items()}
         for old, new in zip(outcome.states, final.states, strict=True)

@@ -51,6 +51,13 @@ def test_one_component_is_left_where_there_is_one(prior):
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
+def test_an_answer_of_noise_alone_says_that_nothing_is_left(prior):
+    data = fu.Dataset("a", np.random.default_rng(0).standard_normal((40, 20)))
+    result = fu.fit(NMF(data, 5), Gaussian(data) + ARD("C", prior=prior), **TOLD)
+    assert result["C"].any() or any("all 5 components are off" in m for m in result.messages)
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
 def test_scales_of_the_last_step_are_those_of_the_answer_in_its_order(prior):
     data = noisy()
     result = fu.fit(NMF(data, 6), Gaussian(data) + ARD("C", prior=prior), **TOLD)

@@ -14,8 +14,10 @@ from fusion.dense import Dense
 from fusion.forms import Weights
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality, SquaredNorm
 from fusion.models import CPD, NMF, SharedMaps, SoftlyCoupled, Tucker
+from fusion.moves import go_on
 from fusion.objective import Objective
 from fusion.prediction import cp, tucker
+from fusion.solvers import Watch
 
 
 @pytest.fixture
@@ -213,6 +215,28 @@ def test_a_sample_is_not_taken_where_it_would_be_another_problem(short):
         (CPD(data, 2), 1.0 * Frobenius(data)),
     ):
         assert sampling.sampled(Objective(model, loss)) is None
+
+
+def test_no_sample_is_looked_at_where_no_step_is_asked_for(short):
+    data, rng = fu.Dataset("a", counts(14, 15, 40)), np.random.default_rng(0)
+    start = {"C": 1 + rng.random((210, 3)), "S": 1 + rng.random((40, 3))}
+    start["S"] /= np.linalg.norm(start["S"], axis=0)
+    result = fu.fit(NMF(data, 3), Frobenius(data), init=[start], max_steps=0, progress=False)
+    for name, value in start.items():
+        np.testing.assert_allclose(result[name], value, rtol=1e-12)
+
+
+def test_a_descent_goes_on_with_the_damping_that_it_had(short):
+    data = fu.Dataset("a", counts(14, 15, 40))
+    objective = Objective(NMF(data, 3), 1.0 * Frobenius(data))
+    flat, solver = fu.Random().starts(objective, 2, 0), fu.GaussNewton()
+    outcome = solver.minimise(objective, flat, Watch(), 6)
+    before = [float(solver.resumed(outcome, row).damping) for row in range(2)]
+    go_on(objective, solver, outcome, 1, Watch(), 3)
+    after = [float(solver.resumed(outcome, row).damping) for row in range(2)]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+    assert len(outcome.history) == 7 + 4
 
 
 def test_what_was_stopped_in_a_sample_does_not_go_on(short):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import fusion as fu
 from fusion.prepare.denoise import Estimated, KeenanKotula, Unscaled
 from fusion.prepare.scree import _left, equaliser
 from fusion.ranking import Criterion
+from fusion.ranking.eigenvalues import reduced_eigenvalues
 from fusion.ranking.held_out import complete, speckle
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -130,6 +132,13 @@ def test_reduced_eigenvalues_are_malinowskis(ranking):
         F = curve[k - 1] * sizes / sum(squares[j - 1] for j in later)
         significant.append(f.sf(F, 1, m - k) < 0.05)
     assert found.chosen == significant.index(False)
+
+
+def test_reduced_eigenvalues_hold_behind_a_first_component_of_any_size(ranking):
+    values = ranking.noise.scree.values.copy()
+    values[0] *= 1e9
+    noise = replace(ranking.noise, scree=replace(ranking.noise.scree, values=values))
+    assert reduced_eigenvalues(noise, 8).chosen == ranking["REV"].chosen
 
 
 def test_broken_stick_is_that_of_its_formula(ranking):
