@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import cases, scaling
+from benchmarks import cases, gpu, scaling
 from benchmarks.cases import Options, Skipped
 from benchmarks.machine import Rates, described
 from benchmarks.table import Report
@@ -26,6 +26,7 @@ CASES: dict[str, Callable[[Options], Report]] = {
         scaling.background,
         scaling.growth,
         scaling.memory,
+        gpu.gpu,
     )
 }
 PEERS = ("sklearn", "tensorly", "torchnmf", "adam", "lbfgs")

@@ -24,13 +24,14 @@ INNER = 10
 class _Unknowns:
     """Leaves of size 1 behind the factors: a² · scale, or a · scale where any sign is allowed."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, device: str = "cpu") -> None:
         self.free, self.scale, self.leaves = problem.free, {}, {}
         for name, value in problem.start.items():
             scale = self.free.get(name) or float(value.mean())
             a = value / scale if name in self.free else np.sqrt(value / scale)
             self.scale[name] = scale
-            self.leaves[name] = torch.from_numpy(a.astype(problem.dtype)).requires_grad_()
+            leaf = torch.from_numpy(a.astype(problem.dtype)).to(device)
+            self.leaves[name] = leaf.requires_grad_()
 
     def factors(self) -> dict[str, Tensor]:
         """The factors, with their graph."""
@@ -41,13 +42,13 @@ class _Unknowns:
 
     def arrays(self) -> Factors:
         """The factors as arrays."""
-        return {name: value.detach().numpy().copy() for name, value in self.factors().items()}
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.factors().items()}
 
 
-def adam(problem: Problem, limit: float) -> Iterator[Moment]:
+def adam(problem: Problem, limit: float, device: str = "cpu") -> Iterator[Moment]:
     """Adam on the whole loss."""
     begun = time.perf_counter()
-    unknowns, loss = _Unknowns(problem), problem.written()
+    unknowns, loss = _Unknowns(problem, device), problem.written(device)
     optimiser = torch.optim.Adam(unknowns.leaves.values(), lr=RATE)
 
     def step() -> None:
@@ -90,6 +91,8 @@ def _along(
     while True:
         begun = time.perf_counter()
         step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         spent += time.perf_counter() - begun
         steps += 1
         if steps >= look or spent >= limit:

@@ -48,7 +48,7 @@ class Problem(ABC):
         """The loss that all methods are judged by, float64."""
 
     @abstractmethod
-    def written(self) -> Written:
+    def written(self, device: str = "cpu") -> Written:
         """The loss as a user of torch would write it, over a number of its size."""
 
     @abstractmethod
@@ -67,8 +67,8 @@ class Matrix(Problem):
     def loss(self, factors: Factors) -> float:
         return likelihood.half_squares(self.X, factors["C"], factors["S"])
 
-    def written(self) -> Written:
-        X = torch.from_numpy(self.X)
+    def written(self, device: str = "cpu") -> Written:
+        X = torch.from_numpy(self.X).to(device)
         size = X.square().sum()
         return lambda f: (X - f["C"] @ f["S"].T).square().sum() / size
 
@@ -88,10 +88,10 @@ class Counts(Problem):
     def loss(self, factors: Factors) -> float:
         return likelihood.poisson(self.X, factors["C"], factors["S"])
 
-    def written(self) -> Written:
+    def written(self, device: str = "cpu") -> Written:
         coo = self.X.tocoo()
-        row, column = (torch.from_numpy(index.astype(np.int64)) for index in (coo.row, coo.col))
-        x = torch.from_numpy(coo.data)
+        row, column = (torch.from_numpy(i.astype(np.int64)).to(device) for i in (coo.row, coo.col))
+        x = torch.from_numpy(coo.data).to(device)
         size = x.sum()
 
         def value(f: Mapping[str, Tensor]) -> Tensor:
@@ -118,8 +118,8 @@ class Polyadic(Problem):
         rest = likelihood.khatri_rao(factors["B"], factors["C"])
         return likelihood.half_squares(self.X.reshape(len(self.X), -1), factors["A"], rest)
 
-    def written(self) -> Written:
-        X = torch.from_numpy(self.X)
+    def written(self, device: str = "cpu") -> Written:
+        X = torch.from_numpy(self.X).to(device)
         size = X.square().sum()
 
         def value(f: Mapping[str, Tensor]) -> Tensor:
@@ -148,8 +148,8 @@ class Core(Problem):
         rest = rest.reshape(-1, rest.shape[-1])
         return likelihood.half_squares(self.X.reshape(len(self.X), -1), factors["A"], rest)
 
-    def written(self) -> Written:
-        X = torch.from_numpy(self.X)
+    def written(self, device: str = "cpu") -> Written:
+        X = torch.from_numpy(self.X).to(device)
         size = X.square().sum()
 
         def value(f: Mapping[str, Tensor]) -> Tensor:
@@ -191,9 +191,12 @@ class Joint(Problem):
             + 0.5 * float(np.sum((N / self.scale) ** 2))
         )
 
-    def written(self) -> Written:
-        tensors = {name: torch.from_numpy(X) for name, (X, _) in self.data.items()}
-        sigma = {n: torch.from_numpy(np.sqrt(v).astype(X.dtype)) for n, (X, v) in self.data.items()}
+    def written(self, device: str = "cpu") -> Written:
+        tensors = {name: torch.from_numpy(X).to(device) for name, (X, _) in self.data.items()}
+        sigma = {
+            name: torch.from_numpy(np.sqrt(v).astype(X.dtype)).to(device)
+            for name, (X, v) in self.data.items()
+        }
         size = float(sum(X.numel() for X in tensors.values()))
 
         def value(f: Mapping[str, Tensor]) -> Tensor:

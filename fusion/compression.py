@@ -33,7 +33,8 @@ class Compressed:
     """
 
     def __init__(self, whole: Form, core: Tensor, bases: list[Tensor]) -> None:
-        self.whole, self.core, self.bases = whole, core, bases
+        self.whole, self.core = whole, core.double()  # as `Fit.half_squares` meets them
+        self.bases = [U.double() for U in bases]
         self.weights, self.dtype, self.shape = whole.weights, whole.dtype, whole.shape
         self.rank_one, self.unweighted = True, whole.unweighted
         self.norm: Tensor | None = None

@@ -32,7 +32,7 @@ class Dense(Form):
         return self.array.device
 
     def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
-        step = max(1, CHUNK // self.shape[1])
+        step = self._step()
         same = self.array.dtype == dtype
         size = (0 if same else min(step, self.shape[0]), self.shape[1])
         buffer = self.array.new_empty(size, dtype=dtype)
@@ -40,6 +40,10 @@ class Dense(Form):
             rows = slice(start, min(start + step, self.shape[0]))
             x = self.array[rows]
             yield rows, x if same else buffer[: len(x)].copy_(x)
+
+    def _step(self) -> int:
+        """Rows that are read together; a GPU wants more at a time."""
+        return max(1, (CHUNK if self.device.type == "cpu" else 8 * CHUNK) // self.shape[1])
 
     def whole(self) -> Tensor:
         return self.array.to(self.dtype)
@@ -78,7 +82,7 @@ class Dense(Form):
             ones = torch.ones(self.shape[1], dtype=torch.float64, device=self.device)
             c = ones if self.weights.cols is None else self.weights.cols.double()
             squares, total = c.new_empty(self.shape[0]), torch.zeros_like(ones)
-            room = c.new_empty(min(self.shape[0], max(1, CHUNK // self.shape[1])), self.shape[1])
+            room = c.new_empty(min(self.shape[0], self._step()), self.shape[1])
             for rows, x in self.blocks(torch.float64):
                 total += total.new_ones(len(x)) @ x  # faster than a sum over tall columns
                 squared = torch.mul(x, x, out=room[: len(x)])  # new room each time would pile up

@@ -108,7 +108,9 @@ class Fit(Term):
         form, M = self.pair(model)
         if not form.rank_one:
             return elementwise.value(form, SQUARE, M)
-        # no residual is formed
+        # No residual is formed: large numbers cancel in value and gradient, so both are made in
+        # float64 whatever the factors are, and rounded once.
+        M = M.map(torch.Tensor.double)
         return 0.5 * (form.norm2() + _products(form, M, M)) - form.overlap(M)
 
     def half_products(self, model: Model) -> Tensor:

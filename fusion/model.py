@@ -111,8 +111,9 @@ class FactorModule(nn.Module):
         return raw if self.known is None else torch.where(self.known, 0, raw)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """A random value that all constraints allow, float64."""
-        first, *rest = self.chain
+        """A random value that all constraints allow, float64 on the CPU: the same everywhere."""
+        here = self.raw.device.type == "cpu"
+        first, *rest = self.chain if here else [deepcopy(c).to("cpu") for c in self.chain]
         shape = self.shape
         for constraint in reversed(rest):
             shape = constraint.raw_shape(shape)

@@ -41,7 +41,7 @@ def _gauges(objective: Objective) -> dict[str, Gauge]:
     for slot in objective.slots:
         assert slot.module is not None
         size = 0.5 + torch.rand((1, *slot.module.shape), generator=generator, dtype=torch.float64)
-        values[slot.name] = size.to(objective.like)
+        values[slot.name] = size.to(objective.like.device)
     with torch.enable_grad():
         leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
         hessian = Hessian(objective.likeness(leaves)[1], leaves)
