@@ -94,10 +94,11 @@ def fit(
     with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
         most = min([steps, *warm_ups(loss)])
-        outcome = _search(working, chosen, flat, watch, most, working is not objective)
+        outcome = _search(working, chosen, flat, watch, most, quick is not None)
         if Status.INTERRUPTED not in outcome.status:
             messages += improve(working, chosen, outcome, watch, steps)
-        if working is not objective:
+        if quick is not None:
+            del flat, quick, working  # as large as what polishing needs
             polish(objective, chosen, outcome, watch, steps)
     if not bool(torch.isfinite(outcome.loss).any()):
         raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
@@ -138,6 +139,7 @@ def _search(
     if most == 0 or (look is None and not quick):
         return solver.minimise(objective, flat, watch, most)
     outcome = first.minimise(objective, flat, watch, most)
+    del flat
     if first.tolerance > solver.tolerance:
         # on compressed data what is found is not the last word
         last = first.until(solver.tolerance) if quick else solver
