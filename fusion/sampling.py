@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fusion.model import Model
     from fusion.solvers.base import Solver, Watch
 
-ROWS = 8192
+ROWS = 4096
 """Pixels that are looked at."""
 WORTH = 4
 """How many times more there must be."""
