@@ -453,6 +453,19 @@ class TestDataReadInChunks(TestRankOneWeights):
         fu.dense.CHUNK = self.before
 
 
+class TestChunksReadByTwoThreads(TestDataReadInChunks):
+    """A row a thread, the last one alone."""
+
+    def setup_method(self):
+        super().setup_method()
+        self.threads = torch.get_num_threads()
+        torch.set_num_threads(2)
+
+    def teardown_method(self):
+        super().teardown_method()
+        torch.set_num_threads(self.threads)
+
+
 # ---- entry-wise losses ---------------------------------------------------------------------------
 
 
