@@ -1,4 +1,4 @@
-"""One thread a process: the problems are small, and `-n 2` gives every core a process of its own."""
+"""One thread a process: the problems are small, and with `-n 2` every core has its own process."""
 
 import os
 
