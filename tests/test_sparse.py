@@ -122,9 +122,10 @@ def test_pixels_and_channels_may_both_be_masked_in_sparse_data():
 
 
 def count_models():
-    a, b = fu.Dataset("a", few_counts(14, 15, 200)), fu.Dataset("b", few_counts(14, 15, 180))
+    """Near the ten counts for every unknown from which on it is the method of choice."""
+    a, b = fu.Dataset("a", few_counts(14, 15, 400)), fu.Dataset("b", few_counts(14, 15, 360))
     pixels = RNG.random((14, 15)) < 0.2
-    holes = fu.Dataset("a", few_counts(14, 15, 200), mask=pixels)
+    holes = fu.Dataset("a", few_counts(14, 15, 400), mask=pixels)
     yield "nmf", NMF(a, 3), Poisson(a)
     yield "mask", NMF(holes, 3), Poisson(holes)
     yield "shared maps", SharedMaps(a, b, K=3), Poisson(a) + 2 * Poisson(b)
@@ -136,11 +137,14 @@ COUNT_MODELS = {name: (model, loss) for name, model, loss in count_models()}
 @pytest.mark.parametrize("case", COUNT_MODELS)
 def test_row_newton_goes_down_and_ends_no_higher_than_gauss_newton(case):
     model, loss = COUNT_MODELS[case]
-    told = {"starts": 4, "seed": 0, "progress": False}
+    told = {"starts": 2, "seed": 0, "progress": False}
     plain = fu.fit(model, loss, solver=fu.RowNewton(extrapolation=0.0, max_steps=60), **told)
     assert (np.diff(plain.history["Poisson(a)"]) <= 1e-9).all() or len(plain.data) > 1
-    rows, full = (fu.fit(model, loss, solver=s, **told) for s in (fu.RowNewton(), fu.GaussNewton()))
-    assert rows.loss <= full.loss + 1e-4 * abs(full.loss)
+    full = fu.fit(model, loss, solver=fu.GaussNewton(), **told)
+    enough = full.loss + 1e-4 * abs(full.loss)
+    told |= {"callback": lambda step, losses: float(losses.min()) <= enough}  # no step more
+    rows = fu.fit(model, loss, solver=fu.RowNewton(), **told)
+    assert rows.loss <= enough
     assert np.isfinite(rows.losses).all()
 
 
