@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fusion.axis import Axes
 from fusion.covariance import Quadratic
+from fusion.emptiness import empty_rows
 from fusion.errors import Point, noise_levels, standard_errors
 from fusion.pulls import Search
 from fusion.result import Result
@@ -135,7 +136,7 @@ def ambiguity(
     deviations = _deviations(level)
     allowed = max(0.5 * deviations**2 * g, EXACT * size)
     scatter = _scatter(point, g, deviations)
-    search = Search(point, names, allowed, size)
+    search = Search(point, names, allowed, size, empty_rows(point, g, level))
     search.run()
     return _told(result, point, search, scatter, level)
 

@@ -80,6 +80,8 @@ class Objective:
         """Where norms of unit columns go, once `fusion.solvers.hals.gauges` has found it."""
         self.held: set[str] = set()
         """Names of variables that stay as they are."""
+        self.still: Tensor | None = None
+        """Single numbers that stay as they are, (n,) bool."""
         self.extras = [s.name for s in self.slots if s.module is None]
 
     # ---- raw variables and values ----------------------------------------------------------------
@@ -138,7 +140,7 @@ class Objective:
                 free[slot.part] = False
             elif known is not None and known.shape == slot.shape:
                 free[slot.part] = ~known.flatten()
-        return free
+        return free if self.still is None else free & ~self.still
 
     def retract(self, flat: Tensor) -> Tensor:
         """The same values from raw variables in standard position."""

@@ -25,6 +25,10 @@ SETTLED = 1e-4
 """How far a component has mixed with another one when a round ends, to so much."""
 STEPS = 40
 """Outer steps of one round."""
+BETWEEN = (0.2, 0.4, 0.6, 0.8)
+"""Shares of the way from an answer that fits to one that does not."""
+SHORT = 4
+"""Steps from there."""
 NEAR = (0.8, 1.02)
 """Share of the allowed loss at which a pull is not weighed any more."""
 
@@ -58,10 +62,17 @@ class Pull(Term):
 
 
 class Search:
-    """All pulls at once, as a batch, each weighed until it costs what the noise allows."""
+    """All pulls at once, as a batch, each weighed until it costs what the noise allows.
 
-    def __init__(self, point: Point, names: Sequence[str], allowed: float, size: float) -> None:
-        self.allowed, self.size = allowed, size
+    Twice: as the model is, and with `empty` held at zero, the numbers in which nothing but noise
+    is. Where two components are both absent, noise leaves a little of one or the other, and then
+    no mixture of them keeps both positive: what is free without that would seem determined by it.
+    """
+
+    def __init__(
+        self, point: Point, names: Sequence[str], allowed: float, size: float, empty: Values
+    ) -> None:
+        self.allowed, self.size, self.empty, self.cost = allowed, size, empty, 0.0
         model = deepcopy(point.model)
         mixes, duals = [], {}
         for name in names:
@@ -90,6 +101,21 @@ class Search:
         nothing = torch.zeros_like(self.pull.of(start))
         start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
         self.lowest = self.first = float(loss[0])
+        self._explore_all(start)
+        if not self.empty:
+            return
+        still = torch.zeros_like(start, dtype=torch.bool)
+        for slot in self.objective.slots:
+            if slot.name in self.empty:
+                slot.of(still)[:] = self.empty[slot.name]
+        self.objective.still = still[0]
+        start = torch.where(still, self.objective.lower(), start)
+        start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
+        self.cost = float(loss[0]) - self.lowest
+        self._explore_all(start)
+
+    def _explore_all(self, start: Tensor) -> None:
+        """All pulls from an answer."""
         signs = self._signs().to(start)
         for some in signs.split(max(1, BATCH // self.objective.size)):
             self._explore(start, some)
@@ -98,6 +124,7 @@ class Search:
         """One batch of pulls."""
         weight = start.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
         flat, ahead = self._led(start, signs)
+        far = flat.clone()
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         going = torch.arange(len(signs), device=flat.device)
         for _ in range(ROUNDS):
@@ -105,13 +132,27 @@ class Search:
             pulled, loss = self._descend(flat[going], w * signs[going], w)
             share = (loss[:, None].to(w) - self.lowest) / self.allowed
             fits = share <= NEAR[1]
+            far[going] = torch.where(fits, far[going], pulled)
             flat[going] = torch.where(fits | (not ahead), pulled, flat[going])
             low[going] = torch.where(fits, w, low[going])
             high[going] = torch.where(fits, high[going], w)
             weight[going] = _reweighed(w, share, low[going], high[going])
             going = going[~(fits & (share >= NEAR[0]))[:, 0]]
             if not len(going):
-                break
+                return
+        gaps = going[torch.isfinite(high[going, 0])]
+        if len(gaps):
+            self._between(torch.where(low[gaps] > 0, flat[gaps], start), far[gaps])
+
+    def _between(self, near: Tensor, far: Tensor) -> None:
+        """Answers between one that fits and one that does not, where no pull ends.
+
+        A loss that rises less and less lets a pull go to neither end or to the other: a few steps
+        without one lead from the straight line to where the loss is low, and hardly along it.
+        """
+        flat = torch.cat([torch.lerp(near, far, share) for share in BETWEEN])
+        nothing, weight = torch.zeros_like(self.pull.of(flat)), flat.new_full((1, 1), self.allowed)
+        self._descend(flat, nothing, weight, steps=SHORT)
 
     def _signs(self) -> Tensor:
         """Every mix up and down, and with the one the other way round: (pull, mix) of −1, 0, 1."""
@@ -146,10 +187,10 @@ class Search:
         solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=3, damping=1e-4)
         outcome = solver.minimise(self.objective, flat, Watch(), steps)
         loss = outcome.terms[:, self.columns].sum(1)
-        self.flats.append(outcome.flat)
-        self.losses.append(loss)
         self.lowest = min(self.lowest, float(loss.min()))
-        return outcome.flat, loss
+        self.flats.append(outcome.flat)
+        self.losses.append(loss - self.cost)
+        return outcome.flat, self.losses[-1]
 
     @property
     def beaten(self) -> bool:

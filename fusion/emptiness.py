@@ -1,0 +1,74 @@
+"""Rows of factors in which nothing but noise is: channels and pixels where every component is absent."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fusion.errors import Point
+from fusion.objective import Values
+
+
+def empty_rows(point: Point, noise: float, level: float) -> Values:
+    """Rows that may as well be zero.
+
+    Zeros in place of a row x raise the loss by about ½ xᵀ H x, H its block of the curvature. Noise
+    alone makes that ½ g χ², with as many degrees of freedom as numbers in it are positive. Empty
+    are the weakest rows for which this holds one by one, among so many, and of all together.
+
+    Args:
+        point: a fit's answer.
+        noise: g, the variance of the noise in the unit of the loss.
+        level: of confidence.
+
+    Returns:
+        {factor: (n, K) bool}; factors without empty rows are left out.
+    """
+    costs, counts = [], []
+    able = _rows(point)
+    for x, H in able.values():
+        costs.append(0.5 * torch.einsum("ij,ijk,ik->i", x, H, x))
+        counts.append((x > 0).sum(1))
+    if not able or not noise > 0:
+        return {}
+    cost, count = torch.cat(costs), torch.cat(counts)
+    weak = _weak(cost, count, noise, level)
+    parts = weak.split([len(c) for c in costs])
+    return {
+        name: rows[:, None].expand_as(x)
+        for (name, (x, _)), rows in zip(able.items(), parts, strict=True)
+        if bool(rows.any())
+    }
+
+
+def _rows(point: Point) -> dict[str, tuple[Tensor, Tensor]]:
+    """Rows (n, K) of factors that have a bound, and their blocks (n, K, K)."""
+    quadratic, made = point.quadratic(), {}
+    for slot, block in zip(point.objective.slots, quadratic.curvature.blocks(), strict=True):
+        module = slot.module
+        if module is None or module.lower is None or module.known is not None or not module.local:
+            continue
+        x = slot.of(point.flat)[0] - module.lower
+        if x.ndim == 2 and block.rows == len(x):
+            made[slot.name] = x, block.expanded()[0]
+    return made
+
+
+def _weak(cost: Tensor, count: Tensor, noise: float, level: float) -> Tensor:
+    """Rows that noise may have made, each among so many and all together."""
+    seen = (cost > 0) & (count > 0)
+    each = 1 - (1 - level) / max(int(seen.sum()), 1)
+    order = torch.argsort(torch.where(seen, cost, torch.inf))
+    order = order[seen[order]]
+    alone = cost[order] <= 0.5 * noise * _quantile(count[order], each)
+    together = cost[order].cumsum(0) <= 0.5 * noise * _quantile(count[order].cumsum(0), level)
+    weak = torch.zeros_like(seen)
+    weak[order] = alone & together
+    return weak
+
+
+def _quantile(numbers: Tensor, level: float) -> Tensor:
+    """Of χ² with so many degrees of freedom."""
+    from scipy.special import chdtri
+
+    return torch.from_numpy(chdtri(numbers.cpu().numpy(), 1 - level)).to(numbers.device)
