@@ -51,7 +51,8 @@ class Ambiguity:
         determined: for every factor, for every component, whether its band is no wider than its
             error bars.
         solutions: the answers that were found at the band's edges.
-        rises: by how much each raises the loss; allowed: by how much it may.
+        rises: by how much each raises the loss, that of the best answer with the same rows at zero;
+            allowed: by how much it may.
         level: of confidence; channels: names of the factors along channels.
     """
 
@@ -110,6 +111,11 @@ def ambiguity(
     gets its error bar, and an exact fit every exact answer. To the envelope of the answers found
     the noise of single entries is added in squares. For K = 2 the extremes of t are those of every
     entry; for more the band is one from within.
+
+    All is done twice, once with those rows at zero in which nothing but noise is, if together they
+    pass a χ² test: what noise leaves in them would forbid mixtures that fit as well without it.
+    Noise that is cut off at zero has a mean above it and is data to the model: the band is then one
+    of what was measured, not of what was there.
 
     Args:
         result: of `fit`.
@@ -219,7 +225,14 @@ def _told(
 ) -> Ambiguity:
     """Bands and words from the answers that were found."""
     values, rises = search.solutions()
-    if search.beaten:
+    if rules := [str(term) for _, term in point.loss.terms if not term.potential]:
+        warnings.warn(
+            f"`ambiguity`: {', '.join(rules)} is a rule that moves with the answer, no fixed loss: "
+            "it chooses among answers and does not narrow the band: ask for that of the fit "
+            "without it, and see where this answer lies in it.",
+            stacklevel=3,
+        )
+    elif search.beaten:
         warnings.warn(
             "`ambiguity`: an answer was found that fits better than the fit's own, by more than "
             "the noise: fit with more starts, and ask again.",

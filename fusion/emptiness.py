@@ -1,4 +1,4 @@
-"""Rows of factors in which nothing but noise is: channels and pixels where every component is absent."""
+"""Rows of factors in which nothing but noise is: channels and pixels without any component."""
 
 from __future__ import annotations
 

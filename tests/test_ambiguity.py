@@ -93,6 +93,21 @@ def test_the_band_of_the_mn3o4_phantom_holds_the_known_interval_within_twice_its
     assert (wider < 2).all()
 
 
+def test_channels_with_nothing_but_noise_do_not_make_free_mixtures_look_determined():
+    rng = np.random.default_rng(0)
+    C, S = mixed(rng, 60, 2, 0.8), np.zeros((60, 2))
+    S[:20] = 0.2 + rng.random((20, 2))
+    X = C @ S.T
+    noisy = X + 0.002 * X.max() * rng.standard_normal(X.shape)
+    band = fu.ambiguity(of(noisy, 2))
+    padded = {
+        end: np.pad(spectra, ((0, 40), (0, 0))) for end, spectra in extremes(X[:, :20]).items()
+    }
+    out, wider = held_against(band, padded)
+    assert out < 0.01
+    assert (wider < 2).all()
+
+
 @pytest.fixture(scope="module")
 def loose() -> dict[int, tuple[np.ndarray, np.ndarray, fu.Result, fu.Ambiguity]]:
     """(data, true spectra, fit, band) of mixtures alone: for every K."""
