@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +30,8 @@ EXACT = 1e-10
 """Share of the data's squares that counts as nothing: no measurement is better than 1e-5."""
 ALIKE = 1.5
 """Times its error bars up to which a band counts as no wider."""
+OPEN = 10
+"""Times its error bars with partners held, from which those with all varying count as none."""
 
 
 class Band(NamedTuple):
@@ -112,8 +115,8 @@ def ambiguity(
     the noise of single entries is added in squares. For K = 2 the extremes of t are those of every
     entry; for more the band is one from within.
 
-    All is done twice, once with those rows at zero in which nothing but noise is, if together they
-    pass a χ² test: what noise leaves in them would forbid mixtures that fit as well without it.
+    All is done twice, once with both of a pair at zero in the rows where nothing but noise is in
+    both, if these pass a χ² test: what noise leaves there would forbid mixtures that fit as well.
     Noise that is cut off at zero has a mean above it and is data to the model: the band is then one
     of what was measured, not of what was there.
 
@@ -142,7 +145,7 @@ def ambiguity(
     deviations = _deviations(level)
     allowed = max(0.5 * deviations**2 * g, EXACT * size)
     scatter = _scatter(point, g, deviations)
-    search = Search(point, names, allowed, size, empty_rows(point, g, level))
+    search = Search(point, names, allowed, size, partial(empty_rows, point, g, level))
     search.run()
     return _told(result, point, search, scatter, level)
 
@@ -280,7 +283,8 @@ def _determined(
     made = {}
     for name, (low, high) in bands.items():
         bar = np.where(np.isnan(bars[name]), errors[name], bars[name])
-        open_ = np.isinf(bar).any(0)
+        held, free = np.nansum(errors[name], 0), np.nansum(np.where(np.isinf(bar), 0, bar), 0)
+        open_ = np.isinf(bar).any(0) | (free > OPEN * np.where(held > 0, held, np.inf))
         wide = np.nansum(high - low, 0) > ALIKE * np.nansum(2 * np.where(np.isinf(bar), 0, bar), 0)
         made[name] = ~(open_ | wide)
     return made

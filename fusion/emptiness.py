@@ -9,10 +9,10 @@ from fusion.errors import Point
 from fusion.objective import Values
 
 
-def empty_rows(point: Point, noise: float, level: float) -> Values:
-    """Rows that may as well be zero.
+def empty_rows(point: Point, noise: float, level: float, pair: tuple[int, int]) -> Values:
+    """Rows in which a pair of components may as well be zero.
 
-    Zeros in place of a row x raise the loss by about ½ xᵀ H x, H its block of the curvature. Noise
+    Zeros in place of both, x, raise the loss by about ½ xᵀ H x, H its block of the curvature. Noise
     alone makes that ½ g χ², with as many degrees of freedom as numbers in it are positive. Empty
     are the weakest rows for which this holds one by one, among so many, and of all together.
 
@@ -20,13 +20,16 @@ def empty_rows(point: Point, noise: float, level: float) -> Values:
         point: a fit's answer.
         noise: g, the variance of the noise in the unit of the loss.
         level: of confidence.
+        pair: of components.
 
     Returns:
-        {factor: (n, K) bool}; factors without empty rows are left out.
+        {factor: (n, K) bool}, both components in empty rows; factors without empty rows are left out.
     """
     costs, counts = [], []
-    able = _rows(point)
-    for x, H in able.values():
+    able = {name: both for name, both in _rows(point).items() if both[0].shape[1] > max(pair)}
+    columns = list(pair)
+    for whole, blocks in able.values():
+        x, H = whole[:, columns], blocks[:, columns][:, :, columns]
         costs.append(0.5 * torch.einsum("ij,ijk,ik->i", x, H, x))
         counts.append((x > 0).sum(1))
     if not able or not noise > 0:
@@ -34,11 +37,12 @@ def empty_rows(point: Point, noise: float, level: float) -> Values:
     cost, count = torch.cat(costs), torch.cat(counts)
     weak = _weak(cost, count, noise, level)
     parts = weak.split([len(c) for c in costs])
-    return {
-        name: rows[:, None].expand_as(x)
-        for (name, (x, _)), rows in zip(able.items(), parts, strict=True)
-        if bool(rows.any())
-    }
+    made = {}
+    for (name, (x, _)), rows in zip(able.items(), parts, strict=True):
+        if bool(rows.any()):
+            made[name] = torch.zeros_like(x, dtype=torch.bool)
+            made[name][:, columns] = rows[:, None]
+    return made
 
 
 def _rows(point: Point) -> dict[str, tuple[Tensor, Tensor]]:

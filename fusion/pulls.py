@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import torch
@@ -64,13 +64,19 @@ class Pull(Term):
 class Search:
     """All pulls at once, as a batch, each weighed until it costs what the noise allows.
 
-    Twice: as the model is, and with `empty` held at zero, the numbers in which nothing but noise
-    is. Where two components are both absent, noise leaves a little of one or the other, and then
-    no mixture of them keeps both positive: what is free without that would seem determined by it.
+    Twice: as the model is, and for every pair of components with those numbers held at zero that
+    are nothing but noise in both, as `empty` says of a pair. Where two components are absent, noise
+    leaves a little of one or the other, and then no mixture of them keeps both positive: what is
+    free without that would seem determined by it.
     """
 
     def __init__(
-        self, point: Point, names: Sequence[str], allowed: float, size: float, empty: Values
+        self,
+        point: Point,
+        names: Sequence[str],
+        allowed: float,
+        size: float,
+        empty: Callable[[tuple[int, int]], Values],
     ) -> None:
         self.allowed, self.size, self.empty, self.cost = allowed, size, empty, 0.0
         model = deepcopy(point.model)
@@ -101,22 +107,32 @@ class Search:
         nothing = torch.zeros_like(self.pull.of(start))
         start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
         self.lowest = self.first = float(loss[0])
-        self._explore_all(start)
-        if not self.empty:
-            return
+        signs = self._signs().to(start)
+        self._explore_all(start, signs)
+        for pair in sorted({(min(j, k), max(j, k)) for _, j, k in self.term.mixes}):
+            if empty := self.empty(pair):
+                other = [set(pair) != {j, k} for _, j, k in self.term.mixes]
+                self._without(start, signs[(signs[:, other] == 0).all(1)], empty)
+
+    def _without(self, start: Tensor, signs: Tensor, empty: Values) -> None:
+        """Pulls with these numbers at zero; what the zeros cost is none of theirs."""
         still = torch.zeros_like(start, dtype=torch.bool)
         for slot in self.objective.slots:
-            if slot.name in self.empty:
-                slot.of(still)[:] = self.empty[slot.name]
+            if slot.name in empty:
+                slot.of(still)[:] = empty[slot.name]
         self.objective.still = still[0]
         start = torch.where(still, self.objective.lower(), start)
-        start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
+        nothing, weight = (
+            torch.zeros_like(self.pull.of(start)),
+            start.new_full((1, 1), self.allowed),
+        )
+        start, loss = self._descend(start, nothing, weight)
         self.cost = float(loss[0]) - self.lowest
-        self._explore_all(start)
+        self._explore_all(start, signs)
+        self.objective.still, self.cost = None, 0.0
 
-    def _explore_all(self, start: Tensor) -> None:
-        """All pulls from an answer."""
-        signs = self._signs().to(start)
+    def _explore_all(self, start: Tensor, signs: Tensor) -> None:
+        """All these pulls from an answer."""
         for some in signs.split(max(1, BATCH // self.objective.size)):
             self._explore(start, some)
 
