@@ -30,7 +30,7 @@ EXACT = 1e-10
 """Share of the data's squares that counts as nothing: no measurement is better than 1e-5."""
 ALIKE = 1.5
 """Times its error bars up to which a band counts as no wider."""
-OPEN = 10
+OPEN = 5
 """Times its error bars with partners held, from which those with all varying count as none."""
 
 

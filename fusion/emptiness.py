@@ -23,7 +23,7 @@ def empty_rows(point: Point, noise: float, level: float, pair: tuple[int, int]) 
         pair: of components.
 
     Returns:
-        {factor: (n, K) bool}, both components in empty rows; factors without empty rows are left out.
+        {factor: (n, K) bool}, both components in empty rows; factors without any are left out.
     """
     costs, counts = [], []
     able = {name: both for name, both in _rows(point).items() if both[0].shape[1] > max(pair)}

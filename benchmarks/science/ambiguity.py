@@ -123,8 +123,12 @@ def _phantom(data: Path) -> Iterator[Line]:
     )
     exact = (1 - share) * inner + share * outer
     exact = exact / np.linalg.norm(exact, axis=1, keepdims=True)
-    for name in ("clean", "noisy"):
-        mn = fu.Dataset("mn", known[name])
+    size = 0.1 * 0.0418 * known["clean"].max()  # a tenth of the noise in "noisy", not cut off at 0
+    noise = size * np.random.default_rng(0).standard_normal(known["clean"].shape)
+    cases = {"clean": known["clean"], "noisy, clipped at 0": known["noisy"]}
+    cases["noise of 0.4 %, unclipped"] = known["clean"] + noise
+    for name, X in cases.items():
+        mn = fu.Dataset("mn", X)
         band = fu.ambiguity(fu.fit(NMF(mn, 2), Frobenius(mn), progress=False))
         low, high = band.spectra["S"]
         order = np.argmax(band.factors["S"].T @ exact[50], 0)
