@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion.objective import Objective, Values
+from fusion.race import Race
 from fusion.solvers.base import lines, take
 from fusion.status import Status
 
@@ -16,17 +17,12 @@ if TYPE_CHECKING:
     from fusion.model import Model
     from fusion.solvers.base import Outcome, Solver, Watch
 
-STEPS = 12
-"""Steps made before a move is judged."""
 PAUSE = 40
 """Steps made before moves are tried again where none was kept."""
 APPROACH = 8
 """Steps made with an easier loss."""
 LIFT = 0.02
 """Share of a column's mean that is added after them."""
-GAIN = 1e-9
-"""A move must lower the loss by more than this share, or it is no gain."""
-
 
 def warm_ups(loss: Loss) -> list[int]:
     """Steps after which moves begin, of the terms that do not wait for the descent to end."""
@@ -74,14 +70,12 @@ def improve(
 ) -> list[str]:
     """Try the terms' moves from the best start, keep those that lower the loss, and descend again.
 
-    Writes `outcome`. All moves of a round advance together as a batch of starts, beside the point
-    as it is. They are compared by the terms that are one fixed objective.
+    Writes `outcome`. All moves of a round race against the point as it is.
 
     Returns:
         The labels of the moves that were kept.
     """
     best, kept = outcome.best(), []
-    fixed = torch.tensor(objective.fixed, device=outcome.terms.device)
     flat, states = outcome.flat[best : best + 1], _row(outcome.states, best)
     short = bool(warm_ups(objective.loss))
 
@@ -92,23 +86,20 @@ def improve(
     settled = not short
     while not watch.late and (moves := _proposed(objective, flat)):
         batch = torch.cat([flat, *(_moved(objective, flat, move) for move in moves)])
-        tried = solver.minimise(objective, batch, watch, STEPS, _repeat(states, len(batch)))
-        judged = tried.terms[:, fixed].sum(1).nan_to_num(nan=torch.inf)
-        for i, move in enumerate(moves, 1):
-            judged[i] -= 2 * GAIN * abs(float(judged[0])) * move.simpler
-        chosen = int(judged.argmin())
-        if Status.INTERRUPTED in tried.status:
+        race = Race(objective, solver, watch, batch, _repeat(states, len(batch)))
+        simpler = [False, *(move.simpler for move in moves)]
+        chosen = race.winner(simpler) if settled else race.winner(simpler, laps=1)
+        if watch.stopped or not (chosen or not settled):
             break
-        gained = float(judged[0] - judged[chosen]) > GAIN * abs(float(judged[0]))
-        if not gained and settled:
-            break
-        if gained:
+        if chosen:
             kept.append(moves[chosen - 1].label)
+            settled = False
         else:  # nothing gained from where it stands: go down first, then ask once more
-            tried, chosen = solver.minimise(objective, flat, watch, PAUSE, states), 0
-        settled = not gained
-        flat, states = tried.flat[chosen : chosen + 1], _row(tried.states, chosen)
-        note(tried, chosen)
+            race, settled = Race(objective, solver, watch, flat, states), True
+            race.lap(PAUSE)
+        for made, row in race.path(chosen):
+            note(made, row)
+        flat, states = made.flat[row : row + 1], _row(made.states, row)
     if kept or short:
         final = solver.minimise(objective, flat, watch, max_steps, states)
         note(final, 0)

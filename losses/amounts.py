@@ -43,8 +43,8 @@ class Exponential(Amounts):
     """
 
     power = 1
-    floor = 1e-3
-    empty = 1e-3  # nothing fills it: its amounts are zero
+    floor = 1e-5
+    empty = 1.0
 
     def size(self, C: Tensor) -> Tensor:
         return C.sum(0, dtype=torch.float64)
