@@ -226,13 +226,9 @@ def _finish(
                 module.raw.copy_(module.unconstrain(value))
     for i, (_, term) in enumerate(objective.loss.terms):
         state = {key: value[best] for key, value in outcome.states[i].items()}
+        messages += term.remarks(state)
         off = term.off(fitted, state)
-        if off is not None and bool(off.all()):
-            messages.append(
-                f"all {len(off)} components are off: {term} finds nothing that stands out of the "
-                "noise: look at `fu.rank`, or fit without it"
-            )
-        elif off is not None and bool(off.any()):
+        if off is not None and bool(off.any()):
             K = len(off)
             group = [
                 name

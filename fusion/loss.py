@@ -120,6 +120,10 @@ class Term:
         """Components of `factor` that it has switched off, (K,) bool; None where it never does."""
         return None
 
+    def remarks(self, state: State) -> Sequence[str]:
+        """What a user should know of the answer, in words, from the lagged pieces there."""
+        return ()
+
     def check(self, model: Model) -> None:
         """Complain, before the first step, of what does not fit the model.
 

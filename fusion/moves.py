@@ -78,6 +78,7 @@ def improve(
     best, kept = outcome.best(), []
     flat, states = outcome.flat[best : best + 1], _row(outcome.states, best)
     short = bool(warm_ups(objective.loss))
+    solver = solver.resumed(outcome, best)
 
     def note(made: Outcome, row: int) -> None:
         outcome.products += made.products
@@ -100,6 +101,7 @@ def improve(
         for made, row in race.path(chosen):
             note(made, row)
         flat, states = made.flat[row : row + 1], _row(made.states, row)
+        solver = solver.resumed(made, row)
     if kept or short:
         final = solver.minimise(objective, flat, watch, max_steps, states)
         note(final, 0)

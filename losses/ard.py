@@ -13,6 +13,8 @@ from fusion.penalty import FactorTerm
 
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
+LEAST = 0.1
+"""Size, as a share of the mean at the start, below which the largest component is let alone."""
 
 
 class ARD(FactorTerm):
@@ -23,6 +25,8 @@ class ARD(FactorTerm):
     With `HalfNormal()` Σ_i C_ik is ½ Σ_i C_ik² and n is n/2. The noise must be known: a variance,
     or `Gaussian`, which learns it, or `Poisson`. Where the descent has ended, merges of similar
     components and removals of weak ones are tried and kept if the marginal objective falls.
+    One component stays: to shrink the largest below a tenth of the mean size at the start saves
+    nothing, so where noise is all there is, it is left free and the result says so.
     `result.history["λ of ARD('C')"]` has the scales at every step, (step, K).
 
     Args:
@@ -65,24 +69,26 @@ class ARD(FactorTerm):
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         sizes = self.prior.size(self.of(model).detach())
-        b = (
-            state["b"]
-            if state
-            else self.prior.floor * sizes.mean()
-            if self.b is None
-            else torch.full_like(sizes[0], self.b)
-        )
-        return {"b": b, "scales": (sizes + b) / self._count(model)}
+        begun = state["begun"] if state else sizes.mean()
+        b = self.prior.floor * begun if self.b is None else torch.full_like(begun, self.b)
+        alone = sizes.amax() < LEAST * begun
+        if state:
+            alone = alone | (state["last"] > 0).any()
+        largest = torch.arange(len(sizes), device=sizes.device) == sizes.argmax()
+        last = (largest & alone).to(sizes)
+        return {"b": b, "begun": begun, "scales": (sizes + b) / self._count(model), "last": last}
 
     def learned(self, state: State) -> Mapping[str, Tensor]:
         return {"λ": state["scales"]}
 
     def value(self, model: Model, state: State) -> Tensor:
-        scales = state["scales"]
+        scales, last, b = state["scales"], state["last"], state["b"]
         sizes = self.prior.size(self.of(model))
-        count, b = self._count(model), state["b"]
-        # Σ count·ln(1 + sizes/b) at the best λ
-        return ((sizes + b) / scales + count * ((count * scales / b).log() - 1)).sum()
+        count = self._count(model)
+        # count·ln(1 + sizes/b) at the best λ
+        costs = (sizes + b) / scales + count * ((count * scales / b).log() - 1)
+        least = count * (LEAST * state["begun"] / b).log1p()
+        return torch.where(last > 0, least, costs).sum()
 
     def curvature(self, model: Model, state: State) -> Tensor | None:
         return self.value(model, state) if self.prior.power > 1 else None  # the scales held
@@ -134,7 +140,18 @@ class ARD(FactorTerm):
         return Move(f"component {j} merged into {i}", values)
 
     def off(self, model: Model, state: State) -> Tensor:
-        return self.prior.size(self.of(model)) <= self.prior.empty * state["b"]
+        sizes = self.prior.size(self.of(model))
+        off = sizes <= self.prior.empty * state["b"]
+        off[sizes.argmax()] = False
+        return off
+
+    def remarks(self, state: State) -> Sequence[str]:
+        if not bool((state["last"] > 0).any()):
+            return ()
+        return (
+            f"{self}: the data support no component beyond their noise; the one that is left is "
+            "what fits best, and was kept from being switched off: look at `fu.rank`",
+        )
 
     def check(self, model: Model) -> None:
         super().check(model)
