@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion.objective import Objective, Values
-from fusion.race import Race
+from fusion.race import LAPS, Race
 from fusion.solvers.base import lines, take
 from fusion.status import Status
 
@@ -23,6 +23,7 @@ APPROACH = 8
 """Steps made with an easier loss."""
 LIFT = 0.02
 """Share of a column's mean that is added after them."""
+
 
 def warm_ups(loss: Loss) -> list[int]:
     """Steps after which moves begin, of the terms that do not wait for the descent to end."""
@@ -78,30 +79,33 @@ def improve(
     best, kept = outcome.best(), []
     flat, states = outcome.flat[best : best + 1], _row(outcome.states, best)
     short = bool(warm_ups(objective.loss))
-    solver = solver.resumed(outcome, best)
 
     def note(made: Outcome, row: int) -> None:
         outcome.products += made.products
         _append(outcome, best, made, row)
 
-    settled = not short
+    asked = 0 if short else 1
     while not watch.late and (moves := _proposed(objective, flat)):
         batch = torch.cat([flat, *(_moved(objective, flat, move) for move in moves)])
-        race = Race(objective, solver, watch, batch, _repeat(states, len(batch)))
-        simpler = [False, *(move.simpler for move in moves)]
-        chosen = race.winner(simpler) if settled else race.winner(simpler, laps=1)
-        if watch.stopped or not (chosen or not settled):
+        patient = asked > 1  # at last for as long as it takes, with long steps
+        method = solver.jumped() if patient else solver
+        race = Race(objective, method, watch, batch, _repeat(states, len(batch)))
+        chosen = race.winner([False, *(move.simpler for move in moves)], LAPS if patient else 1)
+        if watch.stopped or (patient and not chosen):
             break
         if chosen:
             kept.append(moves[chosen - 1].label)
-            settled = False
-        else:  # nothing gained from where it stands: go down first, then ask once more
-            race, settled = Race(objective, solver, watch, flat, states), True
+            asked = 0
+        else:
+            asked += 1
+            if asked > 1:
+                continue
+            # nothing gained from where it stands: go down first, then ask once more
+            race = Race(objective, solver, watch, flat, states)
             race.lap(PAUSE)
         for made, row in race.path(chosen):
             note(made, row)
         flat, states = made.flat[row : row + 1], _row(made.states, row)
-        solver = solver.resumed(made, row)
     if kept or short:
         final = solver.minimise(objective, flat, watch, max_steps, states)
         note(final, 0)

@@ -44,7 +44,7 @@ class Race:
         self.running = list(range(len(flat)))
         self.loss = torch.full((len(flat),), torch.inf, dtype=torch.float64, device=flat.device)
 
-    def winner(self, simpler: list[bool], laps: int = LAPS) -> int:
+    def winner(self, simpler: list[bool], laps: int) -> int:
         """The point that is clearly lower than the first, after as few laps as possible; else 0.
 
         Those that are simpler win where they are not clearly higher.

@@ -33,9 +33,10 @@ def test_counts_keep_the_planted_number(prior, seed):
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
-@pytest.mark.parametrize("noise", [0.1, 1e-2])  # at 1e-3 the exponential prior leaves one more
-def test_the_number_is_the_planted_one_at_two_levels_of_noise(prior, noise):
-    data = noisy(noise)
+@pytest.mark.parametrize("noise", [0.1, 1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_number_is_the_planted_one_at_every_level_of_noise(prior, noise, seed):
+    data = noisy(noise, seed)
     result = fu.fit(NMF(data, 6), Gaussian(data) + ARD("C", prior=prior), **TOLD)
     assert result.n_components == 3
 
@@ -51,10 +52,34 @@ def test_one_component_is_left_where_there_is_one(prior):
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
-def test_an_answer_of_noise_alone_says_that_nothing_is_left(prior):
-    data = fu.Dataset("a", np.random.default_rng(0).standard_normal((40, 20)))
+@pytest.mark.parametrize("seed", range(2))
+def test_noise_alone_leaves_what_fits_best_and_says_so(prior, seed):
+    data = fu.Dataset("a", np.random.default_rng(seed).standard_normal((40, 20)))
+    result = fu.fit(NMF(data, 5), Gaussian(data) + ARD("C", prior=prior), seed=seed, **TOLD)
+    assert result.n_components == 1
+    assert any("no component beyond their noise" in m for m in result.messages)
+    init = [{"C": result["C"], "S": result["S"]}]
+    alone = fu.fit(NMF(data, 1), Gaussian(data), init=init, **TOLD)  # no prior
+    assert np.linalg.norm(result["C"]) == pytest.approx(np.linalg.norm(alone["C"]), rel=0.02)
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
+def test_a_few_counts_leave_one_component_that_expects_as_many(prior):
+    X = np.random.default_rng(1).poisson(0.05, (40, 20))
+    data = fu.Dataset("a", X)
+    result = fu.fit(NMF(data, 5), Poisson(data) + ARD("C", prior=prior), **TOLD)
+    assert result.n_components == 1
+    assert (result["C"] @ result["S"].T).sum() == pytest.approx(X.sum(), rel=0.05)
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
+def test_one_component_that_the_data_support_is_not_called_noise(prior):
+    rng = np.random.default_rng(0)
+    X = np.outer(1 + rng.random(40), rng.random(20)) + rng.standard_normal((40, 20))
+    data = fu.Dataset("a", X)
     result = fu.fit(NMF(data, 5), Gaussian(data) + ARD("C", prior=prior), **TOLD)
-    assert result["C"].any() or any("all 5 components are off" in m for m in result.messages)
+    assert result.n_components == 1
+    assert not any("noise" in m for m in result.messages)
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=str)

@@ -118,6 +118,10 @@ class Solver(ABC):
         """The same, for a start that is very near its end."""
         return self
 
+    def jumped(self) -> Solver:
+        """The same, for points that a jump has led far from where they belong."""
+        return self
+
     def resumed(self, outcome: Outcome, row: int) -> Solver:
         """The same, to go on from where a start has ended."""
         return self

@@ -20,6 +20,8 @@ SHRINK = 0.25
 """Next step length where one brought too little."""
 TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
+JUMPED = 1e-5
+"""Damping after a jump, at most: what two components did, others do in long, flat directions."""
 DAMPING = (1e-8, 1e8)
 """Range of the Levenberg damping; above it no step helps any more."""
 
@@ -54,6 +56,9 @@ class GaussNewton(Solver):
 
     def polishing(self) -> GaussNewton:
         return replace(self, window=1)
+
+    def jumped(self) -> GaussNewton:
+        return replace(self, damping=min(self.damping, JUMPED))
 
     def resumed(self, outcome: Outcome, row: int) -> GaussNewton:
         if outcome.damping is None:
