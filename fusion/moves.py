@@ -103,8 +103,10 @@ def improve(
             # nothing gained from where it stands: go down first, then ask once more
             race = Race(objective, solver, watch, flat, states)
             race.lap(PAUSE)
-        for made, row in race.path(chosen):
-            note(made, row)
+        laps = race.path(chosen)
+        for lap in laps:
+            note(*lap)
+        made, row = laps[-1]
         flat, states = made.flat[row : row + 1], _row(made.states, row)
     if kept or short:
         final = solver.minimise(objective, flat, watch, max_steps, states)
