@@ -1,6 +1,6 @@
 """Write the equation, get the maps: structured data fusion of spectrum images in PyTorch."""
 
-from fusion import constraints, losses, models
+from fusion import constraints, elements, losses, models
 from fusion._version import __version__
 from fusion.ambiguity import Ambiguity, ambiguity
 from fusion.axis import Axis
@@ -66,6 +66,7 @@ __all__ = [
     "core_consistency",
     "cp",
     "detectability",
+    "elements",
     "fill_maps",
     "factor_match_score",
     "fit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from fusion.solvers.base import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from fusion.elements import Composition
 
 __all__ = ["DataSummary", "Result", "component_shares", "summarise"]
 
@@ -162,6 +164,12 @@ class Result:
         from fusion.errors import standard_errors
 
         return standard_errors(self)
+
+    def composition(self, k_factors: Mapping[str, Any], **options: Any) -> Composition:
+        """Weight and atomic % of every component; see `fusion.elements.composition`."""
+        from fusion.elements import composition
+
+        return composition(self, k_factors, **options)
 
     def plot(self, **options: Any) -> Figure:
         """Maps beside spectra, residuals, loss of every start; see `fusion.plots.plot_result`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,9 @@ PAD = 14  # points between a panel and its title: room for a power of ten
 BELOW = 20  # singular values that are drawn behind those above the edge
 
 
-def plot_dataset(dataset: Dataset, *, noise: Noise | None = None) -> Figure:
+def plot_dataset(
+    dataset: Dataset, *, noise: Noise | None = None, elements: str | Sequence[str] = ()
+) -> Figure:
     """Total map, mean spectrum, and the scree with the edge of the noise.
 
     The map is summed over the channels, the spectrum is the mean over the pixels, once more on a
@@ -38,6 +40,8 @@ def plot_dataset(dataset: Dataset, *, noise: Noise | None = None) -> Figure:
     Args:
         dataset: spectra, patterns or an image.
         noise: what `dataset.noise()` gave, where it is known already.
+        elements: whose X-ray lines (on an axis in keV) or edges (in eV) are named on the spectrum,
+            as for `fusion.elements.labels`: ["Mn", "O"].
 
     Returns:
         A matplotlib `Figure`.
@@ -63,6 +67,11 @@ def plot_dataset(dataset: Dataset, *, noise: Noise | None = None) -> Figure:
         grid = figure.add_gridspec(1, len(panels), width_ratios=[w for w, _ in panels])
         for i, (_, paint) in enumerate(panels):
             paint(figure, grid[0, i])
+        if len(elements) and dataset.signal == 1:
+            from fusion.plots.labels import name_curves
+
+            drawn = [a for a in figure.axes if a.get_xlabel() == dataset.axes[-1].label]
+            name_curves(figure, [(panel, dataset.axes[-1]) for panel in drawn], elements)
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fusion.axis import Axes
+from fusion.axis import Axes, Axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,11 @@ TALL, LOW = 1.7, 1.35  # inches of a row, where there are few and where there ar
 
 
 def plot_result(
-    result: Result, *, factors: Sequence[str] | None = None, components: Sequence[int] | None = None
+    result: Result,
+    *,
+    factors: Sequence[str] | None = None,
+    components: Sequence[int] | None = None,
+    elements: str | Sequence[str] = (),
 ) -> Figure:
     """Maps beside their spectra with axes and units, then residuals and the loss of every start.
 
@@ -31,16 +35,20 @@ def plot_result(
         result: what `fit` gave, or `Result.load`.
         factors: names of those to show; default: all.
         components: numbers of those to show, from 0; default: all.
+        elements: whose X-ray lines (on axes in keV) or edges (in eV) are named on the spectra, as
+            for `fusion.elements.labels`: ["Mn", "O"].
 
     Returns:
         A matplotlib `Figure`.
 
     Raises:
-        ValueError: if there is no such factor or component.
+        ValueError: if there is no such factor, component or element.
     """
     import matplotlib
 
     from fusion.plots import draw
+
+    curves: list[tuple[Any, Axis]] = []
 
     names = _names(result, factors)
     blocks = _blocks(result, names, components)
@@ -52,8 +60,12 @@ def plot_result(
         figure = draw.Picture(figsize=(width, sum(heights)), layout="constrained")
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         for part, (group, chosen) in zip(parts, blocks, strict=False):
-            _block(part, result, group, chosen)
+            curves += _block(part, result, group, chosen)
         _below(parts[-1], result, names, rows)
+        if len(elements):
+            from fusion.plots.labels import name_curves
+
+            name_curves(figure, curves, elements)
     return figure
 
 
@@ -145,8 +157,10 @@ def _size(result: Result, group: Sequence[str], chosen: Sequence[int]) -> tuple[
     ) + 0.5
 
 
-def _block(part: Any, result: Result, group: Sequence[str], chosen: Sequence[int]) -> None:
-    """A row of panels for every component."""
+def _block(
+    part: Any, result: Result, group: Sequence[str], chosen: Sequence[int]
+) -> list[tuple[Any, Axis]]:
+    """A row of panels for every component; those that are curves, with their axes."""
     from fusion.plots import draw
 
     stacks, rows = _stacks(group, chosen)
@@ -158,6 +172,7 @@ def _block(part: Any, result: Result, group: Sequence[str], chosen: Sequence[int
     K = result.factors[group[0]].shape[1]
     shares, names = _shares(result, K), getattr(result.model, "component_names", ())
     names = names if len(names) == K else ()
+    curves: list[tuple[Any, Axis]] = []
     for position, k in enumerate(chosen):
         stack, row = divmod(position, rows)
         first = stack * (1 + len(group))
@@ -171,9 +186,12 @@ def _block(part: Any, result: Result, group: Sequence[str], chosen: Sequence[int
         lowest = row == rows - 1 or position == len(chosen) - 1
         for column, name in enumerate(group, start=first + 1):
             panel = part.add_subplot(grid[row, column])
-            draw.factor(panel, result.factors[name][:, k], _axes(result, name), ends=lowest)
+            axes = _axes(result, name)
+            draw.factor(panel, result.factors[name][:, k], axes, ends=lowest)
+            curves += [(panel, axes[0])] if axes is not None and len(axes) == 1 else []
             if row == 0:
                 panel.set_title(_title(result, name))
+    return curves
 
 
 def _shares(result: Result, K: int) -> Any:

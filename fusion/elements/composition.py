@@ -1,0 +1,240 @@
+"""Compositions of components by Cliff and Lorimer, with errors."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.axis import Axis
+from fusion.dataset import Dataset
+from fusion.elements.intensities import Fitted, Intensities, Measure
+from fusion.elements.table import KEV, mass
+
+if TYPE_CHECKING:
+    from fusion.result import Result
+
+Array = NDArray[np.float64]
+K = float | tuple[float, float]
+
+NOISE = (
+    "errors: what noise does to this answer; where maps or spectra may be mixed and fit as well, "
+    "`fusion.ambiguity(result)` says how far"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Composition:
+    """What components consist of.
+
+    Attributes:
+        names: of the components, one a row.
+        elements: one a column; `lines`: those that they were measured by.
+        weight: (n, element) weight %, `weight_errors` their standard errors.
+        atomic: (n, element) atomic %, `atomic_errors` their standard errors.
+        intensities: of the lines.
+        messages: what else a user should know.
+    """
+
+    names: tuple[str, ...]
+    elements: tuple[str, ...]
+    lines: tuple[str, ...]
+    weight: Array
+    weight_errors: Array
+    atomic: Array
+    atomic_errors: Array
+    intensities: Intensities
+    messages: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = []
+        for what in ("atomic", "weight"):
+            wide = max(12, *(len(name) + 1 for name in self.names))
+            heads = [
+                f"{self.elements[j]} ({self.lines[j].split()[1]})"
+                for j in range(len(self.elements))
+            ]
+            lines.append(f"{what + ' %':<{wide}}" + "".join(f"{head:>16}" for head in heads))
+            values, errors = getattr(self, what), getattr(self, f"{what}_errors")
+            for name, row, error in zip(self.names, values, errors, strict=True):
+                lines.append(
+                    f"{name:<{wide}}"
+                    + "".join(f"{_told(v, e):>16}" for v, e in zip(row, error, strict=True))
+                )
+        return "\n".join([*lines, *self.messages])
+
+    __repr__ = __str__
+
+    def to_csv(self, path: Any) -> None:
+        """Write a row for every component and element: both per cents and intensity, with errors.
+
+        Raises:
+            OSError: if the folder cannot be written.
+        """
+        from fusion.storage import whole
+
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        heads = [
+            f"{sign}{what}" for what in ("atomic %", "weight %", "intensity") for sign in ("", "± ")
+        ]
+        writer.writerow(["component", "element", "line", *heads])
+        parts = (
+            *(self.atomic, self.atomic_errors, self.weight, self.weight_errors),
+            *(self.intensities.values, self.intensities.errors),
+        )
+        for i, name in enumerate(self.names):
+            for j, element in enumerate(self.elements):
+                numbers = [f"{part[i, j]:.6g}" for part in parts]
+                writer.writerow([name, element, self.lines[j], *numbers])
+        with whole(Path(path)) as file:
+            file.write(text.getvalue().encode())
+
+
+def composition(
+    what: Result | Dataset,
+    k_factors: Mapping[str, K],
+    *,
+    by: Measure | None = None,
+    others: Sequence[str] = (),
+    factor: str | None = None,
+) -> Composition:
+    """Weight and atomic per cent of every component: w_i ∝ k_i I_i (Cliff & Lorimer).
+
+    For thin specimens: nothing is absorbed. Errors are those of the intensities, from
+    `result.errors()` (or the counts, or the variance, of a data set), and of the k-factors, which
+    all components have in common. Errors of a result hold for its answer: where others fit as
+    well, `fusion.ambiguity` says how far apart they are.
+
+    Args:
+        what: a result with spectra on an axis in keV; or a data set, every pixel a component.
+        k_factors: {line: k} or {line: (k, standard error)}, one line an element, k for weight
+            fractions, all against one reference: {"Si Ka": 1.0, "Fe Ka": (1.2, 0.05)}.
+        by: how the intensities are measured: `Fitted()`, the default, or `Windows()`.
+        others: elements in the spectra that are no part of the composition: a grid's "Cu".
+        factor: of the spectra; default: the only one that there is.
+
+    Raises:
+        ValueError: if there are no such spectra, or a line is not among them.
+
+    References:
+        Cliff & Lorimer, J. Microsc. 103:203 (1975).
+    """
+    lines, k, k_errors = _factors(k_factors)
+    names, spectra, said = _spectra(what, factor)
+    found = (Fitted() if by is None else by)(spectra, lines, others)
+    elements = [line.partition(" ")[0] for line in lines]
+    weight, weight_errors = _shares(found, k, k_errors)
+    masses = np.array([mass(element) for element in elements])
+    atomic, atomic_errors = _shares(found, k / masses, k_errors / masses)
+    return Composition(
+        names=names,
+        elements=tuple(elements),
+        lines=tuple(lines),
+        weight=weight,
+        weight_errors=weight_errors,
+        atomic=atomic,
+        atomic_errors=atomic_errors,
+        intensities=found,
+        messages=(*said, *found.messages),
+    )
+
+
+def _factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
+    """(lines, k, errors of k)."""
+    lines = [" ".join(name.replace("_", " ").split()) for name in k_factors]
+    elements = [line.partition(" ")[0] for line in lines]
+    pairs = [k if isinstance(k, tuple) else (k, 0.0) for k in k_factors.values()]
+    told = np.array(pairs, dtype=float).reshape(-1, 2)
+    if len(lines) < 2 or len(set(elements)) < len(lines):
+        raise ValueError(
+            f"`composition(k_factors={dict(k_factors)})`: give one line of every element, of two "
+            "elements or more."
+        )
+    if not (np.isfinite(told).all() and (told[:, 0] > 0).all() and (told[:, 1] >= 0).all()):
+        raise ValueError(
+            f"`composition(k_factors={dict(k_factors)})`: every k must be > 0, its error ≥ 0."
+        )
+    return lines, told[:, 0], told[:, 1]
+
+
+def _shares(found: Intensities, k: Array, k_errors: Array) -> tuple[Array, Array]:
+    """(per cent, standard errors) of y_i = k_i I_i among their sum, (n, element)."""
+    y = found.values * k
+    total = y.sum(1, keepdims=True)
+    share = y / np.where(total > 0, total, np.nan)
+    spread = found.covariance * k[:, None] * k
+    spread = spread + (found.values * k_errors)[:, :, None] ** 2 * np.eye(len(k))
+    jacobian = (np.eye(len(k)) - share[:, :, None]) / np.where(total > 0, total, np.nan)[:, :, None]
+    made = jacobian @ spread @ jacobian.transpose(0, 2, 1)
+    return 100 * share, 100 * np.sqrt(np.maximum(made.diagonal(axis1=1, axis2=2), 0))
+
+
+def _told(value: float, error: float) -> str:
+    """ "42.9 ± 0.3", the error with two digits below 1, else with one decimal."""
+    if not np.isfinite(error):
+        return f"{value:.1f}"
+    places = 1 if error >= 0.95 else 2 if error >= 0.095 else 3
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def _spectra(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset, tuple[str, ...]]:
+    """(names, spectra (n, channel) with their variance, messages)."""
+    if isinstance(what, Dataset):
+        if what.signal != 1 or what.axes[-1].units not in KEV:
+            raise ValueError(f"`composition({what}, …)`: give spectra on an axis in keV.")
+        n = what.matrix_shape[0]
+        variance = (
+            None if what.variance is None else what.variance.expand(what.shape).reshape(n, -1)
+        )
+        flat = Dataset(what.name, what.matrix, axes=["pixel", what.axes[-1]], variance=variance)
+        return tuple(f"pixel {i}" for i in range(n)) if n > 1 else (what.name,), flat, ()
+    name, axis = _factor(what, factor)
+    S = what.factors[name].T
+    variance, said = _variance(what, name)
+    names = tuple(getattr(what.model, "component_names", ()))
+    if len(names) != len(S):
+        names = tuple(f"component {k + 1}" for k in range(len(S)))
+    return names, Dataset(name, S, axes=["component", axis], variance=variance), said
+
+
+def _factor(result: Any, name: str | None) -> tuple[str, Axis]:
+    """The factor of the X-ray spectra, and its axis."""
+    found = {
+        key: axes[0][0]
+        for key, axes in result.axes.items()
+        if axes[0] is not None
+        and len(axes[0]) == 1
+        and axes[0][0].units == "keV"
+        and "loss" not in axes[0][0].name
+    }
+    if name is not None and name in found:
+        return name, found[name]
+    if name is not None or len(found) != 1:
+        raise ValueError(
+            f"`composition(factor={name!r})`: the factors on an axis of X-ray energies in keV are "
+            f"{', '.join(found) or 'none'}, of {', '.join(result.factors)}: name one of them."
+        )
+    return next(iter(found.items()))
+
+
+def _variance(result: Any, name: str) -> tuple[Array | None, tuple[str, ...]]:
+    """Variances (K, channel) of the spectra, where the result has them; else a message."""
+    if result.model is None:
+        return None, (
+            "a loaded result has no errors of its spectra: those here come from what the lines "
+            "leave of them",
+        )
+    errors = np.array(result.errors()[name].T)
+    for row in errors:  # what is held at zero has an error of one side: that of its neighbours
+        good = np.isfinite(row) & (row > 0)
+        if not good.any():
+            return None, (f"the errors of {name} are open: those here come from what is left",)
+        row[~good] = np.interp(np.flatnonzero(~good), np.flatnonzero(good), row[good])
+    return errors**2, (NOISE,) if len(errors) > 1 else ()

@@ -1,0 +1,282 @@
+"""X-ray lines and absorption edges by element, from xraydb."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fusion.axis import Axis
+
+ELECTRONS = {"K": (2,), "L": (2, 2, 4), "M": (2, 2, 4, 4, 6)}
+"""Of the subshells of every shell: how often they are ionised, but for their energies."""
+SOLID = {"N K": 401.0, "O K": 532.0, "F K": 685.0}
+"""eV. xraydb has these three edges of gases; in solids: Ahn & Krivanek, EELS Atlas (1983)."""
+KEV = {"keV": 1.0, "eV": 1e-3}
+LOW = 100.0
+"""eV below which an edge of a p shell of M and above stands out."""
+NEAR = 0.015
+"""Share of an axis within which edges, or lines, of one shell get one label."""
+
+Within = Axis | tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One family of X-ray lines, Ka or Lb, which a silicon detector sees as one or nearly so.
+
+    Attributes:
+        name: as in the field, "Mn Ka".
+        element: "Mn"; shell: "K", "L" or "M".
+        energy: keV, of its strongest line.
+        weight: over that of the strongest family of its shell and element; between subshells for
+            vacancies in proportion to their electrons, so within some ten per cent.
+        parts: (keV, share) of its single lines, shares adding up to 1.
+    """
+
+    name: str
+    element: str
+    shell: str
+    energy: float
+    weight: float
+    parts: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One edge: its name, "Mn L3", the element, and its onset in eV, chemical shifts apart."""
+
+    name: str
+    element: str
+    energy: float
+
+    @property
+    def major(self) -> bool:
+        """Whether it is seen as a rule: no s shell but K; p shells above L only at low energy."""
+        shell, number = re.match(r"([K-P])(\d?)", self.name.split()[1]).groups()  # type: ignore
+        if number == "1":
+            return False
+        return shell in "KL" or number not in "23" or self.energy < LOW
+
+
+def lines(
+    elements: str | Iterable[str], within: Within = None, *, least: float = 0.0
+) -> list[Line]:
+    """X-ray lines of these elements, by energy.
+
+    K lines of light elements end in a shell that is not full: xraydb's Kb of Al to Ar is scaled
+    by the electrons that there are in it, and left out below.
+
+    Args:
+        elements: "Mn", or one shell or line of it, "Mn K", "Mn Ka".
+        within: an axis in eV or keV, or (low, high) in keV; default: everywhere.
+        least: weight below which a line is left out.
+
+    Raises:
+        ValueError: if there is no such element or line, the axis is in other units, or xraydb is
+            not installed.
+
+    References:
+        Elam, Ravel & Sieber, Radiat. Phys. Chem. 63:121 (2002), as in xraydb.
+    """
+    low, high = _range("lines", within)
+    found = [
+        line
+        for element, part in _asked("lines", elements)
+        for line in _chosen("lines", element, part, _lines(element))
+        if low <= line.energy <= high and line.weight >= least
+    ]
+    return sorted(set(found), key=lambda line: line.energy)
+
+
+def edges(elements: str | Iterable[str], within: Within = None) -> list[Edge]:
+    """Ionisation edges of these elements, by energy; arguments and errors as in `lines`.
+
+    Args:
+        elements: "Mn", or one shell or edge of it, "Mn L", "Mn L3".
+        within: an axis in eV or keV, or (low, high) in keV; default: everywhere.
+    """
+    low, high = _range("edges", within)
+    found = [
+        edge
+        for element, part in _asked("edges", elements)
+        for edge in _chosen("edges", element, part, _edges(element))
+        if low <= edge.energy * KEV["eV"] <= high
+    ]
+    return sorted(set(found), key=lambda edge: edge.energy)
+
+
+def labels(
+    axis: Axis, elements: str | Iterable[str], *, least: float = 0.1
+) -> list[tuple[float, str]]:
+    """(position in the axis' unit, name) of what these elements show on an axis.
+
+    X-ray lines on an axis in keV; edges on one in eV, or one called an energy loss. What lies
+    within 1.5 % of the axis has one label: edges of one shell together, "Si L2,3"; of lines of one
+    the strongest. Edges that are seldom seen, such as L1, have none.
+
+    Args:
+        axis: of the spectra.
+        elements: as in `lines`.
+        least: weight below which an X-ray line has no label.
+    """
+    photons = not losses(axis)
+    near = NEAR * float(np.ptp(axis.values)) * KEV[axis.units]  # keV
+    if photons:
+        strong = sorted(lines(elements, axis, least=least), key=lambda line: -line.weight)
+        kept: list[Line] = []
+        for line in strong:
+            alike = [k for k in kept if (k.element, k.shell) == (line.element, line.shell)]
+            if all(abs(k.energy - line.energy) > near for k in alike):
+                kept.append(line)
+        return sorted((line.energy / KEV[axis.units], line.name) for line in kept)
+    made: dict[str, tuple[float, list[str]]] = {}
+    for edge in filter(lambda edge: edge.major, edges(elements, axis)):
+        at = edge.energy * (KEV["eV"] / KEV[axis.units])
+        shell, number = re.fullmatch(r"(.*?)(\d*)", edge.name).groups()
+        first = made.get(shell)
+        if first is not None and (at - first[0]) * KEV[axis.units] <= near:
+            first[1].append(number)
+        else:
+            made[shell if first is None else edge.name] = (at, [number])
+    return sorted((at, _joined(name, numbers)) for name, (at, numbers) in made.items())
+
+
+def _joined(name: str, numbers: Sequence[str]) -> str:
+    """ "Si L" of 3 and 2: "Si L2,3"."""
+    return name.rstrip("0123456789") + ",".join(sorted(numbers))
+
+
+def losses(axis: Axis) -> bool:
+    """Whether an axis is one of energy losses, with edges, or one of photons, with lines.
+
+    Raises:
+        ValueError: if it is in no unit of energy.
+    """
+    if axis.units not in KEV:
+        raise ValueError(
+            f"`{axis!r}`: X-ray lines and edges need an axis in eV or keV: give it its units."
+        )
+    return axis.units == "eV" or "loss" in axis.name
+
+
+def mass(element: str) -> float:
+    """Atomic mass in u."""
+    return float(_xraydb().atomic_mass(_element("mass", element)))
+
+
+def _xraydb() -> Any:
+    try:
+        import xraydb
+    except ImportError as error:
+        raise ValueError(
+            "`fusion.elements`: lines and edges come from the package xraydb, which is not "
+            'installed: pip install "sdfusion[elements]".'
+        ) from error
+    return xraydb
+
+
+def _range(call: str, within: Within) -> tuple[float, float]:
+    """(low, high) in keV."""
+    if within is None:
+        return 0.0, float("inf")
+    if isinstance(within, Axis):
+        losses(within)
+        x = within.values * KEV[within.units]
+        return float(x.min()), float(x.max())
+    low, high = within
+    if not low < high:
+        raise ValueError(f"`{call}(within={within})`: give (low, high) in keV, or an axis.")
+    return float(low), float(high)
+
+
+def _asked(call: str, elements: str | Iterable[str]) -> list[tuple[str, str]]:
+    """(element, shell or line or nothing) of everything that was asked for."""
+    entries = [elements] if isinstance(elements, str) else list(elements)
+    if not entries:
+        raise ValueError(f"`{call}([])`: name one element or more.")
+    made = []
+    for entry in entries:
+        element, _, part = str(entry).strip().replace("_", " ").partition(" ")
+        made.append((_element(call, element), part.strip()))
+    return made
+
+
+@cache
+def _symbols() -> frozenset[str]:
+    xraydb = _xraydb()
+    return frozenset(xraydb.atomic_symbol(z) for z in range(1, 99))
+
+
+def _element(call: str, symbol: str) -> str:
+    if symbol not in _symbols():
+        raise ValueError(f"`{call}`: there is no element {symbol!r}: give symbols, such as 'Mn'.")
+    return symbol
+
+
+def _chosen(call: str, element: str, part: str, entries: Sequence[Any]) -> list[Any]:
+    """Those of an element that were asked for."""
+    found = [e for e in entries if e.name.removeprefix(f"{element} ").startswith(part)]
+    if part and not found:
+        names = ", ".join(e.name for e in entries) or "none"
+        raise ValueError(f"`{call}`: there is no {element} {part}; there are {names}.")
+    return found
+
+
+@cache
+def _lines(element: str) -> tuple[Line, ...]:
+    """The families of an element."""
+    families: dict[str, list[tuple[float, float]]] = {}
+    vacancies = _vacancies(element)
+    for name, line in _xraydb().xray_lines(element).items():
+        kind = re.match("[KLM][a-z]", name)
+        start = line.initial_level.partition(",")[0]
+        strength = vacancies.get(start, 0.0) * line.intensity * _filled(element, name)
+        if kind and strength > 0 and line.energy > 0:
+            families.setdefault(kind[0], []).append((round(line.energy / 1e3, 6), strength))
+    total = {name: sum(s for _, s in parts) for name, parts in families.items()}
+    made = []
+    for name, parts in families.items():
+        most = max(size for other, size in total.items() if other[0] == name[0])
+        shares = tuple(sorted((e, s / total[name]) for e, s in parts))
+        energy = max(parts, key=lambda part: part[1])[0]
+        made.append(Line(f"{element} {name}", element, name[0], energy, total[name] / most, shares))
+    return tuple(made)
+
+
+def _filled(element: str, name: str) -> float:
+    """How full the 3p shell is that Kb comes from: xraydb has the strength of a full one."""
+    z = _xraydb().atomic_number(element)
+    return min(max(z - 12, 0) / 6, 1.0) if name.startswith("Kb") else 1.0
+
+
+def _vacancies(element: str) -> dict[str, float]:
+    """Photons of every subshell, for vacancies made in proportion to its electrons.
+
+    Vacancies of L move up by Coster–Kronig transitions before they are filled.
+    """
+    xraydb = _xraydb()
+    yields = {name: edge.fyield for name, edge in xraydb.xray_edges(element).items()}
+    made = {}
+    for shell, electrons in ELECTRONS.items():
+        names = (
+            [shell] if len(electrons) == 1 else [f"{shell}{i + 1}" for i in range(len(electrons))]
+        )
+        holes = dict(zip(names, map(float, electrons), strict=True))
+        if shell == "L" and "L3" in yields:
+            for start, end in (("L1", "L2"), ("L1", "L3"), ("L2", "L3")):
+                moved = xraydb.ck_probability(element, start, end, total=False) or 0.0
+                holes[end] += moved * holes[start]
+        made |= {name: n * yields.get(name, 0.0) for name, n in holes.items()}
+    return made
+
+
+@cache
+def _edges(element: str) -> tuple[Edge, ...]:
+    table = _xraydb().xray_edges(element)
+    names = [(f"{element} {name}", edge.energy) for name, edge in table.items()]
+    return tuple(Edge(name, element, SOLID.get(name, energy)) for name, energy in names)
