@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,20 +104,32 @@ class Result:
     def __str__(self) -> str:
         return self.summary()
 
-    def save(self, path: Any) -> None:
-        """Write one npz, without pickle, whole or not at all.
+    def save(self, path: Any) -> list[Path]:
+        """Write to files, each whole or not at all, of the kind that the ending says.
 
-        It opens without the data and without the model's class.
+        "answer.npz" holds all of the result but the model: `Result.load` opens it without the data
+        and without the model's class. "answer.hspy" and "answer.zspy" hold the factors as
+        calibrated signals for HyperSpy; "maps.tif" the maps as stacks with scale and unit (several
+        factors: "maps_C.tif" …); "spectra.msa" every spectrum in a file of its own,
+        "spectra_s_1.msa"; "spectra.csv" all spectra in one table. Masked rows are NaN in all.
 
         Args:
-            path: of the file; ".npz" is added to a name without it.
+            path: of the file; ".npz" is added where the ending is none of these.
+
+        Returns:
+            The files that were written.
 
         Raises:
+            ValueError: if such a file cannot hold the result, or its package is not installed
+                (`pip install "sdfusion[io]"`).
             OSError: if the folder cannot be written.
         """
+        from fusion.files import export
         from fusion.storage import save
 
-        save(self, path)
+        path = Path(path)
+        write = export.WRITERS.get(path.suffix.lower())
+        return [save(self, path)] if write is None else export.save(self, path, write)
 
     @classmethod
     def load(cls, path: Any) -> Result:

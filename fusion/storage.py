@@ -66,8 +66,8 @@ def _named(path: Any) -> Path:
     return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
 
 
-def save(result: Result, path: Any) -> None:
-    """Write the result whole or not at all; ".npz" is added to a name without it."""
+def save(result: Result, path: Any) -> Path:
+    """Write the result whole or not at all; ".npz" is added to a name without it. The path."""
     arrays: dict[str, Any] = {"losses": result.losses, "loss_history": result.loss_history}
     arrays |= {f"factor/{name}": value for name, value in result.factors.items()}
     arrays |= {f"history/{name}": value for name, value in result.history.items()}
@@ -93,6 +93,7 @@ def save(result: Result, path: Any) -> None:
     arrays["meta"] = np.array(json.dumps(meta))
     with whole(_named(path)) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
+    return _named(path)
 
 
 def is_result(path: Any) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import tempfile
 from collections.abc import Mapping
@@ -37,8 +35,7 @@ def write(result: Result, folder: Path, figure: Any = None) -> None:
     result.save(folder / "result.npz")
     with whole(folder / "summary.txt") as file:
         file.write(summary(result).encode())
-    with whole(folder / "spectra.csv") as file:
-        file.write(table(result).encode())
+    result.save(folder / "spectra.csv")
     with whole(folder / "figure.png") as file:
         (result.plot() if figure is None else figure).savefig(file, format="png", dpi=150)
 
@@ -53,25 +50,6 @@ def summary(result: Result) -> str:
     for i in np.argsort(result.losses):
         lines.append(f"  {result.losses[i]:.8g}  {result.statuses[i]}")
     return "\n".join([*lines, ""])
-
-
-def table(result: Result) -> str:
-    """Spectra as comma-separated columns: for every detector its energies, then the components."""
-    columns: list[list[Any]] = []
-    for name, values in result.factors.items():
-        axes = result.axes.get(name, (None,))[0]
-        channels = [d.axes[-1:] for d in result.data.values() if d.signal == 1]
-        if axes is None or axes not in channels or values.ndim != 2:
-            continue
-        columns.append([f"{name}: {axes[0].label}", *(f"{x:.10g}" for x in axes[0].values)])
-        columns += [
-            [f"{name} {i + 1}", *(f"{x:.10g}" for x in column)] for i, column in enumerate(values.T)
-        ]
-    longest = max(map(len, columns), default=0)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([c[i] if i < len(c) else "" for c in columns] for i in range(longest))
-    return text.getvalue()
 
 
 def report(result: Result) -> dict[str, Any]:

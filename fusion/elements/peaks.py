@@ -72,8 +72,8 @@ def explain(spectrum: ArrayLike, axis: Axis, elements: str | Iterable[str]) -> P
     """The peaks of a spectrum with the lines or edges of these elements that explain them.
 
     Peaks are looked for in the root of the spectrum, where counts have one noise; they stand seven
-    noises above the valleys beside them. On an axis in keV a line explains a peak that lies within half
-    a detector's width (130 eV at Mn Ka); on one of losses an edge explains what lies from 3 eV
+    noises above the valleys beside them. On an axis in keV a line explains a peak that lies within
+    half a detector's width (130 eV at Mn Ka); on one of losses an edge explains what lies from 3 eV
     before its onset to 35 eV behind, the nearest onset first.
 
     Args:

@@ -44,7 +44,8 @@ def arranged(entry: Entry) -> tuple[Any, Axes, int]:
     data = entry["data"]
     told = _in_order(entry.get("axes") or [], data.shape)
     energies = [i for i, each in enumerate(told) if _unit(each) in ENERGIES]
-    spectral = _spectral(told, energies, _type(entry).startswith(("EELS", "EDS")))
+    spectra = _type(entry).startswith(("EELS", "EDS")) or _record(entry) == "spectrum"
+    spectral = _spectral(told, energies, spectra)
     order = [i for i in range(data.ndim) if i not in spectral] + spectral
     if order != list(range(data.ndim)):
         data = data.transpose(order)
@@ -109,6 +110,12 @@ def _unit(told: Entry) -> str:
 def _type(entry: Entry) -> str:
     signal = (entry.get("metadata") or {}).get("Signal") or {}
     return text(signal.get("signal_type")).upper()
+
+
+def _record(entry: Entry) -> str:
+    """What files before hspy 3.0 tell: "spectrum" or "image"; empty where nothing is told."""
+    signal = (entry.get("metadata") or {}).get("Signal") or {}
+    return text(signal.get("record_by")).lower()
 
 
 def _title(entry: Entry) -> str:
