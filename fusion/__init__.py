@@ -22,6 +22,7 @@ from fusion.prepare.transforms import Anscombe, KeenanKotula
 from fusion.ranking import Ranking, detectability, rank
 from fusion.reference_fit import ReferenceFit
 from fusion.result import Result
+from fusion.scan import Scan
 from fusion.solvers import ALS, HALS, LBFGS, MALS, Adam, GaussNewton, RowNewton, Solver
 from fusion.status import Status
 from fusion.tensors import core_consistency, factor_match_score, split_half
@@ -56,6 +57,7 @@ __all__ = [
     "ReferenceFit",
     "Result",
     "RowNewton",
+    "Scan",
     "Solver",
     "Status",
     "Term",

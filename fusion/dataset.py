@@ -1,7 +1,9 @@
 """A measured array with its axes, mask and noise."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from math import prod
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -170,7 +172,8 @@ class Dataset(Preparing):
         """Two-way shape in which a prediction of this shape is compared; None if it does not fit.
 
         With as many modes as the array it is compared as it is (last mode against the rest); with
-        two, against `.matrix`; with one, an image against its pixels.
+        two, against `.matrix`; with one, an image against its pixels. Pixels may be flattened in
+        part: (segment, pixel, channel) for an array (segment, y, x, channel).
         """
         shape = tuple(shape)
         if shape == self.shape:
@@ -178,6 +181,9 @@ class Dataset(Preparing):
         if shape in (self.matrix_shape, self.matrix_shape[:1]) and (
             len(shape) == 2 or self.signal == 0
         ):
+            return self.matrix_shape
+        pixels = self.shape[: len(self.shape) - self.signal]
+        if len(shape) > 2 and shape[-1] == self.matrix_shape[1] and _merges(shape[:-1], pixels):
             return self.matrix_shape
         return None
 
@@ -308,6 +314,12 @@ class Dataset(Preparing):
         axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))
         kind = str(self.dtype).removeprefix("torch.") + ", sparse" * (self.entries is not None)
         return f"Dataset({self.name!r}, {axes}; {kind})"
+
+
+def _merges(shape: Sequence[int], finer: Sequence[int]) -> bool:
+    """Whether a shape is the finer one with some neighbouring axes made one."""
+    ends = set(accumulate(finer, mul))
+    return prod(shape) == prod(finer) and set(accumulate(shape, mul)) <= ends
 
 
 def _read(

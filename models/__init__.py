@@ -2,6 +2,7 @@
 
 from fusion.models.background import WithBackground
 from fusion.models.cpd import CPD
+from fusion.models.detectors import Detectors
 from fusion.models.nmf import NMF
 from fusion.models.shared import SharedMaps, SharedSpectra
 from fusion.models.softly_coupled import SoftlyCoupled
@@ -10,6 +11,7 @@ from fusion.models.with_references import WithReferences
 
 __all__ = [
     "CPD",
+    "Detectors",
     "NMF",
     "SharedMaps",
     "SharedSpectra",

@@ -10,6 +10,7 @@ Everything is made from formulas and a seed: no data file, no noise but Poisson'
 """
 
 from fusion.simulate.coupled import concurrent, tilt_series
+from fusion.simulate.detectors import detectors
 from fusion.simulate.eels import layers, with_background
 from fusion.simulate.maps import (
     delocalise,
@@ -20,7 +21,7 @@ from fusion.simulate.maps import (
     tilt_curves,
 )
 from fusion.simulate.simulation import Simulation, poisson_counts
-from fusion.simulate.spectra import core_loss_edge, power_law
+from fusion.simulate.spectra import core_loss_edge, plasmon, power_law
 from fusion.simulate.tilted import tilted_line
 from fusion.simulate.wobbled import wobbled
 from fusion.simulate.xrays import LINES, bremsstrahlung, detector_fwhm, xray_spectrum
@@ -30,10 +31,12 @@ __all__ = [
     "layers",
     "with_background",
     "concurrent",
+    "detectors",
     "tilt_series",
     "wobbled",
     "tilted_line",
     "power_law",
+    "plasmon",
     "core_loss_edge",
     "LINES",
     "xray_spectrum",

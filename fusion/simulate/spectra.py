@@ -81,6 +81,31 @@ def core_loss_edge(
     return 0.5 * erfc((onset - energy) * 2.3548 / (np.sqrt(2) * width)) * above
 
 
+def plasmon(energy: ArrayLike, position: float, width: float) -> Array:
+    """Single scattering by a plasmon, E Γ E_p² / ((E² − E_p²)² + (E Γ)²): Drude's free electrons.
+
+    Args:
+        energy: energy losses in eV, all > 0, shape (channel,).
+        position: E_p in eV.
+        width: Γ in eV, the full width at half maximum where it is small.
+
+    Returns:
+        Intensity, shape (channel,).
+
+    Raises:
+        ValueError: if an energy, the position or the width is not positive.
+
+    References:
+        Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed. (2011),
+        section 3.3.1.
+    """
+    energy = _energies("plasmon", energy)
+    if min(position, width) <= 0:
+        raise ValueError(f"`plasmon`: position {position:g} eV, width {width:g} eV: both are > 0.")
+    spread = energy * width
+    return spread * position**2 / ((energy**2 - position**2) ** 2 + spread**2)
+
+
 def _energies(call: str, energy: ArrayLike) -> Array:
     energy = np.asarray(energy, dtype=float)
     if energy.ndim != 1 or energy.size == 0 or energy.min() <= 0:

@@ -1,0 +1,162 @@
+"""Several detectors at once: one scan, segments with a gain each, prepared together."""
+
+from __future__ import annotations
+
+import pickle
+from functools import reduce
+from operator import add
+
+import numpy as np
+import pytest
+import torch
+
+import fusion as fu
+from fusion.comparison import match, spectral_angle
+from fusion.losses import Frobenius, Poisson
+from fusion.simulate import detectors, plasmon
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return detectors(shape=(12, 14), channels=60, dose=2, seed=0)
+
+
+def scan_of(scene) -> fu.Scan:
+    """The four detectors, without dust and dead pixels."""
+    scan = fu.Scan(*scene.datasets.values()).masked(scene.truth["dust"])
+    return scan.replaced(scan["edxs"].masked(scene.truth["dead"] > 0))
+
+
+# --- the scan --------------------------------------------------------------------------------
+
+
+def test_a_scan_is_a_dictionary_of_its_data_sets_with_the_axes_that_all_share(scene):
+    scan = fu.Scan(*scene.datasets.values())
+    assert list(scan) == ["low_loss", "core_loss", "edxs", "adf"]
+    assert scan.shape == (12, 14)
+    assert [axis.name for axis in scan.axes] == ["y", "x"]
+    assert scan["edxs"].shape == (4, 12, 14, 60)
+    assert "edxs" in repr(scan)
+
+
+def test_all_are_cropped_binned_and_masked_together(scene):
+    scan = fu.Scan(*scene.datasets.values())
+    part = scan.crop(y=slice(2, 10), x=(1.0, None)).bin(y=2, x=3)
+    assert part.shape == (4, 4)
+    edxs, adf = scan["edxs"].numpy(), scan["adf"].numpy()
+    wanted = edxs[:, 2:10, 2:].reshape(4, 4, 2, 4, 3, 60).sum((2, 4))
+    np.testing.assert_array_equal(part["edxs"].numpy(), wanted)
+    np.testing.assert_array_equal(
+        part["adf"].numpy(), adf[2:10, 2:].reshape(4, 2, 4, 3).sum((1, 3))
+    )
+    mask = np.zeros((4, 4), dtype=bool)
+    mask[1, 2] = True
+    hidden = part.masked(mask)
+    assert hidden["edxs"].mask is not None
+    assert hidden["edxs"].mask.expand(4, 4, 4, 60)[:, 1, 2].all()
+    assert int(hidden["edxs"].mask.expand(4, 4, 4, 60).sum()) == 4 * 60
+    for name in ("low_loss", "adf"):
+        held = hidden[name].mask
+        assert held is not None
+        assert int(held.expand(hidden[name].shape).sum()) == (60 if name == "low_loss" else 1)
+
+
+def test_what_is_not_of_the_scan_is_prepared_alone(scene):
+    scan = fu.Scan(*scene.datasets.values())
+    with pytest.raises(ValueError, match=r"the axes of the scan are y, x: prepare others"):
+        scan.crop(energy=(1, 2))
+    with pytest.raises(ValueError, match=r"`Scan.bin\(segment=…\)`"):
+        scan.bin(segment=2)
+    with pytest.raises(
+        ValueError, match=r"mask of shape \(14, 12\), the scan has \(12, 14\) \(y, x\)"
+    ):
+        scan.masked(np.zeros((14, 12)))
+    shorter = scan.replaced(scan["edxs"].crop(energy=(0.2, 2.0)))
+    assert shorter["edxs"].shape[-1] < 60
+    assert shorter["adf"] is scan["adf"]
+    with pytest.raises(KeyError, match="there are low_loss, core_loss"):
+        scan["eels"]
+
+
+@pytest.mark.parametrize(
+    ("axis", "said"),
+    [
+        (fu.Axis("x", 0.5, units="nm", size=5), "size of x 6 and 5"),
+        (fu.Axis("x", 0.6, units="nm", size=6), "scale of x 0.5 and 0.6 nm"),
+        (fu.Axis("x", 0.5, 2.0, "nm", size=6), "offset of x 0 and 2 nm"),
+        (fu.Axis("x", 0.5, units="µm", size=6), "units of x 'nm' and 'µm'"),
+        (fu.Axis("tilt", 0.5, units="nm", size=6), "name of x 'x' and 'tilt'"),
+        (fu.Axis("x", units="nm", values=np.arange(6) ** 1.1 / 2), "positions along x"),
+    ],
+)
+def test_data_sets_that_are_no_one_scan_are_said_to_differ_and_in_what(axis, said):
+    first = fu.Dataset("eels", np.ones((6, 9)), axes=[fu.Axis("x", 0.5, units="nm"), "e"])
+    other = fu.Dataset("edxs", np.ones((axis.size, 9)), axes=[axis, "e"])
+    with pytest.raises(ValueError, match=f"'eels' and 'edxs' are no one scan: .*{said}"):
+        fu.Scan(first, other)
+
+
+def test_one_name_twice_no_data_set_and_no_pixels_are_said():
+    data = fu.Dataset("eels", np.ones((6, 9)))
+    with pytest.raises(ValueError, match="each with a name of its own"):
+        fu.Scan(data, data)
+    with pytest.raises(ValueError, match="one data set or more"):
+        fu.Scan()
+    with pytest.raises(ValueError, match="a data set has no pixels"):
+        fu.Scan(data, fu.Dataset("edxs", np.ones(9)))
+
+
+# --- the model -------------------------------------------------------------------------------
+
+
+def test_pixels_of_a_prediction_may_be_flattened_in_part():
+    data = fu.Dataset("d", np.ones((4, 3, 5, 7)))
+    assert data.matching((4, 15, 7)) == (60, 7)
+    assert data.matching((12, 5, 7)) == (60, 7)
+    assert data.matching((4, 3, 5, 7)) == (60, 7)
+    for wrong in ((15, 4, 7), (4, 15, 6), (2, 30, 7), (4, 3, 35)):
+        assert data.matching(wrong) is None
+
+
+def test_the_model_predicts_every_segment_as_its_share_of_one_spectrum(scene):
+    model = fu.models.Detectors(*scene.datasets.values(), K=4)
+    model = pickle.loads(pickle.dumps(model))
+    M = model.predict()
+    C, S, g = (model.factors[name].detach() for name in ("C", "S_edxs", "g_edxs"))
+    assert float(g.sum()) == pytest.approx(1)
+    wanted = torch.stack([share * C @ S.T for share in g[:, 0]])
+    torch.testing.assert_close(M["edxs"].dense().detach(), wanted)
+    assert M["adf"].shape == (168, 1)
+    assert model.gains == {"edxs": "g_edxs"}
+
+
+def test_gains_and_all_four_phases_come_back_where_no_detector_alone_has_them(scene):
+    scan, truth = scan_of(scene), scene.truth
+    model = fu.models.Detectors(*scan.values(), K=4)
+    loss = reduce(add, (Frobenius(d.estimate_variance()) for d in scan.values()))
+    result = fu.fit(model, loss, starts=3, seed=0, progress=False)
+    seen = ~truth["dust"].reshape(-1).astype(bool)
+    order = match(truth["C"][seen], result["C"][seen])
+    np.testing.assert_allclose(result["g_edxs"], truth["g_edxs"], rtol=0.03)
+    for name, most in (("S_low_loss", 6), ("S_core_loss", 6), ("S_edxs", 6)):
+        assert spectral_angle(result[name][:, order], truth[name]).max() < most, name
+    assert np.isnan(result["C"][~seen]).all()
+
+
+def test_a_plasmon_has_its_maximum_and_width_where_they_are_told():
+    E = np.linspace(1, 60, 5901)
+    s = plasmon(E, 25.0, 3.0)
+    above = E[s > s.max() / 2]
+    assert E[s.argmax()] == pytest.approx(25.0, abs=0.2)
+    assert above[-1] - above[0] == pytest.approx(3.0, abs=0.05)
+    with pytest.raises(ValueError, match="both are > 0"):
+        plasmon(E, 25.0, 0.0)
+
+
+def test_counts_fit_as_counts_too(scene):
+    scan = scan_of(scene)
+    model = fu.models.Detectors(*scan.values(), K=4)
+    loss = reduce(add, map(Poisson, scan.values()))
+    result = fu.fit(model, loss, starts=1, seed=0, max_steps=10, progress=False)
+    assert np.isfinite(result.loss)
+    assert float(result["g_edxs"].sum()) == pytest.approx(1)
