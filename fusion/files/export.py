@@ -270,14 +270,19 @@ def _about(result: Result, name: str) -> dict[str, Any]:
     return told
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "hspy": {"show_progressbar": False},
+    "zspy": {"show_progressbar": False},
+    "msa": {"format": "XY"},  # six significant digits; "Y" has six decimals
+}
+
+
 def _write(api: str, path: Path, signal: Signal) -> None:
     """With RosettaSciIO's writer."""
     writer = import_module(f"rsciio.{api}").file_writer
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        writer(
-            str(path), signal, **({"show_progressbar": False} if api in ("hspy", "zspy") else {})
-        )
+        writer(str(path), signal, **OPTIONS.get(api, {}))
 
 
 def _nanometres(axis: dict[str, Any]) -> dict[str, Any]:

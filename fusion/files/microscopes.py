@@ -17,8 +17,8 @@ Plugin = dict[str, Any]
 
 FIRST = ("HSPY", "MRC")
 """Readers that go before others of the same suffix."""
-EAGER = ("PantaRhei", "TIFF")
-"""Not read lazily: the first reads compressed arrays wrongly, the second leaves its file open."""
+EAGER = ("PantaRhei", "Semper", "TIFF")
+"""Not read lazily: the first reads compressed arrays wrongly, the others leave their file open."""
 OPTIONS: dict[str, dict[str, Any]] = {"NeXus": {"nxdata_only": True}}
 """Of a reader: NeXus files list their axes as data otherwise."""
 PACKAGES = {"skimage": "scikit-image", "yaml": "pyyaml"}
