@@ -57,7 +57,8 @@ class Edge:
     @property
     def major(self) -> bool:
         """Whether it is seen as a rule: no s shell but K; p shells above L only at low energy."""
-        shell, number = re.match(r"([K-P])(\d?)", self.name.split()[1]).groups()  # type: ignore
+        name = self.name.split()[1]
+        shell, number = name[0], name[1:]
         if number == "1":
             return False
         return shell in "KL" or number not in "23" or self.energy < LOW
@@ -137,7 +138,8 @@ def labels(
     made: dict[str, tuple[float, list[str]]] = {}
     for edge in filter(lambda edge: edge.major, edges(elements, axis)):
         at = edge.energy * (KEV["eV"] / KEV[axis.units])
-        shell, number = re.fullmatch(r"(.*?)(\d*)", edge.name).groups()
+        shell = edge.name.rstrip("0123456789")
+        number = edge.name.removeprefix(shell)
         first = made.get(shell)
         if first is not None and (at - first[0]) * KEV[axis.units] <= near:
             first[1].append(number)
@@ -278,5 +280,5 @@ def _vacancies(element: str) -> dict[str, float]:
 @cache
 def _edges(element: str) -> tuple[Edge, ...]:
     table = _xraydb().xray_edges(element)
-    names = [(f"{element} {name}", edge.energy) for name, edge in table.items()]
-    return tuple(Edge(name, element, SOLID.get(name, energy)) for name, energy in names)
+    names = [(f"{element} {name}", edge.energy or 0.0) for name, edge in table.items()]
+    return tuple(Edge(name, element, float(SOLID.get(name, energy))) for name, energy in names)

@@ -49,10 +49,12 @@ def hspy(result: Result, path: Path) -> list[Path]:
             with h5py.File(part, "r") as other:
                 for key, value in other.attrs.items():
                     file.attrs[key] = value
-                group = file.require_group("Experiments")
-                for name in other["Experiments"]:
-                    other.copy(f"Experiments/{name}", group)
+                other.copy(f"Experiments/{signal['metadata']['General']['title']}", _held(file))
     return [path]
+
+
+def _held(file: Any) -> Any:
+    return file.require_group("Experiments")
 
 
 def zspy(result: Result, path: Path) -> list[Path]:
@@ -69,7 +71,7 @@ def zspy(result: Result, path: Path) -> list[Path]:
             for folder in (part / "Experiments").iterdir():
                 if folder.is_dir():
                     folder.rename(made / "Experiments" / folder.name)
-        zarr.consolidate_metadata(str(made))
+        zarr.consolidate_metadata(zarr.NestedDirectoryStore(str(made)))
     return [path]
 
 

@@ -90,7 +90,7 @@ def apart(at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
             blocks[-1] = [(mean * count + other * before) / (count + before), count + before]
     level = np.concatenate([np.full(int(count), value) for value, count in blocks])
     low, high = step / 2, 1 - step / 2 - (len(at) - 1) * step
-    return np.clip(level, low, max(low, high)) + n * step
+    return np.asarray(np.clip(level, low, max(low, high)) + n * step, dtype=np.float64)
 
 
 def name_curves(
