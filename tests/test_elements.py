@@ -100,6 +100,8 @@ def test_labels_take_lines_or_edges_from_the_axis_and_positions_in_its_unit():
     assert found["Mn Ka"] == pytest.approx(5.9, abs=0.005)
     eV = fu.Axis("energy loss", 1.0, 50.0, "eV", size=200)
     assert labels(eV, "Si") == [(99.2, "Si L2,3")]
+    low = fu.Axis("energy loss", 0.5, 5.0, "eV", size=200)
+    assert [name for _, name in labels(low, ["O", "N", "Al"])] == ["Al L2,3"]
 
 
 def test_what_is_no_element_no_line_or_no_energy_is_said(monkeypatch):

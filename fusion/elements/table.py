@@ -17,6 +17,8 @@ ELECTRONS = {"K": (2,), "L": (2, 2, 4), "M": (2, 2, 4, 4, 6)}
 SOLID = {"N K": 401.0, "O K": 532.0, "F K": 685.0}
 """eV. xraydb has these three edges of gases; in solids: Ahn & Krivanek, EELS Atlas (1983)."""
 KEV = {"keV": 1.0, "eV": 1e-3}
+VALENCE = 25.0
+"""eV below which what xraydb calls an edge is that of a band."""
 LOW = 100.0
 """eV below which an edge of a p shell of M and above stands out."""
 NEAR = 0.015
@@ -59,7 +61,7 @@ class Edge:
         """Whether it is seen as a rule: no s shell but K; p shells above L only at low energy."""
         name = self.name.split()[1]
         shell, number = name[0], name[1:]
-        if number == "1":
+        if number == "1" or self.energy < VALENCE:
             return False
         return shell in "KL" or number not in "23" or self.energy < LOW
 

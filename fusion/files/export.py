@@ -71,7 +71,7 @@ def zspy(result: Result, path: Path) -> list[Path]:
             for folder in (part / "Experiments").iterdir():
                 if folder.is_dir():
                     folder.rename(made / "Experiments" / folder.name)
-        zarr.consolidate_metadata(zarr.NestedDirectoryStore(str(made)))
+        zarr.consolidate_metadata(str(made))  # pyright: ignore[reportArgumentType]
     return [path]
 
 
