@@ -210,10 +210,19 @@ def test_a_results_composition_agrees_with_the_truth_within_the_errors_of_the_fi
     assert np.abs(z[truth() > 0]).max() < 4
     assert np.abs(made.atomic - truth()).max() < 6
     assert any("fusion.ambiguity" in said for said in made.messages)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fu.Result, "errors", lambda self: _too_large())
+        refused = result.composition(K)
+    np.testing.assert_allclose(refused.atomic, made.atomic, atol=3)
+    assert any("too large: bin the spectra. Those here" in said for said in refused.messages)
     result.save(tmp_path / "r.npz")
     loaded = fu.Result.load(tmp_path / "r.npz").composition(K)
     np.testing.assert_allclose(loaded.atomic, made.atomic, atol=3)
     assert any("loaded result" in said for said in loaded.messages)
+
+
+def _too_large():
+    raise ValueError("`standard_errors`: too large: bin the spectra.")
 
 
 def test_errors_of_k_factors_add_to_those_of_the_intensities():

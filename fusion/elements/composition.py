@@ -231,7 +231,10 @@ def _variance(result: Any, name: str) -> tuple[Array | None, tuple[str, ...]]:
             "a loaded result has no errors of its spectra: those here come from what the lines "
             "leave of them",
         )
-    errors = np.array(result.errors()[name].T)
+    try:
+        errors = np.array(result.errors()[name].T)
+    except ValueError as error:  # too large, with its sizes
+        return None, (f"{error} Those here come from what the lines leave of the spectra",)
     for row in errors:  # what is held at zero has an error of one side: that of its neighbours
         good = np.isfinite(row) & (row > 0)
         if not good.any():
