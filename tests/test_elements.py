@@ -15,7 +15,7 @@ import torch
 import fusion as fu
 from fusion.constraints import Fixed
 from fusion.elements import Detector, Fitted, Windows, edges, explain, labels, lines
-from fusion.elements.intensities import shells
+from fusion.elements.intensities import knots, shells
 from fusion.elements.table import mass
 from fusion.losses import Poisson
 from fusion.simulate.xrays import bremsstrahlung
@@ -263,6 +263,16 @@ def test_k_factors_that_make_no_composition_are_said(k, said):
     data = fu.Dataset("edxs", 1e6 * planted().T, axes=["phase", EDXS])
     with pytest.raises(ValueError, match=said):
         fu.elements.composition(data, k)
+
+
+def test_a_component_without_any_of_the_lines_has_no_composition():
+    continuum = 1e5 * np.sum(list(knots(EDXS).values()), 0)
+    data = fu.Dataset("edxs", np.stack([1e6 * planted()[:, 0], continuum]), axes=["phase", EDXS])
+    made = fu.elements.composition(data, K, by=Fitted(detector=Detector()))
+    assert np.isnan(made.atomic[1]).all()
+    assert np.isfinite(made.atomic[0]).all()
+    assert str(made).count("–") == 6
+    assert any("pixel 1: none of the lines stands out" in said for said in made.messages)
 
 
 def test_a_result_without_x_ray_spectra_is_said():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 K = float | tuple[float, float]
 
+LEAST = 3.0
+"""Standard errors by which all lines together stand out, for a composition to be told."""
 NOISE = (
     "errors: what noise does to this answer; where maps or spectra may be mixed and fit as well, "
     "`fusion.ambiguity(result)` says how far"
@@ -131,6 +133,8 @@ def composition(
     found = (Fitted() if by is None else by)(spectra, lines, others)
     elements = [line.partition(" ")[0] for line in lines]
     weight, weight_errors = _shares(found, k, k_errors)
+    if lost := [name for name, row in zip(names, weight, strict=True) if np.isnan(row).all()]:
+        said = (*said, f"{', '.join(lost)}: none of the lines stands out of the noise")
     masses = np.array([mass(element) for element in elements])
     atomic, atomic_errors = _shares(found, k / masses, k_errors / masses)
     return Composition(
@@ -167,17 +171,21 @@ def _factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
 def _shares(found: Intensities, k: Array, k_errors: Array) -> tuple[Array, Array]:
     """(per cent, standard errors) of y_i = k_i I_i among their sum, (n, element)."""
     y = found.values * k
-    total = y.sum(1, keepdims=True)
-    share = y / np.where(total > 0, total, np.nan)
     spread = found.covariance * k[:, None] * k
+    total = y.sum(1, keepdims=True)
+    noise = np.nan_to_num(np.sqrt(spread.sum((1, 2)))[:, None])
+    total = np.where((total > 0) & (total > LEAST * noise), total, np.nan)
+    share = y / total
     spread = spread + (found.values * k_errors)[:, :, None] ** 2 * np.eye(len(k))
-    jacobian = (np.eye(len(k)) - share[:, :, None]) / np.where(total > 0, total, np.nan)[:, :, None]
+    jacobian = (np.eye(len(k)) - share[:, :, None]) / total[:, :, None]
     made = jacobian @ spread @ jacobian.transpose(0, 2, 1)
     return 100 * share, 100 * np.sqrt(np.maximum(made.diagonal(axis1=1, axis2=2), 0))
 
 
 def _told(value: float, error: float) -> str:
     """ "42.9 ± 0.3", the error with two digits below 1, else with one decimal."""
+    if not np.isfinite(value):  # none of the lines is there
+        return "–"
     if not np.isfinite(error):
         return f"{value:.1f}"
     places = 1 if error >= 0.95 else 2 if error >= 0.095 else 3
