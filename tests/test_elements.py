@@ -15,7 +15,7 @@ import torch
 import fusion as fu
 from fusion.constraints import Fixed
 from fusion.elements import Detector, Fitted, Windows, edges, explain, labels, lines
-from fusion.elements.intensities import knots, shells
+from fusion.elements.detector import knots, shells
 from fusion.elements.table import mass
 from fusion.losses import Poisson
 from fusion.simulate.xrays import bremsstrahlung

@@ -5,7 +5,8 @@ which is imported when they are first asked for.
 """
 
 from fusion.elements.composition import Composition, composition
-from fusion.elements.intensities import Detector, Fitted, Intensities, Windows
+from fusion.elements.detector import Detector
+from fusion.elements.intensities import Fitted, Intensities, Windows
 from fusion.elements.peaks import Peak, Peaks, explain
 from fusion.elements.table import Edge, Line, edges, labels, lines
 

@@ -12,61 +12,14 @@ from numpy.typing import NDArray
 
 from fusion.axis import Axis
 from fusion.dataset import Dataset
+from fusion.elements.detector import USUAL, Detector, found, knots, numbers, shells
+from fusion.elements.detector import counted as is_counts
 from fusion.elements.table import KEV, Line, lines
 
 Array = NDArray[np.float64]
 
-MN_KA = 5.9
-"""keV of the line by which the resolution of a detector is given."""
-LIMITS = ((0.11, 0.25), (0.02, 0.09), (-0.02, 0.02), (0.995, 1.005))
-"""Of a detector's width, noise, offset and gain: between which they are looked for."""
-APART = 8.0
-"""Widths of a line between the knots of a background."""
 SEEN = 0.03
 """Share of another line in the windows of one from which on it is said."""
-LEAST = 0.02
-"""Weight of a shell's lines on an axis below which it is left out."""
-
-
-@dataclass(frozen=True)
-class Detector:
-    """How an energy-dispersive detector shows a line: as a Gaussian, here, of this width.
-
-    Attributes:
-        width: full width at half maximum at Mn Ka, keV; its square grows with the energy.
-        noise: full width at no energy, from the electronics, keV.
-        offset: keV; gain: a line of energy E lies at offset + gain·E on the axis.
-    """
-
-    width: float = 0.13
-    noise: float = 0.045
-    offset: float = 0.0
-    gain: float = 1.0
-
-    def fwhm(self, energy: Any) -> Any:
-        """Full width of a line of this energy, keV."""
-        grown = self.width**2 - self.noise**2
-        return np.sqrt(self.noise**2 + grown * np.maximum(energy, 0.0) / MN_KA)
-
-    def profile(self, axis: Axis, line: Line) -> Array:
-        """The line over the channels of an axis, its sum 1 if none of it lies outside."""
-        from scipy.special import ndtr
-
-        x = axis.values * KEV[axis.units]
-        half = np.abs(np.gradient(x)) / 2
-        total = np.zeros_like(x)
-        for energy, share in line.parts:
-            sigma = float(self.fwhm(energy)) / 2.3548
-            at = x - self.offset - self.gain * energy
-            total += share * (ndtr((at + half) / sigma) - ndtr((at - half) / sigma))
-        return total
-
-    def __str__(self) -> str:
-        return (
-            f"detector, as the spectra show it: width {1e3 * self.width:.0f} eV at Mn Ka, "
-            f"{1e3 * self.noise:.0f} eV at no energy, offset {1e3 * self.offset:+.1f} eV, gain "
-            f"{self.gain:.4f}"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +87,7 @@ class Fitted(Measure):
         told = _wanted(axis, wanted)
         elements = [*dict.fromkeys([line.element for line in told]), *others]
         back = dict(knots(axis) if self.background is None else self.background)
-        detector = self.detector or _detector(spectra, elements, back)
+        detector = self.detector or found(spectra, elements, back)
         said = () if self.detector else (str(detector),)
         return _fit(spectra, shells(axis, elements, detector) | back, told, said)
 
@@ -153,7 +106,7 @@ class Windows(Measure):
             are to lie; default: half a width wide, a width beside the window.
     """
 
-    detector: Detector = Detector()
+    detector: Detector = USUAL
     width: float = 2.0
     sides: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = field(
         default_factory=dict
@@ -165,7 +118,7 @@ class Windows(Measure):
         axis = spectra.axes[-1]
         told = _wanted(axis, wanted)
         rows = np.stack([self._row(axis, line) for line in told])
-        x, variance = _numbers(spectra)
+        x, variance = numbers(spectra)
         every = np.broadcast_to(rows, (len(x), *rows.shape))
         said = tuple(text for line in told for text in self._alone(axis, line, wanted, others))
         return Intensities(tuple(wanted), x @ rows.T, every, _spread(every, variance), said)
@@ -209,30 +162,6 @@ class Windows(Measure):
         return row / float(row @ self.detector.profile(axis, line))
 
 
-def shells(axis: Axis, elements: Sequence[str], detector: Detector) -> dict[str, Array]:
-    """{"Fe K": (channel,)}: the lines of a shell together, 1 in its strongest one."""
-    made: dict[str, Array] = {}
-    weights: dict[str, float] = {}
-    for line in lines(elements, axis):
-        name = f"{line.element} {line.shell}"
-        made[name] = made.get(name, 0.0) + line.weight * detector.profile(axis, line)
-        weights[name] = weights.get(name, 0.0) + line.weight
-    return {name: s for name, s in made.items() if weights[name] >= LEAST}
-
-
-def knots(axis: Axis) -> dict[str, Array]:
-    """A background: straight from knot to knot, {name: (channel,)}; of hats, 1 at one knot each."""
-    x = axis.values * KEV[axis.units]
-    at = [float(x.min())]
-    while at[-1] < x.max():
-        at.append(at[-1] + APART * float(Detector().fwhm(at[-1])))
-    if len(at) > 2 and x.max() - at[-2] < (at[-2] - at[-3]) / 2:
-        del at[-2]
-    at[-1] = float(x.max())
-    hats = np.eye(len(at))
-    return {f"background {i + 1}": np.interp(x, at, hat) for i, hat in enumerate(hats)}
-
-
 def _wanted(axis: Axis, names: Sequence[str]) -> list[Line]:
     """The lines of these names.
 
@@ -241,61 +170,18 @@ def _wanted(axis: Axis, names: Sequence[str]) -> list[Line]:
     """
     made = []
     for name in names:
-        found = [line for line in lines(name) if line.name == name]
-        if not found:
+        same = [line for line in lines(name) if line.name == name]
+        if not same:
             there = ", ".join(line.name for line in lines(name.partition(" ")[0], axis))
             raise ValueError(f"`{name}`: is no line; there are {there} on this axis.")
         x = axis.values * KEV[axis.units]
-        if not x.min() <= found[0].energy <= x.max():
+        if not x.min() <= same[0].energy <= x.max():
             raise ValueError(
-                f"`{name}`: lies at {found[0].energy:.3f} keV, the axis goes from {x.min():.3f} "
+                f"`{name}`: lies at {same[0].energy:.3f} keV, the axis goes from {x.min():.3f} "
                 f"to {x.max():.3f} keV: take another line of it."
             )
-        made += found
+        made += same
     return made
-
-
-def _numbers(spectra: Dataset) -> tuple[Array, Array]:
-    """(values, variances), (n, channel); counts have themselves as variance, others may be NaN."""
-    x = spectra.matrix.cpu().double().numpy()
-    if spectra.variance is not None:
-        variance = spectra.variance.expand(spectra.shape).reshape(x.shape).cpu().double().numpy()
-    else:
-        variance = np.maximum(x, 0.0) if _counts(x) else np.full_like(x, np.nan)
-    return x, variance
-
-
-def _counts(x: Array) -> bool:
-    return bool((x >= 0).all() and (x == np.round(x)).all() and x.max(initial=0.0) > 1)
-
-
-def _detector(
-    spectra: Dataset, elements: Sequence[str], background: Mapping[str, Array]
-) -> Detector:
-    """The detector with which the sum of all spectra is met best, weighed as counts are."""
-    from scipy.optimize import minimize, nnls
-
-    axis, start = spectra.axes[-1], Detector()
-    total = np.maximum(np.nan_to_num(_numbers(spectra)[0]).sum(0), 0)
-    weight = 1 / np.sqrt(np.maximum(total, 1e-3 * total.max()))
-    back = list(background.values())
-    scale = np.array([0.01, 0.01, 0.004, 0.001])  # of steps, about what an axis is off
-    x0 = np.array([start.width, start.noise, start.offset, start.gain])
-
-    def misfit(steps: Array) -> float:
-        S = [*shells(axis, elements, Detector(*(x0 + scale * steps))).values(), *back]
-        return float(nnls(np.stack(S, 1) * weight[:, None], total * weight)[1])
-
-    low, high = ((np.array(ends) - x0) / scale for ends in zip(*LIMITS, strict=True))
-    options = {"xatol": 0.02, "fatol": 1e-5 * misfit(np.zeros(4)), "maxfev": 250}
-    found = minimize(
-        misfit,
-        np.zeros(4),
-        method="Nelder-Mead",
-        bounds=list(zip(low, high, strict=True)),
-        options=options,
-    )
-    return Detector(*(float(v) for v in x0 + scale * found.x))
 
 
 def _fit(
@@ -305,8 +191,8 @@ def _fit(
     from fusion.losses import Poisson
     from fusion.mlls import mlls
 
-    x, variance = _numbers(spectra)
-    counted = spectra.variance is None and _counts(x)
+    x, variance = numbers(spectra)
+    counted = spectra.variance is None and is_counts(x)
     fit = mlls(Poisson(spectra) if counted else spectra, references)
     at = [fit.names.index(f"{line.element} {line.shell}") for line in told]
     scale = np.array([line.weight for line in told])

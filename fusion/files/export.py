@@ -13,29 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fusion._version import __version__
-from fusion.axis import Axes, Axis
 from fusion.files.calibration import slug
+from fusion.files.factors import Signal, along, signal_of, signals, spectra
 
 if TYPE_CHECKING:
     from fusion.result import Result
-
-Array = NDArray[Any]
-Signal = dict[str, Any]
-
-CARRIED = ("Acquisition_instrument", "Sample")
-"""Of the metadata of the data: what holds for a spectrum of a component, too."""
-
-
-def signals(result: Result) -> list[Signal]:
-    """The factors as RosettaSciIO's dictionaries, which HyperSpy reads as signals.
-
-    Spectra are (component | energy), EELS by an axis in eV or of a loss, EDS by one in keV; maps
-    (component | x, y) with their calibration; what runs along neither, (component | index).
-    """
-    return [_signal(result, name) for name, F in result.factors.items() if F.ndim == 2]
 
 
 def hspy(result: Result, path: Path) -> list[Path]:
@@ -78,8 +61,8 @@ def zspy(result: Result, path: Path) -> list[Path]:
 def msa(result: Result, path: Path) -> list[Path]:
     """Every spectrum in an msa file of its own, "answer_S_1.msa"."""
     made = []
-    for name in _spectra(result):
-        whole = _signal(result, name)
+    for name in spectra(result):
+        whole = signal_of(result, name)
         axis = whole["axes"][-1]
         if "scale" not in axis:
             raise ValueError(
@@ -101,7 +84,7 @@ def tif(result: Result, path: Path) -> list[Path]:
 
     HyperSpy, ImageJ and DigitalMicrograph read the calibration.
     """
-    names = [name for name in result.factors if len(_along(result, name)) == 2]
+    names = [name for name in result.factors if len(along(result, name)) == 2]
     if not names:
         raise ValueError(
             f"`save({str(path)!r})`: no factor runs along two axes, so there is no map: save as "
@@ -109,14 +92,14 @@ def tif(result: Result, path: Path) -> list[Path]:
         )
     made = []
     for name in names:
-        axes = _along(result, name)
+        axes = along(result, name)
         if not all(axis.uniform for axis in axes):
             raise ValueError(
                 f"`save({str(path)!r})`: the pixels of {name} are not even, and tif knows scale "
                 "alone: save as hspy."
             )
         out = path if len(names) == 1 else path.with_name(f"{path.stem}_{slug(name)}{path.suffix}")
-        signal = _signal(result, name)
+        signal = signal_of(result, name)
         signal |= {"data": signal["data"].astype(np.float32)}
         signal |= {"axes": [_nanometres(axis) for axis in signal["axes"]]}
         with _finished(out) as part:
@@ -167,8 +150,8 @@ def table(result: Result) -> str:
     import io
 
     columns: list[list[Any]] = []
-    for name in _spectra(result):
-        axis = _along(result, name)[0]
+    for name in spectra(result):
+        axis = along(result, name)[0]
         columns.append([f"{name}: {axis.label}", *(f"{x:.10g}" for x in axis.values)])
         columns += [
             [f"{name} {i + 1}", *(f"{x:.10g}" for x in column)]
@@ -179,97 +162,6 @@ def table(result: Result) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([c[i] if i < len(c) else "" for c in columns] for i in range(longest))
     return text.getvalue()
-
-
-def _spectra(result: Result) -> list[str]:
-    """Factors that run along the channels of a data set of spectra."""
-    channels = [d.axes[-1:] for d in result.data.values() if d.signal == 1]
-    return [
-        name
-        for name, F in result.factors.items()
-        if F.ndim == 2 and (result.axes.get(name) or (None,))[0] in channels
-    ]
-
-
-def _along(result: Result, name: str) -> Axes:
-    """What the rows of a factor run along; an index where nothing is told."""
-    axes = (result.axes.get(name) or (None,))[0]
-    return axes or (Axis("index", size=len(result.factors[name])),)
-
-
-def _signal(result: Result, name: str) -> Signal:
-    """One factor, components first."""
-    axes, F = _along(result, name), result.factors[name]
-    components = Axis("component", offset=1.0, size=F.shape[1])
-    spectral = name in _spectra(result)
-    shown = 1 if spectral or len(axes) == 1 else 2
-    data = np.ascontiguousarray(F.T.reshape(F.shape[1], *(axis.size or 1 for axis in axes)))
-    every = (components, *axes)
-    told = [_axis(a, i, navigate=i < len(every) - shown) for i, a in enumerate(every)]
-    metadata = _metadata(result, axes) if spectral else {}
-    general = {"title": name, "notes": result.summary()}
-    return {
-        "data": data,
-        "axes": told,
-        "metadata": {
-            **metadata,
-            "General": general,
-            "Signal": {"signal_type": _kind(axes[0], metadata) if spectral else ""},
-        },
-        "original_metadata": {"sdfusion": _about(result, name)},
-        "package_info": {"package": "", "package_version": ""},
-        "attributes": {"_lazy": False, "ragged": False},
-        "tmp_parameters": {},
-        "learning_results": {},
-        "models": {},
-    }
-
-
-def _axis(axis: Axis, index: int, *, navigate: bool) -> dict[str, Any]:
-    """RosettaSciIO's dictionary of an axis."""
-    told: dict[str, Any] = {"name": axis.name, "units": axis.units, "size": int(axis.size or 0)}
-    told |= {"navigate": navigate, "index_in_array": index, "is_binned": False}
-    if axis.uniform:
-        return told | {"_type": "UniformDataAxis", "scale": axis.scale, "offset": axis.offset}
-    return told | {"_type": "DataAxis", "axis": axis.values}
-
-
-def _kind(axis: Axis, metadata: dict[str, Any]) -> str:
-    """HyperSpy's type of a spectrum on an axis."""
-    if axis.units == "eV" or "loss" in axis.name:
-        return "EELS"
-    if axis.units != "keV":
-        return ""
-    instrument = metadata.get("Acquisition_instrument") or {}
-    return "EDS_SEM" if "SEM" in instrument else "EDS_TEM"
-
-
-def _metadata(result: Result, axes: Axes) -> dict[str, Any]:
-    """What is known of the measurement that has these channels."""
-    fits = [] if result.minimised is None else [fit for _, _, fit in result.minimised.fits]
-    for data in (fit.dataset for fit in fits if fit.dataset is not None):
-        if data.channels == axes:
-            return {key: data.metadata[key] for key in CARRIED if key in data.metadata}
-    return {}
-
-
-def _about(result: Result, name: str) -> dict[str, Any]:
-    """How the factor was found."""
-    told = {
-        "version": __version__,
-        "factor": name,
-        "formula": result.formula,
-        "loss": float(result.loss),
-    }
-    told |= {
-        "status": result.status,
-        "solver": result.solver,
-        "messages": "\n".join(result.messages),
-    }
-    for key, data in result.data.items():
-        told[f"explained_variance_{key}"] = float(data.explained_variance)
-        told[f"history_{key}"] = "\n".join(data.history)
-    return told
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
