@@ -6,16 +6,15 @@ from math import prod
 from operator import mul
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.arrays import as_tensor, sparse_parts
 from fusion.axis import Axes, Axis, named
 from fusion.dense import Dense
-from fusion.forms import Form, Weights, separable
+from fusion.forms import Form, Weights
 from fusion.prepare import Preparing
+from fusion.reading import mask_of, read, tensor_of, unfolded, variance_of
 from fusion.sparse import Entries, Sparse
 
 PART = 2**20  # values that are looked at together
@@ -60,7 +59,7 @@ class Dataset(Preparing):
         self.name = str(name)
         self.lazy: Any
         self.entries: Entries | None
-        self.lazy, self._tensor, self.entries, self.shape = _read(self, array, axes)
+        self.lazy, self._tensor, self.entries, self.shape = read(self, array, axes)
         if not 0 <= signal <= len(self.shape):
             raise ValueError(
                 f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "
@@ -68,8 +67,8 @@ class Dataset(Preparing):
             )
         self.signal = int(signal)
         self.axes = named(axes, self.shape, self.signal)
-        self.mask = _mask(self, mask)
-        self.variance = _variance(self, variance)
+        self.mask = mask_of(self, mask)
+        self.variance = variance_of(self, variance)
         self.history = tuple(str(step) for step in history)
         self.metadata = dict(metadata or {})
         self._forms: dict[tuple, Form] = {}
@@ -90,7 +89,7 @@ class Dataset(Preparing):
                 "and sums read it so: give a dense array (`.todense()`) for this, if it fits."
             )
         if self._tensor is None:
-            self._tensor, self.lazy = _tensor(self, self.lazy.compute()), None
+            self._tensor, self.lazy = tensor_of(self, self.lazy.compute()), None
         return self._tensor
 
     @property
@@ -129,7 +128,7 @@ class Dataset(Preparing):
 
     def masked(self, mask: Any) -> "Dataset":
         """With this mask beside the one it has; True = excluded, shapes as in `Dataset`."""
-        added = _mask(self, mask)
+        added = mask_of(self, mask)
         if added is None:
             return self
         step = f"masked: {int(added.sum())} of {added.numel()} left out"
@@ -189,10 +188,10 @@ class Dataset(Preparing):
 
     def weights(self, shape: tuple[int, int], *, variance: bool = True) -> Weights:
         """Weight of every entry, 1 / variance, 0 where masked, unfolded to this two-way shape."""
-        keep = None if self.mask is None else _unfold(~self.mask, self.shape, shape)
+        keep = None if self.mask is None else unfolded(~self.mask, self.shape, shape)
         precision = None
         if variance and self.variance is not None:
-            precision = _unfold(1.0 / self.variance, self.shape, shape)
+            precision = unfolded(1.0 / self.variance, self.shape, shape)
         if keep is None or precision is None:
             return Weights.of(precision if keep is None else keep)
         return Weights.of(precision) * Weights.of(keep)
@@ -320,174 +319,3 @@ def _merges(shape: Sequence[int], finer: Sequence[int]) -> bool:
     """Whether a shape is the finer one with some neighbouring axes made one."""
     ends = set(accumulate(finer, mul))
     return prod(shape) == prod(finer) and set(accumulate(shape, mul)) <= ends
-
-
-def _read(
-    owner: Dataset, array: Any, axes: Sequence[Axis | str] | None
-) -> tuple[Any, Tensor | None, Entries | None, tuple[int, ...]]:
-    """(lazy array, tensor, entries: one of them; shape)."""
-    if isinstance(array, Entries):  # from another data set
-        sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
-        return None, None, array, tuple(n for n in sizes if n is not None)
-    if (found := sparse_parts(array)) is not None:
-        return None, None, *_entries(owner, *found, axes)
-    if isinstance(array, Tensor) or not (hasattr(array, "compute") and hasattr(array, "dtype")):
-        tensor = _tensor(owner, array)
-        return None, tensor, None, tuple(tensor.shape)
-    _suits(owner, array.dtype, array.shape)
-    return array, None, None, tuple(int(n) for n in array.shape)
-
-
-def _entries(
-    owner: Dataset,
-    coordinates: Tensor,
-    values: Tensor,
-    shape: tuple[int, ...],
-    axes: Sequence[Axis | str] | None,
-) -> tuple[Entries, tuple[int, ...]]:
-    """Entries of sparse data as (pixel, channel), and the shape; a matrix may be a map unfolded."""
-    if not shape or 0 in shape:
-        raise ValueError(f"`{owner}`: the array is empty (shape {shape}): give one spectrum.")
-    if values.is_complex() or values.dtype is torch.bool:
-        raise ValueError(f"`{owner}`: data of type {values.dtype}: give real numbers.")
-    if values.dtype.is_floating_point and (bad := int((~torch.isfinite(values)).sum())):
-        raise ValueError(f"`{owner}`: {bad} of {len(values)} entries are NaN or infinite.")
-    columns = shape[-1]
-    *outer, j = coordinates
-    i = outer[0] if outer else torch.zeros_like(j)
-    for place, n in zip(outer[1:], shape[1:-1], strict=True):
-        i = i * n + place
-    flat = i * columns + j
-    if not bool((flat[1:] > flat[:-1]).all()):
-        flat, order = torch.sort(flat)
-        values = values[order]
-        if bool((flat[1:] == flat[:-1]).any()):  # several counts of one place add up
-            flat, group = torch.unique_consecutive(flat, return_inverse=True)
-            values = values.new_zeros(len(flat)).index_add_(0, group, values)
-        i = torch.div(flat, columns, rounding_mode="floor")
-        j = flat - i * columns
-    keep = values != 0
-    if not bool(keep.any()):
-        raise ValueError(f"`{owner}`: all values are zero: there is nothing to fit.")
-    if not bool(keep.all()):
-        i, j, values = i[keep], j[keep], values[keep]
-    rows = prod(shape) // columns
-    sizes = tuple(axis.size or 0 for axis in axes or () if isinstance(axis, Axis))
-    if len(shape) == 2 and len(sizes) == len(axes or ()) > 2 and prod(sizes[:-1]) == rows:
-        shape = sizes  # the axes tell how the matrix folds
-    return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
-
-
-def _suits(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
-    """Complain of a type or a shape that no data set has."""
-    if dtype.kind not in "buif":
-        raise ValueError(f"`{owner}`: data of type {dtype}: give real numbers.")
-    if not shape or 0 in shape:
-        raise ValueError(
-            f"`{owner}`: the array is empty (shape {tuple(shape)}): give at least one spectrum."
-        )
-
-
-def _tensor(owner: Dataset, array: Any) -> Tensor:
-    """The array as a torch tensor, without a copy where torch can read it in place."""
-    if not isinstance(array, Tensor):
-        array = np.asarray(array)
-        _suits(owner, array.dtype, array.shape)
-    array = as_tensor(array)
-    if array.is_complex():
-        raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
-    if array.ndim == 0 or array.numel() == 0:
-        raise ValueError(
-            f"`{owner}`: the array is empty (shape {tuple(array.shape)}): "
-            "give at least one spectrum."
-        )
-    return array
-
-
-def _mask(owner: Dataset, mask: Any) -> Tensor | None:
-    """The mask broadcastable to the array, True = excluded."""
-    if mask is None:
-        return None
-    mask = torch.as_tensor(np.array(mask) if not isinstance(mask, Tensor) else mask).cpu()
-    if mask.dtype is not torch.bool:
-        raise ValueError(
-            f"`{owner}`: the mask is of type {mask.dtype}: give booleans, True = excluded."
-        )
-    split = len(owner.shape) - owner.signal
-    scan, spectrum, got = owner.shape[:split], owner.shape[split:], tuple(mask.shape)
-    if got == scan == spectrum:
-        raise ValueError(
-            f"`{owner}`: a mask of shape {got} could mean pixels or channels, both {scan}: "
-            f"give shape {(*scan, *(1,) * owner.signal)} for pixels, "
-            f"{(*(1,) * split, *spectrum)} for channels."
-        )
-    if got == scan:
-        return mask.reshape(*scan, *(1,) * owner.signal)
-    if got == spectrum:
-        return mask.reshape(*(1,) * split, *spectrum)
-    if len(got) == len(owner.shape) and all(
-        m in (1, n) for m, n in zip(got, owner.shape, strict=True)
-    ):
-        return mask
-    raise ValueError(
-        f"`{owner}`: a mask of shape {got} for data of shape {owner.shape}: "
-        f"give {scan} (pixels), {spectrum} (channels) or {owner.shape} (entries), "
-        "in the array's order."
-    )
-
-
-def _variance(owner: Dataset, variance: Any) -> Tensor | None:
-    """The variance with as many axes as the array, broadcastable to it."""
-    if variance is None:
-        return None
-    variance = torch.as_tensor(np.array(variance) if not isinstance(variance, Tensor) else variance)
-    variance = variance.detach().cpu().double()
-    try:
-        torch.broadcast_shapes(variance.shape, owner.shape)
-        fits = variance.ndim <= len(owner.shape)
-        variance = variance.reshape(
-            (1,) * (len(owner.shape) - variance.ndim) + tuple(variance.shape)
-        )
-        fits = fits and all(m in (1, n) for m, n in zip(variance.shape, owner.shape, strict=True))
-    except (RuntimeError, ValueError):
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"`{owner}`: variance of shape {tuple(variance.shape)} "
-            f"for data of shape {owner.shape}: "
-            "give a shape that broadcasts to the data, as in NumPy."
-        )
-    used = (
-        variance
-        if owner.mask is None
-        else variance.expand(owner.shape)[~owner.mask.expand(owner.shape)]
-    )
-    if (count := int((~(torch.isfinite(used) & (used > 0))).sum())) > 0:
-        raise ValueError(
-            f"`{owner}`: {count} variances are not positive and finite "
-            f"(lowest {float(used.min()):g}): "
-            "add the read-out noise, or mask those entries."
-        )
-    return torch.where(torch.isfinite(variance) & (variance > 0), variance, 1.0)
-
-
-def _unfold(
-    array: Tensor, full: tuple[int, ...], shape: tuple[int, int]
-) -> tuple[Tensor, Tensor] | Tensor:
-    """The array unfolded: (row, column) vectors if it is their product, else the matrix."""
-    split, rows = 0, 1
-    while rows < shape[0] or (
-        rows == shape[0] and split < len(full) and full[split] == 1 and split < len(full) - 1
-    ):
-        rows, split = rows * full[split], split + 1
-    left, right = array.shape[:split], array.shape[split:]
-    array = array.to(torch.float64)
-    if prod(right) == 1:
-        return array.reshape(left).expand(full[:split]).reshape(-1), torch.ones(
-            shape[1], dtype=array.dtype
-        )
-    if prod(left) == 1:
-        return torch.ones(shape[0], dtype=array.dtype), array.reshape(right).expand(
-            full[split:]
-        ).reshape(-1)
-    return separable(array.expand(full).reshape(shape))
