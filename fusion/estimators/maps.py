@@ -1,0 +1,82 @@
+"""How much of known spectra is in every pixel, under the likelihood of a fit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fusion.counts import grams, likeliest
+from fusion.elementwise import SQUARE
+from fusion.fit import fit
+from fusion.fits import Fit
+from fusion.model import Factor, Model
+from fusion.nnls import nnls
+from fusion.prediction import Prediction, cp
+
+FLOOR = 1e-12
+"""Of a spectrum, in units of its mean: counts in channels that no spectrum reaches stay finite."""
+RIDGE = 1e-12
+"""Added to Gram matrices of unit diagonal, for spectra that are alike or empty."""
+
+
+def maps(term: Fit, S: Tensor) -> Tensor:
+    """C ≥ 0 that makes the fit of C Sᵀ to its data smallest, pixel by pixel.
+
+    Args:
+        term: the fit with its data.
+        S: (channel, K) ≥ 0, float64.
+
+    Returns:
+        (pixel, K), float64; 0 where a spectrum is empty.
+    """
+    data = term.dataset
+    square, counts = term.entrywise is SQUARE, term.noise == "poisson"
+    if not (square or counts):
+        return _by_descent(term, S)
+    device = torch.device("cpu")
+    form = data.form(data.matrix_shape, device, torch.float64, variance=term.weighted_by_variance)
+    parts = []
+    for _, x, w in form.chunks():
+        parts.append(_squares(x, w, S) if square else _counts(x, w, S))
+    return torch.cat(parts)
+
+
+def _squares(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
+    if w is None:
+        G, b = S.T @ S, x @ S
+    else:
+        G, b = grams(w.expand_as(x), S), (w * x) @ S
+    size = G.diagonal(dim1=-2, dim2=-1)
+    empty = size <= 0
+    c, _ = nnls(G + torch.diag_embed(torch.where(empty, 1.0, RIDGE * size)), b)
+    return torch.where(empty, 0, c)
+
+
+def _counts(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
+    w = torch.ones_like(x) if w is None else w.expand_as(x)
+    empty = S.sum(0) <= 0
+    floor = FLOOR * S[:, ~empty].mean()
+    c = torch.zeros(len(x), S.shape[1], dtype=x.dtype)
+    some = x.sum(1) > 0  # a pixel without counts holds nothing
+    c[some[:, None] & ~empty] = likeliest((w * x)[some], w[some], S[:, ~empty] + floor)[0].flatten()
+    return c
+
+
+class _Known(Model):
+    """Unknown maps of known spectra."""
+
+    def __init__(self, term: Fit, S: Tensor) -> None:
+        super().__init__()
+        self.name = term.dataset.name
+        self.C = Factor((term.dataset.pixels, S.shape[1]))
+        self.S: Tensor
+        self.register_buffer("S", S)
+
+    def forward(self) -> dict[str, Prediction]:
+        return {self.name: cp(self.C, self.S)}
+
+
+def _by_descent(term: Fit, S: Tensor) -> Tensor:
+    """Under any other likelihood: a fit with the spectra held, convex as a rule."""
+    found = fit(_Known(term, S), term, starts=1, progress=False)
+    return torch.from_numpy(found["C"]).nan_to_num()

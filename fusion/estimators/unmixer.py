@@ -1,0 +1,256 @@
+"""`Unmixer`: non-negative factorisation as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fusion.axis import Axis
+from fusion.dataset import Dataset
+from fusion.estimators.maps import maps
+from fusion.estimators.sample import Sample
+from fusion.estimators.scaled import warn_if_scaled
+from fusion.fit import fit
+from fusion.fits import Fit
+from fusion.init import Init
+from fusion.loss import Loss, Term
+from fusion.losses import Gaussian
+from fusion.models import NMF
+from fusion.result import Result
+from fusion.solvers import Solver
+
+Array = NDArray[Any]
+SPARSE = ("csr", "csc", "coo")
+
+
+class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """X ≈ C Sᵀ with C, S ≥ 0: maps and spectra of a matrix (pixel, channel). Review, eqs (2), (3).
+
+    For scikit-learn's pipelines and for HyperSpy: `s.decomposition(algorithm=Unmixer(4))`, of EDS
+    signals `s.decomposition(False, None, algorithm=Unmixer(4, likelihood=Poisson))`, which leaves
+    the counts as they are. HyperSpy calls the spectra factors and the maps loadings. Of a lazy
+    signal leave `output_dimension` out where `ARD` may switch components off.
+
+    Args:
+        n_components: K; None: as many as stand out of the noise (`fusion.rank`), all where there
+            are too few data to tell.
+        likelihood: makes the fit of a data set: `Gaussian` (noise of one unknown size, the
+            default), `Frobenius`, `Poisson` for counts, or a function such as
+            `lambda data: Frobenius(data.estimate_variance())`.
+        penalty: beliefs about the maps "C" (pixel, K) and the spectra "S" (channel, K, unit
+            columns): `0.05 * SoftOrthogonality("C")`, `ARD("C")`, `10 * Smoothness("S")`, or their
+            sum.
+        scan: (ny, nx) of the map, for penalties that need neighbours, such as `SpatialSmoothness`.
+        solver, starts, init, max_steps: as in `fusion.fit`.
+        memory: values that `partial_fit` keeps; of more it keeps a random sample of the pixels.
+        random_state: of the starts.
+
+    Attributes:
+        components_: Sᵀ (K, channel); the amounts are in the maps.
+        n_components_: their number; smaller than `n_components` where `ARD` switched some off.
+        explained_variance_: ⟨M_k, M⟩ / pixels, M_k = c_k s_kᵀ, (K,), largest first as a rule; they
+            add up to that of M, about zero, not about the mean.
+        result_: the `fusion.Result`; its `write_to(s)` gives `s` results that HyperSpy can save.
+        n_features_in_: number of channels.
+
+    Raises:
+        ValueError: by `fit`, if K is out of range, or data, likelihood and penalty do not fit.
+
+    Warns:
+        ScaledDataWarning: if HyperSpy has scaled the data before handing them over.
+    """
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        likelihood: Callable[[Dataset], Fit] = Gaussian,
+        penalty: Loss | Term | None = None,
+        scan: Sequence[int] | None = None,
+        solver: Solver | None = None,
+        starts: int = 10,
+        init: Init | Sequence[Any] | None = None,
+        max_steps: int | None = None,
+        memory: int = 2**27,
+        random_state: Any = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.likelihood = likelihood
+        self.penalty = penalty
+        self.scan = scan
+        self.solver = solver
+        self.starts = starts
+        self.init = init
+        self.max_steps = max_steps
+        self.memory = memory
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Unmixer:
+        """Find the spectra of X (pixel, channel); returns self."""
+        self._unmix(self._read(X))
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Array:
+        """Find maps and spectra; returns the maps (pixel, K), as the penalty has them."""
+        return self._unmix(self._read(X))
+
+    def partial_fit(self, X: Any, y: Any = None) -> Unmixer:
+        """Take in some pixels more; the spectra are found when they are asked for.
+
+        All pixels are kept while they are no more than `memory` values: the answer is that of
+        `fit` on all of them. Of more a random sample is kept, in which a phase of very few pixels
+        may be missing. An earlier `fit` is forgotten.
+        """
+        fresh = getattr(self, "_sample", None) is None
+        X = self._read(X, reset=fresh)
+        X = X.toarray() if hasattr(X, "toarray") else X
+        if fresh:
+            self._sample: Sample | None = Sample(int(self.memory) // X.shape[1], self._seed())
+        assert self._sample is not None
+        self._sample.add(X)
+        self._found: dict[str, Any] | None = None
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Maps (pixel, K) of other pixels: the likeliest amounts ≥ 0; no penalty is read."""
+        check_is_fitted(self)
+        S = torch.from_numpy(np.ascontiguousarray(self.components_.T))
+        X = self._read(X, reset=False)
+        empty = np.asarray(abs(X).sum(axis=1)).ravel() == 0
+        found = np.zeros((X.shape[0], S.shape[1]))
+        if not empty.all():
+            found[~empty] = maps(self._fit_of(Dataset("data", X[~empty])), S).numpy()
+        return found
+
+    def inverse_transform(self, C: Any) -> Array:
+        """C Sᵀ (pixel, channel) of maps (pixel, K)."""
+        check_is_fitted(self)
+        return np.asarray(C) @ self.components_
+
+    @property
+    def components_(self) -> Array:
+        return self._answer("components")
+
+    @property
+    def explained_variance_(self) -> Array:
+        return self._answer("variance")
+
+    @property
+    def n_components_(self) -> int:
+        return len(self.components_)
+
+    @property
+    def result_(self) -> Result:
+        return self._answer("result")
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def _read(self, X: Any, *, reset: bool = True) -> Any:
+        return validate_data(self, X, reset=reset, accept_sparse=SPARSE, dtype="numeric")
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _fit_of(self, data: Dataset) -> Fit:
+        term = self.likelihood(data)
+        if not isinstance(term, Fit):
+            raise ValueError(
+                f"`Unmixer(likelihood={self.likelihood!r})`: it makes a {type(term).__name__} of "
+                "a data set: give `Gaussian`, `Frobenius`, `Poisson`, or what makes such a fit."
+            )
+        return term
+
+    def _unmix(self, X: Any, sample: Sample | None = None) -> Array:
+        """Find and keep the answer; the maps."""
+        share = 1.0 if sample is None else sample.share
+        data = Dataset("data", X, axes=self._axes(X, share))
+        term = self._fit_of(data)
+        warn_if_scaled(X, counts=term.noise == "poisson", share=share, stacklevel=4)
+        K = self._rank(data) if self.n_components is None else int(self.n_components)
+        loss = Loss([(1.0, term)]) if self.penalty is None else term + self.penalty
+        found = fit(
+            NMF(data, K),
+            loss,
+            solver=self.solver,
+            starts=self.starts,
+            init=self.init,
+            seed=self._seed(),
+            max_steps=self.max_steps,
+            progress=False,
+        )
+        C, S = (np.nan_to_num(found[name]).astype(float) for name in ("C", "S"))
+        self._sample = sample
+        self._found = {
+            "components": np.ascontiguousarray(S.T),
+            "variance": ((C.T @ C) * (S.T @ S)).sum(0) / len(C),
+            "result": replace(found, minimised=None),  # which holds the data
+        }
+        return C
+
+    def _rank(self, data: Dataset) -> int:
+        """As many as stand out of the noise."""
+        from fusion.ranking import rank
+
+        most = min(data.matrix_shape)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                told = rank(data, held_out=False, ard=False, stability=False).recommended
+        except ValueError:
+            return most
+        return min(max(told, 1), most)
+
+    def _axes(self, X: Any, share: float) -> list[Axis] | None:
+        if self.scan is None:
+            return None
+        sizes = tuple(int(n) for n in self.scan)
+        if prod(sizes) != X.shape[0] or share < 1:
+            raise ValueError(
+                f"`Unmixer(scan={self.scan})`: {prod(sizes)} pixels, the data have {X.shape[0]}: "
+                "give the shape of the whole map (ny, nx); masked or sampled pixels have no "
+                "neighbours: fit a `fusion.Dataset` with a mask instead."
+            )
+        names = ("z", "y", "x")[-len(sizes) :]
+        return [*(Axis(n, size=k) for n, k in zip(names, sizes, strict=True)),
+                Axis("channel", size=X.shape[1])]  # fmt: skip
+
+    def _answer(self, key: str) -> Any:
+        """Something of the answer, which is found now where batches were taken in."""
+        found, sample = getattr(self, "_found", None), getattr(self, "_sample", None)
+        if found is None and sample is not None:
+            self._unmix(sample.rows, sample)
+            found = self._found
+            assert found is not None
+            K, kept = self.n_components, len(found["components"])
+            if K is not None and kept < K:
+                warnings.warn(
+                    f"`Unmixer`: {kept} of {K} components are left: if this is a lazy "
+                    "`s.decomposition`, leave its `output_dimension` out, or its maps come out in "
+                    "the wrong order of pixels.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+        if found is None:
+            raise AttributeError(f"`{type(self).__name__}` has no answer yet: call `fit` first.")
+        return found[key]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return any(getattr(self, name, None) is not None for name in ("_found", "_sample"))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = getattr(self.likelihood, "noise", "") == "poisson"
+        return tags
