@@ -14,7 +14,7 @@ from fusion.axis import Axes, Axis, named
 from fusion.dense import Dense
 from fusion.forms import Form, Weights
 from fusion.prepare import Preparing
-from fusion.reading import mask_of, read, tensor_of, unfolded, variance_of
+from fusion.reading import fits_in_memory, mask_of, read, tensor_of, unfolded, variance_of
 from fusion.sparse import Entries, Sparse
 
 PART = 2**20  # values that are looked at together
@@ -76,6 +76,27 @@ class Dataset(Preparing):
         self.tallied: Any = None
         """Sums of it, once `fusion.tally.tally` was asked for them."""
 
+    @classmethod
+    def from_hyperspy(cls, signal: Any, *, name: str | None = None, mask: Any = None) -> "Dataset":
+        """The data set of a HyperSpy signal, with its axes and metadata; lazy stays lazy.
+
+        The array is taken as it was measured: counts that HyperSpy would scale or mask are not.
+
+        Args:
+            signal: of any kind, energies on any array axis: they come last here.
+            name: default: by the kind of signal ("eels", "eds"), else its title.
+            mask: True = excluded; as in `Dataset`, in the order of the array, (ny, nx), which is
+                not that of HyperSpy's NumPy masks; or a HyperSpy signal, whose order is known.
+
+        A variance in the metadata is taken where it is one number; `history` tells.
+
+        Raises:
+            ValueError: if it is no signal, not real or ragged, or the mask does not fit.
+        """
+        from fusion.signals import from_hyperspy
+
+        return from_hyperspy(signal, name=name, mask=mask)
+
     @property
     def tensor(self) -> Tensor:
         """The data; what is lazy is read now, once.
@@ -89,6 +110,7 @@ class Dataset(Preparing):
                 "and sums read it so: give a dense array (`.todense()`) for this, if it fits."
             )
         if self._tensor is None:
+            fits_in_memory(self, self.lazy)
             self._tensor, self.lazy = tensor_of(self, self.lazy.compute()), None
         return self._tensor
 

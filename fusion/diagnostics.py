@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -40,6 +40,7 @@ class DataSummary:
         mean_spectrum: mean of x over the pixels, the same.
         noise: what the fit assumed of it, in a word or two.
         history: what was done to the data before, a line a step.
+        metadata: what the data set's file or signal tells of the measurement.
     """
 
     shape: tuple[int, ...]
@@ -52,6 +53,7 @@ class DataSummary:
     mean_spectrum: Array
     noise: str = ""
     history: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def component_shares(form: Form, M: Prediction) -> Tensor | None:
@@ -96,6 +98,7 @@ def met(fit: Fit, model: Model) -> DataSummary:
         mean_spectrum=means.cpu().numpy().reshape(data.shape[split:]),
         noise=fit.noise,
         history=data.history,
+        metadata=data.metadata,
     )
 
 

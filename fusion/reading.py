@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,21 @@ def listed(
     return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
 
 
+def fits_in_memory(owner: Dataset, lazy: Any) -> None:
+    """Complain of a lazy array that is larger than the machine's memory."""
+    try:
+        have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not told on this system
+        return
+    need = prod(lazy.shape) * lazy.dtype.itemsize
+    if need > have:
+        raise ValueError(
+            f"`{owner}`: {need / 1e9:.3g} GB are to be read, the machine has {have / 1e9:.3g}: "
+            "crop or bin it first, or unmix it by blocks: `s.decomposition(algorithm=Unmixer(K))` "
+            "of a lazy HyperSpy signal, with `fusion.estimators.Unmixer`."
+        )
+
+
 def suits(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
     """Complain of a type or a shape that no data set has."""
     if dtype.kind not in "buif":
@@ -105,6 +121,8 @@ def mask_of(owner: Dataset, mask: Any) -> Tensor | None:
     """The mask broadcastable to the array, True = excluded."""
     if mask is None:
         return None
+    if hasattr(mask, "axes_manager"):  # a HyperSpy signal
+        mask = mask.data
     mask = torch.as_tensor(np.array(mask) if not isinstance(mask, Tensor) else mask).cpu()
     if mask.dtype is not torch.bool:
         raise ValueError(

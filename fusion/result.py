@@ -172,6 +172,37 @@ class Result:
                 return TuckerTensor((arrays[0], arrays[1:]))
             return CPTensor((np.ones(arrays[0].shape[1]), arrays))
 
+    def to_hyperspy(self) -> dict[str, Any]:
+        """The factors as HyperSpy signals, {name: signal}, components along "Component".
+
+        Spectra are of the kind of their data set (EELSSpectrum, EDSTEMSpectrum …; eXSpy has them),
+        maps are images with their axes in nm, a line scan's or a tilt series' are curves. The
+        metadata of the measurement come along.
+
+        Raises:
+            ImportError: if HyperSpy is not installed.
+        """
+        from fusion.signals import to_hyperspy
+
+        return to_hyperspy(self)
+
+    def write_to(self, signal: Any, *, name: str | None = None) -> None:
+        """Maps and spectra as the `learning_results` of the HyperSpy signal that was fitted.
+
+        Then `signal.plot_decomposition_results()`, `.get_decomposition_model()`, `.save(…)` work.
+
+        Args:
+            signal: of the shape of the data set.
+            name: of the data set, where the result has several.
+
+        Raises:
+            ValueError: if the shapes differ, the prediction is not maps times spectra, or a loaded
+                result does not tell which factors make it.
+        """
+        from fusion.signals import write_to
+
+        write_to(self, signal, name=name)
+
     def errors(self) -> dict[str, Array]:
         """Standard errors of all factors, each of its shape; see `fusion.standard_errors`."""
         from fusion.errors import standard_errors

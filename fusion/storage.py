@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -86,6 +86,7 @@ def save(result: Result, path: Any) -> Path:
             "explained_variance": data.explained_variance,
             "noise": data.noise,
             "history": data.history,
+            "metadata": _told(data.metadata),
         }
         arrays |= {f"data/{name}/{key}": getattr(data, key) for key in _ARRAYS}
         if data.component_variance is not None:
@@ -130,6 +131,7 @@ def load(path: Any) -> Result:
             explained_variance=told["explained_variance"],
             noise=told.get("noise", ""),  # files before 0.1 had neither
             history=tuple(told.get("history", ())),
+            metadata=told.get("metadata", {}),
             component_variance=arrays.get(f"data/{name}/component_variance"),
             **{key: arrays[f"data/{name}/{key}"] for key in _ARRAYS},
         )
@@ -151,6 +153,17 @@ def _under(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {
         key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
     }
+
+
+def _told(value: Any) -> Any:
+    """Metadata as JSON has them: mappings, lists, numbers and texts; of all else what it says."""
+    if isinstance(value, Mapping):
+        return {str(key): _told(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_told(each) for each in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _told(value.tolist())
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
 def _axis(axis: Axis) -> dict[str, Any]:

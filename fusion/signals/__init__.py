@@ -1,0 +1,8 @@
+"""HyperSpy's signals, in and out; HyperSpy is imported where it is used."""
+
+from fusion.signals.incoming import from_hyperspy
+from fusion.signals.outgoing import to_hyperspy
+from fusion.signals.scan import Scan
+from fusion.signals.write_to import write_to
+
+__all__ = ["Scan", "from_hyperspy", "to_hyperspy", "write_to"]
