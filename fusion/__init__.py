@@ -36,6 +36,7 @@ __all__ = [
     "NNDSVD",
     "SPA",
     "SSS",
+    "Scan",
     "VCA",
     "Adam",
     "Anscombe",

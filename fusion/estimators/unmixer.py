@@ -158,7 +158,19 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self.n_components_
 
     def _read(self, X: Any, *, reset: bool = True) -> Any:
-        return validate_data(self, X, reset=reset, accept_sparse=SPARSE, dtype="numeric")
+        X = validate_data(self, X, reset=reset, accept_sparse=SPARSE, dtype="numeric")
+        if self._counts and X.min() < 0:
+            count, size = int((X < 0).sum()), X.shape[0] * X.shape[1]
+            raise ValueError(
+                f"`Unmixer`: Negative values in data passed to a fit of counts: {count} of {size} "
+                f"(lowest {X.min():.3g}): use `Gaussian` or `Frobenius`, or keep the background."
+            )
+        return X
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the likelihood is one of counts, as far as can be told without data."""
+        return getattr(self.likelihood, "noise", "") == "poisson"
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -175,10 +187,10 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _unmix(self, X: Any, sample: Sample | None = None) -> Array:
         """Find and keep the answer; the maps."""
         share = 1.0 if sample is None else sample.share
-        data = Dataset("data", X, axes=self._axes(X, share))
+        data = self._data(X, share)
         term = self._fit_of(data)
         warn_if_scaled(X, counts=term.noise == "poisson", share=share, stacklevel=4)
-        K = self._rank(data) if self.n_components is None else int(self.n_components)
+        K = self._rank(data, term) if self.n_components is None else int(self.n_components)
         loss = Loss([(1.0, term)]) if self.penalty is None else term + self.penalty
         found = fit(
             NMF(data, K),
@@ -199,22 +211,26 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         }
         return C
 
-    def _rank(self, data: Dataset) -> int:
+    def _rank(self, data: Dataset, term: Fit) -> int:
         """As many as stand out of the noise."""
+        from fusion.prepare.transforms import KeenanKotula
         from fusion.ranking import rank
 
         most = min(data.matrix_shape)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                if term.noise == "poisson":
+                    data = data.with_variance(KeenanKotula(data).variance)
                 told = rank(data, held_out=False, ard=False, stability=False).recommended
         except ValueError:
             return most
         return min(max(told, 1), most)
 
-    def _axes(self, X: Any, share: float) -> list[Axis] | None:
+    def _data(self, X: Any, share: float) -> Dataset:
+        """The data set of a matrix, as a map where the scan is known."""
         if self.scan is None:
-            return None
+            return Dataset("data", X)
         sizes = tuple(int(n) for n in self.scan)
         if prod(sizes) != X.shape[0] or share < 1:
             raise ValueError(
@@ -223,8 +239,9 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "neighbours: fit a `fusion.Dataset` with a mask instead."
             )
         names = ("z", "y", "x")[-len(sizes) :]
-        return [*(Axis(n, size=k) for n, k in zip(names, sizes, strict=True)),
-                Axis("channel", size=X.shape[1])]  # fmt: skip
+        axes = [Axis(name, size=n) for name, n in zip(names, sizes, strict=True)]
+        X = X if hasattr(X, "nnz") else X.reshape(*sizes, -1)
+        return Dataset("data", X, axes=[*axes, Axis("channel", size=X.shape[-1])])
 
     def _answer(self, key: str) -> Any:
         """Something of the answer, which is found now where batches were taken in."""
@@ -252,5 +269,5 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.positive_only = getattr(self.likelihood, "noise", "") == "poisson"
+        tags.input_tags.positive_only = self._counts
         return tags

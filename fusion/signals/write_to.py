@@ -80,7 +80,7 @@ def _maps_and_spectra(
     if result.model is not None:
         with torch.no_grad():
             L, R = result.model.predict()[name].two_way()
-        C, S = (np.array(x.detach().cpu(), dtype=float) for x in (L, R))
+        C, S = (x.detach().cpu().double().numpy().copy() for x in (L, R))
     else:
         pixels, channels = _halves(summary)
         C, S = _alone(call, result, name, pixels), _alone(call, result, name, channels)
