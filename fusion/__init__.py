@@ -21,6 +21,7 @@ from fusion.prepare.sample import fill_maps
 from fusion.prepare.transforms import Anscombe, KeenanKotula
 from fusion.ranking import Ranking, detectability, rank
 from fusion.reference_fit import ReferenceFit
+from fusion.resample import resample
 from fusion.result import Result
 from fusion.scan import Scan
 from fusion.solvers import ALS, HALS, LBFGS, MALS, Adam, GaussNewton, RowNewton, Solver
@@ -78,6 +79,7 @@ __all__ = [
     "mlls",
     "models",
     "rank",
+    "resample",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
     "split_half",

@@ -190,7 +190,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         data = self._data(X, share)
         term = self._fit_of(data)
         warn_if_scaled(X, counts=term.noise == "poisson", share=share, stacklevel=4)
-        K = self._rank(data, term) if self.n_components is None else int(self.n_components)
+        K = self._rank(data) if self.n_components is None else int(self.n_components)
         loss = Loss([(1.0, term)]) if self.penalty is None else term + self.penalty
         found = fit(
             NMF(data, K),
@@ -211,17 +211,14 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         }
         return C
 
-    def _rank(self, data: Dataset, term: Fit) -> int:
+    def _rank(self, data: Dataset) -> int:
         """As many as stand out of the noise."""
-        from fusion.prepare.transforms import KeenanKotula
         from fusion.ranking import rank
 
         most = min(data.matrix_shape)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                if term.noise == "poisson":
-                    data = data.with_variance(KeenanKotula(data).variance)
                 told = rank(data, held_out=False, ard=False, stability=False).recommended
         except ValueError:
             return most

@@ -12,8 +12,8 @@ import numpy as np
 from fusion.axis import Axis
 from fusion.dataset import Dataset
 from fusion.signals.incoming import from_hyperspy
+from fusion.units import ratio
 
-METRES = {"m": 1.0, "mm": 1e-3, "µm": 1e-6, "nm": 1e-9, "Å": 1e-10, "pm": 1e-12}
 TOLERANCE = 0.01
 """Of a step that may differ, and of a pixel by which the last may be displaced."""
 
@@ -127,12 +127,12 @@ def _differences(a: Axis, b: Axis) -> list[str]:
         return [f"{a.size} and {b.size} entries" + _steps(a, b)]
     if _bare(a) or _bare(b):
         return []
-    ratio = _ratio(a.units, b.units)
-    if ratio is None:
+    by = ratio(a.units, b.units)
+    if by is None:
         return [f"in {a.units or 'no unit'} and in {b.units or 'no unit'}"]
-    x, y = a.values, b.values * ratio
+    x, y = a.values, b.values * by
     step = float(np.abs(np.diff(x)).mean()) if len(x) > 1 else abs(a.scale)
-    other = float(np.abs(np.diff(y)).mean()) if len(y) > 1 else abs(b.scale * ratio)
+    other = float(np.abs(np.diff(y)).mean()) if len(y) > 1 else abs(b.scale * by)
     said = []
     if abs(step - other) > TOLERANCE * step:
         said.append(f"steps of {step:g} and {other:g} {a.units}")
@@ -147,12 +147,3 @@ def _steps(a: Axis, b: Axis) -> str:
     if not (a.uniform and b.uniform):
         return ""
     return f" (steps of {a.scale:g} {a.units} and {b.scale:g} {b.units})"
-
-
-def _ratio(one: str, two: str) -> float | None:
-    """What turns the second unit into the first; None where nothing does."""
-    if one == two:
-        return 1.0
-    if one in METRES and two in METRES:
-        return METRES[two] / METRES[one]
-    return None
