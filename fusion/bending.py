@@ -182,7 +182,10 @@ class FitCurvature:
                 block = metric.blocks(j) if same and value.ndim == 3 else None
                 found = None if block is None else [*found, block]
         if found is None or not found:
-            return row_blocks(self, name, value), None
+            block = row_blocks(self, name, value)
+            if self.loose and name in self.pulled:  # rows that are averaged cancel by turns
+                block = 0.5 * (block + row_blocks(self, name, value, turning=False))
+            return block, None
         part, rows = slice(0), value.shape[1]
         total = Block(part, rows, *found[0])
         for block in found[1:]:

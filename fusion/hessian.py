@@ -75,13 +75,17 @@ class Bends(Protocol):
         ...
 
 
-def row_blocks(hessian: Bends, name: str, value: Tensor, width: int | None = None) -> Tensor:
+def row_blocks(
+    hessian: Bends, name: str, value: Tensor, width: int | None = None, *, turning: bool = True
+) -> Tensor:
     """The block of every row of a factor, (start, row, width, width): `width` products.
 
     Rows are what is left beside the last `width` numbers; by default all modes but the last.
+    Without `turning` signs, what rows have with each other is added instead of bounded.
     """
     shape, width = value.shape, width or value.shape[-1]
-    turns = signs(shape[1:].numel() // width, value)[None, :, None]
+    rows = shape[1:].numel() // width
+    turns = (signs(rows, value) if turning else value.new_ones(rows))[None, :, None]
     columns = []
     for k in range(width):
         probe = torch.zeros_like(value).reshape(shape[0], -1, width)

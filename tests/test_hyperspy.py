@@ -377,6 +377,43 @@ def test_a_lazy_signal_beyond_memory_says_what_to_do():
         data.check()
 
 
+def old_hspy(path, array: np.ndarray, version: str) -> None:
+    """A file as HyperSpy wrote it years ago: no attributes, no package, axes without a type."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        file.attrs["file_format"], file.attrs["file_format_version"] = "HyperSpy", version
+        group = file.create_group("Experiments/Grün")
+        group.create_dataset("data", data=array)
+        told = (("y", 0.5, "nm"), ("x", 0.5, "nm"), ("Energy loss", 0.5, "eV"))
+        for i, (name, scale, units) in enumerate(told):
+            axis = group.create_group(f"axis-{i}").attrs
+            axis["name"], axis["units"], axis["scale"], axis["offset"] = name, units, scale, 1.0
+            axis["size"], axis["navigate"], axis["index_in_array"] = array.shape[i], i < 2, i
+        if version < "1.2":
+            told = group.create_group("mapped_parameters").attrs
+            told["title"], told["signal_type"], told["record_by"] = "Grün", "EELS", "spectrum"
+            group.create_group("original_parameters")
+        else:
+            group.create_group("metadata/General").attrs["title"] = "Grün"
+            group.create_group("metadata/Signal").attrs["signal_type"] = "EELS"
+            group.create_group("original_metadata")
+        group.create_group("learning_results")
+
+
+@pytest.mark.parametrize("version", ["1.1", "2.1", "3.0"])
+def test_files_of_older_versions_are_read(tmp_path, version):
+    array = build("map")[0].data
+    old_hspy(tmp_path / "old.hspy", array, version)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        signal = hs.load(tmp_path / "old.hspy")
+    for data in (fu.Dataset.from_hyperspy(signal), fu.load(tmp_path / "old.hspy")):
+        np.testing.assert_array_equal(data.numpy(), array)
+        assert [(a.name, a.scale, a.units) for a in data.axes] == [
+            ("y", 0.5, "nm"), ("x", 0.5, "nm"), ("energy loss", 0.5, "eV")]  # fmt: skip
+        assert data.name == "eels"
+
+
 # --- several detectors -----------------------------------------------------------------------
 
 
