@@ -24,6 +24,11 @@ def read(
     owner: Dataset, array: Any, axes: Sequence[Axis | str] | None
 ) -> tuple[Any, Tensor | None, Entries | None, tuple[int, ...]]:
     """(lazy array, tensor, entries: one of them; shape)."""
+    if hasattr(array, "axes_manager"):
+        raise ValueError(
+            f"`{owner}`: a HyperSpy signal: `Dataset.from_hyperspy(signal)` keeps its axes and "
+            "metadata."
+        )
     if isinstance(array, Entries):  # from another data set
         sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
         return None, None, array, tuple(n for n in sizes if n is not None)

@@ -63,7 +63,7 @@ def resample(
     grid = values.reshape(*sizes, *values.shape[1:])
     for d, pair in enumerate(zip(of, to, shifts, blurs, strict=True)):
         W = torch.from_numpy(matrix(*pair)).to(values)
-        grid = torch.tensordot(W, grid, dims=([1], [d])).movedim(0, d)
+        grid = (W @ grid.movedim(d, -2)).movedim(-2, d)
     return grid.flatten(0, len(of) - 1)
 
 

@@ -358,6 +358,9 @@ def test_what_is_no_signal_or_has_other_sizes_is_said():
     s, _, _ = build("map")
     with pytest.raises(ValueError, match="give a HyperSpy signal"):
         fu.Dataset.from_hyperspy(s.data)
+    for wrong in (lambda: fu.Dataset("eels", s), lambda: fu.load(s)):
+        with pytest.raises(ValueError, match=r"Dataset\.from_hyperspy\(signal\)"):
+            wrong()
     with pytest.raises(ValueError, match="real numbers"):
         fu.Dataset.from_hyperspy(hs.signals.ComplexSignal1D(np.ones((3, 4), dtype=complex)))
     data = fu.Dataset.from_hyperspy(s)

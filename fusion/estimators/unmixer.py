@@ -100,7 +100,9 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._unmix(self._read(X))
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> Array:
+    def fit_transform(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, X: Any, y: Any = None
+    ) -> Array:
         """Find maps and spectra; returns the maps (pixel, K), as the penalty has them."""
         return self._unmix(self._read(X))
 

@@ -62,6 +62,11 @@ def one(path: str | PathLike[str], signal: str | None = None) -> Dataset:
 
 def _find(path: str | PathLike[str]) -> tuple[Path, list[Found]]:
     """The path and what is in the file."""
+    if hasattr(path, "axes_manager"):
+        raise ValueError(
+            f"`load({type(path).__name__})`: give a path; of a HyperSpy signal take "
+            "`fusion.Dataset.from_hyperspy(signal)`."
+        )
     path = Path(path).expanduser()
     if not path.exists():
         raise ValueError(f"{path}: no such file: check the name and the folder.")
