@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -175,6 +176,18 @@ def test_a_result_written_to_a_signal_is_plotted_modelled_saved_and_read(tmp_pat
     loaded.write_to(fresh)
     np.testing.assert_allclose(fresh.get_decomposition_model().data, model.data, rtol=1e-6)
     assert loaded.to_hyperspy()["S"].metadata.General.title == "S of Grün 粒 α"
+
+
+def test_the_lines_of_the_readme_run():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    part = text.split("## From HyperSpy and back")[1].split("\n## ")[0]
+    blocks = [block.split("```")[0] for block in part.split("```python")[1:]]
+    hole = np.zeros((8, 7), dtype=bool)
+    hole[3, 2] = True
+    here = {"s": build("map")[0], "e": build("map", "EDS_TEM")[0], "fu": fu, "hole": hole}
+    exec("\n".join(blocks), here)
+    maps = here["e"].get_decomposition_loadings().data
+    np.testing.assert_array_equal(np.isnan(maps[0]), hole)
 
 
 # --- the estimator inside decomposition ------------------------------------------------------
