@@ -62,9 +62,17 @@ def resample(
         )
     grid = values.reshape(*sizes, *values.shape[1:])
     for d, pair in enumerate(zip(of, to, shifts, blurs, strict=True)):
-        W = torch.from_numpy(matrix(*pair)).to(values)
+        W = _tensor(*pair, values.device, values.dtype)
         grid = (W @ grid.movedim(d, -2)).movedim(-2, d)
     return grid.flatten(0, len(of) - 1)
+
+
+@lru_cache(maxsize=64)
+def _tensor(
+    of: Axis, to: Axis, shift: float, blur: float, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """`matrix` where the values are, moved there once."""
+    return torch.from_numpy(matrix(of, to, shift, blur)).to(device, dtype)
 
 
 def _each(name: str, given: float | Sequence[float], axes: Axes) -> tuple[float, ...]:
@@ -75,7 +83,6 @@ def _each(name: str, given: float | Sequence[float], axes: Axes) -> tuple[float,
     return numbers
 
 
-@lru_cache(maxsize=64)
 def matrix(of: Axis, to: Axis, shift: float = 0.0, blur: float = 0.0) -> NDArray[np.float64]:
     """(entries of `to`, entries of `of`), rows that sum to one: shares of what an entry sees."""
     low, high = (edge[:, None] + shift for edge in _edges(in_units(to, of.units, "resample")))

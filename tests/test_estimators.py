@@ -119,6 +119,7 @@ def test_sparse_counts_give_what_dense_ones_give(form):
     maps, others = dense.fit_transform(X), sparse.fit_transform(form(X))
     np.testing.assert_allclose(sparse.components_, dense.components_, atol=1e-3)
     np.testing.assert_allclose(others, maps, atol=2e-3 * maps.max())
+    np.testing.assert_allclose(sparse.transform(form(X)), others, atol=2e-3 * maps.max())
 
 
 def test_ard_reduces_k_and_explained_variance_adds_up():

@@ -37,9 +37,10 @@ def warn_if_scaled(X: Any, *, counts: bool, share: float = 1.0, stacklevel: int 
     )
     warnings.warn(
         "`Unmixer`: every value was divided by √(sum of its pixel × sum of its channel): that is "
-        "HyperSpy's normalize_poissonian_noise, which EDS signals switch on by themselves; "
-        f"{what}. For the data as measured: `s.decomposition(False, None, algorithm=…)` of an EDS "
-        "signal, `s.decomposition(algorithm=…)` of others.",
+        "HyperSpy's normalize_poissonian_noise, which EDS signals switch on by themselves, with a "
+        f"mask of pixels of few counts; {what}. For the data as measured: "
+        "`s.decomposition(False, None, algorithm=…)` of an EDS signal, "
+        "`s.decomposition(algorithm=…)` of others.",
         ScaledDataWarning,
         stacklevel=stacklevel,
     )

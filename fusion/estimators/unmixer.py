@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fusion.axis import Axis
 from fusion.dataset import Dataset
 from fusion.estimators.maps import maps
+from fusion.estimators.number import stand_out
 from fusion.estimators.sample import Sample
 from fusion.estimators.scaled import warn_if_scaled
 from fusion.fit import fit
@@ -128,6 +129,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         S = torch.from_numpy(np.ascontiguousarray(self.components_.T))
         X = self._read(X, reset=False)
+        X = X.tocsr() if hasattr(X, "tocsr") else X
         empty = np.asarray(abs(X).sum(axis=1)).ravel() == 0
         found = np.zeros((X.shape[0], S.shape[1]))
         if not empty.all():
@@ -192,7 +194,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         data = self._data(X, share)
         term = self._fit_of(data)
         warn_if_scaled(X, counts=term.noise == "poisson", share=share, stacklevel=4)
-        K = self._rank(data) if self.n_components is None else int(self.n_components)
+        K = stand_out(data) if self.n_components is None else int(self.n_components)
         loss = Loss([(1.0, term)]) if self.penalty is None else term + self.penalty
         found = fit(
             NMF(data, K),
@@ -212,19 +214,6 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             "result": replace(found, minimised=None),  # which holds the data
         }
         return C
-
-    def _rank(self, data: Dataset) -> int:
-        """As many as stand out of the noise."""
-        from fusion.ranking import rank
-
-        most = min(data.matrix_shape)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                told = rank(data, held_out=False, ard=False, stability=False).recommended
-        except ValueError:
-            return most
-        return min(max(told, 1), most)
 
     def _data(self, X: Any, share: float) -> Dataset:
         """The data set of a matrix, as a map where the scan is known."""
