@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 import scipy.sparse
+import torch
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
@@ -186,6 +187,18 @@ def test_pixels_without_counts_and_channels_that_no_spectrum_reaches_are_finite(
     maps = est.transform(new)
     assert np.isfinite(maps).all()
     assert (maps[0] == 0).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("likelihood", [Gaussian, Poisson])
+def test_a_gpu_gives_the_same(likelihood):
+    X, _, _ = planted()
+    here, there = (Unmixer(K, likelihood=likelihood, starts=2, device=d) for d in (None, "cuda"))
+    maps, others = here.fit_transform(X), there.fit_transform(X)
+    assert angles(there.components_.T, here.components_.T).max() < 0.5
+    np.testing.assert_allclose(there.transform(X).sum(1), maps.sum(1), rtol=0.02)
+    np.testing.assert_allclose(others.sum(1), maps.sum(1), rtol=0.02)
 
 
 # --- batches ---------------------------------------------------------------------------------

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.counts import grams, likeliest
@@ -19,12 +23,13 @@ RIDGE = 1e-12
 """Added to Gram matrices of unit diagonal, for spectra that are alike or empty."""
 
 
-def maps(term: Fit, S: Tensor) -> Tensor:
+def maps(term: Fit, S: Tensor, device: str | None = None) -> NDArray[Any]:
     """C ≥ 0 that makes the fit of C Sᵀ to its data smallest, pixel by pixel.
 
     Args:
         term: the fit with its data.
         S: (channel, K) ≥ 0, float64.
+        device: where to compute; default: the CPU.
 
     Returns:
         (pixel, K), float64; 0 where a spectrum is empty.
@@ -32,13 +37,13 @@ def maps(term: Fit, S: Tensor) -> Tensor:
     data = term.dataset
     square, counts = term.entrywise is SQUARE, term.noise == "poisson"
     if not (square or counts):
-        return _by_descent(term, S)
-    device = torch.device("cpu")
-    form = data.form(data.matrix_shape, device, torch.float64, variance=term.weighted_by_variance)
+        return _by_descent(term, S, device)
+    place, weigh = torch.device(device or "cpu"), term.weighted_by_variance
+    form, S = data.form(data.matrix_shape, place, torch.float64, variance=weigh), S.to(place)
     parts = []
     for _, x, w in form.chunks():
         parts.append(_squares(x, w, S) if square else _counts(x, w, S))
-    return torch.cat(parts)
+    return torch.cat(parts).cpu().numpy()
 
 
 def _squares(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
@@ -56,8 +61,10 @@ def _counts(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
     w = torch.ones_like(x) if w is None else w.expand_as(x)
     empty = S.sum(0) <= 0
     floor = FLOOR * S[:, ~empty].mean()
-    c = torch.zeros(len(x), S.shape[1], dtype=x.dtype)
+    c = torch.zeros(len(x), S.shape[1], dtype=x.dtype, device=x.device)
     some = x.sum(1) > 0  # a pixel without counts holds nothing
+    if bool(empty.all()) or not bool(some.any()):
+        return c
     c[some[:, None] & ~empty] = likeliest((w * x)[some], w[some], S[:, ~empty] + floor)[0].flatten()
     return c
 
@@ -76,7 +83,7 @@ class _Known(Model):
         return {self.name: cp(self.C, self.S)}
 
 
-def _by_descent(term: Fit, S: Tensor) -> Tensor:
+def _by_descent(term: Fit, S: Tensor, device: str | None) -> NDArray[Any]:
     """Under any other likelihood: a fit with the spectra held, convex as a rule."""
-    found = fit(_Known(term, S), term, starts=1, progress=False)
-    return torch.from_numpy(found["C"]).nan_to_num()
+    found = fit(_Known(term, S), term, starts=1, device=device, progress=False)
+    return np.nan_to_num(found["C"])

@@ -52,7 +52,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             columns): `0.05 * SoftOrthogonality("C")`, `ARD("C")`, `10 * Smoothness("S")`, or their
             sum.
         scan: (ny, nx) of the map, for penalties that need neighbours, such as `SpatialSmoothness`.
-        solver, starts, init, max_steps: as in `fusion.fit`.
+        solver, starts, init, max_steps, device: as in `fusion.fit`.
         memory: values that `partial_fit` keeps; of more it keeps a random sample of the pixels.
         random_state: of the starts.
 
@@ -82,6 +82,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         starts: int = 10,
         init: Init | Sequence[Any] | None = None,
         max_steps: int | None = None,
+        device: str | None = None,
         memory: int = 2**27,
         random_state: Any = 0,
     ) -> None:
@@ -93,6 +94,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.starts = starts
         self.init = init
         self.max_steps = max_steps
+        self.device = device
         self.memory = memory
         self.random_state = random_state
 
@@ -133,7 +135,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         empty = np.asarray(abs(X).sum(axis=1)).ravel() == 0
         found = np.zeros((X.shape[0], S.shape[1]))
         if not empty.all():
-            found[~empty] = maps(self._fit_of(Dataset("data", X[~empty])), S).numpy()
+            found[~empty] = maps(self._fit_of(Dataset("data", X[~empty])), S, self.device)
         return found
 
     def inverse_transform(self, C: Any) -> Array:
@@ -204,6 +206,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             init=self.init,
             seed=self._seed(),
             max_steps=self.max_steps,
+            device=self.device,
             progress=False,
         )
         C, S = (np.nan_to_num(found[name]).astype(float) for name in ("C", "S"))
