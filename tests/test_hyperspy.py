@@ -225,6 +225,28 @@ def test_components_switched_off_by_ard_are_left_out_eager_and_lazy():
         assert angles(np.asarray(factors.data).T, S).max() < 4
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_one_component_is_enough(lazy):
+    s, _, _ = build("map")
+    s = s.as_lazy() if lazy else s
+    s.decomposition(algorithm=estimator("EELS", 1), print_info=False)
+    assert s.get_decomposition_loadings().data.size == 8 * 7
+    assert s.get_decomposition_model().data.shape == s.data.shape
+
+
+def test_more_or_fewer_components_than_output_dimension_are_what_hyperspy_makes_of_them():
+    s, _, _ = build("map")
+    for asked, got in ((2, 2), (5, K)):
+        s.decomposition(algorithm=estimator(), output_dimension=asked, print_info=False)
+        assert s.get_decomposition_loadings().data.shape == (got, 8, 7)
+
+
+def test_noise_in_which_ard_finds_nothing_is_said():
+    noise = hs.signals.Signal1D(np.random.default_rng(0).normal(size=(6, 7, 20)))
+    with pytest.raises(ValueError, match="all 2 components are off"):
+        noise.decomposition(algorithm=estimator("EELS", 2, penalty=ARD("C")), print_info=False)
+
+
 def test_counts_that_hyperspy_scaled_in_secret_are_told_by_name():
     s, _, _ = build("map", "EDS_TEM")
     for signal in (s.deepcopy(), s.as_lazy()):

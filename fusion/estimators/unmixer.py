@@ -60,12 +60,13 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         components_: Sᵀ (K, channel); the amounts are in the maps.
         n_components_: their number; smaller than `n_components` where `ARD` switched some off.
         explained_variance_: ⟨M_k, M⟩ / pixels, M_k = c_k s_kᵀ, (K,), largest first as a rule; they
-            add up to that of M, about zero, not about the mean.
+            add up to that of M, about zero, not about the mean. One component alone has none.
         result_: the `fusion.Result`; its `write_to(s)` gives `s` results that HyperSpy can save.
         n_features_in_: number of channels.
 
     Raises:
-        ValueError: by `fit`, if K is out of range, or data, likelihood and penalty do not fit.
+        ValueError: by `fit`, if K is out of range, data, likelihood and penalty do not fit, or no
+            component is left.
 
     Warns:
         ScaledDataWarning: if HyperSpy has scaled the data before handing them over.
@@ -149,7 +150,12 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def explained_variance_(self) -> Array:
-        return self._answer("variance")
+        variance = self._answer("variance")
+        if len(variance) < 2:  # HyperSpy 2.5 looks for an elbow where there is one, and fails
+            raise AttributeError(
+                "`explained_variance_`: one component alone has none here; see `result_`."
+            )
+        return variance
 
     @property
     def n_components_(self) -> int:
@@ -210,6 +216,9 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             progress=False,
         )
         C, S = (np.nan_to_num(found[name]).astype(float) for name in ("C", "S"))
+        if not C.any():
+            said = "; ".join(found.messages) or "the likeliest amounts of all components are zero"
+            raise ValueError(f"`Unmixer`: {said}.")
         self._sample = sample
         self._found = {
             "components": np.ascontiguousarray(S.T),
