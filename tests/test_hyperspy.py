@@ -202,6 +202,8 @@ def test_lazy_gives_what_eager_gives_whatever_the_chunks():
     streamed = estimator("EDS_TEM")
     lazy.decomposition(algorithm=streamed, **options("EDS_TEM"))
     assert angles(streamed.components_.T, est.components_.T).max() < 0.05
+    with pytest.raises(ValueError, match="no model that tells"):
+        streamed.result_.write_to(s)  # its pixels came chunk by chunk
     model = lazy.get_decomposition_model()
     model.compute()
     whole = s.get_decomposition_model().data

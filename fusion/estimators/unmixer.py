@@ -62,6 +62,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         explained_variance_: ⟨M_k, M⟩ / pixels, M_k = c_k s_kᵀ, (K,), largest first as a rule; they
             add up to that of M, about zero, not about the mean. One component alone has none.
         result_: the `fusion.Result`; its `write_to(s)` gives `s` results that HyperSpy can save.
+            After `partial_fit` it has no maps: their pixels came in the order of the batches.
         n_features_in_: number of channels.
 
     Raises:
@@ -219,6 +220,8 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if not C.any():
             said = "; ".join(found.messages) or "the likeliest amounts of all components are zero"
             raise ValueError(f"`Unmixer`: {said}.")
+        if sample is not None:  # maps in the order of batches must not be taken for a picture
+            found = replace(found, factors={"S": found["S"]}, model=None, structure=None)
         self._sample = sample
         self._found = {
             "components": np.ascontiguousarray(S.T),

@@ -101,11 +101,12 @@ def _halves(summary: DataSummary) -> tuple[Any, Any]:
 
 def _alone(call: str, result: Result, name: str, axes: Any) -> Array:
     """The only factor over these axes, of a result that was loaded."""
-    found = [n for n, modes in result.axes.items() if modes[0] == axes and len(modes) == 2]
+    modes = {n: result.axes.get(n, ()) for n in result.factors}
+    found = [n for n, each in modes.items() if len(each) == 2 and each[0] == axes]
     if len(found) != 1:
         raise ValueError(
             f"`{call}`: of {name!r} the factors {', '.join(found) or 'none'} run along "
-            f"{', '.join(a.name for a in axes)}, and a loaded result has no model that tells how "
-            "they make the data: write it before it is saved."
+            f"{', '.join(a.name for a in axes)}, and this result has no model that tells how they "
+            "make the data: write a loaded one before it is saved, one of batches not at all."
         )
     return np.array(result.factors[found[0]], dtype=float)
