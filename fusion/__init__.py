@@ -21,6 +21,7 @@ from fusion.prepare.sample import fill_maps
 from fusion.prepare.transforms import Anscombe, KeenanKotula
 from fusion.ranking import Ranking, detectability, rank
 from fusion.reference_fit import ReferenceFit
+from fusion.report import Report, report
 from fusion.resample import resample
 from fusion.result import Result
 from fusion.scan import Scan
@@ -57,9 +58,9 @@ __all__ = [
     "Random",
     "Ranking",
     "ReferenceFit",
+    "Report",
     "Result",
     "RowNewton",
-    "Scan",
     "Solver",
     "Status",
     "Term",
@@ -80,6 +81,7 @@ __all__ = [
     "models",
     "rank",
     "resample",
+    "report",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
     "split_half",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fusion.elements import Composition
+    from fusion.report import Report
 
 __all__ = ["DataSummary", "Result", "component_shares", "summarise"]
 
@@ -220,6 +221,17 @@ class Result:
         from fusion.plots import plot_result
 
         return plot_result(self, **options)
+
+    def report(self, path: Any = None, **options: Any) -> Report:
+        """A page for any browser, maps linked to spectra; see `fusion.report`.
+
+        Args:
+            path: of the file; None writes none, and a notebook shows the page.
+            options: `data`, `lines`, `title`.
+        """
+        from fusion.report import report
+
+        return report(self, path, **options)
 
 
 def summarise(

@@ -1,0 +1,67 @@
+// Small maps: a canvas with a title, a scale bar and a mark where the reader points.
+"use strict";
+
+function element(kind, className, text) {
+  const made = document.createElement(kind);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function niceLength(most) {
+  const power = 10 ** Math.floor(Math.log10(most));
+  return Math.max(...[1, 2, 5].map((m) => m * power).filter((x) => x <= most));
+}
+
+// a bar with its length on it, as a share of the width that is shown
+function bar(holder, extent, units) {
+  const length = niceLength(Math.abs(extent) * 0.3);
+  holder.style.width = `${(100 * length) / Math.abs(extent)}%`;
+  holder.textContent = `${parseFloat(length.toPrecision(3))} ${units}`;
+}
+
+class Tile {
+  constructor(host, view, title, key) {
+    this.view = view;
+    this.key = key;
+    this.box = element("button", "tile");
+    this.box.type = "button";
+    this.box.dataset.layer = key;
+    this.frame = element("span", "frame");
+    this.canvas = element("canvas");
+    this.mark = element("span", "mark");
+    this.frame.append(this.canvas, this.mark);
+    if (view.told.length) {
+      this.bar = element("span", "bar");
+      bar(this.bar, view.told.x.last - view.told.x.first, view.told.x.units);
+      this.frame.append(this.bar);
+    }
+    this.title = element("span", "name", title);
+    this.box.append(this.frame, this.title);
+    host.append(this.box);
+    this.frame.style.aspectRatio = String(view.shape());
+    this.box.addEventListener("mousemove", (event) => view.point(this.at(event), false));
+    this.box.addEventListener("mouseleave", () => view.point(null, false));
+    this.box.addEventListener("click", () => view.choose(this.key));
+  }
+
+  at(event) {
+    const box = this.canvas.getBoundingClientRect(), { rows, columns } = this.view.told;
+    const column = Math.floor(((event.clientX - box.left) / box.width) * columns);
+    const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
+    const inside = row >= 0 && row < rows && column >= 0 && column < columns;
+    return inside ? { row, column } : null;
+  }
+
+  draw(pixels, rows, columns) {
+    this.canvas.width = columns;
+    this.canvas.height = rows;
+    this.canvas.getContext("2d").putImageData(new ImageData(pixels, columns, rows), 0, 0);
+  }
+
+  show(place) {
+    const { rows, columns } = this.view.told;
+    this.mark.style.left = `${(100 * (place.column + 0.5)) / columns}%`;
+    this.mark.style.top = `${(100 * (place.row + 0.5)) / rows}%`;
+  }
+}

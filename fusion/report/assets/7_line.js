@@ -1,0 +1,45 @@
+// A scan that is a line, or a single point: curves along it.
+"use strict";
+
+class LineScan extends Scan {
+  build() {
+    const { x, columns } = this.told, n = columns;
+    if (!x) { this.along = null; return; }
+    this.along = x.values || Array.from({ length: n }, (_, i) => x.first + ((i + 0.5) * (x.last - x.first)) / n);
+    this.told.sets.forEach((set, s) => {
+      const part = this.page.parts[set.part], data = { x: this.along };
+      part.numbers.forEach((k, j) => { data[`c${k}`] = Float64Array.from(part.left.subarray(j * part.pixels, (j + 1) * part.pixels)); });
+      this.page.model(`profile${this.index}.${s}-source`).data = data;
+    });
+    this.parts.forEach((part) => {
+      this.page.model(`rms${part.index}-source`).data = { x: this.along, rms: Float64Array.from(part.rms) };
+      this.showChannel(part);
+    });
+    const reach = this.host.querySelector("select.reach");
+    reach.addEventListener("change", () => { this.reach = Number(reach.value); this.look(); });
+  }
+
+  mark() {
+    if (!this.along) return;
+    const names = this.told.sets.map((_, s) => `profile${this.index}.${s}`);
+    this.parts.forEach((part) => names.push(`along${part.index}`, `rms${part.index}`));
+    for (const name of names) this.page.model(`${name}-spot`).location = this.along[this.place.column];
+  }
+
+  read() {
+    const told = this.host && this.host.querySelector(".readout");
+    if (!told) return;
+    const set = this.told.sets[0], part = set && this.page.parts[set.part];
+    const values = part ? part.numbers.map((k, j) => `${this.page.names[k]}: ${tell(part.left[j * part.pixels + this.pixel(this.place)])}`) : [];
+    told.textContent = `${this.where()}   →   ${values.join("   ")}`;
+  }
+
+  showChannel(part) {
+    if (!this.along) return;
+    const found = part.map(part.window(part.channel, part.width)), n = this.along.length;
+    const spread = (map) => (map ? Float64Array.from({ length: n }, (_, i) => map.values[Math.floor((i * map.columns) / n)]) : new Float64Array(n).fill(NaN));
+    this.page.model(`along${part.index}-source`).data = { x: this.along, measured: spread(found.measured), fit: spread(found.fit) };
+    const head = document.getElementById(`along-title${part.index}`);
+    head.textContent = `${this.parts.length > 1 ? `${part.name} at` : "At"} ${this.page.channelName(part)}`;
+  }
+}

@@ -1,0 +1,152 @@
+"""Components under one name and colour in all data sets, and what a table says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from fusion.report.parts import Array, Part
+from fusion.result import Result
+
+ALIKE = 0.5  # correlation from which maps of two data sets are one component
+NEAR = 3.0  # degrees below which two spectra are told to be alike
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the table says of one component of one data set.
+
+    Attributes:
+        number: of the component, from 0, the same in all data sets.
+        part: name of the data set.
+        explained: share of the data's squares; None where the solver does not know it.
+        share: of all that is fitted, by intensity.
+        peak: where its spectrum is highest, with unit.
+        nearest: number of the component with the most similar spectrum, with the angle between
+            both in degrees; None of a single one.
+    """
+
+    number: int
+    part: str
+    explained: float | None
+    share: float
+    peak: str
+    nearest: tuple[int, float] | None
+
+
+def numbers(parts: Sequence[Part]) -> list[list[int]]:
+    """For every data set the number of each column of its maps.
+
+    Equal numbers of columns are the same components, as models have them; else those whose maps
+    are alike.
+    """
+    found: list[list[int]] = []
+    first = next((p for p in parts if p.left is not None), None)
+    most = 0
+    for part in parts:
+        K = 0 if part.left is None else part.left.shape[1]
+        if first is None or first.left is None or part.left is None or K == first.left.shape[1]:
+            mine = list(range(K))
+        else:
+            mine = _matched(first.left, part.left, most)
+        most = max([most, *(k + 1 for k in mine)])
+        found.append(mine)
+    return found
+
+
+def _matched(first: Array, other: Array, most: int) -> list[int]:
+    """Numbers of the first data set's components for those of another; new ones for the rest."""
+    new = iter(range(most, most + other.shape[1]))
+    if len(first) != len(other):
+        return [next(new) for _ in range(other.shape[1])]
+    A, B = (np.nan_to_num(x - x.mean(0)) for x in (first, other))
+    norms = np.linalg.norm(A, axis=0)[:, None] * np.linalg.norm(B, axis=0)
+    r = (A.T @ B) / np.maximum(norms, np.finfo(float).tiny)
+    pairs = {j: i for i, j in zip(*linear_sum_assignment(-r), strict=True) if r[i, j] > ALIKE}
+    return [int(pairs[j]) if j in pairs else next(new) for j in range(other.shape[1])]
+
+
+def names(result: Result, parts: Sequence[Part], found: Sequence[Sequence[int]]) -> list[str]:
+    """The model's own names where it has some, else numbers from 1; ′ for further products."""
+    K = max((k + 1 for mine in found for k in mine), default=0)
+    copies = max((p.copies for p in parts), default=1)
+    if copies > 1:
+        once = K // copies
+        return [f"{k % once + 1}" + "′" * (k // once) for k in range(K)]
+    own = getattr(result.model, "component_names", ())
+    return [str(n) for n in own] if len(own) == K else [str(k + 1) for k in range(K)]
+
+
+def rows(parts: Sequence[Part], found: Sequence[Sequence[int]]) -> list[Row]:
+    """Of every component, for every data set that has it."""
+    table = []
+    for part, mine in zip(parts, found, strict=True):
+        if part.left is not None and part.right is not None:
+            table += _rows(part, mine)
+    return sorted(table, key=lambda row: row.number)
+
+
+def _rows(part: Part, mine: Sequence[int]) -> list[Row]:
+    assert part.left is not None and part.right is not None
+    left, right = part.left[~part.hidden], part.right[~part.blind]
+    amount = np.nansum(left, 0) * np.nansum(right, 0)
+    total = amount.sum() or 1.0
+    explained = part.summary.component_variance
+    explained = explained if explained is not None and len(explained) == len(mine) else None
+    angles = _angles(right)
+    told = []
+    for j, k in enumerate(mine):
+        other = int(np.argmin(angles[j])) if len(mine) > 1 else None
+        told.append(
+            Row(
+                number=k,
+                part=part.name,
+                explained=None if explained is None else float(explained[j]),
+                share=float(amount[j] / total),
+                peak=_peak(part, j),
+                nearest=None if other is None else (mine[other], float(angles[j, other])),
+            )
+        )
+    return told
+
+
+def _angles(spectra: Array) -> Array:
+    """Degrees between every two columns, (K, K); infinite on the diagonal, 90 for one of zeros."""
+    values = np.nan_to_num(spectra)
+    norms = np.maximum(np.linalg.norm(values, axis=0), np.finfo(float).tiny)
+    cosines = np.clip((values / norms).T @ (values / norms), -1, 1)
+    angles = np.degrees(np.arccos(cosines))
+    np.fill_diagonal(angles, np.inf)
+    return angles
+
+
+def _peak(part: Part, j: int) -> str:
+    """Where a spectrum is highest."""
+    assert part.right is not None
+    if not part.channels or len(part.right) < 2:
+        return "–"
+    column = np.where(part.blind, -np.inf, np.nan_to_num(part.right[:, j], nan=-np.inf))
+    places = np.unravel_index(int(column.argmax()), [a.size or 1 for a in part.channels])
+    told = [
+        f"{axis.values[i]:.4g} {axis.units}".strip()
+        for axis, i in zip(part.channels, places, strict=True)
+    ]
+    return ", ".join(told)
+
+
+def alike(table: Sequence[Row], called: Sequence[str]) -> list[str]:
+    """Pairs of components whose spectra are nearly the same, in words."""
+    told: dict[tuple[Any, ...], str] = {}
+    for row in table:
+        if row.nearest is not None and row.nearest[1] < NEAR:
+            a, b = sorted((row.number, row.nearest[0]))
+            told[(row.part, a, b)] = (
+                f"In {row.part} the spectra of components {called[a]} and {called[b]} are only "
+                f"{row.nearest[1]:.1f}° apart: that may be one component split in two. Fewer "
+                "components, or a look at `fu.rank`, would tell."
+            )
+    return list(told.values())

@@ -1,0 +1,163 @@
+"""One file of HTML with all that it shows: no network, no other file."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from importlib.resources import files
+from inspect import getdoc
+from typing import Any
+
+import numpy as np
+
+from fusion._version import __version__
+from fusion.model import Model
+from fusion.report import words
+from fusion.report.scan import Group
+from fusion.report.scene import Scene
+
+TALLEST = 560  # CSS pixels of the large map
+MOST = 12  # steps of the preparation that are listed
+
+
+def page(scene: Scene, title: str | None = None) -> str:
+    """The page as text.
+
+    Raises:
+        ImportError: if bokeh is not installed.
+    """
+    from bokeh.embed import components
+    from bokeh.resources import Resources
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    from fusion.report.figures import figures
+
+    result = scene.result
+    script, divs = components(figures(scene))
+    assets = files("fusion.report") / "assets"
+    scripts = sorted(f.name for f in assets.iterdir() if f.name.endswith(".js"))
+    told = {**scene.payload, "palettes": _palettes()}
+    template = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string((assets / "page.html").read_text("utf-8"))
+    return template.render(
+        title=title or words.title(result, scene.names),
+        result=result,
+        status=words.sentence(result.status),
+        facts=words.facts(result),
+        equation=equation(result.model),
+        cautions=words.cautions(result, scene.parts, scene.table, scene.names),
+        names=scene.names,
+        colours=scene.payload["colours"],
+        groups=[_group(scene, g) for g in range(len(scene.groups))],
+        parts=[_part(scene, i) for i in range(len(scene.parts))],
+        table=scene.table,
+        starts=words.starts(result),
+        details=_details(scene),
+        light=scene.light,
+        version=__version__,
+        css=Markup((assets / "page.css").read_text("utf-8")),
+        library=Markup(Resources(mode="inline", components=["bokeh"]).render()),
+        divs={name: Markup(div) for name, div in divs.items()},
+        data=Markup(_json(told)),
+        script=Markup(script),
+        js=Markup("\n".join((assets / name).read_text("utf-8") for name in scripts)),
+    )
+
+
+def _json(told: Any) -> str:
+    """JSON that can stand in a script element."""
+    return json.dumps(told, allow_nan=False).replace("<", "\\u003c")
+
+
+def _palettes() -> dict[str, str]:
+    """256 colours of residuals, and of values of both signs."""
+    import matplotlib
+
+    def of(name: str) -> str:
+        colours = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
+        return b64encode(np.rint(255 * colours).astype(np.uint8).tobytes()).decode()
+
+    return {"left": of("magma"), "both": of("RdBu_r")}
+
+
+def equation(model: Model | None) -> str:
+    """What the model says it is: the first line of its description."""
+    if model is None or type(model).__doc__ is None:
+        return ""
+    first = (getdoc(type(model)) or "").split("\n\n")[0]
+    return " ".join(first.split()).split(" Review, ")[0]
+
+
+def _group(scene: Scene, g: int) -> dict[str, Any]:
+    group, told = scene.groups[g], scene.payload["groups"][g]
+    several = any(n > 1 for i in group.parts for n in scene.payload["parts"][i]["step"])
+    return {
+        **told,
+        "index": g,
+        "length": told.get("length", False),
+        "fit": _fit(group),
+        "one": "one average" if several else "one pixel",
+    }
+
+
+def _fit(group: Group) -> str:
+    """Style of the large map: no taller than fits beside its spectra."""
+    if not group.equal:
+        return "width: 100%"
+    told = group.told()
+    (x, y) = (abs(told[a]["last"] - told[a]["first"]) for a in ("x", "y"))
+    return f"width: min(100%, {TALLEST * x / y:.0f}px); aspect-ratio: {x / y:.5f}"
+
+
+def _part(scene: Scene, i: int) -> dict[str, Any]:
+    part, told = scene.parts[i], scene.payload["parts"][i]
+    sizes = " × ".join(f"{axis.name} {axis.size}" for axis in part.summary.axes)
+    return {
+        "name": part.name,
+        "signal": told["signal"],
+        "shape": f"{sizes}; {100 * part.summary.explained_variance:.2f} % explained",
+        "widths": _widths(told, scene) if told["signal"] == 1 else [],
+    }
+
+
+def _widths(told: dict[str, Any], scene: Scene) -> list[tuple[int, str]]:
+    """Windows of energies for maps: numbers of channels, with their width in the unit."""
+    n, axis = told["channels"][0], told["axes"][0]
+    place = scene.parts[scene.payload["parts"].index(told)].channels[0].values
+    step = abs(place[-1] - place[0]) / max(n - 1, 1)
+    widths = [w for w in (1, 3, 5, 9, 15, 31, 61, 121) if w == 1 or w <= n // 3]
+    unit = axis["units"].replace("um", "µm")
+    return [
+        (w, "one channel" if w == 1 else f"{w} channels, {w * step:.3g} {unit}".strip())
+        for w in widths
+    ]
+
+
+def _details(scene: Scene) -> list[tuple[str, list[str]]]:
+    """How the answer was found."""
+    result = scene.result
+    told = [("loss", [f"{result.loss:.8g} = {result.formula}"])]
+    if result.model is not None:
+        told.append(("model", [type(result.model).__name__]))
+        told.append(
+            (
+                "factors",
+                [
+                    f"{name} {' × '.join(map(str, m.shape))}: {', '.join(map(str, m.chain))}"
+                    for name, m in result.model.factor_modules().items()
+                ],
+            )
+        )
+    else:
+        shapes = [f"{n} {' × '.join(map(str, v.shape))}" for n, v in result.factors.items()]
+        told.append(("factors", shapes))
+    told.append(("solver", [result.solver]))
+    told.append(("noise assumed", [f"{n}: {d.noise or '–'}" for n, d in result.data.items()]))
+    for name, data in result.data.items():
+        if data.history:
+            steps = list(data.history)
+            more = [f"… and {len(steps) - MOST} more"] if len(steps) > MOST else []
+            told.append((f"{name}, prepared", [*steps[:MOST], *more]))
+    return told

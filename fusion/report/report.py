@@ -1,0 +1,90 @@
+"""`report`: a result as one page for any browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusion.dataset import Dataset
+    from fusion.result import Result
+
+HEIGHT = 900  # CSS pixels in a notebook
+NEEDS = '`report`: needs bokeh, which is not installed: pip install "sdfusion[report]".'
+
+
+class Report:
+    """One page of HTML that holds all it shows. A notebook shows it in a frame.
+
+    Attributes:
+        html: the page.
+        height: of the frame in a notebook, CSS pixels.
+    """
+
+    def __init__(self, html: str, height: int = HEIGHT) -> None:
+        self.html, self.height = html, height
+
+    def save(self, path: Any) -> Path:
+        """Write the page, whole or not at all.
+
+        Raises:
+            OSError: if the folder cannot be written.
+        """
+        from fusion.storage import whole
+
+        with whole(Path(path)) as file:
+            file.write(self.html.encode())
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{escape(self.html)}" width="100%" height="{self.height}" '
+            'style="border: 1px solid #e3e7ec; border-radius: 8px" title="sdfusion report"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return f"Report({len(self.html.encode()) / 1e6:.1f} MB)"
+
+
+def report(
+    result: Result,
+    path: Any = None,
+    *,
+    data: Dataset | Sequence[Dataset] | None = None,
+    lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
+    title: str | None = None,
+) -> Report:
+    """Maps linked to spectra, residuals, starts and warnings in one file that opens in any browser.
+
+    Pointing at a pixel shows its measured and fitted spectrum, split into components; pointing at a
+    channel shows its map. The page asks nothing of a network. Of large data it holds means over
+    neighbouring pixels and channels, and says so.
+
+    Args:
+        result: what `fit` gave, or `Result.load`.
+        path: of the file; None writes none.
+        data: the data sets of a result that was loaded; without them the page shows the fit alone.
+        lines: edges and X-ray lines to be marked: {data set name: [(energy, label), …]}, in the
+            unit of its axis.
+        title: heading; default: how many components in what.
+
+    Returns:
+        The page: `.html`, `.save(path)`, and in a notebook it shows itself.
+
+    Raises:
+        ImportError: if bokeh is not installed.
+        ValueError: if data or lines are none of the result's.
+    """
+    try:
+        import bokeh  # noqa: F401
+    except ImportError:
+        raise ImportError(NEEDS) from None
+    from fusion.report.page import page
+    from fusion.report.scene import Scene
+
+    made = Report(page(Scene(result, data, lines), title))
+    if path is not None:
+        made.save(path)
+    return made
