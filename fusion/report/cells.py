@@ -27,7 +27,9 @@ def plan(nav: Sequence[int], signal: Sequence[int], budget: int) -> tuple[int, .
     shape, bins = (*nav, *signal), [1] * (len(nav) + len(signal))
     able = [i for i in range(len(shape)) if i >= len(nav) - 2]
     while prod(left := [-(-n // b) for n, b in zip(shape, bins, strict=True)]) > budget:
-        over = [left[i] / (COARSE if i < len(nav) else _fine(len(signal))) for i in range(len(left))]
+        over = [
+            left[i] / (COARSE if i < len(nav) else _fine(len(signal))) for i in range(len(left))
+        ]
         worst = max(able, key=lambda i: over[i])
         if left[worst] == 1:
             break
@@ -53,7 +55,9 @@ def owners(shape: Sequence[int], bins: Sequence[int]) -> Array:
     """Flat index of the average that every entry goes into, (entries,)."""
     if not shape:
         return np.zeros(1, dtype=np.int64)
-    index = np.meshgrid(*(np.arange(n) // b for n, b in zip(shape, bins, strict=True)), indexing="ij")
+    index = np.meshgrid(
+        *(np.arange(n) // b for n, b in zip(shape, bins, strict=True)), indexing="ij"
+    )
     return np.ravel_multi_index([i.ravel() for i in index], grid(shape, bins)).astype(np.int64)
 
 
@@ -81,7 +85,10 @@ def measured(data: Dataset, bins: Sequence[int]) -> Array:
     split = len(data.shape) - data.signal
     rows = torch.from_numpy(owners(data.shape[:split], bins[:split]))
     cols = torch.from_numpy(owners(data.shape[split:], bins[split:]))
-    shape = prod(grid(data.shape[:split], bins[:split])), prod(grid(data.shape[split:], bins[split:]))
+    shape = (
+        prod(grid(data.shape[:split], bins[:split])),
+        prod(grid(data.shape[split:], bins[split:])),
+    )
     sums, counts = (_sparse if data.entries is not None else _dense)(data, rows, cols, shape)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 

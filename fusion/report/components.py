@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -14,6 +13,8 @@ from fusion.result import Result
 
 ALIKE = 0.5  # correlation from which maps of two data sets are one component
 NEAR = 3.0  # degrees below which two spectra are told to be alike
+STRANGERS = 0.15  # correlation of neighbouring pixels below which a map has no structure
+UNEVEN = 0.5  # spread of a map over its mean from which that is told
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def numbers(parts: Sequence[Part]) -> list[list[int]]:
     most = 0
     for part in parts:
         K = 0 if part.left is None else part.left.shape[1]
-        if first is None or first.left is None or part.left is None or K == first.left.shape[1]:
+        if first is None or first.left is None or part.left is None or first.left.shape[1] == K:
             mine = list(range(K))
         else:
             mine = _matched(first.left, part.left, most)
@@ -91,7 +92,8 @@ def rows(parts: Sequence[Part], found: Sequence[Sequence[int]]) -> list[Row]:
 
 
 def _rows(part: Part, mine: Sequence[int]) -> list[Row]:
-    assert part.left is not None and part.right is not None
+    assert part.left is not None
+    assert part.right is not None
     left, right = part.left[~part.hidden], part.right[~part.blind]
     amount = np.nansum(left, 0) * np.nansum(right, 0)
     total = amount.sum() or 1.0
@@ -124,6 +126,44 @@ def _angles(spectra: Array) -> Array:
     return angles
 
 
+def scattered(
+    parts: Sequence[Part], found: Sequence[Sequence[int]], called: Sequence[str]
+) -> list[str]:
+    """Components whose maps change from pixel to pixel as noise does, in words."""
+    told = {}
+    for part, mine in zip(parts, found, strict=True):
+        shape = [axis.size or 1 for axis in part.pixels]
+        for j, k in enumerate(mine):
+            assert part.left is not None
+            column = np.where(part.hidden, np.nan, part.left[:, j]).reshape(shape)
+            if _neighbours(column) < STRANGERS and _spread(column) > UNEVEN:
+                told[k] = (
+                    f"The map of component {called[k]} changes from pixel to pixel without "
+                    "structure, as no phase does: it may fit noise. Fewer components, or "
+                    "`fu.rank`, would tell."
+                )
+    return list(told.values())
+
+
+def _neighbours(values: Array) -> float:
+    """Highest correlation of neighbours along an axis; 1 where there are too few to tell."""
+    found = []
+    for axis in range(values.ndim):
+        if values.shape[axis] < 8:
+            continue
+        a = np.moveaxis(values, axis, 0)
+        pairs = np.stack([a[:-1].ravel(), a[1:].ravel()])
+        pairs = pairs[:, np.isfinite(pairs).all(0)]
+        if pairs.shape[1] > 50 and (pairs.std(1) > 0).all():
+            found.append(float(np.corrcoef(pairs)[0, 1]))
+    return max(found, default=1.0)
+
+
+def _spread(values: Array) -> float:
+    seen = values[np.isfinite(values)]
+    return float(seen.std() / max(abs(seen.mean()), np.finfo(float).tiny)) if seen.size else 0.0
+
+
 def _peak(part: Part, j: int) -> str:
     """Where a spectrum is highest."""
     assert part.right is not None
@@ -139,14 +179,18 @@ def _peak(part: Part, j: int) -> str:
 
 
 def alike(table: Sequence[Row], called: Sequence[str]) -> list[str]:
-    """Pairs of components whose spectra are nearly the same, in words."""
-    told: dict[tuple[Any, ...], str] = {}
+    """Pairs of components whose spectra are nearly the same in all data sets, in words."""
+    found: dict[tuple[int, int], dict[str, float]] = {}
     for row in table:
         if row.nearest is not None and row.nearest[1] < NEAR:
-            a, b = sorted((row.number, row.nearest[0]))
-            told[(row.part, a, b)] = (
-                f"In {row.part} the spectra of components {called[a]} and {called[b]} are only "
-                f"{row.nearest[1]:.1f}° apart: that may be one component split in two. Fewer "
-                "components, or a look at `fu.rank`, would tell."
+            pair = min(row.number, row.nearest[0]), max(row.number, row.nearest[0])
+            found.setdefault(pair, {})[row.part] = row.nearest[1]
+    told = []
+    for (a, b), angles in found.items():
+        if set(angles) == {row.part for row in table if row.number in (a, b)}:
+            told.append(
+                f"The spectra of components {called[a]} and {called[b]} are only "
+                f"{max(angles.values()):.1f}° apart: that may be one component split in two. A fit "
+                "with fewer components, or `fu.rank`, would tell."
             )
-    return list(told.values())
+    return told

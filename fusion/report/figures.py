@@ -1,19 +1,18 @@
-"""The figures of a page, empty: a script fills them where the reader points."""
+"""The figures of a page: a script fills them with what the reader points at."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from bokeh.events import MouseLeave, MouseMove, Tap
+from bokeh.events import DoubleTap, MouseLeave, MouseMove, Tap
 from bokeh.models import (
     BoxZoomTool,
     ColumnDataSource,
     CustomJS,
     CustomJSTickFormatter,
-    LinearColorMapper,
-    LogAxis,
-    LogScale,
+    Label,
     NumeralTickFormatter,
     PanTool,
     Range1d,
@@ -30,6 +29,10 @@ from fusion.report.scene import Scene
 INK, SOFT, LINE, FONT = "#1c2430", "#66707d", "#e6e9ee", "system-ui, 'Segoe UI', sans-serif"
 MEASURED, LEFT = "#9aa3af", "#7c3f00"
 NOTHING = "#c9ced6"
+HEIGHTS = (
+    (360, 150, 290),
+    (270, 120, 210),
+)  # of spectrum, residual, components: alone, with others
 MARKED = 120  # points up to which a curve has marks
 MATHS = """
 const e = Math.max(...ticks.map(Math.abs)), unit = Math.floor(Math.log10(e || 1));
@@ -40,6 +43,11 @@ const raised = [...String(unit)].map(c => c === "-" ? "⁻" : "⁰¹²³⁴⁵�
 const last = index === ticks.length - 1;
 return small && tick !== 0 ? (last ? text + "·10" + raised : text) : text;
 """
+
+
+def _empty(name: str, columns: Iterable[str]) -> ColumnDataSource:
+    """A source that the page's script fills; two points, so that a first range can be told."""
+    return ColumnDataSource({column: [0.0, 1.0] for column in ["x", *columns]}, name=name)
 
 
 def figures(scene: Scene) -> dict[str, Any]:
@@ -98,14 +106,16 @@ def _plain(name: str, *, height: int, **options: Any) -> Any:
 
 def _tools(made: Any, *, dimensions: str = "width") -> None:
     """Drag to zoom, wheel on request, reset: with a toolbar that appears when it is needed."""
-    zoom = BoxZoomTool(dimensions=dimensions)  # type: ignore[arg-type]
+    equal = dimensions == "both" and made.aspect_ratio is not None
+    zoom = BoxZoomTool(dimensions=dimensions, match_aspect=equal)  # type: ignore[arg-type]
     made.add_tools(zoom, PanTool(dimensions=dimensions), WheelZoomTool(dimensions=dimensions))
     made.add_tools(ResetTool(), SaveTool())
+    made.js_on_event(DoubleTap, CustomJS(args={"made": made}, code="made.reset.emit()"))
     made.toolbar.active_drag = zoom
     made.toolbar.active_scroll = None
     made.toolbar.autohide = True
     made.toolbar.logo = None
-    made.toolbar_location = "above"
+    made.toolbar_location, made.toolbar_inner = "above", True
 
 
 def _map(group: Group, g: int) -> Any:
@@ -141,6 +151,9 @@ def _map(group: Group, g: int) -> Any:
     made.rect(line_color="white", line_width=1.6, **box)
     _tools(made, dimensions="both")
     made.toolbar_location = None
+    scale = CustomJS(code=f"window.report && window.report.scans[{g}].scale()")
+    made.x_range.js_on_change("start", scale)
+    made.x_range.js_on_change("end", scale)
     _calls(made, f"pixel({g}")
     return made
 
@@ -155,23 +168,24 @@ def _profiles(scene: Scene, group: Group, g: int) -> dict[str, Any]:
         name = f"profile{g}.{n}"
         panel = made[name] = _plain(name, height=250, x_range=along)
         numbers = scene.payload["parts"][s["part"]]["numbers"]
-        source = ColumnDataSource({"x": [], **{f"c{k}": [] for k in numbers}}, name=f"{name}-source")
+        source = _empty(f"{name}-source", [f"c{k}" for k in numbers])
         _curves(panel, scene, source, numbers, marks)
     for i in group.parts:
         name = f"along{i}"
         panel = made[name] = _plain(name, height=170, x_range=along)
-        source = ColumnDataSource({"x": [], "measured": [], "fit": []}, name=f"{name}-source")
+        source = _empty(f"{name}-source", ["measured", "fit"])
         panel.scatter("x", "measured", source=source, size=5, color=MEASURED)
         panel.line("x", "fit", source=source, color=INK, line_width=1.6)
         name = f"rms{i}"
         panel = made[name] = _plain(name, height=130, x_range=along)
-        source = ColumnDataSource({"x": [], "rms": []}, name=f"{name}-source")
+        source = _empty(f"{name}-source", ["rms"])
         panel.line("x", "rms", source=source, color=LEFT, line_width=1.4)
         if marks:
             panel.scatter("x", "rms", source=source, size=4, color=LEFT)
     for name, panel in made.items():
         panel.xaxis.axis_label = told["label"]
         panel.y_range.start = 0
+        panel.min_border_left = 64
         panel.add_layout(_span("height", f"{name}-spot"))
         _calls(panel, f"pixel({g}")
     return made
@@ -204,35 +218,35 @@ def _spectra(scene: Scene, i: int) -> dict[str, Any]:
     label, numbers = part["axes"][0]["label"], part["numbers"]
     few = part["channels"][0] <= MARKED
     along = Range1d(0, 1, name=f"energies{i}")
-    columns = {"x": [], "measured": [], "fit": [], "left": [], **{f"c{k}": [] for k in numbers}}
-    source = ColumnDataSource(columns, name=f"spectrum{i}-source")
+    columns = [f"c{k}" for k in numbers]
+    source = _empty(f"spectrum{i}-source", ["measured", "fit", "left", *columns])
     made: dict[str, Any] = {}
+    high, low, middle = HEIGHTS[len(scene.groups[part["group"]].parts) > 1]
     for kind in ("spectrum", "log"):
         scale = {"y_axis_type": "log"} if kind == "log" else {}
-        panel = made[f"{kind}{i}"] = _plain(f"{kind}{i}", height=300, x_range=along, **scale)
+        panel = made[f"{kind}{i}"] = _plain(f"{kind}{i}", height=high, x_range=along, **scale)
         panel.line("x", "measured", source=source, color=MEASURED, line_width=1.3)
         if few:
             panel.scatter("x", "measured", source=source, color=MEASURED, size=4)
+        panel.line("x", "fit", source=source, color=INK, line_width=2.6)
         for k in numbers:
             style = {"line_dash": scene.dash(k), "name": f"component{k}"}
-            panel.line(
-                "x", f"c{k}", source=source, color=scene.colour(k), line_width=1.8, **style
-            )
-        panel.line("x", "fit", source=source, color=INK, line_width=1.3, name="fit")
+            panel.line("x", f"c{k}", source=source, color=scene.colour(k), line_width=1.6, **style)
         panel.xaxis.major_label_text_font_size = "0px"
-        panel.yaxis.axis_label = "intensity"
+        panel.yaxis.axis_label = "counts" if part["noise"] == "poisson" else "intensity"
         if kind == "log":
             panel.visible = False
             panel.y_range = Range1d(0.1, 1, name=f"logs{i}")
-            panel.yaxis.formatter = CustomJSTickFormatter(code="return tick.toPrecision(1) * 1 + ''")
-            assert isinstance(panel.yaxis[0], LogAxis) and isinstance(panel.y_scale, LogScale)
-    left = made[f"left{i}"] = _plain(f"left{i}", height=130, x_range=along)
+            panel.yaxis.formatter = CustomJSTickFormatter(
+                code="return tick.toPrecision(1) * 1 + ''"
+            )
+    left = made[f"left{i}"] = _plain(f"left{i}", height=low, x_range=along)
     left.line("x", "left", source=source, color=LEFT, line_width=1.0)
     left.add_layout(Span(dimension="width", location=0, line_color=SOFT, line_width=1))
     left.yaxis.axis_label = "residual"
     left.yaxis.ticker.desired_num_ticks = 3  # type: ignore[attr-defined]
-    whole = ColumnDataSource({"x": [], **{f"c{k}": [] for k in numbers}}, name=f"parts{i}-source")
-    parts = made[f"parts{i}"] = _plain(f"parts{i}", height=230, x_range=along)
+    whole = _empty(f"parts{i}-source", columns)
+    parts = made[f"parts{i}"] = _plain(f"parts{i}", height=middle, x_range=along)
     _curves(parts, scene, whole, numbers, marks=False)
     parts.yaxis.axis_label = "component"
     left.xaxis.axis_label = parts.xaxis.axis_label = label.replace("um", "µm")
@@ -240,20 +254,32 @@ def _spectra(scene: Scene, i: int) -> dict[str, Any]:
         panel.min_border_left = 72
         panel.add_layout(_span("height", f"{name}-spot"))
         for energy, text in part["lines"]:
-            panel.add_layout(_mark(energy, text if name[:4] != "left" else ""))
+            _mark(panel, energy, "" if panel is left else text, f"mark of {name}")
         _tools(panel)
         _calls(panel, f"channel({i}")
     return made
 
 
-def _mark(energy: float, text: str) -> Any:
+def _mark(panel: Any, energy: float, text: str, name: str) -> None:
     """A dotted line with a name, of an edge or an X-ray line."""
-    from bokeh.models import LabelSet
-
-    del text, LabelSet
-    return Span(
-        dimension="height", location=energy, line_color="#94a3b8", line_width=1, line_dash=[1, 3]
-    )
+    style = {"line_color": "#8b95a3", "line_width": 1, "line_dash": [1, 3]}
+    panel.add_layout(Span(dimension="height", location=energy, **style))  # type: ignore[arg-type]
+    if text:
+        said = Label(
+            x=energy,
+            y=0,
+            y_units="screen",
+            text=text,
+            name=name,
+            x_offset=3,
+            text_baseline="top",
+            text_font=FONT,
+            text_font_size="11px",
+            text_color=SOFT,
+            background_fill_color="white",
+            background_fill_alpha=0.75,
+        )
+        panel.add_layout(said)
 
 
 def _starts(scene: Scene) -> Any:
@@ -278,6 +304,3 @@ def _starts(scene: Scene) -> Any:
         "return '10' + [...String(e)].map(c => c === '-' ? '⁻' : '⁰¹²³⁴⁵⁶⁷⁸⁹'[c]).join('')"
     )
     return made
-
-
-__all__ = ["figures", "LinearColorMapper"]

@@ -47,7 +47,10 @@ def page(scene: Scene, title: str | None = None) -> str:
         status=words.sentence(result.status),
         facts=words.facts(result),
         equation=equation(result.model),
-        cautions=words.cautions(result, scene.parts, scene.table, scene.names),
+        cautions=[
+            _code(text)
+            for text in words.cautions(result, scene.parts, scene.table, scene.numbers, scene.names)
+        ],
         names=scene.names,
         colours=scene.payload["colours"],
         groups=[_group(scene, g) for g in range(len(scene.groups))],
@@ -64,6 +67,15 @@ def page(scene: Scene, title: str | None = None) -> str:
         script=Markup(script),
         js=Markup("\n".join((assets / name).read_text("utf-8") for name in scripts)),
     )
+
+
+def _code(text: str) -> Any:
+    """Text with `code` in it as HTML."""
+    from markupsafe import Markup, escape
+
+    parts = [escape(part) for part in text.split("`")]
+    pairs = (f"<code>{p}</code>" if i % 2 else str(p) for i, p in enumerate(parts))
+    return Markup("".join(pairs))
 
 
 def _json(told: Any) -> str:
@@ -138,7 +150,7 @@ def _widths(told: dict[str, Any], scene: Scene) -> list[tuple[int, str]]:
 def _details(scene: Scene) -> list[tuple[str, list[str]]]:
     """How the answer was found."""
     result = scene.result
-    told = [("loss", [f"{result.loss:.8g} = {result.formula}"])]
+    told = [("loss", [f"{result.loss:.8g}".replace("-", "−") + f" = {result.formula}"])]
     if result.model is not None:
         told.append(("model", [type(result.model).__name__]))
         told.append(

@@ -41,7 +41,7 @@ class Report:
     def _repr_html_(self) -> str:
         return (
             f'<iframe srcdoc="{escape(self.html)}" width="100%" height="{self.height}" '
-            'style="border: 1px solid #e3e7ec; border-radius: 8px" title="sdfusion report"></iframe>'
+            'style="border: 1px solid #e3e7ec" title="sdfusion report"></iframe>'
         )
 
     def __repr__(self) -> str:

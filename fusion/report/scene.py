@@ -11,7 +11,7 @@ import numpy as np
 from fusion.report import components, words
 from fusion.report.cells import averaged, grid, measured, owners, plan, positions
 from fusion.report.pack import floats, levels
-from fusion.report.parts import Array, Part, parts_of
+from fusion.report.parts import Array, parts_of
 from fusion.report.scan import Group, groups
 from fusion.result import Result
 

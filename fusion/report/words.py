@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.report.components import Row, alike
+from fusion.report.components import Row, alike, scattered
 from fusion.report.parts import Part
 from fusion.result import Result
 
@@ -50,13 +50,14 @@ def _duration(seconds: float) -> str:
 
 
 def cautions(
-    result: Result, parts: Sequence[Part], table: Sequence[Row], called: Sequence[str]
+    result: Result,
+    parts: Sequence[Part],
+    table: Sequence[Row],
+    found: Sequence[Sequence[int]],
+    called: Sequence[str],
 ) -> list[str]:
-    """What a reader should know before believing the answer."""
-    told = []
-    if not result.converged:
-        told.append(sentence(result.status))
-    n = len(result.losses)
+    """What a reader should know before believing the answer, beside its status."""
+    told, n = [], len(result.losses)
     if n == 1:
         told.append(
             "One start only: whether another one would end at a lower loss is not known. Ten or "
@@ -68,7 +69,7 @@ def cautions(
             "and others of nearly the same loss may look different: see `fu.ambiguity(result)`."
         )
     told += [sentence(message.removeprefix("warning: ")) for message in result.messages]
-    told += alike(table, called)
+    told += alike(table, called) + scattered(parts, found, called)
     for part in parts:
         if part.left is None and part.dense is None:
             told.append(
@@ -99,7 +100,7 @@ def starts(result: Result) -> list[dict[str, Any]]:
         told.append(
             {
                 "number": i + 1,
-                "loss": f"{result.losses[i]:.8g}",
+                "loss": f"{result.losses[i]:.8g}".replace("-", "−"),
                 "above": "the answer" if i == best else _above(above),
                 "status": result.statuses[i],
             }
@@ -110,7 +111,9 @@ def starts(result: Result) -> list[dict[str, Any]]:
 def _above(share: float) -> str:
     if not np.isfinite(share):
         return "–"
-    return "the same" if abs(share) < 1e-7 else f"{100 * share:+.2g} %"
+    if abs(share) < 1e-5:
+        return "the same" if abs(share) < 1e-7 else "below 0.001 %"
+    return f"{100 * share:+.2g} %".replace("-", "−")
 
 
 def lightness(part: Part, bins: Sequence[int], map_bins: Sequence[int]) -> list[str]:

@@ -20,13 +20,20 @@ class Scan {
     return Math.min(4, Math.max(0.4, shape));
   }
 
-  // where the first component is strongest: something is to be seen there
+  // where several components are strong at once: something is to be seen there
   first() {
-    const part = this.parts.find((p) => p.left) || this.parts[0];
-    const values = part.left ? part.left.subarray(0, part.pixels) : part.rms;
-    let best = 0;
-    values.forEach((x, p) => { if (x > values[best] || !Number.isFinite(values[best])) best = p; });
+    const part = this.parts.find((p) => p.left) || this.parts[0], n = part.pixels;
     const { rows, columns } = this.told;
+    const maps = part.left ? part.numbers.map((_, j) => part.left.subarray(j * n, (j + 1) * n)) : [part.rms];
+    const highs = maps.map((map) => limits(map).high);
+    let best = 0, most = -1;
+    for (let p = 0; p < n; p++) {
+      const shares = maps.map((map, k) => Math.min(1, map[p] / highs[k])).filter(Number.isFinite).sort((a, b) => b - a);
+      const row = Math.floor(p / columns) % rows, column = p % columns;
+      const off = Math.abs(row - rows / 2) / rows + Math.abs(column - columns / 2) / columns;
+      const worth = (shares.length > 1 ? shares[0] * shares[1] + shares[1] ** 2 : shares[0] ?? -1) - 0.3 * off;
+      if (worth > most) { most = worth; best = p; }
+    }
     this.lead = Math.floor(best / (rows * columns));
     return { lead: this.lead, row: Math.floor(best / columns) % rows, column: best % columns };
   }
@@ -94,7 +101,7 @@ class Scan {
     });
     this.parts.forEach((part, i) => {
       const several = this.parts.length > 1 ? ` of ${part.name}` : "";
-      this.layers[`p${i}rms`] = { key: `p${i}rms`, all: part.rms, rows, columns, low: 0, high: limits(part.rms).high,
+      this.layers[`p${i}rms`] = { key: `p${i}rms`, all: part.rms, rows, columns, low: quantile(part.rms, 0.002), high: limits(part.rms).high,
         colours: this.page.palettes.left, title: `Root mean square residual${several}`, short: "residual, rms" };
     });
   }

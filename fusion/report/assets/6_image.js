@@ -4,30 +4,26 @@
 class ImageScan extends Scan {
   build() {
     this.setLayers();
-    const strip = (title) => {
-      const holder = element("div", "strip");
-      holder.append(element("h4", "", title));
-      const row = element("div", "tiles");
-      holder.append(row);
-      this.host.querySelector(".strips").append(holder);
-      return row;
-    };
-    const add = (row, key) => { this.tiles[key] = new Tile(row, this, this.layers[key].short, key); };
+    const holder = this.host.querySelector(".strips");
     this.told.sets.forEach((set, s) => {
-      const row = strip(this.told.sets.length > 1 ? `Components in ${set.owners.join(", ")}` : "Components");
-      Object.keys(this.layers).filter((key) => key.startsWith(`s${s}`)).forEach((key) => add(row, key));
-      this.heads = this.heads || [];
+      holder.append(element("h4", "", this.told.sets.length > 1 ? `Components in ${set.owners.join(", ")}` : "Components"));
+      const few = this.told.sets.length > 1 ? 5 : 3;
+      this.addTiles(holder, Object.keys(this.layers).filter((key) => key.startsWith(`s${s}`)), few);
     });
-    this.channelHeads = new Map();
     this.parts.forEach((part, i) => {
-      const row = strip("");
-      this.channelHeads.set(part, row.previousSibling);
-      this.setChannel(part).forEach((key) => add(row, key));
-      add(row, `p${i}rms`);
+      this.addTiles(document.getElementById(`maps${part.index}`), [...this.setChannel(part), `p${i}rms`], 4);
     });
     this.buildControls();
     this.choose(Object.keys(this.layers)[0]);
     this.draw(Object.keys(this.layers));
+  }
+
+  // a few large tiles in a row; more of them where there are many
+  addTiles(holder, keys, few) {
+    const row = element("div", "tiles"), across = keys.length > 2 * few ? Math.max(few, 5) : keys.length === 4 ? 4 : few;
+    row.style.gridTemplateColumns = `repeat(${across}, minmax(0, 1fr))`;
+    holder.append(row);
+    keys.forEach((key) => { this.tiles[key] = new Tile(row, this, this.layers[key].short, key); });
   }
 
   buildControls() {
@@ -121,9 +117,7 @@ class ImageScan extends Scan {
   }
 
   showChannel(part) {
-    const keys = this.setChannel(part);
-    this.channelHeads.get(part).textContent = `${this.parts.length > 1 ? `${part.name} at` : "At"} ${this.page.channelName(part)}`;
-    this.draw(keys);
+    this.draw(this.setChannel(part));
     this.read();
   }
 }

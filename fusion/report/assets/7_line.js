@@ -39,7 +39,5 @@ class LineScan extends Scan {
     const found = part.map(part.window(part.channel, part.width)), n = this.along.length;
     const spread = (map) => (map ? Float64Array.from({ length: n }, (_, i) => map.values[Math.floor((i * map.columns) / n)]) : new Float64Array(n).fill(NaN));
     this.page.model(`along${part.index}-source`).data = { x: this.along, measured: spread(found.measured), fit: spread(found.fit) };
-    const head = document.getElementById(`along-title${part.index}`);
-    head.textContent = `${this.parts.length > 1 ? `${part.name} at` : "At"} ${this.page.channelName(part)}`;
   }
 }

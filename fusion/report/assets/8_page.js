@@ -64,6 +64,10 @@ class Page {
     range.reset_start = range.start;
     range.reset_end = range.end;
     this.showParts(part);
+    for (const kind of ["spectrum", "log", "parts"]) {
+      const name = `${kind}${part.index}`, inner = this.model(name).inner_height || this.model(`spectrum${part.index}`).inner_height;
+      for (const mark of Bokeh.documents[0].all_models) if (mark.name === `mark of ${name}`) mark.y = inner - 2;
+    }
     const host = document.getElementById(`part${part.index}`);
     host.querySelectorAll("input[name^=shape]").forEach((input) => input.addEventListener("change", () => {
       part.shape = input.value === "shape";
@@ -112,7 +116,7 @@ class Page {
   }
 
   channelName(part) {
-    if (part.signal === 0) return "all";
+    if (part.signal === 0) return "every pixel";
     const b = part.channel, half = Math.floor(part.width / 2), x = part.x[0], unit = part.axes[0].units.replace("um", "µm");
     if (part.signal > 1) return `channel ${b}`;
     if (!half) return `${tell(x[b])} ${unit}`.trim();
@@ -126,6 +130,8 @@ class Page {
       }
       this.readChannel(part);
     }
+    const head = document.getElementById(`maps-title${part.index}`);
+    if (head) head.textContent = `${part.name} at ${this.channelName(part)}`;
     this.scans[part.group].showChannel(part);
   }
 
