@@ -14,7 +14,7 @@ from fusion.cli import main
 from fusion.cli.run import _hull
 from fusion.simulate import layers
 
-WRITTEN = ["figure.png", "result.npz", "spectra.csv", "summary.txt"]
+WRITTEN = ["figure.png", "report.html", "result.npz", "spectra.csv", "summary.txt"]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def fails(capsys, *arguments, status: int = 1) -> str:
 
 
 @pytest.mark.parametrize("loss", ["auto", "frobenius", "gaussian", "poisson"])
-def test_unmix_writes_four_files_and_prints_the_summary(file, tmp_path, capsys, loss):
+def test_unmix_writes_five_files_and_prints_the_summary(file, tmp_path, capsys, loss):
     folder = tmp_path / "new" / "answer"
     assert run("unmix", file, "-k", 2, "-o", folder, "--starts", 2, "--loss", loss) == 0
     assert sorted(p.name for p in folder.iterdir()) == WRITTEN

@@ -58,6 +58,7 @@ def cli() -> None:
     sdfusion fuse a.npz b.npz -k 3 --share spectra -o answer    several scans: the same spectra
     sdfusion plot map.dm4 -o picture.png             total map, mean spectrum, singular values
     sdfusion plot answer/result.npz -o picture.pdf   draw an answer again
+    sdfusion plot answer/result.npz -o page.html     the same as a page for a browser
 
     Reads npz and npy, and with `pip install "sdfusion[io]"` all that RosettaSciIO does. Exit
     status: 0, 1 where the answer could not be made, 2 where the call is wrong.
@@ -161,7 +162,8 @@ def rank(**given: Any) -> None:
 def unmix(file: Path, **given: Any) -> None:
     """Factorise one data set into K maps and spectra.
 
-    Writes result.npz, summary.txt, figure.png and spectra.csv into DIR.
+    Writes result.npz, summary.txt, figure.png, spectra.csv and report.html into DIR; the last, maps
+    linked to spectra for any browser, needs `pip install "sdfusion[report]"`.
     """
     from fusion.cli.run import unmix
 
@@ -190,7 +192,7 @@ def fuse(files: tuple[Path, ...], **given: Any) -> None:
 @click.argument("file", type=FILE)
 @click.option("--signal", metavar="NAME", help="Which data set, of several.")
 @click.option("-o", "--output", type=FILE, metavar="PICTURE", default=Path("figure.png"),
-              show_default=True, help="png, pdf or svg.")  # fmt: skip
+              show_default=True, help="png, pdf or svg; of an answer also html.")  # fmt: skip
 def plot(**given: Any) -> None:
     """Draw an answer (result.npz) again, or the data of a file."""
     from fusion.cli.run import plot

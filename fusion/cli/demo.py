@@ -37,7 +37,7 @@ def demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
         for name, result in alone.items()
     )
     picture = compare(scene, joint, names=["truth", "together"]).plot()
-    write(joint, output, picture)
+    written = write(joint, output, picture)
     told = {
         **report(joint),
         "seconds": time.perf_counter() - started,
@@ -50,7 +50,7 @@ def demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
             f"Furthest from the truth: {worst_alone:.1f}° where each detector is analysed alone, "
             f"{worst_joint:.1f}° where both are analysed together.\n"
         )
-    say(joint, told, output, as_json=as_json, quiet=quiet)
+    say(joint, told, output, written, as_json=as_json, quiet=quiet)
 
 
 def _alone(data: Dataset, K: int, seed: int, progress: bool) -> Result:

@@ -38,8 +38,19 @@ def plot(file: Path, signal: str | None, output: Path) -> None:
     """Draw a result that was saved, or a data set."""
     from fusion.storage import is_result
 
+    if output.suffix.lower() == ".html" and is_result(file):
+        _page(Result.load(file), output)
+        return
     kind = _kind(output)
     _draw(Result.load(file) if is_result(file) else one(file, signal), output, kind)
+
+
+def _page(result: Result, output: Path) -> None:
+    """A saved answer as a page for a browser."""
+    try:
+        result.report(output)
+    except ImportError as error:
+        raise ValueError(str(error)) from None
 
 
 def _kind(output: Path) -> str:
@@ -117,8 +128,8 @@ def unmix(
     if not np.isfinite(result.loss):
         raise ValueError(result.status)
     result.messages.extend(_once(caught))
-    write(result, output)
-    say(result, report(result), output, as_json=as_json, quiet=quiet)
+    written = write(result, output)
+    say(result, report(result), output, written, as_json=as_json, quiet=quiet)
 
 
 def _fit(data: Dataset, loss: str) -> Term:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,23 @@ def writable(folder: Path) -> None:
         raise OSError(f"-o {folder}: cannot be written ({error.strerror}): give another.") from None
 
 
-def write(result: Result, folder: Path, figure: Any = None) -> None:
-    """result.npz, summary.txt, figure.png and spectra.csv, each whole or not at all."""
+def write(result: Result, folder: Path, figure: Any = None) -> list[str]:
+    """result.npz, summary.txt, figure.png, spectra.csv, report.html, each whole or not at all.
+
+    Returns:
+        What was written: without bokeh there is no report.
+    """
     result.save(folder / "result.npz")
     with whole(folder / "summary.txt") as file:
         file.write(summary(result).encode())
     result.save(folder / "spectra.csv")
     with whole(folder / "figure.png") as file:
         (result.plot() if figure is None else figure).savefig(file, format="png", dpi=150)
+    written = ["result.npz", "summary.txt", "figure.png", "spectra.csv"]
+    if find_spec("bokeh") is None:
+        return written
+    result.report(folder / "report.html")
+    return [*written, "report.html"]
 
 
 def summary(result: Result) -> str:
@@ -75,11 +85,19 @@ def report(result: Result) -> dict[str, Any]:
 
 
 def say(
-    result: Result, told: Mapping[str, Any], folder: Path, *, as_json: bool, quiet: bool
+    result: Result,
+    told: Mapping[str, Any],
+    folder: Path,
+    written: Sequence[str],
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Print the answer for people, or for machines."""
     if as_json:
         print(json.dumps(told))
     elif not quiet:
         print(result.summary())
-        print(f"wrote result.npz, summary.txt, figure.png and spectra.csv to {folder}")
+        print(f"wrote {', '.join(written[:-1])} and {written[-1]} to {folder}")
+        if "report.html" not in written:
+            print('for report.html, maps linked to spectra: pip install "sdfusion[report]"')

@@ -16,6 +16,7 @@ from fusion.dataset import Dataset
 Array = NDArray[Any]
 PART = 2**21  # values that are read together
 FINE, COARSE = 1024, 64  # channels, pixels of an axis, that are given up last
+FEW = 8  # pixels along an axis up to which another is averaged alone
 
 
 def plan(nav: Sequence[int], signal: Sequence[int], budget: int) -> tuple[int, ...]:
@@ -36,7 +37,7 @@ def plan(nav: Sequence[int], signal: Sequence[int], budget: int) -> tuple[int, .
         bins[worst] *= 2
         if worst < len(nav):  # pixels stay square
             for i in able:
-                if i < len(nav) and bins[i] < bins[worst] and shape[i] > 1:
+                if i < len(nav) and bins[i] < bins[worst] and left[i] > FEW:
                     bins[i] = bins[worst]
     return tuple(bins)
 
@@ -115,20 +116,18 @@ def _sparse(
 ) -> tuple[Array, Array]:
     """The same of sparse data, whose mask is one of whole pixels and channels."""
     assert data.entries is not None
-    held = data.entries
-    flat = rows[held.i.cpu().long()] * shape[1] + cols[held.j.cpu().long()]
-    sums = torch.zeros(shape[0] * shape[1], dtype=torch.float64)
-    sums.index_add_(0, flat, held.x.cpu().double())
-    n, m = data.matrix_shape
+    held, (n, m) = data.entries, data.matrix_shape
     seen_rows, seen_cols = torch.ones(n, dtype=torch.float64), torch.ones(m, dtype=torch.float64)
     if data.mask is not None:
         split = len(data.shape) - data.signal
-        mask = data.mask.reshape((1,) * (len(data.shape) - data.mask.ndim) + tuple(data.mask.shape))
-        over = tuple(range(split, len(data.shape)))
-        pixel = mask.all(dim=over) if over else mask
+        pixel = data.mask.all(dim=tuple(range(split, len(data.shape))))
+        channel = data.mask.flatten(0, split - 1).all(0)
         seen_rows = (~pixel.expand(data.shape[:split]).reshape(-1)).double()
-        channel = mask.flatten(0, split - 1).all(0) if split else mask
         seen_cols = (~channel.expand(data.shape[split:]).reshape(-1)).double()
+    i, j = held.i.cpu().long(), held.j.cpu().long()
+    x = held.x.cpu().double() * seen_rows[i] * seen_cols[j]
+    sums = torch.zeros(shape[0] * shape[1], dtype=torch.float64)
+    sums.index_add_(0, rows[i] * shape[1] + cols[j], x)
     count_rows = torch.zeros(shape[0], dtype=torch.float64).index_add_(0, rows, seen_rows)
     count_cols = torch.zeros(shape[1], dtype=torch.float64).index_add_(0, cols, seen_cols)
     return sums.reshape(shape).numpy(), (count_rows[:, None] * count_cols).numpy()
