@@ -4,14 +4,21 @@ from fusion.plots.ambiguity import plot_ambiguity
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
 from fusion.plots.noise import plot_noise
+from fusion.plots.overlay import plot_map, plot_overlay
+from fusion.plots.publication import plot_publication
 from fusion.plots.rank import plot_ranking
 from fusion.plots.references import plot_references
 from fusion.plots.relevance import plot_relevance
 from fusion.plots.result import plot_result
+from fusion.plots.spectra import plot_spectra
 from fusion.plots.starts import plot_starts
 
 __all__ = [
     "plot_result",
+    "plot_overlay",
+    "plot_map",
+    "plot_spectra",
+    "plot_publication",
     "plot_dataset",
     "plot_comparison",
     "plot_relevance",

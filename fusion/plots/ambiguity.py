@@ -24,6 +24,7 @@ def plot_ambiguity(
     factors: Sequence[str] | None = None,
     components: Sequence[int] | None = None,
     panel: Panel | None = None,
+    figure: Any = None,
 ) -> Figure:
     """Curves in a shaded band from lowest to highest; images as lowest, the answer, highest.
 
@@ -35,9 +36,11 @@ def plot_ambiguity(
         factors: names of those to show; default: all of two or more components.
         components: numbers of those to show, from 0; default: all.
         panel: matplotlib axes to draw one curve into, where one factor and component are named.
+        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
+            into; default: one of its own.
 
     Returns:
-        A matplotlib `Figure`: its own, or that of the panel.
+        A matplotlib `Figure`: its own, that of the panel, or the one that was given.
 
     Raises:
         ValueError: if there is no such factor or component, or a panel is given for several curves
@@ -64,7 +67,7 @@ def plot_ambiguity(
     widths = [LABEL, *(w for n in wide for w in ([MAP] * 3 if n == 3 else [CURVE]))]
     with matplotlib.rc_context(draw.STYLE):
         size = (sum(widths) + 0.3, ROW * len(chosen) + 0.7)
-        figure = draw.Picture(figsize=size, layout="constrained")
+        figure = draw.canvas(figure, size)
         grid = figure.add_gridspec(len(chosen), len(widths), width_ratios=widths)
         for row, k in enumerate(chosen):
             _label(figure.add_subplot(grid[row, 0]), k, first=row == 0)

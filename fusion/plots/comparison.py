@@ -28,6 +28,7 @@ def plot_comparison(
     *,
     factors: Sequence[str] | None = None,
     components: Sequence[int] | None = None,
+    figure: Any = None,
 ) -> Figure:
     """A row for every component of the reference, with the partner's number, angle, correlation.
 
@@ -39,6 +40,8 @@ def plot_comparison(
         comparison: what `compare` gave.
         factors: names of those to show; default: all, images first.
         components: numbers of the reference's components to show, from 0; default: all.
+        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
+            into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.
@@ -58,7 +61,7 @@ def plot_comparison(
     rows = -(-len(chosen) // stacks)
     height = rows * (TALL if rows <= 4 else LOW) + 0.75
     with matplotlib.rc_context(draw.STYLE):
-        figure = draw.Picture(figsize=(stacks * sum(widths), height), layout="constrained")
+        figure = draw.canvas(figure, (stacks * sum(widths), height))
         grid = figure.add_gridspec(rows, stacks * len(widths), width_ratios=widths * stacks)
         for position, k in enumerate(chosen):
             stack, row = divmod(position, rows)
@@ -234,10 +237,12 @@ def _legend(figure: Figure, comparison: Comparison, shown: Sequence[str]) -> Non
     """The answers' curves and what the numbers are, above all."""
     from matplotlib.lines import Line2D
 
+    from fusion.plots import draw
+
     names = comparison.names if not all(_image(comparison, f) for f in shown) else ()
     handles = [Line2D([], [], label=name, **_style(comparison, name)) for name in names]
     title = f"scaled to {comparison.names[0]}; partner's number: spectral angle, correlation r"
-    width = figure.get_figwidth()
+    width = draw.inches(figure)
     figure.legend(
         handles=handles,
         loc="outside upper center",

@@ -27,7 +27,11 @@ BELOW = 20  # singular values that are drawn behind those above the edge
 
 
 def plot_dataset(
-    dataset: Dataset, *, noise: Noise | None = None, elements: str | Sequence[str] = ()
+    dataset: Dataset,
+    *,
+    noise: Noise | None = None,
+    elements: str | Sequence[str] = (),
+    figure: Any = None,
 ) -> Figure:
     """Total map, mean spectrum, and the scree with the edge of the noise.
 
@@ -42,6 +46,8 @@ def plot_dataset(
         noise: what `dataset.noise()` gave, where it is known already.
         elements: whose X-ray lines (on an axis in keV) or edges (in eV) are named on the spectrum,
             as for `fusion.elements.labels`: ["Mn", "O"].
+        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
+            into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.
@@ -61,9 +67,10 @@ def plot_dataset(
         title = _title(dataset, noise, reason, width)
         height = TALL if _steep(dataset, seen) else HEIGHT
         height += LINE * (title.count("\n") + 1) + 0.35
-        figure = draw.Picture(figsize=(width, height))
+        figure = draw.canvas(figure, (width, height))
         figure.suptitle(title, fontsize=9)
-        figure.set_layout_engine("constrained", wspace=0.06)
+        if isinstance(figure, draw.Picture):
+            figure.set_layout_engine("constrained", wspace=0.06)
         grid = figure.add_gridspec(1, len(panels), width_ratios=[w for w, _ in panels])
         for i, (_, paint) in enumerate(panels):
             paint(figure, grid[0, i])

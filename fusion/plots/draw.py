@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -46,6 +47,23 @@ class Picture(Figure):
         buffer = BytesIO()
         self.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
         return buffer.getvalue()
+
+
+def canvas(figure: Any, size: tuple[float, float]) -> Any:
+    """The figure, or part of one, that was given; else a new one of this size, inches."""
+    return Picture(figsize=size, layout="constrained") if figure is None else figure
+
+
+def inches(figure: Any) -> float:
+    """Width of a figure, or of a part of one."""
+    return float(figure.bbox.width / figure.get_figure(root=True).dpi)
+
+
+def own(panel: Panel | None, width: float, height: float) -> Panel:
+    """The panel that was given; else one in a new figure of this size, inches."""
+    if panel is not None:
+        return panel
+    return Picture(figsize=(width, height), layout="constrained").add_subplot()
 
 
 def factor(
@@ -146,7 +164,7 @@ def _upright(panel: Panel) -> None:
     panel.yaxis.set_major_locator(MaxNLocator(4, steps=STEPS))
 
 
-def image(panel: Panel, values: Array, axes: Axes, *, ends: bool, cmap: str = "viridis") -> None:
+def image(panel: Panel, values: Array, axes: Axes, *, ends: bool, cmap: Any = "viridis") -> None:
     """Values over two axes with a colour bar: diverging from zero where signs differ, NaN grey.
 
     A hot pixel does not set the scale: the colours end at the 99.8th percentile where the extreme
@@ -156,30 +174,62 @@ def image(panel: Panel, values: Array, axes: Axes, *, ends: bool, cmap: str = "v
 
     both = signed(values)
     low, high, clipped = _range(values, both)
-    colours = matplotlib.colormaps["RdBu_r" if both else cmap].with_extremes(bad=NOTHING)
-    options = {"cmap": colours, "vmin": low, "vmax": high}
-    if all(axis.uniform for axis in axes):
-        (top, bottom), (left, right) = (_span(axis) for axis in axes)
-        drawn = panel.imshow(
-            values, extent=(left, right, bottom, top), interpolation="nearest", **options
-        )
-    else:
-        y, x = (axis.values for axis in axes)
-        drawn = panel.pcolormesh(x, y, values, shading="nearest", **options)
-        panel.invert_yaxis()
-    panel.set_aspect("equal" if axes[0].units == axes[1].units and _similar(axes) else "auto")
-    panel.spines[:].set_visible(False)
-    calibrated = all(axis.units in LENGTHS for axis in axes) and axes[0].units == axes[1].units
-    if calibrated:
-        panel.set(xticks=[], yticks=[])
-        scale_bar(panel, axes[1])
-    else:
-        _labels(panel, axes, ends)
+    chosen = matplotlib.colormaps["RdBu_r"] if both else matplotlib.colormaps.get_cmap(cmap)
+    colours = chosen.with_extremes(bad=NOTHING)
+    drawn = _pixels(panel, values, axes, {"cmap": colours, "vmin": low, "vmax": high})
+    _place(panel, axes, ends)
     side = panel.inset_axes((1.03, 0.0, 0.05, 1.0))
     bar = panel.figure.colorbar(drawn, cax=side, extend=clipped)
     bar.outline.set_visible(False)  # type: ignore[operator]
     _upright(side)
     side.yaxis.set_offset_position("left")
+
+
+def picture(panel: Panel, colours: Array, axes: Axes) -> None:
+    """Pixels of given colours, (rows, columns, 3), with a scale bar or ticks."""
+    _pixels(panel, colours, axes, {})
+    _place(panel, axes, True)
+
+
+def _pixels(panel: Panel, values: Array, axes: Axes, options: dict[str, Any]) -> Any:
+    """The image where its axes are."""
+    if all(axis.uniform for axis in axes):
+        (top, bottom), (left, right) = (_span(axis) for axis in axes)
+        extent = (left, right, bottom, top)
+        return panel.imshow(values, extent=extent, interpolation="nearest", **options)
+    y, x = (axis.values for axis in axes)
+    drawn = panel.pcolormesh(x, y, values, shading="nearest", **options)
+    panel.invert_yaxis()
+    return drawn
+
+
+def _place(panel: Panel, axes: Axes, ends: bool) -> None:
+    """A scale bar where both axes are lengths, else ticks."""
+    panel.set_aspect("equal" if axes[0].units == axes[1].units and _similar(axes) else "auto")
+    panel.spines[:].set_visible(False)
+    if all(axis.units in LENGTHS for axis in axes) and axes[0].units == axes[1].units:
+        panel.set(xticks=[], yticks=[])
+        scale_bar(panel, axes[1])
+    else:
+        _labels(panel, axes, ends)
+
+
+def chips(panel: Panel, names: Sequence[str], colours: Sequence[str]) -> None:
+    """Names in their colours above the right end of a panel."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=c, label=n) for n, c in zip(names, colours, strict=True)]
+    panel.legend(
+        handles=handles,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=len(handles),
+        handlelength=0.8,
+        handleheight=0.8,
+        columnspacing=0.8,
+        handletextpad=0.3,
+        borderpad=0.1,
+    )
 
 
 def _span(axis: Axis) -> tuple[float, float]:

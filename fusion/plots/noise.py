@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
     from fusion.prepare.noise import Noise
@@ -15,7 +16,7 @@ WIDTH, HEIGHT = 3.6, 3.0  # inches
 ROOM = 2.0  # of the scale beyond the points on either side
 
 
-def plot_noise(noise: Noise) -> Figure:
+def plot_noise(noise: Noise, *, panel: Panel | None = None) -> Figure:
     """Variance against mean of entries of one level each, with gain × mean + read-out.
 
     Both scales are logarithmic: counts lie on a line of slope 1, of which the height is the gain;
@@ -24,6 +25,7 @@ def plot_noise(noise: Noise) -> Figure:
 
     Args:
         noise: of data whose variance follows their mean, `data.noise()`.
+        panel: matplotlib axes to draw into; default: a figure of its own.
 
     Returns:
         A matplotlib `Figure`.
@@ -46,8 +48,7 @@ def plot_noise(noise: Noise) -> Figure:
     level, variance = noise.levels[(noise.levels > 0).all(1)].T
     x = np.geomspace(level.min() / ROOM, level.max() * ROOM, 200)
     with matplotlib.rc_context(draw.STYLE):
-        figure = draw.Picture(figsize=(WIDTH, HEIGHT), layout="constrained")
-        panel = figure.add_subplot()
+        panel = draw.own(panel, WIDTH, HEIGHT)
         panel.plot(x, noise.gain * x + noise.readout, color=draw.VERMILLION, label=_line(noise))
         panel.plot(x, x, color=draw.GREY, linestyle="--", label="variance = mean (counts)")
         panel.plot(level, variance, "o", color=draw.BLUE, markersize=3, label="measured")
@@ -55,7 +56,7 @@ def plot_noise(noise: Noise) -> Figure:
         panel.set_xlim(x[0], x[-1])
         panel.set_title("photon transfer curve")
         panel.legend(loc="upper left")
-    return figure
+    return panel.figure  # pyright: ignore[reportReturnType]
 
 
 def _line(noise: Noise) -> str:

@@ -18,7 +18,7 @@ LINE = 0.16  # inches of a line of text
 BAND = "0.92"
 
 
-def plot_ranking(ranking: Ranking) -> Figure:
+def plot_ranking(ranking: Ranking, *, figure: Any = None) -> Figure:
     """A panel for every criterion: its curve, what it chooses, and the recommended number.
 
     The recommended K is the grey band in all panels, a criterion's own choice the red dot, what its
@@ -27,6 +27,8 @@ def plot_ranking(ranking: Ranking) -> Figure:
 
     Args:
         ranking: what `fusion.rank` gave.
+        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
+            into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.
@@ -42,7 +44,7 @@ def plot_ranking(ranking: Ranking) -> Figure:
     title = _title(ranking, int(15 * width))
     with matplotlib.rc_context(draw.STYLE):
         height = rows * HEIGHT + LINE * (title.count("\n") + 2)
-        figure = draw.Picture(figsize=(width, height), layout="constrained")
+        figure = draw.canvas(figure, (width, height))
         figure.suptitle(title, fontsize=8, x=0.01, ha="left")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, criterion in zip(panels, criteria, strict=False):

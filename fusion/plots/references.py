@@ -16,7 +16,7 @@ TALL, LOW = 1.9, 2.4  # inches, heights of a row of maps and of the spectra
 COLUMNS = 5  # panels beside each other, at most
 
 
-def plot_references(fit: ReferenceFit, *, worst: int = 3) -> Figure:
+def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) -> Figure:
     """Maps of all references, rms residual, reduced χ², and spectra of the pixels fitted worst.
 
     A map's title has the mean standard error of a pixel. A spectrum is grey, its fit blue, what is
@@ -26,6 +26,8 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3) -> Figure:
     Args:
         fit: what `mlls` gave.
         worst: how many pixels are shown.
+        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
+            into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.
@@ -42,7 +44,7 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3) -> Figure:
     with matplotlib.rc_context(draw.STYLE):
         heights = [rows * TALL] + [LOW] * (len(pixels) > 0)
         width = max(columns * wide, len(pixels) * CURVE * 0.9, 2 * MAP)
-        figure = draw.Picture(figsize=(width, sum(heights) + 0.2), layout="constrained")
+        figure = draw.canvas(figure, (width, sum(heights) + 0.2))
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         grid = parts[0].add_gridspec(rows, columns)
         for i, (title, values, cmap) in enumerate(panels):

@@ -24,6 +24,7 @@ def plot_result(
     factors: Sequence[str] | None = None,
     components: Sequence[int] | None = None,
     elements: str | Sequence[str] = (),
+    figure: Any = None,
 ) -> Figure:
     """Maps beside their spectra with axes and units, then residuals and the loss of every start.
 
@@ -37,6 +38,8 @@ def plot_result(
         components: numbers of those to show, from 0; default: all.
         elements: whose X-ray lines (on axes in keV) or edges (in eV) are named on the spectra, as
             for `fusion.elements.labels`: ["Mn", "O"].
+        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
+            into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.
@@ -57,7 +60,7 @@ def plot_result(
     with matplotlib.rc_context(draw.STYLE):
         width = max([WIDTH, *(w for w, _ in sizes)])
         heights = [h for _, h in sizes] + [rows * BELOW]
-        figure = draw.Picture(figsize=(width, sum(heights)), layout="constrained")
+        figure = draw.canvas(figure, (width, sum(heights)))
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         for part, (group, chosen) in zip(parts, blocks, strict=False):
             curves += _block(part, result, group, chosen)

@@ -25,6 +25,7 @@ def plot_starts(
     *,
     factors: Sequence[str] | None = None,
     equal: float = 1e-4,
+    figure: Any = None,
 ) -> Figure:
     """All answers over each other; where those of equal loss differ, the data do not decide.
 
@@ -38,6 +39,8 @@ def plot_starts(
         losses: of the answers, the reference left out; default: all are equal.
         factors: names of those to show; default: all that run along one axis.
         equal: relative difference below which losses are equal.
+        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
+            into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.
@@ -54,7 +57,7 @@ def plot_starts(
     rows, columns = len(comparison.components), len(shown)
     with matplotlib.rc_context(draw.STYLE):
         size = (max(columns * CURVE, 4.5), rows * TALL + LEGEND)
-        figure = draw.Picture(figsize=size, layout="constrained")
+        figure = draw.canvas(figure, size)
         panels = figure.subplots(rows, columns, squeeze=False, sharex="col")
         for k, row in enumerate(panels):
             for panel, f in zip(row, shown, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion.plots.colours import COMPONENTS as COLOURS
 from fusion.report import components, words
 from fusion.report.cells import averaged, grid, measured, owners, plan, positions
 from fusion.report.pack import floats, levels
@@ -16,7 +17,6 @@ from fusion.report.scan import Group, groups
 from fusion.result import Result
 
 BUDGET = 4_500_000  # measured values of all data sets that a page holds
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")  # Okabe & Ito
 DASHES = ("solid", "dashed", "dotted")  # tell apart what has one colour
 
 Lines = Mapping[str, Sequence[tuple[float, str]]]

@@ -1,0 +1,120 @@
+"""`plot_publication`: overlay, maps and spectra in the width of a journal's column or page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.result import Result
+
+INCH = 25.4  # mm
+COLUMN, PAGE = 85.0, 178.0
+"""Usual widths of one column and of a page of two, mm."""
+SPECTRA = 48.0  # mm, height of a panel of spectra
+ROOM = 5.0  # mm above a map, for its title
+NARROW = 100.0  # mm below which at most three maps stand beside each other
+
+
+def plot_publication(
+    result: Result,
+    *,
+    width: float = PAGE,
+    factor: str | None = None,
+    components: Sequence[int] | None = None,
+    lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
+    figure: Any = None,
+) -> Figure:
+    """Overlay and maps in a row, the spectra of every data set below, lettered, for print.
+
+    Letters, 7 points, and curves have their size on paper; `savefig("fig.pdf")` keeps text as text.
+
+    Args:
+        result: what `fit` gave, or `Result.load`.
+        width: of the figure, mm: 85 for one column, 178 for a page.
+        factor: name of the maps; default: the first over the pixels.
+        components: numbers of those to show, from 0; default: all.
+        lines: {data set name: [(energy, label)]} to be marked in its spectra.
+        figure: matplotlib figure or part of one to draw into; default: one of its own.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if there is no such factor or component, or no image.
+    """
+    import matplotlib
+
+    from fusion.plots import draw, pick
+    from fusion.plots.overlay import plot_overlay
+    from fusion.plots.spectra import plot_spectra
+
+    name, values, axes = pick.maps("plot_publication", result, factor)
+    chosen = pick.components("plot_publication", values.shape[2], components)
+    spectra = _spectra(result, values.shape[2])
+    across = min(len(chosen) + 1, 3 if width < NARROW else 5)
+    rows = -(-(len(chosen) + 1) // across)
+    tall = rows * (width / across * _shape(axes) + ROOM)
+    low = SPECTRA * (len(spectra) if width < NARROW else min(len(spectra), 1))
+    with matplotlib.rc_context({**draw.STYLE, "font.size": 7, "pdf.fonttype": 42}):
+        size = (width / INCH, (tall + low) / INCH)
+        figure = draw.canvas(figure, size)
+        above, below = figure.subfigures(2, 1, height_ratios=[tall, max(low, 1e-3)])
+        panels = above.subplots(rows, across, squeeze=False).ravel()
+        plot_overlay(result, factor=name, components=chosen, panel=panels[0])
+        for k, panel in zip(chosen, panels[1:], strict=False):
+            _map(panel, values[..., k], axes, k, pick.names(result, values.shape[2])[k])
+        for panel in panels[1 + len(chosen) :]:
+            panel.set_axis_off()
+        shape = (len(spectra), 1) if width < NARROW else (1, max(len(spectra), 1))
+        under = below.subplots(*shape, squeeze=False).ravel() if spectra else []
+        for panel, (data, own) in zip(under, spectra.items(), strict=True):
+            marks = (lines or {}).get(data, ())
+            plot_spectra(result, factor=own, components=chosen, lines=marks, panel=panel)
+            panel.set_title(data if len(spectra) > 1 else "")
+        _letters([*panels[: 1 + len(chosen)], *under])
+    return figure
+
+
+def _shape(axes: Any) -> float:
+    """Height of a map over its width, within reason."""
+    y, x = axes
+    height, width = abs((y.size or 1) * y.scale), abs((x.size or 1) * x.scale)
+    return min(max(height / width, 0.3), 2.0) if y.units == x.units else 1.0
+
+
+def _spectra(result: Result, K: int) -> dict[str, str]:
+    """{data set: factor of its spectra}, of those with as many components as the maps."""
+    found: dict[str, str] = {}
+    for data, summary in result.data.items():
+        along = summary.axes[len(summary.axes) - summary.signal :]
+        able = [
+            n
+            for n, modes in result.axes.items()
+            if summary.signal == 1 and modes[0] == along and result.factors[n].shape[1:] == (K,)
+        ]
+        own = [n for n in able if n.endswith(f"_{data}")]
+        if name := next(iter(own or able), None):
+            found[data] = name
+    return found
+
+
+def _map(panel: Any, values: Any, axes: Any, k: int, called: str) -> None:
+    """A component in its colour, without a colour bar: the caption tells what white is."""
+    from fusion.plots import colours as palette
+    from fusion.plots import draw
+
+    draw.image(panel, values, axes, ends=False, cmap=palette.ramp(palette.colour(k)))
+    for drawn in [*panel.images, *panel.collections]:
+        if getattr(drawn, "colorbar", None):
+            drawn.colorbar.remove()
+    panel.set_title(called if not called.isdecimal() else f"component {called}", fontsize=7)
+
+
+def _letters(panels: Sequence[Any]) -> None:
+    """a, b, c … at the upper left of every panel."""
+    for letter, panel in zip(ascii_lowercase, panels, strict=False):
+        panel.set_title(letter, loc="left", fontweight="bold", fontsize=8)

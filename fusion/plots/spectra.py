@@ -1,0 +1,110 @@
+"""`plot_spectra`: spectra of the components over each other, edges and lines by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure
+
+    from fusion.result import Result
+
+WIDTH, HEIGHT = 4.6, 2.6  # inches
+APART = 0.035  # of the panel's width, below which names of lines are written on another level
+LEVELS = 3  # heights at which names of lines are written
+
+
+def plot_spectra(
+    result: Result,
+    *,
+    factor: str | None = None,
+    components: Sequence[int] | None = None,
+    lines: Sequence[tuple[float, str]] = (),
+    normalise: bool = True,
+    offset: float = 0.0,
+    panel: Panel | None = None,
+) -> Figure:
+    """Spectra in the colours of their maps, with names of edges and X-ray lines where they are.
+
+    Args:
+        result: what `fit` gave, or `Result.load`.
+        factor: name of the spectra; default: the first over the channels.
+        components: numbers of those to show, from 0; default: all.
+        lines: (energy, label) to be marked, in the unit of the axis; those outside it are left out.
+        normalise: each to its own maximum; else as the result has them.
+        offset: by which every spectrum stands above the one before, in units of the highest.
+        panel: matplotlib axes to draw into; default: a figure of its own.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if there is no such factor or component, or it is no curve.
+    """
+    import matplotlib
+
+    from fusion.plots import colours as palette
+    from fusion.plots import draw, pick
+
+    name, values, (axis,) = pick.curves("plot_spectra", result, factor)
+    chosen = pick.components("plot_spectra", values.shape[1], components)
+    called = pick.names(result, values.shape[1])
+    heights = np.nanmax(np.abs(values), axis=0)
+    scale = np.where(heights > 0, heights, 1.0) if normalise else np.ones(values.shape[1])
+    step = offset * float(np.nanmax(values[:, chosen] / scale[chosen], initial=0.0))
+    with matplotlib.rc_context(draw.STYLE):
+        panel = draw.own(panel, WIDTH, HEIGHT)
+        for place, k in enumerate(chosen):
+            style: dict[str, Any] = {"color": palette.colour(k), "linestyle": palette.dash(k)}
+            curve = values[:, k] / scale[k] + place * step
+            panel.plot(axis.values, curve, label=called[k], linewidth=1.2, **style)
+        _frame(panel, axis, bottom=None if draw.signed(values[:, chosen]) else 0.0)
+        panel.set_ylabel(f"{name} / maximum" if normalise else name)
+        if step:
+            panel.set_yticks([])
+        mark(panel, lines)
+        panel.legend(title="component" if called[0].isdecimal() else None, loc="best")
+    return panel.figure  # pyright: ignore[reportReturnType]
+
+
+def _frame(panel: Any, axis: Any, *, bottom: float | None) -> None:
+    from fusion.plots import draw
+
+    draw.ticks(panel)
+    panel.margins(x=0.0)
+    panel.set_xlabel(axis.label)
+    if bottom is not None:
+        panel.set_ylim(bottom=bottom)
+
+
+def mark(panel: Any, lines: Sequence[tuple[float, str]]) -> None:
+    """Names of edges and lines on thin verticals, in a panel whose limits are set.
+
+    Names that would touch are written below each other.
+    """
+    left, right = sorted(panel.get_xlim())
+    inside = sorted((e, text) for e, text in lines if left <= e <= right)
+    if not inside:
+        return
+    bottom, top = panel.get_ylim()
+    panel.set_ylim(bottom, top + 0.07 * min(LEVELS, len(inside)) * (top - bottom))
+    ends = [-np.inf] * LEVELS  # where the last name of every level ends
+    for energy, text in inside:
+        x = (energy - left) / (right - left)
+        level = next((i for i, end in enumerate(ends) if x > end), int(np.argmin(ends)))
+        ends[level] = x + APART + 0.016 * len(text)
+        panel.axvline(energy, color="0.6", linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+        panel.annotate(
+            text,
+            (energy, 1.0),
+            (2, -1 - 8 * level),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            fontsize=6.5,
+            color="0.3",
+        )
