@@ -36,8 +36,7 @@ def plot_ambiguity(
         factors: names of those to show; default: all of two or more components.
         components: numbers of those to show, from 0; default: all.
         panel: matplotlib axes to draw one curve into, where one factor and component are named.
-        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
-            into; default: one of its own.
+        figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`: its own, that of the panel, or the one that was given.

@@ -40,8 +40,7 @@ def plot_comparison(
         comparison: what `compare` gave.
         factors: names of those to show; default: all, images first.
         components: numbers of the reference's components to show, from 0; default: all.
-        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
-            into; default: one of its own.
+        figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.

@@ -46,8 +46,7 @@ def plot_dataset(
         noise: what `dataset.noise()` gave, where it is known already.
         elements: whose X-ray lines (on an axis in keV) or edges (in eV) are named on the spectrum,
             as for `fusion.elements.labels`: ["Mn", "O"].
-        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
-            into; default: one of its own.
+        figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.

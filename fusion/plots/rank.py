@@ -27,8 +27,7 @@ def plot_ranking(ranking: Ranking, *, figure: Any = None) -> Figure:
 
     Args:
         ranking: what `fusion.rank` gave.
-        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
-            into; default: one of its own.
+        figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.

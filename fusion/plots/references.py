@@ -26,8 +26,7 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) ->
     Args:
         fit: what `mlls` gave.
         worst: how many pixels are shown.
-        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
-            into; default: one of its own.
+        figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.

@@ -38,8 +38,7 @@ def plot_result(
         components: numbers of those to show, from 0; default: all.
         elements: whose X-ray lines (on axes in keV) or edges (in eV) are named on the spectra, as
             for `fusion.elements.labels`: ["Mn", "O"].
-        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
-            into; default: one of its own.
+        figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.

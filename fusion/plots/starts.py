@@ -39,8 +39,7 @@ def plot_starts(
         losses: of the answers, the reference left out; default: all are equal.
         factors: names of those to show; default: all that run along one axis.
         equal: relative difference below which losses are equal.
-        figure: matplotlib figure or part of one (`figure.subfigures(…)`, constrained layout) to draw
-            into; default: one of its own.
+        figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
         A matplotlib `Figure`.

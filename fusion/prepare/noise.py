@@ -82,11 +82,11 @@ class Noise:
             )
         return text
 
-    def plot(self) -> Figure:
+    def plot(self, **options: Any) -> Figure:
         """Variance against mean with the fitted line; see `fusion.plots.plot_noise`."""
         from fusion.plots import plot_noise
 
-        return plot_noise(self)
+        return plot_noise(self, **options)
 
 
 def measure(data: Dataset) -> Noise:

@@ -104,11 +104,11 @@ class Ranking:
         why = [fill(f"- {text}", LINE, subsequent_indent="  ") for text in self.why]
         return "\n".join([self.headline, *why, "", self.table(), "", f"noise: {self.noise}"])
 
-    def plot(self) -> Figure:
+    def plot(self, **options: Any) -> Figure:
         """Every criterion against K, what it chooses, and the recommendation."""
         from fusion.plots import plot_ranking
 
-        return plot_ranking(self)
+        return plot_ranking(self, **options)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as numbers, text and lists, for JSON."""
