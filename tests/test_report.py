@@ -249,7 +249,8 @@ class Shown:
             f"(() => {{ const v = Bokeh.index.find_one(report.model('{figure}'));"
             "v.el.scrollIntoView({block: 'center'});"
             "const b = v.canvas_view.el.getBoundingClientRect();"
-            f"return [b.left + v.frame.x_scale.compute({x}), b.top + v.frame.bbox.ycenter]; }})()"
+            "const f = v.frame, middle = (f.bbox.top + f.bbox.bottom) / 2;"
+            f"return [b.left + f.x_scale.compute({x}), b.top + middle]; }})()"
         )
         self.browser.mouse(x, y, click=click)
 

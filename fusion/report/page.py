@@ -61,7 +61,13 @@ def page(scene: Scene, title: str | None = None) -> str:
         light=scene.light,
         version=__version__,
         css=Markup((assets / "page.css").read_text("utf-8")),
-        library=Markup(Resources(mode="inline", components=["bokeh"]).render()),
+        library=Markup(
+            Resources(
+                mode="inline",
+                components=["bokeh"],
+                log_level="error",  # a masked pixel has no range: that is no warning
+            ).render()
+        ),
         divs={name: Markup(div) for name, div in divs.items()},
         data=Markup(_json(told)),
         script=Markup(script),
