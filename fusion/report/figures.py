@@ -106,8 +106,7 @@ def _plain(name: str, *, height: int, **options: Any) -> Any:
 
 def _tools(made: Any, *, dimensions: str = "width") -> None:
     """Drag to zoom, wheel on request, reset: with a toolbar that appears when it is needed."""
-    equal = dimensions == "both" and made.aspect_ratio is not None
-    zoom = BoxZoomTool(dimensions=dimensions, match_aspect=equal)  # type: ignore[arg-type]
+    zoom = BoxZoomTool(dimensions=dimensions)  # type: ignore[arg-type]
     made.add_tools(zoom, PanTool(dimensions=dimensions), WheelZoomTool(dimensions=dimensions))
     made.add_tools(ResetTool(), SaveTool())
     made.js_on_event(DoubleTap, CustomJS(args={"made": made}, code="made.reset.emit()"))
@@ -151,9 +150,10 @@ def _map(group: Group, g: int) -> Any:
     made.rect(line_color="white", line_width=1.6, **box)
     _tools(made, dimensions="both")
     made.toolbar_location = None
-    scale = CustomJS(code=f"window.report && window.report.scans[{g}].scale()")
-    made.x_range.js_on_change("start", scale)
-    made.x_range.js_on_change("end", scale)
+    zoomed = CustomJS(code=f"window.report && window.report.zoomed({g})")
+    for along in (made.x_range, made.y_range):
+        along.js_on_change("start", zoomed)
+        along.js_on_change("end", zoomed)
     _calls(made, f"pixel({g}")
     return made
 

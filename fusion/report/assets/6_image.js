@@ -91,10 +91,25 @@ class ImageScan extends Scan {
     holder.append(element("span", "", tell(layer.low, 3)), strip, element("span", "", tell(layer.high, 3)));
   }
 
+  // after a zoom: equal lengths along both axes, and a scale bar that fits
   scale() {
+    if (this.told.equal) this.keepShape();
     if (!this.told.length) return;
     const range = this.page.model(`map${this.index}`).x_range;
     bar(this.host.querySelector(".large .bar"), range.end - range.start, this.told.x.units);
+  }
+
+  keepShape() {
+    const { x_range, y_range } = this.page.model(`map${this.index}`), { x, y } = this.told;
+    const share = (range, axis, a, b) => (range[b] - range[a]) / (axis.last - axis.first);
+    const [across, down] = [share(x_range, x, "start", "end"), share(y_range, y, "end", "start")];
+    const wanted = Math.min(1, Math.max(across, down));
+    if (Math.abs(across - down) < 1e-3 && wanted >= across) return;
+    for (const [range, axis, a, b] of [[x_range, x, "start", "end"], [y_range, y, "end", "start"]]) {
+      const whole = axis.last - axis.first, middle = ((range[a] + range[b]) / 2 - axis.first) / whole;
+      const from = Math.min(1 - wanted, Math.max(0, middle - wanted / 2));
+      range.setv({ [a]: axis.first + from * whole, [b]: axis.first + (from + wanted) * whole });
+    }
   }
 
   mark() {
@@ -113,7 +128,7 @@ class ImageScan extends Scan {
       return tell(map.all[(this.place.lead * map.rows + r) * map.columns + c]);
     };
     const values = layer.maps ? layer.maps.map((map) => `${map.short}: ${value(map)}`).join("   ") : value(layer);
-    told.textContent = `${this.where()}   →   ${values}`;
+    told.textContent = `${this.where()}\n${values}`;
   }
 
   showChannel(part) {

@@ -31,7 +31,7 @@ class LineScan extends Scan {
     if (!told) return;
     const set = this.told.sets[0], part = set && this.page.parts[set.part];
     const values = part ? part.numbers.map((k, j) => `${this.page.names[k]}: ${tell(part.left[j * part.pixels + this.pixel(this.place)])}`) : [];
-    told.textContent = `${this.where()}   →   ${values.join("   ")}`;
+    told.textContent = `${this.where()}\n${values.join("   ")}`;
   }
 
   showChannel(part) {

@@ -151,6 +151,10 @@ class Page {
 
   // --- called by the figures
 
+  zoomed(g) {
+    this.later(`zoom${g}`, () => this.scans[g].scale());
+  }
+
   pixel(g, x, y, keep) {
     this.scans[g].pointAt(x, y, keep);
   }
