@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -52,6 +53,15 @@ class Picture(Figure):
 def canvas(figure: Any, size: tuple[float, float]) -> Any:
     """The figure, or part of one, that was given; else a new one of this size, inches."""
     return Picture(figsize=size, layout="constrained") if figure is None else figure
+
+
+@contextmanager
+def style(panel: Panel | None) -> Iterator[None]:
+    """This software's style for a figure of its own; what is given keeps its owner's."""
+    import matplotlib
+
+    with matplotlib.rc_context({} if panel is not None else STYLE):
+        yield
 
 
 def inches(figure: Any) -> float:

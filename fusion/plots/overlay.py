@@ -44,8 +44,6 @@ def plot_overlay(
         ValueError: if there is no such factor or component, it is no image, or there are not as
             many colours as components.
     """
-    import matplotlib
-
     from fusion.plots import colours as palette
     from fusion.plots import draw, pick
 
@@ -57,7 +55,7 @@ def plot_overlay(
             f"`plot_overlay`: {len(used)} colours for {len(chosen)} components: give one for each."
         )
     called = pick.names(result, values.shape[2])
-    with matplotlib.rc_context(draw.STYLE):
+    with draw.style(panel):
         panel = draw.own(panel, SIDE, _height(values) + 0.35)
         draw.picture(panel, palette.overlay(values[..., chosen], used), axes)
         draw.chips(panel, [called[k] for k in chosen], used)
@@ -83,15 +81,13 @@ def plot_map(
     Raises:
         ValueError: if there is no such factor or component, or it is no image.
     """
-    import matplotlib
-
     from fusion.plots import colours as palette
     from fusion.plots import draw, pick
 
     name, values, axes = pick.maps("plot_map", result, factor)
     (k,) = pick.components("plot_map", values.shape[2], [component])
     called = pick.names(result, values.shape[2])[k]
-    with matplotlib.rc_context(draw.STYLE):
+    with draw.style(panel):
         panel = draw.own(panel, SIDE + 0.5, _height(values) + 0.3)
         draw.image(panel, values[..., k], axes, ends=True, cmap=palette.ramp(palette.colour(k)))
         panel.set_title(f"{name}, component {called}" if called.isdecimal() else called)

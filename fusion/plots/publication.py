@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 INCH = 25.4  # mm
 COLUMN, PAGE = 85.0, 178.0
 """Usual widths of one column and of a page of two, mm."""
+PRINT: dict[str, Any] = {
+    "font.size": 7,
+    "axes.labelsize": 7,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "figure.constrained_layout.h_pad": 0.06,
+}
 SPECTRA = 48.0  # mm, height of a panel of spectra
 ROOM = 5.0  # mm above a map, for its title
 NARROW = 100.0  # mm below which at most three maps stand beside each other
@@ -55,11 +62,11 @@ def plot_publication(
     name, values, axes = pick.maps("plot_publication", result, factor)
     chosen = pick.components("plot_publication", values.shape[2], components)
     spectra = _spectra(result, values.shape[2])
-    across = min(len(chosen) + 1, 3 if width < NARROW else 5)
+    across = _across(len(chosen) + 1, width)
     rows = -(-(len(chosen) + 1) // across)
     tall = rows * (width / across * _shape(axes) + ROOM)
     low = SPECTRA * (len(spectra) if width < NARROW else min(len(spectra), 1))
-    with matplotlib.rc_context({**draw.STYLE, "font.size": 7, "pdf.fonttype": 42}):
+    with matplotlib.rc_context({**draw.STYLE, **PRINT}):
         size = (width / INCH, (tall + low) / INCH)
         figure = draw.canvas(figure, size)
         above, below = figure.subfigures(2, 1, height_ratios=[tall, max(low, 1e-3)])
@@ -74,9 +81,17 @@ def plot_publication(
         for panel, (data, own) in zip(under, spectra.items(), strict=True):
             marks = (lines or {}).get(data, ())
             plot_spectra(result, factor=own, components=chosen, lines=marks, panel=panel)
-            panel.set_title(data if len(spectra) > 1 else "")
+            panel.set_title(data if len(spectra) > 1 else "", fontsize=7)
+            panel.get_legend().remove()  # the overlay has one
         _letters([*panels[: 1 + len(chosen)], *under])
     return figure
+
+
+def _across(n: int, width: float) -> int:
+    """Maps beside each other."""
+    if width < NARROW:
+        return 2 if n in (2, 4) else min(n, 3)
+    return n if n <= 5 else -(-n // (-(-n // 5)))
 
 
 def _shape(axes: Any) -> float:

@@ -45,8 +45,6 @@ def plot_spectra(
     Raises:
         ValueError: if there is no such factor or component, or it is no curve.
     """
-    import matplotlib
-
     from fusion.plots import colours as palette
     from fusion.plots import draw, pick
 
@@ -56,7 +54,7 @@ def plot_spectra(
     heights = np.nanmax(np.abs(values), axis=0)
     scale = np.where(heights > 0, heights, 1.0) if normalise else np.ones(values.shape[1])
     step = offset * float(np.nanmax(values[:, chosen] / scale[chosen], initial=0.0))
-    with matplotlib.rc_context(draw.STYLE):
+    with draw.style(panel):
         panel = draw.own(panel, WIDTH, HEIGHT)
         for place, k in enumerate(chosen):
             style: dict[str, Any] = {"color": palette.colour(k), "linestyle": palette.dash(k)}
