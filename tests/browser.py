@@ -106,13 +106,26 @@ class Browser:
         """Wait until what was asked for is drawn."""
         self.ask("new Promise(d => requestAnimationFrame(() => requestAnimationFrame(d)))")
 
-    def mouse(self, x: float, y: float, *, click: bool = False) -> None:
+    def mouse(self, x: float, y: float, *, clicks: int = 0) -> None:
         """Point at a place of the window, and click there."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x - 1, y=y)
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
-        for kind in ("mousePressed", "mouseReleased") if click else ():
-            pressed = {"type": kind, "button": "left", "clickCount": 1}
-            self.call("Input.dispatchMouseEvent", x=x, y=y, **pressed)
+        for n in range(clicks):
+            for kind in ("mousePressed", "mouseReleased"):
+                pressed = {"type": kind, "button": "left", "clickCount": n + 1}
+                self.call("Input.dispatchMouseEvent", x=x, y=y, **pressed)
+        self.frames()
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
+        """From one place to another with the button held."""
+        places = [
+            tuple(a + (b - a) * i / steps for a, b in zip(start, end, strict=True))
+            for i in range(steps + 1)
+        ]
+        kinds = ["mousePressed", *["mouseMoved"] * steps, "mouseReleased"]
+        for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
+            held = {"button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held)
         self.frames()
 
     def close(self) -> None:

@@ -233,15 +233,19 @@ class Shown:
         """Values of one of the maps."""
         return np.array(self.ask(f"Array.from(report.scans[0].layers['{key}'].all)"), dtype=float)
 
-    def at_pixel(self, row, column, *, click=False):
-        """Point at the middle of a pixel of the large map."""
-        left, top, width, height = self.ask(
+    def box(self):
+        """Left, top, width and height of the large map."""
+        return self.ask(
             "(() => { const e = document.querySelector('#scan0 .large .canvas');"
             "e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
             "return [b.left, b.top, b.width, b.height]; })()"
         )
+
+    def at_pixel(self, row, column, *, click=False):
+        """Point at the middle of a pixel of the large map."""
+        left, top, width, height = self.box()
         x, y = left + (column + 0.5) / SHAPE[1] * width, top + (row + 0.5) / SHAPE[0] * height
-        self.browser.mouse(x, y, click=click)
+        self.browser.mouse(x, y, clicks=click)
 
     def at(self, figure, x, *, click=False):
         """Point at a place along a figure."""
@@ -252,7 +256,7 @@ class Shown:
             "const f = v.frame, middle = (f.bbox.top + f.bbox.bottom) / 2;"
             f"return [b.left + f.x_scale.compute({x}), b.top + middle]; }})()"
         )
-        self.browser.mouse(x, y, click=click)
+        self.browser.mouse(x, y, clicks=click)
 
     def away(self):
         self.browser.mouse(3, 3)
@@ -376,6 +380,36 @@ def test_nothing_is_wider_than_the_window(page, width):
     page.is_calm()
 
 
+def test_a_drag_zooms_into_the_map_without_changing_its_shape_and_two_clicks_reset(page):
+    spans = (
+        "(() => { const m = report.model('map0'), x = m.x_range, y = m.y_range;"
+        "return [x.end - x.start, y.start - y.end]; })()"
+    )
+    whole = np.array(page.ask(spans))
+    page.at_pixel(2, 2)
+    left, top, width, height = page.box()
+    page.browser.drag(
+        (left + 0.2 * width, top + 0.2 * height), (left + width / 2, top + height / 3)
+    )
+    zoomed = np.array(page.ask(spans))
+    np.testing.assert_allclose(zoomed / whole, 0.3, atol=0.02)
+    page.browser.mouse(left + width / 2, top + height / 2, clicks=2)
+    np.testing.assert_allclose(page.ask(spans), whole)
+    page.is_calm()
+
+
+def test_the_frame_of_a_notebook_shows_the_page(browser, joint, tmp_path):
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!doctype html><meta charset='utf-8'>{joint.report()._repr_html_()}")
+    browser.complaints.clear()
+    inside = "document.querySelector('iframe')?.contentDocument.documentElement"
+    browser.open(path, f"{inside}?.dataset.ready === 'true'")
+    assert (
+        browser.ask(f"{inside}.querySelector('h1').textContent") == "3 components in eels and edxs"
+    )
+    assert browser.complaints == []
+
+
 def test_a_line_scan_follows_the_mouse_along_its_profiles(browser, tmp_path):
     line = dataset("line", cube((25,)))
     result = quick(NMF(line, 2), Poisson(line))
@@ -404,6 +438,18 @@ def test_a_tilt_series_turns_with_its_slider(browser, tmp_path):
     page.is_calm()
 
 
+class Squares(fu.Model):
+    """X ≈ (C Sᵀ)², which no product of maps and spectra is."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.name, self.shape = data.name, data.shape
+        self.C, self.S = fu.Factor((data.pixels, 2)), fu.Factor((data.channels, 2))
+
+    def forward(self):
+        return {self.name: (self.C @ self.S.T).square().reshape(self.shape)}
+
+
 def others():
     """(name, model, loss) of other shapes."""
     one = dataset("one", cube((), 30)[None].astype(float))
@@ -412,6 +458,7 @@ def others():
     loss = Frobenius(spectra) + 0.01 * Frobenius(image)
     yield "an image beside spectra", SharedMaps(spectra, image, K=2), loss
     pattern = fu.Dataset("pattern", cube((4, 5), 36).reshape(4, 5, 6, 6), signal=2)
+    yield "a fit that is no product", Squares(spectra), Frobenius(spectra)
     yield "patterns", NMF(pattern, 2), Frobenius(pattern)
 
 

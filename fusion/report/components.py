@@ -129,20 +129,32 @@ def _angles(spectra: Array) -> Array:
 def scattered(
     parts: Sequence[Part], found: Sequence[Sequence[int]], called: Sequence[str]
 ) -> list[str]:
-    """Components whose maps change from pixel to pixel as noise does, in words."""
-    told = {}
+    """Which components' maps change from pixel to pixel as noise does, in a sentence."""
+    told: dict[int, str] = {}
     for part, mine in zip(parts, found, strict=True):
         shape = [axis.size or 1 for axis in part.pixels]
         for j, k in enumerate(mine):
             assert part.left is not None
             column = np.where(part.hidden, np.nan, part.left[:, j]).reshape(shape)
             if _neighbours(column) < STRANGERS and _spread(column) > UNEVEN:
-                told[k] = (
-                    f"The map of component {called[k]} changes from pixel to pixel without "
-                    "structure, as no phase does: it may fit noise. Fewer components, or "
-                    "`fu.rank`, would tell."
-                )
-    return list(told.values())
+                told[k] = called[k]
+    if not told:
+        return []
+    one = len(told) == 1
+    which = (
+        f"map of component {called[next(iter(told))]} changes"
+        if one
+        else (f"maps of components {listed([told[k] for k in sorted(told)])} change")
+    )
+    return [
+        f"The {which} from pixel to pixel without structure, as no phase does: "
+        f"{'it' if one else 'they'} may fit noise. Fewer components, or `fu.rank`, would tell."
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _neighbours(values: Array) -> float:

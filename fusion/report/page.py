@@ -135,6 +135,7 @@ def _part(scene: Scene, i: int) -> dict[str, Any]:
     return {
         "name": part.name,
         "signal": told["signal"],
+        "numbers": told["numbers"],
         "shape": f"{sizes}; {100 * part.summary.explained_variance:.2f} % explained",
         "widths": _widths(told, scene) if told["signal"] == 1 else [],
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.report.components import Row, alike, scattered
+from fusion.report.components import Row, alike, listed, scattered
 from fusion.report.parts import Part
 from fusion.result import Result
 
@@ -21,11 +21,6 @@ def title(result: Result, called: Sequence[str]) -> str:
     if not K:
         return f"A fit of {sets}"
     return f"{K} component{'s' * (K > 1)} in {sets}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def good(result: Result) -> int:

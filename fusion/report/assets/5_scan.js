@@ -1,5 +1,6 @@
 // The pixels of one scan: maps, a mark on each of them, and one large map with its colour bar.
 "use strict";
+const SEVERAL = 6; // components in an overlay: as many as have a colour of their own
 
 class Scan {
   constructor(page, told, index) {
@@ -96,7 +97,8 @@ class Scan {
         return { key: `s${s}c${k}`, number: k, all, rows, columns, ...range, colours,
           title: `Component ${names[k]}${suffix}`, short: names[k] };
       });
-      if (maps.length > 1) this.layers[`s${s}all`] = { key: `s${s}all`, maps, rows, columns, title: `Overlay${suffix}`, short: "overlay" };
+      const some = maps.slice(0, SEVERAL), title = `Overlay${maps.length > SEVERAL ? ` of the first ${SEVERAL}` : ""}${suffix}`;
+      if (maps.length > 1) this.layers[`s${s}all`] = { key: `s${s}all`, maps: some, rows, columns, title, short: "overlay" };
       maps.forEach((map) => { this.layers[map.key] = map; });
     });
     this.parts.forEach((part, i) => {

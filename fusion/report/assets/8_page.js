@@ -64,7 +64,7 @@ class Page {
     range.reset_start = range.start;
     range.reset_end = range.end;
     this.showParts(part);
-    for (const kind of ["spectrum", "log", "parts"]) {
+    for (const kind of part.K ? ["spectrum", "log", "parts"] : ["spectrum", "log"]) {
       const name = `${kind}${part.index}`, inner = this.model(name).inner_height || this.model(`spectrum${part.index}`).inner_height;
       for (const mark of Bokeh.documents[0].all_models) if (mark.name === `mark of ${name}`) mark.y = inner - 2;
     }
@@ -83,6 +83,7 @@ class Page {
 
   // spectra of all components: each to its own maximum, or as much as they are in the mean
   showParts(part) {
+    if (!part.K) return;
     const data = { x: part.x[0] };
     part.numbers.forEach((k, j) => {
       const row = part.row(part.right, j);
@@ -126,7 +127,8 @@ class Page {
   showChannel(part) {
     if (part.signal === 1) {
       for (const kind of ["spectrum", "log", "left", "parts"]) {
-        this.model(`${kind}${part.index}-spot`).location = part.x[0][part.channel];
+        const spot = this.model(`${kind}${part.index}-spot`);
+        if (spot) spot.location = part.x[0][part.channel];
       }
       this.readChannel(part);
     }

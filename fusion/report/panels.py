@@ -1,0 +1,139 @@
+"""Figures in one quiet style, and how they tell the page's script where the mouse is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bokeh.events import DoubleTap, MouseLeave, MouseMove, Tap
+from bokeh.models import (
+    BoxZoomTool,
+    ColumnDataSource,
+    CustomJS,
+    CustomJSTickFormatter,
+    Label,
+    PanTool,
+    ResetTool,
+    SaveTool,
+    Span,
+    WheelZoomTool,
+)
+from bokeh.plotting import figure
+
+from fusion.report.scene import Scene
+
+INK, SOFT, LINE, FONT = "#1c2430", "#66707d", "#e6e9ee", "system-ui, 'Segoe UI', sans-serif"
+MEASURED, LEFT = "#9aa3af", "#7c3f00"
+MARKED = 120  # points up to which a curve has marks
+MATHS = """
+const e = Math.max(...ticks.map(Math.abs)), unit = Math.floor(Math.log10(e || 1));
+const small = unit > 4 || unit < -2;
+const value = small ? tick / 10 ** unit : tick;
+const text = parseFloat(value.toPrecision(6)).toString().replace("-", "−");
+const raised = [...String(unit)].map(c => c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]).join("");
+const last = index === ticks.length - 1;
+return small && tick !== 0 ? (last ? text + "·10" + raised : text) : text;
+"""
+
+
+def empty(name: str, columns: Iterable[str]) -> ColumnDataSource:
+    """A source that the page's script fills; two points, so that a first range can be told."""
+    return ColumnDataSource({column: [0.0, 1.0] for column in ["x", *columns]}, name=name)
+
+
+def plain(name: str, *, height: int, **options: Any) -> Any:
+    """A quiet figure as wide as its place."""
+    made = figure(
+        name=name,
+        height=height,
+        sizing_mode="stretch_width",
+        tools=[],
+        toolbar_location=None,
+        min_border=4,
+        output_backend="canvas",
+        **options,
+    )
+    made.outline_line_color = None
+    made.background_fill_color = made.border_fill_color = None
+    for axis in made.axis:
+        axis.axis_line_color = axis.major_tick_line_color = "#b6bdc7"
+        axis.minor_tick_line_color = None
+        axis.major_label_text_color = SOFT
+        axis.major_label_text_font = axis.axis_label_text_font = FONT
+        axis.major_label_text_font_size = "11px"
+        axis.axis_label_text_font_size = "12px"
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_color = INK
+        axis.axis_label_standoff = 6
+    for lines in made.grid:
+        lines.grid_line_color = LINE
+    made.xgrid.grid_line_color = None
+    made.yaxis.formatter = CustomJSTickFormatter(code=MATHS)
+    return made
+
+
+def calls(figure_: Any, call: str) -> None:
+    """The page's script hears where the mouse is."""
+    said = f"window.report && window.report.{call}"
+    for event, told in (
+        (MouseMove, "cb_obj.x, cb_obj.y, false"),
+        (Tap, "cb_obj.x, cb_obj.y, true"),
+        (MouseLeave, "null, null, false"),
+    ):
+        figure_.js_on_event(event, CustomJS(code=f"{said}, {told})"))
+
+
+def tools(made: Any, *, dimensions: str = "width") -> None:
+    """Drag to zoom, wheel on request, reset: with a toolbar that appears when it is needed."""
+    zoom = BoxZoomTool(dimensions=dimensions)  # type: ignore[arg-type]
+    made.add_tools(zoom, PanTool(dimensions=dimensions), WheelZoomTool(dimensions=dimensions))
+    made.add_tools(ResetTool(), SaveTool())
+    made.js_on_event(DoubleTap, CustomJS(args={"made": made}, code="made.reset.emit()"))
+    made.toolbar.active_drag = zoom
+    made.toolbar.active_scroll = None
+    made.toolbar.autohide = True
+    made.toolbar.logo = None
+    made.toolbar_location, made.toolbar_inner = "above", True
+
+
+def span(dimension: str, name: str) -> Span:
+    return Span(
+        dimension=dimension,  # type: ignore[arg-type]
+        name=name,
+        location=None,
+        line_color="#111827",
+        line_width=1,
+        line_alpha=0.55,
+        line_dash=[4, 3],
+    )
+
+
+def mark(panel: Any, energy: float, text: str, name: str) -> None:
+    """A dotted line with a name, of an edge or an X-ray line."""
+    style = {"line_color": "#8b95a3", "line_width": 1, "line_dash": [1, 3]}
+    panel.add_layout(Span(dimension="height", location=energy, **style))  # type: ignore[arg-type]
+    if text:
+        said = Label(
+            x=energy,
+            y=0,
+            y_units="screen",
+            text=text,
+            name=name,
+            x_offset=3,
+            text_baseline="top",
+            text_font=FONT,
+            text_font_size="11px",
+            text_color=SOFT,
+            background_fill_color="white",
+            background_fill_alpha=0.75,
+        )
+        panel.add_layout(said)
+
+
+def curves(panel: Any, scene: Scene, source: Any, numbers: Sequence[int], marks: bool) -> None:
+    """A curve of every component, in its colour."""
+    for k in numbers:
+        style = {"color": scene.colour(k), "name": f"component{k}"}
+        panel.line("x", f"c{k}", source=source, line_width=1.8, line_dash=scene.dash(k), **style)
+        if marks:
+            panel.scatter("x", f"c{k}", source=source, size=4, **style)

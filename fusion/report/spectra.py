@@ -1,0 +1,96 @@
+"""Figures of one data set's spectra: of a pixel, what is left of it, and of all components."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bokeh.models import CustomJSTickFormatter, Range1d, Span
+
+from fusion.report.panels import (
+    INK,
+    LEFT,
+    MARKED,
+    MEASURED,
+    SOFT,
+    calls,
+    curves,
+    empty,
+    mark,
+    plain,
+    span,
+    tools,
+)
+from fusion.report.scene import Scene
+
+HEIGHTS = ((360, 150, 290), (270, 120, 210))
+"""CSS pixels of spectrum, residual and components, of a data set alone and beside others."""
+BORDER = 72  # CSS pixels left of the frames, so that energies stand below each other
+
+
+def spectra(scene: Scene, i: int) -> dict[str, Any]:
+    """ "spectrum0", "log0", "left0", and "parts0" where there are components."""
+    part = scene.payload["parts"][i]
+    high, low, middle = HEIGHTS[len(scene.groups[part["group"]].parts) > 1]
+    along = Range1d(0, 1, name=f"energies{i}")
+    columns = ["measured", "fit", "left", *(f"c{k}" for k in part["numbers"])]
+    source = empty(f"spectrum{i}-source", columns)
+    made: dict[str, Any] = {}
+    made[f"spectrum{i}"] = _pixel(scene, i, source, f"spectrum{i}", height=high, x_range=along)
+    options = {"height": high, "x_range": along, "y_axis_type": "log"}
+    made[f"log{i}"] = _log(_pixel(scene, i, source, f"log{i}", **options), i)
+    left = made[f"left{i}"] = _left(source, f"left{i}", height=low, x_range=along)
+    if part["numbers"]:
+        made[f"parts{i}"] = _parts(scene, i, height=middle, x_range=along)
+    for name, panel in made.items():
+        panel.min_border_left = BORDER
+        panel.add_layout(span("height", f"{name}-spot"))
+        for energy, text in part["lines"]:
+            mark(panel, energy, "" if panel is left else text, f"mark of {name}")
+        tools(panel)
+        calls(panel, f"channel({i}")
+        if not name.startswith(("spectrum", "log")):
+            panel.xaxis.axis_label = part["axes"][0]["label"].replace("um", "µm")
+    return made
+
+
+def _pixel(scene: Scene, i: int, source: Any, name: str, **options: Any) -> Any:
+    """Measured and fitted spectrum of a pixel, with its components."""
+    part = scene.payload["parts"][i]
+    panel = plain(name, **options)
+    panel.line("x", "measured", source=source, color=MEASURED, line_width=1.3)
+    if part["channels"][0] <= MARKED:
+        panel.scatter("x", "measured", source=source, color=MEASURED, size=4)
+    panel.line("x", "fit", source=source, color=INK, line_width=2.6)
+    for k in part["numbers"]:
+        style = {"line_dash": scene.dash(k), "name": f"component{k}", "color": scene.colour(k)}
+        panel.line("x", f"c{k}", source=source, line_width=1.6, **style)
+    panel.xaxis.major_label_text_font_size = "0px"
+    panel.yaxis.axis_label = "counts" if part["noise"] == "poisson" else "intensity"
+    return panel
+
+
+def _log(panel: Any, i: int) -> Any:
+    """The same on a logarithmic scale, shown on request."""
+    panel.visible = False
+    panel.y_range = Range1d(0.1, 1, name=f"logs{i}")
+    panel.yaxis.formatter = CustomJSTickFormatter(code="return tick.toPrecision(1) * 1 + ''")
+    return panel
+
+
+def _left(source: Any, name: str, **options: Any) -> Any:
+    """What the fit leaves."""
+    panel = plain(name, **options)
+    panel.line("x", "left", source=source, color=LEFT, line_width=1.0)
+    panel.add_layout(Span(dimension="width", location=0, line_color=SOFT, line_width=1))
+    panel.yaxis.axis_label = "residual"
+    panel.yaxis.ticker.desired_num_ticks = 3
+    return panel
+
+
+def _parts(scene: Scene, i: int, **options: Any) -> Any:
+    """Spectra of all components."""
+    numbers = scene.payload["parts"][i]["numbers"]
+    panel = plain(f"parts{i}", **options)
+    curves(panel, scene, empty(f"parts{i}-source", [f"c{k}" for k in numbers]), numbers, False)
+    panel.yaxis.axis_label = "component"
+    return panel
