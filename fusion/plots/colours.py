@@ -59,7 +59,7 @@ def overlay(maps: Array, colours: Sequence[str], *, nothing: float = 0.8) -> Arr
     shares = np.nan_to_num(np.clip(maps / high, 0.0, 1.0))
     mixed = shares @ np.stack([rgb(name) for name in colours])
     mixed = np.maximum(mixed / np.maximum(mixed.max(-1, keepdims=True), 1.0), DARK)
-    return np.where(np.isfinite(maps).any(-1)[..., None], mixed, nothing)
+    return np.where(np.isfinite(maps).any(-1, keepdims=True), mixed, nothing)
 
 
 def _top(column: Array) -> float:

@@ -20,8 +20,7 @@ def maps(call: str, result: Result, factor: str | None) -> tuple[str, NDArray[An
     Raises:
         ValueError: if there is no factor over the pixels of an image.
     """
-    name = factor or _first(result, 0)
-    axes = _axes(call, result, name, "maps")
+    name, axes = _axes(call, result, factor or _first(result, 0), "maps")
     if len(axes) < 2:
         raise ValueError(
             f"`{call}`: {name!r} runs along {len(axes)} axes: an image has two: use "
@@ -42,8 +41,7 @@ def curves(call: str, result: Result, factor: str | None) -> tuple[str, NDArray[
     Raises:
         ValueError: if there is no factor along one axis.
     """
-    name = factor or _first(result, 1)
-    axes = _axes(call, result, name, "spectra")
+    name, axes = _axes(call, result, factor or _first(result, 1), "spectra")
     if len(axes) != 1:
         raise ValueError(
             f"`{call}`: {name!r} runs along {len(axes)} axes: a curve has one: use "
@@ -63,8 +61,8 @@ def _first(result: Result, which: int) -> str | None:
     return None
 
 
-def _axes(call: str, result: Result, name: str | None, what: str) -> Axes:
-    """What the rows of a factor run along, axes of one entry left out."""
+def _axes(call: str, result: Result, name: str | None, what: str) -> tuple[str, Axes]:
+    """A factor, and what its rows run along, axes of one entry left out."""
     if name is None:
         raise ValueError(
             f"`{call}`: no factor of this result holds {what}: name one of "
@@ -74,7 +72,8 @@ def _axes(call: str, result: Result, name: str | None, what: str) -> Axes:
         raise ValueError(
             f"`{call}`: no factor {name!r}; the result has {', '.join(result.factors)}."
         )
-    return tuple(a for a in result.axes.get(name, (None,))[0] or () if (a.size or 1) > 1)
+    axes = result.axes.get(name, (None,))[0] or ()
+    return name, tuple(a for a in axes if (a.size or 1) > 1)
 
 
 def components(call: str, K: int, chosen: Sequence[int] | None) -> list[int]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 INCH = 25.4  # mm
 COLUMN, PAGE = 85.0, 178.0
 """Usual widths of one column and of a page of two, mm."""
-PRINT: dict[str, Any] = {
+PRINT: dict[Any, Any] = {
     "font.size": 7,
     "axes.labelsize": 7,
     "pdf.fonttype": 42,

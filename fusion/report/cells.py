@@ -139,5 +139,5 @@ def positions(axes: Axes, bins: Sequence[int]) -> list[Array]:
     for axis, b in zip(axes, bins, strict=True):
         x = axis.values
         starts = np.arange(0, len(x), b)
-        found.append(np.add.reduceat(x, starts) / np.diff([*starts, len(x)]))
+        found.append(np.add.reduceat(x, starts) / np.diff(np.append(starts, len(x))))
     return found

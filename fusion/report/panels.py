@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from bokeh.events import DoubleTap, MouseLeave, MouseMove, Tap
 from bokeh.models import (
@@ -83,9 +83,9 @@ def calls(figure_: Any, call: str) -> None:
         figure_.js_on_event(event, CustomJS(code=f"{said}, {told})"))
 
 
-def tools(made: Any, *, dimensions: str = "width") -> None:
+def tools(made: Any, *, dimensions: Literal["width", "both"] = "width") -> None:
     """Drag to zoom, wheel on request, reset: with a toolbar that appears when it is needed."""
-    zoom = BoxZoomTool(dimensions=dimensions)  # type: ignore[arg-type]
+    zoom = BoxZoomTool(dimensions=dimensions)
     made.add_tools(zoom, PanTool(dimensions=dimensions), WheelZoomTool(dimensions=dimensions))
     made.add_tools(ResetTool(), SaveTool())
     made.js_on_event(DoubleTap, CustomJS(args={"made": made}, code="made.reset.emit()"))

@@ -31,12 +31,12 @@ def spectra(scene: Scene, i: int) -> dict[str, Any]:
     """ "spectrum0", "log0", "left0", and "parts0" where there are components."""
     part = scene.payload["parts"][i]
     high, low, middle = HEIGHTS[len(scene.groups[part["group"]].parts) > 1]
-    along = Range1d(0, 1, name=f"energies{i}")
+    along = Range1d(start=0, end=1, name=f"energies{i}")
     columns = ["measured", "fit", "left", *(f"c{k}" for k in part["numbers"])]
     source = empty(f"spectrum{i}-source", columns)
     made: dict[str, Any] = {}
     made[f"spectrum{i}"] = _pixel(scene, i, source, f"spectrum{i}", height=high, x_range=along)
-    options = {"height": high, "x_range": along, "y_axis_type": "log"}
+    options: dict[str, Any] = {"height": high, "x_range": along, "y_axis_type": "log"}
     made[f"log{i}"] = _log(_pixel(scene, i, source, f"log{i}", **options), i)
     left = made[f"left{i}"] = _left(source, f"left{i}", height=low, x_range=along)
     if part["numbers"]:
@@ -62,7 +62,11 @@ def _pixel(scene: Scene, i: int, source: Any, name: str, **options: Any) -> Any:
         panel.scatter("x", "measured", source=source, color=MEASURED, size=4)
     panel.line("x", "fit", source=source, color=INK, line_width=2.6)
     for k in part["numbers"]:
-        style = {"line_dash": scene.dash(k), "name": f"component{k}", "color": scene.colour(k)}
+        style: dict[str, Any] = {
+            "line_dash": scene.dash(k),
+            "name": f"component{k}",
+            "color": scene.colour(k),
+        }
         panel.line("x", f"c{k}", source=source, line_width=1.6, **style)
     panel.xaxis.major_label_text_font_size = "0px"
     panel.yaxis.axis_label = "counts" if part["noise"] == "poisson" else "intensity"
@@ -72,7 +76,7 @@ def _pixel(scene: Scene, i: int, source: Any, name: str, **options: Any) -> Any:
 def _log(panel: Any, i: int) -> Any:
     """The same on a logarithmic scale, shown on request."""
     panel.visible = False
-    panel.y_range = Range1d(0.1, 1, name=f"logs{i}")
+    panel.y_range = Range1d(start=0.1, end=1, name=f"logs{i}")
     panel.yaxis.formatter = CustomJSTickFormatter(code="return tick.toPrecision(1) * 1 + ''")
     return panel
 
