@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -60,6 +61,22 @@ def test_unmix_writes_five_files_and_prints_the_summary(file, tmp_path, capsys, 
     rows = list(csv.reader((folder / "spectra.csv").read_text().splitlines()))
     assert rows[0] == ["S: energy (eV)", "S 1", "S 2"]
     np.testing.assert_allclose(np.array(rows[1:], float)[:, 1:], result["S"])
+
+
+def test_plot_makes_a_page_of_a_saved_answer_and_says_what_is_missing(
+    file, tmp_path, capsys, monkeypatch
+):
+    assert run("unmix", file, "-k", 2, "-o", tmp_path, "--starts", 2, "--quiet") == 0
+    assert "not at hand" not in (tmp_path / "report.html").read_text()
+    assert run("plot", tmp_path / "result.npz", "-o", tmp_path / "page.html") == 0
+    assert "not at hand" in (tmp_path / "page.html").read_text()
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    monkeypatch.setattr("fusion.cli.write.find_spec", lambda name: None)
+    told = fails(capsys, "plot", tmp_path / "result.npz", "-o", tmp_path / "page.html")
+    assert 'pip install "sdfusion[report]"' in told
+    assert run("unmix", file, "-k", 2, "-o", tmp_path / "b", "--starts", 2) == 0
+    assert 'pip install "sdfusion[report]"' in capsys.readouterr().out
+    assert not (tmp_path / "b" / "report.html").exists()
 
 
 def test_json_is_the_only_thing_on_standard_output_and_quiet_says_nothing(file, tmp_path, capsys):

@@ -110,14 +110,22 @@ def equation(model: Model | None) -> str:
 
 def _group(scene: Scene, g: int) -> dict[str, Any]:
     group, told = scene.groups[g], scene.payload["groups"][g]
-    several = any(n > 1 for i in group.parts for n in scene.payload["parts"][i]["step"])
-    return {
-        **told,
-        "index": g,
-        "length": told.get("length", False),
-        "fit": _fit(group),
-        "one": "one average" if several else "one pixel",
-    }
+    return {**told, "index": g, "fit": _fit(group), "reaches": _reaches(scene, group)}
+
+
+def _reaches(scene: Scene, group: Group) -> list[tuple[int, str]]:
+    """Neighbourhoods whose mean spectrum can be looked at: (averages on either side, in words)."""
+    rows, columns = (max(scene.payload["parts"][i]["bin"][n] for i in group.parts) for n in (0, 1))
+    told = []
+    for reach in (0, 1, 2):
+        n = 1 + 2 * reach
+        text = (
+            f"{n * rows} × {n * columns} pixels"
+            if group.kind == "image"
+            else f"{n * columns} pixels"
+        )
+        told.append((reach, "one pixel" if n * rows * columns == 1 else text))
+    return told
 
 
 def _fit(group: Group) -> str:
@@ -143,13 +151,13 @@ def _part(scene: Scene, i: int) -> dict[str, Any]:
 
 def _widths(told: dict[str, Any], scene: Scene) -> list[tuple[int, str]]:
     """Windows of energies for maps: numbers of channels, with their width in the unit."""
-    n, axis = told["channels"][0], told["axes"][0]
+    n, axis, b = told["channels"][0], told["axes"][0], told["channelBin"]
     place = scene.parts[scene.payload["parts"].index(told)].channels[0].values
-    step = abs(place[-1] - place[0]) / max(n - 1, 1)
+    step = abs(place[-1] - place[0]) / max(len(place) - 1, 1)
     widths = [w for w in (1, 3, 5, 9, 15, 31, 61, 121) if w == 1 or w <= n // 3]
     unit = axis["units"].replace("um", "µm")
     return [
-        (w, "one channel" if w == 1 else f"{w} channels, {w * step:.3g} {unit}".strip())
+        (w, "one channel" if w * b == 1 else f"{w * b} channels, {w * b * step:.3g} {unit}".strip())
         for w in widths
     ]
 

@@ -97,6 +97,8 @@ class Scene:
             "numbers": self.numbers[i],
             "step": group.last([b // g for b, g in zip(bins[:split], group.bins, strict=True)]),
             "cells": group.last(cells),
+            "bin": group.last(bins[:split]),
+            "channelBin": prod(bins[split:]),
             "channels": list(channels),
             "axes": [{"name": a.name, "units": a.units, "label": a.label} for a in part.channels],
             "x": [keep(f"x{i}.{n}", floats(x)) for n, x in enumerate(place)],

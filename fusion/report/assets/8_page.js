@@ -109,10 +109,9 @@ class Page {
     const positive = finite(found.fit).filter((v) => v > 0), low = positive.length ? quantile(positive, 0.01) : high / 1e4;
     const logs = this.model(`logs${index}`);
     [logs.start, logs.end] = [Math.max(low / 3, high / 1e6), 2 * high];
-    const side = 1 + 2 * reach, scan = this.scans[part.group];
-    const size = scan.told.kind === "line" ? `${side}` : `${side} × ${side}`;
-    const binned = part.step[0] * part.step[1] > 1;
-    const told = reach || binned ? `, mean of ${size} ${binned ? "averages" : "pixels"}` : "";
+    const [rows, columns] = part.bin.map((b) => b * (1 + 2 * reach)), scan = this.scans[part.group];
+    const size = scan.told.kind === "line" ? `${columns}` : `${rows} × ${columns}`;
+    const told = rows * columns > 1 && scan.told.kind !== "point" ? `, mean of ${size} pixels` : "";
     document.getElementById(`where${index}`).textContent = `${scan.where() || "the spectrum"}${told}`;
   }
 
