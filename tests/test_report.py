@@ -303,6 +303,9 @@ def test_pointing_at_a_pixel_shows_its_spectra_of_all_detectors(page, joint):
             np.testing.assert_allclose(got[2], x - S @ c, atol=1e-3 * x.max())
             np.testing.assert_allclose(got[3], c[0] * S[:, 0], rtol=1e-5)
             np.testing.assert_allclose(got[4], c[2] * S[:, 2], rtol=1e-5)
+            (band,) = page.values(f"spectrum{i}-source", "high")
+            variance = S @ c if name == "edxs" else np.nanmean(joint.data[name].residual_map ** 2)
+            np.testing.assert_allclose(band, 2 * np.sqrt(variance * np.ones(len(S))), rtol=1e-5)
     assert "x 5.5 nm, y 0 nm" in page.text("#where0")
     page.is_calm()
 
@@ -420,6 +423,18 @@ def test_the_frame_of_a_notebook_shows_the_page(browser, joint, tmp_path):
         browser.ask(f"{inside}.querySelector('h1').textContent") == "3 components in eels and edxs"
     )
     assert browser.complaints == []
+
+
+def test_a_known_variance_is_the_band_of_the_residual(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    rows, columns = rng.random(SHAPE) + 0.5, rng.random(ENERGIES) + 0.5
+    given = {"variance": rows[..., None] * columns, "mask": np.eye(*SHAPE, dtype=bool)}
+    data = dataset("eels", cube().astype(float), **given)
+    page = Shown(browser, quick(NMF(data, 3), Frobenius(data)), tmp_path / "page.html")
+    page.at_pixel(4, 7)
+    (band,) = page.values("spectrum0-source", "high")
+    np.testing.assert_allclose(band, 2 * np.sqrt(rows[4, 7] * columns), rtol=1e-5)
+    page.is_calm()
 
 
 def test_a_line_scan_follows_the_mouse_along_its_profiles(browser, tmp_path):

@@ -64,7 +64,7 @@ def _matched(first: Array, other: Array, most: int) -> list[int]:
     new = iter(range(most, most + other.shape[1]))
     if len(first) != len(other):
         return [next(new) for _ in range(other.shape[1])]
-    A, B = (np.nan_to_num(x - x.mean(0)) for x in (first, other))
+    A, B = (np.nan_to_num(x - np.nanmean(x, axis=0)) for x in (first, other))
     norms = np.linalg.norm(A, axis=0)[:, None] * np.linalg.norm(B, axis=0)
     r = (A.T @ B) / np.maximum(norms, np.finfo(float).tiny)
     pairs = {j: i for i, j in zip(*linear_sum_assignment(-r), strict=True) if r[i, j] > ALIKE}

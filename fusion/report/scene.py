@@ -14,6 +14,7 @@ from fusion.report.cells import averaged, grid, measured, owners, plan, position
 from fusion.report.pack import floats, levels
 from fusion.report.parts import Array, parts_of
 from fusion.report.scan import Group, groups
+from fusion.report.spread import spread
 from fusion.result import Result
 
 BUDGET = 4_500_000  # measured values of all data sets that a page holds
@@ -112,6 +113,7 @@ class Scene:
         told["rms"] = keep(f"rms{i}", floats(rms))
         if part.data is not None:
             told["measured"] = keep(f"measured{i}", levels(measured(part.data, bins)))
+        told["spread"] = spread(part, bins, keep, i)
         told |= self._fit(i, bins)
         return told
 

@@ -24,6 +24,7 @@ from fusion.report.scene import Scene
 
 HEIGHTS = ((360, 150, 290), (270, 120, 210))
 """CSS pixels of spectrum, residual and components, of a data set alone and beside others."""
+BAND = "#dde3ea"  # of the noise that was assumed
 BORDER = 72  # CSS pixels left of the frames, so that energies stand below each other
 
 
@@ -32,7 +33,7 @@ def spectra(scene: Scene, i: int) -> dict[str, Any]:
     part = scene.payload["parts"][i]
     high, low, middle = HEIGHTS[len(scene.groups[part["group"]].parts) > 1]
     along = Range1d(start=0, end=1, name=f"energies{i}")
-    columns = ["measured", "fit", "left", *(f"c{k}" for k in part["numbers"])]
+    columns = ["measured", "fit", "left", "low", "high", *(f"c{k}" for k in part["numbers"])]
     source = empty(f"spectrum{i}-source", columns)
     made: dict[str, Any] = {}
     made[f"spectrum{i}"] = _pixel(scene, i, source, f"spectrum{i}", height=high, x_range=along)
@@ -84,6 +85,7 @@ def _log(panel: Any, i: int) -> Any:
 def _left(source: Any, name: str, **options: Any) -> Any:
     """What the fit leaves."""
     panel = plain(name, **options)
+    panel.varea("x", "low", "high", source=source, fill_color=BAND)
     panel.line("x", "left", source=source, color=LEFT, line_width=1.0)
     panel.add_layout(Span(dimension="width", location=0, line_color=SOFT, line_width=1))
     panel.yaxis.axis_label = "residual"

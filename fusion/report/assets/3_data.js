@@ -8,6 +8,10 @@ class Part {
     for (const key of ["measured", "left", "right", "cellLeft", "fit", "mean", "rms"]) {
       this[key] = told[key] === null ? null : arrays[told[key]];
     }
+    if (this.spread && this.spread.kind === "product") {
+      this.rows = arrays[this.spread.rows];
+      this.cols = arrays[this.spread.cols];
+    }
     this.x = told.x.map((name) => arrays[name]);
     this.n = told.channels.reduce((a, b) => a * b, 1);
     this.K = this.right ? this.right.length / this.n : 0;
@@ -56,7 +60,18 @@ class Part {
     if (this.K) fit = fit.map((_, b) => components.reduce((sum, c) => sum + c[b], 0));
     else if (this.fit) fit = this.meanRow(this.fit, cells);
     const left = measured.map((x, b) => x - fit[b]);
-    return { measured, fit, left, components };
+    return { measured, fit, left, components, band: this.band(cells, fit) };
+  }
+
+  // twice the standard deviation of a mean, by the noise that was assumed
+  band(cells, fit) {
+    const n = cells.length * this.bin[0] * this.bin[1] * this.channelBin, kind = this.spread && this.spread.kind;
+    if (kind === "poisson") return fit.map((m) => 2 * Math.sqrt(Math.max(m, 0) / n));
+    if (kind === "level") return fit.map((m) => (Number.isFinite(m) ? 2 * Math.sqrt(this.spread.variance / n) : NaN));
+    if (kind !== "product") return fit.map(() => NaN);
+    const seen = cells.map((cell) => this.rows[cell]).filter(Number.isFinite);
+    const row = seen.reduce((a, b) => a + b, 0) / (seen.length || 1);
+    return fit.map((m, b) => (Number.isFinite(m) ? 2 * Math.sqrt((row * this.cols[b]) / n) : NaN));
   }
 
   meanColumns(matrix, channels) {

@@ -102,13 +102,15 @@ class Page {
   showSpectrum(part, place, reach) {
     if (part.signal !== 1) return;
     const found = part.spectrum(place, reach), index = part.index;
-    const data = { x: part.x[0], measured: found.measured, fit: found.fit, left: found.left };
+    const data = { x: part.x[0], measured: found.measured, fit: found.fit, left: found.left,
+      high: found.band, low: found.band.map((b) => -b) };
     part.numbers.forEach((k, j) => { data[`c${k}`] = found.components[j]; });
     this.model(`spectrum${index}-source`).data = data;
     const high = Math.max(quantile(found.measured, 1), quantile(found.fit, 1)) || 1;
-    const positive = finite(found.fit).filter((v) => v > 0), low = positive.length ? quantile(positive, 0.01) : high / 1e4;
+    const positive = finite(found.fit).filter((v) => v > 0), low = positive.length ? quantile(positive, 0.05) : high / 1e4;
     const logs = this.model(`logs${index}`);
-    [logs.start, logs.end] = [Math.max(low / 3, high / 1e6), 2 * high];
+    [logs.start, logs.end] = [Math.max(low / 5, high / 1e6), 2 * high];
+    this.readChannel(part);
     const [rows, columns] = part.bin.map((b) => b * (1 + 2 * reach)), scan = this.scans[part.group];
     const size = scan.told.kind === "line" ? `${columns}` : `${rows} × ${columns}`;
     const told = rows * columns > 1 && scan.told.kind !== "point" ? `, mean of ${size} pixels` : "";
@@ -137,8 +139,12 @@ class Page {
   }
 
   readChannel(part) {
-    const data = this.model(`spectrum${part.index}-source`).data, b = part.channel;
-    const told = [`measured ${tell(data.measured[b])}`, `fit ${tell(data.fit[b])}`].filter((t) => !t.includes("measured masked") || part.measured);
+    const data = this.model(`spectrum${part.index}-source`).data, channels = part.window(part.channel, part.width);
+    const mean = (values) => {
+      const seen = channels.map((b) => values[b]).filter(Number.isFinite);
+      return tell(seen.length ? seen.reduce((a, b) => a + b, 0) / seen.length : NaN);
+    };
+    const told = part.measured ? [`measured ${mean(data.measured)}`, `fit ${mean(data.fit)}`] : [`fit ${mean(data.fit)}`];
     document.getElementById(`channel${part.index}`).textContent = `${this.channelName(part)}:  ${told.join(",  ")}`;
   }
 
