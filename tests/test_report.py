@@ -373,7 +373,9 @@ def test_clicks_on_tiles_legend_rows_and_switches_change_what_is_shown(page, joi
     assert page.ask("report.model('log0').visible && !report.model('spectrum0').visible")
     page.click("#part0 input[value=mean]")
     expected = np.nanmean(joint["C"][:, 1]) * joint["S_eels"][:, 1]
-    np.testing.assert_allclose(page.values("parts0-source", "c1")[0], expected, rtol=1e-4)
+    share, mean = page.values("parts0-source", "c1", "mean")
+    np.testing.assert_allclose(share, expected, rtol=1e-4)
+    np.testing.assert_allclose(mean, joint.data["eels"].mean_spectrum, rtol=1e-5)
     page.click("#part0 input[value=linear]")
     page.click('tr[data-number="2"]')
     assert page.text(".large-title") == "Component 3"
@@ -423,6 +425,18 @@ def test_the_frame_of_a_notebook_shows_the_page(browser, joint, tmp_path):
         browser.ask(f"{inside}.querySelector('h1').textContent") == "3 components in eels and edxs"
     )
     assert browser.complaints == []
+
+
+def test_a_loaded_result_shows_the_mean_residual_that_was_saved(browser, joint, tmp_path):
+    joint.save(tmp_path / "joint.npz")
+    loaded = fu.Result.load(tmp_path / "joint.npz")
+    page = Shown(browser, loaded, tmp_path / "page.html")
+    page.at_pixel(4, 7)
+    left, measured, fit = page.values("spectrum0-source", "left", "measured", "fit")
+    np.testing.assert_allclose(left, joint.data["eels"].residual_spectrum, rtol=1e-5)
+    assert np.isnan(measured).all()
+    np.testing.assert_allclose(fit, joint["S_eels"] @ joint["C"][4 * SHAPE[1] + 7], rtol=1e-5)
+    page.is_calm()
 
 
 def test_a_known_variance_is_the_band_of_the_residual(browser, tmp_path):

@@ -109,6 +109,8 @@ class Scene:
         }
         mean = averaged(part.summary.mean_spectrum.reshape(-1), into, prod(channels))
         told["mean"] = keep(f"mean{i}", floats(mean))
+        rest = averaged(part.summary.residual_spectrum.reshape(-1), into, prod(channels))
+        told["meanLeft"] = keep(f"meanLeft{i}", floats(rest))
         rms = averaged(part.summary.residual_map.reshape(-1), *self._pixels(group))
         told["rms"] = keep(f"rms{i}", floats(rms))
         if part.data is not None:

@@ -40,6 +40,7 @@ def spectra(scene: Scene, i: int) -> dict[str, Any]:
     options: dict[str, Any] = {"height": high, "x_range": along, "y_axis_type": "log"}
     made[f"log{i}"] = _log(_pixel(scene, i, source, f"log{i}", **options), i)
     left = made[f"left{i}"] = _left(source, f"left{i}", height=low, x_range=along)
+    left.yaxis.axis_label = "mean residual" if part["measured"] is None else "residual"
     if part["numbers"]:
         made[f"parts{i}"] = _parts(scene, i, height=middle, x_range=along)
     for name, panel in made.items():
@@ -88,7 +89,6 @@ def _left(source: Any, name: str, **options: Any) -> Any:
     panel.varea("x", "low", "high", source=source, fill_color=BAND)
     panel.line("x", "left", source=source, color=LEFT, line_width=1.0)
     panel.add_layout(Span(dimension="width", location=0, line_color=SOFT, line_width=1))
-    panel.yaxis.axis_label = "residual"
     panel.yaxis.ticker.desired_num_ticks = 3
     return panel
 
@@ -97,6 +97,8 @@ def _parts(scene: Scene, i: int, **options: Any) -> Any:
     """Spectra of all components."""
     numbers = scene.payload["parts"][i]["numbers"]
     panel = plain(f"parts{i}", **options)
-    curves(panel, scene, empty(f"parts{i}-source", [f"c{k}" for k in numbers]), numbers, False)
+    source = empty(f"parts{i}-source", ["mean", *(f"c{k}" for k in numbers)])
+    panel.line("x", "mean", source=source, color=MEASURED, line_width=1.3)
+    curves(panel, scene, source, numbers, False)
     panel.yaxis.axis_label = "component"
     return panel

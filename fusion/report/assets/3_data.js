@@ -5,7 +5,7 @@ class Part {
   constructor(told, arrays, group) {
     Object.assign(this, told);
     this.scan = group;
-    for (const key of ["measured", "left", "right", "cellLeft", "fit", "mean", "rms"]) {
+    for (const key of ["measured", "left", "right", "cellLeft", "fit", "mean", "meanLeft", "rms"]) {
       this[key] = told[key] === null ? null : arrays[told[key]];
     }
     if (this.spread && this.spread.kind === "product") {
@@ -59,13 +59,13 @@ class Part {
     let fit = new Float64Array(this.n).fill(NaN);
     if (this.K) fit = fit.map((_, b) => components.reduce((sum, c) => sum + c[b], 0));
     else if (this.fit) fit = this.meanRow(this.fit, cells);
-    const left = measured.map((x, b) => x - fit[b]);
+    const left = this.measured ? measured.map((x, b) => x - fit[b]) : Float64Array.from(this.meanLeft);
     return { measured, fit, left, components, band: this.band(cells, fit) };
   }
 
   // twice the standard deviation of a mean, by the noise that was assumed
   band(cells, fit) {
-    const n = cells.length * this.bin[0] * this.bin[1] * this.channelBin, kind = this.spread && this.spread.kind;
+    const n = cells.length * this.bin[0] * this.bin[1] * this.channelBin, kind = this.measured && this.spread && this.spread.kind;
     if (kind === "poisson") return fit.map((m) => 2 * Math.sqrt(Math.max(m, 0) / n));
     if (kind === "level") return fit.map((m) => (Number.isFinite(m) ? 2 * Math.sqrt(this.spread.variance / n) : NaN));
     if (kind !== "product") return fit.map(() => NaN);

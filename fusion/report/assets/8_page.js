@@ -84,7 +84,7 @@ class Page {
   // spectra of all components: each to its own maximum, or as much as they are in the mean
   showParts(part) {
     if (!part.K) return;
-    const data = { x: part.x[0] };
+    const data = { x: part.x[0], mean: Float64Array.from(part.mean, (m) => (part.shape ? NaN : m)) };
     part.numbers.forEach((k, j) => {
       const row = part.row(part.right, j);
       let scale = 1 / (quantile(row, 1) || 1);
