@@ -20,8 +20,9 @@ class ImageScan extends Scan {
 
   // a few large tiles in a row; more of them where there are many
   addTiles(holder, keys, few) {
-    const row = element("div", "tiles"), across = keys.length > 2 * few ? Math.max(few, 5) : keys.length === 4 ? 4 : few;
-    row.style.gridTemplateColumns = `repeat(${across}, minmax(0, 1fr))`;
+    const row = element("div", "tiles"), across = keys.length > 2 * few ? Math.max(few, 5) : few;
+    if (few === 3 && keys.length === 4) row.classList.add("four");
+    else row.style.gridTemplateColumns = `repeat(${across}, minmax(0, 1fr))`;
     holder.append(row);
     keys.forEach((key) => { this.tiles[key] = new Tile(row, this, this.layers[key].short, key); });
   }
