@@ -2,62 +2,69 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
-from math import isclose
 from typing import Any
 
 import numpy as np
 
 from fusion.axis import Axes, Axis
 from fusion.dataset import Dataset
+from fusion.units import ratio
 
-SAME = 1e-3
-"""Share of a step by which scales and offsets may differ and still be one."""
+TOLERANCE = 0.01
+"""Of a step that may differ, and of a step by which the last place may be displaced."""
 
 
 class Scan(Mapping[str, Dataset]):
-    """What several detectors saw at the same places: a dictionary of data sets by name.
+    """What several detectors saw at the same places, read like a dictionary by name.
 
-    All have the same axes of the scan, last among their pixels. A data set may have others before
-    them, such as the segments of a detector, `(segment, y, x, energy)`. Crop, bin and mask them
-    together; each step makes a new scan:
+    All have the axes of the scan last among those of their pixels: number, step, offset and unit
+    are compared, to a hundredth of a step; nm and µm are converted. A data set may have other axes
+    before them, such as the segments of a detector, (segment, y, x, energy). Crop, bin and mask
+    them together; each step makes a new scan:
 
-        scan = fu.Scan(low_loss, core_loss, edxs, adf)
+        scan = fu.Scan(low_loss, core_loss, eels=signal)
         scan = scan.crop(y=(0, 12)).bin(y=2, x=2).masked(dust)
 
+    Where a detector has other pixels (binned, shifted, blurred) of the same field of view, keep its
+    data set as it is and let the model see it through `fusion.resample`.
+
     Args:
-        datasets: with names of their own.
+        datasets: data sets, with names of their own.
+        signals: data sets or HyperSpy signals by the names that models and results will have.
 
     Raises:
         ValueError: if there is none, two have one name, or they do not share the axes of the scan:
             saying what differs.
+
+    Warns:
+        UserWarning: if an axis is calibrated in some of them only; it is taken for the same.
     """
 
-    def __init__(self, *datasets: Dataset) -> None:
-        call = f"Scan({', '.join(map(str, datasets))})"
-        for data in datasets:
+    def __init__(self, *datasets: Dataset, **signals: Any) -> None:
+        given = [*datasets, *(_taken(name, signal) for name, signal in signals.items())]
+        call = f"Scan({', '.join(map(str, given))})"
+        for data in given:
             if not isinstance(data, Dataset):
                 raise ValueError(
-                    f"`{call}`: {type(data).__name__} is no data set: give `Dataset`s."
+                    f"`{call}`: {type(data).__name__} has no name: give data sets, or signals by "
+                    "name, `Scan(eels=signal)`."
                 )
-        names = [data.name for data in datasets]
+        names = [data.name for data in given]
         if not names or len(set(names)) < len(names):
             raise ValueError(
                 f"`{call}`: names {names}: give one data set or more, each with a name of its own "
                 "(`data.renamed('…')`)."
             )
-        self._datasets = dict(zip(names, datasets, strict=True))
-        self.axes: Axes = min((data.pixels for data in datasets), key=len)
+        self._datasets = dict(zip(names, given, strict=True))
+        self.axes: Axes = min((data.pixels for data in given), key=len)
         """Those of the scan."""
         if not self.axes:
             raise ValueError(f"`{call}`: a data set has no pixels: a scan has one axis or more.")
-        owner = next(data for data in datasets if data.pixels == self.axes)
-        for data in datasets:
-            if said := _differences(self.axes, data.pixels[-len(self.axes) :]):
-                raise ValueError(
-                    f"`{call}`: {owner.name!r} and {data.name!r} are no one scan: {said}: crop or "
-                    "bin one of them, or correct its axes."
-                )
+        owner = next(data for data in given if data.pixels == self.axes)
+        for data in given:
+            _compare(owner, data, len(self.axes))
 
     def __getitem__(self, name: str) -> Dataset:
         if name not in self._datasets:
@@ -97,12 +104,12 @@ class Scan(Mapping[str, Dataset]):
         """The same pixels left out of all; True = excluded.
 
         Args:
-            mask: of the shape of the scan.
+            mask: of the shape of the scan, in the array's order; or a HyperSpy signal.
 
         Raises:
             ValueError: if it has another shape.
         """
-        mask = np.asarray(mask, dtype=bool)
+        mask = np.asarray(mask.data if hasattr(mask, "axes_manager") else mask, dtype=bool)
         if mask.shape != self.shape:
             raise ValueError(
                 f"`Scan.masked`: a mask of shape {mask.shape}, the scan has {self.shape} "
@@ -135,25 +142,73 @@ class Scan(Mapping[str, Dataset]):
         return "Scan(\n  " + ",\n  ".join(map(repr, self.values())) + "\n)"
 
 
-def _differences(first: Axes, other: Axes) -> str:
-    """What two lists of axes differ in, in words; empty where they are one."""
-    if len(first) != len(other):
-        return f"{len(first)} and {len(other)} axes of pixels"
-    said = [text for a, b in zip(first, other, strict=True) for text in _differ(a, b)]
-    return "; ".join(said)
+def _taken(name: str, signal: Any) -> Dataset:
+    """A data set of this name from what was given."""
+    if isinstance(signal, Dataset):
+        return signal.renamed(name)
+    from fusion.signals.incoming import from_hyperspy
+
+    return from_hyperspy(signal, name=name)
 
 
-def _differ(a: Axis, b: Axis) -> Iterator[str]:
-    """What two axes differ in."""
-    for what in ("name", "size", "units"):
-        mine, other = getattr(a, what), getattr(b, what)
-        if mine != other:
-            yield f"{what} of {a.name} {mine!r} and {other!r}"
-    if a.size == b.size and a.uniform and b.uniform:
-        slack = SAME * abs(a.scale)
-        for what, least in (("scale", slack / max((a.size or 1) - 1, 1)), ("offset", slack)):
-            mine, other = getattr(a, what), getattr(b, what)
-            if not isclose(mine, other, rel_tol=0, abs_tol=least):
-                yield f"{what} of {a.name} {mine:g} and {other:g} {a.units}".rstrip()
-    elif a.size == b.size and not np.allclose(a.values, b.values, rtol=0, atol=SAME * abs(a.scale)):
-        yield f"positions along {a.name}"
+def _compare(owner: Dataset, data: Dataset, axes: int) -> None:
+    """Complain of places that are not the same."""
+    one, before, two = owner.pixels, data.pixels[:-axes], data.pixels[-axes:]
+    pairs = zip(one, two, strict=True)
+    said = [f"{a.name}: {text}" for a, b in pairs for text in _differences(a, b)]
+    if any(axis.units and ratio(one[0].units, axis.units) is not None for axis in before):
+        said = [f"{axes} axes ({_names(one)}) and {axes + len(before)} ({_names(data.pixels)})"]
+    if said:
+        raise ValueError(
+            f"`Scan`: {owner.name!r} and {data.name!r} do not have the same pixels: "
+            f"{'; '.join(said)}: crop or bin them to one field of view, correct the calibration, "
+            "or keep them as they are and let the model see one through `fusion.resample`."
+        )
+    for a, b in zip(one, two, strict=True):
+        if _bare(a) != _bare(b):
+            bare, other = (owner, data) if _bare(a) else (data, owner)
+            warnings.warn(
+                f"`Scan`: {a.name} of {bare.name!r} has no calibration: taken for the same as in "
+                f"{other.name!r}.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _names(axes: Axes) -> str:
+    return ", ".join(axis.name for axis in axes) or "none"
+
+
+def _bare(axis: Axis) -> bool:
+    """Whether it is a plain index."""
+    return axis.uniform and not axis.units and (axis.scale, axis.offset) == (1, 0)
+
+
+def _differences(a: Axis, b: Axis) -> list[str]:
+    """What differs between two axes of a scan, in words."""
+    if a.name != b.name:
+        return [f"the other is called {b.name}"]
+    if a.size != b.size:
+        return [f"{a.size} and {b.size} entries" + _steps(a, b)]
+    if _bare(a) or _bare(b):
+        return []
+    by = ratio(a.units, b.units)
+    if by is None:
+        return [f"in {a.units or 'no unit'} and in {b.units or 'no unit'}"]
+    x, y = a.values, b.values * by
+    step = float(np.abs(np.diff(x)).mean()) if len(x) > 1 else abs(a.scale)
+    other = float(np.abs(np.diff(y)).mean()) if len(y) > 1 else abs(b.scale * by)
+    said = []
+    if abs(step - other) > TOLERANCE * step:
+        said.append(f"steps of {step:g} and {other:g} {a.units}".rstrip())
+    if abs(x[0] - y[0]) > TOLERANCE * step:
+        said.append(f"begins at {x[0]:g} and {y[0]:g} {a.units}".rstrip())
+    if not said and np.abs(x - y).max() > TOLERANCE * step:
+        said.append(f"positions differ by up to {np.abs(x - y).max():g} {a.units}".rstrip())
+    return said
+
+
+def _steps(a: Axis, b: Axis) -> str:
+    if not (a.uniform and b.uniform):
+        return ""
+    return f" (steps of {a.scale:g} {a.units} and {b.scale:g} {b.units})"

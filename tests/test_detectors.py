@@ -81,18 +81,24 @@ def test_what_is_not_of_the_scan_is_prepared_alone(scene):
 @pytest.mark.parametrize(
     ("axis", "said"),
     [
-        (fu.Axis("x", 0.5, units="nm", size=5), "size of x 6 and 5"),
-        (fu.Axis("x", 0.6, units="nm", size=6), "scale of x 0.5 and 0.6 nm"),
-        (fu.Axis("x", 0.5, 2.0, "nm", size=6), "offset of x 0 and 2 nm"),
-        (fu.Axis("x", 0.5, units="µm", size=6), "units of x 'nm' and 'µm'"),
-        (fu.Axis("tilt", 0.5, units="nm", size=6), "name of x 'x' and 'tilt'"),
-        (fu.Axis("x", units="nm", values=np.arange(6) ** 1.1 / 2), "positions along x"),
+        (fu.Axis("x", 0.5, units="nm", size=5), "x: 6 and 5 entries"),
+        (fu.Axis("x", 0.6, units="nm", size=6), "x: steps of 0.5 and 0.6 nm"),
+        (fu.Axis("x", 0.5, 2.0, "nm", size=6), "x: begins at 0 and 2 nm"),
+        (fu.Axis("x", 0.5, units="µm", size=6), "x: steps of 0.5 and 500 nm"),
+        (fu.Axis("x", 0.5, units="mrad", size=6), "x: in nm and in mrad"),
+        (fu.Axis("tilt", 0.5, units="nm", size=6), "x: the other is called tilt"),
+        (
+            fu.Axis("x", units="nm", values=np.arange(6) ** 1.1 / 2),
+            "x: steps of|x: positions differ",
+        ),
     ],
 )
 def test_data_sets_that_are_no_one_scan_are_said_to_differ_and_in_what(axis, said):
     first = fu.Dataset("eels", np.ones((6, 9)), axes=[fu.Axis("x", 0.5, units="nm"), "e"])
     other = fu.Dataset("edxs", np.ones((axis.size, 9)), axes=[axis, "e"])
-    with pytest.raises(ValueError, match=f"'eels' and 'edxs' are no one scan: .*{said}"):
+    with pytest.raises(
+        ValueError, match=f"'eels' and 'edxs' do not have the same pixels: .*({said})"
+    ):
         fu.Scan(first, other)
 
 

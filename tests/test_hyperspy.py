@@ -245,8 +245,10 @@ def test_more_or_fewer_components_than_output_dimension_are_what_hyperspy_makes_
 
 def test_noise_in_which_ard_finds_nothing_is_said():
     noise = hs.signals.Signal1D(np.random.default_rng(0).normal(size=(6, 7, 20)))
-    with pytest.raises(ValueError, match="all 2 components are off"):
-        noise.decomposition(algorithm=estimator("EELS", 2, penalty=ARD("C")), print_info=False)
+    asked = estimator("EELS", 3, penalty=ARD("C"))
+    noise.decomposition(algorithm=asked, print_info=False)
+    assert asked.n_components_ == 1
+    assert any("no component beyond" in text for text in asked.result_.messages)
 
 
 def test_counts_that_hyperspy_scaled_in_secret_are_told_by_name():
@@ -468,7 +470,7 @@ def test_signals_of_one_scan_are_read_cropped_binned_and_masked_together():
     mask[2, 1] = True
     masked = scan.masked(mask)
     assert all(int(d.mask.sum()) == 1 for d in masked.values())
-    with pytest.raises(ValueError, match="no axis 'energy' that all share"):
+    with pytest.raises(ValueError, match="the axes of the scan are y, x"):
         scan.crop(energy=(1, 2))
 
 
@@ -495,7 +497,7 @@ def test_scans_of_other_sizes_are_told_apart_and_other_units_are_converted():
     e, _, _ = build("map", "EDS_TEM")
     with pytest.raises(ValueError, match="7 and 6 entries"):
         fu.Scan(eels=s, edxs=e.inav[:6])
-    with pytest.raises(ValueError, match=r"2 axes \(y, x\) and 1 \(x\)"):
+    with pytest.raises(ValueError, match=r"1 axes \(x\) and 2 \(y, x\)"):
         fu.Scan(eels=s, line=build("line")[0])
     for axis in e.axes_manager.navigation_axes:
         axis.scale, axis.offset, axis.units = axis.scale / 1e3, axis.offset / 1e3, "um"

@@ -14,6 +14,7 @@ import scipy.sparse
 from browser import Browser, found
 
 import fusion as fu
+from fusion.elements import labels
 from fusion.losses import Frobenius, Poisson
 from fusion.models import NMF, SharedMaps
 from fusion.report.cells import averaged, measured, owners, plan
@@ -175,6 +176,13 @@ def test_a_loaded_result_shows_its_fit_says_that_no_data_were_at_hand_and_takes_
         loaded.report(data=eels.renamed("other"))
     with pytest.raises(ValueError, match=r"fitted were \(10, 12, 30\)"):
         loaded.report(data=eels.crop(energy=(100, 120)))
+
+
+def test_elements_are_marked_in_every_data_set_on_an_axis_of_energies(joint):
+    page = joint.report(elements=["Si"], lines={"edxs": [(110.0, "other")]})
+    names = [name for axis in joint.data.values() for _, name in labels(axis.axes[-1], ["Si"])]
+    assert names
+    assert all(name in page.html for name in ["other", *names])
 
 
 def test_lines_are_marked_in_the_data_set_they_are_given_for_and_no_other_name_is_taken(joint):

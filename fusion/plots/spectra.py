@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from fusion.result import Result
 
 WIDTH, HEIGHT = 4.6, 2.6  # inches
-APART = 0.035  # of the panel's width, below which names of lines are written on another level
-LEVELS = 3  # heights at which names of lines are written
 
 
 def plot_spectra(
@@ -47,6 +45,7 @@ def plot_spectra(
     """
     from fusion.plots import colours as palette
     from fusion.plots import draw, pick
+    from fusion.plots.labels import mark
 
     name, values, (axis,) = pick.curves("plot_spectra", result, factor)
     chosen = pick.components("plot_spectra", values.shape[1], components)
@@ -64,8 +63,10 @@ def plot_spectra(
         panel.set_ylabel(f"{name} / maximum" if normalise else name)
         if step:
             panel.set_yticks([])
-        mark(panel, lines)
         panel.legend(title="component" if called[0].isdecimal() else None, loc="best")
+        if lines:
+            panel.get_figure(root=True).draw_without_rendering()  # so that the panel has its size
+            mark(panel, lines)
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
@@ -77,32 +78,3 @@ def _frame(panel: Any, axis: Any, *, bottom: float | None) -> None:
     panel.set_xlabel(axis.label)
     if bottom is not None:
         panel.set_ylim(bottom=bottom)
-
-
-def mark(panel: Any, lines: Sequence[tuple[float, str]]) -> None:
-    """Names of edges and lines on thin verticals, in a panel whose limits are set.
-
-    Names that would touch are written below each other.
-    """
-    left, right = sorted(panel.get_xlim())
-    inside = sorted((e, text) for e, text in lines if left <= e <= right)
-    if not inside:
-        return
-    bottom, top = panel.get_ylim()
-    panel.set_ylim(bottom, top + 0.07 * min(LEVELS, len(inside)) * (top - bottom))
-    ends = [-np.inf] * LEVELS  # where the last name of every level ends
-    for energy, text in inside:
-        x = (energy - left) / (right - left)
-        level = next((i for i, end in enumerate(ends) if x > end), int(np.argmin(ends)))
-        ends[level] = x + APART + 0.016 * len(text)
-        panel.axvline(energy, color="0.6", linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
-        panel.annotate(
-            text,
-            (energy, 1.0),
-            (2, -1 - 8 * level),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            va="top",
-            fontsize=6.5,
-            color="0.3",
-        )

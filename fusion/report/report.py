@@ -53,6 +53,7 @@ def report(
     path: Any = None,
     *,
     data: Dataset | Sequence[Dataset] | None = None,
+    elements: str | Sequence[str] = (),
     lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
     title: str | None = None,
 ) -> Report:
@@ -66,16 +67,17 @@ def report(
         result: what `fit` gave, or `Result.load`.
         path: of the file; None writes none.
         data: the data sets of a result that was loaded; without them the page shows the fit alone.
-        lines: edges and X-ray lines to be marked: {data set name: [(energy, label), …]}, in the
-            unit of its axis.
+        elements: whose X-ray lines (on axes in keV) and edges (in eV) are marked, as for
+            `fusion.elements.labels`: ["Mn", "O"].
+        lines: what else is marked: {data set name: [(energy, label), …]}, in the unit of its axis.
         title: heading; default: how many components in what.
 
     Returns:
         The page: `.html`, `.save(path)`, and in a notebook it shows itself.
 
     Raises:
-        ImportError: if bokeh is not installed.
-        ValueError: if data or lines are none of the result's.
+        ImportError: if bokeh is not installed; xraydb, where elements are named.
+        ValueError: if data or lines are none of the result's, or there is no such element.
     """
     try:
         import bokeh  # noqa: F401
@@ -84,7 +86,22 @@ def report(
     from fusion.report.page import page
     from fusion.report.scene import Scene
 
-    made = Report(page(Scene(result, data, lines), title))
+    made = Report(page(Scene(result, data, _marks(result, elements, lines or {})), title))
     if path is not None:
         made.save(path)
     return made
+
+
+def _marks(
+    result: Result, elements: str | Sequence[str], lines: Mapping[str, Sequence[tuple[float, str]]]
+) -> dict[str, list[tuple[float, str]]]:
+    """What is marked in the spectra of every data set."""
+    marks = {name: list(given) for name, given in lines.items()}
+    if len(elements):
+        from fusion.elements import labels
+        from fusion.elements.table import KEV
+
+        for name, told in result.data.items():
+            if told.signal == 1 and told.axes[-1].units in KEV:
+                marks[name] = [*marks.get(name, []), *labels(told.axes[-1], elements)]
+    return marks

@@ -2,7 +2,6 @@
 
 from fusion.signals.incoming import from_hyperspy
 from fusion.signals.outgoing import to_hyperspy
-from fusion.signals.scan import Scan
 from fusion.signals.write_to import write_to
 
-__all__ = ["Scan", "from_hyperspy", "to_hyperspy", "write_to"]
+__all__ = ["from_hyperspy", "to_hyperspy", "write_to"]
