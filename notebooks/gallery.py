@@ -1,0 +1,76 @@
+"""The pictures of the gallery, taken out of the executed notebooks: `python notebooks/gallery.py`.
+
+`PICTURES` says which picture of a notebook is shown; a new notebook needs a line there and one in
+`notebooks/README.md`. `front.png`, the picture of the front page, is made by `front`.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+HERE = Path(__file__).parent
+IMAGES = HERE / "images"
+WIDTH = 720  # pixels, twice what the page shows, for fine screens
+LARGEST = 60_000  # bytes
+
+# notebook: which of its pictures, from 0
+PICTURES = {
+    "02_eels_edxs_fusion": 0,
+    "03_background": 1,
+    "04_your_own_model": 0,
+    "ambiguity": 4,
+    "detectors": 1,
+    "fig3": 0,
+    "fig5": 1,
+    "fig6": 1,
+    "fig7": 0,
+    "fig8": 4,
+    "fig9": 0,
+}
+
+
+def pictures(notebook: Path) -> list[bytes]:
+    """All PNG pictures of an executed notebook, in order."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    return [base64.b64decode(data["image/png"]) for data in outputs if "image/png" in data]
+
+
+def small(picture: bytes) -> bytes:
+    """The picture at `WIDTH`, with as many colours as `LARGEST` bytes allow."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(picture)).convert("RGBA")
+    paper = Image.new("RGBA", image.size, "white")
+    image = Image.alpha_composite(paper, image).convert("RGB")
+    image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
+    for colours in (256, 128, 64, 32):
+        written = io.BytesIO()
+        image.quantize(colours).save(written, "PNG", optimize=True)
+        if written.tell() <= LARGEST:
+            break
+    return written.getvalue()
+
+
+def front() -> None:
+    """The picture of the front page: maps and spectra of what `sdfusion demo -o demo` fits."""
+    import fusion as fu
+    from fusion.losses import Frobenius, SquaredNorm
+    from fusion.plots import plot_publication
+    from fusion.simulate import concurrent
+
+    data = concurrent(seed=0).datasets
+    model = fu.models.SoftlyCoupled(data["eels"], data["edxs"], K=4)
+    loss = Frobenius(data["eels"]) + Frobenius(data["edxs"]) + SquaredNorm("N", 0.002)
+    result = fu.fit(model, loss, starts=10, seed=0)
+    plot_publication(result).savefig(IMAGES / "front.png", dpi=200)
+
+
+if __name__ == "__main__":
+    IMAGES.mkdir(exist_ok=True)
+    for name, number in PICTURES.items():
+        (IMAGES / f"{name}.png").write_bytes(small(pictures(HERE / f"{name}.ipynb")[number]))
+    front()
