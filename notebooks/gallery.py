@@ -62,7 +62,7 @@ def front() -> None:
     from fusion.plots import plot_publication
     from fusion.simulate import concurrent
 
-    data = concurrent(seed=0).datasets
+    data = concurrent(shape=(32, 36), channels=160, dose=3.0, seed=0).datasets
     model = fu.models.SoftlyCoupled(data["eels"], data["edxs"], K=4)
     loss = Frobenius(data["eels"]) + Frobenius(data["edxs"]) + SquaredNorm("N", 0.002)
     result = fu.fit(model, loss, starts=10, seed=0)
