@@ -134,6 +134,15 @@ def ambiguity(
     References:
         Tauler, J. Chemometrics 15:627 (2001), MCR-BANDS; Golshan, Abdollahi & Maeder, Anal. Chem.
         83:836 (2011).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(6, 8), channels=40).datasets["net"]
+        >>> model = fu.models.NMF(data, K=2)
+        >>> result = fu.fit(model, fu.losses.Frobenius(data), starts=2, progress=False)
+        >>> found = fu.ambiguity(result)
+        >>> sorted(found.width)
+        ['C', 'S']
     """
     if not 0 < level < 1:
         raise ValueError(f"`ambiguity(level={level})`: a confidence is between 0 and 1.")

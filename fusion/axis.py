@@ -22,6 +22,11 @@ class Axis:
 
     Raises:
         ValueError: if the positions are not one finite list, or do not fit the size.
+
+    Example:
+        >>> energy = fu.Axis("energy loss", scale=0.5, offset=100, units="eV", size=4)
+        >>> energy.values.tolist(), energy.label
+        ([100.0, 100.5, 101.0, 101.5], 'energy loss (eV)')
     """
 
     def __init__(

@@ -53,6 +53,15 @@ def compare(
     References:
         Muto & Shiga, Microscopy (2019): cross-check by several methods. Spectral angle: Kruse et
         al., Remote Sens. Environ. 44:145 (1993).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> scene = layers(shape=(8, 10), channels=60)
+        >>> data = scene.datasets["net"]
+        >>> model = fu.models.NMF(data, 3)
+        >>> result = fu.fit(model, fu.losses.Frobenius(data), starts=2, progress=False)
+        >>> fu.compare(scene, result, factors=["S"]).worst < 60  # degrees
+        True
     """
     if len(answers) < 2:
         raise ValueError(

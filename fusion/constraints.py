@@ -145,6 +145,14 @@ class PowerLaw(Constraint):
 
     Raises:
         ValueError: if there is more than one axis, or an energy is not positive.
+
+    Example:
+        >>> from fusion.constraints import PowerLaw
+        >>> energy = fu.Axis("energy loss", scale=1, offset=400, units="eV", size=50)
+        >>> model = fu.Model()
+        >>> model.N = fu.Factor((energy, 2), PowerLaw(energy))
+        >>> model.N.shape
+        torch.Size([50, 2])
     """
 
     kind, lower = "sign", 0.0
@@ -205,6 +213,14 @@ class Fixed(Constraint):
 
     Raises:
         ValueError: if the sizes disagree, or nothing is known.
+
+    Example:
+        >>> from fusion.constraints import Fixed, NonNegative
+        >>> model = fu.Model()
+        >>> known = np.array([0.0, 1.0, 2.0, 1.0])
+        >>> model.S = fu.Factor((4, 2), NonNegative(), Fixed(known[:, None], components=[0]))
+        >>> model.S[:, 0].tolist()
+        [0.0, 1.0, 2.0, 1.0]
     """
 
     kind, local = "known", True

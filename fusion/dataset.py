@@ -42,6 +42,14 @@ class Dataset(Preparing):
     Raises:
         ValueError: if sizes disagree, the data are empty or not real, a variance is not positive,
             nothing is left outside the mask, or all that is left is zero or not finite (`check`).
+
+    Example:
+        >>> counts = np.random.default_rng(0).poisson(5.0, (4, 6, 100))
+        >>> energy = fu.Axis("energy loss", scale=0.5, offset=100, units="eV")
+        >>> fu.Dataset("eels", counts, axes=["y", "x", energy])
+        Dataset('eels', y 4, x 6, energy loss 100; int64)
+        >>> fu.Dataset("eels", counts, axes=["y", "x", energy]).crop(energy_loss=(110, 130)).shape
+        (4, 6, 41)
     """
 
     def __init__(

@@ -107,6 +107,15 @@ def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
     Warns:
         UserWarning: if neighbouring channels of a residual are correlated (errors are too small),
             or some entries are left open.
+
+    Example:
+        >>> from fusion.simulate import concurrent
+        >>> edxs = concurrent(shape=(6, 8), channels=60).datasets["edxs"]
+        >>> model = fu.models.NMF(edxs, K=2)
+        >>> result = fu.fit(model, fu.losses.Frobenius(edxs), starts=2, progress=False)
+        >>> errors = fu.standard_errors(result)  # or result.errors()
+        >>> errors["S"].shape
+        (60, 2)
     """
     point = Point.of(result, "standard_errors")
     for _, _, term in point.loss.fits:

@@ -76,6 +76,14 @@ def fit(
 
     Raises:
         ValueError: before the first step, if model, loss, data or options do not fit together.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> loss = fu.losses.Frobenius(data) + 0.05 * fu.losses.SoftOrthogonality("C")
+        >>> result = fu.fit(fu.models.NMF(data, K=3), loss, starts=3, seed=0, progress=False)
+        >>> result.converged, result["C"].shape, result["S"].shape
+        (True, (80, 3), (60, 3))
     """
     begun = time.monotonic()
     loss = loss if isinstance(loss, Loss) else Loss([(1.0, loss)])

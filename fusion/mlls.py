@@ -58,6 +58,14 @@ def mlls(
 
     References:
         Leapman & Swyt, Ultramicroscopy 26:393 (1988).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> scene = layers(shape=(8, 10), channels=60)
+        >>> references = dict(zip(scene.components, scene.truth["S"].T))
+        >>> maps = fu.mlls(scene.datasets["net"], references)
+        >>> maps["nitride"].shape
+        (8, 10)
     """
     fit = data if isinstance(data, Fit) else None
     dataset = data.dataset if isinstance(data, Fit) else data

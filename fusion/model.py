@@ -173,6 +173,14 @@ def Factor(shape: Sequence[Extent], *constraints: Constraint) -> Tensor:
 
     Raises:
         ValueError: if two constraints exclude each other, or a size is below 1.
+
+    Example:
+        >>> from fusion.constraints import NonNegative, UnitColumns
+        >>> model = fu.Model()
+        >>> model.C = fu.Factor((80, 3), NonNegative(), UnitColumns())
+        >>> model.C = np.ones((80, 3))  # a guess
+        >>> model.C.detach().norm(dim=0).round(decimals=6).tolist()
+        [1.0, 1.0, 1.0]
     """
     # typed as what it reads as, like dataclasses.field
     return cast(Tensor, FactorModule(shape, constraints))
@@ -189,6 +197,20 @@ class Model(nn.Module):
             orders them by explained variance. Empty where the order may carry a meaning.
         structure: ("cp", names) or ("tucker", names, core first) where the model is one tensor
             decomposition.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> class Mine(fu.Model):
+        ...     def __init__(self, data, K):
+        ...         super().__init__()
+        ...         self.C = fu.Factor((data.pixels, K))
+        ...         self.S = fu.Factor((data.channels, K))
+        ...
+        ...     def forward(self):
+        ...         return {"net": fu.cp(self.C, self.S)}
+        >>> fu.fit(Mine(data, 3), fu.losses.Frobenius(data), starts=2, progress=False)["S"].shape
+        (60, 3)
     """
 
     interchangeable: tuple[str, ...] = ()

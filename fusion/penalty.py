@@ -103,6 +103,13 @@ def term(function: Callable[..., Tensor]) -> Any:
     Returns:
         A `Term`; or, if the function has further parameters without default, a function of those
         that returns one.
+
+    Example:
+        >>> @fu.term
+        ... def closure(model):
+        ...     return 0.5 * ((model.C.sum(-1) - 1) ** 2).sum()
+        >>> 10 * closure
+        10·closure(model)
     """
     parameters = list(inspect.signature(function).parameters.values())[1:]
     if any(

@@ -208,6 +208,11 @@ def cp(*factors: Tensor) -> Prediction:
 
     Raises:
         ValueError: if the factors do not share one K.
+
+    Example:
+        >>> import torch
+        >>> fu.cp(torch.rand(80, 3), torch.rand(60, 3)).shape
+        (80, 60)
     """
     return CP(*factors)
 
@@ -224,5 +229,11 @@ def tucker(core: Tensor, *factors: Tensor) -> Prediction:
 
     Raises:
         ValueError: if the factors do not fit the core.
+
+    Example:
+        >>> import torch
+        >>> T, C, S = torch.rand(9, 2), torch.rand(80, 3), torch.rand(60, 3)
+        >>> fu.tucker(torch.rand(2, 3, 3), T, C, S).shape
+        (9, 80, 60)
     """
     return Tucker(core, *factors)

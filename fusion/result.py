@@ -51,6 +51,18 @@ class Result:
         structure: ("cp" or "tucker", factor names) where the model is one tensor decomposition.
         model: the fitted model; None after `load`.
         minimised: the loss that was; None after `load`.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> model = fu.models.NMF(data, K=3)
+        >>> result = fu.fit(model, fu.losses.Frobenius(data), starts=2, progress=False)
+        >>> print(result.status)
+        converged: the loss no longer changes
+        >>> result.explained_variance["net"] > 0.9
+        True
+        >>> [axis.name for axis in result.axes["C"][0]]
+        ['y', 'x']
     """
 
     factors: dict[str, Array]

@@ -42,6 +42,13 @@ class ARD(FactorTerm):
 
     References:
         Tan & Févotte, TPAMI 35:1592 (2013); Shiga et al., Ultramicroscopy 170:43 (2016).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> loss = fu.losses.Gaussian(data) + fu.losses.ARD("C")
+        >>> fu.fit(fu.models.NMF(data, K=6), loss, starts=3, progress=False).n_components
+        3
     """
 
     quadratic = True

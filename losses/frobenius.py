@@ -15,6 +15,12 @@ class Frobenius(Fit):
 
     Args:
         dataset: the data; the model predicts it under the data set's name.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> fu.losses.Frobenius(data) + 0.1 * fu.losses.L1("C")
+        ½‖net − M_net‖² + 0.1·‖C‖₁
     """
 
     quadratic = True

@@ -52,6 +52,13 @@ class Poisson(Fit):
 
     Raises:
         ValueError: by `check`, if a value outside the mask is negative.
+
+    Example:
+        >>> counts = fu.Dataset("edxs", np.random.default_rng(0).poisson(2.0, (8, 10, 60)))
+        >>> loss = fu.losses.Poisson(counts)
+        >>> result = fu.fit(fu.models.NMF(counts, K=1), loss, starts=1, progress=False)
+        >>> result.formula
+        'Σ(M_edxs − edxs ln M_edxs)'
     """
 
     weighted_by_variance = False

@@ -36,6 +36,12 @@ class SoftOrthogonality(FactorTerm):
 
     References:
         Shiga et al., Ultramicroscopy 170:43 (2016); Kimura, Tanaka, Kudo, ACML (2014).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> fu.losses.Frobenius(data) + 0.05 * fu.losses.SoftOrthogonality("C")
+        ½‖net − M_net‖² + 0.05·Σ ξₖ c̄ₖᵀcₖ
     """
 
     potential = False

@@ -23,6 +23,15 @@ class WithBackground(Model):
     Raises:
         ValueError: if the data sets do not fit each other, K is below 1 or above the smaller
             dimension, or an energy is not positive (`PowerLaw`).
+
+    Example:
+        >>> from fusion.losses import Frobenius
+        >>> from fusion.simulate import with_background
+        >>> scan = with_background(shape=(8, 10), channels=60).datasets
+        >>> model = fu.models.WithBackground(scan["raw"], scan["net"], K=2)
+        >>> loss = Frobenius(scan["raw"]) + 0.05 * Frobenius(scan["net"])
+        >>> fu.fit(model, loss, starts=2, max_steps=20, progress=False)["N"].shape
+        (60, 2)
     """
 
     interchangeable = ("C", "S", "N")

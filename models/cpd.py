@@ -32,6 +32,14 @@ class CPD(Model):
 
     Raises:
         ValueError: if the data have one axis, K is out of range, or the names do not fit.
+
+    Example:
+        >>> array = np.random.default_rng(0).random((5, 6, 7))
+        >>> data = fu.Dataset("tilts", array, axes=["tilt", "x", "energy"])
+        >>> model = fu.models.CPD(data, K=2, names=["T", "C", "S"])
+        >>> result = fu.fit(model, fu.losses.Frobenius(data), starts=2, progress=False)
+        >>> result["T"].shape, result.structure
+        ((5, 2), ('cp', ('T', 'C', 'S')))
     """
 
     def __init__(self, data: Dataset, K: int, *, names: Sequence[str] | None = None) -> None:

@@ -17,6 +17,14 @@ class NMF(Model):
 
     Raises:
         ValueError: if K is below 1 or above the smaller dimension.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> model = fu.models.NMF(data, K=3)
+        >>> result = fu.fit(model, fu.losses.Frobenius(data), starts=2, progress=False)
+        >>> np.linalg.norm(result["S"], axis=0).round(6).tolist()
+        [1.0, 1.0, 1.0]
     """
 
     interchangeable = ("C", "S")

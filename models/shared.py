@@ -23,6 +23,12 @@ class SharedMaps(Model):
     Raises:
         ValueError: if names or pixels do not fit, or K is below 1 or above the pixels or all
             channels together.
+
+    Example:
+        >>> from fusion.simulate import concurrent
+        >>> scan = concurrent(shape=(6, 8), channels=60).datasets
+        >>> sorted(fu.models.SharedMaps(scan["eels"], scan["edxs"], K=4).factors)
+        ['C', 'S_edxs', 'S_eels']
     """
 
     def __init__(self, *datasets: Dataset, K: int) -> None:

@@ -31,6 +31,15 @@ class SoftlyCoupled(Model):
 
     Raises:
         ValueError: if names, pixels, K or the pairs do not fit.
+
+    Example:
+        >>> from fusion.losses import Frobenius, SquaredNorm
+        >>> from fusion.simulate import concurrent
+        >>> scan = concurrent(shape=(6, 8), channels=60).datasets
+        >>> model = fu.models.SoftlyCoupled(scan["eels"], scan["edxs"], K=4)
+        >>> loss = Frobenius(scan["eels"]) + Frobenius(scan["edxs"]) + SquaredNorm("N", 0.02)
+        >>> sorted(fu.fit(model, loss, starts=2, max_steps=20, progress=False).factors)
+        ['C', 'N', 'S_edxs', 'S_eels']
     """
 
     def __init__(

@@ -25,7 +25,7 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 def spectrum_image(path):
-    """A scan with a zero-loss peak and the Si-L edge at 105 eV, as the page takes it for granted."""
+    """A scan with a zero-loss peak and the Si-L edge at 105 eV, as the page assumes."""
     energy = np.linspace(-10.25, 159.75, 341)
     peak = 2000 * np.exp(-0.5 * (energy / 0.8) ** 2)
     tail = np.where(energy > 20, 200 * (np.maximum(energy, 20) / 50) ** -2.0, 0)

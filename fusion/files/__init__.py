@@ -37,6 +37,15 @@ def load(path: str | PathLike[str], *, signal: str | None = None) -> Dataset | d
         ValueError: if the file holds no data that could be used or none of that name, or its reader
             is not installed.
         OSError: if it cannot be opened.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "map.npz"
+        >>> energy = np.linspace(500, 520, 41)
+        >>> np.savez(path, data=np.ones((4, 6, 41)), energy=energy, energy_units="eV")
+        >>> fu.load(path)
+        Dataset('data', y 4, x 6, energy 41; float64)
     """
     path, found = _find(path)
     only = chosen(found) if signal is None else pick(path, found, signal)

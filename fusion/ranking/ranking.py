@@ -147,6 +147,13 @@ def rank(
 
     References:
         Muto & Shiga, Microscopy 69:110 (2020); Malinowski, Factor Analysis in Chemistry (2002).
+
+    Example:
+        >>> from fusion.simulate import concurrent
+        >>> data = concurrent(shape=(12, 14), channels=60).datasets["edxs"]
+        >>> ranking = fu.rank(data, held_out=False, ard=False, stability=False)
+        >>> ranking.recommended  # two of the four phases have the same X-ray lines
+        3
     """
     from fusion.ranking import eigenvalues, searches
     from fusion.ranking.held_out import held_out as cross_validated
