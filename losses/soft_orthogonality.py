@@ -58,7 +58,9 @@ class SoftOrthogonality(FactorTerm):
         return (self.factor or "",)
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
-        C, fit = self.of(model).detach(), fits[self.factor or ""]
+        fit = fits[self.factor or ""]
+        seen = (fit.curvature != 0).any(1, keepdim=True)  # rows without data have no part in it
+        C = torch.where(seen, self.of(model).detach(), 0)
         U = _unit(C)
         others = U.sum(1, keepdim=True) - U
         h = torch.linalg.vector_norm(C, dim=0) * (fit.curvature * C - fit.gradient)
@@ -72,14 +74,15 @@ class SoftOrthogonality(FactorTerm):
         xi = (1 - MEMORY) * xi + MEMORY * state["xi"] if state else xi
         norms = torch.linalg.vector_norm(C, dim=0)
         scale = torch.where(norms > 0, (ramp * xi).sqrt() / torch.where(norms > 0, norms, 1), 0)
-        return {"xi": xi, "others": others, "ramp": ramp, "point": C, "units": U, "scale": scale}
+        made = {"xi": xi, "others": others, "ramp": ramp, "point": C, "units": U, "scale": scale}
+        return made | {"seen": seen.to(C)}
 
     def settled(self, state: State) -> State:
         ramp = state["ramp"]  # raised to its end
         return {**state, "ramp": torch.ones_like(ramp), "scale": state["scale"] / ramp.sqrt()}
 
     def value(self, model: Model, state: State) -> Tensor:
-        U = _unit(self.of(model))
+        U = _unit(self.of(model) * state["seen"])
         return state["ramp"] * (state["xi"] * (state["others"] * U).sum(0)).sum(dtype=torch.float64)
 
     def curvature(self, model: Model, state: State) -> Tensor:
@@ -87,7 +90,7 @@ class SoftOrthogonality(FactorTerm):
 
         The frozen term is linear in u.
         """
-        step = (self.of(model) - state["point"]) * state["scale"]
+        step = (self.of(model) * state["seen"] - state["point"]) * state["scale"]
         step = step - state["units"] * (state["units"] * step).sum(0)
         return 0.5 * (step.sum(1)).square().sum(dtype=torch.float64)
 

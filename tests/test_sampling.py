@@ -150,3 +150,19 @@ def test_a_start_from_the_data_reads_no_masked_pixel(init):
     results = [fu.fit(NMF(d, 3), Frobenius(d), **told) for d in (part, garbage)]
     np.testing.assert_allclose(results[0]["S"], results[1]["S"], rtol=1e-6, atol=1e-9)
     assert np.isfinite(results[0]["S"]).all()
+
+
+def test_pixels_without_data_have_no_part_in_soft_orthogonality():
+    rng = RNG(5)
+    C, S = rng.random((60, 2)) ** 3, np.array([np.hanning(30), np.hanning(42)[8:38]]).T
+    X = 100 * C @ S.T + rng.normal(size=(60, 30))
+    mask = np.zeros((60, 30), dtype=bool)
+    mask[20:] = True
+    losses, found = [], []
+    for data in (fu.Dataset("a", X, mask=mask), fu.Dataset("a", X[:20])):
+        loss = Frobenius(data) + 0.1 * SoftOrthogonality("C")
+        result = fu.fit(NMF(data, 2), loss, starts=3, progress=False)
+        losses.append(result.loss)
+        found.append(result["S"][:, result["S"].argmax(0).argsort()])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)
