@@ -114,7 +114,16 @@ class Exp(_Smooth):
 
 
 class UnitColumns(Constraint):
-    """Every column has ℓ2 norm 1, whatever its sign; a zero column stays zero. Review, eq. (10)."""
+    """Every column has ℓ2 norm 1, whatever its sign; a zero column stays zero. Review, eq. (10).
+
+    Example:
+        >>> from fusion.constraints import Free, UnitColumns
+        >>> model = fu.Model()
+        >>> model.C = fu.Factor((4, 2), Free(), UnitColumns())
+        >>> model.C = [[1, 0], [1, 0], [1, 0], [1, 2]]
+        >>> model.C[:, 0].tolist()
+        [0.5, 0.5, 0.5, 0.5]
+    """
 
     kind, scale_free = "scale", True
 
@@ -308,6 +317,15 @@ class Absent(Fixed):
 
     References:
         de Juan & Tauler, Crit. Rev. Anal. Chem. 36:163 (2006).
+
+    Example:
+        >>> from fusion.constraints import Absent, NonNegative
+        >>> model = fu.Model()
+        >>> vacuum = np.array([True, False, False, True])
+        >>> model.C = fu.Factor((4, 2), NonNegative(), Absent({1: vacuum}))
+        >>> model.C = np.ones((4, 2))
+        >>> model.C[:, 1].tolist()
+        [0.0, 1.0, 1.0, 0.0]
     """
 
     def __init__(self, regions: Mapping[int, Any]) -> None:

@@ -46,6 +46,13 @@ def core_consistency(cp: Any, data: Dataset) -> float:
     References:
         Bro & Kiers, J. Chemometrics 17:274 (2003); pseudo-inverses mode by mode: Papalexakis &
         Faloutsos, ICASSP (2015).
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> A, B, C = (rng.random((n, 2)) for n in (5, 6, 7))
+        >>> data = fu.Dataset("x", np.einsum("ik,jk,lk->ijl", A, B, C))
+        >>> round(float(fu.core_consistency([A, B, C], data)), 3)
+        100.0
     """
     given = list(_factors("core_consistency", cp).values())
     shape = tuple(len(f) for f in given)
@@ -81,6 +88,13 @@ def factor_match_score(a: Any, b: Any, *, weights: bool = True) -> float:
 
     References:
         Acar, Dunlavy, Kolda & Mørup, Chemom. Intell. Lab. Syst. 106:41 (2011).
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> factors = [rng.random((n, 3)) for n in (5, 6, 7)]
+        >>> other = [factor[:, [2, 0, 1]] for factor in factors]
+        >>> round(float(fu.factor_match_score(factors, other)), 6)
+        1.0
     """
     x, y = _factors("factor_match_score", a), _factors("factor_match_score", b)
     names = [(n, n) for n in x] if x.keys() == y.keys() else list(zip(x, y, strict=False))

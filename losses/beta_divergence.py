@@ -62,6 +62,13 @@ class BetaDivergence(Fit):
 
     References:
         Févotte & Idier, Neural Comput. 23:2421 (2011).
+
+    Example:
+        >>> counts = fu.Dataset("edxs", np.random.default_rng(0).poisson(9.0, (8, 10, 60)) + 1)
+        >>> loss = fu.losses.BetaDivergence(counts, 0.5)
+        >>> result = fu.fit(fu.models.NMF(counts, K=1), loss, starts=1, progress=False)
+        >>> result.converged
+        True
     """
 
     entrywise: Elementwise | None = SQUARE

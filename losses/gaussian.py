@@ -22,6 +22,12 @@ class Gaussian(Fit):
 
     Args:
         dataset: the data; the model predicts it under the data set's name.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> fu.losses.Gaussian(data) + fu.losses.ARD("C")  # the noise is learned
+        (n/2) ln‖net − M_net‖² + (n + a + 1) Σₖ ln(b + ‖Cₖ‖₁)
     """
 
     quadratic = True

@@ -23,6 +23,12 @@ class L1(FactorTerm):
 
     References:
         Hoyer, J. Mach. Learn. Res. 5:1457 (2004).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> fu.losses.Frobenius(data) + 0.1 * fu.losses.L1("C")
+        ½‖net − M_net‖² + 0.1·‖C‖₁
     """
 
     quadratic = True

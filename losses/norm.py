@@ -20,6 +20,12 @@ class SquaredNorm(FactorTerm):
 
     Raises:
         ValueError: if the scale is not positive.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> fu.losses.Frobenius(data) + fu.losses.SquaredNorm("N", 0.002)
+        ½‖net − M_net‖² + ½‖N/0.002‖²
     """
 
     quadratic = True

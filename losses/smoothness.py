@@ -21,6 +21,12 @@ class Smoothness(FactorTerm):
 
     Raises:
         ValueError: by `check`, if the axis is shorter than order + 1.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> fu.losses.Frobenius(data) + 10 * fu.losses.Smoothness("S", order=2)
+        ½‖net − M_net‖² + 10·½‖D² S‖²
     """
 
     def __init__(
@@ -65,6 +71,12 @@ class SpatialSmoothness(FactorTerm):
 
     Raises:
         ValueError: by `check`, if the factor was not built from axes.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> fu.losses.Frobenius(data) + 10 * fu.losses.SpatialSmoothness("C")
+        ½‖net − M_net‖² + 10·½ tr(Cᵀ L C)
     """
 
     def __init__(self, factor: str) -> None:

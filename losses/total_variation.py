@@ -32,6 +32,14 @@ class TotalVariation(FactorTerm):
     References:
         Rudin, Osher & Fatemi, Physica D 60:259 (1992); Iordache et al., IEEE Trans. Geosci. Remote
         Sens. 50:4484 (2012).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> loss = fu.losses.Frobenius(data) + 10 * fu.losses.TotalVariation("C")
+        >>> result = fu.fit(fu.models.NMF(data, K=3), loss, starts=1, max_steps=10, progress=False)
+        >>> result["C"].shape
+        (80, 3)
     """
 
     def __init__(self, factor: str, *, smallest: float = 1e-2) -> None:

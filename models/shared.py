@@ -66,6 +66,13 @@ class SharedSpectra(Model):
     Raises:
         ValueError: if names or channels do not fit, or K is below 1 or above the channels or all
             pixels together.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> a = fu.Dataset("a", rng.random((4, 6, 50)))
+        >>> b = fu.Dataset("b", rng.random((7, 5, 50)))
+        >>> sorted(fu.models.SharedSpectra(a, b, K=3).factors)
+        ['C_a', 'C_b', 'S']
     """
 
     def __init__(self, *datasets: Dataset, K: int) -> None:

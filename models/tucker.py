@@ -30,6 +30,13 @@ class Tucker(Model):
 
     Raises:
         ValueError: if the data have one axis, a rank is out of range, or the names do not fit.
+
+    Example:
+        >>> array = np.random.default_rng(0).random((5, 6, 7))
+        >>> data = fu.Dataset("tilts", array, axes=["tilt", "x", "energy"])
+        >>> model = fu.models.Tucker(data, ranks=(2, 3, 3))
+        >>> {name: tuple(factor.shape) for name, factor in model.factors.items()}
+        {'core': (2, 3, 3), 'A': (5, 2), 'B': (6, 3), 'C': (7, 3)}
     """
 
     def __init__(

@@ -40,6 +40,15 @@ class WithReferences(Model):
     Raises:
         ValueError: if a reference does not fit the data's axis, or K is below 1 or, with the
             references, above the smaller dimension.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> scene = layers(shape=(8, 10), channels=60)
+        >>> known = {"silica": scene.truth["S"][:, 2]}
+        >>> model = fu.models.WithReferences(scene.datasets["net"], known, K=2)
+        >>> loss = fu.losses.Frobenius(scene.datasets["net"])
+        >>> fu.fit(model, loss, starts=2, max_steps=20, progress=False)["S"].shape
+        (60, 3)
     """
 
     structure = ("cp", ("C", "S"))

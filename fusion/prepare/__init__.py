@@ -27,6 +27,12 @@ class Preparing:
 
         Raises:
             ValueError: if there is no such axis, or several, or nothing lies in the range.
+
+        Example:
+            >>> from fusion.simulate import layers
+            >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+            >>> data.crop(energy_loss=(90, 120), x=slice(2, 8)).history[-1]
+            'crop(energy_loss=(90, 120), x=slice(2, 8))'
         """
         from fusion.prepare.shape import crop
 
@@ -39,6 +45,11 @@ class Preparing:
 
         Raises:
             ValueError: if there is no such axis, or a length does not divide.
+
+        Example:
+            >>> data = fu.Dataset("eels", np.ones((8, 10, 60)), axes=["y", "x", "energy"])
+            >>> data.bin(y=2, x=2, energy=3)
+            Dataset('eels', y 4, x 5, energy 20; float64)
         """
         from fusion.prepare.shape import bin_by
 
@@ -70,6 +81,12 @@ class Preparing:
 
         References:
             Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope (2011), 4.4.
+
+        Example:
+            >>> from fusion.simulate import with_background
+            >>> raw = with_background(shape=(8, 10), channels=60).datasets["raw"]
+            >>> print(raw.subtract_background((500, 525)).history[-1])
+            subtract_background((500, 525), 'power law'): ... of 4800 values negative, lowest ...
         """
         from fusion.prepare.background import subtract_background
 

@@ -49,6 +49,13 @@ class KeenanKotula:
 
     References:
         Keenan & Kotula, Surface and Interface Analysis 36:203 (2004).
+
+    Example:
+        >>> counts = fu.Dataset("edxs", np.random.default_rng(0).poisson(2.0, (8, 10, 60)))
+        >>> scaling = fu.KeenanKotula(counts)
+        >>> weighted = counts.with_variance(scaling.variance)
+        >>> weighted.shape
+        (8, 10, 60)
     """
 
     def __init__(self, data: Dataset) -> None:

@@ -73,6 +73,14 @@ def detectability(
     References:
         Baik, Ben Arous & Péché, Ann. Probab. 33:1643 (2005); Benaych-Georges & Nadakuditi,
         J. Multivariate Anal. 111:120 (2012).
+
+    Example:
+        >>> from fusion.simulate import concurrent
+        >>> data = concurrent(shape=(12, 14), channels=60).datasets["edxs"]
+        >>> line = np.exp(-0.5 * ((data.channels[0].values - 2.1) / 0.05) ** 2)
+        >>> found = fu.detectability(data, line, fraction=0.05)
+        >>> found.pixels, found.limit < found.amount < found.clear
+        (8, True)
     """
     s = np.asarray(spectrum, dtype=float).reshape(-1)
     call = f"`detectability({dataset}, …, fraction={fraction:g})`"
