@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fusion.curvature import without_curvature
 from fusion.dataset import Dataset
+from fusion.finish import finish, ordered
 from fusion.init import Given, Init, Random
 from fusion.loss import Loss, Term
 from fusion.model import Model
@@ -108,15 +109,11 @@ def fit(
         if quick is not None:
             del flat, quick, working  # as large as what polishing needs
             polish(objective, chosen, outcome, watch, steps)
-    if not bool(torch.isfinite(outcome.loss).any()):
-        raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
-    fitted = _finish(
-        fitted,
-        objective,
-        outcome,
-        messages,
-        guided=init is not None and not isinstance(init, Random),
-    )
+        if not bool(torch.isfinite(outcome.loss).any()):
+            raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
+        fitted, told = finish(objective, chosen, outcome, watch, steps)
+    if init is None or isinstance(init, Random):
+        fitted = ordered(fitted, objective, outcome)
     return summarise(
         fitted,
         loss,
@@ -124,7 +121,7 @@ def fit(
         outcome,
         solver=str(chosen),
         seconds=time.monotonic() - begun,
-        messages=messages,
+        messages=messages + told,
     )
 
 
@@ -213,75 +210,6 @@ def _starts(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
             list(init) if isinstance(init, Sequence) and not hasattr(init, "factors") else [init]
         )
     return init.starts(objective, starts, seed)
-
-
-def _finish(
-    fitted: Model, objective: Objective, outcome: Outcome, messages: list[str], guided: bool
-) -> Model:
-    """Write the best answer into the model; leave out what is off, order the rest where allowed."""
-    best = outcome.best()
-    raws = objective.split(outcome.flat[best : best + 1])
-    parameters = dict(fitted.named_parameters())
-    swapped = fitted.interchangeable
-    most = fitted.factor(swapped[0]).shape[-1] if swapped else 0
-    with torch.no_grad():
-        for slot in objective.slots:
-            raw = parameters[slot.name] if slot.module is None else fitted.factor(slot.name).raw
-            raw.copy_(raws[slot.name][0])
-        for _, term in objective.loss.terms:
-            for name, value in term.finish(fitted).items():
-                module = fitted.factor(name)
-                module.raw.copy_(module.unconstrain(value))
-    for i, (_, term) in enumerate(objective.loss.terms):
-        state = {key: value[best] for key, value in outcome.states[i].items()}
-        messages += term.remarks(state)
-        off = term.off(fitted, state)
-        if off is not None and bool(off.any()):
-            K = len(off)
-            group = [
-                name
-                for name, m in fitted.factor_modules().items()
-                if m.shape[-1] == K and len(m.shape) == 2
-            ]
-            kept = (~off).nonzero()[:, 0].tolist()
-            fitted = fitted.select(group, kept)
-            _reorder(outcome, kept, K)
-            messages.append(f"{int(off.sum())} of {K} components are off: {term}")
-    if not swapped or guided or _ordered(fitted, objective.loss):
-        return fitted
-    order = _by_size(fitted, objective.loss)
-    if order is None:
-        return fitted
-    _reorder(outcome, order, most)
-    return fitted.select(swapped, order)
-
-
-def _reorder(outcome: Outcome, order: list[int], K: int) -> None:
-    """What terms learned of K components, in the order of the answer; those that are off last."""
-    columns = order + [k for k in range(K) if k not in order]
-    for told in outcome.learned:
-        for name, value in told.items():
-            if value.shape[1:] == (K,):
-                told[name] = value[:, columns]
-
-
-def _ordered(model: Model, loss: Loss) -> bool:
-    """Whether the user may have meant something by the order of the components."""
-    modules = model.factor_modules().values()
-    return any(m.assigned or m.known is not None for m in modules) or any(
-        t.dataset is None and t.factor is None for _, t in loss.terms
-    )
-
-
-def _by_size(model: Model, loss: Loss) -> list[int] | None:
-    """The components in the order of what they explain, where that is known."""
-    from fusion.result import component_shares
-
-    with torch.no_grad(), model.once():
-        shares = [s for _, _, t in loss.fits if (s := component_shares(*t.pair(model))) is not None]  # type: ignore[attr-defined]
-    if not shares:
-        return None
-    return torch.stack(shares).sum(0).argsort(descending=True, stable=True).tolist()
 
 
 def _size(data: Dataset) -> int:

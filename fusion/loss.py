@@ -120,6 +120,10 @@ class Term:
         """Components of `factor` that it has switched off, (K,) bool; None where it never does."""
         return None
 
+    def left(self, state: State, kept: Sequence[int]) -> State:
+        """The lagged pieces where these components are left, to go on from; {}: taken anew."""
+        return {}
+
     def remarks(self, state: State) -> Sequence[str]:
         """What a user should know of the answer, in words, from the lagged pieces there."""
         return ()

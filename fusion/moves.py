@@ -141,9 +141,15 @@ def go_on(
     """Descend further from one start alone; writes `outcome`."""
     states, flat = _row(outcome.states, best), outcome.flat[best : best + 1]
     final = solver.resumed(outcome, best).minimise(objective, flat, watch, max_steps, states)
-    outcome.products += final.products
-    _append(outcome, best, final, 0)
+    follow(outcome, best, final)
     _replace(outcome, best, final)
+
+
+def follow(outcome: Outcome, row: int, final: Outcome) -> None:
+    """The steps of the one start of `final` as further ones of a start, with where they ended."""
+    outcome.products += final.products
+    _append(outcome, row, final, 0)
+    outcome.ahead, outcome.terms[row], outcome.status[row] = row, final.terms[0], final.status[0]
 
 
 def _replace(outcome: Outcome, row: int, final: Outcome) -> None:

@@ -27,7 +27,12 @@ class ARD(FactorTerm):
     components and removals of weak ones are tried and kept if the marginal objective falls.
     One component stays: to shrink the largest below a tenth of the mean size at the start saves
     nothing, so where noise is all there is, it is left free and the result says so.
+    What is off is left out, and the others go down to their own minimum.
     `result.history["λ of ARD('C')"]` has the scales at every step, (step, K).
+
+    The prior takes from the amounts, too: of counts, n + a + 1 from every component (n + 2a + 2
+    under `HalfNormal`), one for every pixel, which is much where there are few. For amounts without
+    that fit once more without `ARD`, with `init=result` and K that were left.
 
     Args:
         factor: name of a non-negative factor, shape (n, K), that holds the amount.
@@ -77,7 +82,10 @@ class ARD(FactorTerm):
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         sizes = self.prior.size(self.of(model).detach())
         begun = state["begun"] if state else sizes.mean()
-        b = self.prior.floor * begun if self.b is None else torch.full_like(begun, self.b)
+        if state:
+            b = state["b"]
+        else:
+            b = self.prior.floor * begun if self.b is None else torch.full_like(begun, self.b)
         alone = sizes.amax() < LEAST * begun
         if state:
             alone = alone | (state["last"] > 0).any()
@@ -151,6 +159,12 @@ class ARD(FactorTerm):
         off = sizes <= self.prior.empty * state["b"]
         off[sizes.argmax()] = False
         return off
+
+    def left(self, state: State, kept: Sequence[int]) -> State:
+        # judged anew: as one of many that shared the data each may have seemed noise
+        scales = state["scales"][list(kept)]
+        begun = state["begun"] * len(state["scales"]) / len(scales)
+        return {**state, "begun": begun, "scales": scales, "last": torch.zeros_like(scales)}
 
     def remarks(self, state: State) -> Sequence[str]:
         if not bool((state["last"] > 0).any()):

@@ -72,6 +72,65 @@ def test_a_few_counts_leave_one_component_that_expects_most_of_them(prior, seed)
     assert 0.75 < (result["C"] @ result["S"].T).sum() / X.sum() < 1.01
 
 
+def expected(result, X):
+    """Share of the counts that the answer expects."""
+    return (result["C"] @ result["S"].T).sum() / X.sum()
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
+@pytest.mark.parametrize("level", [0.05, 0.2, 1.0])
+@pytest.mark.parametrize(("starts", "seed"), [(1, 0), (1, 1), (10, 2)])
+def test_what_is_left_of_few_counts_expects_nearly_all_of_them(prior, level, starts, seed):
+    X = np.random.default_rng(seed).poisson(level, (24, 250))  # 12 a pixel and more
+    data = fu.Dataset("a", X)
+    loss = Poisson(data) + ARD("C", prior=prior)
+    result = fu.fit(NMF(data, 5), loss, starts=starts, seed=seed, progress=False)
+    assert result.n_components == 1
+    assert 0.9 < expected(result, X) < 1.1
+    assert not any("noise" in m for m in result.messages)
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
+@pytest.mark.parametrize(("channels", "starts"), [(60, 1), (60, 4), (36, 1)])
+def test_the_prior_takes_one_count_a_pixel_and_no_more(prior, channels, starts):
+    X = np.random.default_rng(0).poisson(0.05, (400, channels))
+    data = fu.Dataset("a", X)
+    loss = Poisson(data) + ARD("C", prior=prior)
+    result = fu.fit(NMF(data, 5), loss, starts=starts, progress=False)
+    assert result.n_components == 1
+    taken = prior.power * (prior.count(400) + 2)  # d/dt of M t − X ln t + count · ln(size t^power)
+    assert expected(result, X) == pytest.approx(1 - taken / X.sum(), abs=0.01)
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
+def test_with_hardly_more_counts_than_pixels_the_answer_is_not_nearly_nothing(prior):
+    X = np.random.default_rng(0).poisson(0.05, (400, 22))  # the prior would leave a twentieth
+    data = fu.Dataset("a", X)
+    result = fu.fit(NMF(data, 5), Poisson(data) + ARD("C", prior=prior), **TOLD)
+    assert result.n_components == 1
+    assert expected(result, X) > 0.9
+
+
+@pytest.mark.parametrize("b", [1e-3, 3.0])
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
+@pytest.mark.parametrize("noise", ["counts", "normal"])
+def test_what_is_left_is_stationary_whatever_was_left_out(noise, prior, b):
+    if noise == "counts":
+        data = fu.Dataset("a", counts(8, 9, 30, level=0.5))
+        fits = Poisson(data)
+    else:
+        data = noisy(0.1)
+        fits = Gaussian(data)
+    result = fu.fit(NMF(data, 6), fits + ARD("C", prior=prior, b=b), **TOLD)
+    assert result.n_components < 6
+    X, C, S = data.numpy().reshape(72, 30), result["C"], result["S"]
+    M, sizes = C @ S.T, prior.size(result.model.C.detach()).numpy()
+    pull = X / M - 1 if noise == "counts" else (X - M) / np.mean((X - M) ** 2)
+    fitted = ((pull @ S) * C).sum(0)  # −d/d ln t of the fit, column k of C times t
+    prior_s = prior.power * (prior.count(72) + 2) * sizes / (b + sizes)
+    assert fitted == pytest.approx(prior_s, rel=0.02)
+
+
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
 def test_one_component_that_the_data_support_is_not_called_noise(prior):
     rng = np.random.default_rng(0)
