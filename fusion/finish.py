@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,11 +37,10 @@ def finish(
         messages.append(f"{int(off.sum())} of {len(off)} components are off: {term}")
         _reorder(outcome, kept, whole.factor(term.factor or "").shape[-1])
         model = model.select(_group(model, len(off)), kept)
-        states = [t.left(state, kept) for (_, t), state in zip(loss.terms, states, strict=True)]
         left = Objective(model, loss)
+        states = _left(left, states, kept)
         begun = [{key: value[None] for key, value in state.items()} for state in states]
-        method = solver.polishing().resumed(outcome, best)
-        final = method.minimise(left, _inside(left, begun), watch, max_steps, begun)
+        final = solver.minimise(left, _inside(left, begun), watch, max_steps, begun)
         _widen(final, outcome, best)
         follow(outcome, best, final)
         model = _written(left, final.flat[0])
@@ -90,6 +90,22 @@ def _group(model: Model, K: int) -> list[str]:
     """The factors that have a column for every component."""
     modules = model.factor_modules().items()
     return [name for name, m in modules if len(m.shape) == 2 and m.shape[-1] == K]
+
+
+@torch.no_grad()
+def _left(objective: Objective, states: list[State], kept: list[int]) -> list[State]:
+    """The lagged pieces of the terms where only these components are left."""
+    here = objective.values(objective.current())
+
+    def fit(weight: float, **changed: Tensor) -> float:
+        values = here | {name: value[None] for name, value in changed.items()}
+        begun = objective.refresh_fits(values, objective.no_states())
+        return float(objective.fits(values, begun).sum()) / weight
+
+    return [
+        term.left(objective.model, state, kept, partial(fit, weight)) if weight > 0 else {}
+        for (weight, term), state in zip(objective.loss.terms, states, strict=True)
+    ]
 
 
 @torch.no_grad()

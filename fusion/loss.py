@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -120,8 +120,13 @@ class Term:
         """Components of `factor` that it has switched off, (K,) bool; None where it never does."""
         return None
 
-    def left(self, state: State, kept: Sequence[int]) -> State:
-        """The lagged pieces where these components are left, to go on from; {}: taken anew."""
+    def left(
+        self, model: Model, state: State, kept: Sequence[int], fit: Callable[..., float]
+    ) -> State:
+        """The lagged pieces to go on from where these components are left; {}: taken anew.
+
+        `fit(C=…)` is the loss of the fits, in units of the term, where factors had such values.
+        """
         return {}
 
     def remarks(self, state: State) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """Components that are not needed switch off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import torch
@@ -160,11 +160,20 @@ class ARD(FactorTerm):
         off[sizes.argmax()] = False
         return off
 
-    def left(self, state: State, kept: Sequence[int]) -> State:
-        # judged anew: as one of many that shared the data each may have seemed noise
-        scales = state["scales"][list(kept)]
-        begun = state["begun"] * len(state["scales"]) / len(scales)
-        return {**state, "begun": begun, "scales": scales, "last": torch.zeros_like(scales)}
+    def left(
+        self, model: Model, state: State, kept: Sequence[int], fit: Callable[..., float]
+    ) -> State:
+        kept = list(kept)
+        scales, last = state["scales"][kept], state["last"][kept]
+        if bool((last > 0).any()):
+            # as one of many that share the data it may have seemed noise: is it, now?
+            C = self.of(model).detach()
+            size = self.prior.size(C)[last > 0].sum()
+            costs = self._count(model) * float((size / state["b"]).log1p())
+            if fit(**{str(self.factor): C * (last == 0)}) - fit() > costs:
+                last = torch.zeros_like(last)
+        begun = state["begun"] * len(state["scales"]) / len(kept)
+        return {**state, "begun": begun, "scales": scales, "last": last}
 
     def remarks(self, state: State) -> Sequence[str]:
         if not bool((state["last"] > 0).any()):
