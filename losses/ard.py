@@ -14,7 +14,7 @@ from fusion.penalty import FactorTerm
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
 LEAST = 0.1
-"""Size, as a share of the mean at the start, below which the largest component is let alone."""
+"""Amount, as a share of the mean at the start, below which the largest component is let alone."""
 
 
 class ARD(FactorTerm):
@@ -25,7 +25,7 @@ class ARD(FactorTerm):
     With `HalfNormal()` Σ_i C_ik is ½ Σ_i C_ik² and n is n/2. The noise must be known: a variance,
     or `Gaussian`, which learns it, or `Poisson`. Where the descent has ended, merges of similar
     components and removals of weak ones are tried and kept if the marginal objective falls.
-    One component stays: to shrink the largest below a tenth of the mean size at the start saves
+    One component stays: to shrink the largest below a tenth of the mean amount at the start saves
     nothing, so where noise is all there is, it is left free and the result says so.
     What is off is left out, and the others go down to their own minimum.
     `result.history["λ of ARD('C')"]` has the scales at every step, (step, K).
@@ -80,18 +80,20 @@ class ARD(FactorTerm):
         self.a, self.b, self.prior = float(a), b, prior
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
-        sizes = self.prior.size(self.of(model).detach())
-        begun = state["begun"] if state else sizes.mean()
+        C = self.of(model).detach()
+        sizes, sums = self.prior.size(C), C.sum(0, dtype=torch.float64)
         if state:
-            b = state["b"]
+            b, amount, before = state["b"], state["amount"], (state["last"] > 0).any()
         else:
+            begun, amount = sizes.mean(), sums.mean()
             b = self.prior.floor * begun if self.b is None else torch.full_like(begun, self.b)
-        alone = sizes.amax() < LEAST * begun
-        if state:
-            alone = alone | (state["last"] > 0).any()
+            before = torch.zeros_like(begun, dtype=torch.bool)
         largest = torch.arange(len(sizes), device=sizes.device) == sizes.argmax()
-        last = (largest & alone).to(sizes)
-        return {"b": b, "begun": begun, "scales": (sizes + b) / self._count(model), "last": last}
+        last = (largest & (before | (sums.amax() < LEAST * amount))).to(sizes)
+        # let alone at the cost it has then
+        least = torch.where(before, state.get("least", b), sizes.amax())
+        scales = (sizes + b) / self._count(model)
+        return {"b": b, "amount": amount, "least": least, "scales": scales, "last": last}
 
     def learned(self, state: State) -> Mapping[str, Tensor]:
         return {"λ": state["scales"]}
@@ -102,7 +104,7 @@ class ARD(FactorTerm):
         count = self._count(model)
         # count·ln(1 + sizes/b) at the best λ
         costs = (sizes + b) / scales + count * ((count * scales / b).log() - 1)
-        least = count * (LEAST * state["begun"] / b).log1p()
+        least = count * (state["least"] / b).log1p()
         return torch.where(last > 0, least, costs).sum()
 
     def curvature(self, model: Model, state: State) -> Tensor | None:
@@ -172,8 +174,8 @@ class ARD(FactorTerm):
             costs = self._count(model) * float((size / state["b"]).log1p())
             if fit(**{str(self.factor): C * (last == 0)}) - fit() > costs:
                 last = torch.zeros_like(last)
-        begun = state["begun"] * len(state["scales"]) / len(kept)
-        return {**state, "begun": begun, "scales": scales, "last": last}
+        amount = state["amount"] * len(state["scales"]) / len(kept)
+        return {**state, "amount": amount, "scales": scales, "last": last}
 
     def remarks(self, state: State) -> Sequence[str]:
         if not bool((state["last"] > 0).any()):
