@@ -153,7 +153,9 @@ def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | 
         H[:, column] = quadratic(probe)
     units = quadratic.units(free)
     schur, own = _corner(H[border], units[border])
-    inside, diagonal = free[index].to(blocks.dtype), blocks.diagonal(dim1=-2, dim2=-1)
+    vary, diagonal = free[index], blocks.diagonal(dim1=-2, dim2=-1)
+    unseen = vary & (diagonal <= 0)  # by any data
+    inside = (vary & ~unseen).to(blocks.dtype)
     inverse = torch.linalg.inv(blocks + torch.diag_embed(RIDGE * diagonal + (1 - inside)))
     inverse = inverse * inside[:, :, None] * inside[:, None, :]
     meets = torch.cat([H, units], 1)[index]  # (row, k, border)
@@ -163,7 +165,8 @@ def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | 
     total, lone = torch.zeros_like(quadratic.flat[0]), torch.zeros_like(quadratic.flat[0])
     total[border], lone[border] = covariance.diagonal()[: len(border)], 1 / own
     total[index] = inverse.diagonal(dim1=-2, dim2=-1) + ((solved @ covariance) * solved).sum(-1)
-    lone[index] = inside / diagonal
+    total[index] = torch.where(unseen, torch.inf, total[index])
+    lone[index] = torch.where(vary, 1 / diagonal, 0)
     return _of_values(quadratic, free, total, lone, border, covariance)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ def _written(objective: Objective, flat: Tensor) -> Model:
     return model
 
 
-def _off(model: Model, loss: Loss, states: list[State]) -> tuple[Term, Tensor] | None:
+def _off(model: Model, loss: Loss, states: Sequence[State]) -> tuple[Term, Tensor] | None:
     """The first term that has switched components off, and which, (K,) bool."""
     for (_, term), state in zip(loss.terms, states, strict=True):
         off = term.off(model, state)
@@ -93,7 +94,7 @@ def _group(model: Model, K: int) -> list[str]:
 
 
 @torch.no_grad()
-def _left(objective: Objective, states: list[State], kept: list[int]) -> list[State]:
+def _left(objective: Objective, states: Sequence[State], kept: list[int]) -> list[State]:
     """The lagged pieces of the terms where only these components are left."""
     here = objective.values(objective.current())
 

@@ -90,7 +90,9 @@ def improve(
         patient = asked > 1  # at last for as long as it takes, with long steps
         method = solver.jumped() if patient else solver
         race = Race(objective, method, watch, batch, _repeat(states, len(batch)))
-        chosen = race.winner([False, *(move.simpler for move in moves)], LAPS if patient else 1)
+        # what was kept once must gain to be kept again, or two terms could undo each other for ever
+        simpler = [False, *(move.simpler and move.label not in kept for move in moves)]
+        chosen = race.winner(simpler, LAPS if patient else 1)
         if watch.stopped or (patient and not chosen):
             break
         if chosen:

@@ -65,7 +65,9 @@ def plot_spectra(
             panel.set_yticks([])
         panel.legend(title="component" if called[0].isdecimal() else None, loc="best")
         if lines:
-            panel.get_figure(root=True).draw_without_rendering()  # so that the panel has its size
+            whole = panel.get_figure(root=True)
+            assert whole is not None
+            whole.draw_without_rendering()  # so that the panel has its size
             mark(panel, lines)
     return panel.figure  # pyright: ignore[reportReturnType]
 
