@@ -166,7 +166,7 @@ def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | 
     total[border], lone[border] = covariance.diagonal()[: len(border)], 1 / own
     total[index] = inverse.diagonal(dim1=-2, dim2=-1) + ((solved @ covariance) * solved).sum(-1)
     total[index] = torch.where(unseen, torch.inf, total[index])
-    lone[index] = torch.where(vary, 1 / diagonal, 0)
+    lone[index] = torch.where(vary, 1 / diagonal.clamp_min(0), 0)
     return _of_values(quadratic, free, total, lone, border, covariance)
 
 

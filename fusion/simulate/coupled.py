@@ -74,9 +74,9 @@ def concurrent(
     maps = grain_maps(shape, 4, grains=14, seed=geometry)
     t = thickness(shape, seed=specimen)
     C, seen = flat(maps, t), flat(delocalise(maps, delocalisation), t)
-    S_eels = _edges(loss.values, (FOUR_FOLD, SIX_FOLD, NITRIDE, NITRIDE), 4000 * dose, decay=5.0)
+    S_eels = edges(loss.values, (FOUR_FOLD, SIX_FOLD, NITRIDE, NITRIDE), 4000 * dose, decay=5.0)
     elements = (SILICA_LINES, SILICA_LINES, MAGNESIUM_LINES, ALUMINIUM_LINES)
-    S_edxs = dose * _lines(photon.values, elements, continuum=15.0)
+    S_edxs = dose * line_spectra(photon.values, elements, continuum=15.0)
     S_adf = dose * np.array([[400.0, 640.0, 470.0, 480.0]])
 
     background = C.sum(1, keepdims=True) * columns([power_law(loss.values, 3.0)], 5000 * dose).T
@@ -131,8 +131,8 @@ def tilt_series(
     tilt = uniform_axis("tilt", -1.6, 1.6, tilts, "g")
     C = tilt_curves(tilt.values, [[0.30, 0.12], [-0.25, 0.15]])
     seen = tilt_curves(tilt.values, [[0.18, 0.04], [-0.14, 0.10]], width=0.30)
-    S_eels = _edges(loss.values, (DIVALENT, TRIVALENT), 50_000 * dose)
-    S_edxs = dose * _lines(photon.values, (TETRAHEDRAL, OCTAHEDRAL), continuum=2500.0)
+    S_eels = edges(loss.values, (DIVALENT, TRIVALENT), 50_000 * dose)
+    S_edxs = dose * line_spectra(photon.values, (TETRAHEDRAL, OCTAHEDRAL), continuum=2500.0)
     noise = seeds(seed, 2)
     eels = poisson_counts(seen @ S_eels.T, seed=noise[0])
     edxs = poisson_counts(C @ S_edxs.T, seed=noise[1])
@@ -144,18 +144,18 @@ def tilt_series(
     return Simulation(datasets, truth, ("tetrahedral", "octahedral"))
 
 
-def _edges(
+def edges(
     energy: Array, phases: Sequence[tuple[float, tuple]], counts: float, *, decay: float = 3.0
 ) -> Array:
     """Core-loss spectra with these counts, (channel, K): high white lines on a low tail."""
-    edges = [
+    made = [
         core_loss_edge(energy, onset, peaks, jump=0.25, decay=decay, lorentzian=0.1)
         for onset, peaks in phases
     ]
-    return columns(edges, counts)
+    return columns(made, counts)
 
 
-def _lines(energy: Array, phases: Sequence[Mapping[str, float]], continuum: float) -> Array:
+def line_spectra(energy: Array, phases: Sequence[Mapping[str, float]], continuum: float) -> Array:
     """X-ray spectra, (channel, K), of the lines of every phase by their names in `LINES`."""
     positions = ([(LINES[name], counts) for name, counts in lines.items()] for lines in phases)
     return np.stack([xray_spectrum(energy, p, continuum=continuum) for p in positions], axis=1)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.simulate.coupled import FOUR_FOLD, NITRIDE, SIX_FOLD
+from fusion.simulate.coupled import (
+    ALUMINIUM_LINES,
+    FOUR_FOLD,
+    MAGNESIUM_LINES,
+    NITRIDE,
+    SILICA_LINES,
+    SIX_FOLD,
+    edges,
+    line_spectra,
+)
 from fusion.simulate.maps import grain_maps, thickness
 from fusion.simulate.simulation import (
     Array,
@@ -16,18 +25,12 @@ from fusion.simulate.simulation import (
     seeds,
     uniform_axis,
 )
-from fusion.simulate.spectra import core_loss_edge, plasmon, power_law
-from fusion.simulate.xrays import LINES, xray_spectrum
+from fusion.simulate.spectra import plasmon, power_law
 
 PLASMONS = ((22.4, 14.0), (30.5, 16.0), (24.6, 11.0), (24.6, 11.0))
 """(energy, width) in eV of the phases below, made up in the likeness of silicas and nitrides."""
 EDGES = (FOUR_FOLD, SIX_FOLD, NITRIDE, NITRIDE)
-XRAYS = (
-    {"O K": 80, "Si K": 60},
-    {"O K": 80, "Si K": 60},
-    {"N K": 50, "Mg K": 45, "Si K": 55},
-    {"N K": 50, "Al K": 45, "Si K": 55},
-)
+XRAYS = (SILICA_LINES, SILICA_LINES, MAGNESIUM_LINES, ALUMINIUM_LINES)
 SEGMENTS = np.array([1.15, 0.9, 1.25, 0.7])
 """Solid angles of the segments, their mean 1: the last one is shadowed by the holder."""
 
@@ -64,25 +67,9 @@ def detectors(
     truth = {
         "C": C,
         "S_low_loss": columns([plasmon(low.values, *p) for p in PLASMONS], 20_000 * dose),
-        "S_core_loss": columns(
-            [
-                core_loss_edge(core.values, onset, peaks, jump=0.25, decay=5.0, lorentzian=0.1)
-                for onset, peaks in EDGES
-            ],
-            4000 * dose,
-        )
+        "S_core_loss": edges(core.values, EDGES, 4000 * dose, decay=5.0)
         + columns([background], 5000 * dose),
-        "S_edxs": 4
-        * dose
-        * np.stack(
-            [
-                xray_spectrum(
-                    photon.values, [(LINES[line], n) for line, n in lines.items()], continuum=15.0
-                )
-                for lines in XRAYS
-            ],
-            axis=1,
-        ),
+        "S_edxs": 4 * dose * line_spectra(photon.values, XRAYS, continuum=15.0),
         "S_adf": dose * np.array([[400.0, 640.0, 470.0, 480.0]]),
         "g_edxs": SEGMENTS[:, None] / SEGMENTS.sum(),
         "dust": _dust(shape),
