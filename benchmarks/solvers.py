@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import fusion as fu
-from fusion.comparison import match, spectral_angle
+from fusion.answers.matching import match, spectral_angle
 from fusion.losses import Frobenius, Poisson, SoftOrthogonality, SquaredNorm
 from fusion.models import CPD, NMF, SoftlyCoupled, WithBackground
 

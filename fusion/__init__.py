@@ -1,33 +1,61 @@
-"""Write the equation, get the maps: structured data fusion of spectrum images in PyTorch."""
+"""Write the equation, get the maps: structured data fusion of spectrum images in PyTorch.
 
-from fusion import constraints, elements, losses, models
+Names are imported when they are first asked for (PEP 562), so that `import fusion` costs next to
+nothing and PyTorch is loaded at its first use.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
 from fusion._version import __version__
-from fusion.ambiguity import Ambiguity, ambiguity
-from fusion.axis import Axis
-from fusion.compare import compare
-from fusion.comparison import Comparison
-from fusion.dataset import Dataset
-from fusion.errors import standard_errors
-from fusion.files import load
-from fusion.fit import fit
-from fusion.geometry import NFINDR, SPA, SSS, VCA, PureMaps
-from fusion.init import NNDSVD, Current, Init, Random
-from fusion.losses import Loss, Term, term
-from fusion.mlls import mlls
-from fusion.model import Factor, Model
-from fusion.prediction import Prediction, cp, tucker
-from fusion.prepare.pattern import separate_fixed_pattern, separate_moving_spectrum
-from fusion.prepare.sample import fill_maps
-from fusion.prepare.transforms import Anscombe, KeenanKotula
-from fusion.ranking import Ranking, detectability, rank
-from fusion.reference_fit import ReferenceFit
-from fusion.report import Report, report
-from fusion.resample import resample
-from fusion.result import Result
-from fusion.scan import Scan
-from fusion.solvers import ALS, HALS, LBFGS, MALS, Adam, GaussNewton, RowNewton, Solver
-from fusion.status import Status
-from fusion.tensors import core_consistency, factor_match_score, split_half
+
+if TYPE_CHECKING:  # what type checkers read; a test holds it against the table below
+    from fusion import (
+        constraints,
+        elements,
+        estimators,  # noqa: F401, not in __all__: it needs scikit-learn
+        losses,
+        models,
+        plots,
+        prepare,
+        simulate,
+        solvers,
+    )
+    from fusion.algebra.axis import Axis
+    from fusion.algebra.prediction import Prediction, cp, tucker
+    from fusion.answers.compare import compare
+    from fusion.answers.comparison import Comparison
+    from fusion.answers.cpd_validation import core_consistency, factor_match_score, split_half
+    from fusion.answers.matching import match, spectral_angle
+    from fusion.answers.result import Result
+    from fusion.data.dataset import Dataset
+    from fusion.data.scan import Scan
+    from fusion.engine.status import Status
+    from fusion.files import load
+    from fusion.language.factor import Factor
+    from fusion.language.loss import Loss
+    from fusion.language.model import Model
+    from fusion.language.penalty import term
+    from fusion.language.resample import resample
+    from fusion.language.term import Term
+    from fusion.prepare.fixed_pattern import separate_fixed_pattern, separate_moving_spectrum
+    from fusion.prepare.sample import fill_maps
+    from fusion.prepare.transforms import Anscombe, KeenanKotula
+    from fusion.ranking import Ranking, detectability, rank
+    from fusion.references.mlls import mlls
+    from fusion.references.reference_fit import ReferenceFit
+    from fusion.report import Report, report
+    from fusion.search.endmembers import NFINDR, SPA, SSS, VCA, Pixels, PureMaps
+    from fusion.search.fit import fit
+    from fusion.search.from_data import NNDSVD
+    from fusion.search.initialisation import Current, Init, Random
+    from fusion.solvers import ALS, HALS, LBFGS, MALS, Adam, GaussNewton, RowNewton, Solver
+    from fusion.uncertainty.ambiguity import Ambiguity, ambiguity
+    from fusion.uncertainty.standard_errors import standard_errors
 
 __all__ = [
     "ALS",
@@ -53,6 +81,7 @@ __all__ = [
     "KeenanKotula",
     "Loss",
     "Model",
+    "Pixels",
     "Prediction",
     "PureMaps",
     "Random",
@@ -72,20 +101,124 @@ __all__ = [
     "cp",
     "detectability",
     "elements",
-    "fill_maps",
     "factor_match_score",
+    "fill_maps",
     "fit",
     "load",
     "losses",
+    "match",
     "mlls",
     "models",
+    "plots",
+    "prepare",
     "rank",
-    "resample",
     "report",
+    "resample",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
+    "simulate",
+    "solvers",
+    "spectral_angle",
     "split_half",
     "standard_errors",
     "term",
     "tucker",
 ]
+
+_ROOMS = (
+    "constraints",
+    "elements",
+    "estimators",
+    "losses",
+    "models",
+    "plots",
+    "prepare",
+    "simulate",
+    "solvers",
+)
+"""Packages that are attributes; `estimators` needs scikit-learn, so `import *` leaves it out."""
+
+_PLACES = {
+    "Axis": "fusion.algebra.axis",
+    "Prediction": "fusion.algebra.prediction",
+    "cp": "fusion.algebra.prediction",
+    "tucker": "fusion.algebra.prediction",
+    "compare": "fusion.answers.compare",
+    "Comparison": "fusion.answers.comparison",
+    "core_consistency": "fusion.answers.cpd_validation",
+    "factor_match_score": "fusion.answers.cpd_validation",
+    "split_half": "fusion.answers.cpd_validation",
+    "match": "fusion.answers.matching",
+    "spectral_angle": "fusion.answers.matching",
+    "Result": "fusion.answers.result",
+    "Dataset": "fusion.data.dataset",
+    "Scan": "fusion.data.scan",
+    "Status": "fusion.engine.status",
+    "load": "fusion.files",
+    "Factor": "fusion.language.factor",
+    "Loss": "fusion.language.loss",
+    "Model": "fusion.language.model",
+    "term": "fusion.language.penalty",
+    "resample": "fusion.language.resample",
+    "Term": "fusion.language.term",
+    "separate_fixed_pattern": "fusion.prepare.fixed_pattern",
+    "separate_moving_spectrum": "fusion.prepare.fixed_pattern",
+    "fill_maps": "fusion.prepare.sample",
+    "Anscombe": "fusion.prepare.transforms",
+    "KeenanKotula": "fusion.prepare.transforms",
+    "Ranking": "fusion.ranking",
+    "detectability": "fusion.ranking",
+    "rank": "fusion.ranking",
+    "mlls": "fusion.references.mlls",
+    "ReferenceFit": "fusion.references.reference_fit",
+    "Report": "fusion.report",
+    "report": "fusion.report",
+    "NFINDR": "fusion.search.endmembers",
+    "Pixels": "fusion.search.endmembers",
+    "PureMaps": "fusion.search.endmembers",
+    "SPA": "fusion.search.endmembers",
+    "SSS": "fusion.search.endmembers",
+    "VCA": "fusion.search.endmembers",
+    "fit": "fusion.search.fit",
+    "NNDSVD": "fusion.search.from_data",
+    "Current": "fusion.search.initialisation",
+    "Init": "fusion.search.initialisation",
+    "Random": "fusion.search.initialisation",
+    "ALS": "fusion.solvers",
+    "Adam": "fusion.solvers",
+    "GaussNewton": "fusion.solvers",
+    "HALS": "fusion.solvers",
+    "LBFGS": "fusion.solvers",
+    "MALS": "fusion.solvers",
+    "RowNewton": "fusion.solvers",
+    "Solver": "fusion.solvers",
+    "Ambiguity": "fusion.uncertainty.ambiguity",
+    "ambiguity": "fusion.uncertainty.ambiguity",
+    "standard_errors": "fusion.uncertainty.standard_errors",
+}
+"""The module in which every other name is defined, or from which its room hands it out."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"fusion.{name}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'fusion' has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_ROOMS})
+
+
+class _Package(ModuleType):
+    """Keeps `fusion.report` the function where an import would put the room of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _PLACES or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

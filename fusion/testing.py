@@ -18,16 +18,18 @@ from torch.autograd import gradcheck
 from torch.func import vmap
 from torch.testing import assert_close
 
-from fusion import elementwise
+from fusion.algebra.prediction import CP, Expanded, Prediction, as_prediction
 from fusion.constraints import Constraint
-from fusion.curvature import states_at
-from fusion.dense import Dense
-from fusion.elementwise import Elementwise
-from fusion.hessian import Hessian
-from fusion.loss import Loss, State, Term
-from fusion.model import Model
-from fusion.objective import Objective
-from fusion.prediction import CP, Expanded, Prediction, as_prediction
+from fusion.engine.curvature import states_at
+from fusion.engine.hessian import Hessian
+from fusion.engine.objective import Objective
+from fusion.forms.dense import Dense
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+from fusion.language.surrogate import Surrogate
+from fusion.language.term import State, Term
+from fusion.likelihood import elementwise
+from fusion.likelihood.elementwise import Elementwise
 
 STARTS = 3
 """Starts in a batch that is held against a loop."""
@@ -63,10 +65,10 @@ class TermContract(ABC):
         model, loss = self.make()
         return Objective(model.to(dtype), loss if isinstance(loss, Loss) else 1.0 * loss)
 
-    def parts(self, dtype: torch.dtype = torch.float64) -> tuple[Model, Term, State]:
+    def parts(self, dtype: torch.dtype = torch.float64) -> tuple[Model, Surrogate, State]:
         """The model, the term and its lagged pieces there."""
         objective = self.objective(dtype)
-        term = objective.loss.terms[-1][1]
+        term = objective.loss.surrogates[-1][1]
         return objective.model, term, states_at(objective)[-1]
 
     def test_check_accepts_the_model(self) -> None:
@@ -117,7 +119,7 @@ class TermContract(ABC):
         objective = self.objective()
         values = objective.values(objective.current())
         states = states_at(objective, batched=True)
-        term = objective.loss.terms[-1][1]
+        term = objective.loss.surrogates[-1][1]
         with torch.enable_grad():
             leaves = {k: v.detach().requires_grad_() for k, v in values.items()}
             alone = Objective(objective.model, Loss([(1.0, term)]))

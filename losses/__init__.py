@@ -1,20 +1,23 @@
 """What makes a good fit: likelihoods of data, and penalties on factors."""
 
-from fusion.fits import Fit
-from fusion.loss import Loss, Term
-from fusion.losses.amounts import Amounts, Exponential, HalfNormal
+from fusion.language.fit_term import Fit
+from fusion.language.loss import Loss
+from fusion.language.penalty import FactorTerm, term
+from fusion.language.prior import Move, Prior
+from fusion.language.surrogate import FitInformation, Surrogate
+from fusion.language.term import State, Term
+from fusion.losses.amount_prior import Amounts, Exponential, HalfNormal
 from fusion.losses.ard import ARD
 from fusion.losses.beta_divergence import BetaDivergence
 from fusion.losses.frobenius import Frobenius
 from fusion.losses.gaussian import Gaussian
 from fusion.losses.l1 import L1
+from fusion.losses.near_power_law import NearPowerLaw
 from fusion.losses.norm import Norm, SquaredNorm
 from fusion.losses.poisson import Poisson
-from fusion.losses.power_law import NearPowerLaw
 from fusion.losses.smoothness import Smoothness, SpatialSmoothness
 from fusion.losses.soft_orthogonality import SoftOrthogonality
 from fusion.losses.total_variation import TotalVariation
-from fusion.penalty import FactorTerm, term
 
 __all__ = [
     "ARD",
@@ -24,17 +27,22 @@ __all__ = [
     "BetaDivergence",
     "FactorTerm",
     "Fit",
+    "FitInformation",
     "Frobenius",
     "Gaussian",
     "HalfNormal",
     "Loss",
+    "Move",
     "NearPowerLaw",
     "Norm",
     "Poisson",
+    "Prior",
     "Smoothness",
     "SoftOrthogonality",
     "SpatialSmoothness",
     "SquaredNorm",
+    "State",
+    "Surrogate",
     "Term",
     "TotalVariation",
     "term",

@@ -6,10 +6,13 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from fusion.loss import FitInformation, Move, State
-from fusion.losses.amounts import Amounts, Exponential
-from fusion.model import FactorModule, Model
-from fusion.penalty import FactorTerm
+from fusion.language.factor import FactorModule
+from fusion.language.model import Model
+from fusion.language.penalty import FactorTerm
+from fusion.language.prior import Move, Prior
+from fusion.language.surrogate import FitInformation
+from fusion.language.term import State
+from fusion.losses.amount_prior import Amounts, Exponential
 
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
@@ -17,7 +20,7 @@ LEAST = 0.1
 """Amount, as a share of the mean at the start, below which the largest component is let alone."""
 
 
-class ARD(FactorTerm):
+class ARD(FactorTerm, Prior):
     """Switch off surplus components: (n + a + 1) Σ_k log(b + Σ_i C_ik).
 
     A prior on column k of C with scale λ_k ~ InvGamma(a, b), taken at its best value

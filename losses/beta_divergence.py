@@ -5,14 +5,14 @@ from math import isfinite, prod
 import torch
 from torch import Tensor
 
-from fusion import elementwise
-from fusion.dataset import Dataset
-from fusion.elementwise import SQUARE, Elementwise
-from fusion.fits import Fit
-from fusion.loss import State
+from fusion.algebra.tally import tally
+from fusion.data.dataset import Dataset
+from fusion.language.fit_term import Fit
+from fusion.language.model import Model
+from fusion.language.term import State
+from fusion.likelihood import elementwise
+from fusion.likelihood.elementwise import SQUARE, Elementwise
 from fusion.losses.poisson import by_channel
-from fusion.model import Model
-from fusion.tally import tally
 
 FLOOR = 1e-9
 """Least prediction that is told from zero, a share of the data's mean."""

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from fusion.elementwise import SQUARE
-from fusion.fits import Fit
-from fusion.loss import State
-from fusion.model import Model
+from fusion.language.fit_term import Fit
+from fusion.language.model import Model
+from fusion.language.term import State
+from fusion.likelihood.elementwise import SQUARE
 
 
 class Frobenius(Fit):

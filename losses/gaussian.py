@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fusion.elementwise import SQUARE
-from fusion.fits import Fit
-from fusion.loss import FitInformation, State
-from fusion.model import Model
+from fusion.language.fit_term import Fit
+from fusion.language.model import Model
+from fusion.language.surrogate import FitInformation
+from fusion.language.term import State
+from fusion.likelihood.elementwise import SQUARE
 
 EXACT = torch.finfo(torch.float32).eps ** 2
 """Squares left of an exact fit, as a share of the data's: what rounding leaves of them."""

@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor
 
-from fusion.loss import State
-from fusion.model import Model
-from fusion.penalty import FactorTerm
+from fusion.language.model import Model
+from fusion.language.penalty import FactorTerm
+from fusion.language.surrogate import Surrogate
+from fusion.language.term import State
 
 
-class L1(FactorTerm):
+class L1(FactorTerm, Surrogate):
     """Σ |x| of a non-negative factor: an exponential prior of one scale, exact zeros.
 
     Linear on x ≥ 0, so a bound that is kept by projection reaches its zeros. Its partner's scale

@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.loss import FitInformation, Move, State
-from fusion.model import Model
-from fusion.penalty import FactorTerm, expected_size
+from fusion.language.model import Model
+from fusion.language.penalty import FactorTerm, expected_size
+from fusion.language.prior import Move, Prior
+from fusion.language.surrogate import FitInformation, Surrogate
+from fusion.language.term import State
 
 
-class SquaredNorm(FactorTerm):
+class SquaredNorm(FactorTerm, Surrogate):
     """½ Σ n² / s²: n is expected to be of size s. The γ of (14) and (15) with a square.
 
     Args:
@@ -46,7 +48,7 @@ class SquaredNorm(FactorTerm):
         return f"½‖{self.symbol}/{self.scale:g}‖²", rf"\tfrac12\|{self.symbol}/{self.scale:g}\|_F^2"
 
 
-class Norm(FactorTerm):
+class Norm(FactorTerm, Prior):
     """‖N‖_F, as (14) and (15) print it: a group lasso: a large weight switches N off exactly.
 
     N = 0 is kept if and only if the fits pull at it with ‖∂fit/∂N‖_F ≤ weight. Held within an outer

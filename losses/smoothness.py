@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.loss import State
-from fusion.model import Model
-from fusion.penalty import FactorTerm
+from fusion.language.model import Model
+from fusion.language.penalty import FactorTerm
+from fusion.language.term import State
 
 
 class Smoothness(FactorTerm):

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from fusion.loss import FitInformation, State
-from fusion.model import Model
-from fusion.penalty import FactorTerm
+from fusion.language.model import Model
+from fusion.language.penalty import FactorTerm
+from fusion.language.surrogate import FitInformation, Surrogate
+from fusion.language.term import State
 
 RAMP = 15
 """Outer steps in which the weight rises to its full value, or the rule cycles from w ≈ 0.5."""
@@ -23,7 +24,7 @@ def _unit(C: Tensor) -> Tensor:
     return C / torch.where(norm2 > 0, norm2, 1).sqrt()
 
 
-class SoftOrthogonality(FactorTerm):
+class SoftOrthogonality(FactorTerm, Surrogate):
     """Σ_k ξ_k c̄_kᵀ u_k with u_k = c_k / ‖c_k‖, c̄_k = Σ_{j≠k} u_j. Review, eq. (13).
 
     ξ_k is the multiplier for which weight 1 makes c_k orthogonal to c̄_k:

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fusion.loss import FitInformation, State
+from fusion.language.model import Model
+from fusion.language.penalty import FactorTerm
+from fusion.language.surrogate import FitInformation, Surrogate
+from fusion.language.term import State
 from fusion.losses.smoothness import on_grid
-from fusion.model import Model
-from fusion.penalty import FactorTerm
 
 
-class TotalVariation(FactorTerm):
+class TotalVariation(FactorTerm, Surrogate):
     """Σ_k Σ_i ‖(∇c_k)_i‖₂ over the factor's own grid: neighbours are equal but for a few edges.
 
     ∇ holds the differences to the next entry along every axis (isotropic, free edges): of the scan

@@ -1,10 +1,11 @@
 """Spectra on a background that is a part of the model."""
 
+from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Constraint, NonNegative, PowerLaw, UnitColumns
-from fusion.dataset import Dataset
-from fusion.model import Factor, Model
+from fusion.data.dataset import Dataset
+from fusion.language.factor import Factor
+from fusion.language.model import Model
 from fusion.models.checks import check_axes, check_datasets, check_rank
-from fusion.prediction import Prediction, cp
 
 
 class WithBackground(Model):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from numbers import Integral
 
-from fusion.dataset import Dataset
+from fusion.data.dataset import Dataset
 
 
 def check_rank(call: str, K: object, most: int, what: str) -> None:

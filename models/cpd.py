@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
-from fusion.dataset import Dataset
-from fusion.model import Factor, Model
+from fusion.data.dataset import Dataset
+from fusion.language.factor import Factor
+from fusion.language.model import Model
 from fusion.models.checks import check_datasets, check_rank
-from fusion.prediction import Prediction, cp
 
 STEPS = 100
 """Multiplicative steps for the amounts of a start; a start need not be exact."""

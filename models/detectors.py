@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from math import prod
 
+from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns, UnitNorm
-from fusion.dataset import Dataset
-from fusion.model import Factor, Model
+from fusion.data.dataset import Dataset
+from fusion.data.scan import Scan
+from fusion.language.factor import Factor
+from fusion.language.model import Model
 from fusion.models.checks import check_datasets, check_rank, identifier
-from fusion.prediction import Prediction, cp
-from fusion.scan import Scan
 
 
 class Detectors(Model):

@@ -1,9 +1,10 @@
 """Non-negative matrix factorisation."""
 
+from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
-from fusion.dataset import Dataset
-from fusion.model import Factor, Model
-from fusion.prediction import Prediction, cp
+from fusion.data.dataset import Dataset
+from fusion.language.factor import Factor
+from fusion.language.model import Model
 
 
 class NMF(Model):

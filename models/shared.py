@@ -1,10 +1,11 @@
 """Several data sets that share their maps, or their spectra."""
 
+from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
-from fusion.dataset import Dataset
-from fusion.model import Factor, Model
+from fusion.data.dataset import Dataset
+from fusion.language.factor import Factor
+from fusion.language.model import Model
 from fusion.models.checks import check_axes, check_datasets, check_rank, identifier
-from fusion.prediction import Prediction, cp
 
 
 class SharedMaps(Model):

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Free, NonNegative, UnitColumns
-from fusion.dataset import Dataset
-from fusion.model import Factor, Model
+from fusion.data.dataset import Dataset
+from fusion.language.factor import Factor
+from fusion.language.model import Model
 from fusion.models.checks import check_axes, check_datasets, check_rank, identifier
-from fusion.prediction import Prediction, cp
 
 
 class SoftlyCoupled(Model):

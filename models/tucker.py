@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from fusion.algebra.prediction import Prediction, tucker
 from fusion.constraints import NonNegative, UnitColumns
-from fusion.dataset import Dataset
-from fusion.model import Factor, Model
+from fusion.data.dataset import Dataset
+from fusion.language.factor import Factor
+from fusion.language.model import Model
 from fusion.models.checks import check_datasets
 from fusion.models.cpd import array, check_factors, least_squares, mode_names, visible
-from fusion.prediction import Prediction, tucker
 
 
 class Tucker(Model):

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Fixed, NonNegative, UnitColumns
-from fusion.dataset import Dataset
-from fusion.model import Factor, Model
+from fusion.data.dataset import Dataset
+from fusion.data.reference_spectra import read
+from fusion.language.factor import Factor
+from fusion.language.model import Model
 from fusion.models.checks import check_rank
-from fusion.prediction import Prediction, cp
-from fusion.references import read
 
 
 class WithReferences(Model):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 import fusion as fu
 from fusion import losses, models
-from fusion.comparison import match, spectral_angle
+from fusion.answers.matching import match, spectral_angle
 
 K = 3
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ import pytest
 
 import fusion as fu
 from fusion.cli import main
-from fusion.cli.run import _hull
+from fusion.cli.commands import _hull
 from fusion.simulate import layers
 
 WRITTEN = ["figure.png", "report.html", "result.npz", "spectra.csv", "summary.txt"]
@@ -71,7 +71,7 @@ def test_plot_makes_a_page_of_a_saved_answer_and_says_what_is_missing(
     assert run("plot", tmp_path / "result.npz", "-o", tmp_path / "page.html") == 0
     assert "not at hand" in (tmp_path / "page.html").read_text()
     monkeypatch.setitem(sys.modules, "bokeh", None)
-    monkeypatch.setattr("fusion.cli.write.find_spec", lambda name: None)
+    monkeypatch.setattr("fusion.cli.output.find_spec", lambda name: None)
     told = fails(capsys, "plot", tmp_path / "result.npz", "-o", tmp_path / "page.html")
     assert 'pip install "sdfusion[report]"' in told
     assert run("unmix", file, "-k", 2, "-o", tmp_path / "b", "--starts", 2) == 0

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from planted import pure
 
 import fusion as fu
-from fusion.compare import compare
-from fusion.comparison import match, spectral_angle
+from fusion.answers.compare import compare
+from fusion.answers.matching import match, spectral_angle
 from fusion.losses import Frobenius
 from fusion.models import NMF, SoftlyCoupled, Tucker
 from fusion.simulate import concurrent, layers, tilt_series
@@ -421,5 +421,5 @@ def test_factors_and_components_of_a_picture_can_be_chosen_and_wrong_ones_are_na
 
 def test_importing_it_imports_neither_matplotlib_nor_scipys_optimize():
     heavy = "{'matplotlib', 'scipy.optimize'}"
-    code = f"import fusion.compare, sys; sys.exit(bool({heavy} & {{*sys.modules}}))"
+    code = f"import fusion.answers.compare, sys; sys.exit(bool({heavy} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

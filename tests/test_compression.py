@@ -8,15 +8,16 @@ import torch
 from planted import counts, few_counts
 
 import fusion as fu
-from fusion import compression, sampling
-from fusion.compression import compressed
-from fusion.dense import Dense
-from fusion.forms import Weights
+from fusion.algebra.prediction import cp, tucker
+from fusion.engine.objective import Objective
+from fusion.forms import compressed as compression
+from fusion.forms.compressed import compressed
+from fusion.forms.dense import Dense
+from fusion.forms.weights import Weights
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality, SquaredNorm
 from fusion.models import CPD, NMF, SharedMaps, SoftlyCoupled, Tucker
-from fusion.moves import go_on
-from fusion.objective import Objective
-from fusion.prediction import cp, tucker
+from fusion.search import pixel_sampling as sampling
+from fusion.search.continuation import continue_from
 from fusion.solvers import Watch
 
 
@@ -232,7 +233,7 @@ def test_a_descent_goes_on_with_the_damping_that_it_had(short):
     flat, solver = fu.Random().starts(objective, 2, 0), fu.GaussNewton()
     outcome = solver.minimise(objective, flat, Watch(), 6)
     before = [float(solver.resumed(outcome, row).damping) for row in range(2)]
-    go_on(objective, solver, outcome, 1, Watch(), 3)
+    continue_from(objective, solver, outcome, 1, Watch(), 3)
     after = [float(solver.resumed(outcome, row).damping) for row in range(2)]
     assert before[0] == after[0]
     assert before[1] != after[1]

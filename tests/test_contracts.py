@@ -5,6 +5,7 @@ import torch
 
 import fusion as fu
 from fusion import losses, models
+from fusion.algebra.prediction import as_prediction
 from fusion.constraints import (
     Exp,
     Fixed,
@@ -15,9 +16,10 @@ from fusion.constraints import (
     Square,
     UnitColumns,
 )
-from fusion.dense import Dense
-from fusion.fits import SQUARE
-from fusion.forms import Weights
+from fusion.forms import dense
+from fusion.forms.dense import Dense
+from fusion.forms.weights import Weights
+from fusion.language.fit_term import SQUARE
 from fusion.losses.poisson import LOG
 from fusion.testing import (
     ConstraintContract,
@@ -373,7 +375,7 @@ class TestSumOfUnlikeParts(PredictionContract):
 class TestDensePrediction(PredictionContract):
     def make(self, seed):
         tensor = normal(5, 4, 3, seed=seed)
-        return fu.prediction.as_prediction(tensor), tensor.clone()
+        return as_prediction(tensor), tensor.clone()
 
 
 # ---- forms ---------------------------------------------------------------------------------------
@@ -446,11 +448,11 @@ class TestDataReadInChunks(TestRankOneWeights):
         return form, X, W
 
     def setup_method(self):
-        self.before = fu.dense.CHUNK
-        fu.dense.CHUNK = 10
+        self.before = dense.CHUNK
+        dense.CHUNK = 10
 
     def teardown_method(self):
-        fu.dense.CHUNK = self.before
+        dense.CHUNK = self.before
 
 
 class TestChunksReadByTwoThreads(TestDataReadInChunks):

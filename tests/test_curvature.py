@@ -9,20 +9,20 @@ from planted import counts
 from torch.func import vmap
 
 import fusion as fu
-from fusion import metric
-from fusion.bending import FitCurvature
-from fusion.blocks import Block
+from fusion.algebra.prediction import CP, cp
 from fusion.constraints import Free, NonNegative, UnitColumns
-from fusion.curvature import Curvature
-from fusion.dense import Dense
-from fusion.elementwise import SQUARE
-from fusion.forms import Weights
-from fusion.hessian import Hessian, row_blocks
+from fusion.engine.curvature import Curvature
+from fusion.engine.fit_curvature import FitCurvature
+from fusion.engine.hessian import Hessian, row_blocks
+from fusion.engine.linear_system import System, _inverse
+from fusion.engine.objective import Objective
+from fusion.engine.row_blocks import Block
+from fusion.forms.dense import Dense
+from fusion.forms.weights import Weights
+from fusion.likelihood import metric
+from fusion.likelihood.elementwise import SQUARE
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import CPD, NMF, SharedMaps, SoftlyCoupled, Tucker, WithBackground
-from fusion.objective import Objective
-from fusion.prediction import CP, cp
-from fusion.solvers.system import System, _inverse
 
 RNG = np.random.default_rng(0)
 
@@ -141,7 +141,7 @@ def system_at(objective, values, states):
 
 def test_a_step_is_the_same_whether_or_not_factors_are_known_to_meet(point, monkeypatch):
     d, Hd, _ = system_at(*point).solve(1e-12, 2000)
-    monkeypatch.setattr("fusion.solvers.system.coupled", lambda *_: None)
+    monkeypatch.setattr("fusion.engine.linear_system.coupled", lambda *_: None)
     plain = system_at(*point)
     wanted, Hwanted, _ = plain.solve(1e-12, 2000)
     assert plain.coupled is None

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fusion as fu
-from fusion.comparison import match, spectral_angle
+from fusion.answers.matching import match, spectral_angle
 from fusion.losses import Frobenius, Poisson, SoftOrthogonality
 from fusion.simulate import detectors, plasmon
 

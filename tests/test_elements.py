@@ -15,8 +15,9 @@ import torch
 import fusion as fu
 from fusion.constraints import Fixed
 from fusion.elements import Detector, Fitted, Windows, edges, explain, labels, lines
-from fusion.elements.detector import knots, shells
 from fusion.elements.table import mass
+from fusion.elements.xray_detector import knots, shells
+from fusion.files.calibration import axis as calibrated_axis
 from fusion.losses import Poisson
 from fusion.simulate.xrays import bremsstrahlung
 
@@ -287,7 +288,7 @@ def test_the_nitride_of_a_simulated_multilayer_has_its_formula():
     if not path.exists():
         pytest.skip(f"{path} is not there")
     with np.load(path) as file:
-        axis = fu.files.calibration.axis("energy", file["energy_keV"], "keV")
+        axis = calibrated_axis("energy", file["energy_keV"], "keV")
         phases, abundance = file["phases"], file["abundance"].reshape(3, -1)
         counts = file["counts_dose1000"].reshape(64 * 64, -1)
     k = {"Si Ka": 1.0, "N Ka": 1.0, "Al Ka": 1.0, "Fe Ka": 1.2}

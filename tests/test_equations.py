@@ -13,7 +13,8 @@ from scipy.special import gammaln
 import fusion as fu
 from fusion import models
 from fusion.constraints import Free, NonNegative, UnitColumns
-from fusion.curvature import states_at
+from fusion.engine.curvature import states_at
+from fusion.engine.objective import Objective
 from fusion.losses import (
     ARD,
     Exponential,
@@ -27,7 +28,6 @@ from fusion.losses import (
     SpatialSmoothness,
     SquaredNorm,
 )
-from fusion.objective import Objective
 from fusion.solvers import HALS, GaussNewton
 
 PIXELS, CHANNELS, K = (5, 6), 12, 3

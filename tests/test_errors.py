@@ -8,8 +8,8 @@ import torch
 from planted import planted, softly_coupled, unit
 
 import fusion as fu
-from fusion import covariance
 from fusion.constraints import Fixed, NonNegative, Softplus, UnitColumns
+from fusion.engine import covariance
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import NMF, SharedMaps
 

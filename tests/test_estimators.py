@@ -18,8 +18,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fusion as fu
 from fusion.estimators import ScaledDataWarning, Unmixer
-from fusion.estimators.sample import Sample
-from fusion.estimators.scaled import is_scaled
+from fusion.estimators.reservoir import Sample
+from fusion.estimators.scaled_data import is_scaled
 from fusion.losses import (
     ARD,
     BetaDivergence,

@@ -16,7 +16,7 @@ import pytest
 import fusion as fu
 from fusion.files import load, one
 from fusion.files.calibration import axis, axis_name, slug, unit
-from fusion.files.signals import names
+from fusion.files.signal_dictionaries import names
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 io = pytest.mark.skipif(find_spec("rsciio") is None, reason='needs pip install "sdfusion[io]"')

@@ -8,9 +8,9 @@ import torch
 from planted import angles, pure
 
 import fusion as fu
-from fusion.geometry import Pixels, subspace
 from fusion.losses import Frobenius
 from fusion.models import NMF
+from fusion.search.endmembers import Pixels, subspace
 
 WAYS = {"SPA": fu.SPA, "VCA": fu.VCA, "NFINDR": fu.NFINDR}
 K = 3

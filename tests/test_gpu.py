@@ -13,8 +13,8 @@ import torch
 from assembled import ASSEMBLED, LEARN, PROBLEMS, at, generators, options, problem, written
 
 import fusion as fu
-from fusion.model import FactorModule
-from fusion.solvers.cg import solve
+from fusion.engine.conjugate_gradients import solve
+from fusion.language.factor import FactorModule
 from fusion.testing import ConstraintContract, TermContract, generator, normal
 
 pytestmark = [

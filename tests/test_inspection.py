@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import fusion as fu
-from fusion.inspection import Inspection, inspect
+from fusion.algebra.tally import tally
 from fusion.plots import plot_comparison, plot_dataset, plot_result
+from fusion.prepare.inspection import Inspection, inspect
 from fusion.simulate import concurrent, layers
-from fusion.tally import tally
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 PLACES = (
@@ -137,7 +137,7 @@ def test_negatives_are_counted():
 
 def test_parts_of_the_pass_add_up(monkeypatch):
     whole = tally(spectra(holed()))
-    monkeypatch.setattr("fusion.tally.PART", 100)
+    monkeypatch.setattr("fusion.algebra.tally.PART", 100)
     parts = tally(spectra(holed()))
     np.testing.assert_allclose(parts.totals, whole.totals)
     np.testing.assert_allclose(parts.means, whole.means)

@@ -14,12 +14,12 @@ from scipy.stats import poisson
 
 import fusion as fu
 from fusion.constraints import Exp, Free, NonNegative
-from fusion.counts import deviance
+from fusion.engine.batched_nnls import nnls as batched
+from fusion.engine.poisson_pixels import deviance
 from fusion.losses import Frobenius, Gaussian, Poisson
-from fusion.missing import Shape
 from fusion.models import WithReferences
-from fusion.nnls import nnls as batched
-from fusion.plots.draw import Picture
+from fusion.plots.drawing import Picture
+from fusion.references.residual_shape import Shape
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ENERGY = fu.Axis("energy loss", scale=0.5, offset=100.0, units="eV")

@@ -11,15 +11,7 @@ from planted import CASES
 import fusion as fu
 from fusion.constraints import Exp, NonNegative, UnitColumns
 from fusion.losses import ARD, Frobenius
-from fusion.models import (
-    CPD,
-    NMF,
-    SharedMaps,
-    SharedSpectra,
-    SoftlyCoupled,
-    Tucker,
-    WithBackground,
-)
+from fusion.models import CPD, NMF, SharedMaps, SharedSpectra, SoftlyCoupled, Tucker, WithBackground
 
 RNG = np.random.default_rng(0)
 ENERGY = fu.Axis("energy loss", scale=1.0, offset=100.0, units="eV")

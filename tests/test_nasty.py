@@ -9,6 +9,7 @@ import torch
 import fusion as fu
 from fusion import models
 from fusion.constraints import Exp, Fixed, Free, NonNegative, PowerLaw, Softplus, UnitColumns
+from fusion.engine.status import Status
 from fusion.losses import (
     ARD,
     Frobenius,
@@ -20,7 +21,6 @@ from fusion.losses import (
     SpatialSmoothness,
     SquaredNorm,
 )
-from fusion.status import Status
 
 SHAPE = (4, 5, 8)
 LOSSES = [Frobenius, Gaussian, Poisson]

@@ -9,7 +9,7 @@ from steps import one_line
 
 import fusion as fu
 from fusion.prepare import drifts
-from fusion.prepare.pattern import _keys, _Moved, _pursuit
+from fusion.prepare.fixed_pattern import _keys, _Moved, _pursuit
 from fusion.simulate import wobbled
 
 RNG = np.random.default_rng

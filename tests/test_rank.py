@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import fusion as fu
+from fusion.algebra.completion import complete
 from fusion.prepare.denoise import Estimated, KeenanKotula, Unscaled
 from fusion.prepare.scree import _left, equaliser
 from fusion.ranking import Criterion
-from fusion.ranking.eigenvalues import reduced_eigenvalues
-from fusion.ranking.held_out import complete, speckle
+from fusion.ranking.cross_validation import speckle
+from fusion.ranking.singular_values import reduced_eigenvalues
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 real = pytest.mark.skipif(not SHARED.exists(), reason="no shared data")
@@ -233,7 +234,7 @@ def test_a_background_that_was_not_subtracted_is_said():
 
 
 def test_a_criterion_that_differs_has_its_reason_for_fewer_or_more():
-    from fusion.ranking.ranking import REASONS, _others
+    from fusion.ranking.recommendation import REASONS, _others
 
     K = np.arange(5)
     for name, reasons in REASONS.items():

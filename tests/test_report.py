@@ -17,9 +17,9 @@ import fusion as fu
 from fusion.elements import labels
 from fusion.losses import Frobenius, Poisson
 from fusion.models import NMF, SharedMaps
-from fusion.report.cells import averaged, measured, owners, plan
-from fusion.report.pack import levels
-from fusion.report.scene import Scene
+from fusion.report.averaging import averaged, measured, owners, plan
+from fusion.report.contents import Scene
+from fusion.report.packing import levels
 
 SHAPE, ENERGIES = (10, 12), 30
 READY = "document.documentElement?.dataset.ready === 'true'"

@@ -8,11 +8,11 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 import fusion as fu
+from fusion.algebra.prediction import CP
+from fusion.engine.objective import Objective
+from fusion.language.resample import matrix
+from fusion.likelihood.metric import Grams
 from fusion.losses import Frobenius
-from fusion.metric import Grams
-from fusion.objective import Objective
-from fusion.prediction import CP
-from fusion.resample import matrix
 from fusion.simulate.maps import grain_maps
 
 

@@ -436,7 +436,7 @@ def test_factors_and_components_can_be_chosen_and_wrong_ones_are_named():
 
 
 def test_one_hot_pixel_does_not_set_the_colours():
-    from fusion.plots.draw import _range
+    from fusion.plots.drawing import _range
 
     values = np.full((40, 40), 1.0)
     values[3, 3] = 1e6

@@ -103,7 +103,7 @@ def test_maps_are_filled_between_the_pixels_that_were_measured():
     assert (filled["C"] >= seen.min(0)).all()
     assert (filled["C"] <= seen.max(0)).all()
     truth = C.reshape(-1, 3) * np.linalg.norm(S, axis=0)
-    order = fu.comparison.match(S, result["S"])
+    order = fu.match(S, result["S"])
     off = np.linalg.norm(filled["C"][:, order] - truth) / np.linalg.norm(truth)
     assert off < 0.1
     assert not any("masked" in m for m in filled.messages)

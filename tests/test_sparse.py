@@ -60,7 +60,7 @@ def test_masks_of_pixels_or_channels_hold_for_sparse_data(which):
 
 
 def test_sums_of_sparse_data_are_those_of_dense_ones():
-    from fusion.tally import tally
+    from fusion.algebra.tally import tally
 
     X = few()
     pixels, channels = np.random.default_rng(0).random((6, 7)) < 0.3, np.arange(30) < 4

@@ -7,7 +7,7 @@ import pytest
 
 import fusion as fu
 from fusion.plots import plot_starts
-from fusion.plots.draw import BLUE
+from fusion.plots.drawing import BLUE
 from fusion.plots.starts import OTHER
 
 N, K = 30, 2

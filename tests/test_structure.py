@@ -21,15 +21,8 @@ from fusion.constraints import (
     UnitColumns,
     UnitNorm,
 )
-from fusion.losses import (
-    L1,
-    BetaDivergence,
-    Frobenius,
-    NearPowerLaw,
-    Poisson,
-    TotalVariation,
-)
-from fusion.objective import Objective
+from fusion.engine.objective import Objective
+from fusion.losses import L1, BetaDivergence, Frobenius, NearPowerLaw, Poisson, TotalVariation
 
 TOLD = {"progress": False, "starts": 2}
 ENERGY = fu.Axis("energy loss", 5.0, 100.0, units="eV")

@@ -9,13 +9,7 @@ import fusion as fu
 from fusion import losses
 from fusion.constraints import Absent, Monotone, Simplex, Unimodal, UnitNorm
 from fusion.losses.beta_divergence import _Beta
-from fusion.testing import (
-    ConstraintContract,
-    ElementwiseContract,
-    TermContract,
-    normal,
-    uniform,
-)
+from fusion.testing import ConstraintContract, ElementwiseContract, TermContract, normal, uniform
 
 
 class BetaContract(TermContract):

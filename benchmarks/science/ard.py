@@ -12,7 +12,7 @@ import numpy as np
 import fusion as fu
 from benchmarks.science.line import Line, angles
 from fusion.losses import ARD, Exponential, Gaussian, HalfNormal, SoftOrthogonality
-from fusion.losses.amounts import Amounts
+from fusion.losses.amount_prior import Amounts
 from fusion.models import NMF
 
 K = 10

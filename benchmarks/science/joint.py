@@ -12,7 +12,7 @@ import numpy as np
 import fusion as fu
 from benchmarks.science.line import Line, angles, within
 from benchmarks.science.spinel import ALL, Series, knowledge, load
-from fusion.comparison import match, spectral_angle
+from fusion.answers.matching import match, spectral_angle
 from fusion.losses import Frobenius, SoftOrthogonality, SquaredNorm
 from fusion.models import NMF, SoftlyCoupled, WithBackground
 

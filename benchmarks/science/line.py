@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusion.comparison import match, spectral_angle
+from fusion.answers.matching import match, spectral_angle
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 import fusion as fu
 from benchmarks.science.line import Line, angles, within
-from fusion.comparison import match
+from fusion.answers.matching import match
 from fusion.losses import Frobenius, Poisson, SoftOrthogonality
 from fusion.models import NMF
 from fusion.prepare import drifts

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import fusion as fu
-from fusion.comparison import spectral_angle
+from fusion.answers.matching import spectral_angle
 from fusion.constraints import Constraint, Fixed, Free, NonNegative, UnitColumns
 from fusion.losses import Frobenius, Smoothness, SoftOrthogonality, SquaredNorm, term
 

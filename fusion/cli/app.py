@@ -133,7 +133,7 @@ def demo(**given: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines, on standard output.")
 def info(**given: Any) -> None:
     """What is in FILE: axes, counts, noise, and how many components stand out of it."""
-    from fusion.cli.run import info
+    from fusion.cli.commands import info
 
     info(**given)
 
@@ -149,7 +149,7 @@ def info(**given: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines, on standard output.")
 def rank(**given: Any) -> None:
     """How many components FILE shows: criteria side by side, and a recommendation."""
-    from fusion.cli.run import rank
+    from fusion.cli.commands import rank
 
     rank(**given)
 
@@ -165,7 +165,7 @@ def unmix(file: Path, **given: Any) -> None:
     Writes result.npz, summary.txt, figure.png, spectra.csv and report.html into DIR; the last, maps
     linked to spectra for any browser, needs `pip install "sdfusion[report]"`.
     """
-    from fusion.cli.run import unmix
+    from fusion.cli.commands import unmix
 
     unmix([file], **given)
 
@@ -183,7 +183,7 @@ def fuse(files: tuple[Path, ...], **given: Any) -> None:
     Put the detector first that sees every component. --energy, --bin and the like are for spectra
     that have such energies; what they do not fit is an error.
     """
-    from fusion.cli.run import unmix
+    from fusion.cli.commands import unmix
 
     unmix(list(files), **given)
 
@@ -195,6 +195,6 @@ def fuse(files: tuple[Path, ...], **given: Any) -> None:
               show_default=True, help="png, pdf or svg; of an answer also html.")  # fmt: skip
 def plot(**given: Any) -> None:
     """Draw an answer (result.npz) again, or the data of a file."""
-    from fusion.cli.run import plot
+    from fusion.cli.commands import plot
 
     plot(**given)

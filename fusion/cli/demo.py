@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from fusion import Dataset, Result, compare, fit
-from fusion.cli.write import report, say, writable, write
+from fusion.cli.output import report, say, writable, write
 from fusion.losses import Frobenius, SquaredNorm
 from fusion.models import NMF, SoftlyCoupled
 from fusion.simulate import concurrent

@@ -5,10 +5,10 @@ which is imported when they are first asked for.
 """
 
 from fusion.elements.composition import Composition, composition
-from fusion.elements.detector import Detector
 from fusion.elements.intensities import Fitted, Intensities, Windows
 from fusion.elements.peaks import Peak, Peaks, explain
 from fusion.elements.table import Edge, Line, edges, labels, lines
+from fusion.elements.xray_detector import Detector
 
 __all__ = [
     "Composition",

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.axis import Axis
-from fusion.dataset import Dataset
+from fusion.algebra.axis import Axis
+from fusion.data.dataset import Dataset
 from fusion.elements.intensities import Fitted, Intensities, Measure
 from fusion.elements.table import KEV, mass
 
 if TYPE_CHECKING:
-    from fusion.result import Result
+    from fusion.answers.result import Result
 
 Array = NDArray[np.float64]
 K = float | tuple[float, float]
@@ -79,7 +79,7 @@ class Composition:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.storage import whole
+        from fusion.answers.storage import whole
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.axis import Axis
-from fusion.dataset import Dataset
-from fusion.elements.detector import USUAL, Detector, found, knots, numbers, shells
-from fusion.elements.detector import counted as is_counts
+from fusion.algebra.axis import Axis
+from fusion.data.dataset import Dataset
 from fusion.elements.table import KEV, Line, lines
+from fusion.elements.xray_detector import USUAL, Detector, found, knots, numbers, shells
+from fusion.elements.xray_detector import counted as is_counts
 
 Array = NDArray[np.float64]
 
@@ -189,7 +189,7 @@ def _fit(
 ) -> Intensities:
     """Amounts of the references by `fusion.mlls`, as intensities of the lines told."""
     from fusion.losses import Poisson
-    from fusion.mlls import mlls
+    from fusion.references.mlls import mlls
 
     x, variance = numbers(spectra)
     counted = spectra.variance is None and is_counts(x)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fusion.axis import Axis
+from fusion.algebra.axis import Axis
 from fusion.elements.table import KEV, edges, lines, losses
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.axis import Axis
+from fusion.algebra.axis import Axis
 
 ELECTRONS = {"K": (2,), "L": (2, 2, 4), "M": (2, 2, 4, 4, 6)}
 """Of the subshells of every shell: how often they are ionised, but for their energies."""

@@ -8,7 +8,7 @@ except ImportError as error:
         'pip install "sdfusion[hyperspy]", or pip install scikit-learn.'
     ) from error
 
-from fusion.estimators.scaled import ScaledDataWarning
+from fusion.estimators.scaled_data import ScaledDataWarning
 from fusion.estimators.unmixer import Unmixer
 
 __all__ = ["ScaledDataWarning", "Unmixer"]

@@ -2,7 +2,7 @@
 
 import warnings
 
-from fusion.dataset import Dataset
+from fusion.data.dataset import Dataset
 from fusion.ranking import rank
 
 

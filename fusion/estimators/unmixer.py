@@ -15,19 +15,20 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fusion.axis import Axis
-from fusion.dataset import Dataset
-from fusion.estimators.maps import maps
+from fusion.algebra.axis import Axis
+from fusion.answers.result import Result
+from fusion.data.dataset import Dataset
+from fusion.estimators.known_spectra import maps
 from fusion.estimators.number import stand_out
-from fusion.estimators.sample import Sample
-from fusion.estimators.scaled import warn_if_scaled
-from fusion.fit import fit
-from fusion.fits import Fit
-from fusion.init import Init
-from fusion.loss import Loss, Term
+from fusion.estimators.reservoir import Sample
+from fusion.estimators.scaled_data import warn_if_scaled
+from fusion.language.fit_term import Fit
+from fusion.language.loss import Loss
+from fusion.language.term import Term
 from fusion.losses import Gaussian
 from fusion.models import NMF
-from fusion.result import Result
+from fusion.search.fit import fit
+from fusion.search.initialisation import Init
 from fusion.solvers import Solver
 
 Array = NDArray[Any]

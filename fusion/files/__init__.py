@@ -6,9 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import overload
 
-from fusion.dataset import Dataset
+from fusion.data.dataset import Dataset
 from fusion.files import arrays, microscopes
-from fusion.files.found import Found, chosen, listed, pick
+from fusion.files.contents import Found, chosen, listed, pick
 
 __all__ = ["load", "one"]
 

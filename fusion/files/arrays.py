@@ -20,10 +20,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.axis import Axis
-from fusion.dataset import Dataset
+from fusion.algebra.axis import Axis
+from fusion.data.dataset import Dataset
 from fusion.files.calibration import axis, axis_name, complete, slug, unit
-from fusion.files.found import Found, line, listed
+from fusion.files.contents import Found, line, listed
 
 RESULT = {"meta", "losses", "loss_history"}  # what `Result.save` always writes
 ENERGY = re.compile(r"(?:^|_)(?:energy|ev|kev)$", re.IGNORECASE)

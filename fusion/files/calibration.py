@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fusion.axis import Axes, Axis, named
+from fusion.algebra.axis import Axes, Axis, named
 
 UNDEFINED = ("", "none", "undefined", "<undefined>", "t.undefined")
 UNITS = {

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.files.calibration import slug
-from fusion.files.factors import Signal, along, signal_of, signals, spectra
+from fusion.files.factor_dictionaries import Signal, along, signal_of, signals, spectra
 
 if TYPE_CHECKING:
-    from fusion.result import Result
+    from fusion.answers.result import Result
 
 
 def hspy(result: Result, path: Path) -> list[Path]:
@@ -110,7 +110,7 @@ def tif(result: Result, path: Path) -> list[Path]:
 
 def csv(result: Result, path: Path) -> list[Path]:
     """All spectra in one table: for every detector its energies, then the components."""
-    from fusion.storage import whole
+    from fusion.answers.storage import whole
 
     with whole(path) as file:
         file.write(table(result).encode())

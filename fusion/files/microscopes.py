@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from fusion.files.found import Found, line, listed
-from fusion.files.signals import found
+from fusion.files.contents import Found, line, listed
+from fusion.files.signal_dictionaries import found
 
 Plugin = dict[str, Any]
 

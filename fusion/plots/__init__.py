@@ -1,5 +1,7 @@
 """Pictures of results, data sets and comparisons. Matplotlib is imported when one is drawn."""
 
+from typing import TYPE_CHECKING, Any
+
 from fusion.plots.ambiguity import plot_ambiguity
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
@@ -12,6 +14,10 @@ from fusion.plots.relevance import plot_relevance
 from fusion.plots.result import plot_result
 from fusion.plots.spectra import plot_spectra
 from fusion.plots.starts import plot_starts
+
+if TYPE_CHECKING:
+    from fusion.plots.drawing import scale_bar
+    from fusion.plots.labels import name_curves
 
 __all__ = [
     "plot_result",
@@ -27,4 +33,17 @@ __all__ = [
     "plot_ambiguity",
     "plot_starts",
     "plot_ranking",
+    "name_curves",
+    "scale_bar",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Pieces of a figure of one's own; their modules import matplotlib."""
+    if name == "scale_bar":
+        from fusion.plots.drawing import scale_bar as piece
+    elif name == "name_curves":
+        from fusion.plots.labels import name_curves as piece
+    else:
+        raise AttributeError(f"module 'fusion.plots' has no attribute {name!r}")
+    return piece

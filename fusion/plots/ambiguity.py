@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusion.axis import Axes, Axis
+from fusion.algebra.axis import Axes, Axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
-    from fusion.ambiguity import Ambiguity
+    from fusion.uncertainty.ambiguity import Ambiguity
 
 CURVE, MAP, LABEL, ROW = 3.4, 1.75, 0.8, 1.6  # inches
 
@@ -47,7 +47,7 @@ def plot_ambiguity(
     """
     import matplotlib
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     names = _names(ambiguity, factors)
     most = max(ambiguity.factors[name].shape[1] for name in names)
@@ -129,7 +129,7 @@ def _draw(
 
 def _curve(panel: Panel, ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
     """A curve in its shaded band, the part that noise alone makes darker."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     axes = _along(ambiguity, name)
     low, high = (band[:, k] for band in ambiguity.bands[name])
@@ -144,7 +144,7 @@ def _curve(panel: Panel, ambiguity: Ambiguity, name: str, k: int, *, ends: bool)
 
 def _images(panels: list[Any], ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
     """Lowest, answer and highest in the same colours."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     axes = _along(ambiguity, name)
     low, high = (band[:, k] for band in ambiguity.bands[name])

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusion.axis import Axis
+from fusion.algebra.axis import Axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fusion.comparison import Comparison
+    from fusion.answers.comparison import Comparison
 
 NUMBER, LABEL, MAP, BAR, CURVE, NOTE = 0.3, 1.0, 1.6, 0.55, 2.7, 1.1  # inches
 TALL, LOW = 1.7, 1.35  # inches of a row, where there are few and where there are many
@@ -50,7 +50,7 @@ def plot_comparison(
     """
     import matplotlib
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     shown = _factors(comparison, factors)
     chosen = _components(comparison, components)
@@ -168,7 +168,7 @@ def _text(panel: Any, lines: Sequence[tuple[str, str]]) -> None:
 
 def _images(panels: Sequence[Any], comparison: Comparison, f: str, k: int, *, ends: bool) -> None:
     """One map of every answer, with one range of colours; the last panel is room for their bar."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     drawn = []
     panels[-1].set_axis_off()
@@ -201,7 +201,7 @@ def _share(drawn: Sequence[Any]) -> None:
 
 def _curves(panel: Any, comparison: Comparison, f: str, k: int, *, ends: bool) -> None:
     """All answers over each other, the reference thick below."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     values = {name: comparison.factors[name][f][:, k] for name in _owners(comparison, f)}
     reference, *others = values
@@ -215,7 +215,7 @@ def _curves(panel: Any, comparison: Comparison, f: str, k: int, *, ends: bool) -
 
 def _limits(values: Any) -> tuple[float, float]:
     """Of the vertical axis: from zero where nothing is negative."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     seen = values[np.isfinite(values)]
     low, high = min(seen, default=0.0), max(seen, default=0.0)
@@ -236,7 +236,7 @@ def _legend(figure: Figure, comparison: Comparison, shown: Sequence[str]) -> Non
     """The answers' curves and what the numbers are, above all."""
     from matplotlib.lines import Line2D
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     names = comparison.names if not all(_image(comparison, f) for f in shown) else ()
     handles = [Line2D([], [], label=name, **_style(comparison, name)) for name in names]

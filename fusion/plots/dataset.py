@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusion.axis import Axes
-from fusion.inspection import noise_or_reason
-from fusion.tally import Tally, tally
+from fusion.algebra.axis import Axes
+from fusion.algebra.tally import Tally, tally
+from fusion.prepare.inspection import noise_or_reason
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fusion.dataset import Dataset
+    from fusion.data.dataset import Dataset
     from fusion.prepare.noise import Noise
 
 MAP, SPECTRUM, SCREE = 3.1, 4.2, 2.9  # inches
@@ -53,7 +53,7 @@ def plot_dataset(
     """
     import matplotlib
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     seen = tally(dataset)
     reason = ""
@@ -122,7 +122,7 @@ def _over(axes: Axes) -> str:
 
 def _map(panel: Any, data: Dataset, seen: Tally, unit: str) -> None:
     """What every pixel sums to, with the colours from the lowest to the highest."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     axes = _long(data.pixels)
     draw.factor(panel, seen.totals, axes, ends=True)
@@ -154,7 +154,7 @@ def _names(axes: Axes) -> str:
 
 def _spectrum(figure: Any, place: Any, data: Dataset, seen: Tally, unit: str) -> None:
     """Mean over the pixels: a curve, one on a log scale where that shows more; or a pattern."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     axes: Any = _long(data.channels)
     split = len(data.pixels)
@@ -200,7 +200,7 @@ def _scree(panel: Any, noise: Noise) -> None:
     """Singular values over the edge, those above it numbered."""
     from matplotlib.ticker import MaxNLocator
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     values = noise.scree.over_edge[: noise.scree.rank + BELOW]
     K = noise.scree.rank + int((values[noise.scree.rank :] > 1).sum())

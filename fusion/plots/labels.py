@@ -9,9 +9,9 @@ from matplotlib.axes import Axes as Panel
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fusion.axis import Axis
+from fusion.algebra.axis import Axis
 from fusion.elements.table import KEV, labels
-from fusion.plots.draw import GREY
+from fusion.plots.drawing import GREY
 
 SIZE = 6.0  # points of the letters
 GAP = 1.25  # times that, from one label to the next

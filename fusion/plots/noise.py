@@ -43,7 +43,7 @@ def plot_noise(noise: Noise, *, panel: Panel | None = None) -> Figure:
         )
     import matplotlib
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     level, variance = noise.levels[(noise.levels > 0).all(1)].T
     x = np.geomspace(level.min() / ROOM, level.max() * ROOM, 200)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
-    from fusion.result import Result
+    from fusion.answers.result import Result
 
 SIDE = 3.2  # inches
 
@@ -45,7 +45,8 @@ def plot_overlay(
             many colours as components.
     """
     from fusion.plots import colours as palette
-    from fusion.plots import draw, pick
+    from fusion.plots import drawing as draw
+    from fusion.plots import factor_kinds as pick
 
     _, values, axes = pick.maps("plot_overlay", result, factor)
     chosen = pick.components("plot_overlay", values.shape[2], components)
@@ -82,7 +83,8 @@ def plot_map(
         ValueError: if there is no such factor or component, or it is no image.
     """
     from fusion.plots import colours as palette
-    from fusion.plots import draw, pick
+    from fusion.plots import drawing as draw
+    from fusion.plots import factor_kinds as pick
 
     name, values, axes = pick.maps("plot_map", result, factor)
     (k,) = pick.components("plot_map", values.shape[2], [component])

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes as Panel
 from matplotlib.ticker import MaxNLocator
 
-from fusion.axis import Axis
-from fusion.plots.draw import BLUE, FEW, GREY, VERMILLION, Array, image, ticks
+from fusion.algebra.axis import Axis
+from fusion.plots.drawing import BLUE, FEW, GREY, VERMILLION, Array, image, ticks
 
 FLOOR = 1e-8  # relative differences of the loss below this are not shown
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fusion.result import Result
+    from fusion.answers.result import Result
 
 INCH = 25.4  # mm
 COLUMN, PAGE = 85.0, 178.0
@@ -55,7 +55,8 @@ def plot_publication(
     """
     import matplotlib
 
-    from fusion.plots import draw, pick
+    from fusion.plots import drawing as draw
+    from fusion.plots import factor_kinds as pick
     from fusion.plots.overlay import plot_overlay
     from fusion.plots.spectra import plot_spectra
 
@@ -120,7 +121,7 @@ def _spectra(result: Result, K: int) -> dict[str, str]:
 def _map(panel: Any, values: Any, axes: Any, k: int, called: str) -> None:
     """A component in its colour, without a colour bar: the caption tells what white is."""
     from fusion.plots import colours as palette
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     draw.image(panel, values, axes, ends=False, cmap=palette.ramp(palette.colour(k)))
     for drawn in [*panel.images, *panel.collections]:

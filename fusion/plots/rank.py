@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fusion.ranking.criterion import Criterion
-    from fusion.ranking.ranking import Ranking
+    from fusion.ranking.recommendation import Ranking
 
 COLUMNS, WIDTH, HEIGHT = 4, 2.35, 1.85  # panels beside each other at most; inches of one
 LINE = 0.16  # inches of a line of text
@@ -34,7 +34,7 @@ def plot_ranking(ranking: Ranking, *, figure: Any = None) -> Figure:
     """
     import matplotlib
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     criteria = ranking.criteria
     rows = -(-len(criteria) // COLUMNS)
@@ -66,7 +66,7 @@ def _panel(panel: Any, criterion: Criterion, recommended: int) -> None:
     """The curve, the value it is held against, the choice, the recommendation."""
     from matplotlib.ticker import MaxNLocator, NullFormatter
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     K, curve = criterion.K, criterion.curve
     panel.axvspan(recommended - 0.4, recommended + 0.4, color=BAND, linewidth=0, zorder=0)

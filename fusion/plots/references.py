@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fusion.reference_fit import ReferenceFit
+    from fusion.references.reference_fit import ReferenceFit
 
 MAP, CURVE = 2.3, 3.0  # inches, widths of a panel
 TALL, LOW = 1.9, 2.4  # inches, heights of a row of maps and of the spectra
@@ -33,7 +33,7 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) ->
     """
     import matplotlib
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     panels = _panels(fit)
     wide = MAP if len(fit.data.pixels) > 1 else CURVE
@@ -63,8 +63,8 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) ->
 
 def _panels(fit: ReferenceFit) -> list[tuple[str, Any, str]]:
     """(title, values (pixel,), colours) of every map."""
-    from fusion.missing import LEVEL
-    from fusion.reference_fit import typical
+    from fusion.references.reference_fit import typical
+    from fusion.references.residual_shape import LEVEL
 
     maps = [
         (f"{name}\nerror {error:.2g}", fit.maps[:, k], "viridis")
@@ -86,7 +86,7 @@ def _number(panel: Any, value: float) -> None:
 
 def _pixel(part: Any, grid: Any, column: int, fit: ReferenceFit, pixel: int) -> None:
     """Spectrum and fit of a pixel, what is left below."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     axis = fit.data.channels[0]
     above = part.add_subplot(grid[0, column])

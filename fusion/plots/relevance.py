@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
-    from fusion.result import Result
+    from fusion.answers.result import Result
 
 PREFIX = "λ of "
 
@@ -33,7 +33,7 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
     import matplotlib
     from matplotlib.ticker import MaxNLocator
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     paths = {k: v for k, v in result.history.items() if k.startswith(PREFIX) and v.ndim == 2}
     if not paths:

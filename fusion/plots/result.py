@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fusion.axis import Axes, Axis
+from fusion.algebra.axis import Axes, Axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fusion.result import DataSummary, Result
+    from fusion.answers.result import DataSummary, Result
 
 WIDTH = 8.5  # inches, at least
 ROWS = 6  # components above each other; more go into a second and third stack beside
@@ -48,7 +48,7 @@ def plot_result(
     """
     import matplotlib
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     curves: list[tuple[Any, Axis]] = []
 
@@ -163,7 +163,7 @@ def _block(
     part: Any, result: Result, group: Sequence[str], chosen: Sequence[int]
 ) -> list[tuple[Any, Axis]]:
     """A row of panels for every component; those that are curves, with their axes."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     stacks, rows = _stacks(group, chosen)
     wide = [_wide(result, n) for n in group]
@@ -245,7 +245,7 @@ def _below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
 
 
 def _residuals(part: Any, grid: Any, row: int, name: str, data: DataSummary) -> None:
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     split = len(data.axes) - data.signal
     if split:

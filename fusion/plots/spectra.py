@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
-    from fusion.result import Result
+    from fusion.answers.result import Result
 
 WIDTH, HEIGHT = 4.6, 2.6  # inches
 
@@ -44,7 +44,8 @@ def plot_spectra(
         ValueError: if there is no such factor or component, or it is no curve.
     """
     from fusion.plots import colours as palette
-    from fusion.plots import draw, pick
+    from fusion.plots import drawing as draw
+    from fusion.plots import factor_kinds as pick
     from fusion.plots.labels import mark
 
     name, values, (axis,) = pick.curves("plot_spectra", result, factor)
@@ -73,7 +74,7 @@ def plot_spectra(
 
 
 def _frame(panel: Any, axis: Any, *, bottom: float | None) -> None:
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     draw.ticks(panel)
     panel.margins(x=0.0)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fusion.axis import Axis
+from fusion.algebra.axis import Axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fusion.comparison import Comparison
+    from fusion.answers.comparison import Comparison
 
 CURVE, TALL, LEGEND = 3.1, 1.8, 0.55  # inches: of a panel, of a row, of the legend
 OTHER, WIDE = "0.72", 1.6  # colour of answers with a higher loss; width of the reference's line
@@ -50,7 +50,7 @@ def plot_starts(
     """
     import matplotlib
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     shown, good = _curves(comparison, factors), _equal(comparison, losses, equal)
     rows, columns = len(comparison.components), len(shown)
@@ -105,7 +105,7 @@ def _axis(comparison: Comparison, f: str) -> Axis:
 
 def _panel(panel: Any, comparison: Comparison, f: str, k: int, good: dict[str, bool]) -> None:
     """One component of one factor: the worse answers below, the reference on top."""
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     owners = [name for name in good if f in comparison.factors[name]]
     x = _axis(comparison, f).values
@@ -132,7 +132,7 @@ def _panel(panel: Any, comparison: Comparison, f: str, k: int, good: dict[str, b
 def _legend(figure: Any, comparison: Comparison, good: dict[str, bool], equal: float) -> None:
     from matplotlib.lines import Line2D
 
-    from fusion.plots import draw
+    from fusion.plots import drawing as draw
 
     n, others = sum(good.values()), len(good) - sum(good.values())
     told = f"{n} of equal loss (to {equal:g}), angles to {comparison.names[0]}"

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.dataset import Dataset
+from fusion.data.dataset import Dataset
 from fusion.prepare import Window
-from fusion.prepare.compressed import low_rank
-from fusion.prepare.shape import entries
+from fusion.prepare.crop_bin import entries
+from fusion.prepare.low_rank import low_rank
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]

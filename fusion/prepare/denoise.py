@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fusion.dataset import Dataset
-from fusion.tally import tally
+from fusion.algebra.tally import tally
+from fusion.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from fusion.prepare.noise import Noise
@@ -78,8 +78,8 @@ class Estimated(Scaling):
 
 def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> Dataset:
     """See `Dataset.denoise`."""
-    from fusion.init import svd
-    from fusion.ranking.held_out import complete
+    from fusion.algebra.completion import complete
+    from fusion.algebra.truncated_svd import truncated_svd
 
     noise = data.noise() if components is None or scaling is None else None
     K = noise.scree.clear if components is None and noise is not None else components
@@ -101,10 +101,10 @@ def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> D
         hidden |= data.mask.expand(data.shape).reshape(n, m).to(X.device)
     scaled = torch.where(hidden, 0.0, X) / size
     if bool(hidden.any()):
-        V = svd(scaled, K)[2]
+        V = truncated_svd(scaled, K)[2]
         filled, *_ = complete(scaled.cpu().numpy(), hidden.cpu().numpy(), V.cpu().numpy())
         scaled = torch.from_numpy(filled).to(X)
-    U, s, V = svd(scaled, K)
+    U, s, V = truncated_svd(scaled, K)
     found = (U * s) @ V.T * size
     found = torch.where(hidden, X, found)
     low = int((found < 0).sum())

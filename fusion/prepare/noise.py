@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.dataset import Dataset
-from fusion.prepare.levels import by_mean, by_place, even, unclipped, whole
+from fusion.algebra.tally import tally
+from fusion.data.dataset import Dataset
+from fusion.prepare.noise_levels import by_mean, by_place, even, unclipped, whole
 from fusion.prepare.scree import Scree
-from fusion.tally import tally
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,7 +174,7 @@ def estimate_variance(data: Dataset) -> Dataset:
 
 def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
     """(entries (n, m) without empty rows and columns, which columns, sums along each axis)."""
-    from fusion.prepare.shape import grouped
+    from fusion.prepare.crop_bin import grouped
 
     values = data.numpy()
     values = values.astype(np.int64 if values.dtype.kind in "bui" else np.float64, copy=False)

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.dataset import Dataset
+from fusion.data.dataset import Dataset
 
 if TYPE_CHECKING:
-    from fusion.result import Result
+    from fusion.answers.result import Result
 
 
 def sample_pixels(data: Dataset, share: float, seed: int) -> Dataset:

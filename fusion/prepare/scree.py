@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.prepare.edge import largest, shrunk, uneven, worth
+from fusion.prepare.noise_edge import largest, shrunk, uneven, worth
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.dataset import Dataset
+from fusion.data.dataset import Dataset
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]

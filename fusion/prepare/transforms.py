@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.arrays import as_tensor
-from fusion.dataset import Dataset
-from fusion.tally import tally
+from fusion.algebra.arrays import as_tensor
+from fusion.algebra.tally import tally
+from fusion.data.dataset import Dataset
 
 if TYPE_CHECKING:
-    from fusion.result import Result
+    from fusion.answers.result import Result
 
 Given = TypeVar("Given", Dataset, Tensor, NDArray[Any])
 

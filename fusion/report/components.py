@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from fusion.report.parts import Array, Part
-from fusion.result import Result
+from fusion.answers.result import Result
+from fusion.report.data_parts import Array, Part
 
 ALIKE = 0.5  # correlation from which maps of two data sets are one component
 NEAR = 3.0  # degrees below which two spectra are told to be alike

@@ -13,6 +13,8 @@ from bokeh.models import (
     Range1d,
 )
 
+from fusion.report.contents import Scene
+from fusion.report.navigation import Group
 from fusion.report.panels import (
     INK,
     LEFT,
@@ -25,8 +27,6 @@ from fusion.report.panels import (
     span,
     tools,
 )
-from fusion.report.scan import Group
-from fusion.report.scene import Scene
 from fusion.report.spectra import spectra
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from fusion._version import __version__
-from fusion.model import Model
-from fusion.report import words
-from fusion.report.scan import Group
-from fusion.report.scene import Scene
+from fusion.language.model import Model
+from fusion.report import sentences as words
+from fusion.report.contents import Scene
+from fusion.report.navigation import Group
 
 TALLEST = 560  # CSS pixels of the large map
 MOST = 12  # steps of the preparation that are listed

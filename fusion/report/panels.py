@@ -20,7 +20,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from fusion.report.scene import Scene
+from fusion.report.contents import Scene
 
 INK, SOFT, LINE, FONT = "#1c2430", "#66707d", "#e6e9ee", "system-ui, 'Segoe UI', sans-serif"
 MEASURED, LEFT = "#9aa3af", "#7c3f00"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusion.dataset import Dataset
-    from fusion.result import Result
+    from fusion.answers.result import Result
+    from fusion.data.dataset import Dataset
 
 HEIGHT = 900  # CSS pixels in a notebook
 NEEDS = '`report`: needs bokeh, which is not installed: pip install "sdfusion[report]".'
@@ -32,7 +32,7 @@ class Report:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.storage import whole
+        from fusion.answers.storage import whole
 
         with whole(Path(path)) as file:
             file.write(self.html.encode())
@@ -83,8 +83,8 @@ def report(
         import bokeh  # noqa: F401
     except ImportError:
         raise ImportError(NEEDS) from None
+    from fusion.report.contents import Scene
     from fusion.report.page import page
-    from fusion.report.scene import Scene
 
     made = Report(page(Scene(result, data, _marks(result, elements, lines or {})), title))
     if path is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bokeh.models import CustomJSTickFormatter, Range1d, Span
 
+from fusion.report.contents import Scene
 from fusion.report.panels import (
     INK,
     LEFT,
@@ -20,7 +21,6 @@ from fusion.report.panels import (
     span,
     tools,
 )
-from fusion.report.scene import Scene
 
 HEIGHTS = ((360, 150, 290), (270, 120, 210))
 """CSS pixels of spectrum, residual and components, of a data set alone and beside others."""

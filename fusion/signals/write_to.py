@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fusion.diagnostics import DataSummary
-from fusion.result import Result
+from fusion.answers.diagnostics import DataSummary
+from fusion.answers.result import Result
 
 Array = NDArray[Any]
 NAMES = (("components", "scores"), ("factors", "loadings"))

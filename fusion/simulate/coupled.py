@@ -66,7 +66,7 @@ def concurrent(
         variance per channel, and "adf" (counts, an image); truth C and N (pixel, 4), S_eels and
         S_edxs (channel, 4), S_adf (1, 4).
     """
-    from fusion.dataset import Dataset
+    from fusion.data.dataset import Dataset
 
     geometry, specimen, *noise = seeds(seed, 5)
     loss = uniform_axis("energy loss", 90.0, 150.0, channels, "eV")
@@ -124,7 +124,7 @@ def tilt_series(
         Data sets "eels" and "edxs" (tilt, channel), counts with a variance per channel; truth C and
         N (tilt, 2), S_eels and S_edxs (channel, 2).
     """
-    from fusion.dataset import Dataset
+    from fusion.data.dataset import Dataset
 
     loss = uniform_axis("energy loss", 632.0, 662.0, channels, "eV")
     photon = uniform_axis("energy", 0.2, 10.2, channels, "keV")

@@ -96,8 +96,8 @@ def _dust(shape: tuple[int, int]) -> Array:
 
 def _datasets(means: dict[str, Array], shape: tuple[int, int], axes: tuple, noise: list[int]):
     """Counts of the means, with axes."""
-    from fusion.axis import Axis
-    from fusion.dataset import Dataset
+    from fusion.algebra.axis import Axis
+    from fusion.data.dataset import Dataset
 
     low, core, photon = axes
     along = {

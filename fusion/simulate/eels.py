@@ -20,8 +20,8 @@ from fusion.simulate.simulation import (
 from fusion.simulate.spectra import core_loss_edge, power_law
 
 if TYPE_CHECKING:
-    from fusion.axis import Axis
-    from fusion.dataset import Dataset
+    from fusion.algebra.axis import Axis
+    from fusion.data.dataset import Dataset
 
 # Si-L2,3 and O-K as (onset, peaks) of core_loss_edge, made up in the likeness of measured edges.
 SILICON = (99.8, ((101.2, 0.7, 2.2), (104.0, 0.6, 4.0), (113.0, 0.5, 16.0)))
@@ -112,7 +112,7 @@ def _raw_and_net(
     name: str,
 ) -> dict[str, Dataset]:
     """Poisson counts of the expected (pixel, channel), and the same less a power law."""
-    from fusion.dataset import Dataset
+    from fusion.data.dataset import Dataset
 
     counts = poisson_counts(expected, seed=seed).reshape(*shape, -1)
     raw = Dataset(name, counts, axes=(*scan_axes(), axis))

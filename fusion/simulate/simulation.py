@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from fusion.axis import Axis
-    from fusion.dataset import Dataset
+    from fusion.algebra.axis import Axis
+    from fusion.data.dataset import Dataset
 
 Array = NDArray[np.float64]
 PIXEL = 0.5  # nm
@@ -64,7 +64,7 @@ def seeds(seed: int, n: int) -> list[int]:
 
 def uniform_axis(name: str, start: float, stop: float, size: int, units: str) -> Axis:
     """A uniform axis from start to stop."""
-    from fusion.axis import Axis
+    from fusion.algebra.axis import Axis
 
     if size < 2:
         raise ValueError(f"`{name}` axis: {size} entries: give two or more.")
@@ -73,7 +73,7 @@ def uniform_axis(name: str, start: float, stop: float, size: int, units: str) ->
 
 def scan_axes() -> tuple[Axis, Axis]:
     """(y, x) of a map, in nm."""
-    from fusion.axis import Axis
+    from fusion.algebra.axis import Axis
 
     return Axis("y", scale=PIXEL, units="nm"), Axis("x", scale=PIXEL, units="nm")
 

@@ -4,13 +4,7 @@ import numpy as np
 
 from fusion.simulate.coupled import DIVALENT, TRIVALENT
 from fusion.simulate.maps import layer_maps, tilt_curves
-from fusion.simulate.simulation import (
-    PIXEL,
-    Simulation,
-    columns,
-    poisson_counts,
-    uniform_axis,
-)
+from fusion.simulate.simulation import PIXEL, Simulation, columns, poisson_counts, uniform_axis
 from fusion.simulate.spectra import core_loss_edge
 
 # Mn-L2,3 in the likeness of MnO2, beside those of Mn2+ and Mn3+
@@ -40,7 +34,7 @@ def tilted_line(
         Data set "eels" (tilt, position, energy loss), counts with a variance per channel; truth T
         (tilt, 3) with mean near 1, C (pixel, 3), shares, S (channel, 3), counts.
     """
-    from fusion.dataset import Dataset
+    from fusion.data.dataset import Dataset
 
     tilt = uniform_axis("tilt", -1.6, 1.6, tilts, "g")
     position = uniform_axis("position", 0.0, PIXEL * (pixels - 1), pixels, "nm")

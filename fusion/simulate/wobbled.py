@@ -45,7 +45,7 @@ def wobbled(
         Data set "eels" (frame, channel); truth S (channel, 1) where a frame of shift 0 has it,
         shifts (frame,) in channels, gain (channel,), pattern (frame, channel) in counts.
     """
-    from fusion.dataset import Dataset
+    from fusion.data.dataset import Dataset
 
     detector, wobble, noise = seeds(seed, 3)
     axis = uniform_axis("energy loss", 400.0, 400.0 + 0.5 * (channels - 1), channels, "eV")

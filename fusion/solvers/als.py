@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusion.objective import Slot
-from fusion.solvers.quadratic import LeastSquares
+from fusion.engine.objective import Slot
+from fusion.solvers.least_squares import LeastSquares
 
 
 class Cut(LeastSquares):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.constraints import Fixed, Free, NonNegative, UnitColumns
-from fusion.objective import Objective, Slot, States, Values
+from fusion.engine.objective import Objective, Slot, States, Values
 from fusion.solvers.base import Solver, Track, take
 from fusion.solvers.gauge import gauges, rescaled
 
@@ -72,7 +72,7 @@ class Alternating(Solver):
             raise ValueError(
                 f"`{type(self).__name__}(initial={self.initial})`: give 1 step or more, or None."
             )
-        for _, term in objective.loss.terms:
+        for _, term in objective.loss.surrogates:
             if not self.suits(term):
                 raise ValueError(
                     f"`{type(self).__name__}`: {self.wants}, which `{term}` is not: "

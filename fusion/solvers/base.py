@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fusion.objective import Objective, States
-from fusion.status import Status
+from fusion.engine.objective import Objective, States
+from fusion.engine.status import Status
 
 SCOUTED = 1e-5
 """Relative change at which starts are compared: what compressing the data costs is of this size."""

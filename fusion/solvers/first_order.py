@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.curvature import Curvature
-from fusion.objective import Objective, States
+from fusion.engine.curvature import Curvature
+from fusion.engine.objective import Objective, States
 from fusion.solvers.base import Solver, Track, take
 
 HALVINGS = 20

@@ -8,8 +8,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from fusion.hessian import Hessian
-from fusion.objective import Objective, Values
+from fusion.engine.hessian import Hessian
+from fusion.engine.objective import Objective, Values
 
 Gauge = dict[str, tuple[float, int]]
 """Factors that take up the norms of another: (power, mode of the batched value)."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fusion.curvature import Curvature
-from fusion.objective import Objective, States, Values
+from fusion.engine.curvature import Curvature
+from fusion.engine.linear_system import System
+from fusion.engine.objective import Objective, States, Values
 from fusion.solvers.base import SCOUTED, Outcome, Solver, Track, take
-from fusion.solvers.system import System
 
 SUFFICIENT = 1e-4
 """Share of the promised decrease that a step must bring."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusion.objective import Objective, Slot
-from fusion.solvers.coordinates import coordinate_descent
-from fusion.solvers.quadratic import LeastSquares
+from fusion.engine.objective import Objective, Slot
+from fusion.solvers.coordinate_descent import coordinate_descent
+from fusion.solvers.least_squares import LeastSquares
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from fusion.elementwise import Chunks
-from fusion.metric import Entrywise
-from fusion.objective import Objective, Slot, States, Values
+from fusion.engine.objective import Objective, Slot, States, Values
+from fusion.likelihood.elementwise import Chunks
+from fusion.likelihood.metric import Entrywise
 from fusion.solvers.alternating import Alternating, allowed
 from fusion.solvers.base import SCOUTED
-from fusion.solvers.coordinates import coordinate_descent
+from fusion.solvers.coordinate_descent import coordinate_descent
 from fusion.solvers.gauss_newton import GaussNewton
 
 FEWEST = 10
@@ -68,7 +68,7 @@ class RowNewton(Alternating):
                 "use `GaussNewton()`."
             )
         for i, form, kind, _ in told:
-            loss = objective.loss.terms[i][1].entrywise  # pyright: ignore[reportAttributeAccessIssue]
+            loss = objective.loss.surrogates[i][1].entrywise  # pyright: ignore[reportAttributeAccessIssue]
             if kind is not Entrywise or not Chunks(form, loss).sparse:
                 raise ValueError("`RowNewton`: for counts, mostly zeros: use `GaussNewton()`.")
 
@@ -121,7 +121,7 @@ class RowNewton(Alternating):
             for i, form, _, names in told:
                 parts = [x[s] for x in tensors[at : at + len(names)]]
                 at += len(names)
-                weight, term = objective.loss.terms[i]
+                weight, term = objective.loss.surrogates[i]
                 scale = float(weight) * torch.as_tensor(
                     term.scale({k: v[s] for k, v in states[i].items()})  # pyright: ignore[reportAttributeAccessIssue]
                 )

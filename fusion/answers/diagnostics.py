@@ -1,0 +1,184 @@
+"""What a fit leaves of the data: explained variance, residuals, and what the mask hides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusion.algebra.axis import Axes
+from fusion.algebra.prediction import CP, Expanded, Prediction, Sum
+from fusion.data.dataset import Dataset
+from fusion.forms.contract import Form
+from fusion.forms.weights import Weights
+from fusion.language.factor import FactorModule
+from fusion.language.fit_term import Fit
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class DataSummary:
+    """How well one data set is met.
+
+    Attributes:
+        shape: of the array; axes: its axes; signal: how many of the last are spectral.
+        explained_variance: 1 − Σ (x − m)² / Σ x², with the data set's weights, outside the mask.
+        component_variance: the share of it of every component, or None; they add up to it at a
+            minimum.
+        residual_map: root mean square of x − m over the channels, shape of the navigation axes; NaN
+            where masked.
+        residual_spectrum: mean of x − m over the pixels, shape of the signal axes; NaN where
+            masked.
+        mean_spectrum: mean of x over the pixels, the same.
+        noise: what the fit assumed of it, in a word or two.
+        history: what was done to the data before, a line a step.
+        metadata: what the data set's file or signal tells of the measurement.
+    """
+
+    shape: tuple[int, ...]
+    axes: Axes
+    signal: int
+    explained_variance: float
+    component_variance: Array | None
+    residual_map: Array
+    residual_spectrum: Array
+    mean_spectrum: Array
+    noise: str = ""
+    history: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def component_shares(form: Form, M: Prediction) -> Tensor | None:
+    """⟨M_k, M⟩ / ‖X‖² of every component, (K,); None where the prediction has no components."""
+    parts = M.parts if isinstance(M, Sum) else (M,)
+    if (
+        not all(isinstance(p, CP) for p in parts)
+        or len({p.like.shape[-1] for p in parts}) != 1
+        or not form.rank_one
+    ):
+        return None
+    L, R = M.two_way()
+    K = parts[0].like.shape[-1]
+    LW, RW = form.weighted(L, R)
+    gram = (L.double().T @ LW.double()) * (R.double().T @ RW.double())
+    size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
+    return gram.sum(0).reshape(len(parts), K).sum(0) / size
+
+
+def met(fit: Fit, model: Model) -> DataSummary:
+    """How well the data set of one fit is met."""
+    form, M = fit.pair(model)
+    data = fit.dataset
+    size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
+    shares = component_shares(form, M)
+    whole = data.form(data.matrix_shape, form.device, form.dtype)
+    squares, sums, means = _residuals(whole, M, data.matrix_shape)
+    if form.unweighted:  # what is left is known already: no further pass over the data
+        left = data.matrix_shape[1] * squares.double().square().sum()
+    else:
+        left = 2 * fit.half_squares(model)
+    explained = 1 - float(left / size)
+    split = len(data.shape) - data.signal
+    return DataSummary(
+        shape=data.shape,
+        axes=data.axes,
+        signal=data.signal,
+        explained_variance=explained,
+        component_variance=None if shares is None else shares.cpu().numpy(),
+        residual_map=squares.cpu().numpy().reshape(data.shape[:split]),
+        residual_spectrum=sums.cpu().numpy().reshape(data.shape[split:]),
+        mean_spectrum=means.cpu().numpy().reshape(data.shape[split:]),
+        noise=fit.noise,
+        history=data.history,
+        metadata=data.metadata,
+    )
+
+
+def _residuals(form: Form, M: Prediction, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """(rms of x − m per pixel, mean of x − m per channel, mean of x per channel)."""
+    if form.rank_one and not isinstance(M, Expanded) and (prod(M.shape[:-1]), M.shape[-1]) == shape:
+        return _from_sums(form, *M.two_way())
+    part = _rows(M, shape)
+    squares, sums, means, counts = [], 0.0, 0.0, 0.0
+    for rows, x, w in form.chunks():
+        seen = torch.ones_like(x) if w is None else (w > 0).to(x.dtype).expand_as(x)
+        r = (x - part(rows)) * seen
+        n = seen.sum(1)
+        squares.append(torch.where(n > 0, (r.square().sum(1) / n.clamp_min(1)).sqrt(), torch.nan))
+        sums, means, counts = sums + r.sum(0), means + (x * seen).sum(0), counts + seen.sum(0)
+    assert isinstance(counts, Tensor)
+    nothing = torch.where(counts > 0, 1.0, torch.nan) / counts.clamp_min(1)
+    return torch.cat(squares), sums * nothing, means * nothing
+
+
+def _from_sums(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for M = L Rᵀ from products with the data: no residual is formed."""
+    rows, cols = (
+        torch.ones(n, dtype=L.dtype, device=L.device) if w is None else (w > 0).to(L.dtype)
+        for n, w in zip(form.shape, (form.weights.rows, form.weights.cols), strict=True)
+    )
+    n_rows, n_cols = rows.sum(), cols.sum()
+    seen = R * cols[:, None]
+    if form.weights.cols is not None:
+        form, weights = copy(form), form.weights
+        form.weights, form._sums = Weights(weights.rows, cols), None
+    squares = form.sums()[0].to(L.dtype)
+    squares = squares - 2 * (form.matmul(seen) * L).sum(1) + ((L @ (seen.T @ seen)) * L).sum(1)
+    map_ = torch.where(rows > 0, (squares.clamp_min(0) / n_cols.clamp_min(1)).sqrt(), torch.nan)
+    if form.weights.rows is None:
+        means = form.sums()[1].to(L.dtype) / n_rows
+    else:
+        means = form.rmatmul(rows[:, None])[:, 0] / n_rows.clamp_min(1)
+    predicted = R @ (rows @ L) / n_rows.clamp_min(1)
+    nothing = torch.where(cols > 0, 1.0, torch.nan)
+    return map_, (means - predicted) * nothing, means * nothing
+
+
+def _rows(M: Prediction, shape: tuple[int, int]) -> Callable[[slice], Tensor]:
+    """Rows of a prediction in this two-way shape; expanded only where its last mode has others."""
+    if isinstance(M, Expanded) or (prod(M.shape[:-1]), M.shape[-1]) != shape:
+        full = M.dense().reshape(shape)
+        return lambda rows: full[rows]
+    left, right = M.two_way()
+    return lambda rows: left[rows] @ right.T
+
+
+def hide(factors: dict[str, Array], modules: dict[str, FactorModule], loss: Loss) -> list[str]:
+    """NaN for rows that every data set with their axes masks; a message for each factor."""
+    messages = []
+    for name, module in modules.items():
+        axes = module.axes[0]
+        seen: Array | None = None
+        for _, _, fit in loss.fits:
+            visible = None if fit.dataset is None else _visible(fit.dataset, axes)
+            if visible is not None:
+                seen = visible if seen is None else seen | visible
+        if seen is not None and not seen.all():
+            factors[name][~seen] = np.nan
+            messages.append(
+                f"{int((~seen).sum())} of {len(seen)} rows of {name} are masked in all data: NaN"
+            )
+    return messages
+
+
+def _visible(data: Dataset, axes: Axes | None) -> Array | None:
+    """Which entries along these axes of a data set are not wholly masked; None without them."""
+    n = len(axes or ())
+    places = [i for i in range(len(data.axes) - n + 1) if n and data.axes[i : i + n] == axes]
+    if not places:
+        return None
+    at = range(places[0], places[0] + n)
+    if data.mask is None:
+        return np.ones(prod(data.shape[i] for i in at), dtype=bool)
+    mask = data.mask.expand(data.shape).numpy()
+    return ~mask.all(axis=tuple(i for i in range(mask.ndim) if i not in at)).reshape(-1)

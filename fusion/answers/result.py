@@ -1,0 +1,315 @@
+"""What a fit gives back: the factors, and everything known about how they were found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fusion.algebra.axis import Axes
+from fusion.answers.diagnostics import DataSummary, component_shares, hide, met
+from fusion.engine.objective import Objective
+from fusion.language.fit_term import Fit
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+from fusion.solvers.base import Outcome
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.elements import Composition
+    from fusion.report import Report
+
+__all__ = ["DataSummary", "Result", "component_shares", "summarise"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A fit's answer.
+
+    Attributes:
+        factors: values of all factors; rows that no data set sees are NaN.
+        axes: for every factor, for every mode, the axes behind it, or None.
+        status: why the best start ended, in words that a user can act on.
+        converged: whether that is a minimum as far as the solver can tell.
+        loss: of the answer; `losses`: of every start; `statuses`: of every start.
+        n_components: their number, None where the factors differ in it.
+        history: for the answer's start at every step: "loss", every term, and what terms learn on
+            the way, such as "λ of ARD('C')", (step, K).
+        loss_history: (start, step) loss of every start, NaN where it has ended.
+        data: how well every data set is met.
+        formula: the loss as plain text; `latex`: as LaTeX.
+        solver: what was run, with its options; `seconds`: how long.
+        messages: what else a user should know.
+        structure: ("cp" or "tucker", factor names) where the model is one tensor decomposition.
+        model: the fitted model; None after `load`.
+        minimised: the loss that was; None after `load`.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> model = fu.models.NMF(data, K=3)
+        >>> result = fu.fit(model, fu.losses.Frobenius(data), starts=2, progress=False)
+        >>> print(result.status)
+        converged: the loss no longer changes
+        >>> result.explained_variance["net"] > 0.9
+        True
+        >>> [axis.name for axis in result.axes["C"][0]]
+        ['y', 'x']
+    """
+
+    factors: dict[str, Array]
+    axes: dict[str, tuple[Axes | None, ...]]
+    status: str
+    converged: bool
+    loss: float
+    losses: Array
+    statuses: list[str]
+    n_components: int | None
+    history: dict[str, Array]
+    loss_history: Array
+    data: dict[str, DataSummary]
+    formula: str
+    latex: str
+    solver: str
+    seconds: float
+    messages: list[str] = field(default_factory=list)
+    structure: tuple[str, tuple[str, ...]] | None = None
+    model: Model | None = field(default=None, repr=False)
+    minimised: Loss | None = field(default=None, repr=False)
+
+    def __getitem__(self, name: str) -> Array:
+        """A factor by name."""
+        return self.factors[name]
+
+    @property
+    def explained_variance(self) -> dict[str, float]:
+        """Explained variance of every data set."""
+        return {name: summary.explained_variance for name, summary in self.data.items()}
+
+    def summary(self) -> str:
+        """The answer in a few lines."""
+        good = int((self.losses <= self.loss + 1e-4 * abs(self.loss)).sum())
+        lines = [
+            f"{self.status}",
+            f"loss {self.loss:.8g} = {self.formula}",
+            f"{self.solver}",
+            f"{len(self.losses)} start{'s' * (len(self.losses) > 1)} in {self.seconds:.1f} s, "
+            f"{good} within 1e-4 of the best",
+        ]
+        for name, array in self.factors.items():
+            lines.append(f"  {name} {array.shape}")
+        for name, summary in self.data.items():
+            parts = summary.component_variance
+            shares = "" if parts is None else " = " + " + ".join(f"{100 * p:.2f}" for p in parts)
+            lines.append(
+                f"  {name}: explained variance {100 * summary.explained_variance:.3f} %{shares}"
+            )
+        return "\n".join([*lines, *self.messages])
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def save(self, path: Any) -> list[Path]:
+        """Write to files, each whole or not at all, of the kind that the ending says.
+
+        "answer.npz" holds all of the result but the model: `Result.load` opens it without the data
+        and without the model's class. "answer.hspy" and "answer.zspy" hold the factors as
+        calibrated signals for HyperSpy; "maps.tif" the maps as stacks with scale and unit (several
+        factors: "maps_C.tif" …); "spectra.msa" every spectrum in a file of its own,
+        "spectra_s_1.msa"; "spectra.csv" all spectra in one table. Masked rows are NaN in all.
+
+        Args:
+            path: of the file; ".npz" is added where the ending is none of these.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            ValueError: if such a file cannot hold the result, or its package is not installed
+                (`pip install "sdfusion[io]"`).
+            OSError: if the folder cannot be written.
+        """
+        from fusion.answers.storage import save
+        from fusion.files import export
+
+        path = Path(path)
+        write = export.WRITERS.get(path.suffix.lower())
+        return [save(self, path)] if write is None else export.save(self, path, write)
+
+    @classmethod
+    def load(cls, path: Any) -> Result:
+        """Read what `save` wrote; `model` is None.
+
+        Raises:
+            ValueError: if the file holds no result.
+        """
+        from fusion.answers.storage import load
+
+        return load(path)
+
+    def to_tensorly(self, *names: str) -> Any:
+        """A `CPTensor` (weights, factors), or a `TuckerTensor` (core, factors), of NumPy arrays.
+
+        Args:
+            names: the factors of a CP decomposition, in order; default: the model's own structure.
+
+        Raises:
+            ValueError: if the model is no single decomposition and no names are given, or there is
+                no such factor.
+        """
+        kind, chosen = ("cp", names) if names else self.structure or ("", ())
+        if not chosen:
+            raise ValueError(
+                "`to_tensorly()`: the model is no single decomposition: name its factors, of "
+                f"{', '.join(self.factors)}."
+            )
+        if missing := [name for name in chosen if name not in self.factors]:
+            raise ValueError(
+                f"`to_tensorly({missing[0]!r})`: no such factor; it has {', '.join(self.factors)}."
+            )
+        arrays = [np.array(self.factors[name]) for name in chosen]
+        import tensorly as tl
+        from tensorly.cp_tensor import CPTensor
+        from tensorly.tucker_tensor import TuckerTensor
+
+        with tl.backend_context("numpy", local_threadsafe=True):  # type: ignore[attr-defined]
+            if kind == "tucker":
+                return TuckerTensor((arrays[0], arrays[1:]))
+            return CPTensor((np.ones(arrays[0].shape[1]), arrays))
+
+    def to_hyperspy(self) -> dict[str, Any]:
+        """The factors as HyperSpy signals, {name: signal}, components along "Component".
+
+        Spectra are of the kind of their data set (EELSSpectrum, EDSTEMSpectrum …; eXSpy has them),
+        maps are images with their axes in nm, a line scan's or a tilt series' are curves. The
+        metadata of the measurement come along.
+
+        Raises:
+            ImportError: if HyperSpy is not installed.
+        """
+        from fusion.signals import to_hyperspy
+
+        return to_hyperspy(self)
+
+    def write_to(self, signal: Any, *, name: str | None = None) -> None:
+        """Maps and spectra as the `learning_results` of the HyperSpy signal that was fitted.
+
+        Then `signal.plot_decomposition_results()`, `.get_decomposition_model()`, `.save(…)` work.
+
+        Args:
+            signal: of the shape of the data set.
+            name: of the data set, where the result has several.
+
+        Raises:
+            ValueError: if the shapes differ, the prediction is not maps times spectra, or a loaded
+                result does not tell which factors make it.
+        """
+        from fusion.signals import write_to
+
+        write_to(self, signal, name=name)
+
+    def errors(self) -> dict[str, Array]:
+        """Standard errors of all factors, each of its shape; see `fusion.standard_errors`."""
+        from fusion.uncertainty.standard_errors import standard_errors
+
+        return standard_errors(self)
+
+    def composition(self, k_factors: Mapping[str, Any], **options: Any) -> Composition:
+        """Weight and atomic % of every component; see `fusion.elements.composition`."""
+        from fusion.elements import composition
+
+        return composition(self, k_factors, **options)
+
+    def plot(self, **options: Any) -> Figure:
+        """Maps beside spectra, residuals, loss of every start; see `fusion.plots.plot_result`."""
+        from fusion.plots import plot_result
+
+        return plot_result(self, **options)
+
+    def report(self, path: Any = None, **options: Any) -> Report:
+        """A page for any browser, maps linked to spectra; see `fusion.report`.
+
+        Args:
+            path: of the file; None writes none, and a notebook shows the page.
+            options: `data`, `lines`, `title`.
+        """
+        from fusion.report import report
+
+        return report(self, path, **options)
+
+
+def summarise(
+    model: Model,
+    loss: Loss,
+    objective: Objective,
+    outcome: Outcome,
+    *,
+    solver: str,
+    seconds: float,
+    messages: Sequence[str],
+) -> Result:
+    """The result of an outcome whose best start stands in `model`."""
+    best, messages = outcome.best(), list(messages)
+    modules = model.factor_modules()
+    factors = {name: value.detach().cpu().numpy().copy() for name, value in model.factors.items()}
+    factors |= {
+        s.name: dict(model.named_parameters())[s.name].detach().cpu().numpy().copy()
+        for s in objective.slots
+        if s.module is None
+    }
+    hidden = hide(factors, modules, loss)
+    with torch.no_grad(), model.once():
+        data = {t.dataset.name: met(t, model) for _, _, t in loss.fits if isinstance(t, Fit)}
+    steps = torch.stack(outcome.history).cpu()  # (step, start, term)
+    own = steps[:, best][torch.isfinite(steps[:, best]).all(1)].numpy()
+    labels = _labels([str(loss.terms[i][1]) for i in objective.order])
+    ranks = {m.shape[-1] for m in modules.values() if len(m.shape) == 2}
+    status = outcome.status[best]
+    text, latex = loss.formula()
+    return Result(
+        factors=factors,
+        axes={name: m.axes for name, m in modules.items()},
+        status=status.value,
+        converged=status.ok,
+        loss=float(outcome.loss[best]),
+        losses=outcome.loss.cpu().numpy(),
+        statuses=[s.value for s in outcome.status],
+        n_components=ranks.pop() if len(ranks) == 1 else None,
+        history={"loss": own.sum(1)}
+        | {label: own[:, i] for i, label in enumerate(labels)}
+        | _learned(outcome, best),
+        loss_history=steps.sum(2).T.numpy(),
+        data=data,
+        formula=text,
+        latex=latex,
+        solver=solver,
+        seconds=seconds,
+        messages=messages + hidden,
+        structure=model.structure,
+        model=model,
+        minimised=loss,
+    )
+
+
+def _learned(outcome: Outcome, best: int) -> dict[str, Array]:
+    """What the terms learned, for one start, (step, …)."""
+    found: dict[str, list[torch.Tensor]] = {}
+    for told in outcome.learned:
+        for name, value in told.items():
+            found.setdefault(name, []).append(value[best])
+    paths = {name: torch.stack(values).cpu().numpy() for name, values in found.items()}
+    return {n: p[np.isfinite(p).reshape(len(p), -1).all(1)] for n, p in paths.items()}
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """The names, those that come again numbered: "Norm(…)", "Norm(…) #2"."""
+    before = [names[:i].count(name) for i, name in enumerate(names)]
+    return [f"{name} #{n + 1}" if n else name for name, n in zip(names, before, strict=True)]

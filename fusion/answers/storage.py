@@ -1,0 +1,181 @@
+"""A result in one npz: arrays as arrays, all else as one JSON text; no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from fusion.algebra.axis import Axes, Axis
+from fusion.answers.result import DataSummary, Result
+
+FORMAT = 1
+"""Raised when what is written changes so that older versions cannot read it."""
+_PLAIN = (
+    "status",
+    "converged",
+    "loss",
+    "statuses",
+    "n_components",
+    "formula",
+    "latex",
+    "solver",
+    "seconds",
+    "messages",
+)
+_ARRAYS = ("residual_map", "residual_spectrum", "mean_spectrum")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write: it takes the place of the old one at the end, or leaves no trace.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    handle, temporary = tempfile.mkstemp(
+        dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".part"
+    )
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)  # it can only be read by setting it
+    os.umask(mask)
+    return mask
+
+
+def _named(path: Any) -> Path:
+    """The path with the ending npz."""
+    path = Path(path)
+    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+
+
+def save(result: Result, path: Any) -> Path:
+    """Write the result whole or not at all; ".npz" is added to a name without it. The path."""
+    arrays: dict[str, Any] = {"losses": result.losses, "loss_history": result.loss_history}
+    arrays |= {f"factor/{name}": value for name, value in result.factors.items()}
+    arrays |= {f"history/{name}": value for name, value in result.history.items()}
+    meta: dict[str, Any] = {"format": FORMAT, **{key: getattr(result, key) for key in _PLAIN}}
+    meta["structure"] = result.structure
+    meta["axes"] = {
+        name: [None if a is None else [_axis(x) for x in a] for a in modes]
+        for name, modes in result.axes.items()
+    }
+    meta["data"] = {}
+    for name, data in result.data.items():
+        meta["data"][name] = {
+            "shape": data.shape,
+            "signal": data.signal,
+            "axes": [_axis(a) for a in data.axes],
+            "explained_variance": data.explained_variance,
+            "noise": data.noise,
+            "history": data.history,
+            "metadata": _told(data.metadata),
+        }
+        arrays |= {f"data/{name}/{key}": getattr(data, key) for key in _ARRAYS}
+        if data.component_variance is not None:
+            arrays[f"data/{name}/component_variance"] = data.component_variance
+    arrays["meta"] = np.array(json.dumps(meta))
+    with whole(_named(path)) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+    return _named(path)
+
+
+def is_result(path: Any) -> bool:
+    """Whether `save` wrote this file."""
+    try:
+        return "meta.npy" in zipfile.ZipFile(path).namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def load(path: Any) -> Result:
+    """Read what `save` wrote."""
+    path = Path(path) if Path(path).exists() else _named(path)
+    said = f"`Result.load({str(path)!r})`"
+    if path.exists() and not zipfile.is_zipfile(path):
+        raise ValueError(f"{said}: not an npz file: give one that `Result.save` wrote.")
+    with np.load(path, allow_pickle=False) as file:
+        if "meta" not in file or file["meta"].dtype.kind != "U":
+            raise ValueError(
+                f"{said}: no result in this file (it holds {', '.join(file.files) or 'nothing'})."
+            )
+        arrays = {key: file[key] for key in file.files}
+    meta = json.loads(str(arrays["meta"]))
+    if meta["format"] > FORMAT:
+        raise ValueError(
+            f"{said}: written by a newer version (format {meta['format']}): update sdfusion."
+        )
+    data = {}
+    for name, told in meta["data"].items():
+        data[name] = DataSummary(
+            shape=tuple(told["shape"]),
+            signal=told["signal"],
+            axes=_axes(told["axes"]) or (),
+            explained_variance=told["explained_variance"],
+            noise=told.get("noise", ""),  # files before 0.1 had neither
+            history=tuple(told.get("history", ())),
+            metadata=told.get("metadata", {}),
+            component_variance=arrays.get(f"data/{name}/component_variance"),
+            **{key: arrays[f"data/{name}/{key}"] for key in _ARRAYS},
+        )
+    structure = meta["structure"]
+    plain = {f.name: meta[f.name] for f in fields(Result) if f.name in _PLAIN}
+    return Result(
+        **plain,
+        losses=arrays["losses"],
+        loss_history=arrays["loss_history"],
+        factors=_under(arrays, "factor/"),
+        history=_under(arrays, "history/"),
+        axes={name: tuple(_axes(modes) for modes in told) for name, told in meta["axes"].items()},
+        data=data,
+        structure=None if structure is None else (structure[0], tuple(structure[1])),
+    )
+
+
+def _under(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {
+        key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
+    }
+
+
+def _told(value: Any) -> Any:
+    """Metadata as JSON has them: mappings, lists, numbers and texts; of all else what it says."""
+    if isinstance(value, Mapping):
+        return {str(key): _told(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_told(each) for each in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _told(value.tolist())
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    told = {
+        "name": axis.name,
+        "units": axis.units,
+        "size": None if axis.size is None else int(axis.size),
+    }
+    if axis.uniform:
+        return {**told, "scale": axis.scale, "offset": axis.offset}
+    return {**told, "values": axis.values.tolist()}
+
+
+def _axes(told: Any) -> Axes | None:
+    return None if told is None else tuple(Axis(**entry) for entry in told)

@@ -1,0 +1,84 @@
+"""Signs of a factor's entries: non-negative as a bound, free, or positive through a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from fusion.constraints.contract import Constraint
+
+
+class NonNegative(Constraint):
+    """≥ 0, as a bound: the raw variable is the value, clamped at 0; zeros are reached and left."""
+
+    kind, lower, local = "sign", 0.0, True
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw.clamp_min(0)
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value.clamp_min(0)
+
+    def derivative(self, raw: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda v: v  # the solver keeps to the bound
+
+
+class Free(Constraint):
+    """Any sign."""
+
+    kind, local = "sign", True
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+class _Smooth(Constraint):
+    """Positive through a smooth function: for solvers without bounds.
+
+    Values below `floor` are lifted on the way back.
+    """
+
+    kind, local = "sign", True
+    floor = 1e-12
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float64) + 1e-3
+
+
+class Softplus(_Smooth):
+    """> 0 as log(1 + exp(raw)); zeros are only approached."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return torch.nn.functional.softplus(raw)
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        value = value.clamp_min(self.floor)
+        return value + torch.log(-torch.expm1(-value))
+
+
+class Square(_Smooth):
+    """≥ 0 as raw²; a zero is never left (its gradient vanishes), so prefer `NonNegative`."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw.square()
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value.clamp_min(0).sqrt()
+
+
+class Exp(_Smooth):
+    """> 0 as exp(raw)."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw.exp()
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return value.clamp_min(self.floor).log()

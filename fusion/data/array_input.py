@@ -1,0 +1,213 @@
+"""What users hand in for a data set, as it is kept: array, mask and variance; complaints of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.algebra.arrays import as_tensor, sparse_parts
+from fusion.algebra.axis import Axis
+from fusion.forms.sparse import Entries
+from fusion.forms.weights import separable
+
+if TYPE_CHECKING:
+    from fusion.data.dataset import Dataset
+
+
+def read(
+    owner: Dataset, array: Any, axes: Sequence[Axis | str] | None
+) -> tuple[Any, Tensor | None, Entries | None, tuple[int, ...]]:
+    """(lazy array, tensor, entries: one of them; shape)."""
+    if hasattr(array, "axes_manager"):
+        raise ValueError(
+            f"`{owner}`: a HyperSpy signal: `Dataset.from_hyperspy(signal)` keeps its axes and "
+            "metadata."
+        )
+    if isinstance(array, Entries):  # from another data set
+        sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
+        return None, None, array, tuple(n for n in sizes if n is not None)
+    if (found := sparse_parts(array)) is not None:
+        return None, None, *listed(owner, *found, axes)
+    if isinstance(array, Tensor) or not (hasattr(array, "compute") and hasattr(array, "dtype")):
+        tensor = tensor_of(owner, array)
+        return None, tensor, None, tuple(tensor.shape)
+    suits(owner, array.dtype, array.shape)
+    return array, None, None, tuple(int(n) for n in array.shape)
+
+
+def listed(
+    owner: Dataset,
+    coordinates: Tensor,
+    values: Tensor,
+    shape: tuple[int, ...],
+    axes: Sequence[Axis | str] | None,
+) -> tuple[Entries, tuple[int, ...]]:
+    """Entries of sparse data as (pixel, channel), and the shape; a matrix may be a map unfolded."""
+    if not shape or 0 in shape:
+        raise ValueError(f"`{owner}`: the array is empty (shape {shape}): give one spectrum.")
+    if values.is_complex() or values.dtype is torch.bool:
+        raise ValueError(f"`{owner}`: data of type {values.dtype}: give real numbers.")
+    if values.dtype.is_floating_point and (bad := int((~torch.isfinite(values)).sum())):
+        raise ValueError(f"`{owner}`: {bad} of {len(values)} entries are NaN or infinite.")
+    columns = shape[-1]
+    *outer, j = coordinates
+    i = outer[0] if outer else torch.zeros_like(j)
+    for place, n in zip(outer[1:], shape[1:-1], strict=True):
+        i = i * n + place
+    flat = i * columns + j
+    if not bool((flat[1:] > flat[:-1]).all()):
+        flat, order = torch.sort(flat)
+        values = values[order]
+        if bool((flat[1:] == flat[:-1]).any()):  # several counts of one place add up
+            flat, group = torch.unique_consecutive(flat, return_inverse=True)
+            values = values.new_zeros(len(flat)).index_add_(0, group, values)
+        i = torch.div(flat, columns, rounding_mode="floor")
+        j = flat - i * columns
+    keep = values != 0
+    if not bool(keep.any()):
+        raise ValueError(f"`{owner}`: all values are zero: there is nothing to fit.")
+    if not bool(keep.all()):
+        i, j, values = i[keep], j[keep], values[keep]
+    rows = prod(shape) // columns
+    sizes = tuple(axis.size or 0 for axis in axes or () if isinstance(axis, Axis))
+    if len(shape) == 2 and len(sizes) == len(axes or ()) > 2 and prod(sizes[:-1]) == rows:
+        shape = sizes  # the axes tell how the matrix folds
+    return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
+
+
+def fits_in_memory(owner: Dataset, lazy: Any) -> None:
+    """Complain of a lazy array that is larger than the machine's memory."""
+    try:
+        have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not told on this system
+        return
+    need = prod(lazy.shape) * lazy.dtype.itemsize
+    if need > have:
+        raise ValueError(
+            f"`{owner}`: {need / 1e9:.3g} GB are to be read, the machine has {have / 1e9:.3g}: "
+            "crop or bin it first, or unmix it by blocks: `s.decomposition(algorithm=Unmixer(K))` "
+            "of a lazy HyperSpy signal, with `fusion.estimators.Unmixer`."
+        )
+
+
+def suits(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
+    """Complain of a type or a shape that no data set has."""
+    if dtype.kind not in "buif":
+        raise ValueError(f"`{owner}`: data of type {dtype}: give real numbers.")
+    if not shape or 0 in shape:
+        raise ValueError(
+            f"`{owner}`: the array is empty (shape {tuple(shape)}): give at least one spectrum."
+        )
+
+
+def tensor_of(owner: Dataset, array: Any) -> Tensor:
+    """The array as a torch tensor, without a copy where torch can read it in place."""
+    if not isinstance(array, Tensor):
+        array = np.asarray(array)
+        suits(owner, array.dtype, array.shape)
+    array = as_tensor(array)
+    if array.is_complex():
+        raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
+    if array.ndim == 0 or array.numel() == 0:
+        raise ValueError(
+            f"`{owner}`: the array is empty (shape {tuple(array.shape)}): "
+            "give at least one spectrum."
+        )
+    return array
+
+
+def mask_of(owner: Dataset, mask: Any) -> Tensor | None:
+    """The mask broadcastable to the array, True = excluded."""
+    if mask is None:
+        return None
+    if hasattr(mask, "axes_manager"):  # a HyperSpy signal
+        mask = mask.data
+    mask = torch.as_tensor(np.array(mask) if not isinstance(mask, Tensor) else mask).cpu()
+    if mask.dtype is not torch.bool:
+        raise ValueError(
+            f"`{owner}`: the mask is of type {mask.dtype}: give booleans, True = excluded."
+        )
+    split = len(owner.shape) - owner.signal
+    scan, spectrum, got = owner.shape[:split], owner.shape[split:], tuple(mask.shape)
+    if got == scan == spectrum:
+        raise ValueError(
+            f"`{owner}`: a mask of shape {got} could mean pixels or channels, both {scan}: "
+            f"give shape {(*scan, *(1,) * owner.signal)} for pixels, "
+            f"{(*(1,) * split, *spectrum)} for channels."
+        )
+    if got == scan:
+        return mask.reshape(*scan, *(1,) * owner.signal)
+    if got == spectrum:
+        return mask.reshape(*(1,) * split, *spectrum)
+    if len(got) == len(owner.shape) and all(
+        m in (1, n) for m, n in zip(got, owner.shape, strict=True)
+    ):
+        return mask
+    raise ValueError(
+        f"`{owner}`: a mask of shape {got} for data of shape {owner.shape}: "
+        f"give {scan} (pixels), {spectrum} (channels) or {owner.shape} (entries), "
+        "in the array's order."
+    )
+
+
+def variance_of(owner: Dataset, variance: Any) -> Tensor | None:
+    """The variance with as many axes as the array, broadcastable to it."""
+    if variance is None:
+        return None
+    variance = torch.as_tensor(np.array(variance) if not isinstance(variance, Tensor) else variance)
+    variance = variance.detach().cpu().double()
+    try:
+        torch.broadcast_shapes(variance.shape, owner.shape)
+        fits = variance.ndim <= len(owner.shape)
+        variance = variance.reshape(
+            (1,) * (len(owner.shape) - variance.ndim) + tuple(variance.shape)
+        )
+        fits = fits and all(m in (1, n) for m, n in zip(variance.shape, owner.shape, strict=True))
+    except (RuntimeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"`{owner}`: variance of shape {tuple(variance.shape)} "
+            f"for data of shape {owner.shape}: "
+            "give a shape that broadcasts to the data, as in NumPy."
+        )
+    used = (
+        variance
+        if owner.mask is None
+        else variance.expand(owner.shape)[~owner.mask.expand(owner.shape)]
+    )
+    if (count := int((~(torch.isfinite(used) & (used > 0))).sum())) > 0:
+        raise ValueError(
+            f"`{owner}`: {count} variances are not positive and finite "
+            f"(lowest {float(used.min()):g}): "
+            "add the read-out noise, or mask those entries."
+        )
+    return torch.where(torch.isfinite(variance) & (variance > 0), variance, 1.0)
+
+
+def unfolded(
+    array: Tensor, full: tuple[int, ...], shape: tuple[int, int]
+) -> tuple[Tensor, Tensor] | Tensor:
+    """The array unfolded: (row, column) vectors if it is their product, else the matrix."""
+    split, rows = 0, 1
+    while rows < shape[0] or (
+        rows == shape[0] and split < len(full) and full[split] == 1 and split < len(full) - 1
+    ):
+        rows, split = rows * full[split], split + 1
+    left, right = array.shape[:split], array.shape[split:]
+    array = array.to(torch.float64)
+    if prod(right) == 1:
+        return array.reshape(left).expand(full[:split]).reshape(-1), torch.ones(
+            shape[1], dtype=array.dtype
+        )
+    if prod(left) == 1:
+        return torch.ones(shape[0], dtype=array.dtype), array.reshape(right).expand(
+            full[split:]
+        ).reshape(-1)
+    return separable(array.expand(full).reshape(shape))

@@ -1,0 +1,352 @@
+"""A measured array with its axes, mask and noise."""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from math import prod
+from operator import mul
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusion.algebra.axis import Axes, Axis, named
+from fusion.data.array_input import fits_in_memory, mask_of, read, tensor_of, unfolded, variance_of
+from fusion.data.preparing import Preparing
+from fusion.forms.contract import Form
+from fusion.forms.dense import Dense
+from fusion.forms.sparse import Entries, Sparse
+from fusion.forms.weights import Weights
+
+PART = 2**20  # values that are looked at together
+
+
+class Dataset(Preparing):
+    """One detector's data: `(…, channel)`, named and calibrated; never changed in place.
+
+    Args:
+        name: the key under which a model predicts it.
+        array: NumPy array, torch tensor or dask array, integers or floats, navigation axes first.
+            Or sparse counts, which are never made dense: a torch or `sparse` array of that shape,
+            or a matrix (pixel, channel) of scipy.sparse; with axes of known size it is a map.
+        axes: an `Axis` or a name for every array axis; default "y", "x", "channel".
+        signal: how many of the last axes are spectral: 1; 2 for diffraction patterns, 0 for images.
+        mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal
+            axes (whole channels), or of the array (single entries; axes of length 1 are repeated).
+        variance: of every entry, in the squared unit of the data; broadcastable to the array, as in
+            NumPy. One per channel, one per pixel, or a product of both keeps the fast path.
+        history: what was done to the data before, a line a step.
+        metadata: what else is known of the measurement; carried along, not used.
+
+    A dask array is read when the data are first needed: crop and bin it before.
+
+    Raises:
+        ValueError: if sizes disagree, the data are empty or not real, a variance is not positive,
+            nothing is left outside the mask, or all that is left is zero or not finite (`check`).
+
+    Example:
+        >>> counts = np.random.default_rng(0).poisson(5.0, (4, 6, 100))
+        >>> energy = fu.Axis("energy loss", scale=0.5, offset=100, units="eV")
+        >>> fu.Dataset("eels", counts, axes=["y", "x", energy])
+        Dataset('eels', y 4, x 6, energy loss 100; int64)
+        >>> fu.Dataset("eels", counts, axes=["y", "x", energy]).crop(energy_loss=(110, 130)).shape
+        (4, 6, 41)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        array: Any,
+        *,
+        axes: Sequence[Axis | str] | None = None,
+        signal: int = 1,
+        mask: Any = None,
+        variance: Any = None,
+        history: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = str(name)
+        self.lazy: Any
+        self.entries: Entries | None
+        self.lazy, self._tensor, self.entries, self.shape = read(self, array, axes)
+        if not 0 <= signal <= len(self.shape):
+            raise ValueError(
+                f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "
+                "give 0 to that many."
+            )
+        self.signal = int(signal)
+        self.axes = named(axes, self.shape, self.signal)
+        self.mask = mask_of(self, mask)
+        self.variance = variance_of(self, variance)
+        self.history = tuple(str(step) for step in history)
+        self.metadata = dict(metadata or {})
+        self._forms: dict[tuple, Form] = {}
+        self._checked, self._finite = False, True
+        self.tallied: Any = None
+        """Sums of it, once `fusion.tally.tally` was asked for them."""
+
+    @classmethod
+    def from_hyperspy(cls, signal: Any, *, name: str | None = None, mask: Any = None) -> "Dataset":
+        """The data set of a HyperSpy signal, with its axes and metadata; lazy stays lazy.
+
+        The array is taken as it was measured: counts that HyperSpy would scale or mask are not.
+
+        Args:
+            signal: of any kind, energies on any array axis: they come last here.
+            name: default: by the kind of signal ("eels", "eds"), else its title.
+            mask: True = excluded; as in `Dataset`, in the order of the array, (ny, nx), which is
+                not that of HyperSpy's NumPy masks; or a HyperSpy signal, whose order is known.
+
+        A variance in the metadata is taken where it is one number; `history` tells.
+
+        Raises:
+            ValueError: if it is no signal, not real or ragged, or the mask does not fit.
+        """
+        from fusion.signals import from_hyperspy
+
+        return from_hyperspy(signal, name=name, mask=mask)
+
+    @property
+    def tensor(self) -> Tensor:
+        """The data; what is lazy is read now, once.
+
+        Raises:
+            ValueError: if they are sparse: they are never made dense.
+        """
+        if self.entries is not None:
+            raise ValueError(
+                f"`{self}`: sparse, {len(self.entries.x)} of {prod(self.shape)} values: only fits "
+                "and sums read it so: give a dense array (`.todense()`) for this, if it fits."
+            )
+        if self._tensor is None:
+            fits_in_memory(self, self.lazy)
+            self._tensor, self.lazy = tensor_of(self, self.lazy.compute()), None
+        return self._tensor
+
+    @property
+    def dtype(self) -> torch.dtype | str:
+        """Type of the values as they came."""
+        if self.lazy is not None:
+            return str(self.lazy.dtype)
+        return self.tensor.dtype if self.entries is None else self.entries.x.dtype
+
+    def numpy(self) -> NDArray[Any]:
+        """The data as a NumPy array, not to be written to."""
+        return self.tensor.cpu().numpy()
+
+    def derive(self, array: Any, step: str, **changes: Any) -> "Dataset":
+        """A data set made from this one: the same but for the array and what is named.
+
+        Args:
+            array: the new data.
+            step: what was done, for `history`.
+            changes: `axes`, `mask`, `variance`, `signal`, where they differ.
+        """
+        kept = {key: getattr(self, key) for key in ("axes", "signal", "mask", "variance")}
+        return Dataset(
+            self.name,
+            array,
+            **(kept | changes),
+            history=(*self.history, step),
+            metadata=self.metadata,
+        )
+
+    def renamed(self, name: str) -> "Dataset":
+        """The same under another name, under which models and results will have it."""
+        copy = Dataset.__new__(Dataset)
+        copy.__dict__.update(self.__dict__, name=str(name), _forms={})
+        return copy
+
+    def masked(self, mask: Any) -> "Dataset":
+        """With this mask beside the one it has; True = excluded, shapes as in `Dataset`."""
+        added = mask_of(self, mask)
+        if added is None:
+            return self
+        step = f"masked: {int(added.sum())} of {added.numel()} left out"
+        both = added if self.mask is None else self.mask | added
+        return self.derive(self._array, step, mask=both)
+
+    def with_variance(self, variance: Any) -> "Dataset":
+        """With this variance in place of the one it has; shapes as in `Dataset`, None for none."""
+        return self.derive(self._array, "variance given", variance=variance)
+
+    @property
+    def _array(self) -> Any:
+        """The data, read or not, dense or not."""
+        if self.entries is not None:
+            return self.entries
+        return self._tensor if self.lazy is None else self.lazy
+
+    @property
+    def pixels(self) -> Axes:
+        """Navigation axes."""
+        return self.axes[: len(self.axes) - self.signal]
+
+    @property
+    def channels(self) -> Axes:
+        """Signal axes; none for an image."""
+        return self.axes[len(self.axes) - self.signal :]
+
+    @property
+    def matrix(self) -> Tensor:
+        """The data as (pixel, channel); (pixel, 1) for an image."""
+        return self.tensor.reshape(self.matrix_shape)
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(number of pixels, number of channels)."""
+        split = len(self.shape) - self.signal
+        return prod(self.shape[:split]), prod(self.shape[split:])
+
+    def matching(self, shape: Sequence[int]) -> tuple[int, int] | None:
+        """Two-way shape in which a prediction of this shape is compared; None if it does not fit.
+
+        With as many modes as the array it is compared as it is (last mode against the rest); with
+        two, against `.matrix`; with one, an image against its pixels. Pixels may be flattened in
+        part: (segment, pixel, channel) for an array (segment, y, x, channel).
+        """
+        shape = tuple(shape)
+        if shape == self.shape:
+            return prod(shape[:-1]), shape[-1]
+        if shape in (self.matrix_shape, self.matrix_shape[:1]) and (
+            len(shape) == 2 or self.signal == 0
+        ):
+            return self.matrix_shape
+        pixels = self.shape[: len(self.shape) - self.signal]
+        if len(shape) > 2 and shape[-1] == self.matrix_shape[1] and _merges(shape[:-1], pixels):
+            return self.matrix_shape
+        return None
+
+    def weights(self, shape: tuple[int, int], *, variance: bool = True) -> Weights:
+        """Weight of every entry, 1 / variance, 0 where masked, unfolded to this two-way shape."""
+        keep = None if self.mask is None else unfolded(~self.mask, self.shape, shape)
+        precision = None
+        if variance and self.variance is not None:
+            precision = unfolded(1.0 / self.variance, self.shape, shape)
+        if keep is None or precision is None:
+            return Weights.of(precision if keep is None else keep)
+        return Weights.of(precision) * Weights.of(keep)
+
+    def form(
+        self,
+        shape: tuple[int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        variance: bool = True,
+    ) -> Form:
+        """The data as the losses read them: moved to the device once, kept there."""
+        key = (shape, str(device), dtype, variance)
+        if key not in self._forms:
+            weights = self.weights(shape, variance=variance).to(device, dtype)
+            self.check()
+            if self.entries is not None:
+                self._forms[key] = self._sparse(shape, weights, device, dtype)
+                return self._forms[key]
+            tensor = self.tensor
+            if not self._finite:  # what is not finite is masked
+                tensor = torch.nan_to_num(tensor, nan=0.0, posinf=0.0, neginf=0.0)
+            self._forms[key] = Dense(tensor.reshape(shape).to(device), weights, dtype)
+        return self._forms[key]
+
+    def _sparse(
+        self, shape: tuple[int, int], weights: Weights, device: torch.device, dtype: torch.dtype
+    ) -> Form:
+        """The entries as a fit reads them, without those of no weight."""
+        assert self.entries is not None
+        if shape != self.matrix_shape or weights.full is not None:
+            raise ValueError(
+                f"`{self}`: sparse data are read as (pixels, channels), with a mask and a variance "
+                "of whole pixels and channels: give a dense array for a tensor decomposition or "
+                "other weights."
+            )
+        held = self.entries.to(device, dtype)
+        keep = torch.ones(len(held.x), dtype=torch.bool, device=device)
+        for vector, index in ((weights.rows, held.i), (weights.cols, held.j)):
+            if vector is not None:
+                keep &= vector.index_select(0, index) > 0
+        if not bool(keep.all()):
+            held = Entries(held.i[keep], held.j[keep], held.x[keep], shape)
+        return Sparse(held, weights, dtype)
+
+    def check(self) -> None:
+        """Complain of what no fit can use.
+
+        Raises:
+            ValueError: if there are NaN or infinities, only zeros, or nothing outside the mask.
+        """
+        if self._checked:
+            return
+        keep = None if self.mask is None else ~self.mask.expand(self.shape)
+        if keep is not None and not keep.any():
+            raise ValueError(
+                f"`{self}`: the mask excludes all {prod(self.shape)} values: True means excluded."
+            )
+        if self.entries is not None:  # finite and not zero, as they were read
+            self._checked = True
+            return
+        broken, nonzero = self._look(keep)
+        if broken > 0:
+            bad = ~torch.isfinite(self.tensor.cpu())
+            first = tuple(int(i) for i in (bad if keep is None else bad & keep).nonzero()[0])
+            raise ValueError(
+                f"`{self}`: {broken} of {self.tensor.numel()} values are NaN or infinite, "
+                f"the first at {first} ({', '.join(axis.name for axis in self.axes)}): "
+                f"mask them (mask=~numpy.isfinite(array)){self._turned()}."
+            )
+        if not nonzero:
+            raise ValueError(f"`{self}`: all values are zero: there is nothing to fit.")
+        self._checked = True
+
+    def _look(self, keep: Tensor | None) -> tuple[int, bool]:
+        """(how many values are not finite, whether one is not zero), by parts, mask aside."""
+        rows = self.matrix
+        keep = None if keep is None else keep.reshape(rows.shape)
+        broken, nonzero = 0, False
+        step = max(1, PART // rows.shape[1])
+        for part in (slice(i, i + step) for i in range(0, len(rows), step)):
+            x = rows[part]
+            quick = keep is None and nonzero and x.dtype.is_floating_point
+            if quick and bool(torch.isfinite(torch.linalg.vector_norm(x))):
+                continue  # what is not finite would show in the norm
+            seen = None if keep is None else keep[part].to(x.device)
+            if x.dtype.is_floating_point:
+                bad = ~torch.isfinite(x)
+                if bool(bad.any()):
+                    self._finite = False
+                    broken += int((bad if seen is None else bad & seen).sum())
+            if not nonzero:
+                nonzero = bool((x != 0 if seen is None else (x != 0) & seen).any())
+        return broken, nonzero
+
+    def _turned(self) -> str:
+        """Said where the mask of a square map would hide what is not finite if it were turned."""
+        if self.mask is None or len(self.pixels) != 2 or self.mask.shape[0] != self.mask.shape[1]:
+            return ""
+        keep = ~self.mask.transpose(0, 1).expand(self.shape).to(self.tensor.device)
+        if bool((~torch.isfinite(self.tensor) & keep).any()):
+            return ""
+        y, x = (axis.name for axis in self.pixels)
+        return f"; the mask hides them all if it is transposed: give it as ({y}, {x})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.lazy is not None:
+            self.tensor  # noqa: B018, what is lazy hangs on an open file
+        return {**self.__dict__, "_forms": {}}
+
+    def __deepcopy__(self, memo: dict) -> "Dataset":
+        return self  # never changed in place, so a copy of a model or a loss may share it
+
+    def __str__(self) -> str:
+        return f"Dataset({self.name!r})"
+
+    def __repr__(self) -> str:
+        axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))
+        kind = str(self.dtype).removeprefix("torch.") + ", sparse" * (self.entries is not None)
+        return f"Dataset({self.name!r}, {axes}; {kind})"
+
+
+def _merges(shape: Sequence[int], finer: Sequence[int]) -> bool:
+    """Whether a shape is the finer one with some neighbouring axes made one."""
+    ends = set(accumulate(finer, mul))
+    return prod(shape) == prod(finer) and set(accumulate(shape, mul)) <= ends

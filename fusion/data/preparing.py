@@ -1,0 +1,241 @@
+"""What can be done with a data set before a fit: methods that hand on to `fusion.prepare`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.data.dataset import Dataset
+    from fusion.prepare.denoise import Scaling
+    from fusion.prepare.noise import Noise
+
+
+Window = tuple[float | None, float | None]
+
+
+class Preparing:
+    """What can be done with a `Dataset` before it is fitted; the data stay as they are."""
+
+    def crop(self, **ranges: Any) -> Dataset:
+        """A part of the data: `crop(energy=(500, 560), y=(None, 20), x=slice(0, 32))`.
+
+        Args:
+            ranges: for an axis by its name, (first, last) position in its units, both included,
+                None for the end; or a slice of indices. A name may be shortened where it stays
+                unique, and has `_` for a blank: `energy` or `energy_loss` for "energy loss".
+
+        Raises:
+            ValueError: if there is no such axis, or several, or nothing lies in the range.
+
+        Example:
+            >>> from fusion.simulate import layers
+            >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+            >>> data.crop(energy_loss=(90, 120), x=slice(2, 8)).history[-1]
+            'crop(energy_loss=(90, 120), x=slice(2, 8))'
+        """
+        from fusion.prepare.crop_bin import crop
+
+        return crop(self, ranges)  # type: ignore[arg-type]
+
+    def bin(self, **factors: int) -> Dataset:
+        """Sums of neighbours: `bin(energy=2, y=2, x=2)`. Counts stay counts, variances add up.
+
+        A bin is masked where one of its entries is. Sums of integers are int64.
+
+        Raises:
+            ValueError: if there is no such axis, or a length does not divide.
+
+        Example:
+            >>> data = fu.Dataset("eels", np.ones((8, 10, 60)), axes=["y", "x", "energy"])
+            >>> data.bin(y=2, x=2, energy=3)
+            Dataset('eels', y 4, x 5, energy 20; float64)
+        """
+        from fusion.prepare.crop_bin import bin_by
+
+        return bin_by(self, factors)  # type: ignore[arg-type]
+
+    def subtract_background(
+        self, window: Window, model: str = "power law", *, components: int | None = None
+    ) -> Dataset:
+        """Less a background that is fitted to every spectrum in a window and extrapolated.
+
+        A m E^(−r), or another model, is fitted by maximum likelihood of counts: variance
+        proportional to the mean, zero counts and low counts without bias in the window. The
+        background falls with energy: where the fit would rise, it is constant. The difference keeps
+        its negatives; `history` says how many. Its variance is that of the data before: call
+        `estimate_variance` first. The error of the extrapolation differs from pixel to pixel and
+        acts as a component of its own; equation (15), `WithBackground`, avoids that.
+
+        Args:
+            window: (first, last) energy of the fit, in the axis' unit; (None, None) for all.
+            model: "power law", "exponential", or the name of a baseline of the package pybaselines
+                ("snip", "asls", "modpoly", …), which reads the whole spectrum in the window.
+            components: fit to the data compressed to so many leading components, in units of
+                counting noise, so that no pixel's background is ruled by its own noise; what is
+                subtracted from is still the data (review, ref. 41). Too few make backgrounds alike.
+
+        Raises:
+            ValueError: if fewer than three channels lie in the window, an energy is not positive
+                (power law), there is no such model, or the components are out of range.
+
+        References:
+            Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope (2011), 4.4.
+
+        Example:
+            >>> from fusion.simulate import with_background
+            >>> raw = with_background(shape=(8, 10), channels=60).datasets["raw"]
+            >>> print(raw.subtract_background((500, 525)).history[-1])
+            subtract_background((500, 525), 'power law'): ... of 4800 values negative, lowest ...
+        """
+        from fusion.prepare.background import subtract_background
+
+        return subtract_background(self, window, model, components)  # type: ignore[arg-type]
+
+    def remove_spikes(self, *, threshold: float = 8.0) -> Dataset:
+        """Cosmic rays and the like, replaced by the median of their neighbours in the spectrum.
+
+        A spike is one or two channels wide, and stands out from its neighbours in the spectrum and
+        from the same channel in neighbouring pixels, by more than `threshold` standard deviations
+        of the noise at that level: so neither an edge nor a bright particle is one. Of wider ones
+        the part that stands out is replaced. `history` says how many. The noise is told by the
+        data; sparse counts less a background tell little: give them a `variance` before. Faults of
+        a channel in all pixels are left: mask it.
+
+        Args:
+            threshold: in standard deviations, > 0.
+
+        Raises:
+            ValueError: if the threshold is not positive or the data are no spectra.
+        """
+        from fusion.prepare.spikes import remove_spikes
+
+        return remove_spikes(self, threshold)  # type: ignore[arg-type]
+
+    def align(self, *, shifts: Any = None, **window: Window) -> Dataset:
+        """Spectra shifted so that a feature lies at one energy in all: `align(energy=(-5, 5))`.
+
+        The drift of every pixel is looked for by `fusion.prepare.drifts`; the feature comes to lie
+        where it is in the median pixel. Spectra are moved by linear interpolation, which correlates
+        neighbouring channels; those at the ends that not every pixel covers any more are cut off.
+
+        Args:
+            shifts: how far every pixel has drifted, instead of looking for it: in channels of these
+                data, positive where a feature lies at a higher channel, of the shape of the pixels;
+                `fusion.prepare.drifts(low_loss, energy=(-5, 5))` of another detector, times the
+                ratio of the channel widths if they differ.
+            window: the energies that hold the feature; default: all.
+
+        Raises:
+            ValueError: if the window is outside the axis or has fewer than eight channels, shows no
+                clear feature in half of the pixels, is too narrow for the drift, or if the drift
+                leaves nothing.
+        """
+        from fusion.prepare.energy_drift import align
+
+        return align(self, window, shifts)  # type: ignore[arg-type]
+
+    def estimate_variance(self) -> Dataset:
+        """With the variance of every entry, as the data tell it.
+
+        Counts have their mean as variance. Else the gain (variance over mean) and the read-out
+        noise come from what the significant components leave over. Where values are negative, for
+        instance behind a background subtraction, every channel has its own variance. One value per
+        pixel times one per channel, which keeps the fast path; `history` says what was found.
+
+        Warns:
+            UserWarning: if the noise of neighbouring channels is correlated: a fit then trusts the
+                data more than they deserve.
+        """
+        from fusion.prepare.noise import estimate_variance
+
+        return estimate_variance(self)  # type: ignore[arg-type]
+
+    def denoise(self, components: int | None = None, *, scaling: Scaling | None = None) -> Dataset:
+        """The data as a few principal components have them, without the noise of all others.
+
+        Entries are divided by the size of their noise first, so that none counts more for being
+        bright. What is left of the noise is shared by all pixels and channels: read no error bar,
+        no noise and no number of components off denoised data; factorise the data as measured.
+
+        Args:
+            components: how many; None: all that stand out of the noise so clearly that the data
+                are nearer to the truth with them.
+            scaling: of `fusion.prepare.denoise`: `Estimated()`, the default, by the variance of the
+                data set or the noise that it shows; `KeenanKotula()` for counts; `Unscaled()`.
+
+        Raises:
+            ValueError: if no component stands out, or the number is out of range.
+        """
+        from fusion.prepare.denoise import denoise
+
+        return denoise(self, components, scaling)  # type: ignore[arg-type]
+
+    def normalise(self, by: Any = None) -> Dataset:
+        """Divided by a number, by a value for every pixel, or by another detector's intensity.
+
+        Args:
+            by: a number; an array of the shape of the pixels; a data set of the same pixels, whose
+                spectra are summed without what is masked (`eels.normalise(low_loss)`,
+                `eels.normalise(eels)`); default: the mean of the data.
+
+        Raises:
+            ValueError: if shapes differ or a divisor is not positive.
+        """
+        from fusion.prepare.normalise import normalise
+
+        return normalise(self, by)  # type: ignore[arg-type]
+
+    def sample_pixels(self, share: float, *, seed: int = 0) -> Dataset:
+        """With all but a share of the pixels masked, as if no more had been scanned.
+
+        Drawn at random from the pixels that are not masked; the others are 0, so that nothing
+        reads them. A fit gives maps of what is left, `fill_maps` fills the gaps. `mask` is the
+        sampling pattern.
+
+        Args:
+            share: above 0, at most 1.
+            seed: of the pattern.
+
+        Raises:
+            ValueError: if the share is none, or nothing is left.
+
+        References:
+            Monier et al., IEEE Trans. Comput. Imaging 4:585 (2018).
+        """
+        from fusion.prepare.sample import sample_pixels
+
+        return sample_pixels(self, share, seed)  # type: ignore[arg-type]
+
+    def sample_entries(self, share: float, *, seed: int = 0) -> Dataset:
+        """With all but a share of the single values masked and 0: a spectrum has its own gaps.
+
+        Args:
+            share: above 0, at most 1.
+            seed: of the pattern.
+
+        Raises:
+            ValueError: if the share is none, or nothing is left.
+        """
+        from fusion.prepare.sample import sample_entries
+
+        return sample_entries(self, share, seed)  # type: ignore[arg-type]
+
+    def noise(self) -> Noise:
+        """The noise as the data tell it, the scree, and how many components stand out of it."""
+        from fusion.prepare.noise import measure
+
+        return measure(self)  # type: ignore[arg-type]
+
+    def summary(self) -> str:
+        """What is in the data: axes, values, zeros, negatives, noise, scree, advice on K."""
+        from fusion.prepare.inspection import inspect
+
+        return str(inspect(self))  # type: ignore[arg-type]
+
+    def plot(self, **options: Any) -> Figure:
+        """Total map, mean spectrum, and the scree; see `fusion.plots.plot_dataset`."""
+        from fusion.plots import plot_dataset
+
+        return plot_dataset(self, **options)  # type: ignore[arg-type]

@@ -1,0 +1,310 @@
+"""Diagonal of the inverse of a curvature, all factors varying together.
+
+Small problems by inversion. Larger ones by what most models share: rows of the maps that meet only
+through the spectra (a Schur complement in the spectra), or factors that meet through K × K matrices
+only (Woodbury's identity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+from fusion.engine.coupled_preconditioner import CHUNK, Coupled, plain
+from fusion.engine.curvature import Curvature
+from fusion.engine.hessian import signs
+from fusion.engine.linear_system import System
+from fusion.engine.objective import Objective, Slot, States, Values
+
+DENSE = 1500
+"""Free variables up to which the whole matrix is inverted."""
+BORDER = 4000
+"""Variables besides the rows up to which their Schur complement is."""
+NUMBERS = 2**27
+"""Most numbers of how rows and border meet: 1 GiB."""
+RIDGE = 1e-12
+"""Share of the diagonal that is added, so that what the data leave open inverts."""
+OPEN = 1e7
+"""Times its variance with all else known, above which a variance says: not determined."""
+
+
+class Quadratic:
+    """The curvature in the values of factors that stand as they are, else in the raw variables.
+
+    Unit columns are left to `units`: they move at right angles to themselves.
+    """
+
+    def __init__(self, objective: Objective, flat: Tensor, states: States) -> None:
+        self.curvature = Curvature(objective, flat, states)
+        self.curvature.add_penalties(states)
+        self.objective, self.flat = objective, flat
+        chains = self.curvature.chains
+        self.bent = {s.name: chains[s.name] for s in objective.slots if _bent(s) and s.module}
+
+    def __call__(self, v: Tensor) -> Tensor:
+        """H v, (n,)."""
+        parts = self.objective.split(v[None])
+        pushed = {n: self.bent[n].push(x) if n in self.bent else x for n, x in parts.items()}
+        made = self.curvature.fits(pushed)
+        if self.curvature.penalties is not None:
+            more = self.curvature.penalties(pushed)
+            made = {name: h + more[name] for name, h in made.items()}
+        pulled = {n: self.bent[n].pull(x) if n in self.bent else x for n, x in made.items()}
+        return self.objective.pack(pulled)[0]
+
+    def diagonal(self) -> Tensor:
+        """(n,), read from the row blocks."""
+        made = torch.empty_like(self.flat[0])
+        for block in self.curvature.blocks():
+            made[block.part] = block.expanded()[0].diagonal(dim1=-2, dim2=-1).flatten()
+        return made
+
+    def units(self, free: Tensor) -> Tensor:
+        """Directions that change nothing: unit columns along themselves, (n, columns)."""
+        made = []
+        for slot in self.objective.slots:
+            if plain(slot) and slot.module is not None and slot.module.scale_free:
+                along = self.flat.new_zeros(self.objective.size, slot.shape[-1])
+                along[slot.part] = torch.eye(slot.shape[-1], dtype=along.dtype).to(along).repeat(
+                    slot.shape[0], 1
+                ) * slot.of(self.flat)[0].reshape(-1, 1)
+                made.append(along * free[:, None])
+        return torch.cat(made, 1) if made else self.flat.new_zeros(self.objective.size, 0)
+
+
+def variances(quadratic: Quadratic, free: Tensor) -> Values:
+    """Variance of every entry of every factor, in the inverse of the curvature.
+
+    Args:
+        quadratic: the curvature of a negative log-likelihood.
+        free: which raw variables vary, (n,) bool; the others are held.
+
+    Returns:
+        {factor: its shape}; ∞ where the curvature leaves an entry open, 0 where it is held.
+
+    Raises:
+        ValueError: if it is too large for every way, with the sizes.
+    """
+    objective, count = quadratic.objective, int(free.sum())
+    rows = _rows(objective)
+    grouped = sum(slot.part.stop - slot.part.start for slot in rows)
+    border = count - sum(int(free[s.part].sum()) for s in rows)
+    ways = (
+        (count <= DENSE, lambda: _bordered(quadratic, free, [])),
+        (count > DENSE, lambda: _low_rank(quadratic, free)),
+        (
+            border <= BORDER and grouped * border <= NUMBERS,
+            lambda: _bordered(quadratic, free, rows),
+        ),
+        (count <= BORDER, lambda: _bordered(quadratic, free, [])),
+    )
+    for fits, way in ways:
+        made = way() if fits else None
+        if made is not None:
+            return made
+    raise ValueError(
+        f"`standard_errors`: {count} free numbers, {border} of them besides the rows of "
+        f"{', '.join(s.name for s in rows) or 'no factor'}: errors need at most {BORDER} of those, "
+        f"and {NUMBERS // max(grouped, 1)} here: bin the spectra, or crop them."
+    )
+
+
+def _bent(slot: Slot) -> bool:
+    """Whether a variable is more than its value, but for a bound or the norm of its columns."""
+    return slot.module is not None and not plain(slot)
+
+
+def _rows(objective: Objective) -> list[Slot]:
+    """The factors with the most numbers among those along one mode: their rows may stand alone."""
+    groups: dict[object, list[Slot]] = {}
+    for slot in objective.slots:
+        module = slot.module
+        if module is None or len(slot.shape) != 2 or not module.local:
+            continue
+        if plain(slot) or not module.scale_free:
+            groups.setdefault(module.axes[0] or slot.shape[0], []).append(slot)
+    return max(
+        groups.values(), default=[], key=lambda g: sum(s.part.stop - s.part.start for s in g)
+    )
+
+
+def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | None:
+    """By blocks of rows and the Schur complement of all else; None where rows meet each other.
+
+    [A B; Bᵀ R] with A block by block, and in R the free variables beside, and the multipliers that
+    hold unit columns at right angles to themselves.
+    """
+    numbers = torch.arange(quadratic.objective.size, device=free.device)
+    index = torch.cat([numbers[s.part].view(s.shape) for s in rows], 1) if rows else None
+    index = numbers[:0].view(0, 1) if index is None else index
+    blocks = _blocks(quadratic, index, free)
+    if not _apart(quadratic, index, blocks, free):
+        return None
+    beside = free.clone()
+    beside[index] = False
+    border = beside.nonzero()[:, 0]
+    H = torch.empty(len(free), len(border), dtype=blocks.dtype, device=free.device)
+    for column, j in enumerate(border.tolist()):
+        probe = torch.zeros_like(quadratic.flat[0])
+        probe[j] = 1
+        H[:, column] = quadratic(probe)
+    units = quadratic.units(free)
+    schur, own = _corner(H[border], units[border])
+    vary, diagonal = free[index], blocks.diagonal(dim1=-2, dim2=-1)
+    unseen = vary & (diagonal <= 0)  # by any data
+    inside = (vary & ~unseen).to(blocks.dtype)
+    inverse = torch.linalg.inv(blocks + torch.diag_embed(RIDGE * diagonal + (1 - inside)))
+    inverse = inverse * inside[:, :, None] * inside[:, None, :]
+    meets = torch.cat([H, units], 1)[index]  # (row, k, border)
+    solved = inverse @ meets
+    schur -= meets.flatten(0, 1).T @ solved.flatten(0, 1)
+    covariance = _inverse(schur, len(border))
+    total, lone = torch.zeros_like(quadratic.flat[0]), torch.zeros_like(quadratic.flat[0])
+    total[border], lone[border] = covariance.diagonal()[: len(border)], 1 / own
+    total[index] = inverse.diagonal(dim1=-2, dim2=-1) + ((solved @ covariance) * solved).sum(-1)
+    total[index] = torch.where(unseen, torch.inf, total[index])
+    lone[index] = torch.where(vary, 1 / diagonal.clamp_min(0), 0)
+    return _of_values(quadratic, free, total, lone, border, covariance)
+
+
+def _corner(corner: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
+    """The curvature beside the rows, bordered by unit columns; and its diagonal."""
+    r, q = units.shape
+    own = corner.diagonal().clamp_min(0)
+    made = corner.new_zeros(r + q, r + q)
+    made[:r, :r] = 0.5 * (corner + corner.T) + torch.diag(RIDGE * own)
+    made[:r, r:], made[r:, :r] = units, units.T
+    return made, own
+
+
+def _blocks(quadratic: Quadratic, index: Tensor, free: Tensor) -> Tensor:
+    """Blocks of the rows that `index` (row, k) lists, (row, k, k), probed by k products."""
+    turns, columns = signs(len(index), quadratic.flat), []
+    for k in range(index.shape[1]):
+        probe = torch.zeros_like(quadratic.flat[0])
+        probe[index[:, k]] = turns
+        columns.append(quadratic(probe)[index] * turns[:, None])
+    made = torch.stack(columns, -1)
+    inside = free[index].to(made.dtype)
+    return 0.5 * (made + made.mT) * inside[:, :, None] * inside[:, None, :]
+
+
+def _apart(quadratic: Quadratic, index: Tensor, blocks: Tensor, free: Tensor) -> bool:
+    """Whether rows do not meet each other."""
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(index.shape, generator=generator, dtype=torch.float64).to(blocks)
+    v = v * free[index]
+    probe = torch.zeros_like(quadratic.flat[0])
+    probe[index] = v
+    made = quadratic(probe)[index] * free[index]
+    wanted = (blocks @ v[..., None])[..., 0]
+    return float((made - wanted).norm()) <= 1e-6 * float(wanted.norm())
+
+
+def _inverse(full: Tensor, r: int) -> Tensor:
+    """Inverse of a symmetric matrix, rows and columns in units of their own."""
+    size = full.diagonal().abs().sqrt()
+    size[r:] = torch.where(size[r:] > 0, size[r:], 1)
+    size[:r] = torch.where(size[:r] > 0, size[:r], 1)
+    along = (full[r:, :r] / size[:r]).norm(dim=1)
+    size[r:] = torch.maximum(size[r:], along)
+    scaled = full / size[:, None] / size
+    empty = scaled.diagonal()[:r] == 0
+    scaled[:r, :r] += torch.diag(empty.to(scaled.dtype))
+    made = torch.linalg.inv(scaled)
+    return made / size[:, None] / size
+
+
+def _low_rank(quadratic: Quadratic, free: Tensor) -> Values | None:
+    """By Woodbury's identity, where that is the whole inverse; else None."""
+    objective, flat = quadratic.objective, quadratic.flat
+    if quadratic.bent or any(slot.module is None for slot in objective.slots):
+        return None
+    damping = flat.new_full((1,), RIDGE)
+    system = System(quadratic.curvature, torch.zeros_like(flat), free[None].to(flat.dtype), damping)
+    if system.coupled is None or not _solves(quadratic, system, free):
+        return None
+    total, lone = torch.zeros_like(flat[0]), torch.zeros_like(flat[0])
+    for slot, block, inverse in zip(objective.slots, system.blocks, system.inverses, strict=True):
+        A = inverse[0].expand(block.rows, -1, -1)
+        total[slot.part] = (
+            A.diagonal(dim1=-2, dim2=-1) - _shared(system.coupled, slot.name, A)
+        ).flatten()
+        lone[slot.part] = 1 / block.expanded()[0].diagonal(dim1=-2, dim2=-1).flatten()
+    return _of_values(quadratic, free, total, lone, free.nonzero()[:0, 0], total.new_zeros(0, 0))
+
+
+def _shared(coupled: Coupled, name: str, A: Tensor) -> Tensor:
+    """Diagonal of D⁻¹ U S Uᵀ D⁻¹ in one factor, (row, k)."""
+    ways = coupled.ways.get(name)
+    if ways is None:
+        return torch.zeros_like(A[..., 0])
+    at = torch.cat([torch.arange(w.part.start, w.part.stop, device=A.device) for w in ways])
+    S, k = coupled.small[0][at[:, None], at], A.shape[-1]
+    bases = torch.cat([w.base[0] for w in ways if w.base is not None], 1)
+    made, step = torch.empty_like(A[..., 0]), max(1, CHUNK // (len(at) * k))
+    for first in range(0, len(A), step):
+        part = slice(first, first + step)
+        Z = bases[part, :, None, None] * A[part, None]  # (row, r, k, k)
+        Z = Z.flatten(1, 2).mT.to(S)  # (row, k, r k): the direction, and what of U it meets
+        made[part] = ((Z @ S) * Z).sum(-1).to(made)
+    return made
+
+
+def _solves(quadratic: Quadratic, system: System, free: Tensor) -> bool:
+    """Whether blocks and low rank are the whole curvature: H (inverse) H v = H v."""
+    generator, units = torch.Generator().manual_seed(0), quadratic.units(free)
+    v = torch.randn(len(free), generator=generator, dtype=torch.float64).to(quadratic.flat) * free
+
+    def tangent(v: Tensor) -> Tensor:
+        return v - units @ ((units.T @ v) / units.square().sum(0).clamp_min(1e-300))
+
+    wanted = tangent(quadratic(tangent(v)) * free)
+    found = torch.empty_like(wanted)[None]
+    for block, inverse in zip(system.blocks, system.inverses, strict=True):
+        block.solve(found, wanted[None], inverse)
+    assert system.coupled is not None
+    system.coupled.add(found)
+    made = tangent(quadratic(tangent(found[0])) * free)
+    return float((made - wanted).norm()) <= 1e-3 * float(wanted.norm())
+
+
+def _of_values(
+    quadratic: Quadratic,
+    free: Tensor,
+    total: Tensor,
+    lone: Tensor,
+    border: Tensor,
+    covariance: Tensor,
+) -> Values:
+    """Variances by factor, of values, from those of the raw variables."""
+    shut = ~torch.isfinite(total) | (total < 0) | (total > OPEN * lone) | ~torch.isfinite(lone)
+    total = torch.where(free & shut, torch.inf, torch.where(free, total, 0))
+    made: Values = {}
+    for slot in quadratic.objective.slots:
+        variance = total[slot.part].view(slot.shape)
+        chain = quadratic.bent.get(slot.name)
+        if chain is not None and slot.module is not None:
+            if slot.module.local and not slot.module.scale_free:
+                variance = variance * chain.push(torch.ones_like(variance)[None])[0].square()
+            else:
+                inside = (border >= slot.part.start) & (border < slot.part.stop)
+                own = covariance[: len(border), : len(border)][inside][:, inside]
+                places = border[inside] - slot.part.start
+                variance = _pushed(chain.push, own, places, slot.shape)
+        made[slot.name] = variance
+    return made
+
+
+def _pushed(push, covariance: Tensor, places: Tensor, shape: Sequence[int]) -> Tensor:
+    """diag(J Σ Jᵀ) of a constraint's derivative J, one square root of Σ at a time."""
+    values, vectors = torch.linalg.eigh(covariance)
+    total = push(covariance.new_zeros(1, *shape))[0].square()
+    for value, vector in zip(values.clamp_min(0), vectors.T, strict=True):
+        v = covariance.new_zeros(prod(shape))
+        v[places] = value.sqrt() * vector
+        total = total + push(v.view(1, *shape))[0].square()
+    return total

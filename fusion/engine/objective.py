@@ -1,0 +1,305 @@
+"""What solvers see of a model: a loss over a batch of starts, each a flat vector of raw variables.
+
+raw θ (start, n)  →  values {factor: (start, …)}  →  predictions  →  terms  →  (start,)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from fusion.engine.batching import over_starts
+from fusion.language.factor import FactorModule
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+from fusion.language.surrogate import FitInformation
+from fusion.language.term import State
+
+Values = dict[str, Tensor]
+States = Sequence[State]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one variable lies in the flat vector."""
+
+    name: str
+    module: FactorModule | None
+    shape: tuple[int, ...]
+    part: slice
+
+    def of(self, flat: Tensor) -> Tensor:
+        """(start, …) view of this variable."""
+        return flat[:, self.part].unflatten(1, self.shape)
+
+
+class _Holder(nn.Module):
+    """Evaluates a term for one start at given factor values: a module for `functional_call`."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, values: Values, function: Callable[[Model], Tensor]) -> Tensor:
+        with self.model.once(values):
+            return function(self.model)
+
+
+class Objective:
+    """A model and a loss as functions of many starts at once.
+
+    Args:
+        model: its factors and plain parameters are the unknowns; never changed.
+        loss: what is minimised.
+    """
+
+    def __init__(self, model: Model, loss: Loss) -> None:
+        self.model, self.loss, self._holder = model, loss, _Holder(model)
+        modules = model.factor_modules()
+        paths = {m: path for path, m in model.named_modules()}
+        raws = {f"{paths[m]}.raw": name for name, m in modules.items()}
+        self.slots: list[Slot] = []
+        start = 0
+        for key, parameter in model.named_parameters():
+            name, stop = raws.get(key, key), start + parameter.numel()
+            self.slots.append(
+                Slot(name, modules.get(name), tuple(parameter.shape), slice(start, stop))
+            )
+            start = stop
+        self.size = start
+        if not self.slots:
+            raise ValueError(
+                "the model has no factors: create some with `self.C = Factor(…)` in its `__init__`."
+            )
+        self.like = next(model.parameters()).detach()
+        self.gauges: dict[str, Any] | None = None
+        """Where norms of unit columns go, once `fusion.solvers.hals.gauges` has found it."""
+        self.held: set[str] = set()
+        """Names of variables that stay as they are."""
+        self.still: Tensor | None = None
+        """Single numbers that stay as they are, (n,) bool."""
+        self.extras = [s.name for s in self.slots if s.module is None]
+
+    # ---- raw variables and values ----------------------------------------------------------------
+
+    def pack(self, raws: Mapping[str, Tensor], out: Tensor | None = None) -> Tensor:
+        """Flat vector of (start, …) raw variables."""
+        return torch.cat([raws[slot.name].flatten(1) for slot in self.slots], 1, out=out)
+
+    def split(self, flat: Tensor) -> Values:
+        """Raw variables by name, (start, …)."""
+        parts = torch.split(flat, [slot.part.stop - slot.part.start for slot in self.slots], 1)
+        return {
+            slot.name: part.unflatten(1, slot.shape)
+            for slot, part in zip(self.slots, parts, strict=True)
+        }
+
+    def current(self) -> Tensor:
+        """The model's own raw variables as one start, (1, n)."""
+        return torch.cat([p.detach().reshape(1, -1) for p in self.model.parameters()], 1)
+
+    def values(self, flat: Tensor) -> Values:
+        """Constrained values of all variables, (start, …)."""
+        raws = self.split(flat)
+        return {
+            slot.name: raws[slot.name]
+            if slot.module is None
+            else over_starts(slot.module.constrain, raws[slot.name])
+            for slot in self.slots
+        }
+
+    def raws(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Flat raw variables of given values."""
+        return self.pack(
+            {
+                slot.name: values[slot.name]
+                if slot.module is None
+                else over_starts(slot.module.unconstrain, values[slot.name])
+                for slot in self.slots
+            }
+        )
+
+    def lower(self) -> Tensor:
+        """Bound of every raw variable, (n,); −∞ where there is none."""
+        bound = self.like.new_full((self.size,), -torch.inf)
+        for slot in self.slots:
+            if slot.module is not None and slot.module.lower is not None:
+                bound[slot.part] = slot.module.lower
+        return bound
+
+    def free(self) -> Tensor:
+        """Which raw variables matter, (n,) bool: not those behind known entries."""
+        free = torch.ones(self.size, dtype=torch.bool, device=self.like.device)
+        for slot in self.slots:
+            known = None if slot.module is None else slot.module.known
+            if slot.name in self.held:
+                free[slot.part] = False
+            elif known is not None and known.shape == slot.shape:
+                free[slot.part] = ~known.flatten()
+        return free if self.still is None else free & ~self.still
+
+    def retract(self, flat: Tensor) -> Tensor:
+        """The same values from raw variables in standard position."""
+        if not any(slot.module is not None and slot.module.scale_free for slot in self.slots):
+            return flat
+        raws = self.split(flat)
+        return self.pack(
+            {
+                slot.name: over_starts(slot.module.retract, raws[slot.name])
+                if slot.module is not None and slot.module.scale_free
+                else raws[slot.name]
+                for slot in self.slots
+            }
+        )
+
+    # ---- terms -----------------------------------------------------------------------------------
+
+    def _map(self, function: Callable[[Model, States], Any], values: Values, states: States) -> Any:
+        """function(model, states) for every start, (start, …)."""
+
+        def one(values: Values, states: States) -> Tensor:
+            inner = {name: value for name, value in values.items() if name not in self.extras}
+            call = lambda model: function(model, states)  # noqa: E731
+            if not self.extras:
+                return self._holder(inner, call)
+            return functional_call(
+                self._holder, {f"model.{name}": values[name] for name in self.extras}, (inner, call)
+            )
+
+        return over_starts(one, values, states)
+
+    def fits(self, values: Values, states: States) -> Tensor:
+        """Weighted terms that read data, (start, term), float64."""
+        return self.each([(i, w, t.value) for i, w, t in self.loss.fits], values, states)
+
+    def penalties(self, values: Values, states: States) -> Tensor:
+        """Weighted terms that do not, (start, term), float64."""
+        return self.each([(i, w, t.value) for i, w, t in self.loss.penalties], values, states)
+
+    def fit_curvature(self, values: Values, states: States) -> Tensor:
+        """Scalars, (start, term), whose Hessians here add up to the fits' Gauss–Newton matrix."""
+        return self.fit_curvature_of(range(len(self.loss.terms)), values, states)
+
+    def fit_curvature_of(self, which: Sequence[int], values: Values, states: States) -> Tensor:
+        """The same of some of the fits, by their positions in the loss."""
+        chosen = [(i, w, t.curvature) for i, w, t in self.loss.fits if i in which]
+        return self.each(chosen, values, states)
+
+    def closed(self, values: Values) -> tuple[list[Tensor], list[tuple[int, Any, Any, list]]]:
+        """The tensors in which the fits' curvature has a closed form, and where they belong.
+
+        Returns:
+            Tensors (start, …), and for each fit that has some (position in the loss, form, metric,
+            for each of its tensors the factor that it is, or None).
+        """
+        told: list[tuple[int, Any, Any, list]] = []
+
+        def each(model: Model, _: States) -> tuple[Tensor, ...]:
+            told.clear()
+            known = {id(module()): name for name, module in model.factor_modules().items()}
+            made: list[Tensor] = []
+            for i, _weight, term in self.loss.fits:
+                parts = term.closed(model)
+                if parts is not None:
+                    form, metric, found = parts
+                    told.append((i, form, metric, [known.get(id(x)) for x in found]))
+                    made += found
+            return tuple(made)
+
+        return list(self._map(each, values, self.no_states())), told
+
+    def penalty_curvature(self, values: Values, states: States) -> Tensor:
+        """The same for the penalties."""
+        return self.each([(i, w, t.curvature) for i, w, t in self.loss.penalties], values, states)
+
+    def likeness(self, values: Values) -> tuple[Tensor, Tensor]:
+        """How far the predictions' sizes are from the data's, and its curvature: both (start,)."""
+
+        def each(model: Model, _: States) -> Tensor:
+            pairs = [torch.stack(t.likeness(model)) for _, _, t in self.loss.fits]
+            return torch.stack(pairs).sum(0)
+
+        both = self._map(each, values, self.no_states())
+        return both[:, 0], both[:, 1]
+
+    def each(
+        self, parts: Sequence[tuple[int, float, Callable]], values: Values, states: States
+    ) -> Tensor:
+        """Weighted functions of model and state, (start, function), float64."""
+        first = next(iter(values.values()))
+        if not parts:
+            return first.new_zeros((first.shape[0], 0), dtype=torch.float64)
+        nothing = first.new_zeros((), dtype=torch.float64)
+
+        def each(model: Model, states: States) -> Tensor:
+            made = [(w, function(model, states[i])) for i, w, function in parts]
+            return torch.stack(
+                [nothing if value is None else (w * value).to(torch.float64) for w, value in made]
+            )
+
+        return self._map(each, values, states)
+
+    @property
+    def order(self) -> list[int]:
+        """Positions in the loss of the columns that fits and penalties make, in this order."""
+        return [i for i, _, _ in self.loss.fits] + [i for i, _, _ in self.loss.penalties]
+
+    @property
+    def fixed(self) -> list[bool]:
+        """For every column whether the term is one fixed objective, in `order`."""
+        return [self.loss.surrogates[i][1].potential for i in self.order]
+
+    # ---- lagged pieces ---------------------------------------------------------------------------
+
+    @property
+    def lagged(self) -> bool:
+        """Whether any term has pieces to refresh."""
+        return any(t.lagged for _, t in self.loss.surrogates)
+
+    def no_states(self) -> States:
+        """States before the first step."""
+        return [{} for _ in self.loss.terms]
+
+    def refresh_fits(self, values: Values, states: States) -> States:
+        """States with those of the fits taken anew."""
+        return self._refresh([(i, t) for i, _, t in self.loss.fits], values, states, {})
+
+    def refresh_penalties(
+        self, values: Values, states: States, fits: Mapping[str, FitInformation]
+    ) -> States:
+        """States with those of the penalties taken anew, given what the fits say."""
+        return self._refresh([(i, t) for i, _, t in self.loss.penalties], values, states, fits)
+
+    def learned(self, states: States) -> dict[str, Tensor]:
+        """What the terms learn, as they call it, (start, …)."""
+        pairs = zip(self.loss.surrogates, states, strict=True)
+        told = ((term, term.learned(state)) for (_, term), state in pairs if state)
+        return {f"{name} of {term}": v for term, found in told for name, v in found.items()}
+
+    def _refresh(self, terms: Sequence, values: Values, states: States, fits: Mapping) -> States:
+        states = list(states)
+        told = {name: (info.gradient, info.curvature) for name, info in fits.items()}
+        with torch.no_grad():
+            for i, term in terms:
+                if term.lagged:
+                    states[i] = self._refresh_one(term, values, states[i], told)
+        return states
+
+    def _refresh_one(self, term, values: Values, state: State, told: Mapping) -> State:
+        def one(values: Values, state: State, told: Mapping) -> State:
+            fits = {name: FitInformation(*pair) for name, pair in told.items()}
+            with self.model.once(values):
+                return dict(term.refresh(self.model, state, fits))
+
+        inner = {name: value for name, value in values.items() if name not in self.extras}
+        return over_starts(one, inner, dict(state), dict(told))
+
+    @property
+    def wanted(self) -> list[str]:
+        """Factors of which some term wants to know what the fits say."""
+        return sorted({name for _, t in self.loss.surrogates for name in t.needs()})

@@ -1,0 +1,127 @@
+"""Counts of one pixel at a time, for very many at once: likeliest amounts, and their deviance."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.engine.batched_nnls import nnls
+
+WARM, STEPS, HALVINGS = 5, 100, 40
+"""Multiplicative steps first; Newton steps at most; halvings of one at most."""
+RIDGE = 1e-8
+"""Added to the curvature, over that of all counts from one reference: where no count bends it."""
+SMALL = 1e-7
+"""Step over standard error below which it is the last."""
+DECREASE = 1e-4
+
+
+def likeliest(x: Tensor, w: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """c ≥ 0 that makes Σ_j w (m − x ln m), m = S c, smallest, for every row of x.
+
+    Newton steps within the bounds, each a problem of non-negative least squares, shortened until
+    the likelihood rises; after a few multiplicative ones.
+
+    Args:
+        x: counts (n, channel); w: 0 where masked, else 1, of that shape; S: (channel, K) ≥ 0.
+
+    Returns:
+        c (n, K), and which of them are free: not held at zero.
+    """
+    reach, total = w @ S, (w * x).sum(1)  # counts per amount, counts
+    c = total[:, None] / reach.clamp_min(torch.finfo(x.dtype).tiny) / S.shape[1]
+    for _ in range(WARM):
+        c = c * ((w * _ratio(x, c @ S.T)) @ S) / reach.clamp_min(torch.finfo(x.dtype).tiny)
+    ridge = torch.diag_embed(RIDGE * reach.square() / (total[:, None] + 1))
+    free = torch.ones_like(c, dtype=torch.bool)
+    rows = torch.arange(len(x), device=x.device)
+    for _ in range(STEPS):
+        xr, wr, cr = x[rows], w[rows], c[rows]
+        m = cr @ S.T
+        ratio = _ratio(xr, m)
+        slope = (wr * (1 - ratio)) @ S
+        H = grams(wr * _ratio(ratio, m), S) + ridge[rows]
+        aim, free[rows] = nnls(H, (H @ cr[..., None])[..., 0] - slope)
+        step = aim - cr
+        sigma = H.diagonal(dim1=-2, dim2=-1).rsqrt()
+        last = (step.abs() <= SMALL * sigma).all(1)
+        c[rows] = torch.where(last[:, None], aim, _shortened(xr, wr, S, cr, step, slope))
+        rows = rows[~last & torch.isfinite(step).all(1)]
+        if not len(rows):
+            break
+    return c, free
+
+
+def _shortened(x: Tensor, w: Tensor, S: Tensor, c: Tensor, step: Tensor, slope: Tensor) -> Tensor:
+    """c + t·step with the first t of 1, ½, ¼ … at which the likelihood rises enough."""
+    before, gain = _loss(x, w, c @ S.T), (slope * step).sum(1)
+    found, rows, t = c.clone(), torch.arange(len(c), device=c.device), 1.0
+    for _ in range(HALVINGS):
+        trial = c[rows] + t * step[rows]
+        loss = _loss(x[rows], w[rows], trial @ S.T)
+        slack = 1e-14 * (1 + before[rows].abs())
+        good = loss <= before[rows] + DECREASE * t * gain[rows] + slack
+        found[rows[good]] = trial[good]
+        rows, t = rows[~good], t / 2
+        if not len(rows):
+            break
+    return found
+
+
+def _loss(x: Tensor, w: Tensor, m: Tensor) -> Tensor:
+    return (w * (m - torch.xlogy(x, m))).sum(1)
+
+
+def _ratio(x: Tensor, m: Tensor) -> Tensor:
+    """x / m, 0 where there is no count."""
+    return torch.where(x > 0, x / m, 0)
+
+
+def grams(w: Tensor, S: Tensor) -> Tensor:
+    """Sᵀ diag(w_i) S for every row of w (n, channel): (n, K, K)."""
+    K = S.shape[1]
+    i, j = torch.triu_indices(K, K, device=S.device)
+    pairs = w @ (S[:, i] * S[:, j])
+    made = w.new_empty(len(w), K, K)
+    made[:, i, j] = made[:, j, i] = pairs
+    return made
+
+
+def information(c: Tensor, w: Tensor, S: Tensor) -> Tensor:
+    """Fisher's information Sᵀ diag(w / m) S, (n, K, K); amounts at zero taken as of one count."""
+    reach = (w @ S).clamp_min(torch.finfo(c.dtype).tiny)
+    m = torch.where(c > 0, c, 1 / reach) @ S.T
+    return grams(w * torch.where(m > 0, 1 / m.clamp_min(torch.finfo(c.dtype).tiny), 0), S)
+
+
+def deviance(x: Tensor, w: Tensor, m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(2 Σ w (x ln x/m − x + m), its mean, its variance) of every row, for counts of mean m.
+
+    References:
+        Kaastra, A&A 605:A51 (2017), for the moments of few counts.
+    """
+    terms = torch.xlogy(x, x) - torch.xlogy(x, m) - x + m
+    at, mean, variance = (torch.from_numpy(a).to(m) for a in _moments())
+    place = ((m.clamp_min(1e-30).log() - at[0]) / (at[1] - at[0])).clamp(0, len(at) - 1.001)
+    low, part = place.long(), place.frac()
+    expected, spread = (
+        (w * torch.exp(v[low] * (1 - part) + v[low + 1] * part)).sum(1) for v in (mean, variance)
+    )
+    return 2 * (w * terms).sum(1), expected, spread
+
+
+@cache
+def _moments() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(ln m, ln of the mean, ln of the variance) of one count's deviance, from m = 1e-8 to 1e3."""
+    from scipy.stats import poisson
+
+    at = np.linspace(np.log(1e-8), np.log(1e3), 400)
+    m = np.exp(at)[:, None]
+    x = np.arange(1500)[None]
+    chance = poisson.pmf(x, m)
+    d = 2 * (np.where(x > 0, x * np.log(np.maximum(x, 1) / m), 0.0) - x + m)
+    mean = (chance * d).sum(1)
+    return at, np.log(mean), np.log((chance * d**2).sum(1) - mean**2)

@@ -1,0 +1,118 @@
+"""Factors of a result as signals: RosettaSciIO's dictionaries, which HyperSpy reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusion._version import __version__
+from fusion.algebra.axis import Axes, Axis
+
+if TYPE_CHECKING:
+    from fusion.answers.result import Result
+
+Signal = dict[str, Any]
+
+CARRIED = ("Acquisition_instrument", "Sample")
+"""Of the metadata of the data: what holds for a spectrum of a component, too."""
+
+
+def signals(result: Result) -> list[Signal]:
+    """The factors as RosettaSciIO's dictionaries, which HyperSpy reads as signals.
+
+    Spectra are (component | energy), EELS by an axis in eV or of a loss, EDS by one in keV; maps
+    (component | x, y) with their calibration; what runs along neither, (component | index).
+    """
+    return [signal_of(result, name) for name, F in result.factors.items() if F.ndim == 2]
+
+
+def spectra(result: Result) -> list[str]:
+    """Factors that run along the channels of a data set of spectra."""
+    channels = [d.axes[-1:] for d in result.data.values() if d.signal == 1]
+    return [
+        name
+        for name, F in result.factors.items()
+        if F.ndim == 2 and (result.axes.get(name) or (None,))[0] in channels
+    ]
+
+
+def along(result: Result, name: str) -> Axes:
+    """What the rows of a factor run along; an index where nothing is told."""
+    axes = (result.axes.get(name) or (None,))[0]
+    return axes or (Axis("index", size=len(result.factors[name])),)
+
+
+def signal_of(result: Result, name: str) -> Signal:
+    """One factor, components first."""
+    axes, F = along(result, name), result.factors[name]
+    components = Axis("component", offset=1.0, size=F.shape[1])
+    spectral = name in spectra(result)
+    shown = 1 if spectral or len(axes) == 1 else 2
+    data = np.ascontiguousarray(F.T.reshape(F.shape[1], *(axis.size or 1 for axis in axes)))
+    every = (components, *axes)
+    told = [_axis(a, i, navigate=i < len(every) - shown) for i, a in enumerate(every)]
+    metadata = _metadata(result, axes) if spectral else {}
+    general = {"title": name, "notes": result.summary()}
+    return {
+        "data": data,
+        "axes": told,
+        "metadata": {
+            **metadata,
+            "General": general,
+            "Signal": {"signal_type": _kind(axes[0], metadata) if spectral else ""},
+        },
+        "original_metadata": {"sdfusion": _about(result, name)},
+        "package_info": {"package": "", "package_version": ""},
+        "attributes": {"_lazy": False, "ragged": False},
+        "tmp_parameters": {},
+        "learning_results": {},
+        "models": {},
+    }
+
+
+def _axis(axis: Axis, index: int, *, navigate: bool) -> dict[str, Any]:
+    """RosettaSciIO's dictionary of an axis."""
+    told: dict[str, Any] = {"name": axis.name, "units": axis.units, "size": int(axis.size or 0)}
+    told |= {"navigate": navigate, "index_in_array": index, "is_binned": False}
+    if axis.uniform:
+        return told | {"_type": "UniformDataAxis", "scale": axis.scale, "offset": axis.offset}
+    return told | {"_type": "DataAxis", "axis": axis.values}
+
+
+def _kind(axis: Axis, metadata: dict[str, Any]) -> str:
+    """HyperSpy's type of a spectrum on an axis."""
+    if axis.units == "eV" or "loss" in axis.name:
+        return "EELS"
+    if axis.units != "keV":
+        return ""
+    instrument = metadata.get("Acquisition_instrument") or {}
+    return "EDS_SEM" if "SEM" in instrument else "EDS_TEM"
+
+
+def _metadata(result: Result, axes: Axes) -> dict[str, Any]:
+    """What is known of the measurement that has these channels."""
+    fits = [] if result.minimised is None else [fit for _, _, fit in result.minimised.fits]
+    for data in (fit.dataset for fit in fits if fit.dataset is not None):
+        if data.channels == axes:
+            return {key: data.metadata[key] for key in CARRIED if key in data.metadata}
+    return {}
+
+
+def _about(result: Result, name: str) -> dict[str, Any]:
+    """How the factor was found."""
+    told = {
+        "version": __version__,
+        "factor": name,
+        "formula": result.formula,
+        "loss": float(result.loss),
+    }
+    told |= {
+        "status": result.status,
+        "solver": result.solver,
+        "messages": "\n".join(result.messages),
+    }
+    for key, data in result.data.items():
+        told[f"explained_variance_{key}"] = float(data.explained_variance)
+        told[f"history_{key}"] = "\n".join(data.history)
+    return told

@@ -1,0 +1,113 @@
+"""Arrays in memory, as fits read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from fusion.forms.contract import CHUNK, Form
+from fusion.forms.sparse import Entries
+from fusion.forms.weights import Weights
+
+RESIDENT = 2**22
+"""Up to this many entries data are kept in the factors' precision; above, chunks are converted."""
+
+
+class Dense(Form):
+    """An array in the precision it came in.
+
+    Args:
+        array: (row, column), any real type, finite (masked entries hold zeros).
+        weights: on the same device, in `dtype`.
+        dtype: precision of the factors and of every product.
+    """
+
+    def __init__(self, array: Tensor, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__((array.shape[0], array.shape[1]), weights, dtype)
+        self.array = array.to(dtype) if array.numel() <= RESIDENT else array
+
+    @property
+    def device(self) -> torch.device:
+        return self.array.device
+
+    def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+        step = self._step()
+        same = self.array.dtype == dtype
+        size = (0 if same else min(step, self.shape[0]), self.shape[1])
+        buffer = self.array.new_empty(size, dtype=dtype)
+        for start in range(0, self.shape[0], step):
+            rows = slice(start, min(start + step, self.shape[0]))
+            x = self.array[rows]
+            yield rows, x if same else buffer[: len(x)].copy_(x)
+
+    def _step(self) -> int:
+        """Rows that are read together; a GPU wants more at a time."""
+        return max(1, (CHUNK if self.device.type == "cpu" else 8 * CHUNK) // self.shape[1])
+
+    def whole(self) -> Tensor:
+        return self.array.to(self.dtype)
+
+    def rows(self, index: Tensor) -> Dense:
+        return Dense(self.array[index], self.weights.some(index), self.dtype)
+
+    @property
+    def native(self) -> torch.dtype:
+        exact = self.array.dtype in (torch.float32, torch.uint8, torch.int8, torch.int16)
+        return torch.float32 if exact else self.dtype
+
+    def matmul(self, B: Tensor) -> Tensor:
+        if self._at_once(B.dtype):
+            return self.array @ B
+        made = B.new_empty(self.shape[0], B.shape[1])
+        for rows, x in self.blocks(B.dtype):
+            made[rows] = (B.T @ x.T).T  # B is narrow: faster than x B
+        return made
+
+    def rmatmul(self, G: Tensor) -> Tensor:
+        if self._at_once(G.dtype):
+            return (G.T @ self.array).T  # several times faster than Xᵀ G where X is tall
+        total = torch.zeros(G.shape[1], self.shape[1], dtype=torch.float64, device=G.device)
+        for rows, x in self.blocks(G.dtype):
+            total += torch.bmm(_apart(G[rows]).mT, _apart(x)).sum(0)
+        return total.T.to(G.dtype)
+
+    def _at_once(self, dtype: torch.dtype) -> bool:
+        """Whether one product with all the data is best: a GPU, or nothing to gain from parts."""
+        few = self.array.numel() <= CHUNK
+        return self.array.dtype == dtype and (few or self.device.type != "cpu")
+
+    def sums(self) -> tuple[Tensor, Tensor]:
+        if self._sums is None:
+            ones = torch.ones(self.shape[1], dtype=torch.float64, device=self.device)
+            c = ones if self.weights.cols is None else self.weights.cols.double()
+            squares, total = c.new_empty(self.shape[0]), torch.zeros_like(ones)
+            room = c.new_empty(min(self.shape[0], self._step()), self.shape[1])
+            for rows, x in self.blocks(torch.float64):
+                total += total.new_ones(len(x)) @ x  # faster than a sum over tall columns
+                squared = torch.mul(x, x, out=room[: len(x)])  # new room each time would pile up
+                torch.mv(squared, c, out=squares[rows])
+            self._sums = squares, total
+        return self._sums
+
+    def nonzeros(self) -> Entries:
+        found = [
+            (x if w is None else x * w).nonzero() + torch.tensor([rows.start, 0], device=x.device)
+            for rows, x, w in self.chunks()
+        ]
+        i, j = torch.cat(found).T.contiguous()
+        return Entries(i, j, self.array[i, j].to(self.dtype), self.shape)
+
+    @property
+    def density(self) -> float:
+        if self._density is None:
+            found = sum(int(torch.count_nonzero(x)) for _, x, _ in self.chunks())
+            self._density = found / (self.shape[0] * self.shape[1])
+        return self._density
+
+
+def _apart(x: Tensor) -> Tensor:
+    """Rows in as many batches as there are threads: each reads what it has converted itself."""
+    threads = torch.get_num_threads() if x.device.type == "cpu" else 1
+    return x.unflatten(0, (threads, -1)) if len(x) % threads == 0 else x[None]

@@ -1,0 +1,1 @@
+"""What a user writes with: factors, models, terms, losses."""

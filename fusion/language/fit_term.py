@@ -1,0 +1,149 @@
+"""Fits: the terms that read data."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.algebra.arrays import belongs
+from fusion.algebra.prediction import Expanded, Prediction
+from fusion.data.dataset import Dataset
+from fusion.forms.compressed import compressed
+from fusion.forms.contract import Form
+from fusion.language.model import Model
+from fusion.language.surrogate import Surrogate
+from fusion.language.term import State
+from fusion.likelihood import elementwise, metric
+from fusion.likelihood.elementwise import SQUARE, Elementwise
+
+
+class Fit(Surrogate):
+    """How well a prediction meets a data set: a negative log-likelihood.
+
+    A subclass writes `value`, with `half_squares` or `fusion.likelihood.elementwise.value` of its
+    `pair`; what else it says below gives it closed forms, compression and an easier start.
+    """
+
+    dataset: Dataset
+    weighted_by_variance = True
+    """Whether the data set's variance weighs its entries; a likelihood with its own says False."""
+    noise = "of its own kind"
+    """What is assumed of the noise, in a word or two."""
+    entrywise: Elementwise | None = None
+    """ℓ, where the fit bends as Σ w ℓ(x, m) times `scale` does: then curvature has closed forms."""
+
+    instead: Any = None
+    """A form that is read in place of the data set's own."""
+
+    def scale(self, state: State) -> Tensor | float:
+        """Factor before Σ w ℓ, given the lagged pieces; a number, or one a start."""
+        return 1.0
+
+    def __init__(self, dataset: Dataset) -> None:
+        if not isinstance(dataset, Dataset):
+            raise ValueError(
+                f"`{type(self).__name__}({type(dataset).__name__})`: give a `Dataset`."
+            )
+        self.dataset = dataset
+
+    def pair(self, model: Model) -> tuple[Form, Prediction]:
+        """The data in the form in which they meet the model's prediction, and that prediction."""
+        predictions = model.predict()
+        if self.dataset.name not in predictions:
+            raise ValueError(
+                f"`{self}`: the model predicts {', '.join(map(repr, predictions))}, "
+                f"not {self.dataset.name!r}: "
+                "use one name in `forward` and in the data set."
+            )
+        prediction = predictions[self.dataset.name]
+        if self.instead is not None:
+            return self.instead, prediction
+        shape = self.dataset.matching(prediction.shape)
+        if shape is None:
+            axes = ", ".join(axis.name for axis in self.dataset.axes)
+            raise ValueError(
+                f"`{self}`: the model predicts {prediction.shape}, "
+                f"the data set is {self.dataset.shape} ({axes}), "
+                f"as a matrix {self.dataset.matrix_shape}: build the model from this data set."
+            )
+        like = prediction.like
+        return self.dataset.form(
+            shape, like.device, like.dtype, variance=self.weighted_by_variance
+        ), prediction
+
+    def check(self, model: Model) -> None:
+        self.dataset.check()
+        with torch.no_grad(), model.once():
+            self.pair(model)
+
+    def stand_in(self) -> Fit | None:
+        """An easier fit with nearly the same minimum, to come near the data with; None: itself."""
+        return None
+
+    def closed(self, model: Model) -> tuple[Form, type, tuple[Tensor, ...]] | None:
+        """(form of the data, metric, tensors) of a curvature in closed form; None: `curvature`."""
+        if self.entrywise is None or not belongs(type(self), "entrywise", "curvature"):
+            return None
+        form, M = self.pair(model)
+        made = metric.closed(form, M, self.entrywise)
+        return None if made is None else (form, *made)
+
+    def compressed(self, model: Model) -> Fit | None:
+        """The same fit to compressed data, where it is one of least squares and that pays."""
+        if self.instead is not None:
+            return self
+        if self.entrywise is not SQUARE:
+            return None
+        with torch.no_grad(), model.once():
+            form = compressed(*self.pair(model))
+        if form is None:
+            return None
+        other = copy(self)
+        other.instead = form
+        return other
+
+    def symbols(self) -> tuple[str, str]:
+        """Data and prediction, plain and LaTeX."""
+        name = self.dataset.name
+        return f"{name} − M_{name}", rf"X_{{\mathrm{{{name}}}}} - M_{{\mathrm{{{name}}}}}"
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({self.dataset.name})"
+
+    def half_squares(self, model: Model) -> Tensor:
+        """½ Σ (x − m)² / v, float64."""
+        form, M = self.pair(model)
+        if not form.rank_one:
+            return elementwise.value(form, SQUARE, M)
+        # No residual is formed: large numbers cancel in value and gradient, so both are made in
+        # float64 whatever the factors are, and rounded once.
+        M = M.map(torch.Tensor.double)
+        return 0.5 * (form.norm2() + _products(form, M, M)) - form.overlap(M)
+
+    def half_products(self, model: Model) -> Tensor:
+        """½⟨M, M⟩ − ⟨M, M₀⟩ (weighted), M₀ = M here: its Hessian is the Gauss–Newton matrix."""
+        form, M = self.pair(model)
+        if not form.rank_one:
+            return elementwise.curvature(form, SQUARE, M)
+        return 0.5 * _products(form, M, M) - _products(form, M, M.map(torch.detach))
+
+    def likeness(self, model: Model) -> tuple[Tensor, Tensor]:
+        """(½‖X − M‖², ½⟨M, M⟩ − ⟨M, M₀⟩) over ‖X‖²: how far the sizes of M and X are apart."""
+        form, _ = self.pair(model)
+        size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
+        return self.half_squares(model) / size, self.half_products(model) / size
+
+
+def _products(form: Form, M: Prediction, other: Prediction) -> Tensor:
+    """⟨M, M'⟩ under rank-one weights, float64."""
+    if isinstance(M, Expanded) and isinstance(other, Expanded):
+        w = form.weights.chunk(slice(None), form.shape)
+        return ((M.matrix if w is None else w * M.matrix) * other.matrix).sum(dtype=torch.float64)
+    if form.weights.rows is None and form.weights.cols is None:
+        return M.inner(other)
+    L, R = form.weighted(*M.two_way())
+    L2, R2 = other.two_way()
+    return ((L.double().T @ L2.double()) * (R.double().T @ R2.double())).sum()

@@ -1,0 +1,134 @@
+"""Factors, and the model that owns them: a plain `nn.Module` whose attributes read as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+from torch import Tensor, nn
+
+from fusion.algebra.prediction import Prediction, as_prediction
+from fusion.language.factor import FactorModule, factor_name
+
+
+class Model(nn.Module):
+    """What the data are made of: owns factors; `forward()` returns {data set name: prediction}.
+
+    Subclass, create factors in `__init__`, write `forward` with `cp`, `tucker`, `+` or any torch
+    code, for one start.
+
+    Attributes:
+        interchangeable: factors whose components may be put in another order together; a fit then
+            orders them by explained variance. Empty where the order may carry a meaning.
+        structure: ("cp", names) or ("tucker", names, core first) where the model is one tensor
+            decomposition.
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+        >>> class Mine(fu.Model):
+        ...     def __init__(self, data, K):
+        ...         super().__init__()
+        ...         self.C = fu.Factor((data.pixels, K))
+        ...         self.S = fu.Factor((data.channels, K))
+        ...
+        ...     def forward(self):
+        ...         return {"net": fu.cp(self.C, self.S)}
+        >>> fu.fit(Mine(data, 3), fu.losses.Frobenius(data), starts=2, progress=False)["S"].shape
+        (60, 3)
+    """
+
+    interchangeable: tuple[str, ...] = ()
+    structure: tuple[str, tuple[str, ...]] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        owned = self.__dict__.get("_modules", {}).get(f"_{name}")
+        return owned() if isinstance(owned, FactorModule) else super().__getattr__(name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in self.factor_modules() if "." not in name)]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        owned = self.__dict__.get("_modules", {}).get(f"_{name}")
+        if isinstance(value, FactorModule):  # kept as "_C", so that "C" reads as its value
+            name = f"_{name}"
+        if isinstance(owned, FactorModule) and not isinstance(value, nn.Module):
+            try:
+                owned.assign(value)
+            except ValueError as error:
+                raise ValueError(f"`model.{name} = …`: {error}") from None
+        else:
+            super().__setattr__(name, value)
+
+    def forward(self) -> Mapping[str, Prediction | Tensor]:
+        """{data set name: prediction}; a user's model overrides it."""
+        raise NotImplementedError(
+            f"`{type(self).__name__}.forward`: return {{data set name: prediction}}."
+        )
+
+    def factor(self, name: str) -> FactorModule:
+        """The module behind a factor.
+
+        Raises:
+            ValueError: if there is no such factor.
+        """
+        modules = self.factor_modules()
+        if name not in modules:
+            raise ValueError(
+                f"the model has no factor {name!r}; it has {', '.join(modules) or 'none'}."
+            )
+        return modules[name]
+
+    def factor_modules(self) -> dict[str, FactorModule]:
+        """All factors by name, those of sub-models dotted ("probe.C")."""
+        return {
+            factor_name(path): m for path, m in self.named_modules() if isinstance(m, FactorModule)
+        }
+
+    @property
+    def factors(self) -> dict[str, Tensor]:
+        """Values of all factors."""
+        return {name: module() for name, module in self.factor_modules().items()}
+
+    def predict(self) -> dict[str, Prediction]:
+        """The predictions of `forward`, computed once within `once`."""
+        held = self.__dict__.get("_predictions")
+        if held is not None and held:
+            return held
+        made = {name: as_prediction(value) for name, value in self().items()}
+        if held is not None:
+            held.update(made)
+        return made
+
+    @contextmanager
+    def once(self, values: Mapping[str, Tensor] | None = None) -> Iterator[None]:
+        """Within it every factor and prediction is computed once; `values` stand in for factors."""
+        if "_predictions" in self.__dict__ and values is None:
+            yield  # within a wider one
+            return
+        modules, outer = self.factor_modules(), self.__dict__.get("_predictions")
+        before = {name: module.held for name, module in modules.items()}
+        self.__dict__["_predictions"] = {}
+        try:
+            for name, module in modules.items():
+                module.hold(None)
+                module.hold(values[name] if values is not None and name in values else module())
+            yield
+        finally:
+            for name, module in modules.items():
+                module.hold(before[name])
+            if outer is None:
+                del self.__dict__["_predictions"]
+            else:
+                self.__dict__["_predictions"] = outer
+
+    def select(self, factors: Sequence[str], components: Sequence[int]) -> Model:
+        """A copy in which the named factors keep some of their components only."""
+        other = deepcopy(self)
+        for name in factors:
+            *path, last = name.split(".")
+            owner = other.get_submodule(".".join(path)) if path else other
+            owner._modules[f"_{last}"] = self.factor_modules()[name].select(components)
+        return other

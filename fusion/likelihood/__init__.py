@@ -1,0 +1,1 @@
+"""Entry-wise losses of data, and the metric that they give predictions."""

@@ -1,0 +1,72 @@
+"""Spectra compressed to a few components, a part of the pixels at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.algebra.tally import tally
+from fusion.data.dataset import Dataset
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+PART = 4096  # spectra that are read at once
+LEAST = 0.01  # share of the mean signal below which a pixel or channel is not weighed up further
+RIDGE = 1e-9  # holds what the entries that are seen do not tell
+
+
+def low_rank(
+    data: Dataset, X: NDArray[Any], components: int, call: str
+) -> Callable[[Array, Bools], Array]:
+    """The leading components of the data in units of counting noise.
+
+    Entries are divided by √(mean of the pixel · mean of the channel), so that a strong channel's
+    noise does not pass for signal. Entries that are not seen are taken as that rank-one mean while
+    the components are found, and left out when a spectrum is laid on them.
+
+    Args:
+        data: what X is of.
+        X: (pixel, channel).
+        components: how many are kept.
+        call: named in errors.
+
+    Returns:
+        (spectra (pixel, channel), entries to use) → the same spectra, of this rank.
+
+    References:
+        Keenan & Kotula, Surf. Interface Anal. 36:203 (2004).
+    """
+    if not 1 <= components <= min(X.shape):
+        raise ValueError(
+            f"`{call}`: {components} components of {X.shape} (pixel, channel): "
+            f"give a number from 1 to {min(X.shape)}."
+        )
+    told = tally(data)
+    least = LEAST * abs(told.mean) or 1.0
+    rows, columns = (
+        np.maximum(np.nan_to_num(means), least) for means in (told.row_means, told.means)
+    )
+    keep = None if data.mask is None else ~data.mask.expand(data.shape).numpy().reshape(X.shape)
+    gram = np.zeros((X.shape[1], X.shape[1]))
+    for part in (slice(i, i + PART) for i in range(0, len(X), PART)):
+        x = X[part].astype(float)
+        seen = np.isfinite(x) if keep is None else np.isfinite(x) & keep[part]
+        x = np.where(seen, x, rows[part, None] * columns / columns.mean())
+        x /= np.sqrt(rows[part, None] * columns)
+        gram += x.T @ x
+    spectra = np.linalg.eigh(gram)[1][:, -components:]
+
+    def compress(values: Array, seen: Bools) -> Array:
+        scaled = np.where(seen, values, 0.0) / np.sqrt(columns)
+        amounts = scaled @ spectra
+        if not seen.all():
+            meets = np.einsum("pc,ck,cl->pkl", seen.astype(float), spectra, spectra, optimize=True)
+            meets += RIDGE * np.eye(components)
+            amounts = np.linalg.solve(meets, amounts[..., None])[..., 0]
+        return (amounts @ spectra.T) * np.sqrt(columns)
+
+    return compress

@@ -1,0 +1,87 @@
+"""Criteria that fit: surplus components that switch off, answers that depend on the start."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import numpy as np
+
+from fusion.answers.matching import match, spectral_angle
+from fusion.data.dataset import Dataset
+from fusion.ranking.criterion import Array, Criterion, counted
+
+STEPS = 40  # of a fit
+ALIKE = 10.0  # degrees: a spectrum that comes back within it is the same
+STARTS = 4
+
+
+def weighed(data: Dataset) -> Dataset:
+    """The data with a variance, so that a misfit is counted in units of the noise."""
+    if data.variance is not None or data.signal == 0:
+        return data
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of correlations: said by the ranking
+        return data.estimate_variance()
+
+
+def ard(data: Dataset, most: int, *, seed: int = 0) -> Criterion:
+    """Components that are left of `most` under a prior that switches off what is not needed.
+
+    Review, figs 4 and 5; see `fusion.losses.ARD`.
+    """
+    from fusion.losses import ARD, Frobenius
+    from fusion.models import NMF
+    from fusion.search.fit import fit
+
+    result = fit(
+        NMF(data, most), Frobenius(data) + ARD("C"), starts=2, seed=seed, progress=False,
+    )  # fmt: skip
+    size = np.linalg.norm(result["C"], axis=0) * np.linalg.norm(result["S"], axis=0)
+    order = np.sort(size)[::-1]
+    curve = np.zeros(most)
+    curve[: len(order)] = order / max(float(order.max()), 1e-300)
+    chosen = int((curve > 0).sum())
+    said = f"{chosen} of {most} components are left on."
+    return Criterion("ARD", "size of the component", counted(1, most), curve, chosen, said)
+
+
+def stability(data: Dataset, numbers: Iterable[int], *, seed: int = 0) -> Criterion:
+    """How far the spectra of an NMF differ from start to start: median of the worst angle.
+
+    The largest K whose answer comes back from random starts. More components than there are, or an
+    answer that is not unique, differ from start to start.
+
+    References:
+        Brunet et al., PNAS 101:4164 (2004), for the idea.
+    """
+    tried = sorted({int(K) for K in numbers if K >= 1})
+    curve = np.array([_spread(data, K, seed) for K in tried])
+    good = [K for K, angle in zip(tried, curve, strict=True) if angle < ALIKE]
+    chosen = max(good) if good else None
+    said = f"spectra come back within {ALIKE:g}° from every second start for K = "
+    said += f"{', '.join(str(K) for K in good)}."
+    if chosen is None:
+        said = "no K gives the same spectra from every second start."
+    return Criterion(
+        "stability", "angle between starts (°)", np.array(tried), curve, chosen, said, line=ALIKE
+    )
+
+
+def _spread(data: Dataset, K: int, seed: int) -> float:
+    """Median over the starts of the largest angle of a spectrum to that of the best start."""
+    from fusion.losses import Frobenius
+    from fusion.models import NMF
+    from fusion.search.fit import fit
+
+    found: list[tuple[float, Array]] = []
+    for start in range(STARTS):
+        result = fit(
+            NMF(data, K), Frobenius(data), starts=1, seed=seed + start, progress=False,
+            max_steps=STEPS,
+        )  # fmt: skip
+        found.append((result.loss, result["S"]))
+    found.sort(key=lambda each: each[0])
+    best = found[0][1]
+    worst = [float(spectral_angle(S[:, match(best, S)], best).max()) for _, S in found[1:]]
+    return float(np.median(worst))

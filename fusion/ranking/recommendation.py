@@ -1,0 +1,240 @@
+"""`rank`: how many components a data set has, by several criteria, and a recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusion.ranking.criterion import Criterion
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.data.dataset import Dataset
+    from fusion.prepare.noise import Noise
+    from fusion.ranking.component_shape import Look
+
+BEYOND = 6  # numbers of components that are tried above those that stand out
+LEAST, MOST = 8, 20  # that are tried at all
+SURPLUS = 4  # components of an ARD fit above those that stand out
+LINE = 100
+REASONS = {  # why a criterion may choose (fewer, more) than stand out of the noise
+    "held-out entries": (
+        "few weak components predict entries that were not seen",
+        "correlated or uneven noise helps to predict entries that were not seen",
+    ),
+    "RE": (
+        "it asks when the total of the rest is noise: insensitive to weak components",
+        "the rest is larger than counting noise: other noise, or components below the edge",
+    ),
+    "IND": (
+        "an empirical function, insensitive to weak components",
+        "an empirical function, made for noise of one size in all entries",
+    ),
+    "REV": (
+        "its F-test takes all later ones for noise, weak components among them",
+        "its F-test takes the largest of many noise values for one of them",
+    ),
+    "broken stick": (
+        "it counts what dominates; weak components are not seen by it",
+        "it does not ask how large the noise is",
+    ),
+    "ARD": (
+        "it counts non-negative components, and its prior switches weak ones off",
+        "it counts non-negative components, and noise that is not as assumed keeps weak ones on",
+    ),
+    "stability": (
+        "with more, answers differ from start to start: they are not unique",
+        "with more, answers are still the same from start to start",
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """How many components there are, by every criterion; `print` shows the table.
+
+    Attributes:
+        name: of the data set.
+        recommended: the number; 0 where nothing stands out of the noise.
+        why: sentences.
+        criteria: in the order of the table, the noise edge first.
+        looks: what every component that stands out looks like.
+        noise: that the data show, with the scree.
+    """
+
+    name: str
+    recommended: int
+    why: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+    looks: tuple[Look, ...]
+    noise: Noise
+
+    def __getitem__(self, name: str) -> Criterion:
+        """A criterion by its name."""
+        for each in self.criteria:
+            if each.name == name:
+                return each
+        raise KeyError(f"`Ranking[{name!r}]`: it has {', '.join(c.name for c in self.criteria)}.")
+
+    @property
+    def headline(self) -> str:
+        """The number, and how many of these look like no phase."""
+        K = self.recommended
+        odd = sum(bool(look.said) for look in self.looks[:K])
+        text = f"{self.name}: {K} component{'s' * (K != 1)}"
+        return text + (f", of which {odd} look{'s' * (odd == 1)} like no phase" if odd else "")
+
+    def table(self) -> str:
+        """Criterion, K, and a sentence, in lines."""
+        width = max(len(each.name) for each in self.criteria)
+        head = f"{'criterion':<{width}}   K"
+        rows = [
+            f"{c.name:<{width}}  {'–' if c.chosen is None else c.chosen:>2}  {c.said}"
+            for c in self.criteria
+        ]
+        after = " " * (width + 6)
+        return "\n".join([head, *(fill(row, LINE, subsequent_indent=after) for row in rows)])
+
+    def __str__(self) -> str:
+        why = [fill(f"- {text}", LINE, subsequent_indent="  ") for text in self.why]
+        return "\n".join([self.headline, *why, "", self.table(), "", f"noise: {self.noise}"])
+
+    def plot(self, **options: Any) -> Figure:
+        """Every criterion against K, what it chooses, and the recommendation."""
+        from fusion.plots import plot_ranking
+
+        return plot_ranking(self, **options)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as numbers, text and lists, for JSON."""
+        return {
+            "name": self.name,
+            "recommended": self.recommended,
+            "why": list(self.why),
+            "criteria": [each.as_dict() for each in self.criteria],
+            "components": [each.as_dict() for each in self.looks],
+            "noise": str(self.noise),
+        }
+
+
+def rank(
+    dataset: Dataset,
+    *,
+    held_out: bool = True,
+    ard: bool = True,
+    stability: bool = True,
+    seed: int = 0,
+) -> Ranking:
+    """How many components the data show, by eight criteria, with a recommendation.
+
+    Recommended is the number of singular values of the data, in units of their noise, that exceed
+    the largest of pure noise by as much as makes the data with them more true than without: the one
+    criterion with a known rate of false alarms. The others are to be held against it; `why` says
+    where they differ, what is marginal, and what looks like no phase.
+
+    Args:
+        dataset: spectra with their noise: not denoised, four pixels and channels or more.
+        held_out: cross-validation, seconds; ard, stability: fits, up to minutes for large maps.
+        seed: of what is drawn.
+
+    Raises:
+        ValueError: if the noise cannot be told (see `Dataset.noise`).
+
+    References:
+        Muto & Shiga, Microscopy 69:110 (2020); Malinowski, Factor Analysis in Chemistry (2002).
+
+    Example:
+        >>> from fusion.simulate import concurrent
+        >>> data = concurrent(shape=(12, 14), channels=60).datasets["edxs"]
+        >>> ranking = fu.rank(data, held_out=False, ard=False, stability=False)
+        >>> ranking.recommended  # two of the four phases have the same X-ray lines
+        3
+    """
+    from fusion.ranking import fitted_criteria as searches
+    from fusion.ranking import singular_values as eigenvalues
+    from fusion.ranking.component_shape import looks
+    from fusion.ranking.cross_validation import held_out as cross_validated
+
+    noise = dataset.noise()
+    K, side = noise.scree.clear, min(noise.scree.scaled.shape)
+    most = min(max(K + BEYOND, LEAST), MOST, side - 1)
+    criteria = [eigenvalues.noise_edge(noise, most)]
+    if held_out:
+        criteria.append(cross_validated(noise, min(most, K + BEYOND), seed=seed))
+    for way in (eigenvalues.real_error, eigenvalues.indicator, eigenvalues.reduced_eigenvalues,
+                eigenvalues.broken_stick):  # fmt: skip
+        criteria.append(way(noise, most))
+    if ard or stability:
+        ready = searches.weighed(dataset)
+        if ard:
+            criteria.append(searches.ard(ready, min(K + SURPLUS, side), seed=seed))
+        if stability:
+            numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
+            criteria.append(searches.stability(ready, numbers, seed=seed))
+    looked = looks(noise, dataset.history)
+    why = (*_edge(noise), *(_look(each) for each in looked if each.said), *_others(criteria, K),
+           *_cautions(noise, dataset))  # fmt: skip
+    return Ranking(dataset.name, K, why, tuple(criteria), looked, noise)
+
+
+def _edge(noise: Noise) -> Iterator[str]:
+    """What stands out, and how clearly."""
+    seen, K, values = noise.scree.rank, noise.scree.clear, noise.scree.over_edge
+    if seen == 0:
+        yield "no singular value stands out of the noise: sum pixels or channels, or measure longer"
+        return
+    if K:
+        more = " or more" if (values[seen : seen + 1] > 1).any() else ""
+        verb = "singular values stand" if K > 1 else "singular value stands"
+        weakest = f"the weakest {values[K - 1]:.2f} times its edge"
+        yield f"{K}{more} {verb} clearly out of the noise: {weakest}"
+    if seen > K:
+        told = ", ".join(f"{value:.2f}" for value in values[K:seen])
+        yield (
+            f"marginal, not counted: {told} times the edge: there is something, but its map or "
+            "spectrum is mostly noise, and the data are farther from the truth with it"
+        )
+    elif len(values) > K:
+        yield f"the next singular value is {values[K]:.2f} times the edge: noise"
+
+
+def _look(look: Look) -> str:
+    return f"component {look.number} of the singular values: {look.said}"
+
+
+def _others(criteria: list[Criterion], K: int) -> Iterator[str]:
+    """Which criteria agree, and why others may not."""
+    others = [(c.name, c.chosen) for c in criteria[1:] if c.chosen is not None]
+    same = [name for name, chosen in others if chosen == K]
+    if same:
+        yield f"the same by {', '.join(same)}"
+    for name, chosen in others:
+        if chosen != K:
+            fewer, more = REASONS[name]
+            yield f"{name}: {chosen}; {fewer if chosen < K else more}"
+
+
+def _cautions(noise: Noise, data: Dataset) -> Iterator[str]:
+    """What weakens the answer."""
+    if noise.correlated:
+        yield (
+            f"neighbouring channels are correlated ({noise.correlation:.2f}): the edge allows for "
+            "that as if it were the same in all channels, RE, IND and REV do not: the weakest may "
+            "be noise; compare with binned channels, where weaker ones may show, too"
+        )
+    subtracted = any("background" in step for step in data.history)
+    axis = data.channels[-1] if data.signal else None
+    energies = axis is not None and (axis.units.endswith("eV") or axis.name == "energy")
+    if energies and not subtracted and noise.channels is None and noise.scree.rank > 1:
+        yield (
+            "no background was subtracted here: where there is one that rises and falls with a "
+            "phase it is part of that component, where it does not it is counted as one of its own"
+        )
+    if np.prod(noise.binned) > 1:
+        sums = " × ".join(str(n) for n in noise.binned)
+        yield f"counts are few: sums of {sums} neighbours were looked at"

@@ -1,0 +1,244 @@
+"""Multiple linear least squares: how much of each reference spectrum a pixel holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import pi
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.algebra.tally import tally
+from fusion.constraints import Constraint, Free, NonNegative
+from fusion.data.dataset import Dataset
+from fusion.data.reference_spectra import References, read
+from fusion.engine.batched_nnls import nnls, solve, variances
+from fusion.engine.poisson_pixels import deviance, grams, information, likeliest
+from fusion.forms.contract import Form
+from fusion.language.fit_term import Fit
+from fusion.likelihood.elementwise import SQUARE
+from fusion.references.reference_fit import Part, ReferenceFit, summarise
+from fusion.references.residual_shape import Shape
+
+SINGULAR = 1e-12
+"""Least eigenvalue of the references' cosines at which one is a mixture of the others."""
+INFLATED = 10.0
+"""Standard error over that of a reference alone, from which on it is said."""
+UNKNOWN = 1e10
+"""Square of it from which on an amount is not determined."""
+
+
+def mlls(
+    data: Dataset | Fit,
+    references: Mapping[str, Any],
+    *,
+    constraint: Constraint | None = None,
+    device: str | torch.device | None = None,
+) -> ReferenceFit:
+    """Fit known spectra to every pixel: x ≈ Σ_k c_k s_k, with standard errors of c.
+
+    The references are taken as they are: maps have the unit of the data over theirs. A data set is
+    fitted by least squares, weighted by its variance; without one the errors come from what is left
+    in each pixel. `Poisson(data)` is fitted by maximum likelihood of counts. (Counts as their own
+    variance would pull amounts down: take `data.estimate_variance()`.) Where the messages tell of a
+    missing reference, `models.WithReferences` looks for it.
+
+    Args:
+        data: spectra, or a fit that says what noise they have: `Frobenius`, `Gaussian`, `Poisson`.
+        references: {name: spectrum}: an array with one value a channel; a `Dataset` (the mean over
+            its pixels); or (energies, spectrum). On another energy axis they are resampled, with a
+            message.
+        constraint: `NonNegative()`, the default, or `Free()` for amounts of any sign.
+        device: "cpu", "cuda" …; default: where the data are.
+
+    Raises:
+        ValueError: if a reference does not fit the data's axis or is a mixture of the others, or
+            the data hold what the fit cannot use.
+
+    References:
+        Leapman & Swyt, Ultramicroscopy 26:393 (1988).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> scene = layers(shape=(8, 10), channels=60)
+        >>> references = dict(zip(scene.components, scene.truth["S"].T))
+        >>> maps = fu.mlls(scene.datasets["net"], references)
+        >>> maps["nitride"].shape
+        (8, 10)
+    """
+    fit = data if isinstance(data, Fit) else None
+    dataset = data.dataset if isinstance(data, Fit) else data
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"`mlls({type(data).__name__}, …)`: give a `Dataset`, or a fit of one.")
+    call = f"mlls({dataset if fit is None else fit}, …)"
+    signed = _signed(call, constraint)
+    told = read(call, dataset, references)
+    counted = fit is not None and fit.entrywise is not SQUARE
+    if fit is not None and counted:
+        _check_counts(call, fit, dataset, told, signed)
+    weighted = dataset.variance is not None and not counted
+    known = counted or (weighted and not (fit is not None and fit.lagged))
+    form = dataset.form(
+        dataset.matrix_shape, _place(dataset, device), torch.float64, variance=weighted
+    )
+    S = torch.from_numpy(told.spectra).to(form.device)
+    near = _alike(call, told, form, S)
+    parts = list(_counts(form, S) if counted else _squares(form, S, signed, known))
+    how = "likeliest for counts" if counted else "least squares"
+    how += ", weighted by the variance" if weighted else ""
+    return summarise(
+        dataset,
+        form,
+        told,
+        Part.join(parts),
+        method=f"{how}, {'any sign' if signed else '≥ 0'}",
+        signed=signed,
+        counted=counted,
+        known=known,
+        messages=near,
+    )
+
+
+def _place(data: Dataset, device: Any) -> torch.device:
+    """Where to compute."""
+    here = data.tensor if data.entries is None else data.entries.x
+    return here.device if device is None else torch.device(device)
+
+
+def _signed(call: str, constraint: Constraint | None) -> bool:
+    """Whether amounts may have any sign."""
+    if constraint is None or isinstance(constraint, (NonNegative, Free)):
+        return isinstance(constraint, Free)
+    raise ValueError(f"`{call}`: constraint={constraint}: give `NonNegative()` or `Free()`.")
+
+
+def _check_counts(call: str, fit: Fit, data: Dataset, told: References, signed: bool) -> None:
+    """Complain of what no likelihood of counts can use."""
+    if fit.noise != "poisson":
+        raise ValueError(f"`{call}`: give a `Dataset`, `Frobenius`, `Gaussian` or `Poisson`.")
+    if signed:
+        raise ValueError(f"`{call}`: counts have no negative means: leave `Free()` out.")
+    seen = tally(data)
+    if seen.negatives:
+        raise ValueError(
+            f"`{call}`: {seen.negatives} values are negative (lowest {seen.minimum:.3g}) and "
+            "`Poisson` needs counts: give the data set alone (least squares), or keep the "
+            "background and give it as a reference."
+        )
+    for name, spectrum in zip(told.names, told.spectra.T, strict=True):
+        if (below := int((spectrum < 0).sum())) > 0:
+            raise ValueError(
+                f"`{call}`: {below} values of reference {name!r} are negative (lowest "
+                f"{spectrum.min():.3g}): counts have no negative means: clip them at 0."
+            )
+    lost = (told.spectra.max(1) <= 0) & (seen.columns > 0)
+    if lost.any():
+        raise ValueError(
+            f"`{call}`: {int(lost.sum())} channels hold {seen.columns[lost].sum():g} counts where "
+            "all references are 0: give a background as a reference, or mask those channels."
+        )
+
+
+def _alike(call: str, told: References, form: Form, S: Tensor) -> list[str]:
+    """Words on references that are hard to tell apart.
+
+    Raises:
+        ValueError: if one is a mixture of the others.
+    """
+    w = form.weights.cols
+    size = (S if w is None else S * w.sqrt()[:, None]).norm(dim=0)
+    unit = (S if w is None else S * w.sqrt()[:, None]) / size
+    cosines = unit.T @ unit
+    values, vectors = torch.linalg.eigh(cosines)
+    if float(values[0]) < SINGULAR:
+        some = [n for n, v in zip(told.names, vectors[:, 0].tolist(), strict=True) if abs(v) > 1e-3]
+        raise ValueError(
+            f"`{call}`: {len(told.names)} references on {form.shape[1]} channels: "
+            f"{', '.join(map(repr, some))} are mixtures of each other: leave one out."
+        )
+    messages = []
+    inflation = torch.linalg.inv(cosines).diagonal().sqrt()
+    others = cosines.abs() - torch.eye(len(S.T), device=S.device)
+    for k in (inflation > INFLATED).nonzero()[:, 0].tolist():
+        near, angle = int(others[k].argmax()), float(others[k].max().clamp(max=1).acos()) * 180 / pi
+        messages.append(
+            f"{told.names[k]!r} is hard to tell from the others (nearest {told.names[near]!r}, "
+            f"{angle:.1f}°): its standard error is {float(inflation[k]):.0f} times that beside none"
+        )
+    return messages
+
+
+def _squares(form: Form, S: Tensor, signed: bool, known: bool) -> Iterator[Part]:
+    """Least squares, some pixels at a time; few passes over them, most of them products."""
+    for rows, x, w in form.chunks():
+        v, scale = _weights(form, rows, x, w)  # of channels, (1 or n, channel), of pixels, (n, 1)
+        alike = len(v) == 1
+        vS = v.T * S if alike else S
+        G = S.T @ vS if alike else grams(v, S)
+        size = G.diagonal(dim1=-2, dim2=-1)
+        nothing = size <= 0
+        G = G + torch.diag_embed(nothing.to(G))
+        b = (x if alike else v * x) @ vS
+        every = torch.ones_like(b, dtype=torch.bool)
+        straight = solve(G, b, every)
+        c, free = (straight, every) if signed else nnls(G, b)
+        r = torch.addmm(x, c, S.T, alpha=-1)
+        c = c + solve(G, (r if alike else v * r) @ vS, free)  # what the Gram matrix rounded off
+        c = c if signed else c.clamp_min(0)
+        variance = variances(G, free)
+        unknown = nothing | ~(variance * size < UNKNOWN) | (scale <= 0)
+        c, variance = (torch.where(unknown, torch.nan, y) for y in (c, variance / scale))
+        good = ~unknown.any(1, keepdim=True)
+        apart = torch.where(good, c - straight, 0)
+        r = torch.addmm(x, c.nan_to_num(), S.T, alpha=-1)
+        r2, seen = r.square(), (v > 0).to(x)
+        if alike:
+            squares, plain = (r2 @ torch.cat([v, seen]).T).T
+        else:
+            squares, plain = (v * r2).sum(1), (seen * r2).sum(1)
+        squares, n = scale[:, 0] * squares, seen.sum(1) * (scale[:, 0] > 0)
+        left = torch.where(n > free.sum(1), n - free.sum(1), torch.nan)
+        sigma = (
+            1.0 if known else (squares / left).sqrt()[:, None].clamp_min(torch.finfo(r.dtype).tiny)
+        )
+        g = torch.where(good, scale.sqrt() / sigma, 0).nan_to_num()
+        if alike:
+            shape = Shape.of_products(r, r2, g, v[0], apart, S)
+        else:
+            z = torch.addmm(r, apart, S.T) * v.sqrt() * g
+            shape = Shape.of(z, r, (v > 0) & good)
+        yield Part(c, variance, free, squares, left, 2 * left, (plain / n).sqrt(), shape)
+
+
+def _weights(form: Form, rows: slice, x: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Weights of channels, (1, channel) where all pixels have the same, and of pixels (n, 1)."""
+    one = torch.ones_like(x[:, :1])
+    if not form.rank_one:
+        assert w is not None
+        return w.expand_as(x), one
+    v, scale = form.weights.cols, form.weights.rows
+    v = torch.ones_like(x[:1]) if v is None else v[None]
+    return v, one if scale is None else scale[rows, None]
+
+
+def _counts(form: Form, S: Tensor) -> Iterator[Part]:
+    """Maximum likelihood of counts, some pixels at a time."""
+    for _, x, w in form.chunks():
+        w = torch.ones_like(x) if w is None else w.expand_as(x)
+        x = x * w
+        c, free = likeliest(x, w, S)
+        m, F = c @ S.T, information(c, w, S)
+        size = F.diagonal(dim1=-2, dim2=-1)
+        nothing = size <= 0
+        variance = variances(F + torch.diag_embed(nothing.to(F)), free)
+        unknown = nothing | ~(variance * size < UNKNOWN)
+        c, variance = (torch.where(unknown, torch.nan, y) for y in (c, variance))
+        n, r = w.sum(1), x - m
+        squares, mean, spread = deviance(x, w, m)
+        squares = torch.where(n > 0, squares, torch.nan)
+        used = ((c > 0) & free).sum(1)
+        mean, spread = (mean - used).clamp_min(0.5), (spread - 2 * used).clamp_min(1.0)
+        rms = ((w * r.square()).sum(1) / n).sqrt()
+        z = r / m.sqrt().clamp_min(torch.finfo(x.dtype).tiny)
+        yield Part(c, variance, free, squares, mean, spread, rms, Shape.of(z, r, w > 0))

@@ -1,0 +1,195 @@
+"""All that a page shows, as plain values and packed arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from fusion.answers.result import Result
+from fusion.plots.colours import COMPONENTS as COLOURS
+from fusion.report import components
+from fusion.report import sentences as words
+from fusion.report.averaging import averaged, grid, measured, owners, plan, positions
+from fusion.report.data_parts import Array, parts_of
+from fusion.report.navigation import Group, groups
+from fusion.report.packing import floats, levels
+from fusion.report.residual_spread import spread
+
+BUDGET = 4_500_000  # measured values of all data sets that a page holds
+DASHES = ("solid", "dashed", "dotted")  # tell apart what has one colour
+
+Lines = Mapping[str, Sequence[tuple[float, str]]]
+
+
+class Scene:
+    """A result as a page shows it.
+
+    Args:
+        result: what `fit` gave, or `Result.load`.
+        data: the data sets of a loaded result.
+        lines: (energy, label) that are marked in the spectra, for every data set.
+
+    Attributes:
+        names: of the components; payload: what the page's script reads.
+    """
+
+    def __init__(self, result: Result, data: Any = None, lines: Lines | None = None) -> None:
+        self.result = result
+        self.parts = parts_of(result, data)
+        self.groups = groups(self.parts)
+        self.numbers = components.numbers(self.parts)
+        self.names = components.names(result, self.parts, self.numbers)
+        self.table = components.rows(self.parts, self.numbers)
+        self.lines = _lines(lines, result)
+        self.light: list[str] = []
+        self.arrays: dict[str, Any] = {}
+        told_parts = [self._part(i) for i in range(len(self.parts))]
+        told_groups = [self._group(g) for g in range(len(self.groups))]
+        self.payload = {
+            "names": self.names,
+            "colours": [self.colour(k) for k in range(len(self.names))],
+            "groups": told_groups,
+            "parts": told_parts,
+            "arrays": self.arrays,
+        }
+
+    def colour(self, k: int) -> str:
+        """Of a component, in maps and spectra alike."""
+        return COLOURS[k % len(COLOURS)]
+
+    def dash(self, k: int) -> str:
+        """Of a component's curves."""
+        return DASHES[k // len(COLOURS) % len(DASHES)]
+
+    def group_of(self, i: int) -> int:
+        """The group that a data set belongs to."""
+        return next(g for g, group in enumerate(self.groups) if i in group.parts)
+
+    def _keep(self, name: str, packed: dict[str, Any]) -> str:
+        self.arrays[name] = packed
+        return name
+
+    def _bins(self, i: int) -> tuple[int, ...]:
+        """Along every axis of a data set, how many measured values are averaged."""
+        part, group = self.parts[i], self.groups[self.group_of(i)]
+        split = len(part.pixels)
+        kept = sum((p.data is not None) + (p.dense is not None) for p in self.parts)
+        shape = part.summary.shape
+        bins = list(plan(shape[:split], shape[split:], BUDGET // max(kept, 1)))
+        for axis, b in enumerate(group.bins):  # whole pixels of the map
+            bins[axis] = -(-bins[axis] // b) * b
+        return tuple(bins)
+
+    def _part(self, i: int) -> dict[str, Any]:
+        part, bins = self.parts[i], self._bins(i)
+        group, split = self.groups[self.group_of(i)], len(part.pixels)
+        shape = part.summary.shape
+        self.light += words.lightness(part, bins, group.bins)
+        cells, channels = grid(shape[:split], bins[:split]), grid(shape[split:], bins[split:])
+        into = owners(shape[split:], bins[split:])
+        place = positions(part.channels, bins[split:])
+        keep = self._keep
+        told: dict[str, Any] = {
+            "name": part.name,
+            "group": self.group_of(i),
+            "signal": part.summary.signal,
+            "numbers": self.numbers[i],
+            "step": group.last([b // g for b, g in zip(bins[:split], group.bins, strict=True)]),
+            "cells": group.last(cells),
+            "bin": group.last(bins[:split]),
+            "channelBin": prod(bins[split:]),
+            "channels": list(channels),
+            "axes": [{"name": a.name, "units": a.units, "label": a.label} for a in part.channels],
+            "x": [keep(f"x{i}.{n}", floats(x)) for n, x in enumerate(place)],
+            "measured": None,
+            "lines": self.lines.get(part.name, []),
+            "noise": part.summary.noise,
+        }
+        mean = averaged(part.summary.mean_spectrum.reshape(-1), into, prod(channels))
+        told["mean"] = keep(f"mean{i}", floats(mean))
+        rest = averaged(part.summary.residual_spectrum.reshape(-1), into, prod(channels))
+        told["meanLeft"] = keep(f"meanLeft{i}", floats(rest))
+        rms = averaged(part.summary.residual_map.reshape(-1), *self._pixels(group))
+        told["rms"] = keep(f"rms{i}", floats(rms))
+        if part.data is not None:
+            told["measured"] = keep(f"measured{i}", levels(measured(part.data, bins)))
+        told["spread"] = spread(part, bins, keep, i)
+        told |= self._fit(i, bins)
+        return told
+
+    def _pixels(self, group: Group) -> tuple[Array, int]:
+        """Which pixel of a map every pixel goes into, and how many there are."""
+        return owners(group.full, group.bins), prod(grid(group.full, group.bins))
+
+    def _fit(self, i: int, bins: Sequence[int]) -> dict[str, Any]:
+        """Maps and spectra of a data set; or its fit, where it is no product of them."""
+        part, split = self.parts[i], len(self.parts[i].pixels)
+        shape = part.summary.shape
+        cells = owners(shape[:split], bins[:split]), prod(grid(shape[:split], bins[:split]))
+        into = owners(shape[split:], bins[split:]), prod(grid(shape[split:], bins[split:]))
+        told: dict[str, Any] = {"left": None, "right": None, "cellLeft": None, "fit": None}
+        if part.left is not None and part.right is not None:
+            seen = self._hidden(i)
+            left = np.where(seen[:, None], np.nan, part.left)
+            right = np.where(part.blind[:, None], np.nan, part.right)
+            told["left"] = self._keep(
+                f"left{i}", floats(averaged(left, *self._pixels(self.groups[self.group_of(i)])).T)
+            )
+            told["right"] = self._keep(f"right{i}", floats(averaged(right, *into).T))
+            told["cellLeft"] = self._keep(f"cells{i}", floats(averaged(left, *cells).T))
+        elif part.dense is not None:
+            dense = np.where(self._hidden(i)[:, None] | part.blind, np.nan, part.dense)
+            fit = averaged(averaged(dense, *cells).T, *into).T
+            told["fit"] = self._keep(f"fit{i}", levels(fit))
+        return told
+
+    def _hidden(self, i: int) -> Array:
+        """Pixels that no data set of the group sees."""
+        group = self.groups[self.group_of(i)]
+        return np.all([self.parts[p].hidden for p in group.parts], axis=0)
+
+    def _group(self, g: int) -> dict[str, Any]:
+        group = self.groups[g]
+        return {**group.told(), "parts": group.parts, "sets": self._sets(group)}
+
+    def _sets(self, group: Group) -> list[dict[str, Any]]:
+        """Maps of the components: once where data sets share them, else for each."""
+        made: list[tuple[Array, dict[str, Any]]] = []
+        for i in group.parts:
+            left = self.parts[i].left
+            if left is None:
+                continue
+            same = next((s for L, s in made if _proportional(L, left)), None)
+            if same is None:
+                made.append((left, {"part": i, "owners": [self.parts[i].name]}))
+            else:
+                same["owners"].append(self.parts[i].name)
+        return [told for _, told in made]
+
+
+def _proportional(a: Array, b: Array) -> bool:
+    """Whether the columns are the same but for their scale."""
+    if a.shape != b.shape:
+        return False
+    a, b = (x / np.maximum(np.linalg.norm(np.nan_to_num(x), axis=0), 1e-300) for x in (a, b))
+    return bool(np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True))
+
+
+def _lines(lines: Lines | None, result: Result) -> dict[str, list[Any]]:
+    """The lines that are marked, checked.
+
+    Raises:
+        ValueError: if they are of no data set.
+    """
+    told = {}
+    for name, marks in (lines or {}).items():
+        if name not in result.data:
+            raise ValueError(
+                f"`report(lines=…)`: {name!r} is none of the data sets "
+                f"{', '.join(map(repr, result.data))}: give {{data set name: [(energy, label)]}}."
+            )
+        told[name] = [[float(energy), str(label)] for energy, label in marks]
+    return told

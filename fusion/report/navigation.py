@@ -1,0 +1,140 @@
+"""What the pixels of data sets make: an image, a stack of them, a line, or a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from fusion.algebra.axis import Axes, Axis
+from fusion.report.averaging import grid, plan
+from fusion.report.data_parts import Array, Part
+
+LENGTHS = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "mm": 1e6, "m": 1e9}
+"""Units of length, in nm."""
+MAPS = 1_200_000  # values of all maps of one group that a page holds
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Data sets of one scan, whose pixels are pointed at together.
+
+    Attributes:
+        axes: navigation axes that have more than one entry, at most the last two of them an image.
+        full: navigation shape, as in the data.
+        bins: how many pixels are averaged in a map, along every navigation axis.
+        parts: positions of the data sets.
+    """
+
+    axes: Axes
+    full: tuple[int, ...]
+    bins: tuple[int, ...]
+    parts: list[int]
+
+    @property
+    def kind(self) -> str:
+        """ "image", "line" or "point"."""
+        return ("point", "line", "image")[min(len(self.axes), 2)]
+
+    def last(self, along: Sequence[int]) -> tuple[int, int]:
+        """Of one number for every navigation axis those of a map's (rows, columns)."""
+        long = [i for i, n in enumerate(self.full) if n > 1][-2:]
+        rows, columns = [1, 1, *(along[i] for i in long)][-2:]
+        return rows, columns
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """(images, rows, columns) of the maps."""
+        shape = grid(self.full, self.bins)
+        rows, columns = self.last(shape)
+        return prod(shape) // (rows * columns), rows, columns
+
+    def told(self) -> dict[str, Any]:
+        """For the page: where the pixels are, and how a map is drawn."""
+        lead, rows, columns = self.grid
+        told: dict[str, Any] = {"kind": self.kind, "lead": lead, "rows": rows, "columns": columns}
+        told["leads"] = _leads(self.axes[:-2])
+        told["equal"], told["length"] = self.equal, self.length
+        if self.axes:
+            told["x"] = _edges(self.axes[-1], columns)
+        if len(self.axes) > 1:
+            told["y"] = _edges(self.axes[-2], rows)
+        return told
+
+    @property
+    def equal(self) -> bool:
+        """Whether a map is drawn with equal lengths along both axes."""
+        if len(self.axes) < 2 or not all(axis.uniform for axis in self.axes[-2:]):
+            return False
+        y, x = self.axes[-2:]
+        shape = abs((y.size or 1) * y.scale) / abs((x.size or 1) * x.scale)
+        return y.units == x.units and 1 / 12 < shape < 12
+
+    @property
+    def length(self) -> bool:
+        """Whether both axes of a map are lengths, so that a scale bar says it all."""
+        return self.equal and all(axis.units in LENGTHS for axis in self.axes[-2:])
+
+
+def groups(parts: Sequence[Part]) -> list[Group]:
+    """Data sets with the same pixels together, in the order of the result."""
+    found: list[tuple[tuple[int, ...], Axes, list[int]]] = []
+    for i, part in enumerate(parts):
+        shape = tuple(axis.size or 1 for axis in part.pixels)
+        same = next((g for g in found if g[0] == shape and _alike(g[1], part.pixels)), None)
+        if same is None:
+            found.append((shape, part.pixels, [i]))
+        else:
+            same[2].append(i)
+    made = []
+    for shape, axes, members in found:
+        columns = sum(_columns(parts[i]) for i in members)
+        bins = plan(shape, (), max(MAPS // max(columns, 1), 1))
+        long = tuple(axis for axis in axes if (axis.size or 1) > 1)
+        made.append(Group(long, shape, bins, members))
+    return made
+
+
+def _columns(part: Part) -> int:
+    return 2 + (0 if part.left is None else part.left.shape[1])
+
+
+def _alike(axes: Axes, others: Axes) -> bool:
+    """Whether pixels lie at the same places, names aside."""
+    return all(
+        a.units == b.units and np.allclose(a.values, b.values)
+        for a, b in zip(axes, others, strict=True)
+    )
+
+
+def _edges(axis: Axis, n: int) -> dict[str, Any]:
+    """Where the first entry begins and the last ends; an index where the steps are not equal."""
+    x = axis.values
+    if not axis.uniform:
+        return {"name": axis.name, "units": "", "label": f"{axis.name} (pixel)",
+                "first": -0.5, "last": len(x) - 0.5, "values": [float(v) for v in x]}  # fmt: skip
+    return {
+        "name": axis.name,
+        "units": axis.units.replace("um", "µm"),
+        "label": axis.label,
+        "first": float(x[0] - axis.scale / 2),
+        "last": float(x[-1] + axis.scale / 2),
+    }
+
+
+def _leads(axes: Axes) -> list[str]:
+    """What each image of a stack is: "tilt −60 °"."""
+    if not axes:
+        return []
+    places = np.meshgrid(*(axis.values for axis in axes), indexing="ij")
+    columns: list[Array] = [p.ravel() for p in places]
+    return [
+        ", ".join(
+            f"{a.name} {v:g} {a.units}".strip().replace("-", "−")
+            for a, v in zip(axes, values, strict=True)
+        )
+        for values in zip(*columns, strict=True)
+    ]

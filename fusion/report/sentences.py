@@ -1,0 +1,139 @@
+"""What a report says in sentences: the headline, what to be careful with, how it was made light."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fusion.answers.result import Result
+from fusion.report.components import Row, alike, listed, scattered
+from fusion.report.data_parts import Part
+
+CLOSE = 1e-4  # relative difference of the loss within which starts are one answer
+POOR = 0.5  # explained variance of data without counting noise below which it is told
+
+
+def title(result: Result, called: Sequence[str]) -> str:
+    """ "3 components in eels and edxs"."""
+    K, sets = len(called), listed(list(result.data))
+    if not K:
+        return f"A fit of {sets}"
+    return f"{K} component{'s' * (K > 1)} in {sets}"
+
+
+def good(result: Result) -> int:
+    """How many starts ended at the loss of the answer."""
+    return int((result.losses <= result.loss + CLOSE * abs(result.loss)).sum())
+
+
+def facts(result: Result) -> list[tuple[str, str]]:
+    """(number, what it is) for the head of the page."""
+    told = [
+        (f"{100 * summary.explained_variance:.2f} %", f"of {name} explained")
+        for name, summary in result.data.items()
+    ]
+    n = len(result.losses)
+    told.append((f"{good(result)} of {n}", "starts agree" if n > 1 else "start"))
+    told.append((_duration(result.seconds), "of computing"))
+    return told
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def cautions(
+    result: Result,
+    parts: Sequence[Part],
+    table: Sequence[Row],
+    found: Sequence[Sequence[int]],
+    called: Sequence[str],
+) -> list[str]:
+    """What a reader should know before believing the answer, beside its status."""
+    told, n = [], len(result.losses)
+    if n == 1:
+        told.append(
+            "One start only: whether another one would end at a lower loss is not known. Ten or "
+            "more are usual."
+        )
+    elif good(result) == 1:
+        told.append(
+            f"Only one of {n} starts ended at the lowest loss. More starts may find a lower one, "
+            "and others of nearly the same loss may look different: see `fu.ambiguity(result)`."
+        )
+    told += [sentence(message.removeprefix("warning: ")) for message in result.messages]
+    told += alike(table, called) + scattered(parts, found, called)
+    for part in parts:
+        if part.left is None and part.dense is None:
+            told.append(
+                f"The fit of {part.name} cannot be told from the factors that were saved: its "
+                "maps and spectra are not shown here."
+            )
+        if part.data is None:
+            told.append(
+                f"The measured data of {part.name} were not at hand when this page was made: it "
+                "shows the fit alone."
+            )
+    return list(dict.fromkeys(told))
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def starts(result: Result) -> list[dict[str, Any]]:
+    """Every start, best first."""
+    told = []
+    best = int((result.losses == result.loss).argmax())
+    scale = max(abs(result.loss), np.finfo(float).tiny)
+    for i in sorted(range(len(result.losses)), key=lambda i: (i != best, result.losses[i])):
+        above = (result.losses[i] - result.loss) / scale
+        told.append(
+            {
+                "number": i + 1,
+                "loss": f"{result.losses[i]:.8g}".replace("-", "−"),
+                "above": "the answer" if i == best else _above(above),
+                "status": result.statuses[i],
+            }
+        )
+    return told
+
+
+def _above(share: float) -> str:
+    if not np.isfinite(share):
+        return "–"
+    if abs(share) < 1e-5:
+        return "the same" if abs(share) < 1e-7 else "below 0.001 %"
+    return f"{100 * share:+.2g} %".replace("-", "−")
+
+
+def lightness(part: Part, bins: Sequence[int], map_bins: Sequence[int]) -> list[str]:
+    """How the page shows less than the data, in words; empty where it does not."""
+    told, split = [], len(part.summary.axes) - part.summary.signal
+    if part.data is not None:
+        means = [
+            f"{b} along {axis.name}"
+            for axis, b in zip(part.summary.axes, bins, strict=True)
+            if b > 1
+        ]
+        if means:
+            told.append(
+                f"Measured values of {part.name} are means over neighbours, {listed(means)}, and "
+                "so is the fit that is drawn over them."
+            )
+        told.append(
+            f"Measured values of {part.name} are kept in 65 534 steps from the lowest to the "
+            "highest of every channel; whole numbers are exact where nothing was averaged."
+        )
+    maps = [
+        f"{b} along {axis.name}"
+        for axis, b in zip(part.summary.axes[:split], map_bins, strict=True)
+        if b > 1
+    ]
+    if maps:
+        told.append(f"Maps of {part.name} are means over neighbours, {listed(maps)}.")
+    return told

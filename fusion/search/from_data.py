@@ -1,0 +1,104 @@
+"""Starts read off the data: singular vectors, and what all such starts share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.algebra.truncated_svd import truncated_svd
+from fusion.constraints import Free
+from fusion.engine.objective import Objective
+from fusion.language.factor import FactorModule
+from fusion.search.initialisation import Init, random_values, start_seed, with_guesses
+
+
+@dataclass(frozen=True)
+class FromData(Init):
+    """Maps and spectra read off the data: one start, the same for every seed."""
+
+    def starts(self, objective: Objective, count: int, seed: int) -> Tensor:
+        values = random_values(objective, torch.Generator().manual_seed(start_seed(seed, 0)))
+        maps: dict[Any, Tensor] = {}
+        for _, _, fit in objective.loss.fits:
+            data = fit.dataset
+            assert data is not None
+            spectra = _owner(objective, data.channels)
+            if spectra is None or spectra[1].shape[1] > min(data.matrix_shape):
+                continue
+            form = data.form(data.matrix_shape, objective.like.device, objective.like.dtype)
+            X, K = form.whole(), spectra[1].shape[1]
+            C, S = _measured(X, form.weights.rows, K, self.factorise)
+            if data.pixels in maps and maps[data.pixels].shape[1] == C.shape[1]:
+                S = torch.linalg.lstsq(maps[data.pixels], X).solution.T.clamp_min(0)
+            values[spectra[0]] = S
+            owner = _owner(objective, data.pixels)
+            if owner is not None and data.pixels not in maps and owner[1].shape == tuple(C.shape):
+                maps[data.pixels] = values[owner[0]] = C
+        if not maps:
+            raise ValueError(
+                f"`{self}`: no factor was built from the axes of a data set "
+                "as (pixels, K) and (channels, K): "
+                "use `Random()`, or give a list of starts."
+            )
+        made = {name: value.to(objective.like)[None] for name, value in values.items()}
+        return with_guesses(objective, made)
+
+    @abstractmethod
+    def factorise(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:
+        """(maps (pixel, K), spectra (channel, K)) ≥ 0 of a matrix (pixel, channel)."""
+
+
+class NNDSVD(FromData):
+    """Positive parts of the singular vectors, zeros filled with a little of the mean.
+
+    References:
+        Boutsidis & Gallopoulos, Pattern Recognition 41:1350 (2008).
+    """
+
+    def factorise(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:
+        U, s, V = truncated_svd(X, K)
+        C, S = torch.zeros_like(U), torch.zeros_like(V)
+        for k in range(K):  # once a fit: the choice of sign is one of each pair
+            best = max(
+                (
+                    (u, v)
+                    for u, v in (
+                        (U[:, k].clamp_min(0), V[:, k].clamp_min(0)),
+                        ((-U[:, k]).clamp_min(0), (-V[:, k]).clamp_min(0)),
+                    )
+                ),
+                key=lambda pair: float(pair[0].norm() * pair[1].norm()),
+            )
+            size = best[0].norm() * best[1].norm()
+            C[:, k] = (s[k] * size).sqrt() * torch.nn.functional.normalize(best[0], dim=0)
+            S[:, k] = (s[k] * size).sqrt() * torch.nn.functional.normalize(best[1], dim=0)
+        return C.clamp_min(1e-2 * float(C.mean())), S.clamp_min(1e-2 * float(S.mean()))
+
+
+def _measured(X: Tensor, weight: Tensor | None, K: int, factorise) -> tuple[Tensor, Tensor]:
+    """(maps, spectra) of the pixels that are not masked; the others have the mean of the maps."""
+    seen = None if weight is None else weight > 0
+    if seen is None or bool(seen.all()) or int(seen.sum()) < K:
+        return factorise(X, K)
+    part, S = factorise(X[seen], K)
+    C = part.mean(0).repeat(len(X), 1)
+    C[seen] = part
+    return C, S
+
+
+def _owner(objective: Objective, axes: Any) -> tuple[str, FactorModule] | None:
+    """The first factor (n, K) built from these axes that is no deviation of any sign."""
+    for slot in objective.slots:
+        module = slot.module
+        if (
+            module is not None
+            and len(module.shape) == 2
+            and module.axes[0] == axes
+            and module.raw.shape == module.shape
+        ) and not any(isinstance(c, Free) for c in module.chain):
+            return slot.name, module
+    return None

@@ -1,0 +1,89 @@
+"""Jumps that no small step finds: merging two components, switching a deviation off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fusion.engine.objective import Objective
+from fusion.engine.status import Status
+from fusion.search.continuation import append_history, one_start, repeated, replace_start
+from fusion.search.racing import LAPS, Race
+from fusion.search.warm_start import warm_up_steps
+
+if TYPE_CHECKING:
+    from fusion.language.prior import Move
+    from fusion.solvers.base import Outcome, Solver, Watch
+
+PAUSE = 40
+"""Steps made before moves are tried again where none was kept."""
+
+
+def improve(
+    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
+) -> list[str]:
+    """Try the terms' moves from the best start, keep those that lower the loss, and descend again.
+
+    Writes `outcome`. All moves of a round race against the point as it is.
+
+    Returns:
+        The labels of the moves that were kept.
+    """
+    best, kept = outcome.best(), []
+    flat, states = outcome.flat[best : best + 1], one_start(outcome.states, best)
+    short = bool(warm_up_steps(objective.loss))
+
+    def note(made: Outcome, row: int) -> None:
+        outcome.products += made.products
+        append_history(outcome, best, made, row)
+
+    asked = 0 if short else 1
+    while not watch.late and (moves := _proposed(objective, flat)):
+        batch = torch.cat([flat, *(_moved(objective, flat, move) for move in moves)])
+        patient = asked > 1  # at last for as long as it takes, with long steps
+        method = solver.jumped() if patient else solver
+        race = Race(objective, method, watch, batch, repeated(states, len(batch)))
+        # what was kept once must gain to be kept again, or two terms could undo each other for ever
+        simpler = [False, *(move.simpler and move.label not in kept for move in moves)]
+        chosen = race.winner(simpler, LAPS if patient else 1)
+        if watch.stopped or (patient and not chosen):
+            break
+        if chosen:
+            kept.append(moves[chosen - 1].label)
+            asked = 0
+        else:
+            asked += 1
+            if asked > 1:
+                continue
+            # nothing gained from where it stands: go down first, then ask once more
+            race = Race(objective, solver, watch, flat, states)
+            race.lap(PAUSE)
+        laps = race.path(chosen)
+        for lap in laps:
+            note(*lap)
+        made, row = laps[-1]
+        flat, states = made.flat[row : row + 1], one_start(made.states, row)
+    if kept or short:
+        final = solver.minimise(objective, flat, watch, max_steps, states)
+        note(final, 0)
+        if short:
+            outcome.status[:] = [Status.LEFT] * len(outcome.status)
+        replace_start(outcome, best, final)
+    return kept
+
+
+def _proposed(objective: Objective, flat: Tensor) -> list[Move]:
+    values = {name: value[0] for name, value in objective.values(flat).items()}
+    with torch.no_grad(), objective.model.once(values):
+        return [
+            move for _, _, prior in objective.loss.priors for move in prior.moves(objective.model)
+        ]
+
+
+def _moved(objective: Objective, flat: Tensor, move: Move) -> Tensor:
+    values = objective.values(flat)
+    return objective.raws(
+        values | {name: value[None] for name, value in move.values.items()}
+    ).detach()

@@ -1,0 +1,157 @@
+"""A first look at some of the pixels: what the rows of a map have in common is found on a few."""
+
+from __future__ import annotations
+
+from copy import copy, deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fusion.algebra.axis import Axes
+from fusion.engine.objective import Objective
+from fusion.search.warm_start import descend_easily, easier_loss, lifted_off_bounds
+
+if TYPE_CHECKING:
+    from fusion.language.loss import Loss
+    from fusion.language.model import Model
+    from fusion.solvers.base import Solver, Watch
+
+ROWS = 4096
+"""Pixels that are looked at."""
+WORTH = 4
+"""How many times more there must be."""
+FILLING = 2
+"""Steps in which the maps of all pixels follow, everything else held."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A problem on a sample of the pixels.
+
+    Attributes:
+        objective: of these pixels alone.
+        easy: with the loss that leads near the data, where there is one.
+        rows: which pixels of which scan.
+    """
+
+    objective: Objective
+    easy: Objective | None
+    rows: dict[Axes, Tensor]
+
+
+def sampled(objective: Objective) -> Look | None:
+    """The same problem on a random sample of the pixels; None where that is another one.
+
+    It is the same where every loss is a fit of a matrix (pixel, channel), and the factors over
+    pixels have neither a scale nor entries that are fixed.
+    """
+    model, loss = objective.model, objective.loss
+    rows = _rows(loss, model)
+    if not rows or loss.penalties:
+        return None
+    try:
+        small, easy = _fewer(model, rows), easier_loss(loss)
+        few = _on_some(loss, model, rows)
+        with torch.no_grad(), small.once():
+            for _, term in few.terms:
+                form, M = term.pair(small)  # pyright: ignore[reportAttributeAccessIssue]
+                if form.shape != M.shape:
+                    return None
+        near = None if easy is None else Objective(small, _on_some(easy, model, rows))
+    except (RuntimeError, ValueError, IndexError, NotImplementedError):
+        return None  # a model that counts its pixels
+    return Look(Objective(small, few), near, rows)
+
+
+def scout(
+    objective: Objective,
+    look: Look,
+    solver: Solver,
+    flat: Tensor,
+    watch: Watch,
+    most: int,
+) -> Tensor:
+    """Starts after a descent on the sample: its spectra, and the maps that follow from them."""
+    small, looking = look.objective, solver.looking()
+    names = over_pixels(objective.model, look.rows)
+    values = objective.values(flat)
+    few = {
+        name: v[:, look.rows[names[name]].to(v.device)] if name in names else v
+        for name, v in values.items()
+    }
+    near = small.raws(few).detach()
+    if look.easy is not None:
+        near = descend_easily(look.easy, looking, near, watch)
+    found = looking.minimise(small, near, watch, most)
+    told = small.values(found.flat)
+    if look.easy is not None:
+        told = lifted_off_bounds(
+            small, told
+        )  # channels without a count on the sample may have one elsewhere
+    level = {name: told[name].mean(1, keepdim=True).expand_as(values[name]) for name in names}
+    merged = {name: level.get(name, told[name]) for name in values}
+    held = copy(objective)
+    held.held = {name for name in values if name not in names}
+    return solver.filling().minimise(held, objective.raws(merged).detach(), watch, FILLING).flat
+
+
+def over_pixels(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:
+    """Factors over the pixels that are sampled, with their axes."""
+    return {
+        name: module.axes[0]
+        for name, module in model.factor_modules().items()
+        if module.axes[0] is not None and module.axes[0] in rows
+    }
+
+
+def _rows(loss: Loss, model: Model) -> dict[Axes, Tensor]:
+    """Pixels of every scan that is large enough."""
+    generator = torch.Generator().manual_seed(0)
+    found: dict[Axes, Tensor] = {}
+    for _, _, term in loss.fits:
+        data = term.dataset
+        assert data is not None
+        n = data.matrix_shape[0]
+        if data.pixels in found or n < WORTH * ROWS:
+            continue
+        seen = torch.arange(n)
+        if data.mask is not None:
+            seen = seen[~data.mask.expand(data.shape).reshape(data.matrix_shape).all(1)]
+        chosen = torch.randperm(len(seen), generator=generator)[:ROWS]
+        found[data.pixels] = seen[chosen].sort().values
+    return found
+
+
+def _fewer(model: Model, rows: dict[Axes, Tensor]) -> Model:
+    """A copy with the sampled rows of its factors over pixels."""
+    other = deepcopy(model)
+    for name, axes in over_pixels(model, rows).items():
+        module = model.factor(name)
+        if module.known is not None or not module.local or module.scale_free:
+            raise ValueError(f"{name} has a scale or entries of its own")
+        *path, last = name.split(".")
+        owner = other.get_submodule(".".join(path)) if path else other
+        owner._modules[f"_{last}"] = module.rows(rows[axes])
+    return other
+
+
+def _on_some(loss: Loss, model: Model, rows: dict[Axes, Tensor]) -> Loss:
+    """The loss, of the data at the sampled pixels."""
+    few = []
+    for w, term in loss.terms:
+        other = copy(term)
+        other.instead = _form(term, model, rows)  # pyright: ignore[reportAttributeAccessIssue]
+        few.append((w, other))
+    return type(loss)(few)
+
+
+def _form(term: Any, model: Model, rows: dict[Axes, Tensor]) -> Any:
+    """The data of a fit at the sampled pixels, in the form in which they are read."""
+    with torch.no_grad(), model.once():
+        form, M = term.pair(model)
+    if len(M.shape) != 2:
+        raise ValueError("not a matrix")
+    axes = term.dataset.pixels
+    return form.rows(rows[axes].to(form.device)) if axes in rows else form

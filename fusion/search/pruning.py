@@ -1,0 +1,164 @@
+"""The end of a fit: what is off is left out, and what is left goes down to its own minimum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fusion.engine.objective import Objective
+from fusion.language.fit_term import Fit
+from fusion.search.continuation import record_continuation
+from fusion.search.warm_start import lifted_off_bounds
+
+if TYPE_CHECKING:
+    from fusion.language.loss import Loss
+    from fusion.language.model import Model
+    from fusion.language.prior import Prior
+    from fusion.language.term import State
+    from fusion.solvers.base import Outcome, Solver, Watch
+
+
+def finish(
+    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
+) -> tuple[Model, list[str]]:
+    """The best answer without what is off, at a minimum of the loss of the model that is left.
+
+    What is off may hold a share of the data, which falls to the others when it is left out.
+    Writes `outcome`, all but where its starts stand.
+
+    Returns:
+        The fitted model, and what a user should know of it.
+    """
+    best, messages, loss, whole = outcome.best(), [], objective.loss, objective.model
+    model = _written(objective, outcome.flat[best])
+    states = [{key: value[best] for key, value in state.items()} for state in outcome.states]
+    while (found := _off(model, loss, states)) is not None:
+        term, off = found
+        kept = (~off).nonzero()[:, 0].tolist()
+        messages.append(f"{int(off.sum())} of {len(off)} components are off: {term}")
+        _reorder(outcome, kept, whole.factor(term.factor or "").shape[-1])
+        model = model.select(_group(model, len(off)), kept)
+        left = Objective(model, loss)
+        states = _left(left, states, kept)
+        begun = [{key: value[None] for key, value in state.items()} for state in states]
+        final = solver.minimise(left, _inside(left, begun), watch, max_steps, begun)
+        _widen(final, outcome, best)
+        record_continuation(outcome, best, final)
+        model = _written(left, final.flat[0])
+        states = [{key: value[0] for key, value in state.items()} for state in final.states]
+    for i, _, prior in loss.priors:
+        messages += prior.remarks(states[i])
+    return model, messages
+
+
+def ordered(model: Model, objective: Objective, outcome: Outcome) -> Model:
+    """The components in the order of what they explain, where nobody meant anything by theirs."""
+    swapped = model.interchangeable
+    if not swapped or _meant(model, objective.loss):
+        return model
+    order = _by_size(model, objective.loss)
+    if order is None:
+        return model
+    _reorder(outcome, order, objective.model.factor(swapped[0]).shape[-1])
+    return model.select(swapped, order)
+
+
+@torch.no_grad()
+def _written(objective: Objective, flat: Tensor) -> Model:
+    """The objective's model at this point, (n,); what a descent only approaches is reached."""
+    model, raws = objective.model, objective.split(flat[None])
+    parameters = dict(model.named_parameters())
+    for slot in objective.slots:
+        raw = parameters[slot.name] if slot.module is None else model.factor(slot.name).raw
+        raw.copy_(raws[slot.name][0])
+    for _, _, prior in objective.loss.priors:
+        for name, value in prior.finish(model).items():
+            module = model.factor(name)
+            module.raw.copy_(module.unconstrain(value))
+    return model
+
+
+def _off(model: Model, loss: Loss, states: Sequence[State]) -> tuple[Prior, Tensor] | None:
+    """The first term that has switched components off, and which, (K,) bool."""
+    for i, _, prior in loss.priors:
+        off = prior.off(model, states[i])
+        if off is not None and bool(off.any()):
+            return prior, off
+    return None
+
+
+def _group(model: Model, K: int) -> list[str]:
+    """The factors that have a column for every component."""
+    modules = model.factor_modules().items()
+    return [name for name, m in modules if len(m.shape) == 2 and m.shape[-1] == K]
+
+
+@torch.no_grad()
+def _left(objective: Objective, states: Sequence[State], kept: list[int]) -> list[State]:
+    """The lagged pieces of the terms where only these components are left."""
+    here = objective.values(objective.current())
+
+    def fit(weight: float, **changed: Tensor) -> float:
+        values = here | {name: value[None] for name, value in changed.items()}
+        begun = objective.refresh_fits(values, objective.no_states())
+        return float(objective.fits(values, begun).sum()) / weight
+
+    begun: list[State] = [{} for _ in states]
+    for i, weight, prior in objective.loss.priors:
+        if weight > 0:
+            begun[i] = prior.left(objective.model, states[i], kept, partial(fit, weight))
+    return begun
+
+
+@torch.no_grad()
+def _inside(objective: Objective, states: list) -> Tensor:
+    """Where the model stands, (1, n); lifted off its bounds where that is outside the domain."""
+    flat = objective.current()
+    values = objective.values(flat)
+    begun = objective.refresh_fits(values, states)
+    if bool(torch.isfinite(objective.fits(values, begun)).all()):
+        return flat
+    return objective.raws(lifted_off_bounds(objective, values))
+
+
+def _reorder(outcome: Outcome, order: list[int], K: int) -> None:
+    """What terms learned of K components, in the order of the answer; those that are off last."""
+    columns = order + [k for k in range(K) if k not in order]
+    for told in outcome.learned:
+        for name, value in told.items():
+            if value.shape[1:] == (K,):
+                told[name] = value[:, columns]
+
+
+def _widen(final: Outcome, outcome: Outcome, row: int) -> None:
+    """What terms learned of those that are left, with those that are off as they stood at last."""
+    for name in outcome.learned[-1] if outcome.learned else ():
+        path = torch.stack([told[name][row].reshape(-1) for told in outcome.learned])
+        last = path[torch.isfinite(path).all(1)][-1:]
+        for told in final.learned:
+            missing = last[:, told[name].shape[-1] :]
+            if told[name].ndim == 2 and missing.numel():
+                told[name] = torch.cat([told[name], missing], 1)
+
+
+def _meant(model: Model, loss: Loss) -> bool:
+    """Whether the user may have meant something by the order of the components."""
+    modules = model.factor_modules().values()
+    return any(m.assigned or m.known is not None for m in modules) or any(
+        not isinstance(t, Fit) and getattr(t, "factor", None) is None for _, t in loss.terms
+    )
+
+
+def _by_size(model: Model, loss: Loss) -> list[int] | None:
+    """The components in the order of what they explain, where that is known."""
+    from fusion.answers.result import component_shares
+
+    with torch.no_grad(), model.once():
+        shares = [s for _, _, t in loss.fits if (s := component_shares(*t.pair(model))) is not None]
+    if not shares:
+        return None
+    return torch.stack(shares).sum(0).argsort(descending=True, stable=True).tolist()

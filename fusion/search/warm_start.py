@@ -1,0 +1,67 @@
+"""Starts brought near the data by an easier loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from fusion.engine.objective import Objective, Values
+from fusion.language.loss import Loss
+
+if TYPE_CHECKING:
+    from fusion.language.model import Model
+    from fusion.solvers.base import Solver, Watch
+
+
+APPROACH = 8
+"""Steps made with an easier loss."""
+
+
+LIFT = 0.02
+"""Share of a column's mean that is added after them."""
+
+
+def warm_up_steps(loss: Loss) -> list[int]:
+    """Steps after which moves begin, of the terms that do not wait for the descent to end."""
+    return [prior.warm_up for _, _, prior in loss.priors if prior.warm_up is not None]
+
+
+def approach_data(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch: Watch) -> Tensor:
+    """Starts brought near the data by an easier loss, where there is one."""
+    easy = easier_loss(loss) if solver.approached else None
+    if easy is None:
+        return flat
+    return descend_easily(Objective(model, easy.compressed(model) or easy), solver, flat, watch)
+
+
+def easier_loss(loss: Loss) -> Loss | None:
+    """The loss that leads near the data; None where that is the loss itself.
+
+    Without the terms that switch components off: far from the data everything is noise, and they
+    would switch off what the data want. And with the stand-in of a fit that has one.
+    """
+    switching = {i for i, _, prior in loss.priors if prior.warm_up is not None}
+    stand_ins = {i: easy for i, _, fit in loss.fits if (easy := fit.stand_in()) is not None}
+    if not switching and not stand_ins:
+        return None
+    terms = [(w, stand_ins.get(i, t)) for i, (w, t) in enumerate(loss.terms) if i not in switching]
+    return Loss(terms)
+
+
+def descend_easily(
+    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, steps: int = APPROACH
+) -> Tensor:
+    """Starts after a few steps with an easier loss, lifted off their bounds."""
+    near = solver.minimise(objective, flat, watch, steps).flat
+    return objective.raws(lifted_off_bounds(objective, objective.values(near)))
+
+
+def lifted_off_bounds(objective: Objective, values: Values) -> Values:
+    """The values a little above their bounds: zeros lie outside the domain of a likelihood."""
+    values = {name: v.detach() for name, v in values.items()}
+    for slot in objective.slots:
+        if slot.module is not None and slot.module.lower == 0 and slot.module.local:
+            value = values[slot.name]
+            values[slot.name] = value + LIFT * value.mean(1, keepdim=True)
+    return values

@@ -1,0 +1,311 @@
+"""How far other answers go that fit as well: the band of every spectrum and map."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusion.algebra.axis import Axes
+from fusion.answers.result import Result
+from fusion.engine.covariance import Quadratic
+from fusion.uncertainty.empty_rows import empty_rows
+from fusion.uncertainty.extreme_answers import Search
+from fusion.uncertainty.standard_errors import Point, noise_levels, standard_errors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+
+EXACT = 1e-10
+"""Share of the data's squares that counts as nothing: no measurement is better than 1e-5."""
+ALIKE = 1.5
+"""Times its error bars up to which a band counts as no wider."""
+OPEN = 5
+"""Times its error bars with partners held, from which those with all varying count as none."""
+
+
+class Band(NamedTuple):
+    """Lowest and highest value of every entry of a factor, of its shape."""
+
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Ambiguity:
+    """The range of equally good answers.
+
+    Attributes:
+        factors: the fit's own answer; axes: what its rows run along.
+        bands: for every factor lowest and highest values among the answers that fit within the
+            noise, in the unit of the factor.
+        errors: half a band's width where only noise moves the entries, their partners held.
+        unique: whether every component is determined, in words.
+        determined: for every factor, for every component, whether its band is no wider than its
+            error bars.
+        solutions: the answers that were found at the band's edges.
+        rises: by how much each raises the loss, that of the best answer with the same rows at zero;
+            allowed: by how much it may.
+        level: of confidence; channels: names of the factors along channels.
+    """
+
+    factors: dict[str, Array]
+    axes: dict[str, Axes | None]
+    bands: dict[str, Band]
+    errors: dict[str, Array]
+    unique: str
+    determined: dict[str, Array]
+    solutions: tuple[dict[str, Array], ...] = field(repr=False)
+    rises: Array = field(repr=False)
+    allowed: float
+    level: float
+    channels: tuple[str, ...] = ()
+
+    @property
+    def spectra(self) -> dict[str, Band]:
+        """Bands of the factors along channels."""
+        return {name: band for name, band in self.bands.items() if name in self.channels}
+
+    @property
+    def maps(self) -> dict[str, Band]:
+        """Bands of all other factors."""
+        return {name: band for name, band in self.bands.items() if name not in self.channels}
+
+    @property
+    def width(self) -> dict[str, Array]:
+        """Area of every component's band over that of the answer itself, (K,)."""
+        return {
+            name: np.nansum(high - low, 0)
+            / np.maximum(np.nansum(np.abs(self.factors[name]), 0), 1e-300)
+            for name, (low, high) in self.bands.items()
+        }
+
+    def plot(self, **options: Any) -> Figure:
+        """Every factor with its band; see `fusion.plots.plot_ambiguity`."""
+        from fusion.plots import plot_ambiguity
+
+        return plot_ambiguity(self, **options)
+
+    def __str__(self) -> str:
+        lines = [self.unique]
+        for name, width in self.width.items():
+            lines.append(f"  {name}: band {' / '.join(f'{100 * w:.1f}' for w in width)} % of area")
+        return "\n".join(lines)
+
+
+def ambiguity(
+    result: Result, *, factors: Sequence[str] | None = None, level: float = 0.95
+) -> Ambiguity:
+    """The band of spectra and maps that fit the data within the noise.
+
+    Every component is pulled towards and away from every other one, s_k + t s_j, by the whole
+    model, all constraints kept: t as large and as small as it gets while loss ≤ L* + δ. δ is half
+    the χ² quantile of one degree of freedom, in the noise of the data, so that a determined entry
+    gets its error bar, and an exact fit every exact answer. To the envelope of the answers found
+    the noise of single entries is added in squares. For K = 2 the extremes of t are those of every
+    entry; for more the band is one from within.
+
+    All is done twice, once with both of a pair at zero in the rows where nothing but noise is in
+    both, if these pass a χ² test: what noise leaves there would forbid mixtures that fit as well.
+    Noise that is cut off at zero has a mean above it and is data to the model: the band is then one
+    of what was measured, not of what was there.
+
+    Args:
+        result: of `fit`.
+        factors: names of those whose components are pulled; default: those along channels.
+        level: of confidence.
+
+    Returns:
+        Bands, how wide they are, and whether the answer is unique, in words.
+
+    Raises:
+        ValueError: if the result was loaded, or no factor has two components.
+
+    References:
+        Tauler, J. Chemometrics 15:627 (2001), MCR-BANDS; Golshan, Abdollahi & Maeder, Anal. Chem.
+        83:836 (2011).
+
+    Example:
+        >>> from fusion.simulate import layers
+        >>> data = layers(shape=(6, 8), channels=40).datasets["net"]
+        >>> model = fu.models.NMF(data, K=2)
+        >>> result = fu.fit(model, fu.losses.Frobenius(data), starts=2, progress=False)
+        >>> found = fu.ambiguity(result)
+        >>> sorted(found.width)
+        ['C', 'S']
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"`ambiguity(level={level})`: a confidence is between 0 and 1.")
+    point = Point.of(result, "ambiguity")
+    names = _chosen(point, factors)
+    noise = noise_levels(point)
+    size = _size(point)
+    g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
+    deviations = _deviations(level)
+    allowed = max(0.5 * deviations**2 * g, EXACT * size)
+    scatter = _scatter(point, g, deviations)
+    search = Search(point, names, allowed, size, partial(empty_rows, point, g, level))
+    search.run()
+    return _told(result, point, search, scatter, level)
+
+
+def _deviations(level: float) -> float:
+    """Standard deviations to either side that hold this share of a normal distribution."""
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def _chosen(point: Point, factors: Sequence[str] | None) -> list[str]:
+    """Factors whose components are pulled."""
+    able = {n: m for n, m in point.model.factor_modules().items() if _mixes(n, m)}
+    if factors is not None:
+        if missing := [name for name in factors if name not in able]:
+            raise ValueError(
+                f"`ambiguity(factors={list(factors)})`: {missing[0]!r} is no factor of two or more "
+                f"components; those are {', '.join(able) or 'none'}."
+            )
+        return list(factors)
+    names = [name for name in able if name in _channels(point)] or list(able)
+    if not names:
+        raise ValueError("`ambiguity`: no factor has two components: nothing can mix.")
+    return names
+
+
+def _mixes(name: str, module: Any) -> bool:
+    """Whether a factor has components that can be taken for each other."""
+    return len(module.shape) == 2 and module.shape[0] > 1 and module.shape[1] > 1
+
+
+def _channels(point: Point) -> list[str]:
+    """Factors whose rows are the channels of a data set."""
+    datasets = [d for d in point.loss.datasets.values() if d.signal]
+    return [
+        name
+        for name, module in point.model.factor_modules().items()
+        if any(module.axes[0] is not None and module.axes[0] == d.channels for d in datasets)
+    ]
+
+
+def _size(point: Point) -> float:
+    """½ mᵀ D m of the predictions, D the curvature of the fits by them: half the data's squares.
+
+    By the curvature along one factor itself, the largest of them all.
+    """
+    quadratic, sizes = point.quadratic(), [0.0]
+    for slot in point.objective.slots:
+        v = torch.zeros_like(point.flat[0])
+        v[slot.part] = point.flat[0, slot.part]
+        sizes.append(0.5 * float(v @ quadratic(v)))
+    return max(sizes)
+
+
+def _scatter(point: Point, g: float, deviations: float) -> dict[str, Tensor]:
+    """Error bars of single entries, the other factors held: from the curvature's row blocks."""
+    quadratic, made = point.quadratic(), {}
+    for slot, block in zip(point.objective.slots, quadratic.curvature.blocks(), strict=True):
+        local = slot.module is not None and slot.module.local
+        if not local or block.rows * block.matrix.shape[-1] != int(np.prod(slot.shape)):
+            continue
+        full = block.expanded()[0]
+        seen = full.diagonal(dim1=-2, dim2=-1) > 0
+        inverse = torch.linalg.pinv(full, hermitian=True).diagonal(dim1=-2, dim2=-1)
+        errors = deviations * (g * inverse.clamp_min(0)).sqrt() * seen
+        made[slot.name] = _in_values(quadratic, slot, errors.reshape(slot.shape))
+    return made
+
+
+def _in_values(quadratic: Quadratic, slot: Any, errors: Tensor) -> Tensor:
+    """Errors of values from those of raw entries; known ones have none."""
+    chain = quadratic.bent.get(slot.name)
+    if chain is not None and not slot.module.scale_free:
+        errors = errors * chain.push(torch.ones_like(errors)[None])[0].abs()
+    known = slot.module.known
+    return errors if known is None else torch.where(known, 0, errors)
+
+
+def _told(
+    result: Result, point: Point, search: Search, scatter: dict[str, Tensor], level: float
+) -> Ambiguity:
+    """Bands and words from the answers that were found."""
+    values, rises = search.solutions()
+    if rules := [str(term) for _, term in point.loss.surrogates if not term.potential]:
+        warnings.warn(
+            f"`ambiguity`: {', '.join(rules)} is a rule that moves with the answer, no fixed loss: "
+            "it chooses among answers and does not narrow the band: ask for that of the fit "
+            "without it, and see where this answer lies in it.",
+            stacklevel=3,
+        )
+    elif search.beaten:
+        warnings.warn(
+            "`ambiguity`: an answer was found that fits better than the fit's own, by more than "
+            "the noise: fit with more starts, and ask again.",
+            stacklevel=3,
+        )
+    bands, errors = {}, {}
+    for name, module in point.model.factor_modules().items():
+        all_, own = values[name], module().detach()
+        noise = scatter.get(name, torch.zeros_like(own))
+        low = own - torch.sqrt((own - all_.amin(0)).clamp_min(0).square() + noise.square())
+        high = own + torch.sqrt((all_.amax(0) - own).clamp_min(0).square() + noise.square())
+        if module.lower is not None:
+            low = torch.maximum(low, own.clamp_max(0))
+        hidden = np.isnan(result.factors[name])
+        low, high, noise = (np.where(hidden, np.nan, x.cpu().numpy()) for x in (low, high, noise))
+        bands[name], errors[name] = Band(low, high), noise
+    determined = _determined(result, bands, errors, level)
+    solutions = tuple({n: values[n][i].cpu().numpy() for n in bands} for i in range(len(rises)))
+    return Ambiguity(
+        factors={name: result.factors[name] for name in bands},
+        axes={name: result.axes[name][0] for name in bands},
+        bands=bands,
+        errors=errors,
+        unique=_words(determined, bands, result.factors),
+        determined=determined,
+        solutions=solutions,
+        rises=rises.cpu().numpy(),
+        allowed=search.allowed,
+        level=level,
+        channels=tuple(_channels(point)),
+    )
+
+
+def _determined(
+    result: Result, bands: dict[str, Band], errors: dict[str, Array], level: float
+) -> dict[str, Array]:
+    """Whether the bands are about as wide as error bars with all factors varying."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            bars = standard_errors(result)
+        bars = {name: _deviations(level) * bar for name, bar in bars.items()}
+    except ValueError:  # too large: the error bars with the other factors held
+        bars = errors
+    made = {}
+    for name, (low, high) in bands.items():
+        bar = np.where(np.isnan(bars[name]), errors[name], bars[name])
+        held, free = np.nansum(errors[name], 0), np.nansum(np.where(np.isinf(bar), 0, bar), 0)
+        open_ = np.isinf(bar).any(0) | (free > OPEN * np.where(held > 0, held, np.inf))
+        wide = np.nansum(high - low, 0) > ALIKE * np.nansum(2 * np.where(np.isinf(bar), 0, bar), 0)
+        made[name] = ~(open_ | wide)
+    return made
+
+
+def _words(determined: dict[str, Array], bands: dict[str, Band], factors: dict[str, Array]) -> str:
+    """Which components are determined, in a sentence."""
+    loose = {n: np.flatnonzero(~d) + 1 for n, d in determined.items() if not d.all()}
+    if not loose:
+        return "unique within the noise: every band is about as wide as its error bars"
+    said = "; ".join(
+        f"{name}: component{'s' * (len(ks) > 1)} {', '.join(map(str, ks))}"
+        for name, ks in loose.items()
+    )
+    return f"not unique: other answers fit as well within the noise ({said})"
