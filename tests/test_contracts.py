@@ -332,7 +332,7 @@ class TestFixedComponents(TestFixedEntries):
     where = np.arange(21).reshape(7, 3) % 3 == 1
 
     def make(self):
-        return Fixed(self.known[:, 1:2], components=[1]).spread((7, 3))
+        return Fixed(self.known[:, 1:2], components=[1]).for_shape((7, 3))
 
 
 # ---- predictions ---------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_row_blocks_in_closed_form_are_the_probed_ones(point):
     objective, values, states = point
     fast, plain, leaves = both(objective, values, states)
     for name, value in values.items():
-        if value.ndim != 3 or not objective.model.factor(name).local:
+        if value.ndim != 3 or not objective.model.factor(name).entrywise:
             continue
         matrix, weight = fast.blocks(name)
         made = matrix.expand(-1, value.shape[1], -1, -1)

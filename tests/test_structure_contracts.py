@@ -160,7 +160,7 @@ class TestUnimodalOfKnownPeaks(TestUnimodal):
 class TestAbsent(ConstraintContract):
     def make(self):
         here = np.arange(7)
-        return Absent({0: here > 4, 2: here < 2}).spread(self.shape)
+        return Absent({0: here > 4, 2: here < 2}).for_shape(self.shape)
 
     def member(self, value):
         return not bool(value[5:, 0].any() or value[:2, 2].any())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.ranking.criterion import Array
-
+Array = NDArray[np.float64]
 STEPS = 15  # alternating steps
 
 

@@ -137,12 +137,9 @@ class Result:
                 (`pip install "sdfusion[io]"`).
             OSError: if the folder cannot be written.
         """
-        from fusion.answers.storage import save
-        from fusion.files import export
+        from fusion.files.export import save_result
 
-        path = Path(path)
-        write = export.WRITERS.get(path.suffix.lower())
-        return [save(self, path)] if write is None else export.save(self, path, write)
+        return save_result(self, path)
 
     @classmethod
     def load(cls, path: Any) -> Result:

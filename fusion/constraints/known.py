@@ -33,7 +33,7 @@ class Fixed(Constraint):
         [0.0, 1.0, 2.0, 1.0]
     """
 
-    kind, local = "known", True
+    kind, entrywise = "known", True
 
     def __init__(
         self, values: Any, *, components: Sequence[int] | None = None, where: Any = None
@@ -63,7 +63,10 @@ class Fixed(Constraint):
         self.values: Tensor
         self.known: Tensor
 
-    def spread(self, shape: tuple[int, ...]) -> Fixed:
+    def known_entries(self) -> Tensor:
+        return self.known
+
+    def for_shape(self, shape: tuple[int, ...]) -> Fixed:
         """The same with `values` and `known` of the factor's full shape.
 
         Raises:

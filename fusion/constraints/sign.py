@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Generator, Tensor
 
@@ -13,7 +11,8 @@ from fusion.constraints.contract import Constraint
 class NonNegative(Constraint):
     """≥ 0, as a bound: the raw variable is the value, clamped at 0; zeros are reached and left."""
 
-    kind, lower, local = "sign", 0.0, True
+    kind, lower = "sign", 0.0
+    identity = entrywise = True
 
     def forward(self, raw: Tensor) -> Tensor:
         return raw.clamp_min(0)
@@ -21,14 +20,12 @@ class NonNegative(Constraint):
     def right_inverse(self, value: Tensor) -> Tensor:
         return value.clamp_min(0)
 
-    def derivative(self, raw: Tensor) -> Callable[[Tensor], Tensor]:
-        return lambda v: v  # the solver keeps to the bound
-
 
 class Free(Constraint):
     """Any sign."""
 
-    kind, local = "sign", True
+    kind = "sign"
+    identity = entrywise = signed = True
 
     def forward(self, raw: Tensor) -> Tensor:
         return raw
@@ -46,7 +43,7 @@ class _Smooth(Constraint):
     Values below `floor` are lifted on the way back.
     """
 
-    kind, local = "sign", True
+    kind, entrywise = "sign", True
     floor = 1e-12
 
     def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:

@@ -23,7 +23,7 @@ class UnitColumns(Constraint):
         [0.5, 0.5, 0.5, 0.5]
     """
 
-    kind, scale_free = "scale", True
+    kind, scale_free, unit_norm = "scale", True, 2.0
 
     def forward(self, raw: Tensor) -> Tensor:
         norm2 = raw.square().sum(0)
@@ -62,7 +62,7 @@ class UnitNorm(Constraint):
         super().__init__()
         if not 1 <= p < inf:
             raise ValueError(f"`UnitNorm({p})`: give a finite number of 1 or more.")
-        self.p = float(p)
+        self.p = self.unit_norm = float(p)
 
     def forward(self, raw: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(raw, self.p, dim=0)

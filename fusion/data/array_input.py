@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fusion.algebra.arrays import as_tensor, sparse_parts
 from fusion.algebra.axis import Axis
-from fusion.forms.sparse import Entries
+from fusion.forms.entries import Entries
 from fusion.forms.weights import separable
 
 if TYPE_CHECKING:

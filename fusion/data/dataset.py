@@ -15,7 +15,8 @@ from fusion.data.array_input import fits_in_memory, mask_of, read, tensor_of, un
 from fusion.data.preparing import Preparing
 from fusion.forms.contract import Form
 from fusion.forms.dense import Dense
-from fusion.forms.sparse import Entries, Sparse
+from fusion.forms.entries import Entries
+from fusion.forms.sparse import Sparse
 from fusion.forms.weights import Weights
 
 PART = 2**20  # values that are looked at together

@@ -146,9 +146,7 @@ def _taken(name: str, signal: Any) -> Dataset:
     """A data set of this name from what was given."""
     if isinstance(signal, Dataset):
         return signal.renamed(name)
-    from fusion.signals.from_hyperspy import from_hyperspy
-
-    return from_hyperspy(signal, name=name)
+    return Dataset.from_hyperspy(signal, name=name)
 
 
 def _compare(owner: Dataset, data: Dataset, axes: int) -> None:

@@ -15,14 +15,15 @@ class ConstraintJacobian:
 
     def __init__(self, slot: Slot, flat: Tensor) -> None:
         assert slot.module is not None
-        value, self.steps = slot.of(flat).detach(), []
+        value, self.steps, self.closed = slot.of(flat).detach(), [], True
         for constraint in slot.module.chain:
-            step = constraint.derivative(value)
-            if step is None or not belongs(type(constraint), "derivative", "forward"):
-                break
+            if not constraint.identity:
+                step = constraint.derivative(value)
+                if step is None or not belongs(type(constraint), "derivative", "forward"):
+                    self.closed = False
+                    break
+                self.steps.append(step)
             value = over_starts(constraint, value)
-            self.steps.append(step)
-        self.closed = len(self.steps) == len(slot.module.chain)
         self.value = value
         if self.closed:
             return

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusion.constraints import Free, NonNegative, UnitColumns
 from fusion.engine.curvature import Curvature
 from fusion.engine.objective import Slot
 from fusion.engine.row_blocks import Block
@@ -158,8 +157,9 @@ def coupled(curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -
 
 def plain(slot: Slot) -> bool:
     """Whether a factor is its raw variable, but for a bound or the norm of its columns."""
-    plain = NonNegative, Free, UnitColumns
-    return slot.module is not None and all(type(c) in plain for c in slot.module.chain)
+    if slot.module is None:
+        return False
+    return all(c.identity or c.unit_norm == 2 for c in slot.module.chain)
 
 
 def _readable(block: Block, base: Tensor | None, wide: int) -> bool:

@@ -122,7 +122,7 @@ def _rows(objective: Objective) -> list[Slot]:
     groups: dict[object, list[Slot]] = {}
     for slot in objective.slots:
         module = slot.module
-        if module is None or len(slot.shape) != 2 or not module.local:
+        if module is None or len(slot.shape) != 2 or not module.entrywise:
             continue
         if plain(slot) or not module.scale_free:
             groups.setdefault(module.axes[0] or slot.shape[0], []).append(slot)
@@ -288,7 +288,7 @@ def _of_values(
         variance = total[slot.part].view(slot.shape)
         chain = quadratic.bent.get(slot.name)
         if chain is not None and slot.module is not None:
-            if slot.module.local and not slot.module.scale_free:
+            if slot.module.entrywise and not slot.module.scale_free:
                 variance = variance * chain.push(torch.ones_like(variance)[None])[0].square()
             else:
                 inside = (border >= slot.part.start) & (border < slot.part.stop)

@@ -30,8 +30,7 @@ class Curvature:
         self.chains = {
             slot.name: ConstraintJacobian(slot, self.flat)
             for slot in objective.slots
-            if slot.module is not None
-            and [type(c).__name__ for c in slot.module.chain] not in (["NonNegative"], ["Free"])
+            if slot.module is not None and not slot.module.identity
         }
         raws = objective.split(self.flat)
         values = {
@@ -84,10 +83,10 @@ class Curvature:
 
     def _core(self, slot: Slot) -> Block | None:
         """The whole block of a core of moderate size that no penalty bends."""
-        chain = [] if slot.module is None else [type(c).__name__ for c in slot.module.chain]
+        plain = slot.module is not None and slot.module.identity
         size = slot.part.stop - slot.part.start
         bent = self.penalties is not None and self.penalties.touches(slot.name)
-        if len(slot.shape) < 3 or size > MOST or bent or chain not in (["NonNegative"], ["Free"]):
+        if len(slot.shape) < 3 or size > MOST or bent or not plain:
             return None
         whole = self.fits.block_of_core(slot.name)
         return None if whole is None else Block(slot.part, 1, _positive(whole[:, None]))
@@ -135,7 +134,7 @@ class Curvature:
         chain = [
             c
             for c in slot.module.chain
-            if c.local and c.kind == "sign" and type(c).__name__ not in ("NonNegative", "Free")
+            if c.entrywise and not c.identity and c.known_entries() is None
         ]
         if not chain:
             return None
@@ -213,7 +212,7 @@ def _row_count(slot: Slot, values: Values) -> int:
 
 def _local(slot: Slot) -> bool:
     """Whether a variable's rows can be probed in its value."""
-    if slot.module is None or not slot.module.local:
+    if slot.module is None or not slot.module.entrywise:
         return False
     return len(slot.shape) == 2 or slot.part.stop - slot.part.start > FULL
 

@@ -125,7 +125,16 @@ WRITERS: dict[str, Callable[[Result, Path], list[Path]]] = {
     ".tiff": tif,
     ".csv": csv,
 }
-"""By ending; npz is `fusion.storage.save`."""
+"""By ending; what has none of them is an npz."""
+
+
+def save_result(result: Result, path: Any) -> list[Path]:
+    """Write a result to files of the kind that the ending says; see `Result.save`."""
+    from fusion.answers import storage
+
+    path = Path(path)
+    write = WRITERS.get(path.suffix.lower())
+    return [storage.save(result, path)] if write is None else save(result, path, write)
 
 
 def save(result: Result, path: Path, write: Callable[[Result, Path], list[Path]]) -> list[Path]:

@@ -1,31 +1,23 @@
-"""The data as the losses read them: ‖X‖², ⟨X, M⟩ with its gradient, and chunks of entries.
-
-M is a structured prediction in its two-way shape, M = L Rᵀ with L (row, R) and R (column, R). The
-products with X are the only places where the data are touched; they fold the start axis of a batch
-into columns.
-"""
+"""A kind of storage for data: what is written for another one."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from fusion.algebra.prediction import Expanded, Prediction
+from fusion.forms.reading import Reading
 from fusion.forms.weights import Weights
 
-if TYPE_CHECKING:
-    from fusion.forms.sparse import Entries
 
-CHUNK = 2**20
-"""Entries that a pass over the data holds at once in the factors' precision: 8 MiB in float64."""
+class Form(Reading):
+    """An array (row, column) with its weights, as it is kept.
 
-
-class Form(ABC):
-    """An array (row, column) with its weights, as fits read it.
+    A subclass writes `blocks`, and the two products where it knows better ways. What losses read
+    (`Reading`: norms, sums, entries, inner products) is made of them, each of which may be
+    written, too, where that is faster. `fusion.testing.FormContract` is the suite for it.
 
     Args:
         shape: (rows, columns).
@@ -33,146 +25,39 @@ class Form(ABC):
         dtype: precision of the factors and of every product.
     """
 
-    def __init__(self, shape: tuple[int, int], weights: Weights, dtype: torch.dtype) -> None:
-        self.shape, self.weights, self.dtype = shape, weights, dtype
-        self._norm2: Tensor | None = None
-        self._sums: tuple[Tensor, Tensor] | None = None
-        self._entries: Entries | None = None
-        self._density: float | None = None
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where the data are."""
-
-    @property
-    def native(self) -> torch.dtype:
-        """The least precision that holds the data exactly."""
-        return self.dtype
-
     @abstractmethod
     def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
         """(rows, values (row, column) in this type): to be read only; the next may overwrite it."""
 
-    @abstractmethod
     def matmul(self, B: Tensor) -> Tensor:
         """X B, without weights: (column, n) → (row, n)."""
+        product = B.new_empty(self.shape[0], B.shape[1])
+        for rows, x in self.blocks(B.dtype):
+            product[rows] = x @ B
+        return product
 
-    @abstractmethod
     def rmatmul(self, G: Tensor) -> Tensor:
         """Xᵀ G, without weights: (row, n) → (column, n)."""
+        total = torch.zeros(self.shape[1], G.shape[1], dtype=torch.float64, device=G.device)
+        for rows, x in self.blocks(G.dtype):
+            total += x.T @ G[rows]
+        return total.to(G.dtype)
 
-    @abstractmethod
-    def nonzeros(self) -> Entries:
-        """The values that are not zero, without weights, as a list."""
-
-    @property
-    @abstractmethod
-    def density(self) -> float:
-        """Share of the values that are not zero."""
-
-    @abstractmethod
-    def sums(self) -> tuple[Tensor, Tensor]:
-        """Σ_j x_ij² with the weights of the columns, (row,), and Σ_i x_ij, (column,); float64."""
-
-    @abstractmethod
     def rows(self, index: Tensor) -> Form:
-        """Some of the rows."""
-
-    @property
-    def rank_one(self) -> bool:
-        """Whether the weights are a product of rows and columns, so that Gram matrices serve."""
-        return self.weights.full is None
-
-    @property
-    def unweighted(self) -> bool:
-        """Whether every entry has weight 1."""
-        w = self.weights
-        return w.rows is None and w.cols is None and w.full is None
-
-    def chunks(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-        """(rows, values (row, column) in `dtype`, weights or None), every entry once."""
-        for rows, x in self.blocks(self.dtype):
-            yield rows, x, self.weights.chunk(rows, self.shape)
-
-    def whole(self) -> Tensor:
-        """All values at once, (row, column), for a prediction that is expanded anyway."""
-        return torch.cat([x.clone() for _, x in self.blocks(self.dtype)])
-
-    def entries(self) -> Entries:
-        """The non-zero values with weight, as a list."""
-        if self._entries is None:
-            self._entries = self.nonzeros()
-        return self._entries
-
-    def count(self) -> int:
-        """Number of entries with weight."""
-        if self.rank_one:
-            rows = (
-                self.shape[0] if self.weights.rows is None else int((self.weights.rows > 0).sum())
-            )
-            return rows * (
-                self.shape[1] if self.weights.cols is None else int((self.weights.cols > 0).sum())
-            )
-        return sum(
-            int((weight.expand(x.shape) > 0).sum())
-            for _, x, weight in self.chunks()
-            if weight is not None
-        )
-
-    def norm2(self) -> Tensor:
-        """Σ w x², a float64 scalar."""
-        if self._norm2 is None:
-            if self.rank_one:
-                squares = self.sums()[0]
-                rows = self.weights.rows
-                self._norm2 = (squares if rows is None else squares * rows.double()).sum()
-            else:
-                parts = []
-                for rows, x in self.blocks(torch.float64):
-                    w = self.weights.chunk(rows, self.shape)
-                    parts.append((x.square() if w is None else x.square() * w).sum())
-                self._norm2 = torch.stack(parts).sum()
-        return self._norm2
-
-    def inner(self, L: Tensor, R: Tensor) -> Tensor:
-        """⟨X, L Rᵀ⟩ with rank-one weights, float64; its gradient costs one more product with X."""
-        L, R = self.weighted(L, R)
-        return (Product.apply(self, R, False) * L).sum(dtype=torch.float64)
-
-    def overlap(self, M: Prediction) -> Tensor:
-        """⟨X, M⟩ under rank-one weights, float64."""
-        if isinstance(M, Expanded):
-            w, x = self.weights.chunk(slice(None), self.shape), self.whole()
-            return ((x if w is None else w * x) * M.matrix).sum(dtype=torch.float64)
-        return self.inner(*M.two_way())
-
-    def weighted(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
-        """The factors of W ∘ (L Rᵀ), W of rank one."""
-        return self.weights.applied(L, R)
+        """Some of the rows, gathered in memory."""
+        gathered = torch.empty(len(index), self.shape[1], dtype=self.native, device=self.device)
+        for rows, x in self.blocks(self.native):
+            inside = (index >= rows.start) & (index < rows.stop)
+            gathered[inside] = x[index[inside] - rows.start]
+        return Gathered(gathered, self.weights.some(index), self.dtype)
 
 
-class Product(torch.autograd.Function):
-    """X B, or Xᵀ B: the products with the data in a gradient, starts batched as columns."""
+class Gathered(Form):
+    """A few rows in memory."""
 
-    @staticmethod
-    def forward(form: Any, B: Tensor, transposed: bool) -> Tensor:
-        return form.rmatmul(B) if transposed else form.matmul(B)
+    def __init__(self, values: Tensor, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__((values.shape[0], values.shape[1]), weights, dtype)
+        self.values = values
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.form, _, ctx.transposed = inputs
-
-    @staticmethod
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, G: Tensor
-    ) -> tuple[None, Tensor, None]:
-        return None, Product.apply(ctx.form, G, not ctx.transposed), None
-
-    @staticmethod
-    def vmap(  # pyright: ignore[reportIncompatibleMethodOverride]
-        info: Any, in_dims: tuple, form: Any, B: Tensor, transposed: bool
-    ) -> tuple[Tensor, int]:
-        columns = B.movedim(in_dims[1], 1)  # (n, start, R): starts are more columns of one product
-        out = Product.apply(form, columns.flatten(1), transposed)
-        return out.unflatten(1, columns.shape[1:]), 1
+    def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+        yield slice(0, self.shape[0]), self.values.to(dtype)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from fusion.forms.contract import CHUNK, Form
-from fusion.forms.sparse import Entries
+from fusion.forms.contract import Form
+from fusion.forms.reading import CHUNK
 from fusion.forms.weights import Weights
 
 RESIDENT = 2**22
@@ -90,21 +90,6 @@ class Dense(Form):
                 torch.mv(squared, c, out=squares[rows])
             self._sums = squares, total
         return self._sums
-
-    def nonzeros(self) -> Entries:
-        found = [
-            (x if w is None else x * w).nonzero() + torch.tensor([rows.start, 0], device=x.device)
-            for rows, x, w in self.chunks()
-        ]
-        i, j = torch.cat(found).T.contiguous()
-        return Entries(i, j, self.array[i, j].to(self.dtype), self.shape)
-
-    @property
-    def density(self) -> float:
-        if self._density is None:
-            found = sum(int(torch.count_nonzero(x)) for _, x, _ in self.chunks())
-            self._density = found / (self.shape[0] * self.shape[1])
-        return self._density
 
 
 def _apart(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fusion.algebra.arrays import as_tensor
 from fusion.algebra.axis import Axes, Extent, as_axes, length
-from fusion.constraints import Constraint, Fixed, NonNegative, check_chain
+from fusion.constraints import Constraint, NonNegative, check_chain
 
 
 class FactorModule(nn.Module):
@@ -32,8 +32,8 @@ class FactorModule(nn.Module):
             raise ValueError(f"`Factor({self.shape})`: every entry must be 1 or more.")
         chain = list(constraints) or [NonNegative()]
         check_chain(chain)
-        chain = [c.spread(self.shape) if isinstance(c, Fixed) else c for c in chain]
-        if len(chain) == 1 and isinstance(chain[0], Fixed):
+        chain = [c.for_shape(self.shape) for c in chain]
+        if all(c.known_entries() is not None for c in chain):
             chain.insert(0, NonNegative())
         self.constraints = nn.ModuleList(chain)
         raw_shape = self.shape
@@ -56,9 +56,19 @@ class FactorModule(nn.Module):
         return self.chain[0].lower
 
     @property
-    def local(self) -> bool:
+    def entrywise(self) -> bool:
         """Whether value and raw variable correspond entry by entry, up to the scale of columns."""
-        return all(c.local or c.scale_free for c in self.chain) and self.raw.shape == self.shape
+        return all(c.entrywise or c.scale_free for c in self.chain) and self.raw.shape == self.shape
+
+    @property
+    def identity(self) -> bool:
+        """Whether the value is the raw variable itself, as long as that keeps to its bound."""
+        return all(c.identity for c in self.chain)
+
+    @property
+    def signed(self) -> bool:
+        """Whether some constraint says that values of either sign are meant."""
+        return any(c.signed for c in self.chain)
 
     @property
     def scale_free(self) -> bool:
@@ -68,8 +78,7 @@ class FactorModule(nn.Module):
     @property
     def known(self) -> Tensor | None:
         """Entries of the value that are fixed, or None."""
-        last = self.chain[-1]
-        return last.known if isinstance(last, Fixed) else None
+        return self.chain[-1].known_entries()
 
     def forward(self) -> Tensor:
         """The raw variable through all constraints, or the value held for one evaluation."""
@@ -89,8 +98,9 @@ class FactorModule(nn.Module):
         """A raw variable for a value; known entries get 0, to have no weight in a column's norm."""
         known = self.known
         for constraint in reversed(self.chain):
-            if isinstance(constraint, Fixed) and self.raw.shape == self.shape:
-                value = torch.where(constraint.known, 0, value)
+            given = constraint.known_entries()
+            if given is not None and self.raw.shape == self.shape:
+                value = torch.where(given, 0, value)
             else:
                 value = constraint.right_inverse(value)
         if known is not None and self.raw.shape == self.shape:
@@ -101,7 +111,7 @@ class FactorModule(nn.Module):
         """An equal raw variable in standard position: unit norm where the scale is forgotten."""
         if not self.scale_free:
             return raw
-        free = [c for c in self.chain if not isinstance(c, Fixed)]
+        free = [c for c in self.chain if c.known_entries() is None]
         for constraint in free:
             raw = constraint(raw)
         for constraint in reversed(free):

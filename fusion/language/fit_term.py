@@ -101,6 +101,26 @@ class Fit(Surrogate):
             form = compressed(*self.pair(model))
         if form is None:
             return None
+        return self._reading(form)
+
+    def with_form(self, form: Form) -> Fit:
+        """The same fit to data that are kept in a form of one's own.
+
+        Args:
+            form: of the shape of the data set's matrix, (pixel, channel), masked and weighted.
+
+        Raises:
+            ValueError: if the shape is another.
+        """
+        if form.shape != self.dataset.matrix_shape:
+            raise ValueError(
+                f"`{self}.with_form(…)`: the form is {form.shape}, "
+                f"the data set as a matrix {self.dataset.matrix_shape}: give all of its pixels."
+            )
+        return self._reading(form)
+
+    def _reading(self, form: Any) -> Fit:
+        """A copy that reads this form."""
         other = copy(self)
         other.instead = form
         return other

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
-from fusion.prepare import Window
+from fusion.data.preparing import Window
 from fusion.prepare.crop_bin import entries
 from fusion.prepare.low_rank import low_rank
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
-from fusion.prepare import Window
+from fusion.data.preparing import Window
 from fusion.prepare.crop_bin import entries, places
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.tally import tally
-from fusion.constraints import Constraint, Free, NonNegative
+from fusion.constraints import Constraint
 from fusion.data.dataset import Dataset
 from fusion.data.reference_spectra import References, read
 from fusion.engine.batched_nnls import nnls, solve, variances
@@ -108,8 +108,8 @@ def _place(data: Dataset, device: Any) -> torch.device:
 
 def _signed(call: str, constraint: Constraint | None) -> bool:
     """Whether amounts may have any sign."""
-    if constraint is None or isinstance(constraint, (NonNegative, Free)):
-        return isinstance(constraint, Free)
+    if constraint is None or (constraint.identity and constraint.lower in (None, 0.0)):
+        return constraint is not None and constraint.signed
     raise ValueError(f"`{call}`: constraint={constraint}: give `NonNegative()` or `Free()`.")
 
 

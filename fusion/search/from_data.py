@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.truncated_svd import truncated_svd
-from fusion.constraints import Free
 from fusion.engine.objective import Objective
 from fusion.language.factor import FactorModule
 from fusion.search.initialisation import Init, random_values, start_seed, with_guesses
@@ -99,6 +98,6 @@ def _owner(objective: Objective, axes: Any) -> tuple[str, FactorModule] | None:
             and len(module.shape) == 2
             and module.axes[0] == axes
             and module.raw.shape == module.shape
-        ) and not any(isinstance(c, Free) for c in module.chain):
+        ) and not module.signed:
             return slot.name, module
     return None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusion.constraints import Free
 from fusion.engine.objective import Objective, Values
 from fusion.search.start_scale import rescaled_to_data
 
@@ -61,7 +60,7 @@ def random_values(objective: Objective, generator: torch.Generator) -> dict[str,
         if not slot.module.scale_free and slot.module.known is None:
             norm = torch.linalg.vector_norm(value, dim=0 if value.ndim == 2 else None)
             value = value / norm.clamp_min(torch.finfo(value.dtype).tiny)
-        if any(isinstance(c, Free) for c in slot.module.chain):
+        if slot.module.signed:
             value = DEVIATION * value
         values[slot.name] = value
     return values

@@ -129,7 +129,7 @@ def _fewer(model: Model, rows: dict[Axes, Tensor]) -> Model:
     other = deepcopy(model)
     for name, axes in over_pixels(model, rows).items():
         module = model.factor(name)
-        if module.known is not None or not module.local or module.scale_free:
+        if module.known is not None or not module.entrywise or module.scale_free:
             raise ValueError(f"{name} has a scale or entries of its own")
         *path, last = name.split(".")
         owner = other.get_submodule(".".join(path)) if path else other
@@ -140,10 +140,8 @@ def _fewer(model: Model, rows: dict[Axes, Tensor]) -> Model:
 def _on_some(loss: Loss, model: Model, rows: dict[Axes, Tensor]) -> Loss:
     """The loss, of the data at the sampled pixels."""
     few = []
-    for w, term in loss.terms:
-        other = copy(term)
-        other.instead = _form(term, model, rows)  # pyright: ignore[reportAttributeAccessIssue]
-        few.append((w, other))
+    for _, w, term in loss.fits:
+        few.append((w, term._reading(_form(term, model, rows))))
     return type(loss)(few)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fusion.constraints import Free
 from fusion.engine.hessian import Hessian
 from fusion.engine.objective import Objective, Values
 
@@ -71,7 +70,7 @@ def _sizes(objective: Objective, distance: Tensor, curvature: Tensor) -> tuple[T
 
 def _facing(objective: Objective, values: Values, names: Sequence[str]) -> Values:
     """The values, one factor of any sign turned round where M points away from the data."""
-    free = [n for n in names if all(isinstance(c, Free) for c in objective.model.factor(n).chain)]
+    free = [n for n in names if all(c.signed for c in objective.model.factor(n).chain)]
     if not free:
         return values
     with torch.no_grad():

@@ -61,7 +61,7 @@ def lifted_off_bounds(objective: Objective, values: Values) -> Values:
     """The values a little above their bounds: zeros lie outside the domain of a likelihood."""
     values = {name: v.detach() for name, v in values.items()}
     for slot in objective.slots:
-        if slot.module is not None and slot.module.lower == 0 and slot.module.local:
+        if slot.module is not None and slot.module.lower == 0 and slot.module.entrywise:
             value = values[slot.name]
             values[slot.name] = value + LIFT * value.mean(1, keepdim=True)
     return values

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from fusion.constraints import Fixed, Free, NonNegative, UnitColumns
 from fusion.engine.objective import Objective, Slot, States, Values
 from fusion.solvers.base import Solver, Track, take
 from fusion.solvers.gauge import gauges, rescaled
@@ -80,7 +79,7 @@ class Alternating(Solver):
                 )
         for slot in objective.slots:
             chain = [] if slot.module is None else slot.module.chain
-            bad = [c for c in chain if not isinstance(c, (NonNegative, Free, UnitColumns, Fixed))]
+            bad = [c for c in chain if not c.linear]
             if slot.module is None or bad or len(slot.shape) < 2:
                 what = ", ".join(map(str, bad)) or "a plain parameter"
                 raise ValueError(

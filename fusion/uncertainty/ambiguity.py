@@ -212,7 +212,7 @@ def _scatter(point: Point, g: float, deviations: float) -> dict[str, Tensor]:
     """Error bars of single entries, the other factors held: from the curvature's row blocks."""
     quadratic, made = point.quadratic(), {}
     for slot, block in zip(point.objective.slots, quadratic.curvature.blocks(), strict=True):
-        local = slot.module is not None and slot.module.local
+        local = slot.module is not None and slot.module.entrywise
         if not local or block.rows * block.matrix.shape[-1] != int(np.prod(slot.shape)):
             continue
         full = block.expanded()[0]

@@ -50,7 +50,12 @@ def _rows(point: Point) -> dict[str, tuple[Tensor, Tensor]]:
     quadratic, made = point.quadratic(), {}
     for slot, block in zip(point.objective.slots, quadratic.curvature.blocks(), strict=True):
         module = slot.module
-        if module is None or module.lower is None or module.known is not None or not module.local:
+        if (
+            module is None
+            or module.lower is None
+            or module.known is not None
+            or not module.entrywise
+        ):
             continue
         x = slot.of(point.flat)[0] - module.lower
         if x.ndim == 2 and block.rows == len(x):
