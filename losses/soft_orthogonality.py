@@ -75,8 +75,8 @@ class SoftOrthogonality(FactorTerm, Surrogate):
         xi = (1 - MEMORY) * xi + MEMORY * state["xi"] if state else xi
         norms = torch.linalg.vector_norm(C, dim=0)
         scale = torch.where(norms > 0, (ramp * xi).sqrt() / torch.where(norms > 0, norms, 1), 0)
-        made = {"xi": xi, "others": others, "ramp": ramp, "point": C, "units": U, "scale": scale}
-        return made | {"seen": seen.to(C)}
+        pieces = {"xi": xi, "others": others, "ramp": ramp, "point": C, "units": U, "scale": scale}
+        return pieces | {"seen": seen.to(C)}
 
     def settled(self, state: State) -> State:
         ramp = state["ramp"]  # raised to its end

@@ -32,8 +32,8 @@ def read(
     if isinstance(array, Entries):  # from another data set
         sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
         return None, None, array, tuple(n for n in sizes if n is not None)
-    if (found := sparse_parts(array)) is not None:
-        return None, None, *listed(owner, *found, axes)
+    if (parts := sparse_parts(array)) is not None:
+        return None, None, *listed(owner, *parts, axes)
     if isinstance(array, Tensor) or not (hasattr(array, "compute") and hasattr(array, "dtype")):
         tensor = tensor_of(owner, array)
         return None, tensor, None, tuple(tensor.shape)

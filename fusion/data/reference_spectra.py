@@ -135,8 +135,8 @@ def _onto(
             f"; its step, {own:.3g}, is {own / step:.1f} times that of the data: no finer detail"
         )
     inside = (at >= energy[0] - step) & (at <= energy[-1] + step)
-    made = _means(at, energy, spectrum) if own < step else np.interp(at, energy, spectrum)
-    return np.where(inside, made, 0.0), [*said, text]
+    resampled = _means(at, energy, spectrum) if own < step else np.interp(at, energy, spectrum)
+    return np.where(inside, resampled, 0.0), [*said, text]
 
 
 def _check_cover(what: str, axis: Axis, at: Array, energy: Array, step: float) -> None:

@@ -115,11 +115,11 @@ class Scan(Mapping[str, Dataset]):
                 f"`Scan.masked`: a mask of shape {mask.shape}, the scan has {self.shape} "
                 f"({', '.join(axis.name for axis in self.axes)}): give one of that shape."
             )
-        made = []
+        masked_datasets = []
         for data in self.values():
             full = np.broadcast_to(mask, tuple(axis.size or 1 for axis in data.pixels))
-            made.append(data.masked(full.copy()))
-        return Scan(*made)
+            masked_datasets.append(data.masked(full.copy()))
+        return Scan(*masked_datasets)
 
     def replaced(self, *datasets: Dataset) -> Scan:
         """With these in place of those of the same names; new names are added.

@@ -41,14 +41,14 @@ def solve(
     p, rz = z.clone(), _dot(r, z)
     target = rz * tolerance**2
     active = rz > 0
-    made = 0
-    while made < max_products and bool(active.any()):
+    products = 0
+    while products < max_products and bool(active.any()):
         Hp = product(p).mul_(free)
-        made += 1
+        products += 1
         bend = _dot(p, Hp)
         positive = active & (bend > 0)
         # a direction of negative curvature at once: go along it
-        first = active & (bend <= 0) & (made == 1)
+        first = active & (bend <= 0) & (products == 1)
         step = torch.where(positive, rz / torch.where(positive, bend, 1), first.to(rz.dtype))[
             :, None
         ]
@@ -59,7 +59,7 @@ def solve(
         active = positive & (new > target)
         torch.addcmul(z, (new / torch.where(rz > 0, rz, 1))[:, None], p, out=p)
         rz = torch.where(active, new, 0)
-    return d, -gradient * free - r, made
+    return d, -gradient * free - r, products
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

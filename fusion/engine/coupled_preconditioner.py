@@ -80,10 +80,10 @@ class Coupled:
         small = small * size[:, :, None] * size[:, None]
         meets = meets / (size[:, :, None] * size[:, None])
         unit = torch.eye(small.shape[1], dtype=small.dtype, device=small.device)
-        made, info = torch.linalg.solve_ex(unit + small @ meets, small)
-        made = made / (size[:, :, None] * size[:, None])
-        sound = (info == 0) & torch.isfinite(made).all((1, 2))
-        self.small = torch.where(sound[:, None, None], 0.5 * (made + made.mT), 0)
+        small_inverse, info = torch.linalg.solve_ex(unit + small @ meets, small)
+        small_inverse = small_inverse / (size[:, :, None] * size[:, None])
+        sound = (info == 0) & torch.isfinite(small_inverse).all((1, 2))
+        self.small = torch.where(sound[:, None, None], 0.5 * (small_inverse + small_inverse.mT), 0)
 
     def add(self, z: Tensor) -> None:
         """Correct z = D⁻¹ r, in place."""
@@ -114,7 +114,7 @@ def coupled(curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -
     device = curvature.flat.device
     ways: dict[str, list[Way]] = {}
     places: dict[tuple[str, int | None], Tensor] = {}
-    met: list[tuple[Tensor, Tensor, Tensor]] = []
+    coupling_parts: list[tuple[Tensor, Tensor, Tensor]] = []
     size = 0
 
     def place(name: str, base: Tensor | None, weight: Tensor | None, wide: int) -> Tensor:
@@ -130,28 +130,34 @@ def coupled(curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -
         return places[key]
 
     for names, coupling in curvature.fits.couplings():
-        found, at = [], 0
+        readable, at = [], 0
         for name, (base, weight), wide in zip(names, coupling.bases, coupling.sizes, strict=True):
             if name in known and _readable(blocks[known[name]], base, wide):
-                found.append((name, base, weight, wide, at))
+                readable.append((name, base, weight, wide, at))
             at += wide
-        if len(found) > 1:
-            here = torch.cat([place(*way) for *way, _ in found])
-            there = torch.cat([torch.arange(at, at + n, device=device) for *_, n, at in found])
-            met.append((here, there, coupling.matrix))
-    if not met or size > MOST:
+        if len(readable) > 1:
+            places_in_small = torch.cat([place(*way) for *way, _ in readable])
+            places_in_coupling = torch.cat(
+                [torch.arange(at, at + n, device=device) for *_, n, at in readable]
+            )
+            coupling_parts.append((places_in_small, places_in_coupling, coupling.matrix))
+    if not coupling_parts or size > MOST:
         return None
     for slot in objective.slots:
         if slot.name in ways and slot.module is not None and slot.module.scale_free:
             unit, block = slot.of(curvature.flat), blocks[known[slot.name]]
             k = unit.shape[-1]
             held = (unit * block.times(curvature.flat, block.matrix).reshape(unit.shape)).sum(1)
-            here = place(slot.name, unit, None, k * k)[:: k + 1]
-            there = torch.arange(k, device=device)
-            met.append((here, there, STIFF * torch.diag_embed(held)))
+            places_in_small = place(slot.name, unit, None, k * k)[:: k + 1]
+            places_in_coupling = torch.arange(k, device=device)
+            coupling_parts.append(
+                (places_in_small, places_in_coupling, STIFF * torch.diag_embed(held))
+            )
     small = curvature.flat.new_zeros(len(curvature.flat), size, size, dtype=torch.float64)
-    for here, there, matrix in met:
-        small[:, here[:, None], here] += matrix[:, there[:, None], there]
+    for places_in_small, places_in_coupling, matrix in coupling_parts:
+        small[:, places_in_small[:, None], places_in_small] += matrix[
+            :, places_in_coupling[:, None], places_in_coupling
+        ]
     return Coupled(ways, small)
 
 

@@ -102,9 +102,9 @@ def variances(quadratic: Quadratic, free: Tensor) -> Values:
         (count <= BORDER, lambda: _bordered(quadratic, free, [])),
     )
     for fits, way in ways:
-        made = way() if fits else None
-        if made is not None:
-            return made
+        variance_of = way() if fits else None
+        if variance_of is not None:
+            return variance_of
     raise ValueError(
         f"`standard_errors`: {count} free numbers, {border} of them besides the rows of "
         f"{', '.join(s.name for s in rows) or 'no factor'}: errors need at most {BORDER} of those, "
@@ -263,13 +263,13 @@ def _solves(quadratic: Quadratic, system: System, free: Tensor) -> bool:
         return v - units @ ((units.T @ v) / units.square().sum(0).clamp_min(1e-300))
 
     wanted = tangent(quadratic(tangent(v)) * free)
-    found = torch.empty_like(wanted)[None]
+    solution = torch.empty_like(wanted)[None]
     for block, inverse in zip(system.blocks, system.inverses, strict=True):
-        block.solve(found, wanted[None], inverse)
+        block.solve(solution, wanted[None], inverse)
     assert system.coupled is not None
-    system.coupled.add(found)
-    made = tangent(quadratic(tangent(found[0])) * free)
-    return float((made - wanted).norm()) <= 1e-3 * float(wanted.norm())
+    system.coupled.add(solution)
+    image = tangent(quadratic(tangent(solution[0])) * free)
+    return float((image - wanted).norm()) <= 1e-3 * float(wanted.norm())
 
 
 def _of_values(
@@ -283,7 +283,7 @@ def _of_values(
     """Variances by factor, of values, from those of the raw variables."""
     shut = ~torch.isfinite(total) | (total < 0) | (total > OPEN * lone) | ~torch.isfinite(lone)
     total = torch.where(free & shut, torch.inf, torch.where(free, total, 0))
-    made: Values = {}
+    variance_of: Values = {}
     for slot in quadratic.objective.slots:
         variance = total[slot.part].view(slot.shape)
         chain = quadratic.bent.get(slot.name)
@@ -295,8 +295,8 @@ def _of_values(
                 own = covariance[: len(border), : len(border)][inside][:, inside]
                 places = border[inside] - slot.part.start
                 variance = _pushed(chain.push, own, places, slot.shape)
-        made[slot.name] = variance
-    return made
+        variance_of[slot.name] = variance
+    return variance_of
 
 
 def _pushed(push, covariance: Tensor, places: Tensor, shape: Sequence[int]) -> Tensor:

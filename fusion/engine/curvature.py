@@ -187,15 +187,15 @@ class Curvature:
             gradients = torch.autograd.grad(
                 total, [fits.values[name] for name in wanted], allow_unused=True
             )
-        told = {}
+        information = {}
         for name, gradient in zip(wanted, gradients, strict=True):
             shape = fits.values[name].shape
             block = Block(slice(0), shape[1:-1].numel(), *fits.blocks(name))
             diagonal = _diagonals(block, shape)
-            told[name] = FitInformation(
+            information[name] = FitInformation(
                 torch.zeros_like(diagonal) if gradient is None else gradient, diagonal
             )
-        return told
+        return information
 
 
 def _diagonals(block: Block, shape: torch.Size) -> Tensor:

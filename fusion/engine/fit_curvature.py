@@ -24,14 +24,14 @@ class FitCurvature:
     def __init__(self, objective: Objective, values: Values, states: States) -> None:
         with torch.enable_grad():
             self.values = {name: v.detach().requires_grad_() for name, v in values.items()}
-            self.tensors, told = objective.closed(self.values)
-            closed = {i for i, *_ in told}
+            self.tensors, closed_forms = objective.closed(self.values)
+            closed = {i for i, *_ in closed_forms}
             rest = [i for i, _, _ in objective.loss.fits if i not in closed]
             self.rest = Hessian(objective.fit_curvature_of(rest, self.values, states), self.values)
-        self.names: list[str | None] = [name for *_, names in told for name in names]
+        self.names: list[str | None] = [name for *_, names in closed_forms for name in names]
         self.metrics: list[tuple[Metric, slice]] = []
         at = 0
-        for i, form, metric, names in told:
+        for i, form, metric, names in closed_forms:
             weight, term = objective.loss.surrogates[i]
             part = slice(at, at := at + len(names))
             tensors = [x.detach() for x in self.tensors[part]]
@@ -72,11 +72,11 @@ class FitCurvature:
                 d[k] = x
         return d
 
-    def _pull(self, h: list[Tensor | None], made: Values) -> Values:
+    def _pull(self, h: list[Tensor | None], pulled: Values) -> Values:
         """Gradients by the factors from gradients by the tensors, added to `made`."""
         for name, x in zip(self.names, h, strict=True):
             if name is not None and x is not None:
-                made[name] = made[name] + x if name in made else x
+                pulled[name] = pulled[name] + x if name in pulled else x
         if self.loose:
             gradients = torch.autograd.grad(
                 [self.tensors[k] for k in self.loose],
@@ -87,8 +87,8 @@ class FitCurvature:
             )
             for name, x in zip(self.values, gradients, strict=True):
                 if x is not None:
-                    made[name] = made[name] + x if name in made else x
-        return made
+                    pulled[name] = pulled[name] + x if name in pulled else x
+        return pulled
 
     def __call__(self, v: Values, wanted: Collection[str] | None = None) -> Values:
         """H v, by name; directions that are not given are zero; of all factors, or some."""
@@ -128,24 +128,24 @@ class FitCurvature:
         added; else probed by products.
         """
         value = self.values[name]
-        found = [] if not (self.rest and self.rest.touches(name)) else None
+        closed_blocks = [] if not (self.rest and self.rest.touches(name)) else None
         probe = torch.ones_like(value) * signs(value.shape[-1], value)
         moved = self._push({name: probe})
         for metric, part in self.metrics:
             for j, k in enumerate(range(part.start, part.stop)):
                 d = moved[k]
-                if found is None or d is None or not bool(d.any()):
+                if closed_blocks is None or d is None or not bool(d.any()):
                     continue
                 same = d.shape == probe.shape and torch.equal(d, probe)
                 block = metric.blocks(j) if same and value.ndim == 3 else None
-                found = None if block is None else [*found, block]
-        if found is None or not found:
+                closed_blocks = None if block is None else [*closed_blocks, block]
+        if closed_blocks is None or not closed_blocks:
             block = row_blocks(self, name, value)
             if self.loose and name in self.pulled:  # rows that are averaged cancel by turns
                 block = 0.5 * (block + row_blocks(self, name, value, turning=False))
             return block, None
         part, rows = slice(0), value.shape[1]
-        total = Block(part, rows, *found[0])
-        for block in found[1:]:
+        total = Block(part, rows, *closed_blocks[0])
+        for block in closed_blocks[1:]:
             total = total + Block(part, rows, *block)
         return total.matrix, total.weight

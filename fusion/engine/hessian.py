@@ -51,13 +51,17 @@ class Hessian:
             return [torch.zeros_like(x) for x in wanted]
         gradients, directions = zip(*pairs, strict=True)
         if sum(d.numel() for d in directions) > FEW:
-            made = torch.autograd.grad(
+            products = torch.autograd.grad(
                 gradients, wanted, directions, retain_graph=True, allow_unused=True
             )
         else:  # the same; at cotangents torch loads its symbolic shapes: half a second and 60 MB
             total = torch.stack([(g * d).sum() for g, d in zip(gradients, directions, strict=True)])
-            made = torch.autograd.grad(total.sum(), wanted, retain_graph=True, allow_unused=True)
-        return [torch.zeros_like(x) if h is None else h for x, h in zip(wanted, made, strict=True)]
+            products = torch.autograd.grad(
+                total.sum(), wanted, retain_graph=True, allow_unused=True
+            )
+        return [
+            torch.zeros_like(x) if h is None else h for x, h in zip(wanted, products, strict=True)
+        ]
 
 
 def signs(rows: int, like: Tensor) -> Tensor:
@@ -90,7 +94,7 @@ def row_blocks(
     for k in range(width):
         probe = torch.zeros_like(value).reshape(shape[0], -1, width)
         probe[..., k] = turns[..., 0]
-        made = hessian.own(name, probe.reshape(shape))
-        columns.append(made.reshape(shape[0], -1, width) * turns)
+        product = hessian.own(name, probe.reshape(shape))
+        columns.append(product.reshape(shape[0], -1, width) * turns)
     block = torch.stack(columns, -1)
     return 0.5 * (block + block.transpose(-1, -2))

@@ -105,7 +105,7 @@ def _inverse(block: Block, damped: Tensor, free: Tensor) -> Tensor:
     k = full.shape[-1]
     if full.shape[1] > 1 or block.rows == 1 or k > MOST_PATTERNS:
         both = mask[..., :, None] * mask[..., None, :]
-        made = torch.linalg.inv(full * both + torch.diag_embed(1 - mask)) * both
+        inverse = torch.linalg.inv(full * both + torch.diag_embed(1 - mask)) * both
     else:
         powers = 2.0 ** torch.arange(k, dtype=mask.dtype, device=mask.device)
         starts = torch.arange(len(mask), device=mask.device)[:, None]
@@ -114,5 +114,7 @@ def _inverse(block: Block, damped: Tensor, free: Tensor) -> Tensor:
         mask = (codes[:, None] // powers.long() % 2).to(mask.dtype)
         both = mask[:, :, None] * mask[:, None, :]
         few = torch.linalg.inv(full[codes // 2**k, 0] * both + torch.diag_embed(1 - mask)) * both
-        made = few[which]
-    return made if block.weight is None else made / block.weight[:, None, None].clamp_min(TINY)
+        inverse = few[which]
+    return (
+        inverse if block.weight is None else inverse / block.weight[:, None, None].clamp_min(TINY)
+    )

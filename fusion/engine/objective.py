@@ -197,21 +197,21 @@ class Objective:
             Tensors (start, …), and for each fit that has some (position in the loss, form, metric,
             for each of its tensors the factor that it is, or None).
         """
-        told: list[tuple[int, Any, Any, list]] = []
+        places: list[tuple[int, Any, Any, list]] = []
 
         def each(model: Model, _: States) -> tuple[Tensor, ...]:
-            told.clear()
+            places.clear()
             known = {id(module()): name for name, module in model.factor_modules().items()}
-            made: list[Tensor] = []
+            tensors: list[Tensor] = []
             for i, _weight, term in self.loss.fits:
                 parts = term.closed(model)
                 if parts is not None:
-                    form, metric, found = parts
-                    told.append((i, form, metric, [known.get(id(x)) for x in found]))
-                    made += found
-            return tuple(made)
+                    form, metric, parts_of_fit = parts
+                    places.append((i, form, metric, [known.get(id(x)) for x in parts_of_fit]))
+                    tensors += parts_of_fit
+            return tuple(tensors)
 
-        return list(self._map(each, values, self.no_states())), told
+        return list(self._map(each, values, self.no_states())), places
 
     def penalty_curvature(self, values: Values, states: States) -> Tensor:
         """The same for the penalties."""
@@ -237,9 +237,12 @@ class Objective:
         nothing = first.new_zeros((), dtype=torch.float64)
 
         def each(model: Model, states: States) -> Tensor:
-            made = [(w, function(model, states[i])) for i, w, function in parts]
+            weighted = [(w, function(model, states[i])) for i, w, function in parts]
             return torch.stack(
-                [nothing if value is None else (w * value).to(torch.float64) for w, value in made]
+                [
+                    nothing if value is None else (w * value).to(torch.float64)
+                    for w, value in weighted
+                ]
             )
 
         return self._map(each, values, states)

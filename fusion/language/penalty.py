@@ -41,14 +41,14 @@ class FactorTerm(Term):
         if self._function is not None:
             try:
                 with torch.no_grad(), model.once():
-                    made = self._function(model)
+                    penalised = self._function(model)
             except AttributeError as error:
                 raise ValueError(
                     f"`{self}`: {error}; the model has {', '.join(model.factor_modules())}."
                 ) from None
-            if not isinstance(made, Tensor):
+            if not isinstance(penalised, Tensor):
                 raise ValueError(
-                    f"`{self}`: the function gives a {type(made).__name__}: return a tensor."
+                    f"`{self}`: the function gives a {type(penalised).__name__}: return a tensor."
                 )
 
     def __str__(self) -> str:

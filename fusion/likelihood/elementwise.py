@@ -135,12 +135,12 @@ class Chunks:
                 d = d if w is None else _weighted(w, d)
                 halves[0][rows] = d @ RR
                 halves[1].addmm_(d.T, LL[rows])
-        made = []
+        blocks = []
         for half in halves:
             full = half.new_empty(len(half), K, K)
             full[:, a, b] = full[:, b, a] = half
-            made.append(full)
-        return made[0], made[1]
+            blocks.append(full)
+        return blocks[0], blocks[1]
 
     def entry_weights(self) -> Tensor | None:
         """Weights of the non-zero entries; None = ones."""

@@ -186,8 +186,8 @@ class Core(Metric):
                     X.movedim((1 + i, 1 + j), (1, 2)).reshape(len(X), r, q, -1)
                     for X in (self._met(self.core, i, j), self.core)
                 )
-                made = torch.einsum("sadr,sbcr->sabcd", V, G)
-                row.append(made.reshape(len(V), r * r, q * q))
+                pair_block = torch.einsum("sadr,sbcr->sabcd", V, G)
+                row.append(pair_block.reshape(len(V), r * r, q * q))
             rows.append(torch.cat(row, 2))
         return torch.cat(rows, 1)
 
@@ -202,14 +202,14 @@ class Core(Metric):
         core = torch.zeros_like(self.core) if dG is None else self._met(dG)
         for i, (q, near) in enumerate(zip(Q, self.near, strict=True)):
             core = core + _times(near, q, i)
-        made: list[Tensor | None] = [core * self.scale.reshape(-1, *[1] * (core.ndim - 1))]
+        products: list[Tensor | None] = [core * self.scale.reshape(-1, *[1] * (core.ndim - 1))]
         for i, (f, v, r) in enumerate(zip(self.factors, dT, R, strict=True)):
             inner = r.reshape(Q[i].shape)
             if dG is not None:
                 inner = inner + _unfolded(dG, i) @ _unfolded(self.near[i], i).mT
             h = f @ (self.scale[:, None, None] * inner)
-            made.append(h if v is None else torch.baddbmm(h, v, self.own[i]))
-        return made
+            products.append(h if v is None else torch.baddbmm(h, v, self.own[i]))
+        return products
 
     def block_of_core(self) -> Tensor:
         """The block of the whole core, (start, n, n): Gram matrices multiplied by Kronecker."""

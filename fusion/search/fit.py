@@ -115,7 +115,7 @@ def fit(
             polish(objective, chosen, outcome, watch, steps)
         if not bool(torch.isfinite(outcome.loss).any()):
             raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
-        fitted, told = finish(objective, chosen, outcome, watch, steps)
+        fitted, remarks = finish(objective, chosen, outcome, watch, steps)
     if init is None or isinstance(init, Random):
         fitted = ordered(fitted, objective, outcome)
     return summarise(
@@ -125,7 +125,7 @@ def fit(
         outcome,
         solver=str(chosen),
         seconds=time.monotonic() - begun,
-        messages=messages + told,
+        messages=messages + remarks,
     )
 
 
@@ -178,9 +178,9 @@ def _placed(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
     if device is None and dtype is None:
         return copy
     try:
-        here = torch.device(device) if device is not None else next(model.parameters()).device
-        dtype = dtype or (torch.float64 if here.type == "cpu" else torch.float32)
-        return copy.to(here, dtype)
+        target = torch.device(device) if device is not None else next(model.parameters()).device
+        dtype = dtype or (torch.float64 if target.type == "cpu" else torch.float32)
+        return copy.to(target, dtype)
     except (RuntimeError, AssertionError) as error:
         have = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(

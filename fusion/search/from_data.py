@@ -43,8 +43,8 @@ class FromData(Init):
                 "as (pixels, K) and (channels, K): "
                 "use `Random()`, or give a list of starts."
             )
-        made = {name: value.to(objective.like)[None] for name, value in values.items()}
-        return with_guesses(objective, made)
+        values_of_start = {name: value.to(objective.like)[None] for name, value in values.items()}
+        return with_guesses(objective, values_of_start)
 
     @abstractmethod
     def factorise(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:

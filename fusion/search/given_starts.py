@@ -29,18 +29,18 @@ class Given(Init):
             raise ValueError("`fit(init=[])`: no start is given: give at least one, or `Random()`.")
         values: dict[str, list[Tensor]] = {slot.name: [] for slot in objective.slots}
         for start, entry in enumerate(self.given):
-            told = _as_values(objective, entry)
+            given_values = _as_values(objective, entry)
             sampled = random_values(
                 objective, torch.Generator().manual_seed(start_seed(seed, start))
             )
-            made = {
-                name: told.get(name, value).to(objective.like)[None]
+            complete = {
+                name: given_values.get(name, value).to(objective.like)[None]
                 for name, value in sampled.items()
             }
-            made = rescaled_to_data(
-                objective, made, [n for n in scalable(objective) if n not in told]
+            complete = rescaled_to_data(
+                objective, complete, [n for n in scalable(objective) if n not in given_values]
             )
-            for name, value in made.items():
+            for name, value in complete.items():
                 values[name].append(value[0])
         return objective.raws({name: torch.stack(v) for name, v in values.items()})
 
@@ -64,7 +64,7 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
         factors = dict(zip(names, parts, strict=True))
         if core is None:
             factors = _balanced(objective, factors)
-    known, told = {s.name: s for s in objective.slots}, {}
+    known, values = {s.name: s for s in objective.slots}, {}
     for name, value in factors.items():
         if name not in known:
             raise ValueError(
@@ -72,7 +72,7 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
             )
         module = known[name].module
         want = known[name].shape if module is None else module.shape
-        value = told[name] = as_tensor(value).to(torch.float64)
+        value = values[name] = as_tensor(value).to(torch.float64)
         if tuple(value.shape) != want:
             raise ValueError(
                 f"`init`: {name!r} of shape {tuple(value.shape)} for a factor of shape {want}."
@@ -81,7 +81,7 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
             raise ValueError(
                 f"`init`: {name!r} holds {count} NaN or infinite values of {value.numel()}."
             )
-    return told
+    return values
 
 
 def _balanced(objective: Objective, factors: dict[str, Tensor]) -> dict[str, Tensor]:

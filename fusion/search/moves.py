@@ -35,9 +35,9 @@ def improve(
     flat, states = outcome.flat[best : best + 1], one_start(outcome.states, best)
     short = bool(warm_up_steps(objective.loss))
 
-    def note(made: Outcome, row: int) -> None:
-        outcome.products += made.products
-        append_history(outcome, best, made, row)
+    def note(lap_outcome: Outcome, row: int) -> None:
+        outcome.products += lap_outcome.products
+        append_history(outcome, best, lap_outcome, row)
 
     asked = 0 if short else 1
     while not watch.late and (moves := _proposed(objective, flat)):
@@ -63,8 +63,8 @@ def improve(
         laps = race.path(chosen)
         for lap in laps:
             note(*lap)
-        made, row = laps[-1]
-        flat, states = made.flat[row : row + 1], one_start(made.states, row)
+        lap_outcome, row = laps[-1]
+        flat, states = lap_outcome.flat[row : row + 1], one_start(lap_outcome.states, row)
     if kept or short:
         final = solver.minimise(objective, flat, watch, max_steps, states)
         note(final, 0)

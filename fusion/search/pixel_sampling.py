@@ -84,14 +84,16 @@ def scout(
     near = small.raws(few).detach()
     if look.easy is not None:
         near = descend_easily(look.easy, looking, near, watch)
-    found = looking.minimise(small, near, watch, most)
-    told = small.values(found.flat)
+    outcome = looking.minimise(small, near, watch, most)
+    sample_values = small.values(outcome.flat)
     if look.easy is not None:
-        told = lifted_off_bounds(
-            small, told
+        sample_values = lifted_off_bounds(
+            small, sample_values
         )  # channels without a count on the sample may have one elsewhere
-    level = {name: told[name].mean(1, keepdim=True).expand_as(values[name]) for name in names}
-    merged = {name: level.get(name, told[name]) for name in values}
+    level = {
+        name: sample_values[name].mean(1, keepdim=True).expand_as(values[name]) for name in names
+    }
+    merged = {name: level.get(name, sample_values[name]) for name in values}
     held = copy(objective)
     held.held = {name for name in values if name not in names}
     return solver.filling().minimise(held, objective.raws(merged).detach(), watch, FILLING).flat
@@ -109,19 +111,19 @@ def over_pixels(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:
 def _rows(loss: Loss, model: Model) -> dict[Axes, Tensor]:
     """Pixels of every scan that is large enough."""
     generator = torch.Generator().manual_seed(0)
-    found: dict[Axes, Tensor] = {}
+    rows_of_scan: dict[Axes, Tensor] = {}
     for _, _, term in loss.fits:
         data = term.dataset
         assert data is not None
         n = data.matrix_shape[0]
-        if data.pixels in found or n < WORTH * ROWS:
+        if data.pixels in rows_of_scan or n < WORTH * ROWS:
             continue
         seen = torch.arange(n)
         if data.mask is not None:
             seen = seen[~data.mask.expand(data.shape).reshape(data.matrix_shape).all(1)]
         chosen = torch.randperm(len(seen), generator=generator)[:ROWS]
-        found[data.pixels] = seen[chosen].sort().values
-    return found
+        rows_of_scan[data.pixels] = seen[chosen].sort().values
+    return rows_of_scan
 
 
 def _fewer(model: Model, rows: dict[Axes, Tensor]) -> Model:

@@ -36,8 +36,8 @@ def finish(
     best, messages, loss, whole = outcome.best(), [], objective.loss, objective.model
     model = _written(objective, outcome.flat[best])
     states = [{key: value[best] for key, value in state.items()} for state in outcome.states]
-    while (found := _off(model, loss, states)) is not None:
-        term, off = found
+    while (switched_off := _off(model, loss, states)) is not None:
+        term, off = switched_off
         kept = (~off).nonzero()[:, 0].tolist()
         messages.append(f"{int(off.sum())} of {len(off)} components are off: {term}")
         _reorder(outcome, kept, whole.factor(term.factor or "").shape[-1])

@@ -30,14 +30,14 @@ def rescaled_to_data(
             }
             distance, curvature = objective.likeness(grown)
             size, met = _sizes(objective, distance, curvature)
-            made = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 distance.sum(), list(leaves.values()), retain_graph=True, allow_unused=True
             )
             hessian = Hessian(curvature, leaves)
         g = torch.stack(
             [
                 torch.zeros_like(s) if x is None else x
-                for x, s in zip(made, leaves.values(), strict=True)
+                for x, s in zip(gradients, leaves.values(), strict=True)
             ],
             -1,
         )

@@ -189,8 +189,8 @@ class Track:
         ]
         starts = len(out.flat)
         out.history.append(lines(terms, rows, starts))
-        told = self.objective.learned(states)
-        out.learned.append({name: lines(value, rows, starts) for name, value in told.items()})
+        learned = self.objective.learned(states)
+        out.learned.append({name: lines(value, rows, starts) for name, value in learned.items()})
         self.first = loss.abs() if self.first is None else self.first
         stop = bool(self.watch.report(self.step, out.loss)) or self.watch.stopped
         self.watch.stopped = stop

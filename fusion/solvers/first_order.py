@@ -90,8 +90,10 @@ def _look(
         values = objective.values(flat)
     if not frozen and objective.lagged:
         states = objective.refresh_fits(values, states)
-        told = Curvature.fit_information(objective, values, states) if objective.wanted else {}
-        states = objective.refresh_penalties(values, states, told)
+        fit_information = (
+            Curvature.fit_information(objective, values, states) if objective.wanted else {}
+        )
+        states = objective.refresh_penalties(values, states, fit_information)
     with torch.enable_grad():
         leaf = flat.detach().requires_grad_()
         values = objective.values(leaf)
@@ -219,14 +221,16 @@ class LBFGS(Solver):
             trial = torch.maximum(flat + length * direction, lower)
             with torch.no_grad():
                 values = objective.values(trial)
-                made = torch.cat(
+                trial_terms = torch.cat(
                     [objective.fits(values, states), objective.penalties(values, states)], 1
                 )
             promise = 1e-4 * (gradient * (trial - flat)).sum(1)
-            good = ~moved & torch.isfinite(made).all(1) & (made.sum(1) <= loss + promise)
+            good = (
+                ~moved & torch.isfinite(trial_terms).all(1) & (trial_terms.sum(1) <= loss + promise)
+            )
             best, best_terms = (
                 torch.where(good[:, None], trial, best),
-                torch.where(good[:, None], made, best_terms),
+                torch.where(good[:, None], trial_terms, best_terms),
             )
             moved = moved | good
             if bool(moved.all()):

@@ -50,7 +50,7 @@ def _gauges(objective: Objective) -> dict[str, Gauge]:
         [[float((row[b] * values[b]).sum()) for b in names] for row in products],
         dtype=torch.float64,
     )
-    found = {}
+    gauge_of = {}
     for unit in units:
         others = [n for n in names if n not in units and objective.model.factor(n).known is None]
         at, rest = names.index(unit), [names.index(n) for n in others]
@@ -62,8 +62,8 @@ def _gauges(objective: Objective) -> dict[str, Gauge]:
                 f"`fit`: no factor takes up the norms of {unit!r}, which has unit columns: "
                 "use `GaussNewton()`."
             )
-        found[unit] = taken
-    return found
+        gauge_of[unit] = taken
+    return gauge_of
 
 
 def _taken_up(

@@ -102,8 +102,8 @@ class HALS(LeastSquares):
         square = (others * pull).sum(-1, keepdim=True)
         xi = (others * best).sum(-1, keepdim=True) / torch.where(square > 0, square, torch.inf)
         c = (best - self.orthogonality * xi * pull).clamp_min(0)
-        size, made = norms[:, k, None], torch.linalg.vector_norm(c, dim=1, keepdim=True)
-        return c * torch.where((size > 0) & (made > 0), size / made, 1)
+        size, cut_norms = norms[:, k, None], torch.linalg.vector_norm(c, dim=1, keepdim=True)
+        return c * torch.where((size > 0) & (cut_norms > 0), size / cut_norms, 1)
 
     @property
     def _own(self) -> str:

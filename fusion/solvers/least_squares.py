@@ -43,14 +43,17 @@ class LeastSquares(Alternating):
         """The factor after a step on its quadratic, within its bound, known entries held."""
         assert slot.module is not None
         with torch.enable_grad():
-            here = values[slot.name].detach().requires_grad_()
-            point = values | {slot.name: here}
-            total = objective.fits(point, states).sum() + objective.penalties(point, states).sum()
-            (g,) = torch.autograd.grad(total, here)
-            bend = objective.fit_curvature(point, states).sum(1)
-            bend = bend + objective.penalty_curvature(point, states).sum(1)
-            hessian = Hessian(bend, {slot.name: here})
-        old = here.detach()
+            leaf = values[slot.name].detach().requires_grad_()
+            values_at_leaf = values | {slot.name: leaf}
+            total = (
+                objective.fits(values_at_leaf, states).sum()
+                + objective.penalties(values_at_leaf, states).sum()
+            )
+            (g,) = torch.autograd.grad(total, leaf)
+            bend = objective.fit_curvature(values_at_leaf, states).sum(1)
+            bend = bend + objective.penalty_curvature(values_at_leaf, states).sum(1)
+            hessian = Hessian(bend, {slot.name: leaf})
+        old = leaf.detach()
         width = old.shape[-1] if old.ndim == 3 else old[0].numel()  # a core is one block
         blocks = row_blocks(hessian, slot.name, old, width)
         x, g = old.reshape(len(old), -1, width), g.reshape(len(old), -1, width)
@@ -73,15 +76,15 @@ def _linear(objective: Objective, slot: Slot) -> bool:
     generator = torch.Generator().manual_seed(0)
     points = {}
     for other in objective.slots:
-        made = torch.rand((2, *other.shape), generator=generator, dtype=torch.float64)
-        made = made.to(objective.like) + 0.5
-        steps = torch.arange(4).to(made).reshape(4, *(1,) * (made.ndim - 1))
-        points[other.name] = made[:1] + (steps if other is slot else 0 * steps) * made[1:]
+        point = torch.rand((2, *other.shape), generator=generator, dtype=torch.float64)
+        point = point.to(objective.like) + 0.5
+        steps = torch.arange(4).to(point).reshape(4, *(1,) * (point.ndim - 1))
+        points[other.name] = point[:1] + (steps if other is slot else 0 * steps) * point[1:]
 
     def size(model: Any, _: Any) -> Tensor:
-        made = model.predict().values()
+        predictions = model.predict().values()
         return torch.stack(
-            [M.matrix.square().sum() if isinstance(M, Expanded) else M.inner(M) for M in made]
+            [M.matrix.square().sum() if isinstance(M, Expanded) else M.inner(M) for M in predictions]
         ).sum()
 
     with torch.no_grad():

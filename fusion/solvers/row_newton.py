@@ -61,13 +61,15 @@ class RowNewton(Alternating):
             raise ValueError("`RowNewton`: fits alone, no other terms: use `GaussNewton()`.")
         values = {k: v.detach() for k, v in objective.values(objective.current()).items()}
         with torch.no_grad():
-            _, told = objective.closed(values)
-        if len(told) < len(objective.loss.fits) or any(None in names for *_, names in told):
+            _, closed_forms = objective.closed(values)
+        if len(closed_forms) < len(objective.loss.fits) or any(
+            None in names for *_, names in closed_forms
+        ):
             raise ValueError(
                 "`RowNewton`: a prediction is no product of factors as they are: "
                 "use `GaussNewton()`."
             )
-        for i, form, kind, _ in told:
+        for i, form, kind, _ in closed_forms:
             loss = objective.loss.surrogates[i][1].entrywise  # pyright: ignore[reportAttributeAccessIssue]
             if kind is not Entrywise or not Chunks(form, loss).sparse:
                 raise ValueError("`RowNewton`: for counts, mostly zeros: use `GaussNewton()`.")
@@ -78,10 +80,10 @@ class RowNewton(Alternating):
         entries = 0
         with torch.no_grad(), objective.model.once():
             for _, _, term in objective.loss.fits:
-                made = term.closed(objective.model)
-                if made is None or made[1] is not Entrywise:
+                closed_form = term.closed(objective.model)
+                if closed_form is None or closed_form[1] is not Entrywise:
                     return False
-                entries += round(made[0].density * prod(made[0].shape))
+                entries += round(closed_form[0].density * prod(closed_form[0].shape))
         if entries < FEWEST * objective.size:
             return False
         try:
@@ -113,12 +115,12 @@ class RowNewton(Alternating):
 
     @torch.no_grad()
     def update(self, objective: Objective, slot: Slot, values: Values, states: States) -> Tensor:
-        here = values[slot.name]
-        tensors, told = objective.closed(values)
-        made = []
-        for s in range(len(here)):
+        value = values[slot.name]
+        tensors, closed_forms = objective.closed(values)
+        updated = []
+        for s in range(len(value)):
             sides, at = [], 0
-            for i, form, _, names in told:
+            for i, form, _, names in closed_forms:
                 parts = [x[s] for x in tensors[at : at + len(names)]]
                 at += len(names)
                 weight, term = objective.loss.surrogates[i]
@@ -131,8 +133,8 @@ class RowNewton(Alternating):
                     for j, name in enumerate(names)
                     if name == slot.name
                 ]
-            made.append(self._step(here[s], sides))
-        return allowed(slot, torch.stack(made), here)
+            updated.append(self._step(value[s], sides))
+        return allowed(slot, torch.stack(updated), value)
 
     def _step(self, x: Tensor, sides: list[_Side]) -> Tensor:
         """A Newton step for every row of x (row, K); where its loss would rise, one of EM.
@@ -141,8 +143,8 @@ class RowNewton(Alternating):
         """
         gradient = _total([side.gradient for side in sides])
         blocks = _total([side.blocks for side in sides])
-        told = (x[None], gradient[None], blocks[None])
-        target = coordinate_descent(*told, 0.0, self.sweeps, self.inner)[0]
+        quadratic = (x[None], gradient[None], blocks[None])
+        target = coordinate_descent(*quadratic, 0.0, self.sweeps, self.inner)[0]
         d = target - x
         for side in sides:
             side.towards(d)
