@@ -140,7 +140,10 @@ class ARD(FactorTerm, Prior):
         weakest = min(alive, key=lambda k: float(sums[k]))
         return (
             *merges,
-            Move(f"component {weakest} removed", {m: _emptied(rank[m](), weakest) for m in maps}),
+            Move(
+                f"component {weakest} removed",
+                {m: _with_zero_column(rank[m](), weakest) for m in maps},
+            ),
         )
 
     @staticmethod
@@ -211,7 +214,7 @@ class ARD(FactorTerm, Prior):
         )
 
 
-def _emptied(value: Tensor, k: int) -> Tensor:
+def _with_zero_column(value: Tensor, k: int) -> Tensor:
     """A copy with column k zero."""
     value = value.clone()
     value[:, k] = 0

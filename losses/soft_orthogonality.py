@@ -18,7 +18,7 @@ CAP = 0.9
 """The term alone may take at most this share of a component, or two equal ones empty each other."""
 
 
-def _unit(C: Tensor) -> Tensor:
+def _unit_columns(C: Tensor) -> Tensor:
     """Columns over their norm; a zero column stays zero."""
     norm2 = C.square().sum(0)
     return C / torch.where(norm2 > 0, norm2, 1).sqrt()
@@ -62,7 +62,7 @@ class SoftOrthogonality(FactorTerm, Surrogate):
         fit = fits[self.factor or ""]
         seen = (fit.curvature != 0).any(1, keepdim=True)  # rows without data have no part in it
         C = torch.where(seen, self.of(model).detach(), 0)
-        U = _unit(C)
+        U = _unit_columns(C)
         others = U.sum(1, keepdim=True) - U
         h = torch.linalg.vector_norm(C, dim=0) * (fit.curvature * C - fit.gradient)
         tiny = torch.finfo(C.dtype).tiny
@@ -83,7 +83,7 @@ class SoftOrthogonality(FactorTerm, Surrogate):
         return {**state, "ramp": torch.ones_like(ramp), "scale": state["scale"] / ramp.sqrt()}
 
     def value(self, model: Model, state: State) -> Tensor:
-        U = _unit(self.of(model) * state["seen"])
+        U = _unit_columns(self.of(model) * state["seen"])
         return state["ramp"] * (state["xi"] * (state["others"] * U).sum(0)).sum(dtype=torch.float64)
 
     def curvature(self, model: Model, state: State) -> Tensor:

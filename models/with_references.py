@@ -11,7 +11,7 @@ import torch
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Fixed, NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
-from fusion.data.reference_spectra import read
+from fusion.data.reference_spectra import references_on_channels
 from fusion.language.factor import Factor
 from fusion.language.model import Model
 from fusion.models.checks import check_rank
@@ -57,7 +57,7 @@ class WithReferences(Model):
     def __init__(self, data: Dataset, references: Mapping[str, Any], K: int) -> None:
         super().__init__()
         call = f"WithReferences({data}, …, K={K})"
-        told = read(call, data, references)
+        told = references_on_channels(call, data, references)
         for message in told.messages:
             warnings.warn(f"`{call}`: {message}", UserWarning, stacklevel=2)
         R, most = len(told.names), min(data.matrix_shape)

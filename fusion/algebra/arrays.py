@@ -24,7 +24,7 @@ def as_tensor(values: Any) -> Tensor:
     return torch.from_numpy(values)
 
 
-def belongs(owner: type, helper: str, main: str) -> bool:
+def defined_beside(owner: type, helper: str, main: str) -> bool:
     """Whether a class says `helper` where it says `main`, or below: it may stand for it."""
     for cls in owner.__mro__:
         if helper in cls.__dict__ or main in cls.__dict__:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
 
 
-def read(
+def read_array(
     owner: Dataset, array: Any, axes: Sequence[Axis | str] | None
 ) -> tuple[Any, Tensor | None, Entries | None, tuple[int, ...]]:
     """(lazy array, tensor, entries: one of them; shape)."""
@@ -33,15 +33,15 @@ def read(
         sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
         return None, None, array, tuple(n for n in sizes if n is not None)
     if (parts := sparse_parts(array)) is not None:
-        return None, None, *listed(owner, *parts, axes)
+        return None, None, *sparse_entries(owner, *parts, axes)
     if isinstance(array, Tensor) or not (hasattr(array, "compute") and hasattr(array, "dtype")):
         tensor = tensor_of(owner, array)
         return None, tensor, None, tuple(tensor.shape)
-    suits(owner, array.dtype, array.shape)
+    check_type(owner, array.dtype, array.shape)
     return array, None, None, tuple(int(n) for n in array.shape)
 
 
-def listed(
+def sparse_entries(
     owner: Dataset,
     coordinates: Tensor,
     values: Tensor,
@@ -96,7 +96,7 @@ def fits_in_memory(owner: Dataset, lazy: Any) -> None:
         )
 
 
-def suits(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
+def check_type(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
     """Complain of a type or a shape that no data set has."""
     if dtype.kind not in "buif":
         raise ValueError(f"`{owner}`: data of type {dtype}: give real numbers.")
@@ -110,7 +110,7 @@ def tensor_of(owner: Dataset, array: Any) -> Tensor:
     """The array as a torch tensor, without a copy where torch can read it in place."""
     if not isinstance(array, Tensor):
         array = np.asarray(array)
-        suits(owner, array.dtype, array.shape)
+        check_type(owner, array.dtype, array.shape)
     array = as_tensor(array)
     if array.is_complex():
         raise ValueError(f"`{owner}`: data of type {array.dtype}: give real numbers.")
@@ -191,7 +191,7 @@ def variance_of(owner: Dataset, variance: Any) -> Tensor | None:
     return torch.where(torch.isfinite(variance) & (variance > 0), variance, 1.0)
 
 
-def unfolded(
+def unfold(
     array: Tensor, full: tuple[int, ...], shape: tuple[int, int]
 ) -> tuple[Tensor, Tensor] | Tensor:
     """The array unfolded: (row, column) vectors if it is their product, else the matrix."""

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis, named
-from fusion.data.array_input import fits_in_memory, mask_of, read, tensor_of, unfolded, variance_of
+from fusion.data.array_input import (
+    fits_in_memory,
+    mask_of,
+    read_array,
+    tensor_of,
+    unfold,
+    variance_of,
+)
 from fusion.data.preparing import Preparing
 from fusion.forms.contract import Form
 from fusion.forms.dense import Dense
@@ -69,7 +76,7 @@ class Dataset(Preparing):
         self.name = str(name)
         self.lazy: Any
         self.entries: Entries | None
-        self.lazy, self._tensor, self.entries, self.shape = read(self, array, axes)
+        self.lazy, self._tensor, self.entries, self.shape = read_array(self, array, axes)
         if not 0 <= signal <= len(self.shape):
             raise ValueError(
                 f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "
@@ -220,10 +227,10 @@ class Dataset(Preparing):
 
     def weights(self, shape: tuple[int, int], *, variance: bool = True) -> Weights:
         """Weight of every entry, 1 / variance, 0 where masked, unfolded to this two-way shape."""
-        keep = None if self.mask is None else unfolded(~self.mask, self.shape, shape)
+        keep = None if self.mask is None else unfold(~self.mask, self.shape, shape)
         precision = None
         if variance and self.variance is not None:
-            precision = unfolded(1.0 / self.variance, self.shape, shape)
+            precision = unfold(1.0 / self.variance, self.shape, shape)
         if keep is None or precision is None:
             return Weights.of(precision if keep is None else keep)
         return Weights.of(precision) * Weights.of(keep)

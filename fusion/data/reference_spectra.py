@@ -37,7 +37,7 @@ class References:
     messages: tuple[str, ...]
 
 
-def read(call: str, data: Dataset, references: Mapping[str, Any]) -> References:
+def references_on_channels(call: str, data: Dataset, references: Mapping[str, Any]) -> References:
     """The references on the channels of the data.
 
     Args:
@@ -58,18 +58,18 @@ def read(call: str, data: Dataset, references: Mapping[str, Any]) -> References:
         )
     columns, messages = [], []
     for name, given in references.items():
-        column, said = _one(f"`{call}`: reference {str(name)!r}", data, given)
+        column, said = _spectrum_on_channels(f"`{call}`: reference {str(name)!r}", data, given)
         columns.append(column)
         messages += [f"reference {str(name)!r}: {text}" for text in said]
     spectra = np.stack(columns, 1)
-    seen = _seen(data)
+    seen = _unmasked_channels(data)
     for name, column in zip(references, columns, strict=True):
         if not column[seen].any():
             raise ValueError(f"`{call}`: reference {str(name)!r} is zero in all channels.")
     return References(tuple(map(str, references)), spectra, tuple(messages))
 
 
-def _one(what: str, data: Dataset, given: Any) -> tuple[Array, list[str]]:
+def _spectrum_on_channels(what: str, data: Dataset, given: Any) -> tuple[Array, list[str]]:
     """(spectrum (channel,), what was done to it)."""
     said: list[str] = []
     if isinstance(given, Dataset):
@@ -80,7 +80,7 @@ def _one(what: str, data: Dataset, given: Any) -> tuple[Array, list[str]]:
         said += [f"the mean of {n} pixels"] if n > 1 else []
         if data.signal == 1:
             _check_units(what, data.axes[-1], axes[0])
-            return _onto(what, data, axes[0].values, spectrum, said)
+            return _resampled(what, data, axes[0].values, spectrum, said)
     elif isinstance(given, tuple) and len(given) == 2 and np.ndim(given[0]) == 1:
         energy, spectrum = (_array(part) for part in given)
         if energy.shape != spectrum.shape or len(energy) < 2:
@@ -90,7 +90,7 @@ def _one(what: str, data: Dataset, given: Any) -> tuple[Array, list[str]]:
             )
         if data.signal > 1:
             raise ValueError(f"{what}: one energy axis, the data have {data.signal} signal axes.")
-        return _onto(what, data, energy, spectrum, said)
+        return _resampled(what, data, energy, spectrum, said)
     else:
         spectrum = _array(given)
     size = tuple(axis.size for axis in data.channels)
@@ -99,7 +99,7 @@ def _one(what: str, data: Dataset, given: Any) -> tuple[Array, list[str]]:
             f"{what}: shape {spectrum.shape}, the data have {size} channels: give one value a "
             "channel, or (energies, spectrum), or a `Dataset` with its axis."
         )
-    return _finite(what, spectrum.reshape(-1), _seen(data)), said
+    return _finite(what, spectrum.reshape(-1), _unmasked_channels(data)), said
 
 
 def _array(values: Any) -> Array:
@@ -113,11 +113,11 @@ def _check_units(what: str, axis: Axis, other: Axis) -> None:
         )
 
 
-def _onto(
+def _resampled(
     what: str, data: Dataset, energy: Array, spectrum: Array, said: list[str]
 ) -> tuple[Array, list[str]]:
     """The spectrum at the data's energies: as it is where they agree, else resampled."""
-    at, seen, axis = data.axes[-1].values, _seen(data), data.axes[-1]
+    at, seen, axis = data.axes[-1].values, _unmasked_channels(data), data.axes[-1]
     step = float(np.median(np.abs(np.diff(at)))) if len(at) > 1 else 1.0
     if len(at) == len(energy) and np.abs(at - energy).max() <= SAME * step:
         return _finite(what, spectrum, seen), said
@@ -135,7 +135,9 @@ def _onto(
             f"; its step, {own:.3g}, is {own / step:.1f} times that of the data: no finer detail"
         )
     inside = (at >= energy[0] - step) & (at <= energy[-1] + step)
-    resampled = _means(at, energy, spectrum) if own < step else np.interp(at, energy, spectrum)
+    resampled = (
+        _channel_means(at, energy, spectrum) if own < step else np.interp(at, energy, spectrum)
+    )
     return np.where(inside, resampled, 0.0), [*said, text]
 
 
@@ -155,7 +157,7 @@ def _check_cover(what: str, axis: Axis, at: Array, energy: Array, step: float) -
         )
 
 
-def _means(at: Array, energy: Array, spectrum: Array) -> Array:
+def _channel_means(at: Array, energy: Array, spectrum: Array) -> Array:
     """Means over the channels of the polygon through a finer spectrum."""
     middle = (at[1:] + at[:-1]) / 2
     ends = np.concatenate([[2 * at[0] - middle[0]], middle, [2 * at[-1] - middle[-1]]])
@@ -180,7 +182,7 @@ def _finite(what: str, spectrum: Array, seen: NDArray[np.bool_]) -> Array:
     return np.where(np.isfinite(spectrum), spectrum, 0.0)
 
 
-def _seen(data: Dataset) -> NDArray[np.bool_]:
+def _unmasked_channels(data: Dataset) -> NDArray[np.bool_]:
     """Channels that are not masked in all pixels."""
     if data.mask is None:
         return np.ones(data.matrix_shape[1], dtype=bool)

@@ -43,7 +43,7 @@ class Scan(Mapping[str, Dataset]):
     """
 
     def __init__(self, *datasets: Dataset, **signals: Any) -> None:
-        given = [*datasets, *(_taken(name, signal) for name, signal in signals.items())]
+        given = [*datasets, *(_as_dataset(name, signal) for name, signal in signals.items())]
         call = f"Scan({', '.join(map(str, given))})"
         for data in given:
             if not isinstance(data, Dataset):
@@ -64,7 +64,7 @@ class Scan(Mapping[str, Dataset]):
             raise ValueError(f"`{call}`: a data set has no pixels: a scan has one axis or more.")
         owner = next(data for data in given if data.pixels == self.axes)
         for data in given:
-            _compare(owner, data, len(self.axes))
+            _check_same_pixels(owner, data, len(self.axes))
 
     def __getitem__(self, name: str) -> Dataset:
         if name not in self._datasets:
@@ -142,14 +142,14 @@ class Scan(Mapping[str, Dataset]):
         return "Scan(\n  " + ",\n  ".join(map(repr, self.values())) + "\n)"
 
 
-def _taken(name: str, signal: Any) -> Dataset:
+def _as_dataset(name: str, signal: Any) -> Dataset:
     """A data set of this name from what was given."""
     if isinstance(signal, Dataset):
         return signal.renamed(name)
     return Dataset.from_hyperspy(signal, name=name)
 
 
-def _compare(owner: Dataset, data: Dataset, axes: int) -> None:
+def _check_same_pixels(owner: Dataset, data: Dataset, axes: int) -> None:
     """Complain of places that are not the same."""
     one, before, two = owner.pixels, data.pixels[:-axes], data.pixels[-axes:]
     pairs = zip(one, two, strict=True)
@@ -163,8 +163,8 @@ def _compare(owner: Dataset, data: Dataset, axes: int) -> None:
             "or keep them as they are and let the model see one through `fusion.resample`."
         )
     for a, b in zip(one, two, strict=True):
-        if _bare(a) != _bare(b):
-            bare, other = (owner, data) if _bare(a) else (data, owner)
+        if _is_plain_index(a) != _is_plain_index(b):
+            bare, other = (owner, data) if _is_plain_index(a) else (data, owner)
             warnings.warn(
                 f"`Scan`: {a.name} of {bare.name!r} has no calibration: taken for the same as in "
                 f"{other.name!r}.",
@@ -177,7 +177,7 @@ def _names(axes: Axes) -> str:
     return ", ".join(axis.name for axis in axes) or "none"
 
 
-def _bare(axis: Axis) -> bool:
+def _is_plain_index(axis: Axis) -> bool:
     """Whether it is a plain index."""
     return axis.uniform and not axis.units and (axis.scale, axis.offset) == (1, 0)
 
@@ -188,7 +188,7 @@ def _differences(a: Axis, b: Axis) -> list[str]:
         return [f"the other is called {b.name}"]
     if a.size != b.size:
         return [f"{a.size} and {b.size} entries" + _steps(a, b)]
-    if _bare(a) or _bare(b):
+    if _is_plain_index(a) or _is_plain_index(b):
         return []
     by = ratio(a.units, b.units)
     if by is None:

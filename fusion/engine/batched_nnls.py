@@ -35,7 +35,7 @@ def nnls(G: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     step = max(1, CHUNK // b.shape[1] ** 2)
     if len(b) > step:
         parts = [
-            nnls(_some(G, slice(i, i + step)), b[i : i + step]) for i in range(0, len(b), step)
+            nnls(_subset(G, slice(i, i + step)), b[i : i + step]) for i in range(0, len(b), step)
         ]
         x, free = zip(*parts, strict=True)
         return torch.cat(x), torch.cat(free)
@@ -57,7 +57,7 @@ def _pivot(G: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     )
     numbers, rows = torch.arange(K, device=b.device), torch.arange(n, device=b.device)
     for step in count():
-        g, now = _some(G, rows), free[rows]
+        g, now = _subset(G, rows), free[rows]
         y = (x[rows, None] @ g)[:, 0] - b[rows]
         wrong = torch.where(now, x[rows] < -slack[rows], y < -slack[rows])
         some = wrong.any(1)
@@ -70,7 +70,7 @@ def _pivot(G: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         patience[rows] = torch.where(better, FULL, patience[rows] - 1)
         last = numbers == torch.where(wrong, numbers, -1).amax(1, keepdim=True)
         free[rows] ^= torch.where((patience[rows] >= 0)[:, None], wrong, last)
-        x[rows] = solve(_some(G, rows), b[rows], free[rows])
+        x[rows] = solve(_subset(G, rows), b[rows], free[rows])
         if step >= MOST:
             slack[rows] *= 10  # rounding alone makes them change sides
     raise AssertionError("unreachable")
@@ -122,6 +122,6 @@ def _patterns(free: Tensor) -> tuple[Tensor, Tensor]:
     return (codes[:, None] >> bits & 1).bool(), which
 
 
-def _some(G: Tensor, rows: Tensor | slice) -> Tensor:
+def _subset(G: Tensor, rows: Tensor | slice) -> Tensor:
     """The Gram matrices of some rows."""
     return G if G.ndim == 2 else G[rows]

@@ -14,25 +14,25 @@ def over_starts(function: Callable[..., Any], *given: Any) -> Any:
 
     As `vmap` does; one start alone is handed over as it is, which costs less.
     """
-    first = _first(given)
+    first = _first_tensor(given)
     if first is None or first.shape[0] != 1:
         return vmap(function, randomness="same")(*given)
-    made = function(*_turned(given, lambda x: x.squeeze(0)))
-    return _turned(made, lambda x: x.unsqueeze(0))
+    made = function(*_map_tensors(given, lambda x: x.squeeze(0)))
+    return _map_tensors(made, lambda x: x.unsqueeze(0))
 
 
-def _first(given: Any) -> Tensor | None:
+def _first_tensor(given: Any) -> Tensor | None:
     """Some tensor in it."""
     if isinstance(given, Tensor):
         return given
     parts = given.values() if isinstance(given, Mapping) else given
-    return next((x for part in parts if (x := _first(part)) is not None), None)
+    return next((x for part in parts if (x := _first_tensor(part)) is not None), None)
 
 
-def _turned(given: Any, turn: Callable[[Tensor], Tensor]) -> Any:
+def _map_tensors(given: Any, turn: Callable[[Tensor], Tensor]) -> Any:
     """The same containers with every tensor turned."""
     if isinstance(given, Tensor):
         return turn(given)
     if isinstance(given, Mapping):
-        return {key: _turned(value, turn) for key, value in given.items()}
-    return type(given)(_turned(value, turn) for value in given)
+        return {key: _map_tensors(value, turn) for key, value in given.items()}
+    return type(given)(_map_tensors(value, turn) for value in given)

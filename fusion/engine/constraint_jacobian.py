@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fusion.algebra.arrays import belongs
+from fusion.algebra.arrays import defined_beside
 from fusion.engine.batching import over_starts
 from fusion.engine.objective import Slot
 
@@ -19,7 +19,7 @@ class ConstraintJacobian:
         for constraint in slot.module.chain:
             if not constraint.identity:
                 step = constraint.derivative(value)
-                if step is None or not belongs(type(constraint), "derivative", "forward"):
+                if step is None or not defined_beside(type(constraint), "derivative", "forward"):
                     self.closed = False
                     break
                 self.steps.append(step)

@@ -22,7 +22,7 @@ CHUNK = 2**20
 
 
 @dataclass(frozen=True)
-class Way:
+class LowRankTerm:
     """One way in which a factor meets others: U = base ⊗ 1, or 1 for a core."""
 
     block: Block
@@ -41,7 +41,7 @@ class Way:
         y = y[:, self.part].unflatten(1, (-1, k))
         return y if self.base is None else self.base @ y
 
-    def met(self, other: Way) -> Tensor:
+    def met(self, other: LowRankTerm) -> Tensor:
         """Uᵀ D⁻¹ U' of two ways of one factor, (start, size, size)."""
         if self.base is None or other.base is None:
             return self.inverse[:, 0]
@@ -55,7 +55,7 @@ class Way:
         return total.reshape(starts, r, r, k, k).transpose(2, 3).reshape(starts, r * k, r * k)
 
 
-class Coupled:
+class WoodburyCorrection:
     """r ↦ (D + U M Uᵀ)⁻¹ r on the free variables, D the damped row blocks.
 
     By Woodbury's identity: D⁻¹ r − D⁻¹ U (1 + M W)⁻¹ M Uᵀ D⁻¹ r with the small W = Uᵀ D⁻¹ U. The
@@ -64,7 +64,7 @@ class Coupled:
     themselves: U holds the columns, too, so that M can keep them from growing.
     """
 
-    def __init__(self, ways: dict[str, list[Way]], small: Tensor) -> None:
+    def __init__(self, ways: dict[str, list[LowRankTerm]], small: Tensor) -> None:
         self.ways = ways
         every = (way for same in ways.values() for way in same)
         self.inner = sorted(every, key=lambda way: way.part.start)
@@ -97,7 +97,9 @@ class Coupled:
             first.block.view(z).sub_((first.inverse @ u[..., None])[..., 0])
 
 
-def coupled(curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -> Coupled | None:
+def woodbury_correction(
+    curvature: Curvature, blocks: list[Block], inverses: list[Tensor]
+) -> WoodburyCorrection | None:
     """From the fits that are of low rank beside their row blocks; None where none is, or too wide.
 
     Args:
@@ -109,10 +111,10 @@ def coupled(curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -
     known = {
         slot.name: i
         for i, slot in enumerate(objective.slots)
-        if plain(slot) and slot.name not in objective.held
+        if is_raw_variable(slot) and slot.name not in objective.held
     }
     device = curvature.flat.device
-    ways: dict[str, list[Way]] = {}
+    ways: dict[str, list[LowRankTerm]] = {}
     places: dict[tuple[str, int | None], Tensor] = {}
     coupling_parts: list[tuple[Tensor, Tensor, Tensor]] = []
     size = 0
@@ -125,14 +127,14 @@ def coupled(curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -
             part = slice(size, size := size + wide)
             base = base if base is None or weight is None else base * weight[:, None]
             i = known[name]
-            ways.setdefault(name, []).append(Way(blocks[i], inverses[i], base, part))
+            ways.setdefault(name, []).append(LowRankTerm(blocks[i], inverses[i], base, part))
             places[key] = torch.arange(part.start, part.stop, device=device)
         return places[key]
 
     for names, coupling in curvature.fits.couplings():
         readable, at = [], 0
         for name, (base, weight), wide in zip(names, coupling.bases, coupling.sizes, strict=True):
-            if name in known and _readable(blocks[known[name]], base, wide):
+            if name in known and _block_of_rows(blocks[known[name]], base, wide):
                 readable.append((name, base, weight, wide, at))
             at += wide
         if len(readable) > 1:
@@ -158,17 +160,17 @@ def coupled(curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -
         small[:, places_in_small[:, None], places_in_small] += matrix[
             :, places_in_coupling[:, None], places_in_coupling
         ]
-    return Coupled(ways, small)
+    return WoodburyCorrection(ways, small)
 
 
-def plain(slot: Slot) -> bool:
+def is_raw_variable(slot: Slot) -> bool:
     """Whether a factor is its raw variable, but for a bound or the norm of its columns."""
     if slot.module is None:
         return False
     return all(c.identity or c.unit_norm == 2 for c in slot.module.chain)
 
 
-def _readable(block: Block, base: Tensor | None, wide: int) -> bool:
+def _block_of_rows(block: Block, base: Tensor | None, wide: int) -> bool:
     """Whether the blocks are those of a factor's rows, or the one of a whole core."""
     k = block.matrix.shape[-1]
     if base is None:

@@ -13,9 +13,9 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fusion.engine.coupled_preconditioner import CHUNK, Coupled, plain
+from fusion.engine.coupled_preconditioner import CHUNK, WoodburyCorrection, is_raw_variable
 from fusion.engine.curvature import Curvature
-from fusion.engine.hessian import signs
+from fusion.engine.hessian import alternating_signs
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective, Slot, States, Values
 
@@ -42,7 +42,9 @@ class Quadratic:
         self.curvature.add_penalties(states)
         self.objective, self.flat = objective, flat
         chains = self.curvature.chains
-        self.bent = {s.name: chains[s.name] for s in objective.slots if _bent(s) and s.module}
+        self.bent = {
+            s.name: chains[s.name] for s in objective.slots if _is_nonlinear(s) and s.module
+        }
 
     def __call__(self, v: Tensor) -> Tensor:
         """H v, (n,)."""
@@ -66,7 +68,7 @@ class Quadratic:
         """Directions that change nothing: unit columns along themselves, (n, columns)."""
         made = []
         for slot in self.objective.slots:
-            if plain(slot) and slot.module is not None and slot.module.scale_free:
+            if is_raw_variable(slot) and slot.module is not None and slot.module.scale_free:
                 along = self.flat.new_zeros(self.objective.size, slot.shape[-1])
                 along[slot.part] = torch.eye(slot.shape[-1], dtype=along.dtype).to(along).repeat(
                     slot.shape[0], 1
@@ -112,9 +114,9 @@ def variances(quadratic: Quadratic, free: Tensor) -> Values:
     )
 
 
-def _bent(slot: Slot) -> bool:
+def _is_nonlinear(slot: Slot) -> bool:
     """Whether a variable is more than its value, but for a bound or the norm of its columns."""
-    return slot.module is not None and not plain(slot)
+    return slot.module is not None and not is_raw_variable(slot)
 
 
 def _rows(objective: Objective) -> list[Slot]:
@@ -124,7 +126,7 @@ def _rows(objective: Objective) -> list[Slot]:
         module = slot.module
         if module is None or len(slot.shape) != 2 or not module.entrywise:
             continue
-        if plain(slot) or not module.scale_free:
+        if is_raw_variable(slot) or not module.scale_free:
             groups.setdefault(module.axes[0] or slot.shape[0], []).append(slot)
     return max(
         groups.values(), default=[], key=lambda g: sum(s.part.stop - s.part.start for s in g)
@@ -141,7 +143,7 @@ def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | 
     index = torch.cat([numbers[s.part].view(s.shape) for s in rows], 1) if rows else None
     index = numbers[:0].view(0, 1) if index is None else index
     blocks = _blocks(quadratic, index, free)
-    if not _apart(quadratic, index, blocks, free):
+    if not _rows_are_independent(quadratic, index, blocks, free):
         return None
     beside = free.clone()
     beside[index] = False
@@ -167,7 +169,7 @@ def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | 
     total[index] = inverse.diagonal(dim1=-2, dim2=-1) + ((solved @ covariance) * solved).sum(-1)
     total[index] = torch.where(unseen, torch.inf, total[index])
     lone[index] = torch.where(vary, 1 / diagonal.clamp_min(0), 0)
-    return _of_values(quadratic, free, total, lone, border, covariance)
+    return _variances_of_values(quadratic, free, total, lone, border, covariance)
 
 
 def _corner(corner: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
@@ -182,7 +184,7 @@ def _corner(corner: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
 
 def _blocks(quadratic: Quadratic, index: Tensor, free: Tensor) -> Tensor:
     """Blocks of the rows that `index` (row, k) lists, (row, k, k), probed by k products."""
-    turns, columns = signs(len(index), quadratic.flat), []
+    turns, columns = alternating_signs(len(index), quadratic.flat), []
     for k in range(index.shape[1]):
         probe = torch.zeros_like(quadratic.flat[0])
         probe[index[:, k]] = turns
@@ -192,7 +194,9 @@ def _blocks(quadratic: Quadratic, index: Tensor, free: Tensor) -> Tensor:
     return 0.5 * (made + made.mT) * inside[:, :, None] * inside[:, None, :]
 
 
-def _apart(quadratic: Quadratic, index: Tensor, blocks: Tensor, free: Tensor) -> bool:
+def _rows_are_independent(
+    quadratic: Quadratic, index: Tensor, blocks: Tensor, free: Tensor
+) -> bool:
     """Whether rows do not meet each other."""
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(index.shape, generator=generator, dtype=torch.float64).to(blocks)
@@ -225,7 +229,7 @@ def _low_rank(quadratic: Quadratic, free: Tensor) -> Values | None:
         return None
     damping = flat.new_full((1,), RIDGE)
     system = System(quadratic.curvature, torch.zeros_like(flat), free[None].to(flat.dtype), damping)
-    if system.coupled is None or not _solves(quadratic, system, free):
+    if system.coupled is None or not _inverse_holds(quadratic, system, free):
         return None
     total, lone = torch.zeros_like(flat[0]), torch.zeros_like(flat[0])
     for slot, block, inverse in zip(objective.slots, system.blocks, system.inverses, strict=True):
@@ -234,10 +238,12 @@ def _low_rank(quadratic: Quadratic, free: Tensor) -> Values | None:
             A.diagonal(dim1=-2, dim2=-1) - _shared(system.coupled, slot.name, A)
         ).flatten()
         lone[slot.part] = 1 / block.expanded()[0].diagonal(dim1=-2, dim2=-1).flatten()
-    return _of_values(quadratic, free, total, lone, free.nonzero()[:0, 0], total.new_zeros(0, 0))
+    return _variances_of_values(
+        quadratic, free, total, lone, free.nonzero()[:0, 0], total.new_zeros(0, 0)
+    )
 
 
-def _shared(coupled: Coupled, name: str, A: Tensor) -> Tensor:
+def _shared(coupled: WoodburyCorrection, name: str, A: Tensor) -> Tensor:
     """Diagonal of D⁻¹ U S Uᵀ D⁻¹ in one factor, (row, k)."""
     ways = coupled.ways.get(name)
     if ways is None:
@@ -254,7 +260,7 @@ def _shared(coupled: Coupled, name: str, A: Tensor) -> Tensor:
     return made
 
 
-def _solves(quadratic: Quadratic, system: System, free: Tensor) -> bool:
+def _inverse_holds(quadratic: Quadratic, system: System, free: Tensor) -> bool:
     """Whether blocks and low rank are the whole curvature: H (inverse) H v = H v."""
     generator, units = torch.Generator().manual_seed(0), quadratic.units(free)
     v = torch.randn(len(free), generator=generator, dtype=torch.float64).to(quadratic.flat) * free
@@ -272,7 +278,7 @@ def _solves(quadratic: Quadratic, system: System, free: Tensor) -> bool:
     return float((image - wanted).norm()) <= 1e-3 * float(wanted.norm())
 
 
-def _of_values(
+def _variances_of_values(
     quadratic: Quadratic,
     free: Tensor,
     total: Tensor,
@@ -294,12 +300,12 @@ def _of_values(
                 inside = (border >= slot.part.start) & (border < slot.part.stop)
                 own = covariance[: len(border), : len(border)][inside][:, inside]
                 places = border[inside] - slot.part.start
-                variance = _pushed(chain.push, own, places, slot.shape)
+                variance = _pushed_through(chain.push, own, places, slot.shape)
         variance_of[slot.name] = variance
     return variance_of
 
 
-def _pushed(push, covariance: Tensor, places: Tensor, shape: Sequence[int]) -> Tensor:
+def _pushed_through(push, covariance: Tensor, places: Tensor, shape: Sequence[int]) -> Tensor:
     """diag(J Σ Jᵀ) of a constraint's derivative J, one square root of Σ at a time."""
     values, vectors = torch.linalg.eigh(covariance)
     total = push(covariance.new_zeros(1, *shape))[0].square()

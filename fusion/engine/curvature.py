@@ -8,7 +8,7 @@ from torch import Tensor
 from fusion.engine.batching import over_starts
 from fusion.engine.constraint_jacobian import ConstraintJacobian
 from fusion.engine.fit_curvature import FitCurvature
-from fusion.engine.hessian import Hessian, row_blocks, signs
+from fusion.engine.hessian import Hessian, alternating_signs, row_blocks
 from fusion.engine.objective import Objective, Slot, States, Values
 from fusion.engine.row_blocks import Block
 from fusion.language.loss import Loss
@@ -89,15 +89,15 @@ class Curvature:
         if len(slot.shape) < 3 or size > MOST or bent or not plain:
             return None
         whole = self.fits.block_of_core(slot.name)
-        return None if whole is None else Block(slot.part, 1, _positive(whole[:, None]))
+        return None if whole is None else Block(slot.part, 1, _floored(whole[:, None]))
 
     def _block(self, slot: Slot) -> Block:
         if (core := self._core(slot)) is not None:
             return core
-        if not _local(slot):
+        if not _has_row_blocks(slot):
             small = slot.part.stop - slot.part.start <= FULL
             matrix = self._full(slot) if small else self._diagonal(slot)
-            return Block(slot.part, matrix.shape[1], _positive(matrix))
+            return Block(slot.part, matrix.shape[1], _floored(matrix))
         value = self.values[slot.name]
         block = self._rows(slot)
         if self.penalties is not None and self.penalties.touches(slot.name):
@@ -112,7 +112,7 @@ class Curvature:
             matrix = slope[..., :, None] * matrix * slope[..., None, :]
         if any(c.by_row for c in slot.module.chain):  # pyright: ignore[reportOptionalMemberAccess]
             matrix = self._through_rows(slot, matrix)
-        return Block(slot.part, block.rows, _positive(matrix), block.weight)
+        return Block(slot.part, block.rows, _floored(matrix), block.weight)
 
     def _through_rows(self, slot: Slot, matrix: Tensor) -> Tensor:
         """Row blocks in the raw variable where a row of the value comes from its whole raw row.
@@ -159,13 +159,13 @@ class Curvature:
     def _diagonal(self, slot: Slot) -> Tensor:
         """An estimate of the diagonal where rows meet and there are many, (start, n, 1, 1)."""
         n = slot.part.stop - slot.part.start
-        probe, turns = torch.zeros_like(self.flat), signs(n, self.flat)
+        probe, turns = torch.zeros_like(self.flat), alternating_signs(n, self.flat)
         probe[:, slot.part] = turns
         return (self(probe)[:, slot.part] * turns).abs()[..., None, None]
 
     # ---- for terms -------------------------------------------------------------------------------
 
-    def told(self, gradient: Values) -> dict[str, FitInformation]:
+    def information(self, gradient: Values) -> dict[str, FitInformation]:
         """What the fits say, for the terms that want to know."""
         wanted = [s for s in self.objective.slots if s.name in self.objective.wanted]
         return {
@@ -210,14 +210,14 @@ def _row_count(slot: Slot, values: Values) -> int:
     return shape.numel() // shape[-1]
 
 
-def _local(slot: Slot) -> bool:
+def _has_row_blocks(slot: Slot) -> bool:
     """Whether a variable's rows can be probed in its value."""
     if slot.module is None or not slot.module.entrywise:
         return False
     return len(slot.shape) == 2 or slot.part.stop - slot.part.start > FULL
 
 
-def _positive(block: Tensor) -> Tensor:
+def _floored(block: Tensor) -> Tensor:
     """The block with a floor on its diagonal, far below what the data say, so that it inverts."""
     diagonal = block.diagonal(dim1=-2, dim2=-1)
     scale = diagonal.abs().amax((-1, -2), keepdim=True)

@@ -7,10 +7,10 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from fusion.engine.hessian import Hessian, row_blocks, signs
+from fusion.engine.hessian import Hessian, alternating_signs, row_blocks
 from fusion.engine.objective import Objective, States, Values
 from fusion.engine.row_blocks import Block
-from fusion.likelihood.metric import Core, Coupling, Metric
+from fusion.likelihood.metric import Coupling, Metric, TuckerGrams
 
 
 class FitCurvature:
@@ -116,7 +116,7 @@ class FitCurvature:
         found = [
             metric.block_of_core()
             for metric, part in self.metrics
-            if isinstance(metric, Core) and self.names[part.start] == name
+            if isinstance(metric, TuckerGrams) and self.names[part.start] == name
         ]
         alone = self.names.count(name) == 1 and not self.loose and not self.rest
         return found[0] if found and alone else None
@@ -129,7 +129,7 @@ class FitCurvature:
         """
         value = self.values[name]
         closed_blocks = [] if not (self.rest and self.rest.touches(name)) else None
-        probe = torch.ones_like(value) * signs(value.shape[-1], value)
+        probe = torch.ones_like(value) * alternating_signs(value.shape[-1], value)
         moved = self._push({name: probe})
         for metric, part in self.metrics:
             for j, k in enumerate(range(part.start, part.stop)):

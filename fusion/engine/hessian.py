@@ -64,14 +64,14 @@ class Hessian:
         ]
 
 
-def signs(rows: int, like: Tensor) -> Tensor:
+def alternating_signs(rows: int, like: Tensor) -> Tensor:
     """±1 by turns: row blocks come out exactly where rows do not meet, bounded where they do."""
     turns = like.new_ones(rows)
     turns[1::2] = -1
     return turns
 
 
-class Bends(Protocol):
+class HessianProducts(Protocol):
     """What has products with the directions of one variable."""
 
     def own(self, name: str, v: Tensor) -> Tensor:
@@ -80,7 +80,12 @@ class Bends(Protocol):
 
 
 def row_blocks(
-    hessian: Bends, name: str, value: Tensor, width: int | None = None, *, turning: bool = True
+    hessian: HessianProducts,
+    name: str,
+    value: Tensor,
+    width: int | None = None,
+    *,
+    turning: bool = True,
 ) -> Tensor:
     """The block of every row of a factor, (start, row, width, width): `width` products.
 
@@ -89,7 +94,7 @@ def row_blocks(
     """
     shape, width = value.shape, width or value.shape[-1]
     rows = shape[1:].numel() // width
-    turns = (signs(rows, value) if turning else value.new_ones(rows))[None, :, None]
+    turns = (alternating_signs(rows, value) if turning else value.new_ones(rows))[None, :, None]
     columns = []
     for k in range(width):
         probe = torch.zeros_like(value).reshape(shape[0], -1, width)

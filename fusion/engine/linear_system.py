@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion.engine import conjugate_gradients as cg
-from fusion.engine.coupled_preconditioner import coupled, plain
+from fusion.engine.coupled_preconditioner import is_raw_variable, woodbury_correction
 from fusion.engine.curvature import Curvature
 from fusion.engine.row_blocks import Block
 
@@ -37,7 +37,7 @@ class System:
     ) -> None:
         self.curvature, self.gradient, self.free = curvature, gradient, free
         self.blocks = curvature.blocks()
-        self.damped = [_damped(block, damping) for block in self.blocks]
+        self.damped = [_damping_of(block, damping) for block in self.blocks]
         self.inverses = [
             _inverse(block, damped, free)
             for block, damped in zip(self.blocks, self.damped, strict=True)
@@ -45,9 +45,9 @@ class System:
         self.units = {
             slot.name: curvature.chains[slot.name]
             for slot in curvature.objective.slots
-            if plain(slot) and slot.module is not None and slot.module.scale_free
+            if is_raw_variable(slot) and slot.module is not None and slot.module.scale_free
         }
-        self.coupled = coupled(curvature, self.blocks, self.inverses)
+        self.coupled = woodbury_correction(curvature, self.blocks, self.inverses)
 
     def solve(self, tolerance: float, max_products: int) -> tuple[Tensor, Tensor, int]:
         """The step, H times it on the free variables, and how many products were made."""
@@ -85,7 +85,7 @@ class System:
         return self.found
 
 
-def _damped(block: Block, damping: Tensor) -> Tensor:
+def _damping_of(block: Block, damping: Tensor) -> Tensor:
     """The damping of a block: a share of itself and, where steps fail, of its largest diagonal.
 
     A share of the block alone holds nothing along directions in which components are nearly alike.

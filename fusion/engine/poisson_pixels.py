@@ -19,7 +19,7 @@ SMALL = 1e-7
 DECREASE = 1e-4
 
 
-def likeliest(x: Tensor, w: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+def maximum_likelihood(x: Tensor, w: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
     """c ≥ 0 that makes Σ_j w (m − x ln m), m = S c, smallest, for every row of x.
 
     Newton steps within the bounds, each a problem of non-negative least squares, shortened until
@@ -48,14 +48,14 @@ def likeliest(x: Tensor, w: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
         step = aim - cr
         sigma = H.diagonal(dim1=-2, dim2=-1).rsqrt()
         last = (step.abs() <= SMALL * sigma).all(1)
-        c[rows] = torch.where(last[:, None], aim, _shortened(xr, wr, S, cr, step, slope))
+        c[rows] = torch.where(last[:, None], aim, _backtracked(xr, wr, S, cr, step, slope))
         rows = rows[~last & torch.isfinite(step).all(1)]
         if not len(rows):
             break
     return c, free
 
 
-def _shortened(x: Tensor, w: Tensor, S: Tensor, c: Tensor, step: Tensor, slope: Tensor) -> Tensor:
+def _backtracked(x: Tensor, w: Tensor, S: Tensor, c: Tensor, step: Tensor, slope: Tensor) -> Tensor:
     """c + t·step with the first t of 1, ½, ¼ … at which the likelihood rises enough."""
     before, gain = _loss(x, w, c @ S.T), (slope * step).sum(1)
     found, rows, t = c.clone(), torch.arange(len(c), device=c.device), 1.0

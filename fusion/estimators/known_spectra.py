@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fusion.algebra.prediction import Prediction, cp
 from fusion.engine.batched_nnls import nnls
-from fusion.engine.poisson_pixels import grams, likeliest
+from fusion.engine.poisson_pixels import grams, maximum_likelihood
 from fusion.language.factor import Factor
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model
@@ -66,7 +66,9 @@ def _counts(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
     some = x.sum(1) > 0  # a pixel without counts holds nothing
     if bool(empty.all()) or not bool(some.any()):
         return c
-    c[some[:, None] & ~empty] = likeliest((w * x)[some], w[some], S[:, ~empty] + floor)[0].flatten()
+    c[some[:, None] & ~empty] = maximum_likelihood((w * x)[some], w[some], S[:, ~empty] + floor)[
+        0
+    ].flatten()
     return c
 
 

@@ -82,11 +82,11 @@ def compressed(form: Form, M: Prediction) -> Compressed | None:
     ranks = [OVERSAMPLED * (r + 1) for r in widths]
     if SHRINKS * ranks[-1] > min(form.shape):
         return None
-    left, right = _two_way(form, ranks[-1])
+    left, right = _low_rank_pair(form, ranks[-1])
     if not tensor:
         unit = torch.eye(left.shape[1], dtype=left.dtype, device=left.device)
         return Compressed(form, unit, [left, right])
-    return Compressed(form, *_modes(left.reshape(*M.shape[:-1], -1), right, ranks))
+    return Compressed(form, *_compressed_modes(left.reshape(*M.shape[:-1], -1), right, ranks))
 
 
 def _widths(M: Prediction) -> list[int]:
@@ -95,7 +95,7 @@ def _widths(M: Prediction) -> list[int]:
     return [f.shape[-1] for f in M.factors]
 
 
-def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor]:
+def _low_rank_pair(form: Form, rank: int) -> tuple[Tensor, Tensor]:
     """(L (row, r), R (column, r)) with W ∘ X ≈ L Rᵀ: the shorter side in r directions.
 
     With one factor in the span of these directions, the other, which holds most of the unknowns, is
@@ -111,10 +111,10 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor]:
     iterations, dtype = POWER, form.dtype
     if form.shape[0] >= max(form.shape[1], MANY * ROWS):
         index = torch.randperm(form.shape[0], generator=generator)[:ROWS].sort().values
-        directions = _iterated(form.rows(index.to(form.device)), directions, POWER, dtype)
+        directions = _power_iterations(form.rows(index.to(form.device)), directions, POWER, dtype)
         iterations, dtype = 1, form.native
-    directions = _iterated(form, directions, iterations, dtype)
-    there, _ = _passes(form, directions)
+    directions = _power_iterations(form, directions, iterations, dtype)
+    there, _ = _weighted_products(form, directions)
     left, right = there(directions), directions
     if form.shape[0] < form.shape[1]:
         left, right = right, left
@@ -123,16 +123,16 @@ def _two_way(form: Form, rank: int) -> tuple[Tensor, Tensor]:
     return left, right if cols is None else right * cols.sqrt()[:, None]
 
 
-def _iterated(form: Form, directions: Tensor, times: int, dtype: torch.dtype) -> Tensor:
+def _power_iterations(form: Form, directions: Tensor, times: int, dtype: torch.dtype) -> Tensor:
     """Orthonormal directions of the shorter side after so many power iterations in a precision."""
-    there, here = _passes(form, directions)
+    there, here = _weighted_products(form, directions)
     for _ in range(times):
         met = here(there(directions.to(dtype)))
         directions = torch.linalg.qr(met.to(directions.dtype))[0]
     return directions
 
 
-def _passes(
+def _weighted_products(
     form: Form, directions: Tensor
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     """W^½ ∘ X from the side on which directions lie to the other one, and back."""
@@ -166,12 +166,12 @@ def _orthonormal(A: Tensor) -> Tensor:
     return A
 
 
-def _modes(rest: Tensor, last: Tensor, ranks: list[int]) -> tuple[Tensor, list[Tensor]]:
+def _compressed_modes(rest: Tensor, last: Tensor, ranks: list[int]) -> tuple[Tensor, list[Tensor]]:
     """Core and bases of a tensor (n_1, n_2, …, r) whose last mode is compressed already."""
     bases = []
     for mode, rank in enumerate(ranks[:-1]):
         unfolded = rest.movedim(mode, 0).flatten(1)
-        basis = _leading(unfolded, min(rank, *unfolded.shape))
+        basis = _leading_singular_vectors(unfolded, min(rank, *unfolded.shape))
         bases.append(basis)
         small = (basis.T @ unfolded).reshape(
             -1, *(n for i, n in enumerate(rest.shape) if i != mode)
@@ -180,7 +180,7 @@ def _modes(rest: Tensor, last: Tensor, ranks: list[int]) -> tuple[Tensor, list[T
     return rest, [*bases, last]
 
 
-def _leading(A: Tensor, rank: int) -> Tensor:
+def _leading_singular_vectors(A: Tensor, rank: int) -> Tensor:
     """Leading left singular vectors, from the Gram matrix of the shorter side."""
     if A.shape[0] <= A.shape[1]:
         return torch.linalg.eigh(A @ A.T)[1][:, -rank:]

@@ -70,7 +70,7 @@ class Dense(Form):
             return (G.T @ self.array).T  # several times faster than Xᵀ G where X is tall
         total = torch.zeros(G.shape[1], self.shape[1], dtype=torch.float64, device=G.device)
         for rows, x in self.blocks(G.dtype):
-            total += torch.bmm(_apart(G[rows]).mT, _apart(x)).sum(0)
+            total += torch.bmm(_one_batch_a_thread(G[rows]).mT, _one_batch_a_thread(x)).sum(0)
         return total.T.to(G.dtype)
 
     def _at_once(self, dtype: torch.dtype) -> bool:
@@ -92,7 +92,7 @@ class Dense(Form):
         return self._sums
 
 
-def _apart(x: Tensor) -> Tensor:
+def _one_batch_a_thread(x: Tensor) -> Tensor:
     """Rows in as many batches as there are threads: each reads what it has converted itself."""
     threads = torch.get_num_threads() if x.device.type == "cpu" else 1
     return x.unflatten(0, (threads, -1)) if len(x) % threads == 0 else x[None]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.algebra.arrays import belongs
+from fusion.algebra.arrays import defined_beside
 from fusion.algebra.prediction import Expanded, Prediction
 from fusion.data.dataset import Dataset
 from fusion.forms.compressed import compressed
@@ -85,10 +85,10 @@ class Fit(Surrogate):
 
     def closed(self, model: Model) -> tuple[Form, type, tuple[Tensor, ...]] | None:
         """(form of the data, metric, tensors) of a curvature in closed form; None: `curvature`."""
-        if self.entrywise is None or not belongs(type(self), "entrywise", "curvature"):
+        if self.entrywise is None or not defined_beside(type(self), "entrywise", "curvature"):
             return None
         form, M = self.pair(model)
-        made = metric.closed(form, M, self.entrywise)
+        made = metric.closed_form(form, M, self.entrywise)
         return None if made is None else (form, *made)
 
     def compressed(self, model: Model) -> Fit | None:

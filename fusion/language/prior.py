@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from fusion.language.model import Model
-from fusion.language.surrogate import Plain, Surrogate, deprecated_members
+from fusion.language.surrogate import PlainTerm, Surrogate, deprecated_members
 from fusion.language.term import State, Term
 
 
@@ -75,7 +75,7 @@ MEMBERS = (
 """What every term had until there were classes for it."""
 
 
-class PlainPrior(Prior, Plain):
+class LegacyPrior(Prior, PlainTerm):
     """A plain term with members of a prior, as it could have them before this class was."""
 
     def __init__(self, term: Term, members: Sequence[str]) -> None:
@@ -90,4 +90,4 @@ def as_surrogate(term: Term) -> Surrogate:
     if isinstance(term, Surrogate):
         return term
     members = deprecated_members(term, MEMBERS)
-    return PlainPrior(term, members) if members else Plain(term)
+    return LegacyPrior(term, members) if members else PlainTerm(term)

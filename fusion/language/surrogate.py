@@ -68,7 +68,7 @@ class Surrogate(Term):
         return getattr(self.refresh, "__func__", None) is not Surrogate.refresh
 
 
-class Plain(Surrogate):
+class PlainTerm(Surrogate):
     """A plain term as the engine reads it: `value` is all that it has."""
 
     def __init__(self, term: Term) -> None:

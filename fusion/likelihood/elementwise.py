@@ -174,7 +174,7 @@ class _PerStart(torch.autograd.Function):
         return torch.stack(calls), 0
 
 
-class Value(_PerStart):
+class ValueWithGradient(_PerStart):
     """Σ w ℓ(x, L Rᵀ), float64; value and gradient from one pass over the data."""
 
     @staticmethod
@@ -194,7 +194,7 @@ class Value(_PerStart):
         return None, g.to(gL.dtype) * gL, g.to(gR.dtype) * gR
 
 
-class Plain(_PerStart):
+class ValueAlone(_PerStart):
     """The same without a gradient, where none is asked for."""
 
     @staticmethod
@@ -206,7 +206,7 @@ class Plain(_PerStart):
         ctx.mark_non_differentiable(output)
 
 
-class Curvature(_PerStart):
+class CurvatureScalar(_PerStart):
     """A scalar 0 with gradient 0, and with the Gauss–Newton matrix at (L, R) as Hessian."""
 
     @staticmethod
@@ -249,33 +249,33 @@ class _CurvatureGradient(_PerStart):
 def value(form: Form, loss: Elementwise, M: Prediction) -> Tensor:
     """Σ w ℓ(x, m) with its linear part, a float64 scalar with gradient."""
     if isinstance(M, Expanded):
-        x, w = _whole(form)
+        x, w = _values_and_weights(form)
         made = loss.value(x, M.matrix)
         made = (made if w is None else _weighted(w, made)).sum(dtype=torch.float64)
     elif torch.is_grad_enabled():
-        made = Value.apply(Chunks(form, loss), *M.two_way())[0]
+        made = ValueWithGradient.apply(Chunks(form, loss), *M.two_way())[0]
     else:
-        made = Plain.apply(Chunks(form, loss), *M.two_way())
-    return made + loss.linear * _total(form, M) if loss.linear else made
+        made = ValueAlone.apply(Chunks(form, loss), *M.two_way())
+    return made + loss.linear * _weighted_sum_of_prediction(form, M) if loss.linear else made
 
 
 def curvature(form: Form, loss: Elementwise, M: Prediction) -> Tensor:
     """A scalar whose Hessian at M is Σ w ∂²ℓ/∂m² (∂m)(∂m)ᵀ."""
     if isinstance(M, Expanded):
-        x, w = _whole(form)
+        x, w = _values_and_weights(form)
         here = M.matrix.detach()
         d = loss.curvature(x, here)
         d = d if w is None else _weighted(w, d)
         return 0.5 * (d * (M.matrix - here).square()).sum(dtype=torch.float64)
-    return Curvature.apply(Chunks(form, loss), *M.two_way())
+    return CurvatureScalar.apply(Chunks(form, loss), *M.two_way())
 
 
-def _whole(form: Form) -> tuple[Tensor, Tensor | None]:
+def _values_and_weights(form: Form) -> tuple[Tensor, Tensor | None]:
     """All values and weights at once, for a prediction that is expanded anyway."""
     return form.whole(), form.weights.chunk(slice(None), form.shape)
 
 
-def _total(form: Form, M: Prediction) -> Tensor:
+def _weighted_sum_of_prediction(form: Form, M: Prediction) -> Tensor:
     """Σ w m, from column sums where the weights are of rank one."""
     if isinstance(M, Expanded):
         w = form.weights.chunk(slice(None), form.shape)

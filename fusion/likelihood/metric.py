@@ -68,7 +68,7 @@ class Metric(ABC):
         return None
 
 
-def closed(
+def closed_form(
     form: Form, M: Prediction, loss: Elementwise
 ) -> tuple[type[Metric], tuple[Tensor, ...]] | None:
     """The closed form that the curvature of this loss has, and the tensors in which it has it.
@@ -81,13 +81,13 @@ def closed(
     if loss is not SQUARE or not form.rank_one:
         return Entrywise, M.two_way()
     if isinstance(M, CP) and (len(M.factors) == 2 or form.unweighted):
-        return Grams, M.factors
+        return CPGrams, M.factors
     if isinstance(M, Tucker) and form.unweighted:
-        return Core, (M.core, *M.factors)
-    return Grams, M.two_way()
+        return TuckerGrams, (M.core, *M.factors)
+    return CPGrams, M.two_way()
 
 
-class Grams(Metric):
+class CPGrams(Metric):
     """Least squares of a CP tensor: K × K matrices between the passes over the factors."""
 
     def __init__(
@@ -102,9 +102,9 @@ class Grams(Metric):
         ]
         grams = [w.mT @ f for w, f in zip(self.weighted, self.factors, strict=True)]
         modes = range(len(parts))
-        self.own = [reduce(torch.mul, _without(grams, j), self.scale) for j in modes]
+        self.own = [reduce(torch.mul, _all_but(grams, j), self.scale) for j in modes]
         self.rest = [
-            [reduce(torch.mul, _without(grams, i, j), self.scale) for i in modes] for j in modes
+            [reduce(torch.mul, _all_but(grams, i, j), self.scale) for i in modes] for j in modes
         ]
 
     def product(self, d: Directions, wanted: Sequence[bool] | None = None) -> list[Tensor | None]:
@@ -139,12 +139,12 @@ class Grams(Metric):
         return Coupling(bases, [n] * len(modes), matrix)
 
 
-def _without(grams: Sequence[Tensor], *left_out: int) -> list[Tensor]:
+def _all_but(grams: Sequence[Tensor], *left_out: int) -> list[Tensor]:
     """The Gram matrices of the other modes: their Hadamard product is what a mode sees of them."""
     return [g for i, g in enumerate(grams) if i not in left_out]
 
 
-class Core(Metric):
+class TuckerGrams(Metric):
     """Least squares of a Tucker tensor M = G ×₁ T₁ ×₂ T₂ …, with P_i = T_iᵀ T_i.
 
     A direction (dG, dT_i) enters through dG and Q_i = T_iᵀ dT_i, of the size of the core, and
@@ -160,7 +160,7 @@ class Core(Metric):
         modes = range(len(self.factors))
         self.near = [self._met(self.core, i) for i in modes]  # G times all P but that of one mode
         self.own = [
-            self.scale[:, None, None] * _unfolded(self.near[i], i) @ _unfolded(self.core, i).mT
+            self.scale[:, None, None] * _unfold(self.near[i], i) @ _unfold(self.core, i).mT
             for i in modes
         ]
         self.pairs = self._pairs()
@@ -169,7 +169,7 @@ class Core(Metric):
         """A tensor of the core's size times the Gram matrices of the other modes."""
         for i, P in enumerate(self.grams):
             if i not in left_out:
-                G = _times(G, P, i)
+                G = _mode_product(G, P, i)
         return G
 
     def _pairs(self) -> Tensor:
@@ -201,12 +201,12 @@ class Core(Metric):
         R = torch.split(small, [q[0].numel() for q in Q], 1)
         core = torch.zeros_like(self.core) if dG is None else self._met(dG)
         for i, (q, near) in enumerate(zip(Q, self.near, strict=True)):
-            core = core + _times(near, q, i)
+            core = core + _mode_product(near, q, i)
         products: list[Tensor | None] = [core * self.scale.reshape(-1, *[1] * (core.ndim - 1))]
         for i, (f, v, r) in enumerate(zip(self.factors, dT, R, strict=True)):
             inner = r.reshape(Q[i].shape)
             if dG is not None:
-                inner = inner + _unfolded(dG, i) @ _unfolded(self.near[i], i).mT
+                inner = inner + _unfold(dG, i) @ _unfold(self.near[i], i).mT
             h = f @ (self.scale[:, None, None] * inner)
             products.append(h if v is None else torch.baddbmm(h, v, self.own[i]))
         return products
@@ -230,7 +230,7 @@ class Core(Metric):
         for i, near in enumerate(self.near):
             r = near.shape[1 + i]
             each = torch.eye(r * r, dtype=near.dtype, device=near.device).reshape(-1, r, r)
-            met = torch.einsum("eab,sbm->seam", each, _unfolded(near, i))
+            met = torch.einsum("eab,sbm->seam", each, _unfold(near, i))
             rest = near.movedim(1 + i, 1).shape[2:]
             met = met.unflatten(3, rest).movedim(2, 2 + i).flatten(2)  # (start, r², n)
             matrix[:, at : at + r * r, :n] = met
@@ -241,12 +241,12 @@ class Core(Metric):
         return Coupling(bases, sizes, matrix * self.scale[:, None, None])
 
 
-def _unfolded(G: Tensor, mode: int) -> Tensor:
+def _unfold(G: Tensor, mode: int) -> Tensor:
     """(start, n of the mode, all others)."""
     return G.movedim(1 + mode, 1).flatten(2)
 
 
-def _times(G: Tensor, A: Tensor, mode: int) -> Tensor:
+def _mode_product(G: Tensor, A: Tensor, mode: int) -> Tensor:
     """G ×_mode A with one matrix a start, (start, n', n)."""
     moved = G.movedim(1 + mode, 1)
     return (A @ moved.flatten(2)).unflatten(2, moved.shape[2:]).movedim(1, 1 + mode)

@@ -12,9 +12,9 @@ from torch import Tensor
 from fusion.algebra.tally import tally
 from fusion.constraints import Constraint
 from fusion.data.dataset import Dataset
-from fusion.data.reference_spectra import References, read
+from fusion.data.reference_spectra import References, references_on_channels
 from fusion.engine.batched_nnls import nnls, solve, variances
-from fusion.engine.poisson_pixels import deviance, grams, information, likeliest
+from fusion.engine.poisson_pixels import deviance, grams, information, maximum_likelihood
 from fusion.forms.contract import Form
 from fusion.language.fit_term import Fit
 from fusion.likelihood.elementwise import SQUARE
@@ -73,7 +73,7 @@ def mlls(
         raise ValueError(f"`mlls({type(data).__name__}, …)`: give a `Dataset`, or a fit of one.")
     call = f"mlls({dataset if fit is None else fit}, …)"
     signed = _signed(call, constraint)
-    told = read(call, dataset, references)
+    told = references_on_channels(call, dataset, references)
     counted = fit is not None and fit.entrywise is not SQUARE
     if fit is not None and counted:
         _check_counts(call, fit, dataset, told, signed)
@@ -227,7 +227,7 @@ def _counts(form: Form, S: Tensor) -> Iterator[Part]:
     for _, x, w in form.chunks():
         w = torch.ones_like(x) if w is None else w.expand_as(x)
         x = x * w
-        c, free = likeliest(x, w, S)
+        c, free = maximum_likelihood(x, w, S)
         m, F = c @ S.T, information(c, w, S)
         size = F.diagonal(dim1=-2, dim2=-1)
         nothing = size <= 0

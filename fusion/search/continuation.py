@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion.engine.objective import Objective
-from fusion.solvers.base import lines, take
+from fusion.solvers.base import for_all_starts, states_of
 
 if TYPE_CHECKING:
     from fusion.solvers.base import Outcome, Solver, Watch
@@ -26,7 +26,7 @@ def polish(
     if others:
         with torch.no_grad():
             values = objective.values(outcome.flat[others])
-            states = objective.refresh_fits(values, take(outcome.states, others))
+            states = objective.refresh_fits(values, states_of(outcome.states, others))
             parts = [objective.fits(values, states), objective.penalties(values, states)]
         outcome.terms[others] = torch.cat(parts, 1)
     continue_from(objective, solver.polishing(), outcome, best, watch, max_steps)
@@ -85,8 +85,8 @@ def _with_row(values: Tensor, row: int, new: Tensor) -> Tensor:
 def append_history(outcome: Outcome, row: int, made: Outcome, from_row: int) -> None:
     """The steps of a start of `made` as further steps of one of `outcome`."""
     part, starts = slice(from_row, from_row + 1), len(outcome.flat)
-    outcome.history += [lines(terms[part], [row], starts) for terms in made.history]
+    outcome.history += [for_all_starts(terms[part], [row], starts) for terms in made.history]
     outcome.learned += [
-        {name: lines(value[part], [row], starts) for name, value in told.items()}
+        {name: for_all_starts(value[part], [row], starts) for name, value in told.items()}
         for told in made.learned
     ]

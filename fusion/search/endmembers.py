@@ -38,7 +38,9 @@ def subspace(X: Tensor, K: int) -> Subspace:
     References:
         Keenan & Kotula, Surface and Interface Analysis 36:203 (2004).
     """
-    rows, cols = (_root(X.mean(1)), _root(X.mean(0))) if bool((X >= 0).all()) else (None, None)
+    rows, cols = (
+        (_noise_scale(X.mean(1)), _noise_scale(X.mean(0))) if bool((X >= 0).all()) else (None, None)
+    )
     scaled = X if rows is None or cols is None else X / rows[:, None] / cols
     U, s, V = truncated_svd(scaled, K)
     left = max(1, (X.shape[0] - K) * (X.shape[1] - K))
@@ -48,7 +50,7 @@ def subspace(X: Tensor, K: int) -> Subspace:
     return Subspace(V * size[:, None], low, noise * size, s)
 
 
-def _root(mean: Tensor) -> Tensor:
+def _noise_scale(mean: Tensor) -> Tensor:
     """Square roots of means over their own mean; 1 where nothing was counted."""
     root = (mean / mean.mean().clamp_min(torch.finfo(mean.dtype).tiny)).clamp_min(0).sqrt()
     return torch.where(root > 0, root, 1)
@@ -101,11 +103,13 @@ class SSS(Points):
         at = space.basis @ centre
         error = sqrt(2 * log(len(at))) * space.error  # the largest of so many
         room = (at + error * torch.linalg.vector_norm(centre / space.s)).clamp_min(0)
-        length = [_reach(part, space, error, room) for part in d.split(CHUNK // len(at) + 1)]
+        length = [
+            _feasible_length(part, space, error, room) for part in d.split(CHUNK // len(at) + 1)
+        ]
         return centre + torch.cat(length)[:, None] * d
 
 
-def _reach(d: Tensor, space: Subspace, error: Tensor, room: Tensor) -> Tensor:
+def _feasible_length(d: Tensor, space: Subspace, error: Tensor, room: Tensor) -> Tensor:
     """How far one may go along directions (direction, K) until a channel has used its room."""
     fall = -(d @ space.basis.T) - error * torch.linalg.vector_norm(d / space.s, dim=1)[:, None]
     steps = torch.where(fall > 0, room / fall.clamp_min(torch.finfo(d.dtype).tiny), torch.inf)

@@ -24,8 +24,8 @@ from fusion.search.continuation import continue_from, polish
 from fusion.search.given_starts import Given
 from fusion.search.initialisation import Init, Random
 from fusion.search.moves import improve
-from fusion.search.pixel_sampling import sampled, scout
-from fusion.search.pruning import finish, ordered
+from fusion.search.pixel_sampling import sample_problem, starts_from_sample
+from fusion.search.pruning import order_components, prune
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Adam, GaussNewton, Outcome, RowNewton, Solver, TorchOptimizer, Watch
 
@@ -94,16 +94,16 @@ def fit(
     loss = loss if isinstance(loss, Loss) else Loss([(1.0, loss)])
     if not int(starts) >= 1:
         raise ValueError(f"`fit(starts={starts})`: give 1 or more.")
-    fitted = _placed(model, device, dtype)
+    fitted = _on_device(model, device, dtype)
     loss.check(fitted)
     objective = Objective(fitted, loss)
-    chosen, messages = _solver(solver, objective)
+    chosen, messages = _chosen_solver(solver, objective)
     chosen.check(objective)
     quick = loss.compressed(fitted) if compress else None
     working = objective if quick is None else Objective(fitted, quick)
     deadline = float("inf") if max_seconds is None else begun + float(max_seconds)
     steps = chosen.max_steps if max_steps is None else int(max_steps)
-    flat = _starts(init, working, int(starts), seed)
+    flat = _starting_points(init, working, int(starts), seed)
     with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
         most = min([steps, *warm_up_steps(loss)])
@@ -115,9 +115,9 @@ def fit(
             polish(objective, chosen, outcome, watch, steps)
         if not bool(torch.isfinite(outcome.loss).any()):
             raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
-        fitted, remarks = finish(objective, chosen, outcome, watch, steps)
+        fitted, remarks = prune(objective, chosen, outcome, watch, steps)
     if init is None or isinstance(init, Random):
-        fitted = ordered(fitted, objective, outcome)
+        fitted = order_components(fitted, objective, outcome)
     return summarise(
         fitted,
         loss,
@@ -138,13 +138,13 @@ def _search(
     """
     first = solver.scouting()
     few = first.max_steps < solver.max_steps
-    look = None if few or first is solver or most == 0 else sampled(objective)
+    look = None if few or first is solver or most == 0 else sample_problem(objective)
     if look is not None:
-        flat = scout(objective, look, first, flat, watch, most)
+        flat = starts_from_sample(objective, look, first, flat, watch, most)
     elif most > 0:
         flat = approach_data(objective.model, objective.loss, solver, flat, watch)
     if few:
-        return _best_taken_on(objective, solver, flat, watch, most, first.max_steps)
+        return _continue_best(objective, solver, flat, watch, most, first.max_steps)
     if most == 0 or (look is None and not quick):
         return solver.minimise(objective, flat, watch, most)
     outcome = first.minimise(objective, flat, watch, most)
@@ -156,7 +156,7 @@ def _search(
     return outcome
 
 
-def _best_taken_on(
+def _continue_best(
     objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, few: int
 ) -> Outcome:
     """A few steps of every start, then the rest of them from the best. Review, on starts."""
@@ -170,7 +170,7 @@ def _best_taken_on(
     return outcome
 
 
-def _placed(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
+def _on_device(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
     """A copy of the model on the device that was asked for, in its precision."""
     if not isinstance(model, Model):
         raise ValueError(f"`fit({type(model).__name__}, …)`: give a `fusion.Model`.")
@@ -189,7 +189,7 @@ def _placed(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
         ) from None
 
 
-def _solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
+def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
     """The solver asked for, or the one that suits."""
     if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
         return TorchOptimizer(given), []
@@ -206,7 +206,7 @@ def _solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
     return Adam(), [f"solver: Adam, since {reason}"]
 
 
-def _starts(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
+def _starting_points(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
     if init is None:
         init = Random()
     elif not isinstance(init, Init):
@@ -216,7 +216,7 @@ def _starts(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
     return init.starts(objective, starts, seed)
 
 
-def _size(data: Dataset) -> int:
+def _values_read(data: Dataset) -> int:
     """Numbers that a pass over the data reads."""
     return prod(data.shape) if data.entries is None else len(data.entries.x)
 
@@ -225,7 +225,7 @@ def _size(data: Dataset) -> int:
 def _threads(objective: Objective, starts: int) -> Iterator[None]:
     """One thread for small problems: a barrier costs more than it brings on a busy machine."""
     before = torch.get_num_threads()
-    data = max((_size(t.dataset) for _, _, t in objective.loss.fits), default=0)
+    data = max((_values_read(t.dataset) for _, _, t in objective.loss.fits), default=0)
     if max(data, starts * objective.size) < SMALL:
         torch.set_num_threads(1)
     try:

@@ -25,16 +25,16 @@ class FromData(Init):
         for _, _, fit in objective.loss.fits:
             data = fit.dataset
             assert data is not None
-            spectra = _owner(objective, data.channels)
+            spectra = _factor_over(objective, data.channels)
             if spectra is None or spectra[1].shape[1] > min(data.matrix_shape):
                 continue
             form = data.form(data.matrix_shape, objective.like.device, objective.like.dtype)
             X, K = form.whole(), spectra[1].shape[1]
-            C, S = _measured(X, form.weights.rows, K, self.factorise)
+            C, S = _factorise_unmasked(X, form.weights.rows, K, self.factorise)
             if data.pixels in maps and maps[data.pixels].shape[1] == C.shape[1]:
                 S = torch.linalg.lstsq(maps[data.pixels], X).solution.T.clamp_min(0)
             values[spectra[0]] = S
-            owner = _owner(objective, data.pixels)
+            owner = _factor_over(objective, data.pixels)
             if owner is not None and data.pixels not in maps and owner[1].shape == tuple(C.shape):
                 maps[data.pixels] = values[owner[0]] = C
         if not maps:
@@ -78,7 +78,9 @@ class NNDSVD(FromData):
         return C.clamp_min(1e-2 * float(C.mean())), S.clamp_min(1e-2 * float(S.mean()))
 
 
-def _measured(X: Tensor, weight: Tensor | None, K: int, factorise) -> tuple[Tensor, Tensor]:
+def _factorise_unmasked(
+    X: Tensor, weight: Tensor | None, K: int, factorise
+) -> tuple[Tensor, Tensor]:
     """(maps, spectra) of the pixels that are not masked; the others have the mean of the maps."""
     seen = None if weight is None else weight > 0
     if seen is None or bool(seen.all()) or int(seen.sum()) < K:
@@ -89,7 +91,7 @@ def _measured(X: Tensor, weight: Tensor | None, K: int, factorise) -> tuple[Tens
     return C, S
 
 
-def _owner(objective: Objective, axes: Any) -> tuple[str, FactorModule] | None:
+def _factor_over(objective: Objective, axes: Any) -> tuple[str, FactorModule] | None:
     """The first factor (n, K) built from these axes that is no deviation of any sign."""
     for slot in objective.slots:
         module = slot.module

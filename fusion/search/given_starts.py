@@ -29,7 +29,7 @@ class Given(Init):
             raise ValueError("`fit(init=[])`: no start is given: give at least one, or `Random()`.")
         values: dict[str, list[Tensor]] = {slot.name: [] for slot in objective.slots}
         for start, entry in enumerate(self.given):
-            given_values = _as_values(objective, entry)
+            given_values = _values_of(objective, entry)
             sampled = random_values(
                 objective, torch.Generator().manual_seed(start_seed(seed, start))
             )
@@ -45,7 +45,7 @@ class Given(Init):
         return objective.raws({name: torch.stack(v) for name, v in values.items()})
 
 
-def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
+def _values_of(objective: Objective, entry: Any) -> dict[str, Tensor]:
     """{factor: value} of one entry of a list of starts."""
     factors = getattr(entry, "factors", entry)
     if not isinstance(factors, Mapping):
@@ -63,7 +63,7 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
             )
         factors = dict(zip(names, parts, strict=True))
         if core is None:
-            factors = _balanced(objective, factors)
+            factors = _norms_into_amounts(objective, factors)
     known, values = {s.name: s for s in objective.slots}, {}
     for name, value in factors.items():
         if name not in known:
@@ -84,7 +84,7 @@ def _as_values(objective: Objective, entry: Any) -> dict[str, Tensor]:
     return values
 
 
-def _balanced(objective: Objective, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _norms_into_amounts(objective: Objective, factors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A CP tensor's factors, the norms of unit columns moved into the first that may hold them."""
     units = [s.name for s in objective.slots if s.module is not None and s.module.scale_free]
     amount = next((name for name in factors if name not in units), None)

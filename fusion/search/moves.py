@@ -40,8 +40,8 @@ def improve(
         append_history(outcome, best, lap_outcome, row)
 
     asked = 0 if short else 1
-    while not watch.late and (moves := _proposed(objective, flat)):
-        batch = torch.cat([flat, *(_moved(objective, flat, move) for move in moves)])
+    while not watch.late and (moves := _proposed_moves(objective, flat)):
+        batch = torch.cat([flat, *(_after_move(objective, flat, move) for move in moves)])
         patient = asked > 1  # at last for as long as it takes, with long steps
         method = solver.jumped() if patient else solver
         race = Race(objective, method, watch, batch, repeated(states, len(batch)))
@@ -74,7 +74,7 @@ def improve(
     return kept
 
 
-def _proposed(objective: Objective, flat: Tensor) -> list[Move]:
+def _proposed_moves(objective: Objective, flat: Tensor) -> list[Move]:
     values = {name: value[0] for name, value in objective.values(flat).items()}
     with torch.no_grad(), objective.model.once(values):
         return [
@@ -82,7 +82,7 @@ def _proposed(objective: Objective, flat: Tensor) -> list[Move]:
         ]
 
 
-def _moved(objective: Objective, flat: Tensor, move: Move) -> Tensor:
+def _after_move(objective: Objective, flat: Tensor, move: Move) -> Tensor:
     values = objective.values(flat)
     return objective.raws(
         values | {name: value[None] for name, value in move.values.items()}

@@ -27,7 +27,7 @@ FILLING = 2
 
 
 @dataclass(frozen=True)
-class Look:
+class PixelSample:
     """A problem on a sample of the pixels.
 
     Attributes:
@@ -41,33 +41,33 @@ class Look:
     rows: dict[Axes, Tensor]
 
 
-def sampled(objective: Objective) -> Look | None:
+def sample_problem(objective: Objective) -> PixelSample | None:
     """The same problem on a random sample of the pixels; None where that is another one.
 
     It is the same where every loss is a fit of a matrix (pixel, channel), and the factors over
     pixels have neither a scale nor entries that are fixed.
     """
     model, loss = objective.model, objective.loss
-    rows = _rows(loss, model)
+    rows = _sampled_rows(loss, model)
     if not rows or loss.penalties:
         return None
     try:
-        small, easy = _fewer(model, rows), easier_loss(loss)
-        few = _on_some(loss, model, rows)
+        small, easy = _model_on_sample(model, rows), easier_loss(loss)
+        few = _loss_on_sample(loss, model, rows)
         with torch.no_grad(), small.once():
             for _, term in few.terms:
                 form, M = term.pair(small)  # pyright: ignore[reportAttributeAccessIssue]
                 if form.shape != M.shape:
                     return None
-        near = None if easy is None else Objective(small, _on_some(easy, model, rows))
+        near = None if easy is None else Objective(small, _loss_on_sample(easy, model, rows))
     except (RuntimeError, ValueError, IndexError, NotImplementedError):
         return None  # a model that counts its pixels
-    return Look(Objective(small, few), near, rows)
+    return PixelSample(Objective(small, few), near, rows)
 
 
-def scout(
+def starts_from_sample(
     objective: Objective,
-    look: Look,
+    look: PixelSample,
     solver: Solver,
     flat: Tensor,
     watch: Watch,
@@ -75,7 +75,7 @@ def scout(
 ) -> Tensor:
     """Starts after a descent on the sample: its spectra, and the maps that follow from them."""
     small, looking = look.objective, solver.looking()
-    names = over_pixels(objective.model, look.rows)
+    names = pixel_factors(objective.model, look.rows)
     values = objective.values(flat)
     few = {
         name: v[:, look.rows[names[name]].to(v.device)] if name in names else v
@@ -99,7 +99,7 @@ def scout(
     return solver.filling().minimise(held, objective.raws(merged).detach(), watch, FILLING).flat
 
 
-def over_pixels(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:
+def pixel_factors(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:
     """Factors over the pixels that are sampled, with their axes."""
     return {
         name: module.axes[0]
@@ -108,7 +108,7 @@ def over_pixels(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:
     }
 
 
-def _rows(loss: Loss, model: Model) -> dict[Axes, Tensor]:
+def _sampled_rows(loss: Loss, model: Model) -> dict[Axes, Tensor]:
     """Pixels of every scan that is large enough."""
     generator = torch.Generator().manual_seed(0)
     rows_of_scan: dict[Axes, Tensor] = {}
@@ -126,10 +126,10 @@ def _rows(loss: Loss, model: Model) -> dict[Axes, Tensor]:
     return rows_of_scan
 
 
-def _fewer(model: Model, rows: dict[Axes, Tensor]) -> Model:
+def _model_on_sample(model: Model, rows: dict[Axes, Tensor]) -> Model:
     """A copy with the sampled rows of its factors over pixels."""
     other = deepcopy(model)
-    for name, axes in over_pixels(model, rows).items():
+    for name, axes in pixel_factors(model, rows).items():
         module = model.factor(name)
         if module.known is not None or not module.entrywise or module.scale_free:
             raise ValueError(f"{name} has a scale or entries of its own")
@@ -139,15 +139,15 @@ def _fewer(model: Model, rows: dict[Axes, Tensor]) -> Model:
     return other
 
 
-def _on_some(loss: Loss, model: Model, rows: dict[Axes, Tensor]) -> Loss:
+def _loss_on_sample(loss: Loss, model: Model, rows: dict[Axes, Tensor]) -> Loss:
     """The loss, of the data at the sampled pixels."""
     few = []
     for _, w, term in loss.fits:
-        few.append((w, term._reading(_form(term, model, rows))))
+        few.append((w, term._reading(_form_on_sample(term, model, rows))))
     return type(loss)(few)
 
 
-def _form(term: Any, model: Model, rows: dict[Axes, Tensor]) -> Any:
+def _form_on_sample(term: Any, model: Model, rows: dict[Axes, Tensor]) -> Any:
     """The data of a fit at the sampled pixels, in the form in which they are read."""
     with torch.no_grad(), model.once():
         form, M = term.pair(model)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fusion.solvers.base import Outcome, Solver, Watch
 
 
-def finish(
+def prune(
     objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
 ) -> tuple[Model, list[str]]:
     """The best answer without what is off, at a minimum of the loss of the model that is left.
@@ -34,41 +34,41 @@ def finish(
         The fitted model, and what a user should know of it.
     """
     best, messages, loss, whole = outcome.best(), [], objective.loss, objective.model
-    model = _written(objective, outcome.flat[best])
+    model = _write_into_model(objective, outcome.flat[best])
     states = [{key: value[best] for key, value in state.items()} for state in outcome.states]
-    while (switched_off := _off(model, loss, states)) is not None:
+    while (switched_off := _switched_off(model, loss, states)) is not None:
         term, off = switched_off
         kept = (~off).nonzero()[:, 0].tolist()
         messages.append(f"{int(off.sum())} of {len(off)} components are off: {term}")
-        _reorder(outcome, kept, whole.factor(term.factor or "").shape[-1])
-        model = model.select(_group(model, len(off)), kept)
+        _reorder_learned(outcome, kept, whole.factor(term.factor or "").shape[-1])
+        model = model.select(_factors_with_components(model, len(off)), kept)
         left = Objective(model, loss)
-        states = _left(left, states, kept)
+        states = _states_of_kept(left, states, kept)
         begun = [{key: value[None] for key, value in state.items()} for state in states]
-        final = solver.minimise(left, _inside(left, begun), watch, max_steps, begun)
-        _widen(final, outcome, best)
+        final = solver.minimise(left, _point_inside_domain(left, begun), watch, max_steps, begun)
+        _pad_learned(final, outcome, best)
         record_continuation(outcome, best, final)
-        model = _written(left, final.flat[0])
+        model = _write_into_model(left, final.flat[0])
         states = [{key: value[0] for key, value in state.items()} for state in final.states]
     for i, _, prior in loss.priors:
         messages += prior.remarks(states[i])
     return model, messages
 
 
-def ordered(model: Model, objective: Objective, outcome: Outcome) -> Model:
+def order_components(model: Model, objective: Objective, outcome: Outcome) -> Model:
     """The components in the order of what they explain, where nobody meant anything by theirs."""
     swapped = model.interchangeable
-    if not swapped or _meant(model, objective.loss):
+    if not swapped or _order_has_meaning(model, objective.loss):
         return model
-    order = _by_size(model, objective.loss)
+    order = _order_by_explained(model, objective.loss)
     if order is None:
         return model
-    _reorder(outcome, order, objective.model.factor(swapped[0]).shape[-1])
+    _reorder_learned(outcome, order, objective.model.factor(swapped[0]).shape[-1])
     return model.select(swapped, order)
 
 
 @torch.no_grad()
-def _written(objective: Objective, flat: Tensor) -> Model:
+def _write_into_model(objective: Objective, flat: Tensor) -> Model:
     """The objective's model at this point, (n,); what a descent only approaches is reached."""
     model, raws = objective.model, objective.split(flat[None])
     parameters = dict(model.named_parameters())
@@ -82,7 +82,7 @@ def _written(objective: Objective, flat: Tensor) -> Model:
     return model
 
 
-def _off(model: Model, loss: Loss, states: Sequence[State]) -> tuple[Prior, Tensor] | None:
+def _switched_off(model: Model, loss: Loss, states: Sequence[State]) -> tuple[Prior, Tensor] | None:
     """The first term that has switched components off, and which, (K,) bool."""
     for i, _, prior in loss.priors:
         off = prior.off(model, states[i])
@@ -91,14 +91,14 @@ def _off(model: Model, loss: Loss, states: Sequence[State]) -> tuple[Prior, Tens
     return None
 
 
-def _group(model: Model, K: int) -> list[str]:
+def _factors_with_components(model: Model, K: int) -> list[str]:
     """The factors that have a column for every component."""
     modules = model.factor_modules().items()
     return [name for name, m in modules if len(m.shape) == 2 and m.shape[-1] == K]
 
 
 @torch.no_grad()
-def _left(objective: Objective, states: Sequence[State], kept: list[int]) -> list[State]:
+def _states_of_kept(objective: Objective, states: Sequence[State], kept: list[int]) -> list[State]:
     """The lagged pieces of the terms where only these components are left."""
     here = objective.values(objective.current())
 
@@ -115,7 +115,7 @@ def _left(objective: Objective, states: Sequence[State], kept: list[int]) -> lis
 
 
 @torch.no_grad()
-def _inside(objective: Objective, states: list) -> Tensor:
+def _point_inside_domain(objective: Objective, states: list) -> Tensor:
     """Where the model stands, (1, n); lifted off its bounds where that is outside the domain."""
     flat = objective.current()
     values = objective.values(flat)
@@ -125,7 +125,7 @@ def _inside(objective: Objective, states: list) -> Tensor:
     return objective.raws(lifted_off_bounds(objective, values))
 
 
-def _reorder(outcome: Outcome, order: list[int], K: int) -> None:
+def _reorder_learned(outcome: Outcome, order: list[int], K: int) -> None:
     """What terms learned of K components, in the order of the answer; those that are off last."""
     columns = order + [k for k in range(K) if k not in order]
     for told in outcome.learned:
@@ -134,7 +134,7 @@ def _reorder(outcome: Outcome, order: list[int], K: int) -> None:
                 told[name] = value[:, columns]
 
 
-def _widen(final: Outcome, outcome: Outcome, row: int) -> None:
+def _pad_learned(final: Outcome, outcome: Outcome, row: int) -> None:
     """What terms learned of those that are left, with those that are off as they stood at last."""
     for name in outcome.learned[-1] if outcome.learned else ():
         path = torch.stack([told[name][row].reshape(-1) for told in outcome.learned])
@@ -145,7 +145,7 @@ def _widen(final: Outcome, outcome: Outcome, row: int) -> None:
                 told[name] = torch.cat([told[name], missing], 1)
 
 
-def _meant(model: Model, loss: Loss) -> bool:
+def _order_has_meaning(model: Model, loss: Loss) -> bool:
     """Whether the user may have meant something by the order of the components."""
     modules = model.factor_modules().values()
     return any(m.assigned or m.known is not None for m in modules) or any(
@@ -153,7 +153,7 @@ def _meant(model: Model, loss: Loss) -> bool:
     )
 
 
-def _by_size(model: Model, loss: Loss) -> list[int] | None:
+def _order_by_explained(model: Model, loss: Loss) -> list[int] | None:
     """The components in the order of what they explain, where that is known."""
     from fusion.answers.result import component_shares
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion.engine.objective import Objective, States
-from fusion.solvers.base import take
+from fusion.solvers.base import states_of
 
 if TYPE_CHECKING:
     from fusion.solvers.base import Outcome, Solver, Watch
@@ -84,7 +84,7 @@ class Race:
             return self.begun
         made, rows = self.laps[-1]
         places = [rows.index(row) for row in self.running]
-        return made.flat[places], take(made.states, places)
+        return made.flat[places], states_of(made.states, places)
 
     def path(self, row: int) -> list[tuple[Outcome, int]]:
         """The laps of a point: outcome and its place in it."""

@@ -20,7 +20,7 @@ def rescaled_to_data(
     """
     if not names or not objective.loss.fits:
         return values
-    values = _facing(objective, values, names)
+    values = _turned_towards_data(objective, values, names)
     scale = {name: objective.like.new_ones(values[name].shape[0]) for name in names}
     for _ in range(rounds):
         with torch.enable_grad():
@@ -29,7 +29,7 @@ def rescaled_to_data(
                 n: v * _per_start(leaves[n], v) if n in leaves else v for n, v in values.items()
             }
             distance, curvature = objective.likeness(grown)
-            size, met = _sizes(objective, distance, curvature)
+            size, met = _norm_and_overlap(objective, distance, curvature)
             gradients = torch.autograd.grad(
                 distance.sum(), list(leaves.values()), retain_graph=True, allow_unused=True
             )
@@ -60,7 +60,9 @@ def rescaled_to_data(
     }
 
 
-def _sizes(objective: Objective, distance: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
+def _norm_and_overlap(
+    objective: Objective, distance: Tensor, curvature: Tensor
+) -> tuple[Tensor, Tensor]:
     """(⟨M, M⟩, ⟨X, M⟩) over ‖X‖², (start,); both 1 under general weights: not at hand."""
     half = -curvature.detach()  # ½⟨M, M⟩
     met = 0.5 * len(objective.loss.fits) + half - distance.detach()
@@ -68,13 +70,13 @@ def _sizes(objective: Objective, distance: Tensor, curvature: Tensor) -> tuple[T
     return torch.where(known, 2 * half, 1), torch.where(known, met, 1)
 
 
-def _facing(objective: Objective, values: Values, names: Sequence[str]) -> Values:
+def _turned_towards_data(objective: Objective, values: Values, names: Sequence[str]) -> Values:
     """The values, one factor of any sign turned round where M points away from the data."""
     free = [n for n in names if all(c.signed for c in objective.model.factor(n).chain)]
     if not free:
         return values
     with torch.no_grad():
-        _, met = _sizes(objective, *objective.likeness(values))
+        _, met = _norm_and_overlap(objective, *objective.likeness(values))
     sign = torch.where(met < 0, -1.0, 1.0).to(values[free[0]])
     return values | {free[0]: values[free[0]] * _per_start(sign, values[free[0]])}
 

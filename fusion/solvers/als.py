@@ -11,7 +11,7 @@ from fusion.engine.objective import Slot
 from fusion.solvers.least_squares import LeastSquares
 
 
-class Cut(LeastSquares):
+class ClippedLeastSquares(LeastSquares):
     """Steps that know nothing of the bound: negatives are set to zero afterwards."""
 
     @property
@@ -20,7 +20,7 @@ class Cut(LeastSquares):
 
 
 @dataclass(frozen=True)
-class ALS(Cut):
+class ALS(ClippedLeastSquares):
     """Least squares for one factor at a time, negatives set to zero. Review, (5), (6).
 
     C ← [X S (SᵀS)⁻¹]₊, S ← [Xᵀ C (CᵀC)⁻¹]₊, and so for every factor of any model that is linear in
@@ -42,11 +42,11 @@ class ALS(Cut):
     max_steps: int = 1000
 
     def step(self, slot: Slot, x: Tensor, g: Tensor, blocks: Tensor) -> Tensor:
-        return x - solved(blocks, g)
+        return x - solve_rows(blocks, g)
 
 
 @dataclass(frozen=True)
-class MALS(Cut):
+class MALS(ClippedLeastSquares):
     """`ALS` with ridge weights that decay as the negative parts shrink. Review, (7), (8).
 
     C ← [X S (SᵀS + W_S)⁻¹]₊, S ← [Xᵀ C (CᵀC + W_C)⁻¹]₊ with diagonal W_S, W_C. With C̃ = X S (SᵀS)⁻¹
@@ -80,7 +80,7 @@ class MALS(Cut):
             raise ValueError(f"`MALS(ridge={self.ridge})`: give a finite number ≥ 0.")
 
     def step(self, slot: Slot, x: Tensor, g: Tensor, blocks: Tensor) -> Tensor:
-        free = x - solved(blocks, g)
+        free = x - solve_rows(blocks, g)
         if slot.module is None or slot.module.lower is None:
             return free  # nothing is cut off
         size = free.square().sum(1, keepdim=True)
@@ -88,10 +88,10 @@ class MALS(Cut):
         share = negative / torch.where(size > 0, size, 1)  # (start, 1, component)
         W = self.ridge * share * blocks.diagonal(dim1=-2, dim2=-1)
         # (B + W) x⁺ = B x − g
-        return x - solved(blocks + torch.diag_embed(W), g + W * x)
+        return x - solve_rows(blocks + torch.diag_embed(W), g + W * x)
 
 
-def solved(blocks: Tensor, g: Tensor) -> Tensor:
+def solve_rows(blocks: Tensor, g: Tensor) -> Tensor:
     """B⁻¹g row by row, (start, row, width); an entry that does not matter does not move.
 
     Where B is singular, what it leaves open does not move either.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.engine.objective import Objective, Slot, States, Values
-from fusion.solvers.base import Solver, Track, take
+from fusion.solvers.base import Solver, Track, states_of
 from fusion.solvers.gauge import gauges, rescaled
 
 SHRINK, GROW, GROW_LIMIT = 1.5, 1.01, 1.005
@@ -99,12 +99,12 @@ class Alternating(Solver):
         values = {k: v.detach() for k, v in objective.values(flat).items()}
         last, loss, kept_terms = values, None, flat
         for step in range(max_steps + 1):
-            terms, states = _terms(objective, values, states)
+            terms, states = _refreshed_terms(objective, values, states)
             new = terms.sum(1)
             if loss is not None:
                 rises = new > loss + 4 * torch.finfo(loss.dtype).eps * loss.abs()
                 rises &= ~plain & (beta > 0)  # a step that was not extrapolated stands
-                values = {k: _where(rises, last[k], v) for k, v in values.items()}
+                values = {k: _where_start(rises, last[k], v) for k, v in values.items()}
                 terms, new = (
                     torch.where(rises[:, None], kept_terms, terms),
                     torch.where(rises, loss, new),
@@ -124,7 +124,7 @@ class Alternating(Solver):
                 return
             if bool(ended.any()):
                 rows = (~ended).nonzero()[:, 0]
-                values, states = {k: v[rows] for k, v in values.items()}, take(states, rows)
+                values, states = {k: v[rows] for k, v in values.items()}, states_of(states, rows)
                 beta, limit, before, plain, new, terms = (
                     beta[rows],
                     limit[rows],
@@ -154,7 +154,7 @@ def allowed(slot: Slot, new: Tensor, old: Tensor) -> Tensor:
     return new if slot.module.known is None else torch.where(slot.module.known, old, new)
 
 
-def _terms(objective: Objective, values: Values, states: States) -> tuple[Tensor, States]:
+def _refreshed_terms(objective: Objective, values: Values, states: States) -> tuple[Tensor, States]:
     """Terms (start, term) with the lagged pieces taken anew."""
     with torch.no_grad():
         states = objective.refresh_penalties(values, objective.refresh_fits(values, states), {})
@@ -163,5 +163,5 @@ def _terms(objective: Objective, values: Values, states: States) -> tuple[Tensor
         ), states
 
 
-def _where(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+def _where_start(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return torch.where(rows.reshape(-1, *(1,) * (yes.ndim - 1)), yes, no)

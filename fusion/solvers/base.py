@@ -184,13 +184,15 @@ class Track:
         out.flat[rows] = torch.where(better[:, None], flat, out.flat[rows])
         out.terms[rows] = torch.where(better[:, None], terms, out.terms[rows])
         out.states = [
-            _write(old, rows, new, len(out.flat))
+            _write_states(old, rows, new, len(out.flat))
             for old, new in zip(out.states, states, strict=True)
         ]
         starts = len(out.flat)
-        out.history.append(lines(terms, rows, starts))
+        out.history.append(for_all_starts(terms, rows, starts))
         learned = self.objective.learned(states)
-        out.learned.append({name: lines(value, rows, starts) for name, value in learned.items()})
+        out.learned.append(
+            {name: for_all_starts(value, rows, starts) for name, value in learned.items()}
+        )
         self.first = loss.abs() if self.first is None else self.first
         stop = bool(self.watch.report(self.step, out.loss)) or self.watch.stopped
         self.watch.stopped = stop
@@ -245,19 +247,21 @@ class Track:
         return torch.stack(changes).amax(0).double()
 
 
-def lines(value: Tensor, rows: Tensor | list[int], starts: int) -> Tensor:
+def for_all_starts(value: Tensor, rows: Tensor | list[int], starts: int) -> Tensor:
     """(row, …) of some starts as (start, …), NaN for the others."""
     line = value.new_full((starts, *value.shape[1:]), torch.nan)
     line[rows] = value
     return line
 
 
-def take(states: Sequence, rows: Tensor | list[int]) -> States:
+def states_of(states: Sequence, rows: Tensor | list[int]) -> States:
     """The states of some starts."""
     return [{key: value[rows] for key, value in state.items()} for state in states]
 
 
-def _write(old: dict, rows: Tensor, new: Mapping[str, Tensor], starts: int) -> dict[str, Tensor]:
+def _write_states(
+    old: dict, rows: Tensor, new: Mapping[str, Tensor], starts: int
+) -> dict[str, Tensor]:
     """The lagged pieces of all starts with those of some rows taken anew."""
     written = dict(old)
     for key, value in new.items():

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fusion.engine.curvature import Curvature
 from fusion.engine.objective import Objective, States
-from fusion.solvers.base import Solver, Track, take
+from fusion.solvers.base import Solver, Track, states_of
 
 HALVINGS = 20
 """How often a step that leaves the domain of the loss is halved."""
@@ -22,7 +22,7 @@ FIRST = 0.1
 """Length of a first step, as a share of the size of a factor's entries."""
 
 
-class _Loop(Solver):
+class FirstOrderLoop(Solver):
     """Step, project, record; all starts as one batch of variables."""
 
     def optimiser(self, flat: Tensor) -> torch.optim.Optimizer:
@@ -34,26 +34,28 @@ class _Loop(Solver):
     ) -> None:
         lower, free = objective.lower(), objective.free()
         # one number a variable: a step of fixed length means the same for every factor
-        unit = _units(objective, flat)
+        unit = _scales(objective, flat)
         flat = torch.maximum(flat, lower)
         z = (flat / unit).detach().requires_grad_()
         optimiser = self.optimiser(z)
         ended = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
-        first = _look(objective, flat, states)[0].sum(1, keepdim=True).abs().to(flat.dtype)
+        first = _evaluate(objective, flat, states)[0].sum(1, keepdim=True).abs().to(flat.dtype)
         before: Tensor | None = None
         # an optimiser's own constants are for losses near 1
         first = torch.where(first > 0, first, 1)
         for _ in range(max_steps + 1):
-            terms, _, states = _look(objective, z.detach() * unit, states)
+            terms, _, states = _evaluate(objective, z.detach() * unit, states)
             for _ in range(HALVINGS):  # a step out of the loss's domain is taken back by halves
                 out = ~torch.isfinite(terms).all(1) & ~ended
                 if before is None or not bool(out.any()):
                     break
                 with torch.no_grad():
                     z.copy_(torch.where(out[:, None], 0.5 * (z + before), z))
-                terms, _, states = _look(objective, z.detach() * unit, states)
+                terms, _, states = _evaluate(objective, z.detach() * unit, states)
             now = track.record(
-                (z.detach() * unit)[~ended], terms[~ended], take(states, (~ended).nonzero()[:, 0])
+                (z.detach() * unit)[~ended],
+                terms[~ended],
+                states_of(states, (~ended).nonzero()[:, 0]),
             )
             ended[(~ended).nonzero()[:, 0][now]] = True
             if bool(ended.all()):
@@ -61,7 +63,7 @@ class _Loop(Solver):
             before = z.detach().clone()
 
             def closure(states: States = states) -> Any:
-                terms, gradient, _ = _look(objective, z.detach() * unit, states, frozen=True)
+                terms, gradient, _ = _evaluate(objective, z.detach() * unit, states, frozen=True)
                 z.grad = torch.where(ended[:, None] | ~free, 0, gradient * unit / first).nan_to_num(
                     0, 0, 0
                 )
@@ -73,7 +75,7 @@ class _Loop(Solver):
                 z.copy_(torch.where(ended[:, None], before, z))
 
 
-def _units(objective: Objective, flat: Tensor) -> Tensor:
+def _scales(objective: Objective, flat: Tensor) -> Tensor:
     """Root mean square of every variable's entries at the start, (start, n); 1 where it is zero."""
     unit = torch.empty_like(flat)
     for slot in objective.slots:
@@ -82,7 +84,7 @@ def _units(objective: Objective, flat: Tensor) -> Tensor:
     return unit
 
 
-def _look(
+def _evaluate(
     objective: Objective, flat: Tensor, states: States, *, frozen: bool = False
 ) -> tuple[Tensor, Tensor, States]:
     """Terms (start, term), gradient (start, n), and the lagged pieces, taken anew unless frozen."""
@@ -103,7 +105,7 @@ def _look(
 
 
 @dataclass(frozen=True)
-class Adam(_Loop):
+class Adam(FirstOrderLoop):
     """Adam, projected onto the bounds.
 
     Args:
@@ -123,7 +125,7 @@ class Adam(_Loop):
 
 
 @dataclass(frozen=True)
-class TorchOptimizer(_Loop):
+class TorchOptimizer(FirstOrderLoop):
     """Any `torch.optim` class, projected onto the bounds: all starts are one parameter.
 
     Args:
@@ -164,11 +166,11 @@ class LBFGS(Solver):
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
     ) -> None:
         lower, movable = objective.lower(), objective.free()
-        unit = _units(objective, flat)
+        unit = _scales(objective, flat)
         flat = torch.maximum(flat, lower)
         # (change of variables, change of gradient), newest last
         pairs: list[tuple[Tensor, Tensor]] = []
-        terms, gradient, states = _look(objective, flat, states)
+        terms, gradient, states = _evaluate(objective, flat, states)
         while True:
             ended = track.record(flat, terms, states)
             if bool(ended.all()) or len(track.outcome.history) > max_steps:
@@ -176,7 +178,7 @@ class LBFGS(Solver):
             if bool(ended.any()):
                 rows = (~ended).nonzero()[:, 0]
                 flat, terms, gradient, unit = flat[rows], terms[rows], gradient[rows], unit[rows]
-                states, pairs = take(states, rows), [(s[rows], y[rows]) for s, y in pairs]
+                states, pairs = states_of(states, rows), [(s[rows], y[rows]) for s, y in pairs]
             free = (movable & ~((flat <= lower) & (gradient > 0))).to(flat.dtype)
             direction = -_two_loop(pairs, gradient * free, unit.square(), free)
             downhill = (direction * gradient).sum(1, keepdim=True) < 0
@@ -189,7 +191,7 @@ class LBFGS(Solver):
             )
             track.stuck = ~moved & (len(pairs) == 0)
             before, flat = flat, new
-            terms, after, states = _look(objective, flat, states)
+            terms, after, states = _evaluate(objective, flat, states)
             pairs = (
                 []
                 if not bool(moved.any())

@@ -76,19 +76,19 @@ def _taken_up(
     modes = [[d for d, n in enumerate(values[name].shape) if d > 0 and n == K] for name in powers]
     for chosen in product(*modes) if powers else ():
         gauge = {name: (p, d) for (name, p), d in zip(powers.items(), chosen, strict=True)}
-        after = objective.likeness(_scaled(values, unit, t, gauge))[1]
+        after = objective.likeness(_rescale_factors(values, unit, t, gauge))[1]
         if bool((before - after).abs() <= GAUGE * before.abs()):
             return gauge
     return None
 
 
-def _scaled(values: Values, unit: str, t: Tensor, gauge: Gauge) -> Values:
+def _rescale_factors(values: Values, unit: str, t: Tensor, gauge: Gauge) -> Values:
     """A unit factor's columns times t, (start, K), and what the others take up for it."""
-    scaled = values | {unit: _along(values[unit], t, values[unit].ndim - 1)}
-    return scaled | {n: _along(values[n], t**power, d) for n, (power, d) in gauge.items()}
+    scaled = values | {unit: _times_along(values[unit], t, values[unit].ndim - 1)}
+    return scaled | {n: _times_along(values[n], t**power, d) for n, (power, d) in gauge.items()}
 
 
-def _along(value: Tensor, t: Tensor, mode: int) -> Tensor:
+def _times_along(value: Tensor, t: Tensor, mode: int) -> Tensor:
     """A factor times t, (start, K), along one mode."""
     return value * t.reshape(
         len(t), *(t.shape[1] if d == mode else 1 for d in range(1, value.ndim))
@@ -99,5 +99,5 @@ def rescaled(values: Values, gauges: Mapping[str, Gauge]) -> Values:
     """Unit columns where they belong, their norms taken up by the others."""
     for unit, gauge in gauges.items():
         norm = torch.linalg.vector_norm(values[unit], dim=1)
-        values = _scaled(values, unit, 1 / torch.where(norm > 0, norm, 1), gauge)
+        values = _rescale_factors(values, unit, 1 / torch.where(norm > 0, norm, 1), gauge)
     return values

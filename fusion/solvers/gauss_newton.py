@@ -10,7 +10,7 @@ from torch import Tensor
 from fusion.engine.curvature import Curvature
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective, States, Values
-from fusion.solvers.base import SCOUTED, Outcome, Solver, Track, take
+from fusion.solvers.base import SCOUTED, Outcome, Solver, Track, states_of
 
 SUFFICIENT = 1e-4
 """Share of the promised decrease that a step must bring."""
@@ -68,7 +68,7 @@ class GaussNewton(Solver):
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
     ) -> None:
-        _Run(self, objective, flat, states, track).run(max_steps)
+        _Descent(self, objective, flat, states, track).run(max_steps)
 
 
 class Tracked:
@@ -121,7 +121,7 @@ class Trial:
     fits: Tracked
 
 
-class _Run:
+class _Descent:
     """One batch on its way down: all arrays hold the starts that have not ended."""
 
     def __init__(
@@ -167,7 +167,7 @@ class _Run:
         self.curvature, told = None, {}
         if objective.wanted:
             self.curvature = Curvature(objective, self.flat, self.states)
-            told = self.curvature.told(self.fits.gradient)
+            told = self.curvature.information(self.fits.gradient)
         self.states = objective.refresh_penalties(values, self.states, told)
         self.penalties = Tracked(objective.penalties, values, self.states)
         return torch.cat([self.fits.terms, self.penalties.terms], 1)
@@ -177,7 +177,7 @@ class _Run:
         self.flat, self.damping, self.states = (
             self.flat[rows],
             self.damping[rows],
-            take(self.states, rows),
+            states_of(self.states, rows),
         )
         assert self.fits is not None
         self.fits.rows(rows)
@@ -213,7 +213,7 @@ class _Run:
             trial = self._evaluate(point, rows)
             slope = (gradient[rows] * (trial.flat - start[rows])).sum(1)
             good[rows] = _descends(trial.loss, loss[rows], slope)
-            accepted = _put(accepted, rows, trial)
+            accepted = _write_rows(accepted, rows, trial)
         gain = torch.where(
             first, (loss - accepted.loss) / promised.clamp_min(torch.finfo(loss.dtype).tiny), 0
         )
@@ -230,7 +230,7 @@ class _Run:
 
     def _evaluate(self, flat: Tensor, rows: Tensor | None = None) -> Trial:
         """Loss and fit gradient at trial points under the present lagged pieces."""
-        states = self.states if rows is None else take(self.states, rows)
+        states = self.states if rows is None else states_of(self.states, rows)
         with torch.no_grad():
             values = self.objective.values(flat)
             penalty = self.objective.penalties(values, states)
@@ -244,7 +244,7 @@ def _descends(new: Tensor, old: Tensor, slope: Tensor) -> Tensor:
     return torch.isfinite(new) & (slope <= 0) & (new <= old + SUFFICIENT * slope + rounding)
 
 
-def _put(into: Trial, rows: Tensor, part: Trial) -> Trial:
+def _write_rows(into: Trial, rows: Tensor, part: Trial) -> Trial:
     """The trial of all starts with that of some."""
     if len(rows) == len(into.flat):
         return part

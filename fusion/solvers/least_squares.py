@@ -29,7 +29,7 @@ class LeastSquares(Alternating):
     def check(self, objective: Objective) -> None:
         super().check(objective)
         for slot in objective.slots:
-            if not _linear(objective, slot):
+            if not _is_linear(objective, slot):
                 raise ValueError(
                     f"`{type(self).__name__}`: the predictions are not linear in {slot.name!r} "
                     "by itself: use `GaussNewton()`."
@@ -58,17 +58,17 @@ class LeastSquares(Alternating):
         blocks = row_blocks(hessian, slot.name, old, width)
         x, g = old.reshape(len(old), -1, width), g.reshape(len(old), -1, width)
         if slot.module.known is not None:
-            g, blocks = _holding(slot.module.known.reshape(-1, width), g, blocks)
+            g, blocks = _known_held(slot.module.known.reshape(-1, width), g, blocks)
         return allowed(slot, self.step(slot, x, g, blocks).reshape(old.shape), old)
 
 
-def _holding(known: Tensor, g: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor]:
+def _known_held(known: Tensor, g: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient and blocks of the unknown entries alone; known ones (row, width) do not move."""
     pairs = known[:, :, None] | known[:, None, :]
     return torch.where(known, 0, g), torch.where(pairs, 0, blocks)
 
 
-def _linear(objective: Objective, slot: Slot) -> bool:
+def _is_linear(objective: Objective, slot: Slot) -> bool:
     """Whether the predictions M(x) are affine in one factor.
 
     Then ⟨M, M⟩ is quadratic along any line, and its third difference vanishes but for rounding.
@@ -84,7 +84,10 @@ def _linear(objective: Objective, slot: Slot) -> bool:
     def size(model: Any, _: Any) -> Tensor:
         predictions = model.predict().values()
         return torch.stack(
-            [M.matrix.square().sum() if isinstance(M, Expanded) else M.inner(M) for M in predictions]
+            [
+                M.matrix.square().sum() if isinstance(M, Expanded) else M.inner(M)
+                for M in predictions
+            ]
         ).sum()
 
     with torch.no_grad():

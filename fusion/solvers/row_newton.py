@@ -129,14 +129,14 @@ class RowNewton(Alternating):
                 )
                 loss = term.entrywise  # pyright: ignore[reportAttributeAccessIssue]
                 sides += [
-                    _Side(form, loss, parts, j, scale)
+                    _RowQuadratic(form, loss, parts, j, scale)
                     for j, name in enumerate(names)
                     if name == slot.name
                 ]
             updated.append(self._step(value[s], sides))
         return allowed(slot, torch.stack(updated), value)
 
-    def _step(self, x: Tensor, sides: list[_Side]) -> Tensor:
+    def _step(self, x: Tensor, sides: list[_RowQuadratic]) -> Tensor:
         """A Newton step for every row of x (row, K); where its loss would rise, one of EM.
 
         Expectation maximisation, x · (what the counts ask for) / (what is there), never rises.
@@ -160,7 +160,7 @@ def _total(parts: list[Tensor]) -> Tensor:
     return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
 
-class _Side:
+class _RowQuadratic:
     """What one fit says of the rows of one factor, the others held.
 
     Σ w (linear m + ℓ(x, m)), ℓ on the non-zero entries alone, sorted by the rows in question.
