@@ -1,7 +1,8 @@
 """How the loss is minimised."""
 
+from fusion.engine.evaluation import evaluate
 from fusion.solvers.als import ALS, MALS
-from fusion.solvers.base import Outcome, Solver, Watch
+from fusion.solvers.base import Outcome, Solver, Track, Watch
 from fusion.solvers.first_order import LBFGS, Adam, TorchOptimizer
 from fusion.solvers.gauss_newton import GaussNewton
 from fusion.solvers.hals import HALS
@@ -18,5 +19,7 @@ __all__ = [
     "RowNewton",
     "Solver",
     "TorchOptimizer",
+    "Track",
     "Watch",
+    "evaluate",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.engine.curvature import Curvature
+from fusion.engine.evaluation import evaluate
 from fusion.engine.objective import Objective, States
 from fusion.solvers.base import Solver, Track, states_of
 
@@ -39,19 +39,19 @@ class FirstOrderLoop(Solver):
         z = (flat / unit).detach().requires_grad_()
         optimiser = self.optimiser(z)
         ended = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
-        first = _evaluate(objective, flat, states)[0].sum(1, keepdim=True).abs().to(flat.dtype)
+        first = evaluate(objective, flat, states)[0].sum(1, keepdim=True).abs().to(flat.dtype)
         before: Tensor | None = None
         # an optimiser's own constants are for losses near 1
         first = torch.where(first > 0, first, 1)
         for _ in range(max_steps + 1):
-            terms, _, states = _evaluate(objective, z.detach() * unit, states)
+            terms, _, states = evaluate(objective, z.detach() * unit, states)
             for _ in range(HALVINGS):  # a step out of the loss's domain is taken back by halves
                 out = ~torch.isfinite(terms).all(1) & ~ended
                 if before is None or not bool(out.any()):
                     break
                 with torch.no_grad():
                     z.copy_(torch.where(out[:, None], 0.5 * (z + before), z))
-                terms, _, states = _evaluate(objective, z.detach() * unit, states)
+                terms, _, states = evaluate(objective, z.detach() * unit, states)
             now = track.record(
                 (z.detach() * unit)[~ended],
                 terms[~ended],
@@ -63,7 +63,7 @@ class FirstOrderLoop(Solver):
             before = z.detach().clone()
 
             def closure(states: States = states) -> Any:
-                terms, gradient, _ = _evaluate(objective, z.detach() * unit, states, frozen=True)
+                terms, gradient, _ = evaluate(objective, z.detach() * unit, states, frozen=True)
                 z.grad = torch.where(ended[:, None] | ~free, 0, gradient * unit / first).nan_to_num(
                     0, 0, 0
                 )
@@ -82,26 +82,6 @@ def _scales(objective: Objective, flat: Tensor) -> Tensor:
         size = flat[:, slot.part].square().mean(1, keepdim=True).sqrt()
         unit[:, slot.part] = torch.where(size > 0, size, 1)
     return unit
-
-
-def _evaluate(
-    objective: Objective, flat: Tensor, states: States, *, frozen: bool = False
-) -> tuple[Tensor, Tensor, States]:
-    """Terms (start, term), gradient (start, n), and the lagged pieces, taken anew unless frozen."""
-    with torch.no_grad():
-        values = objective.values(flat)
-    if not frozen and objective.lagged:
-        states = objective.refresh_fits(values, states)
-        fit_information = (
-            Curvature.fit_information(objective, values, states) if objective.wanted else {}
-        )
-        states = objective.refresh_penalties(values, states, fit_information)
-    with torch.enable_grad():
-        leaf = flat.detach().requires_grad_()
-        values = objective.values(leaf)
-        terms = torch.cat([objective.fits(values, states), objective.penalties(values, states)], 1)
-        (gradient,) = torch.autograd.grad(terms.sum(), leaf)
-    return terms.detach(), gradient, states
 
 
 @dataclass(frozen=True)
@@ -170,7 +150,7 @@ class LBFGS(Solver):
         flat = torch.maximum(flat, lower)
         # (change of variables, change of gradient), newest last
         pairs: list[tuple[Tensor, Tensor]] = []
-        terms, gradient, states = _evaluate(objective, flat, states)
+        terms, gradient, states = evaluate(objective, flat, states)
         while True:
             ended = track.record(flat, terms, states)
             if bool(ended.all()) or len(track.outcome.history) > max_steps:
@@ -191,7 +171,7 @@ class LBFGS(Solver):
             )
             track.stuck = ~moved & (len(pairs) == 0)
             before, flat = flat, new
-            terms, after, states = _evaluate(objective, flat, states)
+            terms, after, states = evaluate(objective, flat, states)
             pairs = (
                 []
                 if not bool(moved.any())
