@@ -20,13 +20,10 @@ from fusion.data.array_input import (
     variance_of,
 )
 from fusion.data.preparing import Preparing
+from fusion.data.usable_form import all_finite, form_of
 from fusion.forms.contract import Form
-from fusion.forms.dense import Dense
 from fusion.forms.entries import Entries
-from fusion.forms.sparse import Sparse
 from fusion.forms.weights import Weights
-
-PART = 2**20  # values that are looked at together
 
 
 class Dataset(Preparing):
@@ -248,34 +245,8 @@ class Dataset(Preparing):
         if key not in self._forms:
             weights = self.weights(shape, variance=variance).to(device, dtype)
             self.check()
-            if self.entries is not None:
-                self._forms[key] = self._sparse(shape, weights, device, dtype)
-                return self._forms[key]
-            tensor = self.tensor
-            if not self._finite:  # what is not finite is masked
-                tensor = torch.nan_to_num(tensor, nan=0.0, posinf=0.0, neginf=0.0)
-            self._forms[key] = Dense(tensor.reshape(shape).to(device), weights, dtype)
+            self._forms[key] = form_of(self, shape, weights, device, dtype)
         return self._forms[key]
-
-    def _sparse(
-        self, shape: tuple[int, int], weights: Weights, device: torch.device, dtype: torch.dtype
-    ) -> Form:
-        """The entries as a fit reads them, without those of no weight."""
-        assert self.entries is not None
-        if shape != self.matrix_shape or weights.full is not None:
-            raise ValueError(
-                f"`{self}`: sparse data are read as (pixels, channels), with a mask and a variance "
-                "of whole pixels and channels: give a dense array for a tensor decomposition or "
-                "other weights."
-            )
-        held = self.entries.to(device, dtype)
-        keep = torch.ones(len(held.x), dtype=torch.bool, device=device)
-        for vector, index in ((weights.rows, held.i), (weights.cols, held.j)):
-            if vector is not None:
-                keep &= vector.index_select(0, index) > 0
-        if not bool(keep.all()):
-            held = Entries(held.i[keep], held.j[keep], held.x[keep], shape)
-        return Sparse(held, weights, dtype)
 
     def check(self) -> None:
         """Complain of what no fit can use.
@@ -283,59 +254,9 @@ class Dataset(Preparing):
         Raises:
             ValueError: if there are NaN or infinities, only zeros, or nothing outside the mask.
         """
-        if self._checked:
-            return
-        keep = None if self.mask is None else ~self.mask.expand(self.shape)
-        if keep is not None and not keep.any():
-            raise ValueError(
-                f"`{self}`: the mask excludes all {prod(self.shape)} values: True means excluded."
-            )
-        if self.entries is not None:  # finite and not zero, as they were read
+        if not self._checked:
+            self._finite = all_finite(self)
             self._checked = True
-            return
-        broken, nonzero = self._look(keep)
-        if broken > 0:
-            bad = ~torch.isfinite(self.tensor.cpu())
-            first = tuple(int(i) for i in (bad if keep is None else bad & keep).nonzero()[0])
-            raise ValueError(
-                f"`{self}`: {broken} of {self.tensor.numel()} values are NaN or infinite, "
-                f"the first at {first} ({', '.join(axis.name for axis in self.axes)}): "
-                f"mask them (mask=~numpy.isfinite(array)){self._turned()}."
-            )
-        if not nonzero:
-            raise ValueError(f"`{self}`: all values are zero: there is nothing to fit.")
-        self._checked = True
-
-    def _look(self, keep: Tensor | None) -> tuple[int, bool]:
-        """(how many values are not finite, whether one is not zero), by parts, mask aside."""
-        rows = self.matrix
-        keep = None if keep is None else keep.reshape(rows.shape)
-        broken, nonzero = 0, False
-        step = max(1, PART // rows.shape[1])
-        for part in (slice(i, i + step) for i in range(0, len(rows), step)):
-            x = rows[part]
-            quick = keep is None and nonzero and x.dtype.is_floating_point
-            if quick and bool(torch.isfinite(torch.linalg.vector_norm(x))):
-                continue  # what is not finite would show in the norm
-            seen = None if keep is None else keep[part].to(x.device)
-            if x.dtype.is_floating_point:
-                bad = ~torch.isfinite(x)
-                if bool(bad.any()):
-                    self._finite = False
-                    broken += int((bad if seen is None else bad & seen).sum())
-            if not nonzero:
-                nonzero = bool((x != 0 if seen is None else (x != 0) & seen).any())
-        return broken, nonzero
-
-    def _turned(self) -> str:
-        """Said where the mask of a square map would hide what is not finite if it were turned."""
-        if self.mask is None or len(self.pixels) != 2 or self.mask.shape[0] != self.mask.shape[1]:
-            return ""
-        keep = ~self.mask.transpose(0, 1).expand(self.shape).to(self.tensor.device)
-        if bool((~torch.isfinite(self.tensor) & keep).any()):
-            return ""
-        y, x = (axis.name for axis in self.pixels)
-        return f"; the mask hides them all if it is transposed: give it as ({y}, {x})"
 
     def __getstate__(self) -> dict[str, Any]:
         if self.lazy is not None:

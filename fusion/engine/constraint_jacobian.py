@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fusion.algebra.arrays import defined_beside
 from fusion.engine.batching import over_starts
-from fusion.engine.objective import Slot
+from fusion.engine.variables import Slot
 
 
 class ConstraintJacobian:

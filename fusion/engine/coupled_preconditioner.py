@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fusion.engine.curvature import Curvature
-from fusion.engine.objective import Slot
 from fusion.engine.row_blocks import Block
+from fusion.engine.variables import Slot
+from fusion.likelihood.metric import Coupling
 
 MOST = 800
 """Largest size of the small matrix: what is inverted at every step."""
@@ -107,60 +109,78 @@ def woodbury_correction(
         blocks: of every variable.
         inverses: of their damped blocks on the free variables.
     """
-    objective = curvature.objective
-    known = {
-        slot.name: i
-        for i, slot in enumerate(objective.slots)
-        if is_raw_variable(slot) and slot.name not in objective.held
-    }
-    device = curvature.flat.device
-    ways: dict[str, list[LowRankTerm]] = {}
-    places: dict[tuple[str, int | None], Tensor] = {}
-    coupling_parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    size = 0
-
-    def place(name: str, base: Tensor | None, weight: Tensor | None, wide: int) -> Tensor:
-        """Where a way lies in the small vector."""
-        nonlocal size
-        key = name, None if weight is None else id(weight)
-        if key not in places:
-            part = slice(size, size := size + wide)
-            base = base if base is None or weight is None else base * weight[:, None]
-            i = known[name]
-            ways.setdefault(name, []).append(LowRankTerm(blocks[i], inverses[i], base, part))
-            places[key] = torch.arange(part.start, part.stop, device=device)
-        return places[key]
-
+    space = _SmallSpace(curvature, blocks, inverses)
     for names, coupling in curvature.fits.couplings():
-        readable, at = [], 0
-        for name, (base, weight), wide in zip(names, coupling.bases, coupling.sizes, strict=True):
-            if name in known and _block_of_rows(blocks[known[name]], base, wide):
-                readable.append((name, base, weight, wide, at))
-            at += wide
-        if len(readable) > 1:
-            places_in_small = torch.cat([place(*way) for *way, _ in readable])
-            places_in_coupling = torch.cat(
-                [torch.arange(at, at + n, device=device) for *_, n, at in readable]
-            )
-            coupling_parts.append((places_in_small, places_in_coupling, coupling.matrix))
-    if not coupling_parts or size > MOST:
+        space.add(names, coupling)
+    if not space.parts or space.size > MOST:
         return None
-    for slot in objective.slots:
-        if slot.name in ways and slot.module is not None and slot.module.scale_free:
-            unit, block = slot.of(curvature.flat), blocks[known[slot.name]]
-            k = unit.shape[-1]
-            held = (unit * block.times(curvature.flat, block.matrix).reshape(unit.shape)).sum(1)
-            places_in_small = place(slot.name, unit, None, k * k)[:: k + 1]
-            places_in_coupling = torch.arange(k, device=device)
-            coupling_parts.append(
-                (places_in_small, places_in_coupling, STIFF * torch.diag_embed(held))
-            )
-    small = curvature.flat.new_zeros(len(curvature.flat), size, size, dtype=torch.float64)
-    for places_in_small, places_in_coupling, matrix in coupling_parts:
-        small[:, places_in_small[:, None], places_in_small] += matrix[
-            :, places_in_coupling[:, None], places_in_coupling
-        ]
-    return WoodburyCorrection(ways, small)
+    space.hold_unit_columns()
+    return WoodburyCorrection(space.terms, space.matrix())
+
+
+class _SmallSpace:
+    """The low-rank terms of all factors side by side in one small vector, and M between them."""
+
+    def __init__(self, curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -> None:
+        self.curvature, self.blocks, self.inverses = curvature, blocks, inverses
+        objective = curvature.objective
+        self.known = {
+            slot.name: i
+            for i, slot in enumerate(objective.slots)
+            if is_raw_variable(slot) and slot.name not in objective.held
+        }
+        self.terms: dict[str, list[LowRankTerm]] = {}
+        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        """(places here, places in a matrix, that matrix)."""
+        self.size = 0
+        self._places: dict[tuple[str, int | None], Tensor] = {}
+
+    def add(self, names: Sequence[str | None], coupling: Coupling) -> None:
+        """The coupling of one prediction, as far as its tensors are factors as they are."""
+        readable, at = [], 0
+        for name, (base, weight), width in zip(names, coupling.bases, coupling.sizes, strict=True):
+            if name in self.known and _block_of_rows(self.blocks[self.known[name]], base, width):
+                readable.append((name, base, weight, width, at))
+            at += width
+        if len(readable) > 1:
+            here = torch.cat([self._place(*term) for *term, _ in readable])
+            there = torch.cat([self._range(at, at + width) for *_, width, at in readable])
+            self.parts.append((here, there, coupling.matrix))
+
+    def hold_unit_columns(self) -> None:
+        """Keep columns of norm 1 from growing along themselves."""
+        flat = self.curvature.flat
+        for slot in self.curvature.objective.slots:
+            if slot.name in self.terms and slot.module is not None and slot.module.scale_free:
+                unit, block = slot.of(flat), self.blocks[self.known[slot.name]]
+                k = unit.shape[-1]
+                bend = (unit * block.times(flat, block.matrix).reshape(unit.shape)).sum(1)
+                here = self._place(slot.name, unit, None, k * k)[:: k + 1]
+                self.parts.append((here, self._range(0, k), STIFF * torch.diag_embed(bend)))
+
+    def matrix(self) -> Tensor:
+        """M, (start, size, size), float64."""
+        flat = self.curvature.flat
+        small = flat.new_zeros(len(flat), self.size, self.size, dtype=torch.float64)
+        for here, there, matrix in self.parts:
+            small[:, here[:, None], here] += matrix[:, there[:, None], there]
+        return small
+
+    def _place(self, name: str, base: Tensor | None, weight: Tensor | None, width: int) -> Tensor:
+        """Where a term lies in the small vector."""
+        key = name, None if weight is None else id(weight)
+        if key not in self._places:
+            part = slice(self.size, self.size + width)
+            self.size += width
+            base = base if base is None or weight is None else base * weight[:, None]
+            i = self.known[name]
+            term = LowRankTerm(self.blocks[i], self.inverses[i], base, part)
+            self.terms.setdefault(name, []).append(term)
+            self._places[key] = self._range(part.start, part.stop)
+        return self._places[key]
+
+    def _range(self, start: int, stop: int) -> Tensor:
+        return torch.arange(start, stop, device=self.curvature.flat.device)
 
 
 def is_raw_variable(slot: Slot) -> bool:

@@ -9,8 +9,9 @@ from fusion.engine.batching import over_starts
 from fusion.engine.constraint_jacobian import ConstraintJacobian
 from fusion.engine.fit_curvature import FitCurvature
 from fusion.engine.hessian import Hessian, alternating_signs, row_blocks
-from fusion.engine.objective import Objective, Slot, States, Values
+from fusion.engine.objective import Objective
 from fusion.engine.row_blocks import Block
+from fusion.engine.variables import Slot, States, Values
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.surrogate import FitInformation

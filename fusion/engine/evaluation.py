@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from fusion.engine.curvature import Curvature
-from fusion.engine.objective import Objective, States
+from fusion.engine.objective import Objective
+from fusion.engine.variables import States
 
 
 def evaluate(

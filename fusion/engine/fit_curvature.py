@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from fusion.engine.hessian import Hessian, alternating_signs, row_blocks
-from fusion.engine.objective import Objective, States, Values
+from fusion.engine.objective import Objective
 from fusion.engine.row_blocks import Block
+from fusion.engine.variables import States, Values
 from fusion.likelihood.metric import Coupling, Metric, TuckerGrams
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Values
+from fusion.engine.variables import Values
 
 FEW = 4096
 """Up to so many numbers, directions are multiplied in rather than handed over."""

@@ -6,7 +6,6 @@ raw θ (start, n)  →  values {factor: (start, …)}  →  predictions  →  te
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,28 +13,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fusion.engine.batching import over_starts
-from fusion.language.factor import FactorModule
+from fusion.engine.variables import States, Values, Variables
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.surrogate import FitInformation
 from fusion.language.term import State
-
-Values = dict[str, Tensor]
-States = Sequence[State]
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where one variable lies in the flat vector."""
-
-    name: str
-    module: FactorModule | None
-    shape: tuple[int, ...]
-    part: slice
-
-    def of(self, flat: Tensor) -> Tensor:
-        """(start, …) view of this variable."""
-        return flat[:, self.part].unflatten(1, self.shape)
 
 
 class _Holder(nn.Module):
@@ -50,7 +32,7 @@ class _Holder(nn.Module):
             return function(self.model)
 
 
-class Objective:
+class Objective(Variables):
     """A model and a loss as functions of many starts at once.
 
     Args:
@@ -59,103 +41,10 @@ class Objective:
     """
 
     def __init__(self, model: Model, loss: Loss) -> None:
-        self.model, self.loss, self._holder = model, loss, _Holder(model)
-        modules = model.factor_modules()
-        paths = {m: path for path, m in model.named_modules()}
-        raws = {f"{paths[m]}.raw": name for name, m in modules.items()}
-        self.slots: list[Slot] = []
-        start = 0
-        for key, parameter in model.named_parameters():
-            name, stop = raws.get(key, key), start + parameter.numel()
-            self.slots.append(
-                Slot(name, modules.get(name), tuple(parameter.shape), slice(start, stop))
-            )
-            start = stop
-        self.size = start
-        if not self.slots:
-            raise ValueError(
-                "the model has no factors: create some with `self.C = Factor(…)` in its `__init__`."
-            )
-        self.like = next(model.parameters()).detach()
+        super().__init__(model)
+        self.loss, self._holder = loss, _Holder(model)
         self.gauges: dict[str, Any] | None = None
-        """Where norms of unit columns go, once `fusion.solvers.hals.gauges` has found it."""
-        self.held: set[str] = set()
-        """Names of variables that stay as they are."""
-        self.still: Tensor | None = None
-        """Single numbers that stay as they are, (n,) bool."""
-        self.extras = [s.name for s in self.slots if s.module is None]
-
-    # ---- raw variables and values ----------------------------------------------------------------
-
-    def pack(self, raws: Mapping[str, Tensor], out: Tensor | None = None) -> Tensor:
-        """Flat vector of (start, …) raw variables."""
-        return torch.cat([raws[slot.name].flatten(1) for slot in self.slots], 1, out=out)
-
-    def split(self, flat: Tensor) -> Values:
-        """Raw variables by name, (start, …)."""
-        parts = torch.split(flat, [slot.part.stop - slot.part.start for slot in self.slots], 1)
-        return {
-            slot.name: part.unflatten(1, slot.shape)
-            for slot, part in zip(self.slots, parts, strict=True)
-        }
-
-    def current(self) -> Tensor:
-        """The model's own raw variables as one start, (1, n)."""
-        return torch.cat([p.detach().reshape(1, -1) for p in self.model.parameters()], 1)
-
-    def values(self, flat: Tensor) -> Values:
-        """Constrained values of all variables, (start, …)."""
-        raws = self.split(flat)
-        return {
-            slot.name: raws[slot.name]
-            if slot.module is None
-            else over_starts(slot.module.constrain, raws[slot.name])
-            for slot in self.slots
-        }
-
-    def raws(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Flat raw variables of given values."""
-        return self.pack(
-            {
-                slot.name: values[slot.name]
-                if slot.module is None
-                else over_starts(slot.module.unconstrain, values[slot.name])
-                for slot in self.slots
-            }
-        )
-
-    def lower(self) -> Tensor:
-        """Bound of every raw variable, (n,); −∞ where there is none."""
-        bound = self.like.new_full((self.size,), -torch.inf)
-        for slot in self.slots:
-            if slot.module is not None and slot.module.lower is not None:
-                bound[slot.part] = slot.module.lower
-        return bound
-
-    def free(self) -> Tensor:
-        """Which raw variables matter, (n,) bool: not those behind known entries."""
-        free = torch.ones(self.size, dtype=torch.bool, device=self.like.device)
-        for slot in self.slots:
-            known = None if slot.module is None else slot.module.known
-            if slot.name in self.held:
-                free[slot.part] = False
-            elif known is not None and known.shape == slot.shape:
-                free[slot.part] = ~known.flatten()
-        return free if self.still is None else free & ~self.still
-
-    def retract(self, flat: Tensor) -> Tensor:
-        """The same values from raw variables in standard position."""
-        if not any(slot.module is not None and slot.module.scale_free for slot in self.slots):
-            return flat
-        raws = self.split(flat)
-        return self.pack(
-            {
-                slot.name: over_starts(slot.module.retract, raws[slot.name])
-                if slot.module is not None and slot.module.scale_free
-                else raws[slot.name]
-                for slot in self.slots
-            }
-        )
+        """Where norms of unit columns go, once `fusion.solvers.gauge` has found it."""
 
     # ---- terms -----------------------------------------------------------------------------------
 

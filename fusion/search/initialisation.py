@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Objective, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
 from fusion.search.start_scale import rescaled_to_data
 
 DEVIATION = 0.1

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Objective, States
+from fusion.engine.objective import Objective
+from fusion.engine.variables import States
 from fusion.solvers.base import states_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from fusion.engine.hessian import Hessian
-from fusion.engine.objective import Objective, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
 
 
 def rescaled_to_data(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from fusion.engine.objective import Objective, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
 from fusion.language.loss import Loss
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Slot
+from fusion.engine.variables import Slot
 from fusion.solvers.least_squares import LeastSquares
 
 

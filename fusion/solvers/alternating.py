@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Objective, Slot, States, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Slot, States, Values
 from fusion.solvers.base import Solver, Track, states_of
 from fusion.solvers.gauge import gauges, rescaled
 

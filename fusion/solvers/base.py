@@ -11,8 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Objective, States
+from fusion.engine.objective import Objective
 from fusion.engine.status import Status
+from fusion.engine.variables import States
 
 SCOUTED = 1e-5
 """Relative change at which starts are compared: what compressing the data costs is of this size."""

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from fusion.engine.evaluation import evaluate
-from fusion.engine.objective import Objective, States
+from fusion.engine.objective import Objective
+from fusion.engine.variables import States
 from fusion.solvers.base import Solver, Track, states_of
 
 HALVINGS = 20

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from fusion.engine.hessian import Hessian
-from fusion.engine.objective import Objective, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
 
 Gauge = dict[str, tuple[float, int]]
 """Factors that take up the norms of another: (power, mode of the batched value)."""

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from fusion.engine.curvature import Curvature
 from fusion.engine.linear_system import System
-from fusion.engine.objective import Objective, States, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import States, Values
 from fusion.solvers.base import SCOUTED, Outcome, Solver, Track, states_of
 
 SUFFICIENT = 1e-4

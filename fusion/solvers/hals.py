@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Objective, Slot
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Slot
 from fusion.solvers.coordinate_descent import coordinate_descent
 from fusion.solvers.least_squares import LeastSquares
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fusion.algebra.prediction import Expanded
 from fusion.engine.hessian import Hessian, row_blocks
-from fusion.engine.objective import Objective, Slot, States, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Slot, States, Values
 from fusion.solvers.alternating import Alternating, allowed
 
 

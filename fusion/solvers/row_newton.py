@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Objective, Slot, States, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Slot, States, Values
 from fusion.likelihood.elementwise import Chunks
 from fusion.likelihood.metric import Entrywise
 from fusion.solvers.alternating import Alternating, allowed

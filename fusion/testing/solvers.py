@@ -11,6 +11,7 @@ from fusion.constraints import Constraint, Fixed, NonNegative
 from fusion.data.dataset import Dataset
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
+from fusion.language.factor import Factor
 from fusion.language.loss import Loss
 from fusion.losses import Frobenius
 from fusion.models import NMF
@@ -32,7 +33,7 @@ class SolverContract(ABC):
         data = Dataset("data", uniform(10, 2) @ uniform(2, 8, seed=1))
         model = NMF(data, 2)
         if constraints:
-            model.S = type(model.factor("S"))((data.channels, 2), constraints)
+            model.S = Factor((data.channels, 2), *constraints)
         return Objective(model, Loss([(1.0, Frobenius(data))]))
 
     def starts(self, objective: Objective) -> Tensor:

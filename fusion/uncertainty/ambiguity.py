@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes
 from fusion.answers.result import Result
-from fusion.engine.covariance import Quadratic
+from fusion.engine.quadratic import Quadratic
 from fusion.uncertainty.empty_rows import empty_rows
 from fusion.uncertainty.extreme_answers import Search
 from fusion.uncertainty.standard_errors import Point, noise_levels, standard_errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fusion.engine.objective import Values
+from fusion.engine.variables import Values
 from fusion.uncertainty.standard_errors import Point
 
 

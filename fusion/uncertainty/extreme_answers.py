@@ -8,7 +8,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from fusion.engine.objective import Objective, Values
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
 from fusion.language.model import Model
 from fusion.language.surrogate import Surrogate
 from fusion.language.term import State

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.prediction import Expanded
-from fusion.engine.covariance import Quadratic, variances
+from fusion.engine.covariance import variances
 from fusion.engine.curvature import states_at
-from fusion.engine.objective import Objective, States, Values
+from fusion.engine.objective import Objective
+from fusion.engine.quadratic import Quadratic
+from fusion.engine.variables import States, Values
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
