@@ -12,7 +12,7 @@ import pytest
 import fusion as fu
 from fusion.algebra.completion import complete
 from fusion.prepare.denoise import Estimated, KeenanKotula, Unscaled
-from fusion.prepare.scree import _left, equaliser
+from fusion.prepare.scree import _projected, equaliser
 from fusion.ranking import Criterion
 from fusion.ranking.cross_validation import speckle
 from fusion.ranking.singular_values import reduced_eigenvalues
@@ -270,7 +270,7 @@ def test_the_covariance_of_a_residual_is_that_of_its_formula():
     for lag in (0, 2):
         T = (np.eye(20, k=lag) + np.eye(20, k=-lag)) / (1 if lag else 2)
         seen = [np.diag(P @ T @ P, a).mean() for a in range(6)]
-        np.testing.assert_allclose(_left(lag, V.T, range(6)), seen, atol=1e-12)
+        np.testing.assert_allclose(_projected(lag, V.T, range(6)), seen, atol=1e-12)
 
 
 def test_the_equaliser_finds_the_noise_beside_strong_components():

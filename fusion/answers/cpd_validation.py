@@ -16,7 +16,7 @@ from fusion.algebra.prediction import CP
 from fusion.answers.matching import columns, finite, unit
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
-from fusion.prepare.crop_bin import place, taken
+from fusion.prepare.crop_bin import axis_index, take_entries
 
 __all__ = ["SplitHalf", "core_consistency", "factor_match_score", "split_half"]
 
@@ -176,7 +176,7 @@ def split_half(
         Harshman & De Sarbo, in Research Methods for Multimode Data Analysis (1984), 602; Lorenzo-
         Seva & ten Berge, Methodology 2:57 (2006), on 0.95.
     """
-    i = place(data, axis, f"split_half({axis!r})")
+    i = axis_index(data, axis, f"split_half({axis!r})")
     name, n = data.axes[i].name, data.shape[i]
     if n < 4 or splits < 1:
         raise ValueError(
@@ -188,7 +188,7 @@ def split_half(
     halves, scores, compared = [], [], ()
     for order in orders:
         parts = (np.sort(order[::2]), np.sort(order[1::2]))
-        first, second = (fit(taken(data, i, rows)) for rows in parts)
+        first, second = (fit(take_entries(data, i, rows)) for rows in parts)
         x, y = (_across("split_half", result, name) for result in (first, second))
         compared = tuple(x)
         scores.append(factor_match_score(x, y, weights=False))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fusion.prepare.denoise import Estimated
-from fusion.prepare.noise_edge import largest, worth
+from fusion.prepare.noise_edge import even_edge, hard_threshold
 from fusion.ranking.criterion import Array
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def detectability(
     if spectrum_ < 1e-9 * float(s @ s):
         raise ValueError(f"{call}: the components that stand out explain this spectrum whole.")
     left, weights = squares[K:] / level**2, across[K:] ** 2 / spectrum_
-    seen, clear = (_needed(noise, left, weights, n, over=over) for over in (1.0, worth(n, m)))
+    seen, clear = (
+        _needed(noise, left, weights, n, over=over) for over in (1.0, hard_threshold(n, m))
+    )
     unit = level / np.sqrt(map_ * spectrum_)
     amount = seen * unit
     return Detectability(
@@ -140,9 +142,9 @@ def _needed(noise: Noise, squares: Array, weights: Array, n: int, *, over: float
     """
     found = noise.scree
     rows, columns = found.scaled.shape
-    raised = found.edge / largest(rows, columns, found.correlations)
+    raised = found.edge / even_edge(rows, columns, found.correlations)
     z = over * max(
-        raised * largest(n, len(squares), found.correlations), 1.001 * np.sqrt(squares.max())
+        raised * even_edge(n, len(squares), found.correlations), 1.001 * np.sqrt(squares.max())
     )
     gaps = z / (z**2 - squares)
     of_map = (gaps.sum() + (n - len(squares)) / z) / n
