@@ -64,9 +64,9 @@ def _kind(output: Path) -> str:
 
 def _draw(drawn: Any, output: Path, kind: str) -> None:
     """Its picture, whole or not at all."""
-    from fusion.answers.storage import whole
+    from fusion.answers.storage import atomic_write
 
-    with whole(output) as opened:
+    with atomic_write(output) as opened:
         drawn.plot().savefig(opened, format=kind, dpi=200)
 
 

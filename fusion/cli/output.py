@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fusion.answers.result import Result
-from fusion.answers.storage import whole
+from fusion.answers.storage import atomic_write
 
 
 def writable(folder: Path) -> None:
@@ -38,10 +38,10 @@ def write(result: Result, folder: Path, figure: Any = None) -> list[str]:
         What was written: without bokeh there is no report.
     """
     result.save(folder / "result.npz")
-    with whole(folder / "summary.txt") as file:
+    with atomic_write(folder / "summary.txt") as file:
         file.write(summary(result).encode())
     result.save(folder / "spectra.csv")
-    with whole(folder / "figure.png") as file:
+    with atomic_write(folder / "figure.png") as file:
         (result.plot() if figure is None else figure).savefig(file, format="png", dpi=150)
     written = ["result.npz", "summary.txt", "figure.png", "spectra.csv"]
     if find_spec("bokeh") is None:

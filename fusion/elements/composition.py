@@ -79,7 +79,7 @@ class Composition:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.answers.storage import whole
+        from fusion.answers.storage import atomic_write
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -95,7 +95,7 @@ class Composition:
             for j, element in enumerate(self.elements):
                 numbers = [f"{part[i, j]:.6g}" for part in parts]
                 writer.writerow([name, element, self.lines[j], *numbers])
-        with whole(Path(path)) as file:
+        with atomic_write(Path(path)) as file:
             file.write(text.getvalue().encode())
 
 

@@ -110,9 +110,9 @@ def tif(result: Result, path: Path) -> list[Path]:
 
 def csv(result: Result, path: Path) -> list[Path]:
     """All spectra in one table: for every detector its energies, then the components."""
-    from fusion.answers.storage import whole
+    from fusion.answers.storage import atomic_write
 
-    with whole(path) as file:
+    with atomic_write(path) as file:
         file.write(table(result).encode())
     return [path]
 
@@ -125,7 +125,7 @@ WRITERS: dict[str, Callable[[Result, Path], list[Path]]] = {
     ".tiff": tif,
     ".csv": csv,
 }
-"""By ending; npz is `fusion.storage.save`."""
+"""By ending; npz is `fusion.answers.storage.save`."""
 
 
 def save(result: Result, path: Path, write: Callable[[Result, Path], list[Path]]) -> list[Path]:
