@@ -234,14 +234,14 @@ def test_a_background_that_was_not_subtracted_is_said():
 
 
 def test_a_criterion_that_differs_has_its_reason_for_fewer_or_more():
-    from fusion.ranking.recommendation import REASONS, _others
+    from fusion.ranking.recommendation import REASONS, _agreement
 
     K = np.arange(5)
     for name, reasons in REASONS.items():
         for chosen, reason in zip((2, 4), reasons, strict=True):
             edge = Criterion("noise edge", "", K, 1.0 * K, 3, "")
             other = Criterion(name, "", K, 1.0 * K, chosen, "")
-            assert list(_others([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
+            assert list(_agreement([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
 
 
 def test_correlated_noise_is_said():
