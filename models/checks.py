@@ -47,10 +47,10 @@ def check_axes(call: str, datasets: Sequence[Dataset], which: str) -> None:
     first, *rest = datasets
     size = [axis.size for axis in getattr(first, which)]
     for other in rest:
-        if (found := [axis.size for axis in getattr(other, which)]) != size:
+        if (other_size := [axis.size for axis in getattr(other, which)]) != size:
             raise ValueError(
                 f"`{call}`: {first.name!r} has {which} {tuple(size)}, "
-                f"{other.name!r} {tuple(found)}: crop or rebin one of them."
+                f"{other.name!r} {tuple(other_size)}: crop or rebin one of them."
             )
 
 

@@ -70,11 +70,11 @@ class CPD(Model):
         Raises:
             ValueError: if the factors do not fit the data set.
         """
-        factors = [array(factor) for factor in tensor.factors]
+        factors = [nonnegative(factor) for factor in tensor.factors]
         model = cls(data, factors[0].shape[-1])
         check_factors(f"CPD.from_tensorly({data}, …)", data, factors)
         norms = [np.linalg.norm(factor, axis=0) for factor in factors[1:]]
-        weights = 1 if tensor.weights is None else array(tensor.weights)
+        weights = 1 if tensor.weights is None else nonnegative(tensor.weights)
         factors[0] = factors[0] * weights * np.prod(norms, axis=0)  # the amount of unit columns
         for name, factor in zip(model.modes, factors, strict=True):
             setattr(model, name, factor)
@@ -98,12 +98,12 @@ class CPD(Model):
         from tensorly.decomposition._cp import initialize_cp
 
         cls(data, K)  # complain of K before the work
-        X = visible(data)
+        X = unmasked_values(data)
         with tl.backend_context("numpy", local_threadsafe=True):  # pyright: ignore
             _, factors = initialize_cp(X, K, init="svd", non_negative=True, random_state=0)
             products = tl.cp_tensor.unfolding_dot_khatri_rao(X, (None, factors), 0)
             gram = np.prod([factor.T @ factor for factor in factors[1:]], axis=0)
-            factors[0] = least_squares(products, lambda A: A @ gram)
+            factors[0] = nnls(products, lambda A: A @ gram)
             return cls.from_tensorly(data, CPTensor((None, factors)))
 
 
@@ -119,11 +119,11 @@ def mode_names(call: str, data: Dataset, names: Sequence[str] | None) -> tuple[s
             f"`{call}`: data of shape {data.shape}: a tensor decomposition needs two or more axes."
         )
     modes = tuple(ascii_uppercase[:axes]) if names is None else tuple(names)
-    taken = [name for name in modes if not name.isidentifier() or hasattr(Model, name)]
-    if len(set(modes)) != axes or len(modes) != axes or taken:
+    unusable = [name for name in modes if not name.isidentifier() or hasattr(Model, name)]
+    if len(set(modes)) != axes or len(modes) != axes or unusable:
         raise ValueError(
             f"`{call}`: names {modes} for {axes} axes: give a Python name for each, all different"
-            f"{f', and not {taken[0]!r}' if taken else ''}."
+            f"{f', and not {unusable[0]!r}' if unusable else ''}."
         )
     return modes
 
@@ -137,13 +137,13 @@ def check_factors(call: str, data: Dataset, factors: Sequence[np.ndarray]) -> No
         )
 
 
-def array(values: Any) -> np.ndarray:
+def nonnegative(values: Any) -> np.ndarray:
     """A NumPy copy ≥ 0, float64."""
     values = values.detach().cpu().numpy() if hasattr(values, "detach") else values
     return np.maximum(np.array(values, dtype=float), 0)
 
 
-def least_squares(products: np.ndarray, gram: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def nnls(products: np.ndarray, gram: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """x > 0 near the least ½⟨x, gram(x)⟩ − ⟨products, x⟩, by multiplicative steps; all are ≥ 0."""
     x, tiny = np.ones_like(products), np.finfo(float).tiny
     for _ in range(STEPS):
@@ -151,7 +151,7 @@ def least_squares(products: np.ndarray, gram: Callable[[np.ndarray], np.ndarray]
     return x
 
 
-def visible(data: Dataset) -> np.ndarray:
+def unmasked_values(data: Dataset) -> np.ndarray:
     """The data as float64 with zeros for what is masked or negative."""
     values = data.tensor.cpu().double().numpy()
     hidden = ~np.isfinite(values)

@@ -57,10 +57,10 @@ class Detectors(Model):
                 setattr(self, self.gains[data.name], shares)
 
     def forward(self) -> dict[str, Prediction]:
-        K, made = self.C.shape[1], {}
+        K, predictions = self.C.shape[1], {}
         for data, name in self.spectra.items():
             factors = [self.C, getattr(self, name)]
             if data in self.gains:
                 factors.insert(0, getattr(self, self.gains[data]).expand(-1, K))
-            made[data] = cp(*factors)
-        return made
+            predictions[data] = cp(*factors)
+        return predictions

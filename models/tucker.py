@@ -15,7 +15,7 @@ from fusion.data.dataset import Dataset
 from fusion.language.factor import Factor
 from fusion.language.model import Model
 from fusion.models.checks import check_datasets
-from fusion.models.cpd import array, check_factors, least_squares, mode_names, visible
+from fusion.models.cpd import check_factors, mode_names, nnls, nonnegative, unmasked_values
 
 
 class Tucker(Model):
@@ -73,7 +73,7 @@ class Tucker(Model):
         Raises:
             ValueError: if core and factors do not fit the data set.
         """
-        core, factors = array(tensor.core), [array(factor) for factor in tensor.factors]
+        core, factors = nonnegative(tensor.core), [nonnegative(factor) for factor in tensor.factors]
         model = cls(data, core.shape)
         check_factors(f"Tucker.from_tensorly({data}, …)", data, factors)
         for mode, factor in enumerate(factors):  # the amount of unit columns goes into the core
@@ -99,12 +99,12 @@ class Tucker(Model):
         from tensorly.tucker_tensor import TuckerTensor
 
         cls(data, ranks)  # complain of the ranks before the work
-        X, modes = visible(data), list(range(len(data.axes)))
+        X, modes = unmasked_values(data), list(range(len(data.axes)))
         with tl.backend_context("numpy", local_threadsafe=True):  # pyright: ignore
             _, factors = initialize_tucker(X, list(ranks), modes, 0, init="svd", non_negative=True)
             product = tl.tenalg.multi_mode_dot  # pyright: ignore
             grams = [factor.T @ factor for factor in factors]  # pyright: ignore
-            core = least_squares(product(X, factors, transpose=True), lambda G: product(G, grams))
+            core = nnls(product(X, factors, transpose=True), lambda G: product(G, grams))
             return cls.from_tensorly(data, TuckerTensor((core, factors)))
 
 

@@ -57,15 +57,15 @@ class WithReferences(Model):
     def __init__(self, data: Dataset, references: Mapping[str, Any], K: int) -> None:
         super().__init__()
         call = f"WithReferences({data}, …, K={K})"
-        told = references_on_channels(call, data, references)
-        for message in told.messages:
+        refs = references_on_channels(call, data, references)
+        for message in refs.messages:
             warnings.warn(f"`{call}`: {message}", UserWarning, stacklevel=2)
-        R, most = len(told.names), min(data.matrix_shape)
+        R, most = len(refs.names), min(data.matrix_shape)
         what = f"{R} references, {data.name!r} is {data.matrix_shape} (pixel, channel)"
         check_rank(call, K, most - R, what)
         self.data_name = data.name
-        self.component_names = (*told.names, *(f"unknown {k + 1}" for k in range(K)))
-        known = torch.from_numpy(told.spectra)
+        self.component_names = (*refs.names, *(f"unknown {k + 1}" for k in range(K)))
+        known = torch.from_numpy(refs.spectra)
         self.register_buffer("norms", known.norm(dim=0))
         self.norms: torch.Tensor
         self.C = Factor((data.pixels, R + K), NonNegative())

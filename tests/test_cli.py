@@ -12,7 +12,7 @@ import pytest
 
 import fusion as fu
 from fusion.cli import main
-from fusion.cli.commands import _hull
+from fusion.cli.commands import _enclosing_window
 from fusion.simulate import layers
 
 WRITTEN = ["figure.png", "report.html", "result.npz", "spectra.csv", "summary.txt"]
@@ -207,7 +207,7 @@ def test_a_background_window_may_lie_outside_the_energies_of_the_fit(tmp_path):
     ],
 )
 def test_what_is_read_holds_the_window_and_the_energies(wanted, window, needed):
-    assert _hull(wanted, window) == needed
+    assert _enclosing_window(wanted, window) == needed
 
 
 def test_variance_may_be_a_number_or_a_file(file, tmp_path, capsys):

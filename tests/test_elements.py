@@ -15,9 +15,9 @@ import torch
 import fusion as fu
 from fusion.constraints import Fixed
 from fusion.elements import Detector, Fitted, Windows, edges, explain, labels, lines
-from fusion.elements.table import mass
-from fusion.elements.xray_detector import knots, shells
-from fusion.files.calibration import axis as calibrated_axis
+from fusion.elements.table import atomic_mass
+from fusion.elements.xray_detector import linear_background, shell_spectra
+from fusion.files.calibration import axis_at as calibrated_axis
 from fusion.losses import Poisson
 from fusion.simulate.xrays import bremsstrahlung
 
@@ -31,12 +31,12 @@ PHASES = {"oxide": {"O": 50, "Mn": 50}, "alloy": {"Mn": 30, "Ni": 70}}  # atomic
 
 def planted(axis: fu.Axis = EDXS) -> np.ndarray:
     """Spectra (channel, phase) of the phases, on a continuum, K and L lines; sum 1."""
-    shown, made = shells(axis, ["O", "Mn", "Ni"], Detector()), []
+    shown, made = shell_spectra(axis, ["O", "Mn", "Ni"], Detector()), []
     for atoms in PHASES.values():
         s = np.zeros(axis.size or 0)
         for line, k in K.items():
             element = line.split()[0]
-            amount = atoms.get(element, 0) * mass(element) / k
+            amount = atoms.get(element, 0) * atomic_mass(element) / k
             s += amount * (shown[f"{element} K"] + 0.5 * shown.get(f"{element} L", 0.0))
         made.append(0.8 * s / s.sum() + 0.2 * bremsstrahlung(axis.values))
     return np.stack(made, 1)
@@ -116,7 +116,7 @@ def test_what_is_no_element_no_line_or_no_energy_is_said(monkeypatch):
         edges([])
     monkeypatch.setitem(sys.modules, "xraydb", None)
     with pytest.raises(ValueError, match=r"pip install \"sdfusion\[elements\]\""):
-        mass("O")
+        atomic_mass("O")
 
 
 # --- peaks -----------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_planted_compositions_come_back_from_exact_spectra(by):
     data = fu.Dataset("edxs", 1e6 * planted().T, axes=["phase", EDXS])
     made = fu.elements.composition(data, K, by=by)
     np.testing.assert_allclose(made.atomic, truth(), atol=1.0)  # the continuum is not straight
-    masses = np.array([mass(e) for e in ("O", "Mn", "Ni")])
+    masses = np.array([atomic_mass(e) for e in ("O", "Mn", "Ni")])
     weight = truth() * masses
     np.testing.assert_allclose(made.weight, 100 * weight / weight.sum(1, keepdims=True), atol=1.0)
 
@@ -267,7 +267,7 @@ def test_k_factors_that_make_no_composition_are_said(k, said):
 
 
 def test_a_component_without_any_of_the_lines_has_no_composition():
-    continuum = 1e5 * np.sum(list(knots(EDXS).values()), 0)
+    continuum = 1e5 * np.sum(list(linear_background(EDXS).values()), 0)
     data = fu.Dataset("edxs", np.stack([1e6 * planted()[:, 0], continuum]), axes=["phase", EDXS])
     made = fu.elements.composition(data, K, by=Fitted(detector=Detector()))
     assert np.isnan(made.atomic[1]).all()
@@ -294,7 +294,7 @@ def test_the_nitride_of_a_simulated_multilayer_has_its_formula():
     k = {"Si Ka": 1.0, "N Ka": 1.0, "Al Ka": 1.0, "Fe Ka": 1.2}
     exact = fu.Dataset("exact", 1e6 * phases, axes=["phase", axis])
     standard = fu.elements.composition(exact, k).intensities.values[2]  # Si3N4 is the standard
-    w = {"Si": 3 * mass("Si"), "N": 4 * mass("N")}
+    w = {"Si": 3 * atomic_mass("Si"), "N": 4 * atomic_mass("N")}
     k["N Ka"] = (w["N"] / standard[1]) / (w["Si"] / standard[0])
     # counts unmixed with the true maps, so that the composition alone is tested
     C = abundance.T.astype(float)

@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fusion as fu
 from fusion.estimators import ScaledDataWarning, Unmixer
-from fusion.estimators.reservoir import Sample
+from fusion.estimators.reservoir import Reservoir
 from fusion.estimators.scaled_data import is_scaled
 from fusion.losses import (
     ARD,
@@ -227,7 +227,7 @@ def test_more_than_the_memory_holds_is_sampled_and_the_spectra_found():
 def test_a_sample_holds_every_pixel_with_the_same_chance():
     hits = np.zeros(60)
     for seed in range(400):
-        sample = Sample(15, seed)
+        sample = Reservoir(15, seed)
         for batch in np.array_split(np.arange(60)[:, None], [10, 11, 40]):
             sample.add(batch)
         assert len(set(sample.rows[:, 0])) == 15

@@ -15,7 +15,7 @@ import pytest
 
 import fusion as fu
 from fusion.files import load, one
-from fusion.files.calibration import axis, axis_name, slug, unit
+from fusion.files.calibration import axis_at, axis_name, slug, unit
 from fusion.files.signal_dictionaries import names
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -187,12 +187,12 @@ def test_an_npy_is_named_as_the_file_and_a_single_spectrum_is_a_data_set(tmp_pat
 
 
 def test_even_positions_are_uniform_to_the_precision_in_which_they_are_stored():
-    assert axis("e", np.linspace(0.15, 10, 985, dtype=np.float32)).uniform
-    assert axis("e", 400 + 0.3 * np.arange(2048)).uniform
+    assert axis_at("e", np.linspace(0.15, 10, 985, dtype=np.float32)).uniform
+    assert axis_at("e", 400 + 0.3 * np.arange(2048)).uniform
     uneven = 400 + 0.3 * np.arange(2048) ** 1.001
-    np.testing.assert_array_equal(axis("e", uneven).values, uneven)
-    assert axis("e", [7.0]).offset == 7.0
-    assert not axis("e", [7.0, 7.0]).uniform
+    np.testing.assert_array_equal(axis_at("e", uneven).values, uneven)
+    assert axis_at("e", [7.0]).offset == 7.0
+    assert not axis_at("e", [7.0, 7.0]).uniform
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from fusion.engine.poisson_pixels import deviance
 from fusion.losses import Frobenius, Gaussian, Poisson
 from fusion.models import WithReferences
 from fusion.plots.drawing import Picture
-from fusion.references.residual_shape import Shape
+from fusion.references.residual_shape import Residuals
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ENERGY = fu.Axis("energy loss", scale=0.5, offset=100.0, units="eV")
@@ -231,8 +231,8 @@ def test_sums_of_residuals_by_products_are_those_of_the_residuals():
     g, v = torch.from_numpy(rng.random((50, 1))), torch.from_numpy(rng.random(20))
     g[3], v[5] = 0, 0
     seen = (g > 0) & (v > 0)
-    direct = Shape.of(g * v.sqrt() * (r + d @ S.T), r, seen.expand_as(r))
-    quick = Shape.of_products(r, r.square(), g, v, d, S)
+    direct = Residuals.of(g * v.sqrt() * (r + d @ S.T), r, seen.expand_as(r))
+    quick = Residuals.of_products(r, r.square(), g, v, d, S)
     for one, other in zip(quick, direct, strict=True):
         assert one.numpy() == pytest.approx(other.numpy(), abs=1e-12)
 

@@ -9,7 +9,7 @@ from steps import one_line
 
 import fusion as fu
 from fusion.prepare import drifts
-from fusion.prepare.fixed_pattern import _keys, _Moved, _pursuit
+from fusion.prepare.fixed_pattern import _keys_kernel, _principal_component_pursuit, _ShiftOperator
 from fusion.simulate import wobbled
 
 RNG = np.random.default_rng
@@ -47,23 +47,23 @@ def centred(found, truth, cut: int):
 def test_the_pursuit_ends_where_the_literal_one_does():
     X = sum(low_rank_and_sparse())
     want, _ = literal(X, 60)
-    np.testing.assert_allclose(_pursuit(torch.from_numpy(X)), want, atol=1e-4)
+    np.testing.assert_allclose(_principal_component_pursuit(torch.from_numpy(X)), want, atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_the_pursuit_finds_the_low_rank_part_exactly(scale):
     L, S = low_rank_and_sparse()
-    found = _pursuit(scale * torch.from_numpy(L + S))
+    found = _principal_component_pursuit(scale * torch.from_numpy(L + S))
     np.testing.assert_allclose(found, scale * L, atol=1e-4 * scale)
 
 
 def test_the_pursuit_of_nothing_is_nothing():
-    assert not _pursuit(torch.zeros(5, 6)).any()
+    assert not _principal_component_pursuit(torch.zeros(5, 6)).any()
 
 
 def test_frames_are_moved_by_cubic_convolution():
     shifts, n = torch.tensor([0.0, 2.0, -1.3], dtype=torch.float64), 30
-    moved = _Moved(shifts, n)
+    moved = _ShiftOperator(shifts, n)
     x = torch.arange(moved.width, dtype=torch.float64) - moved.margin
 
     def curve(at):
@@ -72,12 +72,12 @@ def test_frames_are_moved_by_cubic_convolution():
     j = torch.arange(n, dtype=torch.float64)
     want = curve(j - shifts[:, None])  # cubic convolution is exact for parabolas
     torch.testing.assert_close(moved(curve(x)), want, atol=1e-10, rtol=0)
-    assert float(_keys(torch.tensor([0.0, 1.0, 2.0])).sum()) == pytest.approx(1.0)
+    assert float(_keys_kernel(torch.tensor([0.0, 1.0, 2.0])).sum()) == pytest.approx(1.0)
 
 
 def test_least_squares_of_moved_frames_finds_the_spectrum():
     rng = RNG(0)
-    moved = _Moved(torch.from_numpy(rng.uniform(-5, 5, 40)), 50)
+    moved = _ShiftOperator(torch.from_numpy(rng.uniform(-5, 5, 40)), 50)
     m = torch.from_numpy(rng.standard_normal(moved.width))
     gain = torch.from_numpy(1 + 0.1 * rng.standard_normal((40, 50)))
     found = moved.solve(gain * moved(m), gain)

@@ -12,7 +12,7 @@ import pytest
 import fusion as fu
 from fusion.algebra.completion import complete
 from fusion.prepare.denoise import Estimated, KeenanKotula, Unscaled
-from fusion.prepare.scree import _left, equaliser
+from fusion.prepare.scree import _projected, equaliser
 from fusion.ranking import Criterion
 from fusion.ranking.cross_validation import speckle
 from fusion.ranking.singular_values import reduced_eigenvalues
@@ -234,14 +234,14 @@ def test_a_background_that_was_not_subtracted_is_said():
 
 
 def test_a_criterion_that_differs_has_its_reason_for_fewer_or_more():
-    from fusion.ranking.recommendation import REASONS, _others
+    from fusion.ranking.recommendation import REASONS, _agreement
 
     K = np.arange(5)
     for name, reasons in REASONS.items():
         for chosen, reason in zip((2, 4), reasons, strict=True):
             edge = Criterion("noise edge", "", K, 1.0 * K, 3, "")
             other = Criterion(name, "", K, 1.0 * K, chosen, "")
-            assert list(_others([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
+            assert list(_agreement([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
 
 
 def test_correlated_noise_is_said():
@@ -270,7 +270,7 @@ def test_the_covariance_of_a_residual_is_that_of_its_formula():
     for lag in (0, 2):
         T = (np.eye(20, k=lag) + np.eye(20, k=-lag)) / (1 if lag else 2)
         seen = [np.diag(P @ T @ P, a).mean() for a in range(6)]
-        np.testing.assert_allclose(_left(lag, V.T, range(6)), seen, atol=1e-12)
+        np.testing.assert_allclose(_projected(lag, V.T, range(6)), seen, atol=1e-12)
 
 
 def test_the_equaliser_finds_the_noise_beside_strong_components():

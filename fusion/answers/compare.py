@@ -11,7 +11,15 @@ import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.answers.comparison import Comparison
-from fusion.answers.matching import Array, angle, columns, correlation, finite, matched, scale
+from fusion.answers.matching import (
+    Array,
+    angle,
+    columns,
+    correlation,
+    finite_rows,
+    match_with_sign,
+    scale,
+)
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
 
@@ -60,12 +68,12 @@ def compare(
             f"`compare`: {len(answers)} of at least two answers: give the reference first, then "
             "what is compared with it."
         )
-    whole, *others = _named([_read(x, i) for i, x in enumerate(answers, start=1)], names)
-    first = whole.only(factors)
-    pairs = [_pairs(first, other) for other in others]
-    first = first.only([f for f in first.factors if any(f in same for same in pairs)])
+    reference, *others = _renamed([_answer_of(x, i) for i, x in enumerate(answers, start=1)], names)
+    first = reference.select(factors)
+    pairs = [_pair_factors(first, other) for other in others]
+    first = first.select([f for f in first.factors if any(f in same for same in pairs)])
     K = first.rank()
-    found = Comparison(
+    comparison = Comparison(
         names=(first.name, *(other.name for other in others)),
         components=first.components or tuple(str(k + 1) for k in range(K)),
         factors={first.name: first.factors},
@@ -73,50 +81,50 @@ def compare(
     )
     for other, same in zip(others, pairs, strict=True):
         for f, g in same.items():
-            found.axes[f] = found.axes[f] or other.axes.get(g)
-        left = [g for g in other.factors if g not in same.values()]
+            comparison.axes[f] = comparison.axes[f] or other.axes.get(g)
+        unpaired = [g for g in other.factors if g not in same.values()]
         renamed = _Answer(other.name, {f: other.factors[g] for f, g in same.items()})
-        _enter(found, first, renamed)
-        found.messages.extend(_not_compared(other, left))
-    found.messages.extend(
-        _not_compared(whole, [f for f in whole.factors if f not in first.factors])
+        _add_answer(comparison, first, renamed)
+        comparison.messages.extend(_not_compared_text(other, unpaired))
+    comparison.messages.extend(
+        _not_compared_text(reference, [f for f in reference.factors if f not in first.factors])
     )
-    return found
+    return comparison
 
 
-def _enter(found: Comparison, first: _Answer, other: _Answer) -> None:
+def _add_answer(table: Comparison, first: _Answer, other: _Answer) -> None:
     """Match one answer, its factors named as the reference's, and enter it."""
     a, b = {f: first.factors[f] for f in other.factors}, other.factors
     K, name = other.rank(), other.name
-    both = {f: finite(f"`compare`: {f} of {first.name} and {name}", a[f], b[f]) for f in b}
-    partners, sign = matched(a, b, both)
+    both = {f: finite_rows(f"`compare`: {f} of {first.name} and {name}", a[f], b[f]) for f in b}
+    partners, sign = match_with_sign(a, b, both)
     seen = partners >= 0
     turned = {f: np.where(seen, sign * y[:, partners], np.nan) for f, y in b.items()}
 
-    def each(measure: Any) -> dict[str, Array]:
+    def by_factor(measure: Any) -> dict[str, Array]:
         values = {f: np.full(len(partners), np.nan) for f in a}
         for f, rows in both.items():
             values[f][seen] = measure(a[f][rows][:, seen], turned[f][rows][:, seen])
         return values
 
-    found.partners[name] = partners
-    found.unmatched[name] = tuple(k for k in range(K) if k not in partners)
-    found.angles[name], found.correlations[name] = each(angle), each(correlation)
-    found.factors[name] = {f: y * scale(a[f][both[f]], y[both[f]]) for f, y in turned.items()}
+    table.partners[name] = partners
+    table.unmatched[name] = tuple(k for k in range(K) if k not in partners)
+    table.angles[name], table.correlations[name] = by_factor(angle), by_factor(correlation)
+    table.factors[name] = {f: y * scale(a[f][both[f]], y[both[f]]) for f, y in turned.items()}
     for f, rows in both.items():
         if not rows.all():
-            found.messages.append(
+            table.messages.append(
                 f"{f}: {(~rows).sum()} of {len(rows)} rows are not finite in {first.name} or "
                 f"{name}: left out"
             )
-    if found.unmatched[name]:
-        numbers = ", ".join(str(k + 1) for k in found.unmatched[name])
-        found.messages.append(f"{name}: nothing in {first.name} is left for component {numbers}")
+    if table.unmatched[name]:
+        numbers = ", ".join(str(k + 1) for k in table.unmatched[name])
+        table.messages.append(f"{name}: nothing in {first.name} is left for component {numbers}")
 
 
-def _not_compared(answer: _Answer, left: Sequence[str]) -> list[str]:
-    told = ", ".join(f"{f} {answer.factors[f].shape}" for f in left)
-    return [f"{answer.name}: not compared: {told}"] if left else []
+def _not_compared_text(answer: _Answer, unpaired: Sequence[str]) -> list[str]:
+    text = ", ".join(f"{f} {answer.factors[f].shape}" for f in unpaired)
+    return [f"{answer.name}: not compared: {text}"] if unpaired else []
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class _Answer:
     axes: dict[str, Axes | None] = field(default_factory=dict)
     components: tuple[str, ...] = ()
 
-    def only(self, chosen: Sequence[str] | None) -> _Answer:
+    def select(self, chosen: Sequence[str] | None) -> _Answer:
         """The same with these factors, in this order."""
         if chosen is None:
             return self
@@ -144,20 +152,20 @@ class _Answer:
         """Number of components."""
         ranks = {f: x.shape[1] for f, x in self.factors.items()}
         if len(set(ranks.values())) > 1:
-            told = ", ".join(f"{f} {K}" for f, K in ranks.items())
+            text = ", ".join(f"{f} {K}" for f, K in ranks.items())
             raise ValueError(
-                f"`compare`: {self.name} has different numbers of components ({told}): choose "
+                f"`compare`: {self.name} has different numbers of components ({text}): choose "
                 "factors that belong together, `factors=[…]`."
             )
         return next(iter(ranks.values()))
 
-    def told(self, f: str) -> str:
+    def describe(self, f: str) -> str:
         axes = self.axes.get(f)
         along = f" along {', '.join(axis.label for axis in axes)}" if axes else ""
         return f"{f} {self.factors[f].shape}{along}"
 
 
-def _read(given: Any, number: int) -> _Answer:
+def _answer_of(given: Any, number: int) -> _Answer:
     """An answer of anything that `compare` takes; its name, if none is given, may not be unique."""
     name, axes, components = f"answer {number}", {}, ()
     if isinstance(given, Result):
@@ -165,27 +173,27 @@ def _read(given: Any, number: int) -> _Answer:
         name, axes = given.solver.partition("(")[0], {f: a[0] for f, a in given.axes.items()}
         factors = {f: given.factors[f] for f in axes if f != core and given.factors[f].ndim == 2}
     elif isinstance(given, Dataset):
-        name, factors, axes = _reference(given)
+        name, factors, axes = _dataset_factors(given)
     elif hasattr(given, "truth") and hasattr(given, "datasets"):
         name, components, K = "truth", tuple(given.components), (len(given.components),)
         factors = {f: x for f, x in given.truth.items() if x.ndim == 2 and x.shape[1:] == K}
-        axes = {f: _axes(given, f) for f in factors}
+        axes = {f: _simulated_axes(given, f) for f in factors}
     elif isinstance(given, Mapping):
         factors = given
     elif hasattr(given, "components_"):
         name, factors = type(given).__name__, {"S": np.asarray(given.components_).T}
     else:
         factors = {"factor": given}
-    read = {str(f): columns(f"`compare`: {f} of answer {number}", x) for f, x in factors.items()}
-    read = {f: x for f, x in read.items() if len(x) > 1}  # of one row: always 0 degrees
-    if not read:
+    arrays = {str(f): columns(f"`compare`: {f} of answer {number}", x) for f, x in factors.items()}
+    arrays = {f: x for f, x in arrays.items() if len(x) > 1}  # of one row: always 0 degrees
+    if not arrays:
         raise ValueError(
             f"`compare`: answer {number} has no factor of two or more rows: give arrays (n, K)."
         )
-    return _Answer(name, read, axes, components)
+    return _Answer(name, arrays, axes, components)
 
 
-def _reference(data: Dataset) -> tuple[str, dict[str, Array], dict[str, Axes | None]]:
+def _dataset_factors(data: Dataset) -> tuple[str, dict[str, Array], dict[str, Axes | None]]:
     """(name, factors, axes): spectra in columns, or an image as one map; masked is NaN."""
     values = data.numpy().astype(float)
     if data.mask is not None:
@@ -196,7 +204,7 @@ def _reference(data: Dataset) -> tuple[str, dict[str, Array], dict[str, Axes | N
     return data.name, {"S": values.T}, {"S": data.channels}
 
 
-def _axes(simulation: Any, f: str) -> Axes | None:
+def _simulated_axes(simulation: Any, f: str) -> Axes | None:
     """Axes of the data that a simulated factor runs along: by length; S_eels those of eels."""
     n, fits = len(simulation.truth[f]), []
     for data in simulation.datasets.values():
@@ -207,7 +215,7 @@ def _axes(simulation: Any, f: str) -> Axes | None:
     return best[0] if best and all(part == best[0] for part in best) else None
 
 
-def _named(answers: list[_Answer], names: Sequence[str] | None) -> list[_Answer]:
+def _renamed(answers: list[_Answer], names: Sequence[str] | None) -> list[_Answer]:
     """The answers with these names, or with their own, those that come again numbered."""
     if names is None:
         own = [answer.name for answer in answers]
@@ -222,43 +230,43 @@ def _named(answers: list[_Answer], names: Sequence[str] | None) -> list[_Answer]
     return [replace(answer, name=name) for answer, name in zip(answers, names, strict=True)]
 
 
-def _pairs(first: _Answer, other: _Answer) -> dict[str, str]:
+def _pair_factors(first: _Answer, other: _Answer) -> dict[str, str]:
     """The reference's factor → the other's: by name, what is left by length and axes."""
 
-    def alike(f: str, g: str) -> bool:
+    def compatible(f: str, g: str) -> bool:
         same = len(first.factors[f]) == len(other.factors[g])
-        return same and _alike(first.axes.get(f), other.axes.get(g))
+        return same and _same_axes(first.axes.get(f), other.axes.get(g))
 
-    pairs = {f: f for f in first.factors if f in other.factors and alike(f, f)}
-    left = [f for f in first.factors if f not in pairs]
+    pairs = {f: f for f in first.factors if f in other.factors and compatible(f, f)}
+    unpaired = [f for f in first.factors if f not in pairs]
     for g in [g for g in other.factors if g not in pairs]:
-        fits = [f for f in left if alike(f, g)]
-        taken = [pairs[f] for f in fits if f in pairs]
-        if len(fits) > 1 or taken:
+        fits = [f for f in unpaired if compatible(f, g)]
+        rivals = [pairs[f] for f in fits if f in pairs]
+        if len(fits) > 1 or rivals:
             several = f"{g} of {other.name} fits {' and '.join(fits)} of {first.name}"
-            if taken:
-                several = f"{taken[0]} and {g} of {other.name} both fit {fits[0]} of {first.name}"
+            if rivals:
+                several = f"{rivals[0]} and {g} of {other.name} both fit {fits[0]} of {first.name}"
             raise ValueError(
                 f"`compare`: {several}: give a mapping {{'{fits[0]}': array}}, or `factors=[…]`."
             )
         pairs |= dict.fromkeys(fits, g)
     if not pairs:
-        told = [", ".join(map(answer.told, answer.factors)) for answer in (first, other)]
+        factors = [", ".join(map(answer.describe, answer.factors)) for answer in (first, other)]
         raise ValueError(
-            f"`compare`: {first.name} has {told[0]}; {other.name} has {told[1]}: nothing in "
+            f"`compare`: {first.name} has {factors[0]}; {other.name} has {factors[1]}: nothing in "
             "common: give factors (n, K) of the same length, components in columns."
         )
     return pairs
 
 
-def _alike(a: Axes | None, b: Axes | None) -> bool:
+def _same_axes(a: Axes | None, b: Axes | None) -> bool:
     """Whether rows may run along the same: what has no unit fits anything of its length."""
     if not a or not b or len(a) != len(b):
         return True
-    return all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return all(_same_axis(x, y) for x, y in zip(a, b, strict=True))
 
 
-def _same(a: Axis, b: Axis) -> bool:
+def _same_axis(a: Axis, b: Axis) -> bool:
     """Whether two axes of a unit have one unit and positions within half a step."""
     if a.size != b.size or not (a.units and b.units):
         return a.size == b.size

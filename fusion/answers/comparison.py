@@ -48,17 +48,17 @@ class Comparison:
     @property
     def worst(self) -> float:
         """The largest angle of all, degrees; NaN where there is none."""
-        angles = [a for found in self.angles.values() for a in found.values()]
-        seen = np.concatenate(angles)
-        return float(max(seen[np.isfinite(seen)], default=np.nan))
+        angles = [a for by_factor in self.angles.values() for a in by_factor.values()]
+        values = np.concatenate(angles)
+        return float(max(values[np.isfinite(values)], default=np.nan))
 
     def told(self, name: str, factor: str, k: int) -> tuple[str, str]:
         """(angle, correlation) of a component as text; "–" where there is none."""
         nothing = np.full(len(self.components), np.nan)
         angle = self.angles[name].get(factor, nothing)[k]
         r = self.correlations[name].get(factor, nothing)[k]
-        told = "–" if np.isnan(angle) else f"{angle:.2f}°"
-        return told, "–" if np.isnan(r) else f"{r:.4f}".replace("-", "−")
+        degrees = "–" if np.isnan(angle) else f"{angle:.2f}°"
+        return degrees, "–" if np.isnan(r) else f"{r:.4f}".replace("-", "−")
 
     def _table(self) -> tuple[str, list[list[str]]]:
         """(caption, rows of text, the header first)."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.prediction import CP
-from fusion.answers.matching import columns, finite, unit
+from fusion.answers.matching import columns, finite_rows, unit
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
-from fusion.prepare.crop_bin import place, taken
+from fusion.prepare.crop_bin import axis_index, take_entries
 
 __all__ = ["SplitHalf", "core_consistency", "factor_match_score", "split_half"]
 
@@ -62,13 +62,13 @@ def core_consistency(cp: Any, data: Dataset) -> float:
             "(n, K) for each of three or more axes; for two the core tells nothing."
         )
     device = torch.device("cpu") if data.entries is not None else data.tensor.device
-    factors = [torch.from_numpy(f).to(device) for f in _even(given)]
+    factors = [torch.from_numpy(f).to(device) for f in _evenly_scaled(given)]
     inverses = [torch.linalg.pinv(f) for f in factors]
     core = CP(*(P @ f for P, f in zip(inverses, factors, strict=True))).dense()
     core = core + _projected_residual(data, factors, inverses)
-    one = torch.eye(factors[0].shape[1], dtype=core.dtype, device=device)
-    ideal = CP(*[one] * len(factors)).dense()
-    return float(100 * (1 - (core - ideal).square().sum() / len(one)))
+    identity = torch.eye(factors[0].shape[1], dtype=core.dtype, device=device)
+    ideal = CP(*[identity] * len(factors)).dense()
+    return float(100 * (1 - (core - ideal).square().sum() / len(identity)))
 
 
 def factor_match_score(a: Any, b: Any, *, weights: bool = True) -> float:
@@ -103,22 +103,22 @@ def factor_match_score(a: Any, b: Any, *, weights: bool = True) -> float:
             f"`factor_match_score`: {len(x)} and {len(y)} modes ({', '.join(x)}; {', '.join(y)}): "
             "give both the same."
         )
-    return _score([(x[n], y[m]) for n, m in names], weights)
+    return _match_score([(x[n], y[m]) for n, m in names], weights)
 
 
-def _score(pairs: Sequence[tuple[Array, Array]], weights: bool) -> float:
+def _match_score(pairs: Sequence[tuple[Array, Array]], weights: bool) -> float:
     from scipy.optimize import linear_sum_assignment
 
-    alike, sizes = np.ones(()), [np.ones(()), np.ones(())]
+    similarity, sizes = np.ones(()), [np.ones(()), np.ones(())]
     for a, b in pairs:
-        rows = finite("`factor_match_score`: a mode", a, b)
-        alike = alike * np.abs(unit(a[rows]).T @ unit(b[rows]))
+        rows = finite_rows("`factor_match_score`: a mode", a, b)
+        similarity = similarity * np.abs(unit(a[rows]).T @ unit(b[rows]))
         sizes = [s * np.linalg.norm(f[rows], axis=0) for s, f in zip(sizes, (a, b), strict=True)]
     if weights:
         larger = np.maximum.outer(*sizes)
-        alike = alike * np.minimum.outer(*sizes) / np.where(larger == 0, 1, larger)
-    best = linear_sum_assignment(-alike)
-    return float(alike[best].sum() / max(alike.shape))
+        similarity = similarity * np.minimum.outer(*sizes) / np.where(larger == 0, 1, larger)
+    best = linear_sum_assignment(-similarity)
+    return float(similarity[best].sum() / max(similarity.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +138,8 @@ class SplitHalf:
     halves: tuple[tuple[Result, Result], ...]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{score:.4f}" for score in self.scores)
-        return f"halves of {self.axis}: {', '.join(self.compared)} match by {told}"
+        scores = ", ".join(f"{score:.4f}" for score in self.scores)
+        return f"halves of {self.axis}: {', '.join(self.compared)} match by {scores}"
 
 
 def split_half(
@@ -176,7 +176,7 @@ def split_half(
         Harshman & De Sarbo, in Research Methods for Multimode Data Analysis (1984), 602; Lorenzo-
         Seva & ten Berge, Methodology 2:57 (2006), on 0.95.
     """
-    i = place(data, axis, f"split_half({axis!r})")
+    i = axis_index(data, axis, f"split_half({axis!r})")
     name, n = data.axes[i].name, data.shape[i]
     if n < 4 or splits < 1:
         raise ValueError(
@@ -188,25 +188,25 @@ def split_half(
     halves, scores, compared = [], [], ()
     for order in orders:
         parts = (np.sort(order[::2]), np.sort(order[1::2]))
-        first, second = (fit(taken(data, i, rows)) for rows in parts)
-        x, y = (_across("split_half", result, name) for result in (first, second))
+        first, second = (fit(take_entries(data, i, rows)) for rows in parts)
+        x, y = (_other_factors("split_half", result, name) for result in (first, second))
         compared = tuple(x)
         scores.append(factor_match_score(x, y, weights=False))
         halves.append((first, second))
     return SplitHalf(name, compared, np.array(scores), tuple(halves))
 
 
-def _across(call: str, result: Result, axis: str) -> dict[str, Array]:
+def _other_factors(call: str, result: Result, axis: str) -> dict[str, Array]:
     """The factors of a CPD that do not run along this axis."""
     factors = _factors(call, result)
     along = {f: [a.name for a in result.axes[f][0] or ()] for f in factors}
-    left = {f: x for f, x in factors.items() if axis not in along[f]}
-    if not left or len(left) == len(factors):
+    others = {f: x for f, x in factors.items() if axis not in along[f]}
+    if not others or len(others) == len(factors):
         raise ValueError(
-            f"`{call}`: {len(left)} of the factors {', '.join(factors)} do not run along {axis}: "
+            f"`{call}`: {len(others)} of the factors {', '.join(factors)} do not run along {axis}: "
             "let `fit` make a CPD of the data set that it is given."
         )
-    return left
+    return others
 
 
 def _factors(call: str, given: Any) -> dict[str, Array]:
@@ -216,25 +216,25 @@ def _factors(call: str, given: Any) -> dict[str, Array]:
         kind, names = given.structure or ("no single decomposition", ())
         if kind != "cp":
             raise ValueError(f"`{call}`: the result is {kind}: give one of a CPD, or its factors.")
-        read: dict[Any, Any] = {name: given.factors[name] for name in names}
+        arrays: dict[Any, Any] = {name: given.factors[name] for name in names}
     elif hasattr(given, "factors"):  # tensorly's, which calls itself a mapping
-        weights, read = given.weights, dict(enumerate(given.factors, start=1))
+        weights, arrays = given.weights, dict(enumerate(given.factors, start=1))
     elif isinstance(given, Mapping):
-        read = dict(given)
+        arrays = dict(given)
     else:
-        read = dict(enumerate(given, start=1))
-    factors = {str(n): columns(f"`{call}`: factor {n}", f) for n, f in read.items()}
+        arrays = dict(enumerate(given, start=1))
+    factors = {str(n): columns(f"`{call}`: factor {n}", f) for n, f in arrays.items()}
     ranks = {f.shape[1] for f in factors.values()}
     if len(ranks) != 1:
-        told = ", ".join(f"{n} {f.shape}" for n, f in factors.items())
-        raise ValueError(f"`{call}`: factors {told or 'none'}: give one (n, K) a mode, of one K.")
+        shapes = ", ".join(f"{n} {f.shape}" for n, f in factors.items())
+        raise ValueError(f"`{call}`: factors {shapes or 'none'}: give one (n, K) a mode, of one K.")
     if weights is not None:
         first = next(iter(factors))
         factors[first] = factors[first] * columns(f"`{call}`: weights", weights)[:, 0]
     return factors
 
 
-def _even(factors: Sequence[Array]) -> list[Array]:
+def _evenly_scaled(factors: Sequence[Array]) -> list[Array]:
     """Every component with one norm in all modes; rows that were not seen as zeros."""
     seen = [np.nan_to_num(f, nan=0.0) for f in factors]
     sizes = np.prod([np.linalg.norm(f, axis=0) for f in seen], axis=0)

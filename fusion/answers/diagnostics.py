@@ -75,19 +75,19 @@ def component_shares(form: Form, M: Prediction) -> Tensor | None:
     return gram.sum(0).reshape(len(parts), K).sum(0) / size
 
 
-def met(fit: Fit, model: Model) -> DataSummary:
+def describe(fit: Fit, model: Model) -> DataSummary:
     """How well the data set of one fit is met."""
     form, M = fit.pair(model)
     data = fit.dataset
     size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
     shares = component_shares(form, M)
-    whole = data.form(data.matrix_shape, form.device, form.dtype)
-    squares, sums, means = _residuals(whole, M, data.matrix_shape)
+    unweighted = data.form(data.matrix_shape, form.device, form.dtype)
+    squares, sums, means = _residuals(unweighted, M, data.matrix_shape)
     if form.unweighted:  # what is left is known already: no further pass over the data
-        left = data.matrix_shape[1] * squares.double().square().sum()
+        squares_left = data.matrix_shape[1] * squares.double().square().sum()
     else:
-        left = 2 * fit.half_squares(model)
-    explained = 1 - float(left / size)
+        squares_left = 2 * fit.half_squares(model)
+    explained = 1 - float(squares_left / size)
     split = len(data.shape) - data.signal
     return DataSummary(
         shape=data.shape,
@@ -107,8 +107,8 @@ def met(fit: Fit, model: Model) -> DataSummary:
 def _residuals(form: Form, M: Prediction, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """(rms of x − m per pixel, mean of x − m per channel, mean of x per channel)."""
     if form.rank_one and not isinstance(M, Expanded) and (prod(M.shape[:-1]), M.shape[-1]) == shape:
-        return _from_sums(form, *M.two_way())
-    part = _rows(M, shape)
+        return _residuals_by_products(form, *M.two_way())
+    part = _prediction_rows(M, shape)
     squares, sums, means, counts = [], 0.0, 0.0, 0.0
     for rows, x, w in form.chunks():
         seen = torch.ones_like(x) if w is None else (w > 0).to(x.dtype).expand_as(x)
@@ -121,7 +121,7 @@ def _residuals(form: Form, M: Prediction, shape: tuple[int, int]) -> tuple[Tenso
     return torch.cat(squares), sums * nothing, means * nothing
 
 
-def _from_sums(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _residuals_by_products(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The same for M = L Rᵀ from products with the data: no residual is formed."""
     rows, cols = (
         torch.ones(n, dtype=L.dtype, device=L.device) if w is None else (w > 0).to(L.dtype)
@@ -144,7 +144,7 @@ def _from_sums(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor
     return map_, (means - predicted) * nothing, means * nothing
 
 
-def _rows(M: Prediction, shape: tuple[int, int]) -> Callable[[slice], Tensor]:
+def _prediction_rows(M: Prediction, shape: tuple[int, int]) -> Callable[[slice], Tensor]:
     """Rows of a prediction in this two-way shape; expanded only where its last mode has others."""
     if isinstance(M, Expanded) or (prod(M.shape[:-1]), M.shape[-1]) != shape:
         full = M.dense().reshape(shape)
@@ -153,14 +153,16 @@ def _rows(M: Prediction, shape: tuple[int, int]) -> Callable[[slice], Tensor]:
     return lambda rows: left[rows] @ right.T
 
 
-def hide(factors: dict[str, Array], modules: dict[str, FactorModule], loss: Loss) -> list[str]:
+def hide_masked_rows(
+    factors: dict[str, Array], modules: dict[str, FactorModule], loss: Loss
+) -> list[str]:
     """NaN for rows that every data set with their axes masks; a message for each factor."""
     messages = []
     for name, module in modules.items():
         axes = module.axes[0]
         seen: Array | None = None
         for _, _, fit in loss.fits:
-            visible = None if fit.dataset is None else _visible(fit.dataset, axes)
+            visible = None if fit.dataset is None else _unmasked(fit.dataset, axes)
             if visible is not None:
                 seen = visible if seen is None else seen | visible
         if seen is not None and not seen.all():
@@ -171,7 +173,7 @@ def hide(factors: dict[str, Array], modules: dict[str, FactorModule], loss: Loss
     return messages
 
 
-def _visible(data: Dataset, axes: Axes | None) -> Array | None:
+def _unmasked(data: Dataset, axes: Axes | None) -> Array | None:
     """Which entries along these axes of a data set are not wholly masked; None without them."""
     n = len(axes or ())
     places = [i for i in range(len(data.axes) - n + 1) if n and data.axes[i : i + n] == axes]

@@ -38,7 +38,7 @@ def spectral_angle(a: ArrayLike, b: ArrayLike) -> Array:
             f"`spectral_angle`: {u.shape[1]} and {v.shape[1]} columns: give one for one, or "
             "`match` them first."
         )
-    rows = finite("`spectral_angle`", u, v)
+    rows = finite_rows("`spectral_angle`", u, v)
     return angle(u[rows], v[rows])
 
 
@@ -63,10 +63,10 @@ def match(
             f"`match`: factors {', '.join(a)} and {', '.join(b)}: give both the same names."
         )
     x, y = ({f: columns(f"`match`: {f}", v) for f, v in side.items()} for side in (a, b))
-    return matched(x, y, {f: finite(f"`match`: {f}", x[f], y[f]) for f in x})[0]
+    return match_with_sign(x, y, {f: finite_rows(f"`match`: {f}", x[f], y[f]) for f in x})[0]
 
 
-def matched(
+def match_with_sign(
     a: dict[str, Array], b: dict[str, Array], rows: dict[str, NDArray[np.bool_]]
 ) -> tuple[NDArray[np.intp], Array]:
     """(partner in b of every component of a, its sign), by these rows of every factor."""
@@ -81,7 +81,7 @@ def matched(
     return partners, sign
 
 
-def finite(what: str, a: Array, b: Array) -> NDArray[np.bool_]:
+def finite_rows(what: str, a: Array, b: Array) -> NDArray[np.bool_]:
     """Which rows are finite in both."""
     if len(a) != len(b):
         raise ValueError(
@@ -111,17 +111,17 @@ def correlation(a: Array, b: Array) -> Array:
 
 def scale(a: Array, b: Array) -> Array:
     """Factors of the columns of b that bring them closest to those of a."""
-    size = _or_one(np.abs(b).max(0))
-    return (a * (b / size)).sum(0) / _or_one(np.square(b / size).sum(0)) / size
+    size = _one_for_zero(np.abs(b).max(0))
+    return (a * (b / size)).sum(0) / _one_for_zero(np.square(b / size).sum(0)) / size
 
 
 def unit(a: Array) -> Array:
     """Columns of norm 1, also where their squares would over- or underflow; zero stays zero."""
-    a = a / _or_one(np.abs(a).max(0))
-    return a / _or_one(np.linalg.norm(a, axis=0))
+    a = a / _one_for_zero(np.abs(a).max(0))
+    return a / _one_for_zero(np.linalg.norm(a, axis=0))
 
 
-def _or_one(sizes: Array) -> Array:
+def _one_for_zero(sizes: Array) -> Array:
     return np.where(sizes == 0, 1.0, sizes)
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
-from fusion.answers.diagnostics import DataSummary, component_shares, hide, met
+from fusion.answers.diagnostics import DataSummary, component_shares, describe, hide_masked_rows
 from fusion.engine.objective import Objective
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
@@ -262,12 +262,12 @@ def summarise(
         for s in objective.slots
         if s.module is None
     }
-    hidden = hide(factors, modules, loss)
+    hidden = hide_masked_rows(factors, modules, loss)
     with torch.no_grad(), model.once():
-        data = {t.dataset.name: met(t, model) for _, _, t in loss.fits if isinstance(t, Fit)}
+        data = {t.dataset.name: describe(t, model) for _, _, t in loss.fits if isinstance(t, Fit)}
     steps = torch.stack(outcome.history).cpu()  # (step, start, term)
-    own = steps[:, best][torch.isfinite(steps[:, best]).all(1)].numpy()
-    labels = _labels([str(loss.terms[i][1]) for i in objective.order])
+    history = steps[:, best][torch.isfinite(steps[:, best]).all(1)].numpy()
+    labels = _numbered([str(loss.terms[i][1]) for i in objective.order])
     ranks = {m.shape[-1] for m in modules.values() if len(m.shape) == 2}
     status = outcome.status[best]
     text, latex = loss.formula()
@@ -280,9 +280,9 @@ def summarise(
         losses=outcome.loss.cpu().numpy(),
         statuses=[s.value for s in outcome.status],
         n_components=ranks.pop() if len(ranks) == 1 else None,
-        history={"loss": own.sum(1)}
-        | {label: own[:, i] for i, label in enumerate(labels)}
-        | _learned(outcome, best),
+        history={"loss": history.sum(1)}
+        | {label: history[:, i] for i, label in enumerate(labels)}
+        | _learned_paths(outcome, best),
         loss_history=steps.sum(2).T.numpy(),
         data=data,
         formula=text,
@@ -296,17 +296,17 @@ def summarise(
     )
 
 
-def _learned(outcome: Outcome, best: int) -> dict[str, Array]:
+def _learned_paths(outcome: Outcome, best: int) -> dict[str, Array]:
     """What the terms learned, for one start, (step, …)."""
-    found: dict[str, list[torch.Tensor]] = {}
-    for told in outcome.learned:
-        for name, value in told.items():
-            found.setdefault(name, []).append(value[best])
-    paths = {name: torch.stack(values).cpu().numpy() for name, values in found.items()}
+    values_of: dict[str, list[torch.Tensor]] = {}
+    for step in outcome.learned:
+        for name, value in step.items():
+            values_of.setdefault(name, []).append(value[best])
+    paths = {name: torch.stack(values).cpu().numpy() for name, values in values_of.items()}
     return {n: p[np.isfinite(p).reshape(len(p), -1).all(1)] for n, p in paths.items()}
 
 
-def _labels(names: Sequence[str]) -> list[str]:
+def _numbered(names: Sequence[str]) -> list[str]:
     """The names, those that come again numbered: "Norm(…)", "Norm(…) #2"."""
     before = [names[:i].count(name) for i, name in enumerate(names)]
     return [f"{name} #{n + 1}" if n else name for name, n in zip(names, before, strict=True)]

@@ -35,7 +35,7 @@ _ARRAYS = ("residual_map", "residual_spectrum", "mean_spectrum")
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A file to write: it takes the place of the old one at the end, or leaves no trace.
 
     Raises:
@@ -60,7 +60,7 @@ def _umask() -> int:
     return mask
 
 
-def _named(path: Any) -> Path:
+def _with_suffix(path: Any) -> Path:
     """The path with the ending npz."""
     path = Path(path)
     return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
@@ -74,7 +74,7 @@ def save(result: Result, path: Any) -> Path:
     meta: dict[str, Any] = {"format": FORMAT, **{key: getattr(result, key) for key in _PLAIN}}
     meta["structure"] = result.structure
     meta["axes"] = {
-        name: [None if a is None else [_axis(x) for x in a] for a in modes]
+        name: [None if a is None else [_axis_entry(x) for x in a] for a in modes]
         for name, modes in result.axes.items()
     }
     meta["data"] = {}
@@ -82,19 +82,19 @@ def save(result: Result, path: Any) -> Path:
         meta["data"][name] = {
             "shape": data.shape,
             "signal": data.signal,
-            "axes": [_axis(a) for a in data.axes],
+            "axes": [_axis_entry(a) for a in data.axes],
             "explained_variance": data.explained_variance,
             "noise": data.noise,
             "history": data.history,
-            "metadata": _told(data.metadata),
+            "metadata": _json_value(data.metadata),
         }
         arrays |= {f"data/{name}/{key}": getattr(data, key) for key in _ARRAYS}
         if data.component_variance is not None:
             arrays[f"data/{name}/component_variance"] = data.component_variance
     arrays["meta"] = np.array(json.dumps(meta))
-    with whole(_named(path)) as file:
+    with atomic_write(_with_suffix(path)) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    return _named(path)
+    return _with_suffix(path)
 
 
 def is_result(path: Any) -> bool:
@@ -107,31 +107,31 @@ def is_result(path: Any) -> bool:
 
 def load(path: Any) -> Result:
     """Read what `save` wrote."""
-    path = Path(path) if Path(path).exists() else _named(path)
-    said = f"`Result.load({str(path)!r})`"
+    path = Path(path) if Path(path).exists() else _with_suffix(path)
+    call = f"`Result.load({str(path)!r})`"
     if path.exists() and not zipfile.is_zipfile(path):
-        raise ValueError(f"{said}: not an npz file: give one that `Result.save` wrote.")
+        raise ValueError(f"{call}: not an npz file: give one that `Result.save` wrote.")
     with np.load(path, allow_pickle=False) as file:
         if "meta" not in file or file["meta"].dtype.kind != "U":
             raise ValueError(
-                f"{said}: no result in this file (it holds {', '.join(file.files) or 'nothing'})."
+                f"{call}: no result in this file (it holds {', '.join(file.files) or 'nothing'})."
             )
         arrays = {key: file[key] for key in file.files}
     meta = json.loads(str(arrays["meta"]))
     if meta["format"] > FORMAT:
         raise ValueError(
-            f"{said}: written by a newer version (format {meta['format']}): update sdfusion."
+            f"{call}: written by a newer version (format {meta['format']}): update sdfusion."
         )
     data = {}
-    for name, told in meta["data"].items():
+    for name, entry in meta["data"].items():
         data[name] = DataSummary(
-            shape=tuple(told["shape"]),
-            signal=told["signal"],
-            axes=_axes(told["axes"]) or (),
-            explained_variance=told["explained_variance"],
-            noise=told.get("noise", ""),  # files before 0.1 had neither
-            history=tuple(told.get("history", ())),
-            metadata=told.get("metadata", {}),
+            shape=tuple(entry["shape"]),
+            signal=entry["signal"],
+            axes=_axes(entry["axes"]) or (),
+            explained_variance=entry["explained_variance"],
+            noise=entry.get("noise", ""),  # files before 0.1 had neither
+            history=tuple(entry.get("history", ())),
+            metadata=entry.get("metadata", {}),
             component_variance=arrays.get(f"data/{name}/component_variance"),
             **{key: arrays[f"data/{name}/{key}"] for key in _ARRAYS},
         )
@@ -141,41 +141,41 @@ def load(path: Any) -> Result:
         **plain,
         losses=arrays["losses"],
         loss_history=arrays["loss_history"],
-        factors=_under(arrays, "factor/"),
-        history=_under(arrays, "history/"),
-        axes={name: tuple(_axes(modes) for modes in told) for name, told in meta["axes"].items()},
+        factors=_with_prefix(arrays, "factor/"),
+        history=_with_prefix(arrays, "history/"),
+        axes={name: tuple(_axes(modes) for modes in entry) for name, entry in meta["axes"].items()},
         data=data,
         structure=None if structure is None else (structure[0], tuple(structure[1])),
     )
 
 
-def _under(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+def _with_prefix(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {
         key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
     }
 
 
-def _told(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """Metadata as JSON has them: mappings, lists, numbers and texts; of all else what it says."""
     if isinstance(value, Mapping):
-        return {str(key): _told(each) for key, each in value.items()}
+        return {str(key): _json_value(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_told(each) for each in value]
+        return [_json_value(each) for each in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _told(value.tolist())
+        return _json_value(value.tolist())
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
-    told = {
+def _axis_entry(axis: Axis) -> dict[str, Any]:
+    entry = {
         "name": axis.name,
         "units": axis.units,
         "size": None if axis.size is None else int(axis.size),
     }
     if axis.uniform:
-        return {**told, "scale": axis.scale, "offset": axis.offset}
-    return {**told, "values": axis.values.tolist()}
+        return {**entry, "scale": axis.scale, "offset": axis.offset}
+    return {**entry, "values": axis.values.tolist()}
 
 
-def _axes(told: Any) -> Axes | None:
-    return None if told is None else tuple(Axis(**entry) for entry in told)
+def _axes(entries: Any) -> Axes | None:
+    return None if entries is None else tuple(Axis(**entry) for entry in entries)

@@ -29,18 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "sdfusion"
-        print(f"error: {_line(error.format_message())} (see {where} --help)", file=sys.stderr)
+        print(f"error: {_one_line(error.format_message())} (see {where} --help)", file=sys.stderr)
         return 2
     except click.Abort:
         print("interrupted: nothing is written", file=sys.stderr)
         return 130
     except (ValueError, OSError, EOFError, RuntimeError) as error:
-        print(f"error: {_line(str(error)) or type(error).__name__}", file=sys.stderr)
+        print(f"error: {_one_line(str(error)) or type(error).__name__}", file=sys.stderr)
         return 1
     return 0
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
@@ -65,7 +65,7 @@ def cli() -> None:
     """
 
 
-def options(*chosen: Callable) -> Callable:
+def combined_options(*chosen: Callable) -> Callable:
     """Several click options as one decorator, in this order."""
 
     def decorate(command: Callable) -> Callable:
@@ -76,7 +76,7 @@ def options(*chosen: Callable) -> Callable:
     return decorate
 
 
-READING = options(
+READING = combined_options(
     click.option("--signal", metavar="NAME", multiple=True, help="Which data set, of several."),
     click.option("--energy", metavar="A:B", help="Crop to these energies, in the file's unit."),
     click.option("--bin", "bins", metavar="N|AXIS=N", multiple=True,
@@ -90,7 +90,7 @@ READING = options(
     click.option("--mask", type=FILE, metavar="FILE",
                  help="Booleans (npy, npz): True is left out; in the array's order, y before x."),
 )  # fmt: skip
-FITTING = options(
+FITTING = combined_options(
     click.option("-k", "--components", "k", type=click.IntRange(min=1), required=True, metavar="K",
                  help="Number of components."),
     click.option("-o", "--output", type=FILE, metavar="DIR", default=Path("sdfusion-result"),
@@ -109,7 +109,7 @@ FITTING = options(
     click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=120.0,
                  show_default=True, help="Stop the fit after that long."),
 )  # fmt: skip
-SAYING = options(
+SAYING = combined_options(
     click.option("--json", "as_json", is_flag=True, help="Summary for machines, on stdout."),
     click.option("--quiet", is_flag=True, help="No text, no progress."),
 )

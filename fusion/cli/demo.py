@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from fusion import Dataset, Result, compare, fit
-from fusion.cli.output import report, say, writable, write
+from fusion.cli.output import check_writable, json_report, print_answer, write_answer
 from fusion.losses import Frobenius, SquaredNorm
 from fusion.models import NMF, SoftlyCoupled
 from fusion.simulate import concurrent
@@ -20,12 +20,12 @@ PATIENCE = 8.0  # seconds for one detector alone, which has many answers and no 
 def demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
     """Simulate, analyse each detector alone and both together, and say how far each is off."""
     started = time.perf_counter()
-    writable(output)
+    check_writable(output)
     scene = concurrent(shape=(32, 36), channels=160, dose=DOSE, seed=seed)
     eels, edxs = scene.datasets["eels"], scene.datasets["edxs"]
     K = len(scene.components)
     progress = not quiet and sys.stderr.isatty()
-    alone = {data.name: _alone(data, K, seed, progress) for data in (eels, edxs)}
+    alone = {data.name: _fit_alone(data, K, seed, progress) for data in (eels, edxs)}
     loss = Frobenius(eels) + Frobenius(edxs) + SquaredNorm("N", DEPARTURE)
     model = SoftlyCoupled(eels, edxs, K)
     joint = fit(model, loss, starts=10, seed=seed, progress=progress)
@@ -37,9 +37,9 @@ def demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
         for name, result in alone.items()
     )
     picture = compare(scene, joint, names=["truth", "together"]).plot()
-    written = write(joint, output, picture)
-    told = {
-        **report(joint),
+    written = write_answer(joint, output, picture)
+    answer = {
+        **json_report(joint),
         "seconds": time.perf_counter() - started,
         "worst_angle_joint_deg": float(worst_joint),
         "worst_angle_alone_deg": float(worst_alone),
@@ -50,9 +50,9 @@ def demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
             f"Furthest from the truth: {worst_alone:.1f}° where each detector is analysed alone, "
             f"{worst_joint:.1f}° where both are analysed together.\n"
         )
-    say(joint, told, output, written, as_json=as_json, quiet=quiet)
+    print_answer(joint, answer, output, written, as_json=as_json, quiet=quiet)
 
 
-def _alone(data: Dataset, K: int, seed: int, progress: bool) -> Result:
+def _fit_alone(data: Dataset, K: int, seed: int, progress: bool) -> Result:
     loss = Frobenius(data)
     return fit(NMF(data, K), loss, seed=seed, max_seconds=PATIENCE, progress=progress)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from fusion.answers.result import Result
-from fusion.answers.storage import whole
+from fusion.answers.storage import atomic_write
 
 
-def writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Make the folder, and complain now if nothing can be written into it.
 
     Raises:
@@ -31,17 +31,17 @@ def writable(folder: Path) -> None:
         raise OSError(f"-o {folder}: cannot be written ({error.strerror}): give another.") from None
 
 
-def write(result: Result, folder: Path, figure: Any = None) -> list[str]:
+def write_answer(result: Result, folder: Path, figure: Any = None) -> list[str]:
     """result.npz, summary.txt, figure.png, spectra.csv, report.html, each whole or not at all.
 
     Returns:
         What was written: without bokeh there is no report.
     """
     result.save(folder / "result.npz")
-    with whole(folder / "summary.txt") as file:
-        file.write(summary(result).encode())
+    with atomic_write(folder / "summary.txt") as file:
+        file.write(summary_text(result).encode())
     result.save(folder / "spectra.csv")
-    with whole(folder / "figure.png") as file:
+    with atomic_write(folder / "figure.png") as file:
         (result.plot() if figure is None else figure).savefig(file, format="png", dpi=150)
     written = ["result.npz", "summary.txt", "figure.png", "spectra.csv"]
     if find_spec("bokeh") is None:
@@ -50,7 +50,7 @@ def write(result: Result, folder: Path, figure: Any = None) -> list[str]:
     return [*written, "report.html"]
 
 
-def summary(result: Result) -> str:
+def summary_text(result: Result) -> str:
     """The answer, the noise that was assumed, what was done before, and every start."""
     lines = [result.summary(), "", "noise assumed"]
     lines += [f"  {name}: {data.noise}" for name, data in result.data.items()]
@@ -62,7 +62,7 @@ def summary(result: Result) -> str:
     return "\n".join([*lines, ""])
 
 
-def report(result: Result) -> dict[str, Any]:
+def json_report(result: Result) -> dict[str, Any]:
     """The summary for machines, `--json`."""
     return {
         "status": result.status,
@@ -84,9 +84,9 @@ def report(result: Result) -> dict[str, Any]:
     }
 
 
-def say(
+def print_answer(
     result: Result,
-    told: Mapping[str, Any],
+    report: Mapping[str, Any],
     folder: Path,
     written: Sequence[str],
     *,
@@ -95,7 +95,7 @@ def say(
 ) -> None:
     """Print the answer for people, or for machines."""
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(report))
     elif not quiet:
         print(result.summary())
         print(f"wrote {', '.join(written[:-1])} and {written[-1]} to {folder}")

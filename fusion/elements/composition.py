@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.data.dataset import Dataset
 from fusion.elements.intensities import Fitted, Intensities, Measure
-from fusion.elements.table import KEV, mass
+from fusion.elements.table import KEV, atomic_mass
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -67,7 +67,7 @@ class Composition:
             for name, row, error in zip(self.names, values, errors, strict=True):
                 lines.append(
                     f"{name:<{wide}}"
-                    + "".join(f"{_told(v, e):>16}" for v, e in zip(row, error, strict=True))
+                    + "".join(f"{_with_error(v, e):>16}" for v, e in zip(row, error, strict=True))
                 )
         return "\n".join([*lines, *self.messages])
 
@@ -79,7 +79,7 @@ class Composition:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.answers.storage import whole
+        from fusion.answers.storage import atomic_write
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -95,7 +95,7 @@ class Composition:
             for j, element in enumerate(self.elements):
                 numbers = [f"{part[i, j]:.6g}" for part in parts]
                 writer.writerow([name, element, self.lines[j], *numbers])
-        with whole(Path(path)) as file:
+        with atomic_write(Path(path)) as file:
             file.write(text.getvalue().encode())
 
 
@@ -128,15 +128,15 @@ def composition(
     References:
         Cliff & Lorimer, J. Microsc. 103:203 (1975).
     """
-    lines, k, k_errors = _factors(k_factors)
-    names, spectra, said = _spectra(what, factor)
-    found = (Fitted() if by is None else by)(spectra, lines, others)
+    lines, k, k_errors = _k_factors(k_factors)
+    names, spectra, messages = _spectra_of(what, factor)
+    intensities = (Fitted() if by is None else by)(spectra, lines, others)
     elements = [line.partition(" ")[0] for line in lines]
-    weight, weight_errors = _shares(found, k, k_errors)
+    weight, weight_errors = _per_cent(intensities, k, k_errors)
     if lost := [name for name, row in zip(names, weight, strict=True) if np.isnan(row).all()]:
-        said = (*said, f"{', '.join(lost)}: none of the lines stands out of the noise")
-    masses = np.array([mass(element) for element in elements])
-    atomic, atomic_errors = _shares(found, k / masses, k_errors / masses)
+        messages = (*messages, f"{', '.join(lost)}: none of the lines stands out of the noise")
+    masses = np.array([atomic_mass(element) for element in elements])
+    atomic, atomic_errors = _per_cent(intensities, k / masses, k_errors / masses)
     return Composition(
         names=names,
         elements=tuple(elements),
@@ -145,44 +145,44 @@ def composition(
         weight_errors=weight_errors,
         atomic=atomic,
         atomic_errors=atomic_errors,
-        intensities=found,
-        messages=(*said, *found.messages),
+        intensities=intensities,
+        messages=(*messages, *intensities.messages),
     )
 
 
-def _factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
+def _k_factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
     """(lines, k, errors of k)."""
     lines = [" ".join(name.replace("_", " ").split()) for name in k_factors]
     elements = [line.partition(" ")[0] for line in lines]
     pairs = [k if isinstance(k, tuple) else (k, 0.0) for k in k_factors.values()]
-    told = np.array(pairs, dtype=float).reshape(-1, 2)
+    values = np.array(pairs, dtype=float).reshape(-1, 2)
     if len(lines) < 2 or len(set(elements)) < len(lines):
         raise ValueError(
             f"`composition(k_factors={dict(k_factors)})`: give one line of every element, of two "
             "elements or more."
         )
-    if not (np.isfinite(told).all() and (told[:, 0] > 0).all() and (told[:, 1] >= 0).all()):
+    if not (np.isfinite(values).all() and (values[:, 0] > 0).all() and (values[:, 1] >= 0).all()):
         raise ValueError(
             f"`composition(k_factors={dict(k_factors)})`: every k must be > 0, its error ≥ 0."
         )
-    return lines, told[:, 0], told[:, 1]
+    return lines, values[:, 0], values[:, 1]
 
 
-def _shares(found: Intensities, k: Array, k_errors: Array) -> tuple[Array, Array]:
+def _per_cent(lines: Intensities, k: Array, k_errors: Array) -> tuple[Array, Array]:
     """(per cent, standard errors) of y_i = k_i I_i among their sum, (n, element)."""
-    y = found.values * k
-    spread = found.covariance * k[:, None] * k
+    y = lines.values * k
+    spread = lines.covariance * k[:, None] * k
     total = y.sum(1, keepdims=True)
     noise = np.nan_to_num(np.sqrt(spread.sum((1, 2)))[:, None])
     total = np.where((total > 0) & (total > LEAST * noise), total, np.nan)
     share = y / total
-    spread = spread + (found.values * k_errors)[:, :, None] ** 2 * np.eye(len(k))
+    spread = spread + (lines.values * k_errors)[:, :, None] ** 2 * np.eye(len(k))
     jacobian = (np.eye(len(k)) - share[:, :, None]) / total[:, :, None]
-    made = jacobian @ spread @ jacobian.transpose(0, 2, 1)
-    return 100 * share, 100 * np.sqrt(np.maximum(made.diagonal(axis1=1, axis2=2), 0))
+    covariance = jacobian @ spread @ jacobian.transpose(0, 2, 1)
+    return 100 * share, 100 * np.sqrt(np.maximum(covariance.diagonal(axis1=1, axis2=2), 0))
 
 
-def _told(value: float, error: float) -> str:
+def _with_error(value: float, error: float) -> str:
     """ "42.9 ± 0.3", the error with two digits below 1, else with one decimal."""
     if not np.isfinite(value):  # none of the lines is there
         return "–"
@@ -192,7 +192,7 @@ def _told(value: float, error: float) -> str:
     return f"{value:.{places}f} ± {error:.{places}f}"
 
 
-def _spectra(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset, tuple[str, ...]]:
+def _spectra_of(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset, tuple[str, ...]]:
     """(names, spectra (n, channel) with their variance, messages)."""
     if isinstance(what, Dataset):
         if what.signal != 1 or what.axes[-1].units not in KEV:
@@ -203,18 +203,18 @@ def _spectra(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset, t
         )
         flat = Dataset(what.name, what.matrix, axes=["pixel", what.axes[-1]], variance=variance)
         return tuple(f"pixel {i}" for i in range(n)) if n > 1 else (what.name,), flat, ()
-    name, axis = _factor(what, factor)
+    name, axis = _xray_factor(what, factor)
     S = what.factors[name].T
-    variance, said = _variance(what, name)
+    variance, messages = _variance(what, name)
     names = tuple(getattr(what.model, "component_names", ()))
     if len(names) != len(S):
         names = tuple(f"component {k + 1}" for k in range(len(S)))
-    return names, Dataset(name, S, axes=["component", axis], variance=variance), said
+    return names, Dataset(name, S, axes=["component", axis], variance=variance), messages
 
 
-def _factor(result: Any, name: str | None) -> tuple[str, Axis]:
+def _xray_factor(result: Any, name: str | None) -> tuple[str, Axis]:
     """The factor of the X-ray spectra, and its axis."""
-    found = {
+    known = {
         key: axes[0][0]
         for key, axes in result.axes.items()
         if axes[0] is not None
@@ -222,14 +222,14 @@ def _factor(result: Any, name: str | None) -> tuple[str, Axis]:
         and axes[0][0].units == "keV"
         and "loss" not in axes[0][0].name
     }
-    if name is not None and name in found:
-        return name, found[name]
-    if name is not None or len(found) != 1:
+    if name is not None and name in known:
+        return name, known[name]
+    if name is not None or len(known) != 1:
         raise ValueError(
             f"`composition(factor={name!r})`: the factors on an axis of X-ray energies in keV are "
-            f"{', '.join(found) or 'none'}, of {', '.join(result.factors)}: name one of them."
+            f"{', '.join(known) or 'none'}, of {', '.join(result.factors)}: name one of them."
         )
-    return next(iter(found.items()))
+    return next(iter(known.items()))
 
 
 def _variance(result: Any, name: str) -> tuple[Array | None, tuple[str, ...]]:

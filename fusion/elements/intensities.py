@@ -13,8 +13,15 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.data.dataset import Dataset
 from fusion.elements.table import KEV, Line, lines
-from fusion.elements.xray_detector import USUAL, Detector, found, knots, numbers, shells
-from fusion.elements.xray_detector import counted as is_counts
+from fusion.elements.xray_detector import (
+    USUAL,
+    Detector,
+    fit_detector,
+    is_counts,
+    linear_background,
+    shell_spectra,
+    values_and_variances,
+)
 
 Array = NDArray[np.float64]
 
@@ -84,12 +91,12 @@ class Fitted(Measure):
         self, spectra: Dataset, wanted: Sequence[str], others: Sequence[str]
     ) -> Intensities:
         axis = spectra.axes[-1]
-        told = _wanted(axis, wanted)
-        elements = [*dict.fromkeys([line.element for line in told]), *others]
-        back = dict(knots(axis) if self.background is None else self.background)
-        detector = self.detector or found(spectra, elements, back)
-        said = () if self.detector else (str(detector),)
-        return _fit(spectra, shells(axis, elements, detector) | back, told, said)
+        targets = _lines_of(axis, wanted)
+        elements = [*dict.fromkeys([line.element for line in targets]), *others]
+        back = dict(linear_background(axis) if self.background is None else self.background)
+        detector = self.detector or fit_detector(spectra, elements, back)
+        notes = () if self.detector else (str(detector),)
+        return _fit_lines(spectra, shell_spectra(axis, elements, detector) | back, targets, notes)
 
 
 @dataclass(frozen=True)
@@ -116,28 +123,30 @@ class Windows(Measure):
         self, spectra: Dataset, wanted: Sequence[str], others: Sequence[str]
     ) -> Intensities:
         axis = spectra.axes[-1]
-        told = _wanted(axis, wanted)
-        rows = np.stack([self._row(axis, line) for line in told])
-        x, variance = numbers(spectra)
+        targets = _lines_of(axis, wanted)
+        rows = np.stack([self._net_row(axis, line) for line in targets])
+        x, variance = values_and_variances(spectra)
         every = np.broadcast_to(rows, (len(x), *rows.shape))
-        said = tuple(text for line in told for text in self._alone(axis, line, wanted, others))
-        return Intensities(tuple(wanted), x @ rows.T, every, _spread(every, variance), said)
+        notes = tuple(
+            text for line in targets for text in self._overlaps(axis, line, wanted, others)
+        )
+        return Intensities(tuple(wanted), x @ rows.T, every, _covariance(every, variance), notes)
 
-    def _alone(
+    def _overlaps(
         self, axis: Axis, line: Line, wanted: Sequence[str], others: Sequence[str]
     ) -> Iterator[str]:
         """Which other lines lie in the windows of one."""
         elements = [*(name.partition(" ")[0] for name in wanted), *others]
         for other in lines(elements, axis, least=0.02):
             if other.name != line.name:
-                seen = abs(float(self._row(axis, line) @ self.detector.profile(axis, other)))
+                seen = abs(float(self._net_row(axis, line) @ self.detector.profile(axis, other)))
                 if seen > SEEN:
                     yield (
                         f"{other.name} lies in the windows of {line.name}, which count "
                         f"{100 * seen:.0f} % of it: give other `sides`, or measure by `Fitted()`"
                     )
 
-    def _row(self, axis: Axis, line: Line) -> Array:
+    def _net_row(self, axis: Axis, line: Line) -> Array:
         """What every channel adds to the net intensity."""
         energy = axis.values * KEV[axis.units]
         wide = float(self.detector.fwhm(line.energy))
@@ -162,13 +171,13 @@ class Windows(Measure):
         return row / float(row @ self.detector.profile(axis, line))
 
 
-def _wanted(axis: Axis, names: Sequence[str]) -> list[Line]:
+def _lines_of(axis: Axis, names: Sequence[str]) -> list[Line]:
     """The lines of these names.
 
     Raises:
         ValueError: if one is no line, or not on the axis.
     """
-    made = []
+    chosen = []
     for name in names:
         same = [line for line in lines(name) if line.name == name]
         if not same:
@@ -180,22 +189,25 @@ def _wanted(axis: Axis, names: Sequence[str]) -> list[Line]:
                 f"`{name}`: lies at {same[0].energy:.3f} keV, the axis goes from {x.min():.3f} "
                 f"to {x.max():.3f} keV: take another line of it."
             )
-        made += same
-    return made
+        chosen += same
+    return chosen
 
 
-def _fit(
-    spectra: Dataset, references: Mapping[str, Array], told: Sequence[Line], said: tuple[str, ...]
+def _fit_lines(
+    spectra: Dataset,
+    references: Mapping[str, Array],
+    wanted: Sequence[Line],
+    notes: tuple[str, ...],
 ) -> Intensities:
     """Amounts of the references by `fusion.mlls`, as intensities of the lines told."""
     from fusion.losses import Poisson
     from fusion.references.mlls import mlls
 
-    x, variance = numbers(spectra)
+    x, variance = values_and_variances(spectra)
     counted = spectra.variance is None and is_counts(x)
     fit = mlls(Poisson(spectra) if counted else spectra, references)
-    at = [fit.names.index(f"{line.element} {line.shell}") for line in told]
-    scale = np.array([line.weight for line in told])
+    at = [fit.names.index(f"{line.element} {line.shell}") for line in wanted]
+    scale = np.array([line.weight for line in wanted])
     rows = []
     for i in range(len(x)):
         free, m = ~fit.at_zero[i], fit.spectra @ fit.maps[i]
@@ -203,25 +215,25 @@ def _fit(
             variance[i] = np.maximum(m, 1e-6 * m.max())
         elif spectra.variance is None:
             variance[i] = np.square(x[i] - m).sum() / max(len(m) - int(free.sum()), 1)
-        rows.append([_row(fit.spectra, 1 / variance[i], free, j) for j in at])
+        rows.append([_estimator(fit.spectra, 1 / variance[i], free, j) for j in at])
     every = np.array(rows) * scale[:, None]
     kept = tuple(m for m in fit.messages if "background" not in m)
     return Intensities(
-        tuple(line.name for line in told),
+        tuple(line.name for line in wanted),
         fit.maps[:, at] * scale,
         every,
-        _spread(every, variance),
-        said + kept,
+        _covariance(every, variance),
+        notes + kept,
     )
 
 
-def _row(S: Array, w: Array, free: NDArray[np.bool_], j: int) -> Array:
+def _estimator(S: Array, w: Array, free: NDArray[np.bool_], j: int) -> Array:
     """What every channel adds to amount j beside the free ones, as if it were free itself."""
     some = np.flatnonzero(free | (np.arange(len(free)) == j))
     weighted = S[:, some].T * w
     return np.linalg.solve(weighted @ S[:, some], weighted)[some.tolist().index(j)]
 
 
-def _spread(rows: Array, variance: Array) -> Array:
+def _covariance(rows: Array, variance: Array) -> Array:
     """Covariance of rows · x, (n, line, line), x independent from channel to channel."""
     return np.einsum("nae,ne,nbe->nab", rows, variance, rows)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fusion.algebra.axis import Axis
-from fusion.elements.table import KEV, edges, lines, losses
+from fusion.elements.table import KEV, edges, is_energy_loss, lines
 
 Array = NDArray[np.float64]
 
@@ -59,11 +59,11 @@ class Peaks(Sequence[Peak]):
         return tuple(peak for peak in self.peaks if not peak.names)
 
     def __str__(self) -> str:
-        said = [f"{f'peak ({self.units})':>12}  {'height':>9}  explained by"]
+        rows = [f"{f'peak ({self.units})':>12}  {'height':>9}  explained by"]
         for p in self.peaks:
             others = f"nothing; could be {', '.join(p.others)}" if p.others else "nothing"
-            said.append(f"{p.position:12.5g}  {p.height:9.3g}  {', '.join(p.names) or others}")
-        return "\n".join(said)
+            rows.append(f"{p.position:12.5g}  {p.height:9.3g}  {', '.join(p.names) or others}")
+        return "\n".join(rows)
 
     __repr__ = __str__
 
@@ -90,51 +90,51 @@ def explain(spectrum: ArrayLike, axis: Axis, elements: str | Iterable[str]) -> P
             f"`explain`: a spectrum of shape {y.shape}: give one, such as `result['S'][:, 0]`."
         )
     axis = axis.sized(len(y))
-    edged, x = losses(axis), axis.values
-    known, every = _named(elements, edged), _named(_everything(), edged)
-    made = []
-    for i in _found(y, x * KEV[axis.units], edged):
+    edged, x = is_energy_loss(axis), axis.values
+    known, every = _named_energies(elements, edged), _named_energies(_all_elements(), edged)
+    peaks = []
+    for i in _peak_indices(y, x * KEV[axis.units], edged):
         at = float(x[i]) * KEV[axis.units]
-        names = _near(known, at, edged)
-        others = () if names else _near(every, at, edged)[:4]
-        made.append(Peak(float(x[i]), float(y[i]), tuple(names), tuple(others)))
-    return Peaks(tuple(made), axis.units)
+        names = _names_near(known, at, edged)
+        others = () if names else _names_near(every, at, edged)[:4]
+        peaks.append(Peak(float(x[i]), float(y[i]), tuple(names), tuple(others)))
+    return Peaks(tuple(peaks), axis.units)
 
 
-def _named(elements: str | Iterable[str], edged: bool) -> list[tuple[float, float, str]]:
+def _named_energies(elements: str | Iterable[str], edged: bool) -> list[tuple[float, float, str]]:
     """(keV, weight, name) of the lines or the edges."""
     if edged:
         return [(e.energy * KEV["eV"], 1.0, e.name) for e in edges(elements) if e.major]
     return [(line.energy, line.weight, line.name) for line in lines(elements, least=0.01)]
 
 
-def _everything() -> list[str]:
+def _all_elements() -> list[str]:
     from fusion.elements.table import _xraydb
 
     return [_xraydb().atomic_symbol(z) for z in SOUGHT]
 
 
-def _near(known: Sequence[tuple[float, float, str]], at: float, edged: bool) -> list[str]:
+def _names_near(known: Sequence[tuple[float, float, str]], at: float, edged: bool) -> list[str]:
     """Those that explain a peak: the nearest first, lines the stronger the farther they reach."""
     if edged:
         low, high = at - BEHIND * KEV["eV"], at + BEFORE * KEV["eV"]
-        found = sorted((abs(at - e), name) for e, _, name in known if low <= e <= high)
+        nearest = sorted((abs(at - e), name) for e, _, name in known if low <= e <= high)
     else:
-        reach = _width(at) / 2
-        found = sorted(
+        reach = _line_width(at) / 2
+        nearest = sorted(
             (abs(at - e) / reach - w, name) for e, w, name in known if abs(at - e) <= reach
         )
-    return [name for _, name in found]
+    return [name for _, name in nearest]
 
 
-def _width(energy: Any) -> Any:
+def _line_width(energy: Any) -> Any:
     """Full width of a line in a detector, keV."""
     from fusion.simulate.xrays import detector_fwhm
 
     return detector_fwhm(np.maximum(energy, 0.0), noise=0.05)
 
 
-def _found(y: Array, x: Array, edged: bool) -> list[int]:
+def _peak_indices(y: Array, x: Array, edged: bool) -> list[int]:
     """Where peaks are."""
     from scipy.ndimage import gaussian_filter1d
     from scipy.signal import find_peaks
@@ -142,7 +142,7 @@ def _found(y: Array, x: Array, edged: bool) -> list[int]:
     order = np.argsort(x)
     root = np.sqrt(np.clip(np.nan_to_num(y[order]), 0, None))
     step = float(np.median(np.abs(np.diff(x))))
-    wide = 0.7e-3 if edged else 0.4 * float(_width(np.median(x)))  # keV
+    wide = 0.7e-3 if edged else 0.4 * float(_line_width(np.median(x)))  # keV
     sigma = max(wide / step / 2.355, 0.5)
     smooth = gaussian_filter1d(root, sigma, mode="nearest")
     curvature = root[2:] - 2 * root[1:-1] + root[:-2]

@@ -86,14 +86,14 @@ def lines(
     References:
         Elam, Ravel & Sieber, Radiat. Phys. Chem. 63:121 (2002), as in xraydb.
     """
-    low, high = _range("lines", within)
-    found = [
+    low, high = _energy_range("lines", within)
+    chosen = [
         line
-        for element, part in _asked("lines", elements)
-        for line in _chosen("lines", element, part, _lines(element))
+        for element, part in _parse_names("lines", elements)
+        for line in _selected("lines", element, part, _line_families(element))
         if low <= line.energy <= high and line.weight >= least
     ]
-    return sorted(set(found), key=lambda line: line.energy)
+    return sorted(set(chosen), key=lambda line: line.energy)
 
 
 def edges(elements: str | Iterable[str], within: Within = None) -> list[Edge]:
@@ -103,14 +103,14 @@ def edges(elements: str | Iterable[str], within: Within = None) -> list[Edge]:
         elements: "Mn", or one shell or edge of it, "Mn L", "Mn L3".
         within: an axis in eV or keV, or (low, high) in keV; default: everywhere.
     """
-    low, high = _range("edges", within)
-    found = [
+    low, high = _energy_range("edges", within)
+    chosen = [
         edge
-        for element, part in _asked("edges", elements)
-        for edge in _chosen("edges", element, part, _edges(element))
+        for element, part in _parse_names("edges", elements)
+        for edge in _selected("edges", element, part, _edges_of(element))
         if low <= edge.energy * KEV["eV"] <= high
     ]
-    return sorted(set(found), key=lambda edge: edge.energy)
+    return sorted(set(chosen), key=lambda edge: edge.energy)
 
 
 def labels(
@@ -127,7 +127,7 @@ def labels(
         elements: as in `lines`.
         least: weight below which an X-ray line has no label.
     """
-    photons = not losses(axis)
+    photons = not is_energy_loss(axis)
     near = NEAR * float(np.ptp(axis.values)) * KEV[axis.units]  # keV
     if photons:
         strong = sorted(lines(elements, axis, least=least), key=lambda line: -line.weight)
@@ -137,25 +137,25 @@ def labels(
             if all(abs(k.energy - line.energy) > near for k in alike):
                 kept.append(line)
         return sorted((line.energy / KEV[axis.units], line.name) for line in kept)
-    made: dict[str, tuple[float, list[str]]] = {}
+    groups: dict[str, tuple[float, list[str]]] = {}
     for edge in filter(lambda edge: edge.major, edges(elements, axis)):
         at = edge.energy * (KEV["eV"] / KEV[axis.units])
         shell = edge.name.rstrip("0123456789")
         number = edge.name.removeprefix(shell)
-        first = made.get(shell)
+        first = groups.get(shell)
         if first is not None and (at - first[0]) * KEV[axis.units] <= near:
             first[1].append(number)
         else:
-            made[shell if first is None else edge.name] = (at, [number])
-    return sorted((at, _joined(name, numbers)) for name, (at, numbers) in made.items())
+            groups[shell if first is None else edge.name] = (at, [number])
+    return sorted((at, _joined_name(name, numbers)) for name, (at, numbers) in groups.items())
 
 
-def _joined(name: str, numbers: Sequence[str]) -> str:
+def _joined_name(name: str, numbers: Sequence[str]) -> str:
     """ "Si L" of 3 and 2: "Si L2,3"."""
     return name.rstrip("0123456789") + ",".join(sorted(numbers))
 
 
-def losses(axis: Axis) -> bool:
+def is_energy_loss(axis: Axis) -> bool:
     """Whether an axis is one of energy losses, with edges, or one of photons, with lines.
 
     Raises:
@@ -168,9 +168,9 @@ def losses(axis: Axis) -> bool:
     return axis.units == "eV" or "loss" in axis.name
 
 
-def mass(element: str) -> float:
+def atomic_mass(element: str) -> float:
     """Atomic mass in u."""
-    return float(_xraydb().atomic_mass(_element("mass", element)))
+    return float(_xraydb().atomic_mass(_checked_symbol("mass", element)))
 
 
 def _xraydb() -> Any:
@@ -184,12 +184,12 @@ def _xraydb() -> Any:
     return xraydb
 
 
-def _range(call: str, within: Within) -> tuple[float, float]:
+def _energy_range(call: str, within: Within) -> tuple[float, float]:
     """(low, high) in keV."""
     if within is None:
         return 0.0, float("inf")
     if isinstance(within, Axis):
-        losses(within)
+        is_energy_loss(within)
         x = within.values * KEV[within.units]
         return float(x.min()), float(x.max())
     low, high = within
@@ -198,16 +198,16 @@ def _range(call: str, within: Within) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _asked(call: str, elements: str | Iterable[str]) -> list[tuple[str, str]]:
+def _parse_names(call: str, elements: str | Iterable[str]) -> list[tuple[str, str]]:
     """(element, shell or line or nothing) of everything that was asked for."""
     entries = [elements] if isinstance(elements, str) else list(elements)
     if not entries:
         raise ValueError(f"`{call}([])`: name one element or more.")
-    made = []
+    pairs = []
     for entry in entries:
         element, _, part = str(entry).strip().replace("_", " ").partition(" ")
-        made.append((_element(call, element), part.strip()))
-    return made
+        pairs.append((_checked_symbol(call, element), part.strip()))
+    return pairs
 
 
 @cache
@@ -216,56 +216,56 @@ def _symbols() -> frozenset[str]:
     return frozenset(xraydb.atomic_symbol(z) for z in range(1, 99))
 
 
-def _element(call: str, symbol: str) -> str:
+def _checked_symbol(call: str, symbol: str) -> str:
     if symbol not in _symbols():
         raise ValueError(f"`{call}`: there is no element {symbol!r}: give symbols, such as 'Mn'.")
     return symbol
 
 
-def _chosen(call: str, element: str, part: str, entries: Sequence[Any]) -> list[Any]:
+def _selected(call: str, element: str, part: str, entries: Sequence[Any]) -> list[Any]:
     """Those of an element that were asked for."""
-    found = [e for e in entries if e.name.removeprefix(f"{element} ").startswith(part)]
-    if part and not found:
+    chosen = [e for e in entries if e.name.removeprefix(f"{element} ").startswith(part)]
+    if part and not chosen:
         names = ", ".join(e.name for e in entries) or "none"
         raise ValueError(f"`{call}`: there is no {element} {part}; there are {names}.")
-    return found
+    return chosen
 
 
 @cache
-def _lines(element: str) -> tuple[Line, ...]:
+def _line_families(element: str) -> tuple[Line, ...]:
     """The families of an element."""
     families: dict[str, list[tuple[float, float]]] = {}
-    vacancies = _vacancies(element)
+    vacancies = _photons(element)
     for name, line in _xraydb().xray_lines(element).items():
         kind = re.match("[KLM][a-z]", name)
         start = line.initial_level.partition(",")[0]
-        strength = vacancies.get(start, 0.0) * line.intensity * _filled(element, name)
+        strength = vacancies.get(start, 0.0) * line.intensity * _occupancy(element, name)
         if kind and strength > 0 and line.energy > 0:
             families.setdefault(kind[0], []).append((round(line.energy / 1e3, 6), strength))
     total = {name: sum(s for _, s in parts) for name, parts in families.items()}
-    made = []
+    rows = []
     for name, parts in families.items():
         most = max(size for other, size in total.items() if other[0] == name[0])
         shares = tuple(sorted((e, s / total[name]) for e, s in parts))
         energy = max(parts, key=lambda part: part[1])[0]
-        made.append(Line(f"{element} {name}", element, name[0], energy, total[name] / most, shares))
-    return tuple(made)
+        rows.append(Line(f"{element} {name}", element, name[0], energy, total[name] / most, shares))
+    return tuple(rows)
 
 
-def _filled(element: str, name: str) -> float:
+def _occupancy(element: str, name: str) -> float:
     """How full the 3p shell is that Kb comes from: xraydb has the strength of a full one."""
     z = _xraydb().atomic_number(element)
     return min(max(z - 12, 0) / 6, 1.0) if name.startswith("Kb") else 1.0
 
 
-def _vacancies(element: str) -> dict[str, float]:
+def _photons(element: str) -> dict[str, float]:
     """Photons of every subshell, for vacancies made in proportion to its electrons.
 
     Vacancies of L move up by Coster–Kronig transitions before they are filled.
     """
     xraydb = _xraydb()
     yields = {name: edge.fyield for name, edge in xraydb.xray_edges(element).items()}
-    made = {}
+    photons = {}
     for shell, electrons in ELECTRONS.items():
         names = (
             [shell] if len(electrons) == 1 else [f"{shell}{i + 1}" for i in range(len(electrons))]
@@ -275,12 +275,12 @@ def _vacancies(element: str) -> dict[str, float]:
             for start, end in (("L1", "L2"), ("L1", "L3"), ("L2", "L3")):
                 moved = xraydb.ck_probability(element, start, end, total=False) or 0.0
                 holes[end] += moved * holes[start]
-        made |= {name: n * yields.get(name, 0.0) for name, n in holes.items()}
-    return made
+        photons |= {name: n * yields.get(name, 0.0) for name, n in holes.items()}
+    return photons
 
 
 @cache
-def _edges(element: str) -> tuple[Edge, ...]:
+def _edges_of(element: str) -> tuple[Edge, ...]:
     table = _xraydb().xray_edges(element)
     names = [(f"{element} {name}", edge.energy or 0.0) for name, edge in table.items()]
     return tuple(Edge(name, element, float(SOLID.get(name, energy))) for name, energy in names)

@@ -70,18 +70,18 @@ USUAL = Detector()
 """130 eV at Mn Ka."""
 
 
-def shells(axis: Axis, elements: Sequence[str], detector: Detector) -> dict[str, Array]:
+def shell_spectra(axis: Axis, elements: Sequence[str], detector: Detector) -> dict[str, Array]:
     """{"Fe K": (channel,)}: the lines of a shell together, 1 in its strongest one."""
-    made: dict[str, Array] = {}
+    spectra: dict[str, Array] = {}
     weights: dict[str, float] = {}
     for line in lines(elements, axis):
         name = f"{line.element} {line.shell}"
-        made[name] = made.get(name, 0.0) + line.weight * detector.profile(axis, line)
+        spectra[name] = spectra.get(name, 0.0) + line.weight * detector.profile(axis, line)
         weights[name] = weights.get(name, 0.0) + line.weight
-    return {name: s for name, s in made.items() if weights[name] >= LEAST}
+    return {name: s for name, s in spectra.items() if weights[name] >= LEAST}
 
 
-def knots(axis: Axis) -> dict[str, Array]:
+def linear_background(axis: Axis) -> dict[str, Array]:
     """A background: straight from knot to knot, {name: (channel,)}; of hats, 1 at one knot each."""
     x = axis.values * KEV[axis.units]
     at = [float(x.min())]
@@ -94,34 +94,36 @@ def knots(axis: Axis) -> dict[str, Array]:
     return {f"background {i + 1}": np.interp(x, at, hat) for i, hat in enumerate(hats)}
 
 
-def numbers(spectra: Dataset) -> tuple[Array, Array]:
+def values_and_variances(spectra: Dataset) -> tuple[Array, Array]:
     """(values, variances), (n, channel); counts have themselves as variance, others may be NaN."""
     x = spectra.matrix.cpu().double().numpy()
     if spectra.variance is not None:
         variance = spectra.variance.expand(spectra.shape).reshape(x.shape).cpu().double().numpy()
     else:
-        variance = np.maximum(x, 0.0) if counted(x) else np.full_like(x, np.nan)
+        variance = np.maximum(x, 0.0) if is_counts(x) else np.full_like(x, np.nan)
     return x, variance
 
 
-def counted(x: Array) -> bool:
+def is_counts(x: Array) -> bool:
     """Whether these are counts."""
     return bool((x >= 0).all() and (x == np.round(x)).all() and x.max(initial=0.0) > 1)
 
 
-def found(spectra: Dataset, elements: Sequence[str], background: Mapping[str, Array]) -> Detector:
+def fit_detector(
+    spectra: Dataset, elements: Sequence[str], background: Mapping[str, Array]
+) -> Detector:
     """The detector with which the sum of all spectra is met best, weighed as counts are."""
     from scipy.optimize import minimize, nnls
 
     axis, start = spectra.axes[-1], Detector()
-    total = np.maximum(np.nan_to_num(numbers(spectra)[0]).sum(0), 0)
+    total = np.maximum(np.nan_to_num(values_and_variances(spectra)[0]).sum(0), 0)
     weight = 1 / np.sqrt(np.maximum(total, 1e-3 * total.max()))
     back = list(background.values())
     scale = np.array([0.01, 0.01, 0.004, 0.001])  # of steps, about what an axis is off
     x0 = np.array([start.width, start.noise, start.offset, start.gain])
 
     def misfit(steps: Array) -> float:
-        S = [*shells(axis, elements, Detector(*(x0 + scale * steps))).values(), *back]
+        S = [*shell_spectra(axis, elements, Detector(*(x0 + scale * steps))).values(), *back]
         return float(nnls(np.stack(S, 1) * weight[:, None], total * weight)[1])
 
     low, high = ((np.array(ends) - x0) / scale for ends in zip(*LIMITS, strict=True))

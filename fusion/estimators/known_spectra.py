@@ -24,7 +24,7 @@ RIDGE = 1e-12
 """Added to Gram matrices of unit diagonal, for spectra that are alike or empty."""
 
 
-def maps(term: Fit, S: Tensor, device: str | None = None) -> NDArray[Any]:
+def known_maps(term: Fit, S: Tensor, device: str | None = None) -> NDArray[Any]:
     """C ≥ 0 that makes the fit of C Sᵀ to its data smallest, pixel by pixel.
 
     Args:
@@ -38,16 +38,16 @@ def maps(term: Fit, S: Tensor, device: str | None = None) -> NDArray[Any]:
     data = term.dataset
     square, counts = term.entrywise is SQUARE, term.noise == "poisson"
     if not (square or counts):
-        return _by_descent(term, S, device)
+        return _by_fit(term, S, device)
     place, weigh = torch.device(device or "cpu"), term.weighted_by_variance
     form, S = data.form(data.matrix_shape, place, torch.float64, variance=weigh), S.to(place)
     parts = []
     for _, x, w in form.chunks():
-        parts.append(_squares(x, w, S) if square else _counts(x, w, S))
+        parts.append(_least_squares(x, w, S) if square else _poisson(x, w, S))
     return torch.cat(parts).cpu().numpy()
 
 
-def _squares(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
+def _least_squares(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
     if w is None:
         G, b = S.T @ S, x @ S
     else:
@@ -58,7 +58,7 @@ def _squares(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
     return torch.where(empty, 0, c)
 
 
-def _counts(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
+def _poisson(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
     w = torch.ones_like(x) if w is None else w.expand_as(x)
     empty = S.sum(0) <= 0
     floor = FLOOR * S[:, ~empty].mean()
@@ -72,7 +72,7 @@ def _counts(x: Tensor, w: Tensor | None, S: Tensor) -> Tensor:
     return c
 
 
-class _Known(Model):
+class _KnownSpectra(Model):
     """Unknown maps of known spectra."""
 
     def __init__(self, term: Fit, S: Tensor) -> None:
@@ -86,7 +86,7 @@ class _Known(Model):
         return {self.name: cp(self.C, self.S)}
 
 
-def _by_descent(term: Fit, S: Tensor, device: str | None) -> NDArray[Any]:
+def _by_fit(term: Fit, S: Tensor, device: str | None) -> NDArray[Any]:
     """Under any other likelihood: a fit with the spectra held, convex as a rule."""
-    found = fit(_Known(term, S), term, starts=1, device=device, progress=False)
-    return np.nan_to_num(found["C"])
+    result = fit(_KnownSpectra(term, S), term, starts=1, device=device, progress=False)
+    return np.nan_to_num(result["C"])

@@ -12,7 +12,7 @@ def stand_out(data: Dataset) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            told = rank(data, held_out=False, ard=False, stability=False).recommended
+            recommended = rank(data, held_out=False, ard=False, stability=False).recommended
     except ValueError:
         return most
-    return min(max(told, 1), most)
+    return min(max(recommended, 1), most)

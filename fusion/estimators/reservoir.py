@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Sample:
+class Reservoir:
     """A uniform sample of all rows seen, at most so many.
 
     Args:
@@ -20,7 +20,7 @@ class Sample:
     """
 
     def __init__(self, most: int, seed: int) -> None:
-        self.most, self.seen = max(1, int(most)), 0
+        self.most, self.seen_rows = max(1, int(most)), 0
         self._parts: list[NDArray[Any]] = []
         self._full: NDArray[Any] | None = None
         self._random = np.random.default_rng(seed)
@@ -36,11 +36,11 @@ class Sample:
     @property
     def share(self) -> float:
         """Of the rows seen."""
-        return min(1.0, self.most / max(self.seen, 1))
+        return min(1.0, self.most / max(self.seen_rows, 1))
 
     def add(self, batch: NDArray[Any]) -> None:
         """Take in rows; those kept are copied."""
-        room = max(0, self.most - self.seen)
+        room = max(0, self.most - self.seen_rows)
         if room:
             self._parts.append(np.array(batch[:room]))
         late = batch[room:]
@@ -48,8 +48,8 @@ class Sample:
             if self._full is None:
                 self._full = np.array(self.rows)
                 self._parts = []
-            place = self._random.integers(0, self.seen + min(room, len(batch)) + 1
+            place = self._random.integers(0, self.seen_rows + min(room, len(batch)) + 1
                                           + np.arange(len(late)))  # fmt: skip
             kept = place < self.most
             self._full[place[kept]] = late[kept]  # of several for one place the last stays
-        self.seen += len(batch)
+        self.seen_rows += len(batch)

@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fusion.algebra.axis import Axis
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
-from fusion.estimators.known_spectra import maps
+from fusion.estimators.known_spectra import known_maps
 from fusion.estimators.number import stand_out
-from fusion.estimators.reservoir import Sample
+from fusion.estimators.reservoir import Reservoir
 from fusion.estimators.scaled_data import warn_if_scaled
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
@@ -103,14 +103,14 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Unmixer:
         """Find the spectra of X (pixel, channel); returns self."""
-        self._unmix(self._read(X))
+        self._factorise(self._validated(X))
         return self
 
     def fit_transform(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, X: Any, y: Any = None
     ) -> Array:
         """Find maps and spectra; returns the maps (pixel, K), as the penalty has them."""
-        return self._unmix(self._read(X))
+        return self._factorise(self._validated(X))
 
     def partial_fit(self, X: Any, y: Any = None) -> Unmixer:
         """Take in some pixels more; the spectra are found when they are asked for.
@@ -120,26 +120,26 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         may be missing. An earlier `fit` is forgotten.
         """
         fresh = getattr(self, "_sample", None) is None
-        X = self._read(X, reset=fresh)
+        X = self._validated(X, reset=fresh)
         X = X.toarray() if hasattr(X, "toarray") else X
         if fresh:
-            self._sample: Sample | None = Sample(int(self.memory) // X.shape[1], self._seed())
+            self._sample: Reservoir | None = Reservoir(int(self.memory) // X.shape[1], self._seed())
         assert self._sample is not None
         self._sample.add(X)
-        self._found: dict[str, Any] | None = None
+        self._answer: dict[str, Any] | None = None
         return self
 
     def transform(self, X: Any) -> Array:
         """Maps (pixel, K) of other pixels: the likeliest amounts ≥ 0; no penalty is read."""
         check_is_fitted(self)
         S = torch.from_numpy(np.ascontiguousarray(self.components_.T))
-        X = self._read(X, reset=False)
+        X = self._validated(X, reset=False)
         X = X.tocsr() if hasattr(X, "tocsr") else X
         empty = np.asarray(abs(X).sum(axis=1)).ravel() == 0
-        found = np.zeros((X.shape[0], S.shape[1]))
+        C = np.zeros((X.shape[0], S.shape[1]))
         if not empty.all():
-            found[~empty] = maps(self._fit_of(Dataset("data", X[~empty])), S, self.device)
-        return found
+            C[~empty] = known_maps(self._fit_term(Dataset("data", X[~empty])), S, self.device)
+        return C
 
     def inverse_transform(self, C: Any) -> Array:
         """C Sᵀ (pixel, channel) of maps (pixel, K)."""
@@ -148,11 +148,11 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def components_(self) -> Array:
-        return self._answer("components")
+        return self._fitted("components")
 
     @property
     def explained_variance_(self) -> Array:
-        variance = self._answer("variance")
+        variance = self._fitted("variance")
         if len(variance) < 2:  # HyperSpy 2.5 looks for an elbow where there is one, and fails
             raise AttributeError(
                 "`explained_variance_`: one component alone has none here; see `result_`."
@@ -165,15 +165,15 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def result_(self) -> Result:
-        return self._answer("result")
+        return self._fitted("result")
 
     @property
     def _n_features_out(self) -> int:
         return self.n_components_
 
-    def _read(self, X: Any, *, reset: bool = True) -> Any:
+    def _validated(self, X: Any, *, reset: bool = True) -> Any:
         X = validate_data(self, X, reset=reset, accept_sparse=SPARSE, dtype="numeric")
-        if self._counts and X.min() < 0:
+        if self._counting and X.min() < 0:
             count, size = int((X < 0).sum()), X.shape[0] * X.shape[1]
             raise ValueError(
                 f"`Unmixer`: Negative values in data passed to a fit of counts: {count} of {size} "
@@ -182,14 +182,14 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return X
 
     @property
-    def _counts(self) -> bool:
+    def _counting(self) -> bool:
         """Whether the likelihood is one of counts, as far as can be told without data."""
         return getattr(self.likelihood, "noise", "") == "poisson"
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _fit_of(self, data: Dataset) -> Fit:
+    def _fit_term(self, data: Dataset) -> Fit:
         term = self.likelihood(data)
         if not isinstance(term, Fit):
             raise ValueError(
@@ -198,15 +198,15 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return term
 
-    def _unmix(self, X: Any, sample: Sample | None = None) -> Array:
+    def _factorise(self, X: Any, sample: Reservoir | None = None) -> Array:
         """Find and keep the answer; the maps."""
         share = 1.0 if sample is None else sample.share
-        data = self._data(X, share)
-        term = self._fit_of(data)
+        data = self._dataset(X, share)
+        term = self._fit_term(data)
         warn_if_scaled(X, counts=term.noise == "poisson", share=share, stacklevel=4)
         K = stand_out(data) if self.n_components is None else int(self.n_components)
         loss = Loss([(1.0, term)]) if self.penalty is None else term + self.penalty
-        found = fit(
+        result = fit(
             NMF(data, K),
             loss,
             solver=self.solver,
@@ -217,21 +217,21 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             device=self.device,
             progress=False,
         )
-        C, S = (np.nan_to_num(found[name]).astype(float) for name in ("C", "S"))
+        C, S = (np.nan_to_num(result[name]).astype(float) for name in ("C", "S"))
         if not C.any():
-            said = "; ".join(found.messages) or "the likeliest amounts of all components are zero"
-            raise ValueError(f"`Unmixer`: {said}.")
+            why = "; ".join(result.messages) or "the likeliest amounts of all components are zero"
+            raise ValueError(f"`Unmixer`: {why}.")
         if sample is not None:  # maps in the order of batches must not be taken for a picture
-            found = replace(found, factors={"S": found["S"]}, model=None, structure=None)
+            result = replace(result, factors={"S": result["S"]}, model=None, structure=None)
         self._sample = sample
-        self._found = {
+        self._answer = {
             "components": np.ascontiguousarray(S.T),
             "variance": ((C.T @ C) * (S.T @ S)).sum(0) / len(C),
-            "result": replace(found, minimised=None),  # which holds the data
+            "result": replace(result, minimised=None),  # which holds the data
         }
         return C
 
-    def _data(self, X: Any, share: float) -> Dataset:
+    def _dataset(self, X: Any, share: float) -> Dataset:
         """The data set of a matrix, as a map where the scan is known."""
         if self.scan is None:
             return Dataset("data", X)
@@ -247,14 +247,14 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = X if hasattr(X, "nnz") else X.reshape(*sizes, -1)
         return Dataset("data", X, axes=[*axes, Axis("channel", size=X.shape[-1])])
 
-    def _answer(self, key: str) -> Any:
+    def _fitted(self, key: str) -> Any:
         """Something of the answer, which is found now where batches were taken in."""
-        found, sample = getattr(self, "_found", None), getattr(self, "_sample", None)
-        if found is None and sample is not None:
-            self._unmix(sample.rows, sample)
-            found = self._found
-            assert found is not None
-            K, kept = self.n_components, len(found["components"])
+        answer, sample = getattr(self, "_answer", None), getattr(self, "_sample", None)
+        if answer is None and sample is not None:
+            self._factorise(sample.rows, sample)
+            answer = self._answer
+            assert answer is not None
+            K, kept = self.n_components, len(answer["components"])
             if K is not None and kept < K:
                 warnings.warn(
                     f"`Unmixer`: {kept} of {K} components are left: if this is a lazy "
@@ -263,15 +263,15 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     UserWarning,
                     stacklevel=3,
                 )
-        if found is None:
+        if answer is None:
             raise AttributeError(f"`{type(self).__name__}` has no answer yet: call `fit` first.")
-        return found[key]
+        return answer[key]
 
     def __sklearn_is_fitted__(self) -> bool:
-        return any(getattr(self, name, None) is not None for name in ("_found", "_sample"))
+        return any(getattr(self, name, None) is not None for name in ("_answer", "_sample"))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.positive_only = self._counts
+        tags.input_tags.positive_only = self._counting
         return tags

@@ -8,7 +8,7 @@ from typing import overload
 
 from fusion.data.dataset import Dataset
 from fusion.files import arrays, microscopes
-from fusion.files.contents import Found, chosen, listed, pick
+from fusion.files.contents import StoredDataset, default_of, listed, pick
 
 __all__ = ["load", "one"]
 
@@ -47,9 +47,9 @@ def load(path: str | PathLike[str], *, signal: str | None = None) -> Dataset | d
         >>> fu.load(path)
         Dataset('data', y 4, x 6, energy 41; float64)
     """
-    path, found = _find(path)
-    only = chosen(found) if signal is None else pick(path, found, signal)
-    return {each.name: each.open() for each in found} if only is None else only.open()
+    path, contents = _contents(path)
+    meant = default_of(contents) if signal is None else pick(path, contents, signal)
+    return {entry.name: entry.open() for entry in contents} if meant is None else meant.open()
 
 
 def one(path: str | PathLike[str], signal: str | None = None) -> Dataset:
@@ -59,17 +59,17 @@ def one(path: str | PathLike[str], signal: str | None = None) -> Dataset:
         ValueError: as `load`, and where there are several.
         OSError: if it cannot be opened.
     """
-    path, found = _find(path)
-    only = chosen(found) if signal is None else pick(path, found, signal)
-    if only is None:
+    path, contents = _contents(path)
+    meant = default_of(contents) if signal is None else pick(path, contents, signal)
+    if meant is None:
         raise ValueError(
-            f"{path}: several data sets could be meant: {listed(found)}: "
+            f"{path}: several data sets could be meant: {listed(contents)}: "
             "choose one: signal='…' (--signal … on the command line)."
         )
-    return only.open()
+    return meant.open()
 
 
-def _find(path: str | PathLike[str]) -> tuple[Path, list[Found]]:
+def _contents(path: str | PathLike[str]) -> tuple[Path, list[StoredDataset]]:
     """The path and what is in the file."""
     if hasattr(path, "axes_manager"):
         raise ValueError(
@@ -86,4 +86,4 @@ def _find(path: str | PathLike[str]) -> tuple[Path, list[Found]]:
         raise ValueError(f"{path}: the file is empty (0 bytes): copy or save it again.")
     if suffix == ".npz":
         return path, arrays.in_npz(path)
-    return path, arrays.in_npy(path) if suffix == ".npy" else microscopes.find(path)
+    return path, arrays.in_npy(path) if suffix == ".npy" else microscopes.in_microscope_file(path)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
 from fusion.data.dataset import Dataset
-from fusion.files.calibration import axis, axis_name, complete, slug, unit
-from fusion.files.contents import Found, line, listed
+from fusion.files.calibration import axis_at, axis_name, complete_axes, slug, unit
+from fusion.files.contents import StoredDataset, first_line, listed
 
 RESULT = {"meta", "losses", "loss_history"}  # what `Result.save` always writes
 ENERGY = re.compile(r"(?:^|_)(?:energy|ev|kev)$", re.IGNORECASE)
@@ -31,7 +31,7 @@ UNIT = re.compile(r"(?:^|_)(ev|kev|nm)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Header:
+class ArrayHeader:
     """What an array is, before it is read."""
 
     name: str
@@ -49,14 +49,14 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Beside:
+class AxisArrays:
     """What is told of the axes: numeric arrays of one axis; numbers and texts."""
 
     vectors: dict[str, NDArray[Any]] = field(default_factory=dict)
     texts: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def in_npz(path: Path) -> list[Found]:
+def in_npz(path: Path) -> list[StoredDataset]:
     """The data sets of an npz: the array `data`, and all others of two axes or more.
 
     Raises:
@@ -68,7 +68,7 @@ def in_npz(path: Path) -> list[Found]:
         raise ValueError(
             f"{path}: not an npz file: write one with `numpy.savez({path.name!r}, data=map)`."
         )
-    with _reading(path):
+    with _one_line_errors(path):
         headers = _headers(path)
     names = {header.name for header in headers}
     if names >= RESULT:
@@ -82,13 +82,13 @@ def in_npz(path: Path) -> list[Found]:
             f"{path}: no numeric array of two axes or more in it, but {listed(headers)}: "
             "save the map as one array of real numbers."
         )
-    with _reading(path):
-        beside = _beside(path, headers)
+    with _one_line_errors(path):
+        extras = _axis_arrays(path, headers)
     single = len(candidates) == 1
-    return [_found(path, each, beside, single or each.name == "data") for each in candidates]
+    return [_stored(path, each, extras, single or each.name == "data") for each in candidates]
 
 
-def in_npy(path: Path) -> list[Found]:
+def in_npy(path: Path) -> list[StoredDataset]:
     """The data set of an npy file, named as the file.
 
     Raises:
@@ -98,102 +98,103 @@ def in_npy(path: Path) -> list[Found]:
         if file.read(6) != b"\x93NUMPY":
             raise ValueError(f"{path}: not an npy file: write one with `numpy.save`.")
         file.seek(0)
-        with _reading(path):
+        with _one_line_errors(path):
             header = _header(slug(path.stem) or "data", file)
     if not header.numeric or not header.shape:
         raise ValueError(
             f"{path}: no numeric array of one axis or more in it, but {header}: "
             "save the map as one array of real numbers."
         )
-    return [_found(path, header, Beside(), True)]
+    return [_stored(path, header, AxisArrays(), True)]
 
 
-def _found(path: Path, header: Header, beside: Beside, meant: bool) -> Found:
-    scan = _scan(beside, len(header.shape) - 1)
-    energy = _energy(path, header, beside, strict=meant)
-    axes = complete([*scan, energy], header.shape, 1)
+def _stored(path: Path, header: ArrayHeader, extras: AxisArrays, default: bool) -> StoredDataset:
+    scan = _scan_axes(extras, len(header.shape) - 1)
+    energy = _energy_axis(path, header, extras, strict=default)
+    axes = complete_axes([*scan, energy], header.shape, 1)
 
     def read() -> Dataset:
-        with _reading(path):
+        with _one_line_errors(path):
             array = np.load(path, allow_pickle=False)
             if not isinstance(array, np.ndarray):
                 with array as file:
                     array = file[header.name]
         return Dataset(header.name, array, axes=axes)
 
-    return Found(header.name, header.shape, header.dtype, axes, read, meant)
+    return StoredDataset(header.name, header.shape, header.dtype, axes, read, default)
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _one_line_errors(path: Path) -> Iterator[None]:
     """What goes wrong inside a file, as one line."""
     try:
         yield
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise ValueError(
-            f"{path}: cannot be read ({line(error)}): cut off or damaged? Copy or save it again."
+            f"{path}: cannot be read ({first_line(error)}): cut off or damaged? "
+            "Copy or save it again."
         ) from error
 
 
-def _headers(path: Path) -> list[Header]:
+def _headers(path: Path) -> list[ArrayHeader]:
     with zipfile.ZipFile(path) as file:
         members = [name for name in file.namelist() if name.endswith(".npy")]
-        found = []
+        headers = []
         for name in members:
             with file.open(name) as member:
-                found.append(_header(name.removesuffix(".npy"), member))
-    return found
+                headers.append(_header(name.removesuffix(".npy"), member))
+    return headers
 
 
-def _header(name: str, file: IO[bytes]) -> Header:
+def _header(name: str, file: IO[bytes]) -> ArrayHeader:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0
     if version > (1, 0):
         read = np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
-    return Header(name, shape, dtype)
+    return ArrayHeader(name, shape, dtype)
 
 
-def _beside(path: Path, headers: list[Header]) -> Beside:
+def _axis_arrays(path: Path, headers: list[ArrayHeader]) -> AxisArrays:
     """The arrays of one axis, the numbers and the texts, all of them short."""
     small = [h for h in headers if h.numeric or h.dtype.kind == "U"]
     small = [h for h in small if len(h.shape) <= 1 and 0 not in h.shape]
     with np.load(path, allow_pickle=False) as file:
         values = {h.name: file[h.name] for h in small}
     vectors = {name: v for name, v in values.items() if v.ndim == 1 and v.dtype.kind in "iuf"}
-    return Beside(vectors, {name: v for name, v in values.items() if name not in vectors})
+    return AxisArrays(vectors, {name: v for name, v in values.items() if name not in vectors})
 
 
-def _energy(path: Path, header: Header, beside: Beside, *, strict: bool) -> Axis:
+def _energy_axis(path: Path, header: ArrayHeader, extras: AxisArrays, *, strict: bool) -> Axis:
     """The axis of the channels; without a name where nothing is told of it.
 
     Raises:
         ValueError: if it is strict and `energy` has another length.
     """
     size = header.shape[-1]
-    fitting = [name for name, vector in beside.vectors.items() if vector.size == size]
-    name = _energies(header.name, fitting, beside)
+    fitting = [name for name, vector in extras.vectors.items() if vector.size == size]
+    name = _energy_name(header.name, fitting, extras)
     if name is None:
-        if strict and "energy" in beside.vectors:
+        if strict and "energy" in extras.vectors:
             raise ValueError(
-                f"{path}: energy is of shape {beside.vectors['energy'].shape}, {header.name} has "
+                f"{path}: energy is of shape {extras.vectors['energy'].shape}, {header.name} has "
                 f"{size} channels: give one energy for every channel."
             )
         return Axis("")
     ending = UNIT.search(name)
-    told = beside.texts.get(f"{name}_units")
-    if told is None and ENERGY.search(name):
-        told = beside.texts.get("energy_units", ending and ending[1])
-    units = unit(told if told is not None else ending and ending[1])
+    unit_text = extras.texts.get(f"{name}_units")
+    if unit_text is None and ENERGY.search(name):
+        unit_text = extras.texts.get("energy_units", ending and ending[1])
+    units = unit(unit_text if unit_text is not None else ending and ending[1])
     bare = "energy" if ENERGY.search(name) else axis_name(UNIT.sub("", name)) or name
-    return axis(bare, beside.vectors[name], units)
+    return axis_at(bare, extras.vectors[name], units)
 
 
-def _energies(data: str, fitting: list[str], beside: Beside) -> str | None:
+def _energy_name(data: str, fitting: list[str], extras: AxisArrays) -> str | None:
     """Which of the arrays that are long enough holds the energies."""
     own = {f"{data}_{ending}".casefold() for ending in ("energy", "ev", "kev")}
     like = [name for name in fitting if ENERGY.search(name)]
-    steady = [name for name in fitting if _steady(beside.vectors[name])]
+    steady = [name for name in fitting if _monotonic(extras.vectors[name])]
     choices = (
         [name for name in fitting if name.casefold() in own],
         [name for name in fitting if name.casefold() == "energy"],
@@ -203,22 +204,22 @@ def _energies(data: str, fitting: list[str], beside: Beside) -> str | None:
     return next((some[0] for some in choices if len(some) == 1), None)
 
 
-def _steady(vector: NDArray[Any]) -> bool:
+def _monotonic(vector: NDArray[Any]) -> bool:
     """Whether it only rises or only falls, as positions do."""
     steps = np.diff(vector.astype(float))
     return bool((steps > 0).all() or (steps < 0).all())
 
 
-def _scan(beside: Beside, n: int) -> list[Axis]:
+def _scan_axes(extras: AxisArrays, n: int) -> list[Axis]:
     """Axes of the scan, calibrated by `nav_axes` or `pixel_size`; no name where none is told."""
-    told = np.atleast_1d(beside.texts.get("nav_axes", np.array([], dtype=str)))
-    if n and told.size == n:
+    nav_axes = np.atleast_1d(extras.texts.get("nav_axes", np.array([], dtype=str)))
+    if n and nav_axes.size == n:
         with suppress(ValueError, SyntaxError, TypeError):
-            entries = [ast.literal_eval(str(entry)) for entry in told]
+            entries = [ast.literal_eval(str(entry)) for entry in nav_axes]
             return [Axis(axis_name(name), float(s), units=unit(u)) for name, s, u in entries]
-    size = beside.vectors.get("pixel_size", beside.texts.get("pixel_size", np.array("")))
+    size = extras.vectors.get("pixel_size", extras.texts.get("pixel_size", np.array("")))
     fits = size.size == n if size.ndim else n >= 2  # of a row of spectra it could be anything
     if size.dtype.kind not in "iuf" or not fits:
         return [Axis("") for _ in range(n)]
-    units = unit(beside.texts.get("pixel_units"))
+    units = unit(extras.texts.get("pixel_units"))
     return [Axis("", step, units=units) for step in np.broadcast_to(size, n)]

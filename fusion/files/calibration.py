@@ -37,31 +37,31 @@ NAMES = {
 ENERGIES = ("eV", "keV")
 
 
-def text(value: Any) -> str:
+def clean(value: Any) -> str:
     """The text of a name or a unit; empty where the file says that there is none."""
-    said = "" if value is None else str(value).strip()
-    return "" if said.casefold() in UNDEFINED else said
+    cleaned = "" if value is None else str(value).strip()
+    return "" if cleaned.casefold() in UNDEFINED else cleaned
 
 
 def unit(value: Any) -> str:
     """The unit as the rest of the project writes it: "eV", "keV", "nm", "µm" …"""
-    said = text(value)
-    return UNITS.get(said.casefold(), said)
+    cleaned = clean(value)
+    return UNITS.get(cleaned.casefold(), cleaned)
 
 
 def axis_name(value: Any) -> str:
     """The name as the rest of the project writes it: "energy loss", "energy", "x", "y" …"""
-    said = " ".join(text(value).lower().replace("_", " ").split())
-    return NAMES.get(said, said)
+    cleaned = " ".join(clean(value).lower().replace("_", " ").split())
+    return NAMES.get(cleaned, cleaned)
 
 
 def slug(value: Any) -> str:
     """A short name of lower-case letters, digits and "_"; empty if nothing is left."""
-    plain = unicodedata.normalize("NFKD", text(value)).encode("ascii", "ignore").decode()
+    plain = unicodedata.normalize("NFKD", clean(value)).encode("ascii", "ignore").decode()
     return re.sub("[^a-z0-9]+", "_", plain.lower()).strip("_")[:40].strip("_")
 
 
-def axis(name: str, values: ArrayLike, units: str = "") -> Axis:
+def axis_at(name: str, values: ArrayLike, units: str = "") -> Axis:
     """An axis at these positions: scale and offset where they are evenly spaced.
 
     Evenly means to four units in the last place of the type that they are stored in.
@@ -84,13 +84,13 @@ def axis(name: str, values: ArrayLike, units: str = "") -> Axis:
     return Axis(name, values=values, units=units)
 
 
-def complete(axes: list[Axis], shape: tuple[int, ...], signal: int) -> Axes:
+def complete_axes(axes: list[Axis], shape: tuple[int, ...], signal: int) -> Axes:
     """The axes, sized; those without a name get the one that `Dataset` would give them."""
-    taken = {each.name for each in axes}
+    used = {each.name for each in axes}
     for i, (each, default) in enumerate(zip(axes, named(None, shape, signal), strict=True)):
         if not each.name:
-            name = default.name if default.name not in taken else f"axis {i}"
+            name = default.name if default.name not in used else f"axis {i}"
             values = None if each.uniform else each.values
             axes[i] = Axis(name, each.scale, each.offset, each.units, values)
-            taken.add(name)
+            used.add(name)
     return named(axes, shape, signal)

@@ -14,7 +14,7 @@ LISTED = 12  # entries that a message names
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredDataset:
     """One data set of a file.
 
     Args:
@@ -31,30 +31,30 @@ class Found:
     dtype: Any
     axes: Axes
     open: Callable[[], Dataset]
-    meant: bool = False
+    default: bool = False
 
     def __str__(self) -> str:
         along = ", ".join(axis.name for axis in self.axes)
         return f"{self.name} {self.shape} {self.dtype} ({along})"
 
 
-def chosen(found: Sequence[Found]) -> Found | None:
+def default_of(contents: Sequence[StoredDataset]) -> StoredDataset | None:
     """The one that is meant where none is named: the only one, or the one marked; else None."""
-    meant = list(found) if len(found) == 1 else [each for each in found if each.meant]
-    return meant[0] if len(meant) == 1 else None
+    defaults = list(contents) if len(contents) == 1 else [each for each in contents if each.default]
+    return defaults[0] if len(defaults) == 1 else None
 
 
-def pick(path: Path, found: Sequence[Found], signal: str) -> Found:
+def pick(path: Path, contents: Sequence[StoredDataset], signal: str) -> StoredDataset:
     """The one of this name, in upper or lower case.
 
     Raises:
         ValueError: if there is none.
     """
-    exact = [each for each in found if each.name == signal]
-    alike = [each for each in found if each.name.casefold() == str(signal).casefold()]
+    exact = [each for each in contents if each.name == signal]
+    alike = [each for each in contents if each.name.casefold() == str(signal).casefold()]
     if not (matching := exact or alike):
         raise ValueError(
-            f"{path}: no data set {signal!r} in it, but {listed(found)}: choose one of these."
+            f"{path}: no data set {signal!r} in it, but {listed(contents)}: choose one of these."
         )
     if len(matching) > 1:
         raise ValueError(
@@ -65,12 +65,12 @@ def pick(path: Path, found: Sequence[Found], signal: str) -> Found:
 
 def listed(things: Sequence[Any]) -> str:
     """The things in one line, the first dozen of them."""
-    said = "; ".join(str(each) for each in things[:LISTED]) or "nothing"
-    return said if len(things) <= LISTED else f"{said}; and {len(things) - LISTED} more"
+    text = "; ".join(str(each) for each in things[:LISTED]) or "nothing"
+    return text if len(things) <= LISTED else f"{text}; and {len(things) - LISTED} more"
 
 
-def line(error: BaseException, width: int = 200) -> str:
+def first_line(error: BaseException, width: int = 200) -> str:
     """The first line of what an error says, cut to a width; its type if it says nothing."""
-    said = next((part.strip() for part in str(error).splitlines() if part.strip()), "")
-    said = said.rstrip(".:; ")
-    return f"{said[:width]}…" if len(said) > width else said or type(error).__name__
+    text = next((part.strip() for part in str(error).splitlines() if part.strip()), "")
+    text = text.rstrip(".:; ")
+    return f"{text[:width]}…" if len(text) > width else text or type(error).__name__

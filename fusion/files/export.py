@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.files.calibration import slug
-from fusion.files.factor_dictionaries import Signal, along, signal_of, signals, spectra
+from fusion.files.factor_dictionaries import (
+    Signal,
+    factor_axes,
+    signal_of,
+    signals,
+    spectral_factors,
+)
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -25,18 +31,18 @@ def hspy(result: Result, path: Path) -> list[Path]:
     """All factors in one hspy file, a signal each."""
     import h5py
 
-    with _finished(path) as made, h5py.File(made, "w") as file:
+    with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for i, signal in enumerate(signals(result)):
-            part = made.with_name(f"{i}.hspy")
+            part = temporary.with_name(f"{i}.hspy")
             _write("hspy", part, signal)
             with h5py.File(part, "r") as other:
                 for key, value in other.attrs.items():
                     file.attrs[key] = value
-                other.copy(f"Experiments/{signal['metadata']['General']['title']}", _held(file))
+                other.copy(f"Experiments/{signal['metadata']['General']['title']}", _group(file))
     return [path]
 
 
-def _held(file: Any) -> Any:
+def _group(file: Any) -> Any:
     return file.require_group("Experiments")
 
 
@@ -44,39 +50,39 @@ def zspy(result: Result, path: Path) -> list[Path]:
     """All factors in one zspy folder, a signal each."""
     import zarr
 
-    with _finished(path) as made:
+    with _replacing(path) as temporary:
         for i, signal in enumerate(signals(result)):
-            part = made.with_name(f"{i}.zspy")
+            part = temporary.with_name(f"{i}.zspy")
             _write("zspy", part, signal)
-            if not made.exists():
-                part.rename(made)
+            if not temporary.exists():
+                part.rename(temporary)
                 continue
             for folder in (part / "Experiments").iterdir():
                 if folder.is_dir():
-                    folder.rename(made / "Experiments" / folder.name)
-        zarr.consolidate_metadata(str(made))  # pyright: ignore[reportArgumentType]
+                    folder.rename(temporary / "Experiments" / folder.name)
+        zarr.consolidate_metadata(str(temporary))  # pyright: ignore[reportArgumentType]
     return [path]
 
 
 def msa(result: Result, path: Path) -> list[Path]:
     """Every spectrum in an msa file of its own, "answer_S_1.msa"."""
-    made = []
-    for name in spectra(result):
-        whole = signal_of(result, name)
-        axis = whole["axes"][-1]
+    written = []
+    for name in spectral_factors(result):
+        signal = signal_of(result, name)
+        axis = signal["axes"][-1]
         if "scale" not in axis:
             raise ValueError(
                 f"`save({str(path)!r})`: the energies of {name} are not even, and msa knows scale "
                 "and offset alone: save as csv or hspy."
             )
-        for k, spectrum in enumerate(whole["data"]):
-            told = {**whole["metadata"], "General": {"title": f"{slug(name)} {k + 1}"}}
-            single = whole | {"data": spectrum, "axes": [axis | {"index_in_array": 0}]}
+        for k, spectrum in enumerate(signal["data"]):
+            metadata = {**signal["metadata"], "General": {"title": f"{slug(name)} {k + 1}"}}
+            single = signal | {"data": spectrum, "axes": [axis | {"index_in_array": 0}]}
             out = path.with_name(f"{path.stem}_{slug(name) or 's'}_{k + 1}{path.suffix}")
-            with _finished(out) as part:
-                _write("msa", part, single | {"metadata": told})
-            made.append(out)
-    return made
+            with _replacing(out) as part:
+                _write("msa", part, single | {"metadata": metadata})
+            written.append(out)
+    return written
 
 
 def tif(result: Result, path: Path) -> list[Path]:
@@ -84,15 +90,15 @@ def tif(result: Result, path: Path) -> list[Path]:
 
     HyperSpy, ImageJ and DigitalMicrograph read the calibration.
     """
-    names = [name for name in result.factors if len(along(result, name)) == 2]
+    names = [name for name in result.factors if len(factor_axes(result, name)) == 2]
     if not names:
         raise ValueError(
             f"`save({str(path)!r})`: no factor runs along two axes, so there is no map: save as "
             "csv or hspy."
         )
-    made = []
+    written = []
     for name in names:
-        axes = along(result, name)
+        axes = factor_axes(result, name)
         if not all(axis.uniform for axis in axes):
             raise ValueError(
                 f"`save({str(path)!r})`: the pixels of {name} are not even, and tif knows scale "
@@ -102,17 +108,17 @@ def tif(result: Result, path: Path) -> list[Path]:
         signal = signal_of(result, name)
         signal |= {"data": signal["data"].astype(np.float32)}
         signal |= {"axes": [_nanometres(axis) for axis in signal["axes"]]}
-        with _finished(out) as part:
+        with _replacing(out) as part:
             _write("tiff", part, signal)
-        made.append(out)
-    return made
+        written.append(out)
+    return written
 
 
 def csv(result: Result, path: Path) -> list[Path]:
     """All spectra in one table: for every detector its energies, then the components."""
-    from fusion.answers.storage import whole
+    from fusion.answers.storage import atomic_write
 
-    with whole(path) as file:
+    with atomic_write(path) as file:
         file.write(table(result).encode())
     return [path]
 
@@ -159,8 +165,8 @@ def table(result: Result) -> str:
     import io
 
     columns: list[list[Any]] = []
-    for name in spectra(result):
-        axis = along(result, name)[0]
+    for name in spectral_factors(result):
+        axis = factor_axes(result, name)[0]
         columns.append([f"{name}: {axis.label}", *(f"{x:.10g}" for x in axis.values)])
         columns += [
             [f"{name} {i + 1}", *(f"{x:.10g}" for x in column)]
@@ -196,15 +202,15 @@ def _nanometres(axis: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _finished(path: Path) -> Iterator[Path]:
+def _replacing(path: Path) -> Iterator[Path]:
     """A name in a folder beside, to write to: what is there takes the place of the path at last.
 
     Raises:
         OSError: if the folder cannot be written.
     """
     with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as folder:
-        made = Path(folder) / path.name
-        yield made
+        temporary = Path(folder) / path.name
+        yield temporary
         if path.is_dir():
             shutil.rmtree(path)
-        os.replace(made, path)
+        os.replace(temporary, path)

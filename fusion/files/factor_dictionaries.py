@@ -27,7 +27,7 @@ def signals(result: Result) -> list[Signal]:
     return [signal_of(result, name) for name, F in result.factors.items() if F.ndim == 2]
 
 
-def spectra(result: Result) -> list[str]:
+def spectral_factors(result: Result) -> list[str]:
     """Factors that run along the channels of a data set of spectra."""
     channels = [d.axes[-1:] for d in result.data.values() if d.signal == 1]
     return [
@@ -37,7 +37,7 @@ def spectra(result: Result) -> list[str]:
     ]
 
 
-def along(result: Result, name: str) -> Axes:
+def factor_axes(result: Result, name: str) -> Axes:
     """What the rows of a factor run along; an index where nothing is told."""
     axes = (result.axes.get(name) or (None,))[0]
     return axes or (Axis("index", size=len(result.factors[name])),)
@@ -45,24 +45,24 @@ def along(result: Result, name: str) -> Axes:
 
 def signal_of(result: Result, name: str) -> Signal:
     """One factor, components first."""
-    axes, F = along(result, name), result.factors[name]
+    axes, F = factor_axes(result, name), result.factors[name]
     components = Axis("component", offset=1.0, size=F.shape[1])
-    spectral = name in spectra(result)
+    spectral = name in spectral_factors(result)
     shown = 1 if spectral or len(axes) == 1 else 2
     data = np.ascontiguousarray(F.T.reshape(F.shape[1], *(axis.size or 1 for axis in axes)))
-    every = (components, *axes)
-    told = [_axis(a, i, navigate=i < len(every) - shown) for i, a in enumerate(every)]
+    modes = (components, *axes)
+    entries = [_axis_entry(a, i, navigate=i < len(modes) - shown) for i, a in enumerate(modes)]
     metadata = _metadata(result, axes) if spectral else {}
     general = {"title": name, "notes": result.summary()}
     return {
         "data": data,
-        "axes": told,
+        "axes": entries,
         "metadata": {
             **metadata,
             "General": general,
-            "Signal": {"signal_type": _kind(axes[0], metadata) if spectral else ""},
+            "Signal": {"signal_type": _signal_type(axes[0], metadata) if spectral else ""},
         },
-        "original_metadata": {"sdfusion": _about(result, name)},
+        "original_metadata": {"sdfusion": _provenance(result, name)},
         "package_info": {"package": "", "package_version": ""},
         "attributes": {"_lazy": False, "ragged": False},
         "tmp_parameters": {},
@@ -71,16 +71,16 @@ def signal_of(result: Result, name: str) -> Signal:
     }
 
 
-def _axis(axis: Axis, index: int, *, navigate: bool) -> dict[str, Any]:
+def _axis_entry(axis: Axis, index: int, *, navigate: bool) -> dict[str, Any]:
     """RosettaSciIO's dictionary of an axis."""
-    told: dict[str, Any] = {"name": axis.name, "units": axis.units, "size": int(axis.size or 0)}
-    told |= {"navigate": navigate, "index_in_array": index, "is_binned": False}
+    entry: dict[str, Any] = {"name": axis.name, "units": axis.units, "size": int(axis.size or 0)}
+    entry |= {"navigate": navigate, "index_in_array": index, "is_binned": False}
     if axis.uniform:
-        return told | {"_type": "UniformDataAxis", "scale": axis.scale, "offset": axis.offset}
-    return told | {"_type": "DataAxis", "axis": axis.values}
+        return entry | {"_type": "UniformDataAxis", "scale": axis.scale, "offset": axis.offset}
+    return entry | {"_type": "DataAxis", "axis": axis.values}
 
 
-def _kind(axis: Axis, metadata: dict[str, Any]) -> str:
+def _signal_type(axis: Axis, metadata: dict[str, Any]) -> str:
     """HyperSpy's type of a spectrum on an axis."""
     if axis.units == "eV" or "loss" in axis.name:
         return "EELS"
@@ -99,20 +99,20 @@ def _metadata(result: Result, axes: Axes) -> dict[str, Any]:
     return {}
 
 
-def _about(result: Result, name: str) -> dict[str, Any]:
+def _provenance(result: Result, name: str) -> dict[str, Any]:
     """How the factor was found."""
-    told = {
+    entry = {
         "version": __version__,
         "factor": name,
         "formula": result.formula,
         "loss": float(result.loss),
     }
-    told |= {
+    entry |= {
         "status": result.status,
         "solver": result.solver,
         "messages": "\n".join(result.messages),
     }
     for key, data in result.data.items():
-        told[f"explained_variance_{key}"] = float(data.explained_variance)
-        told[f"history_{key}"] = "\n".join(data.history)
-    return told
+        entry[f"explained_variance_{key}"] = float(data.explained_variance)
+        entry[f"history_{key}"] = "\n".join(data.history)
+    return entry

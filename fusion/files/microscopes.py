@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from fusion.files.contents import Found, line, listed
-from fusion.files.signal_dictionaries import found
+from fusion.files.contents import StoredDataset, first_line, listed
+from fusion.files.signal_dictionaries import stored_datasets
 
 Plugin = dict[str, Any]
 
@@ -25,7 +25,7 @@ PACKAGES = {"skimage": "scikit-image", "yaml": "pyyaml"}
 KNOWN = ".npz, .npy, .hspy, .zspy, .dm3, .dm4, .emd, .bcf, .msa, .rpl, .prz, .ser, .nxs, .tif"
 
 
-def find(path: Path) -> list[Found]:
+def in_microscope_file(path: Path) -> list[StoredDataset]:
     """The data sets of a file, by the first reader of its suffix that can read it.
 
     Raises:
@@ -34,9 +34,9 @@ def find(path: Path) -> list[Found]:
     failures = []
     for plugin in _plugins(path):
         try:
-            usable, unusable = found(path, _read(path, plugin))
+            usable, unusable = stored_datasets(path, _read_entries(path, plugin))
         except Exception as error:  # a reader may raise anything
-            failures.append(f"{plugin['name']} {_why(error)}")
+            failures.append(f"{plugin['name']} {_reason(error)}")
             continue
         if usable:
             return usable
@@ -46,10 +46,10 @@ def find(path: Path) -> list[Found]:
     )
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What the reader says, or the package that it needs."""
     if not (isinstance(error, ImportError) and error.name):
-        return f"cannot read it ({line(error)})"
+        return f"cannot read it ({first_line(error)})"
     package = PACKAGES.get(top := error.name.partition(".")[0], top)
     return f"needs {package} (pip install {package})"
 
@@ -77,25 +77,25 @@ def _plugins(path: Path) -> list[Plugin]:
     return sorted(fitting, key=lambda plugin: plugin["name"] not in FIRST)
 
 
-def _read(path: Path, plugin: Plugin) -> list[dict[str, Any]]:
+def _read_entries(path: Path, plugin: Plugin) -> list[dict[str, Any]]:
     """What the reader gives, lazily if it can.
 
     Raises:
         ValueError: if it cannot tell what the axes are.
     """
     options = OPTIONS.get(plugin["name"], {})
-    with _quiet():
+    with _silenced():
         reader = import_module(plugin["api"]).file_reader
         if plugin["name"] not in EAGER:
             with suppress(Exception):  # many formats, and some files, are only read eagerly
-                return _whole(reader(str(path), lazy=True, **options))
+                return _checked_whole(reader(str(path), lazy=True, **options))
         entries = reader(str(path), lazy=False, **options)
     if plugin["name"] == "PantaRhei" and not entries[0]["original_metadata"]:
         raise ValueError("its axes are pickled, by Panta Rhei before 24.03: save it as .hspy there")
     return entries
 
 
-def _whole(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _checked_whole(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same, after the last value of each is read: a truncated file is found out now."""
     for entry in entries:
         data = entry["data"]
@@ -105,7 +105,7 @@ def _whole(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silenced() -> Iterator[None]:
     """Without the readers' warnings and log: what matters of them is in the error."""
     loggers = [logging.getLogger(name) for name in ("rsciio", "tifffile")]
     levels = [logger.level for logger in loggers]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
-from fusion.prepare.crop_bin import entries
+from fusion.prepare.crop_bin import index_range
 from fusion.prepare.low_rank import low_rank
 
 Array = NDArray[np.float64]
@@ -27,18 +27,18 @@ def subtract_background(
     data: Dataset, window: Window, model: str, components: int | None = None
 ) -> Dataset:
     """See `Dataset.subtract_background`."""
-    more = "" if components is None else f", components={components}"
-    call = f"subtract_background({_shown(window)}, {model!r}{more})"
+    option = "" if components is None else f", components={components}"
+    call = f"subtract_background({_window_text(window)}, {model!r}{option})"
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
     inside = np.zeros(data.shape[-1], dtype=bool)
-    inside[entries(data, len(data.shape) - 1, window, call)] = True
+    inside[index_range(data, len(data.shape) - 1, window, call)] = True
     if inside.sum() < 3:
         raise ValueError(
             f"`{call}`: {inside.sum()} of {inside.size} channels in the window: "
             "choose a window of three channels or more."
         )
-    estimate = _model(model, data.channels[0].values, call)
+    estimate = _background_model(model, data.channels[0].values, call)
     X = data.numpy().reshape(data.matrix_shape)
     keep = np.ones((1, 1), dtype=bool)
     if data.mask is not None:
@@ -56,7 +56,7 @@ def subtract_background(
                 np.broadcast_to(seen.any(axis=1, keepdims=True), seen.shape),
             )
         net[start : start + PART] = part - estimate(clean, inside, seen)
-    return data.derive(net.reshape(data.shape), f"{call}: {_negatives(net, keep)}")
+    return data.derive(net.reshape(data.shape), f"{call}: {_negatives_text(net, keep)}")
 
 
 def log_linear(x: Array, spectra: Array, inside: Bools, seen: Bools) -> Array:
@@ -98,12 +98,12 @@ def log_linear(x: Array, spectra: Array, inside: Bools, seen: Bools) -> Array:
     return height[:, None] * shape
 
 
-def _model(name: str, energy: Array, call: str) -> Estimate:
+def _background_model(name: str, energy: Array, call: str) -> Estimate:
     """(spectra (pixel, channel), window, entries to use) → backgrounds (pixel, channel)."""
     if name == "exponential":
         return partial(log_linear, energy)
     if name != "power law":
-        return _baseline(name, energy, call)
+        return _pybaselines_model(name, energy, call)
     if energy.min() <= 0:
         raise ValueError(
             f"`{call}`: the axis begins at {energy.min():g}: a power law needs positive energies: "
@@ -112,7 +112,7 @@ def _model(name: str, energy: Array, call: str) -> Estimate:
     return partial(log_linear, np.log(energy))
 
 
-def _baseline(name: str, energy: Array, call: str) -> Estimate:
+def _pybaselines_model(name: str, energy: Array, call: str) -> Estimate:
     """A baseline of pybaselines, spectrum by spectrum; what is masked is interpolated before."""
     try:
         from pybaselines import Baseline
@@ -138,12 +138,12 @@ def _baseline(name: str, energy: Array, call: str) -> Estimate:
     return estimate
 
 
-def _negatives(net: Array, keep: Bools) -> str:
+def _negatives_text(net: Array, keep: Bools) -> str:
     """How many, outside the mask."""
     seen = net[np.broadcast_to(keep, net.shape)]
     lowest = f", lowest {seen.min():.4g}" if seen.size else ""
     return f"{int((seen < 0).sum())} of {seen.size} values negative{lowest}"
 
 
-def _shown(window: Window) -> str:
+def _window_text(window: Window) -> str:
     return str(tuple(window)) if isinstance(window, tuple | list) else repr(window)

@@ -15,7 +15,7 @@ from fusion.algebra.axis import Axis
 from fusion.data.dataset import Dataset
 
 
-def place(data: Dataset, name: str, call: str) -> int:
+def axis_index(data: Dataset, name: str, call: str) -> int:
     """Which axis is meant: its name, or the beginning of it where that is unique.
 
     Raises:
@@ -34,13 +34,13 @@ def place(data: Dataset, name: str, call: str) -> int:
     return fitting[0]
 
 
-def places(data: Dataset, parts: Mapping[str, Any], call: str) -> dict[int, Any]:
+def by_axis_index(data: Dataset, parts: Mapping[str, Any], call: str) -> dict[int, Any]:
     """What is asked for, by the axis that is meant.
 
     Raises:
         ValueError: if a name means no axis, or several, or two names the same one.
     """
-    asked = [(place(data, name, call), part) for name, part in parts.items()]
+    asked = [(axis_index(data, name, call), part) for name, part in parts.items()]
     twice = [i for i, _ in asked if sum(i == j for j, _ in asked) > 1]
     if twice:
         raise ValueError(
@@ -51,33 +51,33 @@ def places(data: Dataset, parts: Mapping[str, Any], call: str) -> dict[int, Any]
 
 def crop(data: Dataset, ranges: Mapping[str, Any]) -> Dataset:
     """See `Dataset.crop`."""
-    said = ", ".join(f"{name}={_shown(part)}" for name, part in ranges.items())
-    call = f"crop({said})"
+    arguments = ", ".join(f"{name}={_range_text(part)}" for name, part in ranges.items())
+    call = f"crop({arguments})"
     chosen = [slice(None)] * len(data.shape)
-    for i, part in places(data, ranges, call).items():
-        chosen[i] = entries(data, i, part, call)
+    for i, part in by_axis_index(data, ranges, call).items():
+        chosen[i] = index_range(data, i, part, call)
     axes = [axis.cut(part) for axis, part in zip(data.axes, chosen, strict=True)]
     return data.derive(
-        _source(data)[tuple(chosen)],
+        _array_unread(data)[tuple(chosen)],
         call,
         axes=axes,
-        mask=_part(data.mask, data.shape, chosen),
-        variance=_part(data.variance, data.shape, chosen),
+        mask=_cut(data.mask, data.shape, chosen),
+        variance=_cut(data.variance, data.shape, chosen),
     )
 
 
-def taken(data: Dataset, i: int, rows: NDArray[np.intp]) -> Dataset:
+def take_entries(data: Dataset, i: int, rows: NDArray[np.intp]) -> Dataset:
     """These entries of axis i, in this order."""
     chosen: list[Any] = [slice(None)] * len(data.shape)
     chosen[i] = rows
     axes = list(data.axes)
     axes[i] = Axis(axes[i].name, units=axes[i].units, values=axes[i].values[rows])
     return data.derive(
-        _source(data)[tuple(chosen)],
+        _array_unread(data)[tuple(chosen)],
         f"{len(rows)} of {data.shape[i]} entries along {axes[i].name}",
         axes=axes,
-        mask=_part(data.mask, data.shape, chosen),
-        variance=_part(data.variance, data.shape, chosen),
+        mask=_cut(data.mask, data.shape, chosen),
+        variance=_cut(data.variance, data.shape, chosen),
     )
 
 
@@ -85,18 +85,18 @@ def bin_by(data: Dataset, factors: Mapping[str, int]) -> Dataset:
     """See `Dataset.bin`."""
     call = f"bin({', '.join(f'{name}={n}' for name, n in factors.items())})"
     groups = [1] * len(data.shape)
-    for i, n in places(data, factors, call).items():
-        groups[i] = _divides(data, i, n, call)
+    for i, n in by_axis_index(data, factors, call).items():
+        groups[i] = _checked_divisor(data, i, n, call)
     variance = data.variance
     if variance is not None:  # one value that stands for all n: their sum is n times it
         for n, size in zip(groups, variance.shape, strict=True):
             variance = variance * n if size == 1 else variance
-        variance = grouped(variance, _inner(groups, variance))
+        variance = block_sums(variance, _broadcast_groups(groups, variance))
     mask = data.mask
     if mask is not None:
-        mask = grouped(mask.int(), _inner(groups, mask)) > 0
+        mask = block_sums(mask.int(), _broadcast_groups(groups, mask)) > 0
     return data.derive(
-        grouped(_source(data), groups),
+        block_sums(_array_unread(data), groups),
         call,
         axes=[axis.binned(n) for axis, n in zip(data.axes, groups, strict=True)],
         mask=mask,
@@ -104,12 +104,12 @@ def bin_by(data: Dataset, factors: Mapping[str, int]) -> Dataset:
     )
 
 
-def grouped(array: Any, groups: list[int]) -> Any:
+def block_sums(array: Any, groups: list[int]) -> Any:
     """Sums of this many neighbours along every axis; NumPy, dask and torch alike.
 
     Integers become int64, half precision becomes single, so that no sum overflows.
     """
-    wide = {} if isinstance(array, Tensor) else _wide(array.dtype)
+    wide = {} if isinstance(array, Tensor) else _sum_dtype(array.dtype)
     for i, n in enumerate(groups):
         if n > 1:
             shape = tuple(array.shape)
@@ -118,7 +118,7 @@ def grouped(array: Any, groups: list[int]) -> Any:
     return array
 
 
-def entries(data: Dataset, i: int, part: Any, call: str) -> slice:
+def index_range(data: Dataset, i: int, part: Any, call: str) -> slice:
     """Indices of a range along axis i: (first, last) in its unit, or a slice.
 
     Raises:
@@ -145,14 +145,14 @@ def entries(data: Dataset, i: int, part: Any, call: str) -> slice:
         raise ValueError(f"`{call}`: {error}") from None
 
 
-def _divides(data: Dataset, i: int, n: Any, call: str) -> int:
+def _checked_divisor(data: Dataset, i: int, n: Any, call: str) -> int:
     """The factor along axis i, if it is one."""
     size, name = data.shape[i], data.axes[i].name
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise ValueError(f"`{call}`: {name}={n!r}: give a whole number from 1 to {size}.")
     n = index(n)
-    if left := size % n:
-        rest = size - left
+    if remainder := size % n:
+        rest = size - remainder
         word = name.replace(" ", "_")
         advice = f"crop first, {word}=slice(0, {rest})" if rest else f"give {size} or less"
         raise ValueError(
@@ -161,30 +161,30 @@ def _divides(data: Dataset, i: int, n: Any, call: str) -> int:
     return n
 
 
-def _inner(groups: list[int], array: Tensor) -> list[int]:
+def _broadcast_groups(groups: list[int], array: Tensor) -> list[int]:
     """The factors of something that broadcasts to the data."""
     return [1 if size == 1 else n for n, size in zip(groups, array.shape, strict=True)]
 
 
-def _wide(dtype: np.dtype) -> dict[str, Any]:
+def _sum_dtype(dtype: np.dtype) -> dict[str, Any]:
     """In what to sum."""
     if dtype.kind in "bui":
         return {"dtype": np.int64}
     return {"dtype": np.float32} if dtype.itemsize < 4 else {}
 
 
-def _source(data: Dataset) -> Any:
+def _array_unread(data: Dataset) -> Any:
     """The data without reading what is lazy; NumPy sums every integer type, torch does not."""
     return data.numpy() if data.lazy is None else data.lazy
 
 
-def _shown(part: Any) -> str:
+def _range_text(part: Any) -> str:
     if isinstance(part, slice):
         return f"slice({part.start}, {part.stop})"
     return str(tuple(part)) if isinstance(part, list | tuple) else repr(part)
 
 
-def _part(array: Tensor | None, shape: tuple[int, ...], index: list[slice]) -> Tensor | None:
+def _cut(array: Tensor | None, shape: tuple[int, ...], index: list[slice]) -> Tensor | None:
     """The same part of something that broadcasts to the data."""
     if array is None:
         return None

@@ -45,14 +45,14 @@ class KeenanKotula(Scaling):
     """
 
     def sizes(self, data: Dataset, noise: Noise | None) -> tuple[Array, Array]:
-        seen = tally(data)
-        rows, columns = seen.row_means, seen.means
+        stats = tally(data)
+        rows, columns = stats.row_means, stats.means
         if min(np.nanmin(rows), np.nanmin(columns)) < 0:
             raise ValueError(
                 f"`denoise`: {data} has negative means, so `KeenanKotula()` cannot scale it: "
                 "use `Estimated()`, or denoise before the background is subtracted."
             )
-        return _root(rows), _root(columns)
+        return _roots(rows), _roots(columns)
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,18 @@ class Estimated(Scaling):
     def sizes(self, data: Dataset, noise: Noise | None) -> tuple[Array, Array]:
         if data.variance is not None:
             variance = data.variance.expand(data.shape).numpy().reshape(data.matrix_shape)
-            return _root(variance.mean(1) / variance.mean()), _root(variance.mean(0))
+            return _roots(variance.mean(1) / variance.mean()), _roots(variance.mean(0))
         noise = data.noise() if noise is None else noise
         n, m = data.matrix_shape
         if noise.channels is not None:
-            return np.ones(n), _root(noise.channels.reshape(m))
-        seen = tally(data)
+            return np.ones(n), _roots(noise.channels.reshape(m))
+        stats = tally(data)
         gain = 1.0 if noise.counts else noise.gain
         rows, columns = (
             gain * (np.nan_to_num(means).clip(0) + 0.5 / size) + noise.readout
-            for means, size in ((seen.row_means, m), (seen.means, n))
+            for means, size in ((stats.row_means, m), (stats.means, n))
         )
-        return _root(rows / rows.mean()), _root(columns)
+        return _roots(rows / rows.mean()), _roots(columns)
 
 
 def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> Dataset:
@@ -105,19 +105,19 @@ def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> D
         filled, *_ = complete(scaled.cpu().numpy(), hidden.cpu().numpy(), V.cpu().numpy())
         scaled = torch.from_numpy(filled).to(X)
     U, s, V = truncated_svd(scaled, K)
-    found = (U * s) @ V.T * size
-    found = torch.where(hidden, X, found)
-    low = int((found < 0).sum())
+    denoised = (U * s) @ V.T * size
+    denoised = torch.where(hidden, X, denoised)
+    negatives = int((denoised < 0).sum())
     step = (
         f"denoise({K}, {scaling}): principal components"
         f"{', all that stand clearly out of the noise' if components is None else ''}; "
-        f"{low} of {found.numel()} values negative; its noise is no longer independent"
+        f"{negatives} of {denoised.numel()} values negative; its noise is no longer independent"
     )
-    kept = data.tensor.dtype if data.tensor.dtype.is_floating_point else torch.float64
-    return data.derive(found.to(kept).reshape(data.shape), step, variance=None)
+    dtype = data.tensor.dtype if data.tensor.dtype.is_floating_point else torch.float64
+    return data.derive(denoised.to(dtype).reshape(data.shape), step, variance=None)
 
 
-def _root(means: Array) -> Array:
+def _roots(means: Array) -> Array:
     """Square roots; of what is empty or masked, that of the smallest positive one."""
     means = np.nan_to_num(means)
     positive = means[means > 0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
-from fusion.prepare.crop_bin import entries, places
+from fusion.prepare.crop_bin import by_axis_index, index_range
 
 Array = NDArray[np.float64]
 
@@ -24,13 +24,13 @@ CLEAR = 5.0  # standard deviations by which the feature stands out where its pla
 PART = 2048  # spectra that are looked at together
 
 
-class _View(NamedTuple):
+class _Spectra(NamedTuple):
     """What is compared: spectra with a margin around the window, 0 where masked."""
 
     spectra: Array  # (pixel, channel of the window and its margins)
-    seen: Array  # (pixel or 1, same) 1 where there are data
+    valid: Array  # (pixel or 1, same) 1 where there are data
     inside: slice  # the window among these channels
-    most: int  # channels, that a drift is looked for on either side
+    reach: int  # channels, that a drift is looked for on either side
 
     @property
     def window(self) -> int:
@@ -40,27 +40,27 @@ class _View(NamedTuple):
 def drifts(data: Dataset, window: Mapping[str, Window], name: str = "drifts") -> Array:
     """See `fusion.prepare.drifts`."""
     call = f"{name}({', '.join(f'{key}={part}' for key, part in window.items())})"
-    view = _view(data, window, call)
+    view = _spectra_in_window(data, window, call)
     scan = data.shape[:-1]
-    found = np.zeros(len(view.spectra))
-    for _ in range(ROUNDS if len(found) > 1 else 0):
-        before = found
-        found, clear = _lags(view, _reference(view, found))
-        _check(found, clear, view, call)
-        found = _filled(found - np.median(found[clear]), clear, scan)
-        if np.abs(found - before).max() < STILL:
+    drift = np.zeros(len(view.spectra))
+    for _ in range(ROUNDS if len(drift) > 1 else 0):
+        before = drift
+        drift, clear = _best_shifts(view, _aligned_mean(view, drift))
+        _check_drifts(drift, clear, view, call)
+        drift = _fill_unclear(drift - np.median(drift[clear]), clear, scan)
+        if np.abs(drift - before).max() < STILL:
             break
-    return found.reshape(scan)
+    return drift.reshape(scan)
 
 
 def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     """See `Dataset.align`."""
     call = "align(shifts=…)"
     if shifts is None:
-        shifts, call = drifts(data, window, "align"), f"align({_said(window)})"
+        shifts, call = drifts(data, window, "align"), f"align({_text(window)})"
     elif window:
-        raise ValueError(f"`align(shifts=…, {_said(window)})`: 2 answers: give shifts or a window.")
-    shifts = _shifts(data, shifts, call)
+        raise ValueError(f"`align(shifts=…, {_text(window)})`: 2 answers: give shifts or a window.")
+    shifts = _checked_shifts(data, shifts, call)
     n = data.shape[-1]
     first, last = ceil(max(0.0, -shifts.min())), n - 1 - ceil(max(0.0, shifts.max()))
     if last - first < 2:
@@ -73,11 +73,11 @@ def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     kind = X.dtype if X.dtype in (np.float32, np.float64) else float
     if hidden is not None:
         X = np.where(hidden.numpy(), 0, X)
-        hidden = _carried(hidden.double(), data.shape, shifts, 1)[..., _within(kept, hidden)] > 0
-    moved = _move(X.reshape(-1, n), shifts.ravel())[:, kept].astype(kind)
+        hidden = _shifted(hidden.double(), data.shape, shifts, 1)[..., _slice(kept, hidden)] > 0
+    moved = _shift(X.reshape(-1, n), shifts.ravel())[:, kept].astype(kind)
     variance = data.variance
     if variance is not None:
-        variance = _carried(variance, data.shape, shifts, 2)[..., _within(kept, variance)]
+        variance = _shifted(variance, data.shape, shifts, 2)[..., _slice(kept, variance)]
     step = (
         f"{call}: drift from {shifts.min():.2f} to {shifts.max():.2f} channels, "
         f"{n - moved.shape[1]} channels cut off at the ends"
@@ -87,11 +87,11 @@ def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     return data.derive(array, step, axes=axes, mask=hidden, variance=variance)
 
 
-def _said(window: Mapping[str, Window]) -> str:
+def _text(window: Mapping[str, Window]) -> str:
     return ", ".join(f"{name}={part}" for name, part in window.items())
 
 
-def _shifts(data: Dataset, shifts: Any, call: str) -> Array:
+def _checked_shifts(data: Dataset, shifts: Any, call: str) -> Array:
     """What was given, checked."""
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
@@ -105,49 +105,49 @@ def _shifts(data: Dataset, shifts: Any, call: str) -> Array:
     return shifts
 
 
-def _view(data: Dataset, window: Mapping[str, Window], call: str) -> _View:
+def _spectra_in_window(data: Dataset, window: Mapping[str, Window], call: str) -> _Spectra:
     """The spectra in the window and as far around it as a drift may reach."""
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
     n, axis, part = data.shape[-1], len(data.shape) - 1, slice(None)
-    for i, given in places(data, window, call).items():
+    for i, given in by_axis_index(data, window, call).items():
         if i != axis:
             raise ValueError(
                 f"`{call}`: spectra are moved along {data.axes[-1].name} ({n} channels): "
                 "give a window of it."
             )
-        part = entries(data, i, given, call)
+        part = index_range(data, i, given, call)
     start, stop, _ = part.indices(n)
     if stop - start < FEWEST:
         raise ValueError(f"`{call}`: {stop - start} channels in the window: give {FEWEST} or more.")
-    most = (stop - start) // 2
-    low, high = max(start - most, 0), min(stop + most, n)
+    reach = (stop - start) // 2
+    low, high = max(start - reach, 0), min(stop + reach, n)
     X = data.numpy().reshape(-1, n)[:, low:high].astype(float)
-    seen = np.isfinite(X)
+    valid = np.isfinite(X)
     if data.mask is not None:
-        seen &= ~data.mask.expand(data.shape).numpy().reshape(-1, n)[:, low:high]
-    X = np.where(seen, X, 0.0)
-    seen = np.ones((1, X.shape[1])) if seen.all() else seen.astype(float)
-    return _View(X, seen, slice(start - low, stop - low), most)
+        valid &= ~data.mask.expand(data.shape).numpy().reshape(-1, n)[:, low:high]
+    X = np.where(valid, X, 0.0)
+    valid = np.ones((1, X.shape[1])) if valid.all() else valid.astype(float)
+    return _Spectra(X, valid, slice(start - low, stop - low), reach)
 
 
-def _reference(view: _View, found: Array) -> Array:
+def _aligned_mean(view: _Spectra, drift: Array) -> Array:
     """Mean of the spectra without their drift, (channel with margins)."""
-    seen = np.broadcast_to(view.seen, view.spectra.shape)
-    return _move(view.spectra, found).sum(0) / np.maximum(_move(seen, found).sum(0), 1e-9)
+    valid = np.broadcast_to(view.valid, view.spectra.shape)
+    return _shift(view.spectra, drift).sum(0) / np.maximum(_shift(valid, drift).sum(0), 1e-9)
 
 
-def _lags(view: _View, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _best_shifts(view: _Spectra, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
     """(how far each spectrum lies behind the reference in channels, where that is clear).
 
     The shift s at which a·R(x − s) + b fits a spectrum y(x) in the window best, by least squares
     with weights 1 / (|R| + mean |R|) on all; a ≥ 0.
     """
-    whole: Any = np.arange(-view.most, view.most + 1.0)
-    coarse = _scores(view, reference, whole)[0].argmax(1)
+    whole: Any = np.arange(-view.reach, view.reach + 1.0)
+    coarse = _correlations(view, reference, whole)[0].argmax(1)
     low, high = float(whole[coarse.min()]) - 1, float(whole[coarse.max()]) + 1
     grid = np.arange(low * FINE, high * FINE + 1) / FINE
-    score, spread = _scores(view, reference, grid)
+    score, spread = _correlations(view, reference, grid)
     rows, place = np.arange(len(score)), whole[coarse]
     # The fine maximum next to the coarse one.
     best = np.where(np.abs(grid - place[:, None]) <= 1, score, -np.inf).argmax(1)
@@ -160,7 +160,7 @@ def _lags(view: _View, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
     return grid[best] + vertex.clip(-1, 1) / FINE, clear
 
 
-def _scores(view: _View, reference: Array, shifts: Array) -> tuple[Array, Array]:
+def _correlations(view: _Spectra, reference: Array, shifts: Array) -> tuple[Array, Array]:
     """(correlation with the moved reference over its size, (pixel, shift); Σ w (y − ȳ)²)."""
     from scipy.interpolate import CubicSpline
 
@@ -174,7 +174,7 @@ def _scores(view: _View, reference: Array, shifts: Array) -> tuple[Array, Array]
     for start in range(0, len(score), PART):
         part = slice(start, start + PART)
         y = view.spectra[part, view.inside]
-        seen = view.seen[part if len(view.seen) > 1 else slice(None), view.inside] * w
+        seen = view.valid[part if len(view.valid) > 1 else slice(None), view.inside] * w
         number = np.maximum(seen.sum(1, keepdims=True), 1e-300)
         rough = 1e-20 * (seen * y**2).sum(1)  # what rounding leaves of a constant
         y = y - (y * seen).sum(1, keepdims=True) / number
@@ -186,34 +186,34 @@ def _scores(view: _View, reference: Array, shifts: Array) -> tuple[Array, Array]
     return score, spread
 
 
-def _check(found: Array, clear: NDArray[np.bool_], view: _View, call: str) -> None:
+def _check_drifts(drift: Array, clear: NDArray[np.bool_], view: _Spectra, call: str) -> None:
     """Complain where there is nothing to follow, or where it leaves the window."""
     if 2 * clear.sum() < len(clear):
         raise ValueError(
             f"`{call}`: a feature stands out from the noise in {clear.sum()} of {len(clear)} "
             "spectra: choose a window that holds one clear feature in all, or bin first."
         )
-    out = clear & (np.abs(found) > view.most - 1)
+    out = clear & (np.abs(drift) > view.reach - 1)
     if out.any():
         raise ValueError(
-            f"`{call}`: {out.sum()} of {len(out)} spectra have drifted by {view.most} channels or "
+            f"`{call}`: {out.sum()} of {len(out)} spectra have drifted by {view.reach} channels or "
             f"more, half the window of {view.window}: give a wider window."
         )
 
 
-def _filled(found: Array, clear: NDArray[np.bool_], scan: tuple[int, ...]) -> Array:
+def _fill_unclear(drift: Array, clear: NDArray[np.bool_], scan: tuple[int, ...]) -> Array:
     """With the drift of the nearest pixel where it is not clear."""
     from scipy.ndimage import distance_transform_edt
 
     if clear.all():
-        return found
+        return drift
     nearest: Any = distance_transform_edt(
         ~clear.reshape(scan), return_distances=False, return_indices=True
     )
-    return found.reshape(scan)[tuple(nearest)].ravel()
+    return drift.reshape(scan)[tuple(nearest)].ravel()
 
 
-def _move(spectra: NDArray, shifts: Array, power: int = 1) -> Array:
+def _shift(spectra: NDArray, shifts: Array, power: int = 1) -> Array:
     """y(x + s) by linear interpolation, for a drift s to higher channels; the ends are repeated.
 
     Args:
@@ -229,13 +229,13 @@ def _move(spectra: NDArray, shifts: Array, power: int = 1) -> Array:
         share = (shifts[part] - whole)[:, None]
         index = np.arange(n) + whole[:, None]
         rows = np.arange(len(whole))[:, None]
-        here = spectra[part][rows, index.clip(0, n - 1)]
-        there = spectra[part][rows, (index + 1).clip(0, n - 1)]
-        moved[part] = (1 - share) ** power * here + share**power * there
+        lower = spectra[part][rows, index.clip(0, n - 1)]
+        upper = spectra[part][rows, (index + 1).clip(0, n - 1)]
+        moved[part] = (1 - share) ** power * lower + share**power * upper
     return moved
 
 
-def _carried(
+def _shifted(
     array: torch.Tensor, shape: tuple[int, ...], shifts: Array, power: int
 ) -> torch.Tensor:
     """A mask or a variance moved with the data; one per pixel stays one per pixel."""
@@ -244,9 +244,9 @@ def _carried(
         factor = (1 - share) ** power + share**power
         return array * torch.from_numpy(np.asarray(factor))[..., None]
     full = array.expand(shape).numpy().reshape(-1, shape[-1])
-    return torch.from_numpy(_move(full, shifts.ravel(), power).reshape(shape))
+    return torch.from_numpy(_shift(full, shifts.ravel(), power).reshape(shape))
 
 
-def _within(kept: slice, array: torch.Tensor) -> slice:
+def _slice(kept: slice, array: torch.Tensor) -> slice:
     """The channels that are kept, of something that broadcasts."""
     return slice(None) if array.shape[-1] == 1 else kept

@@ -62,13 +62,13 @@ def separate_fixed_pattern(data: Dataset) -> FixedPattern:
     References:
         Candès et al., J. ACM 58:11 (2011); Lin, Chen & Ma, arXiv:1009.5055 (2010).
     """
-    X = _frames(data, f"separate_fixed_pattern({data})")
-    L = _pursuit(X)
+    X = _checked_frames(data, f"separate_fixed_pattern({data})")
+    L = _principal_component_pursuit(X)
     pattern, signal = (part.reshape(data.shape) for part in (L, X - L))
-    said = f"low rank + sparse, rank {int(torch.linalg.matrix_rank(L, rtol=1e-6))}"
+    method = f"low rank + sparse, rank {int(torch.linalg.matrix_rank(L, rtol=1e-6))}"
     return FixedPattern(
-        data.derive(pattern, f"what stays on the detector ({said})", variance=None),
-        data.derive(signal, f"fixed pattern taken off ({said})"),
+        data.derive(pattern, f"what stays on the detector ({method})", variance=None),
+        data.derive(signal, f"fixed pattern taken off ({method})"),
     )
 
 
@@ -100,26 +100,26 @@ def separate_moving_spectrum(
         Bosman & Keast, Ultramicroscopy 108:837 (2008), for gain averaged by shifts.
     """
     call = f"separate_moving_spectrum({data}, …, fixed={fixed!r}, gain_spread={gain_spread!r})"
-    X = _frames(data, call)
-    moved = _moved(data, shifts, call, X)
+    X = _checked_frames(data, call)
+    shift = _checked_shift_operator(data, shifts, call, X)
     if not 0 <= fixed <= min(X.shape) // 2 or not gain_spread > 0:
         raise ValueError(f"`{call}`: give 0 to {min(X.shape) // 2} patterns and a spread above 0.")
-    m, g, L = _alternate(X, moved, int(fixed), _noise(X) ** 2 / gain_spread**2)
+    m, g, L = _als(X, shift, int(fixed), _noise_level(X) ** 2 / gain_spread**2)
     L = L.reshape(data.shape)
-    line: dict[str, Any] = {"axes": data.channels, "mask": None, "variance": None}
+    as_spectrum: dict[str, Any] = {"axes": data.channels, "mask": None, "variance": None}
     variance = None if data.variance is None else data.variance / g.cpu().square()
-    said = f"{fixed} patterns, shifts from {moved.low:.1f} to {moved.high:.1f} channels"
+    method = f"{fixed} patterns, shifts from {shift.low:.1f} to {shift.high:.1f} channels"
     return MovingSpectrum(
-        data.derive(m, f"the spectrum that moves ({said})", **line),
-        data.derive(g, f"relative gain ({said})", **line),
-        data.derive(L, f"what stays on the detector ({said})", variance=None),
+        data.derive(m, f"the spectrum that moves ({method})", **as_spectrum),
+        data.derive(g, f"relative gain ({method})", **as_spectrum),
+        data.derive(L, f"what stays on the detector ({method})", variance=None),
         data.derive(
-            (data.tensor - L) / g, f"pattern and gain taken off ({said})", variance=variance
+            (data.tensor - L) / g, f"pattern and gain taken off ({method})", variance=variance
         ),
     )
 
 
-def _pursuit(X: Tensor) -> Tensor:
+def _principal_component_pursuit(X: Tensor) -> Tensor:
     """The L of X = L + S with the least ‖L‖_* + ‖S‖₁ / √max(n, m); (n, m), by tensorly.
 
     Tensorly's counts the nuclear norm of a matrix once for each of its two modes, and its first
@@ -144,7 +144,7 @@ def _pursuit(X: Tensor) -> Tensor:
     return L * size
 
 
-class _Moved:
+class _ShiftOperator:
     """The frames' shifts: m(j − s_f) = Σ_t weight_t m[at_t], by cubic convolution on a wider axis.
 
     References:
@@ -158,7 +158,7 @@ class _Moved:
         x = torch.arange(channels).to(shifts) - shifts[:, None] + self.margin
         below = x.floor()
         self.at = [below.long() + t for t in (-1, 0, 1, 2)]  # (frame, channel) each
-        self.weights = [_keys((x - below - t).abs()) for t in (-1, 0, 1, 2)]
+        self.weights = [_keys_kernel((x - below - t).abs()) for t in (-1, 0, 1, 2)]
 
     def __call__(self, m: Tensor) -> Tensor:
         """(wide,) → (frame, channel)."""
@@ -173,38 +173,38 @@ class _Moved:
             b.index_add_(0, i.flatten(), (u * Y).flatten())
             for j, v in taps:
                 H.index_add_(0, (i * n + j).flatten(), (u * v).flatten())
-        return _solve(H.reshape(n, n), b[:, None])[:, 0]
+        return _solve_regularised(H.reshape(n, n), b[:, None])[:, 0]
 
 
-def _keys(x: Tensor) -> Tensor:
+def _keys_kernel(x: Tensor) -> Tensor:
     """Kernel of cubic convolution at distances 0 ≤ x ≤ 2."""
     near, far = (1.5 * x - 2.5) * x.square() + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
     return torch.where(x <= 1, near, far)
 
 
-def _alternate(X: Tensor, moved: _Moved, r: int, prior: float) -> tuple[Tensor, Tensor, Tensor]:
+def _als(X: Tensor, shift: _ShiftOperator, r: int, prior: float) -> tuple[Tensor, Tensor, Tensor]:
     """(spectrum (channel,), gain (channel,), patterns (frame, channel))."""
     F, n = X.shape
-    g, c, L, m = X.new_ones(n), X.new_ones(F), torch.zeros_like(X), X.new_zeros(moved.width)
-    u, before = X.new_zeros(F, r), float("inf")
+    g, c, L, m = X.new_ones(n), X.new_ones(F), torch.zeros_like(X), X.new_zeros(shift.width)
+    u, squares_before = X.new_zeros(F, r), float("inf")
     for step in range(ROUNDS):
-        m = moved.solve(X - L, c[:, None] * g)
-        T = moved(m)
+        m = shift.solve(X - L, c[:, None] * g)
+        T = shift(m)
         if step == 0:
             u = torch.linalg.svd(X - T, full_matrices=False)[0][:, :r] * sqrt(F)
-        found = _rows(X.T, (c[:, None] * T).T, u, prior)  # channel by channel
-        g, a = found[:, 0] / found[:, 0].mean(), found[:, 1:]
-        found = _rows(X, g * T, a, 0.0)  # frame by frame
-        c, u = found[:, 0] / found[:, 0].mean(), found[:, 1:]
+        coef = _fit_rows(X.T, (c[:, None] * T).T, u, prior)  # channel by channel
+        g, a = coef[:, 0] / coef[:, 0].mean(), coef[:, 1:]
+        coef = _fit_rows(X, g * T, a, 0.0)  # frame by frame
+        c, u = coef[:, 0] / coef[:, 0].mean(), coef[:, 1:]
         L = u @ a.T
-        left = float((X - c[:, None] * g * T - L).square().sum())
-        if before - left <= STILL * left:
+        squares_left = float((X - c[:, None] * g * T - L).square().sum())
+        if squares_before - squares_left <= STILL * squares_left:
             break
-        before = left
-    return m[moved.margin : moved.margin + n], g, L
+        squares_before = squares_left
+    return m[shift.margin : shift.margin + n], g, L
 
 
-def _rows(X: Tensor, first: Tensor, others: Tensor, prior: float) -> Tensor:
+def _fit_rows(X: Tensor, first: Tensor, others: Tensor, prior: float) -> Tensor:
     """Least squares, row by row, of X (i, j) on first_i (j,) and the same others (j, r).
 
     Args:
@@ -214,10 +214,10 @@ def _rows(X: Tensor, first: Tensor, others: Tensor, prior: float) -> Tensor:
     H, b = design.mT @ design, design.mT @ X[..., None]
     H[:, 0, 0] += prior
     b[:, 0] += prior
-    return _solve(H, b)[..., 0]
+    return _solve_regularised(H, b)[..., 0]
 
 
-def _solve(H: Tensor, b: Tensor) -> Tensor:
+def _solve_regularised(H: Tensor, b: Tensor) -> Tensor:
     """H⁻¹ b, H positive semi-definite."""
     diagonal = H.diagonal(dim1=-2, dim2=-1)
     tiny = torch.finfo(H.dtype).tiny
@@ -225,7 +225,7 @@ def _solve(H: Tensor, b: Tensor) -> Tensor:
     return torch.linalg.solve(H + torch.diag_embed(ridge.expand_as(diagonal)), b)
 
 
-def _noise(X: Tensor) -> float:
+def _noise_level(X: Tensor) -> float:
     """Standard deviation of an entry, from what neighbours in frame and channel do not share.
 
     The second difference x_{f+1,j+1} − x_{f+1,j} − x_{f,j+1} + x_{f,j} has twice that of an entry,
@@ -235,7 +235,7 @@ def _noise(X: Tensor) -> float:
     return float(second.abs().median()) / (0.6745 * 2)
 
 
-def _frames(data: Dataset, call: str) -> Tensor:
+def _checked_frames(data: Dataset, call: str) -> Tensor:
     """(frame, channel), float64."""
     if data.signal != 1 or min(data.matrix_shape) < FEWEST:
         raise ValueError(
@@ -254,7 +254,7 @@ def _frames(data: Dataset, call: str) -> Tensor:
     return X
 
 
-def _moved(data: Dataset, shifts: Any, call: str, X: Tensor) -> _Moved:
+def _checked_shift_operator(data: Dataset, shifts: Any, call: str, X: Tensor) -> _ShiftOperator:
     """The frames' shifts, checked."""
     s, scan = np.asarray(shifts, dtype=float), data.shape[:-1]
     good = s.shape == scan and bool(np.isfinite(s).all())
@@ -264,4 +264,4 @@ def _moved(data: Dataset, shifts: Any, call: str, X: Tensor) -> _Moved:
             f"{s.max():g} of {data.shape[-1]} channels: give a finite number of channels for every "
             "frame, not all the same, less than there are."
         )
-    return _Moved(torch.from_numpy(s.reshape(-1)).to(X), data.shape[-1])
+    return _ShiftOperator(torch.from_numpy(s.reshape(-1)).to(X), data.shape[-1])

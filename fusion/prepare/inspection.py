@@ -78,20 +78,20 @@ class Inspection:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as numbers, text and lists, for JSON; what is not a number is None."""
-        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        entries = {each.name: getattr(self, each.name) for each in fields(self)}
         if self.noise is not None:
             numbers = ("gain", "readout", "counts", "correlation", "inflation", "binned")
-            told["noise"] = {name: getattr(self.noise, name) for name in numbers}
-            told["noise"]["text"] = str(self.noise)
-            told["noise"]["over_edge"] = self.noise.scree.over_edge[:SHOWN].tolist()
-        return _plain(told)
+            entries["noise"] = {name: getattr(self.noise, name) for name in numbers}
+            entries["noise"]["text"] = str(self.noise)
+            entries["noise"]["over_edge"] = self.noise.scree.over_edge[:SHOWN].tolist()
+        return _json_value(entries)
 
     def __str__(self) -> str:
         return "\n".join(
             fill(
                 text, LINE, initial_indent=f"{label:<{LABEL}} ", subsequent_indent=" " * (LABEL + 1)
             )
-            for label, text in _lines(self)
+            for label, text in _summary_lines(self)
         )
 
 
@@ -103,45 +103,45 @@ def inspect(dataset: Dataset) -> Inspection:
     Args:
         dataset: spectra, images, patterns; any number of axes.
     """
-    seen = tally(dataset)
-    noise, no_noise = noise_or_reason(dataset, seen)
-    left, size = max(int(seen.row_counts.sum()), 1), prod(dataset.shape)
-    total = float(seen.rows.sum())
-    found = Inspection(
+    stats = tally(dataset)
+    noise, no_noise = noise_or_reason(dataset, stats)
+    valid, size = max(int(stats.row_counts.sum()), 1), prod(dataset.shape)
+    total = float(stats.rows.sum())
+    facts = Inspection(
         name=dataset.name,
         shape=dataset.shape,
         signal=dataset.signal,
-        axes=tuple(_axis(axis) for axis in dataset.axes),
+        axes=tuple(_axis_text(axis) for axis in dataset.axes),
         dtype=str(dataset.tensor.dtype).removeprefix("torch."),
         total=total,
-        mean_per_pixel=total / max(int((seen.row_counts > 0).sum()), 1),
-        mean=total / left,
-        minimum=seen.minimum,
-        maximum=seen.maximum,
-        zeros=seen.zeros / left,
-        negatives=seen.negatives / left,
-        negative=seen.negatives,
-        masked=seen.masked / size,
-        not_finite=seen.broken,
-        pixel_range=_range(seen.totals),
-        channel_range=_range(seen.means),
-        spikes=_spikes(dataset, seen),
+        mean_per_pixel=total / max(int((stats.row_counts > 0).sum()), 1),
+        mean=total / valid,
+        minimum=stats.minimum,
+        maximum=stats.maximum,
+        zeros=stats.zeros / valid,
+        negatives=stats.negatives / valid,
+        negative=stats.negatives,
+        masked=stats.masked / size,
+        not_finite=stats.broken,
+        pixel_range=_largest_over_median(stats.totals),
+        channel_range=_largest_over_median(stats.means),
+        spikes=_count_spikes(dataset, stats),
         noise=noise,
         no_noise=no_noise,
         components=None if noise is None else noise.scree.clear,
         history=dataset.history,
         messages=(),
     )
-    object.__setattr__(found, "messages", tuple(_advice(found, dataset)))
-    return found
+    object.__setattr__(facts, "messages", tuple(_advice(facts, dataset)))
+    return facts
 
 
-def noise_or_reason(dataset: Dataset, seen: Tally) -> tuple[Noise | None, str]:
+def noise_or_reason(dataset: Dataset, stats: Tally) -> tuple[Noise | None, str]:
     """(the noise, "") of what is neither masked nor NaN, or (None, why it is not known)."""
-    if not seen.row_counts.any():
+    if not stats.row_counts.any():
         return None, "nothing is left"
     values = dataset.tensor
-    if seen.broken:
+    if stats.broken:
         mask = ~values.isfinite().cpu()
         mask = mask if dataset.mask is None else mask | dataset.mask
         dataset = dataset.derive(values, "without NaN", mask=mask)
@@ -151,25 +151,25 @@ def noise_or_reason(dataset: Dataset, seen: Tally) -> tuple[Noise | None, str]:
         return None, str(error).removeprefix(f"`{dataset}`: ").rstrip(".")
 
 
-def _range(values: NDArray[np.float64]) -> float | None:
+def _largest_over_median(values: NDArray[np.float64]) -> float | None:
     """Largest over median."""
     values = values[np.isfinite(values)]
     middle = float(np.median(values)) if values.size > 1 else 0.0
     return float(values.max()) / middle if middle > 0 else None
 
 
-def _spikes(dataset: Dataset, seen: Tally) -> int | None:
+def _count_spikes(dataset: Dataset, stats: Tally) -> int | None:
     """How many values stand alone; None where it was not looked."""
-    if dataset.signal != 1 or seen.negatives or prod(dataset.shape) > MANY:
+    if dataset.signal != 1 or stats.negatives or prod(dataset.shape) > MANY:
         return None  # the noise of what is negative does not follow its level
     before = dataset.numpy()
-    found = (dataset.remove_spikes(threshold=THRESHOLD).numpy() != before) & (before == before)
+    spikes = (dataset.remove_spikes(threshold=THRESHOLD).numpy() != before) & (before == before)
     if dataset.mask is not None:
-        found &= ~dataset.mask.expand(dataset.shape).numpy()
-    return int(found.sum())
+        spikes &= ~dataset.mask.expand(dataset.shape).numpy()
+    return int(spikes.sum())
 
 
-def _axis(axis: Axis) -> str:
+def _axis_text(axis: Axis) -> str:
     """ "energy: 2048 steps of 0.3 eV, 440 to 1054 eV"."""
     x, units = axis.values, f" {axis.units}" if axis.units else ""
     if axis.uniform and not units and axis.scale == 1:
@@ -178,82 +178,82 @@ def _axis(axis: Axis) -> str:
     return f"{axis.name}: {len(x)} {step}, {x[0]:.5g} to {x[-1]:.5g}{units}"
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """The value as JSON has it."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _json_value(each) for key, each in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
+        return [_json_value(each) for each in value]
     if isinstance(value, float | np.floating):
         return float(value) if isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _advice(found: Inspection, data: Dataset) -> Iterator[str]:
+def _advice(facts: Inspection, data: Dataset) -> Iterator[str]:
     """What to do, a sentence each."""
-    if found.not_finite:
-        yield f"{found.not_finite} values are NaN or infinite: mask=~numpy.isfinite(array)."
-    if found.minimum == found.maximum == 0:
+    if facts.not_finite:
+        yield f"{facts.not_finite} values are NaN or infinite: mask=~numpy.isfinite(array)."
+    if facts.minimum == facts.maximum == 0:
         yield "All values are zero: there is nothing to fit."
         return
-    if found.spikes:
-        yield f"{found.spikes} values look like spikes: see whether they are, then remove_spikes()."
-    yield from _loss(found)
-    if found.noise is None:
+    if facts.spikes:
+        yield f"{facts.spikes} values look like spikes: see whether they are, then remove_spikes()."
+    yield from _loss_advice(facts)
+    if facts.noise is None:
         return
-    if found.noise.correlated and data.signal:
+    if facts.noise.correlated and data.signal:
         yield (
-            f"Neighbouring channels are correlated: {_bin(found, data)} if the resolution allows; "
-            "the number of components is an upper limit, error bars are too small."
+            f"Neighbouring channels are correlated: {_bin_text(facts, data)} if the resolution "
+            "allows; the number of components is an upper limit, error bars are too small."
         )
-    yield from _rank(found, data)
+    yield from _rank_advice(facts, data)
 
 
-def _loss(found: Inspection) -> Iterator[str]:
+def _loss_advice(facts: Inspection) -> Iterator[str]:
     """Which data term suits the noise."""
-    if found.negative:
+    if facts.negative:
         yield "Negatives: use Frobenius after estimate_variance(); Poisson needs counts ≥ 0."
-    elif found.counts and found.mean < SPARSE:
+    elif facts.counts and facts.mean < SPARSE:
         yield (
-            f"Counts, {found.mean:.2g} a value: use Poisson; Frobenius misjudges so few, "
+            f"Counts, {facts.mean:.2g} a value: use Poisson; Frobenius misjudges so few, "
             "unless bin() sums some."
         )
-    elif found.counts:
+    elif facts.counts:
         yield "Counts: use Poisson, or Frobenius after estimate_variance()."
-    elif found.noise is not None:
+    elif facts.noise is not None:
         yield "Not counts, by their noise: use Frobenius after estimate_variance()."
-    elif found.minimum >= 0 and "int" in found.dtype:
+    elif facts.minimum >= 0 and "int" in facts.dtype:
         yield "Whole numbers: use Poisson if they are counts, else Frobenius with variance=…."
     else:
         yield "Noise unknown: use Frobenius, with variance=… if you know it."
 
 
-def _bin(found: Inspection, data: Dataset) -> str:
+def _bin_text(facts: Inspection, data: Dataset) -> str:
     """ "bin the channels by 4, bin(energy=4)": so many that neighbours share little."""
-    assert found.noise is not None
+    assert facts.noise is not None
     axis = data.channels[-1]
     size = axis.size or 1
-    n = min(2 ** int(np.ceil(np.log2(max(found.noise.inflation, 2.0)))), size)
+    n = min(2 ** int(np.ceil(np.log2(max(facts.noise.inflation, 2.0)))), size)
     word = axis.name.split()[0]
     crop = f"crop({word}=slice(0, {size - size % n}))." if size % n else ""
     return f"bin the channels by {n}, {crop}bin({word}={n}),"
 
 
-def _rank(found: Inspection, data: Dataset) -> Iterator[str]:
+def _rank_advice(facts: Inspection, data: Dataset) -> Iterator[str]:
     """How many components there may be."""
-    assert found.noise is not None
-    K, seen = found.components or 0, found.noise.scree
-    marginal = seen.rank - K
+    assert facts.noise is not None
+    K, scree = facts.components or 0, facts.noise.scree
+    marginal = scree.rank - K
     if K + marginal == 0:
         yield "K: no singular value stands out of the noise: bin pixels or channels."
         return
-    more = bool((seen.over_edge[seen.rank : seen.rank + 1] > 1).any())  # no more are looked for
+    more = bool((scree.over_edge[scree.rank : scree.rank + 1] > 1).any())  # no more are looked for
     number = f"{K} or more" if more else f"{K}"
     values = "singular values stand" if K > 1 else "singular value stands"
     text = f"K: {number} {values} out of the noise"
     if marginal:
         text += f", {marginal} more hardly: mostly noise"
-    subtracted = found.negative or any("background" in step for step in found.history)
+    subtracted = facts.negative or any("background" in step for step in facts.history)
     if not subtracted and data.signal and data.channels[-1].units.endswith("eV"):
         text += "; unless a background was subtracted, one or more of them are the background"
     if K > SUSPICIOUS:
@@ -261,53 +261,53 @@ def _rank(found: Inspection, data: Dataset) -> Iterator[str]:
     yield text + "."
 
 
-def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
+def _summary_lines(facts: Inspection) -> Iterator[tuple[str, str]]:
     """(label, text) of every paragraph of the summary."""
-    unit = " counts" if found.counts else ""
-    shape = " × ".join(str(n) for n in found.shape)
-    size = f"{shape} = {prod(found.shape)}" if len(found.shape) > 1 else shape
-    yield found.name, f"{size} values, {found.dtype}"
-    for label, axis in zip(["axes", *[""] * len(found.axes)], found.axes, strict=False):
+    unit = " counts" if facts.counts else ""
+    shape = " × ".join(str(n) for n in facts.shape)
+    size = f"{shape} = {prod(facts.shape)}" if len(facts.shape) > 1 else shape
+    yield facts.name, f"{size} values, {facts.dtype}"
+    for label, axis in zip(["axes", *[""] * len(facts.axes)], facts.axes, strict=False):
         yield label, axis
     yield (
         "total",
-        (f"{found.total:.5g}{unit}, {found.mean_per_pixel:.4g} a pixel, {found.mean:.4g} a value"),
+        (f"{facts.total:.5g}{unit}, {facts.mean_per_pixel:.4g} a pixel, {facts.mean:.4g} a value"),
     )
     yield (
         "values",
         (
-            f"{found.minimum:.5g} to {found.maximum:.5g}{unit}; {_share(found.zeros)} zero, "
-            f"{found.negative} negative ({_share(found.negatives)})"
+            f"{facts.minimum:.5g} to {facts.maximum:.5g}{unit}; {_per_cent(facts.zeros)} zero, "
+            f"{facts.negative} negative ({_per_cent(facts.negatives)})"
         ),
     )
-    if found.masked or found.not_finite:
-        yield "left out", f"{_share(found.masked)} masked, {found.not_finite} NaN or infinite"
-    ranges = {"pixel": found.pixel_range, "channel": found.channel_range}
-    said = [
+    if facts.masked or facts.not_finite:
+        yield "left out", f"{_per_cent(facts.masked)} masked, {facts.not_finite} NaN or infinite"
+    ranges = {"pixel": facts.pixel_range, "channel": facts.channel_range}
+    brightest = [
         f"{what} {ratio:.3g} × the median" for what, ratio in ranges.items() if ratio is not None
     ]
-    if said:
-        yield "brightest", ", ".join(said)
-    if found.spikes is not None:
-        yield "spikes", f"{found.spikes} values stand alone by {THRESHOLD:g} standard deviations"
-    elif found.signal == 1:
-        why = "behind a subtraction" if found.negative else f"in more than {MANY:.0e} values"
+    if brightest:
+        yield "brightest", ", ".join(brightest)
+    if facts.spikes is not None:
+        yield "spikes", f"{facts.spikes} values stand alone by {THRESHOLD:g} standard deviations"
+    elif facts.signal == 1:
+        why = "behind a subtraction" if facts.negative else f"in more than {MANY:.0e} values"
         yield "spikes", f"not looked for {why}"
-    yield "noise", str(found.noise) if found.noise else f"not measured: {found.no_noise}"
-    if found.noise:
-        yield "scree", _scree(found.noise)
-    history = [shorten(step, LINE - LABEL - 1, placeholder=" …") for step in found.history]
+    yield "noise", str(facts.noise) if facts.noise else f"not measured: {facts.no_noise}"
+    if facts.noise:
+        yield "scree", _scree_text(facts.noise)
+    history = [shorten(step, LINE - LABEL - 1, placeholder=" …") for step in facts.history]
     if len(history) > STEPS:
         history = [f"{len(history) - STEPS} earlier steps", *history[-STEPS:]]
     for label, step in zip(["history", *[""] * len(history)], history, strict=False):
         yield label, step
     for label, message in zip(
-        ["advice", *[""] * len(found.messages)], found.messages, strict=False
+        ["advice", *[""] * len(facts.messages)], facts.messages, strict=False
     ):
         yield label, message
 
 
-def _scree(noise: Noise) -> str:
+def _scree_text(noise: Noise) -> str:
     """The values above the edge | the next below it."""
     K, values = noise.scree.rank, [f"{value:.3g}" for value in noise.scree.over_edge]
     above, below = ", ".join(values[:K]) or "none", ", ".join(values[K : K + 3])
@@ -317,6 +317,6 @@ def _scree(noise: Noise) -> str:
     return text
 
 
-def _share(share: float) -> str:
+def _per_cent(share: float) -> str:
     """In per cent; a few of very many are not 0 %."""
     return f"{100 * share:.3g} %"

@@ -45,10 +45,10 @@ def low_rank(
             f"`{call}`: {components} components of {X.shape} (pixel, channel): "
             f"give a number from 1 to {min(X.shape)}."
         )
-    told = tally(data)
-    least = LEAST * abs(told.mean) or 1.0
+    stats = tally(data)
+    least = LEAST * abs(stats.mean) or 1.0
     rows, columns = (
-        np.maximum(np.nan_to_num(means), least) for means in (told.row_means, told.means)
+        np.maximum(np.nan_to_num(means), least) for means in (stats.row_means, stats.means)
     )
     keep = None if data.mask is None else ~data.mask.expand(data.shape).numpy().reshape(X.shape)
     gram = np.zeros((X.shape[1], X.shape[1]))
@@ -64,9 +64,9 @@ def low_rank(
         scaled = np.where(seen, values, 0.0) / np.sqrt(columns)
         amounts = scaled @ spectra
         if not seen.all():
-            meets = np.einsum("pc,ck,cl->pkl", seen.astype(float), spectra, spectra, optimize=True)
-            meets += RIDGE * np.eye(components)
-            amounts = np.linalg.solve(meets, amounts[..., None])[..., 0]
+            grams = np.einsum("pc,ck,cl->pkl", seen.astype(float), spectra, spectra, optimize=True)
+            grams += RIDGE * np.eye(components)
+            amounts = np.linalg.solve(grams, amounts[..., None])[..., 0]
         return (amounts @ spectra.T) * np.sqrt(columns)
 
     return compress

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from fusion.algebra.tally import tally
 from fusion.data.dataset import Dataset
-from fusion.prepare.noise_levels import by_mean, by_place, even, unclipped, whole
+from fusion.prepare.noise_levels import (
+    could_be_counts,
+    equal_in_all_channels,
+    impute_clipped,
+    noise_by_mean,
+    noise_by_pixel_and_channel,
+)
 from fusion.prepare.scree import Scree
 
 if TYPE_CHECKING:
@@ -101,7 +107,7 @@ def measure(data: Dataset) -> Noise:
             nothing is left of them beyond rounding.
     """
     data.check()
-    X, coarse, binned = _entries(data)
+    X, coarse, binned = _unmasked_matrix(data)
     if min(X.shape) < FEW:
         raise ValueError(
             f"`{data}`: the noise is told from {FEW} pixels and {FEW} channels or more; here "
@@ -109,36 +115,36 @@ def measure(data: Dataset) -> Noise:
         )
     if X.min() == X.max():
         raise ValueError(f"`{data}`: all values are the same, {X.min():g}: there is no noise.")
-    X, clipped = unclipped(X)
-    rows, columns, share = X.mean(1), X.mean(0), prod(binned)
-    found, own, counts, levels = None, None, False, None
+    X, clipped = impute_clipped(X)
+    rows, columns, summed = X.mean(1), X.mean(0), prod(binned)
+    scree, channels, counts, levels = None, None, False, None
     gain = readout = float("nan")
     if not clipped and rows.min() > 0 and columns.min() > 0:
-        found, gain, readout, levels = by_mean(X, rows, columns)
-        levels = levels / share
+        scree, gain, readout, levels = noise_by_mean(X, rows, columns)
+        levels = levels / summed
         ratio = gain + readout / X.mean()
-        counts = whole(X) and abs(ratio - 1) < COUNTS and found.correlation < CORRELATED
+        counts = could_be_counts(X) and abs(ratio - 1) < COUNTS and scree.correlation < CORRELATED
         gain, readout = (ratio, 0.0) if counts else (gain, readout)
-    if found is None or not (whole(X) or even(found)):
-        placed, across, along = by_place(X)
-        if found is None or placed.rank <= found.rank:  # as the more plausible explanation
+    if scree is None or not (could_be_counts(X) or equal_in_all_channels(scree)):
+        other, across, along = noise_by_pixel_and_channel(X)
+        if scree is None or other.rank <= scree.rank:  # as the more plausible explanation
             variances = along**2 * float((across**2).mean())
-            found, own, levels = placed, _spread(data, coarse, variances), None
+            scree, channels, levels = other, _channel_variances(data, coarse, variances), None
             gain, readout = float("nan"), float(variances.mean())
-    if found.correlation > 1 or found.over_edge[0] > ROUNDING:
+    if scree.correlation > 1 or scree.over_edge[0] > ROUNDING:
         raise ValueError(
-            f"`{data}`: {found.rank} components leave none beyond rounding: give variance=… "
+            f"`{data}`: {scree.rank} components leave none beyond rounding: give variance=… "
             "if you know one."
         )
     return Noise(
         gain=gain,
-        readout=readout / share,
+        readout=readout / summed,
         counts=counts,
-        correlation=found.correlation,
-        inflation=found.inflation,
-        scree=found,
+        correlation=scree.correlation,
+        inflation=scree.inflation,
+        scree=scree,
         binned=binned,
-        channels=own,
+        channels=channels,
         levels=levels,
         clipped=clipped,
     )
@@ -160,8 +166,8 @@ def estimate_variance(data: Dataset) -> Dataset:
     if noise.channels is not None:
         variance = noise.channels.reshape(spectrum)
     else:
-        seen = tally(data)
-        rows, columns = (np.nan_to_num(means).clip(0) for means in (seen.row_means, seen.means))
+        stats = tally(data)
+        rows, columns = (np.nan_to_num(means).clip(0) for means in (stats.row_means, stats.means))
         gain = 1.0 if noise.counts else noise.gain
         per_pixel = gain * (rows + 0.5 / columns.size) + noise.readout  # half a count, never zero
         per_channel = gain * (columns + 0.5 / rows.size) + noise.readout
@@ -172,9 +178,9 @@ def estimate_variance(data: Dataset) -> Dataset:
     )
 
 
-def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
+def _unmasked_matrix(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
     """(entries (n, m) without empty rows and columns, which columns, sums along each axis)."""
-    from fusion.prepare.crop_bin import grouped
+    from fusion.prepare.crop_bin import block_sums
 
     values = data.numpy()
     values = values.astype(np.int64 if values.dtype.kind in "bui" else np.float64, copy=False)
@@ -183,14 +189,14 @@ def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
         values = np.where(mask, 0, values)
     split = len(data.shape) - data.signal
     groups = [1] * values.ndim
-    if whole(values):
-        groups = _groups(data.shape, split, float(values.mean()))
+    if could_be_counts(values):
+        groups = _neighbours_to_sum(data.shape, split, float(values.mean()))
     kept = tuple(slice(0, n - n % g) for n, g in zip(data.shape, groups, strict=True))
-    X = grouped(values[kept], groups)
+    X = block_sums(values[kept], groups)
     X = X.reshape(prod(X.shape[:split]), -1)
     dirty = np.zeros(X.shape, dtype=bool)
     if mask is not None:
-        dirty = grouped(mask[kept].astype(int), groups).reshape(X.shape) > 0
+        dirty = block_sums(mask[kept].astype(int), groups).reshape(X.shape) > 0
     full, columns = ~dirty.all(1), np.flatnonzero(~dirty.all(0) & (X != 0).any(0))
     clean = full & ~dirty[:, columns].any(1) & (X[:, columns] != 0).any(1)
     chosen = np.flatnonzero(clean)
@@ -198,14 +204,14 @@ def _entries(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
         runs = np.array_split(chosen, ROWS // RUN)
         chosen = np.concatenate([run[:RUN] for run in runs])
     X = X[np.ix_(chosen, columns)].astype(float)
-    if X.size and whole(X):  # channels of few counts are not near normal
+    if X.size and could_be_counts(X):  # channels of few counts are not near normal
         good = X.mean(0) >= min(RARE, 0.5 * X.mean())
         X, columns = X[:, good], columns[good]
         X = X[X.mean(1) >= min(RARE, 0.5 * X.mean())]
     return X, columns, tuple(groups)
 
 
-def _groups(shape: tuple[int, ...], split: int, mean: float) -> list[int]:
+def _neighbours_to_sum(shape: tuple[int, ...], split: int, mean: float) -> list[int]:
     """How many neighbours to sum along every axis, so that an entry has a count or more."""
     groups = [1] * len(shape)
     while mean * prod(groups) < FEWEST:
@@ -222,7 +228,7 @@ def _groups(shape: tuple[int, ...], split: int, mean: float) -> list[int]:
     return groups
 
 
-def _spread(data: Dataset, columns: NDArray[np.intp], variance: Array) -> Array:
+def _channel_variances(data: Dataset, columns: NDArray[np.intp], variance: Array) -> Array:
     """A variance for every channel: those without one get the median."""
     every = np.full(data.matrix_shape[1], float(np.median(variance)))
     every[columns] = variance  # only counts are binned, and they are never negative

@@ -13,7 +13,7 @@ DRAWS = 3  # of uneven noise
 SAFETY = 1.03  # of an edge that rests on correlations that were measured
 
 
-def largest(n: int, m: int, correlations: Array) -> float:
+def even_edge(n: int, m: int, correlations: Array) -> float:
     """Largest singular value of an (n, m) matrix of unit noise with these correlations.
 
     √(n min_α α + (α m / n) mean(t / (α − t))), t the power spectrum of the noise; for white noise
@@ -21,7 +21,7 @@ def largest(n: int, m: int, correlations: Array) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    t = _power(m, correlations)
+    t = _power_spectrum(m, correlations)
     t = np.concatenate([t, t[1 : (m + 1) // 2]])  # both signs of every frequency
     top = float(t.max())
 
@@ -29,11 +29,11 @@ def largest(n: int, m: int, correlations: Array) -> float:
         alpha = top * (1 + np.exp(log))
         return float(alpha * (1 + m / n * np.mean(t / (alpha - t))))
 
-    found: Any = minimize_scalar(bound, bounds=(-15, 15), method="bounded")
-    return _safe(float(np.sqrt(n * found.fun)), n, m, correlations, 3)
+    minimum: Any = minimize_scalar(bound, bounds=(-15, 15), method="bounded")
+    return _with_margin(float(np.sqrt(n * minimum.fun)), n, m, correlations, 3)
 
 
-def uneven(squares: Array, correlations: Array, asked: float) -> float:
+def uneven_edge(squares: Array, correlations: Array, asked: float) -> float:
     """Largest singular value of noise that is as large as a residual in every entry.
 
     The residual with signs by chance; where neighbours are correlated, noise as correlated is drawn
@@ -47,13 +47,13 @@ def uneven(squares: Array, correlations: Array, asked: float) -> float:
     from scipy.sparse.linalg import svds
 
     n, m = squares.shape
-    power = np.sqrt(_power(m, correlations))
+    power = np.sqrt(_power_spectrum(m, correlations))
     if correlations.size:
         squares = uniform_filter1d(squares, 2 * correlations.size + 1, axis=1, mode="nearest")
     norms = np.sqrt(squares.sum(1).max()) + np.sqrt(squares.sum(0).max())
     if power.max() * (norms + np.sqrt(np.log(n + m) * squares.max())) < asked:
         return 0.0
-    rng, sizes, found = np.random.default_rng(0), np.sqrt(squares), []
+    rng, sizes, singular_values = np.random.default_rng(0), np.sqrt(squares), []
     for _ in range(DRAWS):
         if correlations.size:
             noise = np.fft.rfft(rng.standard_normal((n, m)), axis=1)
@@ -62,11 +62,11 @@ def uneven(squares: Array, correlations: Array, asked: float) -> float:
             noise = rng.choice([-1.0, 1.0], (n, m))
         start = rng.standard_normal(min(n, m))
         options: Any = {"k": 1, "v0": start, "tol": 1e-3, "return_singular_vectors": False}
-        found += np.asarray(svds(noise * sizes, **options)).tolist()
-    return _safe(float(np.mean(found)), n, m, correlations, 4)
+        singular_values += np.asarray(svds(noise * sizes, **options)).tolist()
+    return _with_margin(float(np.mean(singular_values)), n, m, correlations, 4)
 
 
-def worth(n: int, m: int) -> float:
+def hard_threshold(n: int, m: int) -> float:
     """Optimal hard threshold of singular values, over the edge of the noise.
 
     √(2(β + 1) + 8β / (β + 1 + √(β² + 14β + 1))) / (1 + √β), β = m / n ≤ 1. Components below it
@@ -80,7 +80,7 @@ def worth(n: int, m: int) -> float:
     return float(np.sqrt(threshold) / (1 + np.sqrt(beta)))
 
 
-def shrunk(values: Array, edge: float, n: int, m: int) -> Array:
+def shrink(values: Array, edge: float, n: int, m: int) -> Array:
     """Optimal shrinkage √((y² − β − 1)² − 4β) / y, y in units where the edge is 1 + √β.
 
     References:
@@ -92,7 +92,7 @@ def shrunk(values: Array, edge: float, n: int, m: int) -> Array:
     return unit * np.sqrt(np.maximum((y**2 - beta - 1) ** 2 - 4 * beta, 0.0)) / y
 
 
-def _safe(edge: float, n: int, m: int, correlations: Array, deviations: float) -> float:
+def _with_margin(edge: float, n: int, m: int, correlations: Array, deviations: float) -> float:
     """So many deviations of a largest eigenvalue above; more where correlations were measured."""
     root = np.sqrt(n) + np.sqrt(m)
     spread = root * (1 / np.sqrt(n) + 1 / np.sqrt(m)) ** (1 / 3)
@@ -100,7 +100,7 @@ def _safe(edge: float, n: int, m: int, correlations: Array, deviations: float) -
     return margin * edge * float(np.sqrt(1 + deviations * spread / root**2))
 
 
-def _power(m: int, correlations: Array) -> Array:
+def _power_spectrum(m: int, correlations: Array) -> Array:
     """Power spectrum, mean 1, of noise over m channels with these correlations."""
     lags = np.zeros(m)
     lags[0] = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.prepare.scree import Scree, equaliser, scree
+from fusion.prepare.scree import Scree, equaliser, scree_test
 
 Array = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ NEAR = 0.5  # of the noise: values so close above the cut are as frequent as zer
 RATIO = 0.1  # this share of them at least
 
 
-def by_mean(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, float, Array]:
+def noise_by_mean(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, float, Array]:
     """(scree, gain, read-out, levels) where the variance follows the mean of pixel and channel.
 
     Entries are divided by a number of their pixel times one of their channel: by anything else, a
@@ -30,30 +30,30 @@ def by_mean(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, float,
     def divided(gain: float, readout: float) -> tuple[Scree, Array]:
         across, along = (gain * means + readout for means in (rows, columns))
         size = np.sqrt(np.outer(across, along) / (gain * X.mean() + readout))
-        return scree(X / size), size
+        return scree_test(X / size), size
 
-    first = (_line(_levels(X, np.outer(*equaliser(X)), mean)), (1.0, 0.0))
+    guesses = (_gain_readout(_transfer_curve(X, np.outer(*equaliser(X)), mean)), (1.0, 0.0))
     levels = np.zeros((0, 2))
-    (gain, readout), (found, size) = min(
-        ((start, divided(*start)) for start in first), key=lambda each: each[1][0].rank
+    (gain, readout), (scree, size) = min(
+        ((start, divided(*start)) for start in guesses), key=lambda each: each[1][0].rank
     )
-    for turn in range(ROUNDS):
-        found, size = (found, size) if turn == 0 else divided(gain, readout)
-        levels = _levels(X, found.residual_squares * size**2, mean)
-        before, (gain, readout) = gain, _line(levels)
+    for iteration in range(ROUNDS):
+        scree, size = (scree, size) if iteration == 0 else divided(gain, readout)
+        levels = _transfer_curve(X, scree.residual_squares * size**2, mean)
+        before, (gain, readout) = gain, _gain_readout(levels)
         if abs(gain - before) < SETTLED * gain:
             break
-    return found, gain, readout, levels
+    return scree, gain, readout, levels
 
 
-def even(found: Scree) -> bool:
+def equal_in_all_channels(scree: Scree) -> bool:
     """Whether the residual is as large in all channels: their means tell the noise."""
-    spread = found.residual_squares.mean(0)
-    chance = 4 * np.sqrt(2 / len(found.residual_squares))
+    spread = scree.residual_squares.mean(0)
+    chance = 4 * np.sqrt(2 / len(scree.residual_squares))
     return bool(spread.std() / spread.mean() < max(UNEVEN, chance))
 
 
-def _levels(X: Array, squares: Array, mean: Array) -> Array:
+def _transfer_curve(X: Array, squares: Array, mean: Array) -> Array:
     """(mean, variance) of entries of one expected level each, (level, 2)."""
     order = np.argsort(mean, axis=None, kind="stable")
     parts = np.array_split(order, max(2, min(LEVELS, X.size // FULL)))
@@ -61,7 +61,7 @@ def _levels(X: Array, squares: Array, mean: Array) -> Array:
     return np.stack([level, [squares.flat[p].mean() for p in parts]], axis=1)
 
 
-def _line(levels: Array) -> tuple[float, float]:
+def _gain_readout(levels: Array) -> tuple[float, float]:
     """(gain, read-out) of variance = gain × mean + read-out, both ≥ 0."""
     from scipy.optimize import nnls
 
@@ -75,28 +75,28 @@ def _line(levels: Array) -> tuple[float, float]:
     return float(slope / scale), float(offset)
 
 
-def by_place(X: Array) -> tuple[Scree, Array, Array]:
+def noise_by_pixel_and_channel(X: Array) -> tuple[Scree, Array, Array]:
     """(scree, noise of every pixel, of every channel) where the mean does not tell the noise.
 
     Pixels and channels have a noise level each.
     """
     rows, columns = (np.sqrt(each) for each in equaliser(X))
-    found = None
+    scree = None
     for _ in range(ROUNDS):
-        if found is not None:
-            squares = found.residual_squares
+        if scree is not None:
+            squares = scree.residual_squares
             change = np.sqrt(squares.mean(0))
             if np.ptp(change) < SETTLED:
                 break
             columns = columns * change
             rows = rows * np.sqrt(squares.mean(1) / squares.mean())
             rows = rows.clip(np.median(rows) / 4, np.median(rows) * 4)
-        found = scree(X / np.outer(rows, columns))
-    assert found is not None
-    return found, rows, found.level * columns
+        scree = scree_test(X / np.outer(rows, columns))
+    assert scree is not None
+    return scree, rows, scree.level * columns
 
 
-def unclipped(X: Array) -> tuple[Array, float]:
+def impute_clipped(X: Array) -> tuple[Array, float]:
     """(X with values below zero for zeros, share of these) where X was clipped at zero.
 
     A bound cuts the noise on one side: its mean is no longer that of the signal, which adds
@@ -108,21 +108,21 @@ def unclipped(X: Array) -> tuple[Array, float]:
 
     zero = X == 0
     share = float(zero.mean())
-    if X.min() < 0 or share < CLIPPED or whole(X):
+    if X.min() < 0 or share < CLIPPED or could_be_counts(X):
         return X, 0.0
     drawn = np.random.default_rng(0).random(X.shape)
     full = X
-    for turn in range(ROUNDS):
-        found, rows, columns = by_place(full)
+    for iteration in range(ROUNDS):
+        scree, rows, columns = noise_by_pixel_and_channel(full)
         size = np.outer(rows, columns)
-        if turn == 0 and (X[~zero] < NEAR * size[~zero]).sum() < RATIO * zero.sum():
+        if iteration == 0 and (X[~zero] < NEAR * size[~zero]).sum() < RATIO * zero.sum():
             return X, 0.0  # nothing between zero and the rest: zeros of another origin
-        mean = found.signal * size
+        mean = scree.signal * size
         below = ndtri(np.maximum(drawn * ndtr(-mean / size), 1e-300))
         full = np.where(zero, mean + size * below, X)
     return full, share
 
 
-def whole(X: NDArray) -> bool:
+def could_be_counts(X: NDArray) -> bool:
     """Whether all values could be counts."""
     return bool(X.min() >= 0 and np.array_equal(X, np.round(X)))

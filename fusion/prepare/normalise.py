@@ -17,14 +17,14 @@ from fusion.data.dataset import Dataset
 def normalise(data: Dataset, by: Any) -> Dataset:
     """See `Dataset.normalise`."""
     scan = data.shape[: len(data.shape) - data.signal]
-    said, divisor = _divisor(data, by, scan)
-    divisor = _positive(data, divisor, scan, f"normalise({said})")
+    divisor_text, divisor = _divisor(data, by, scan)
+    divisor = _checked_positive(data, divisor, scan, f"normalise({divisor_text})")
     if divisor.ndim:
         divisor = divisor.reshape(*scan, *(1,) * data.signal)
     array = data.numpy()
     kind = array.dtype if array.dtype.kind == "f" else np.dtype(float)
     variance = None if data.variance is None else data.variance / divisor.square()
-    step = f"normalise({said})"
+    step = f"normalise({divisor_text})"
     step += "" if divisor.ndim else f": divided by {float(divisor):.6g}"
     return data.derive((array / divisor.numpy()).astype(kind), step, variance=variance)
 
@@ -34,20 +34,20 @@ def _divisor(data: Dataset, by: Any, scan: tuple[int, ...]) -> tuple[str, Tensor
     if by is None:
         return "", torch.tensor(tally(data).mean, dtype=torch.float64)
     if isinstance(by, Dataset):
-        said, split = repr(by.name), len(by.shape) - by.signal
+        text, split = repr(by.name), len(by.shape) - by.signal
         values = torch.from_numpy(tally(by).rows).reshape(by.shape[:split])
     else:
-        values = _numbers(by)
-        said = f"{float(values):g}" if values.ndim == 0 else f"array {tuple(values.shape)}"
+        values = _float_values(by)
+        text = f"{float(values):g}" if values.ndim == 0 else f"array {tuple(values.shape)}"
     if values.ndim and tuple(values.shape) not in (scan, (prod(scan),)):
         raise ValueError(
-            f"`normalise({said})`: {tuple(values.shape)} values, the pixels of {data} are {scan}: "
+            f"`normalise({text})`: {tuple(values.shape)} values, the pixels of {data} are {scan}: "
             "give one value for every pixel, in the array's order."
         )
-    return said, values if values.ndim == 0 else values.reshape(scan)
+    return text, values if values.ndim == 0 else values.reshape(scan)
 
 
-def _numbers(by: Any) -> Tensor:
+def _float_values(by: Any) -> Tensor:
     """What was given, in float64."""
     array = by.detach().cpu().numpy() if isinstance(by, Tensor) else np.asarray(by)
     if array.dtype.kind not in "uif":
@@ -58,7 +58,7 @@ def _numbers(by: Any) -> Tensor:
     return as_tensor(array.astype(float))
 
 
-def _positive(data: Dataset, divisor: Tensor, scan: tuple[int, ...], call: str) -> Tensor:
+def _checked_positive(data: Dataset, divisor: Tensor, scan: tuple[int, ...], call: str) -> Tensor:
     """The divisor, 1 in pixels that are wholly masked.
 
     Raises:
@@ -66,8 +66,8 @@ def _positive(data: Dataset, divisor: Tensor, scan: tuple[int, ...], call: str) 
     """
     bad = ~(torch.isfinite(divisor) & (divisor > 0))
     if divisor.ndim and data.mask is not None:
-        divisor = torch.where(dead := _dead(data, scan), 1.0, divisor)
-        bad &= ~dead
+        divisor = torch.where(masked := _masked_pixels(data, scan), 1.0, divisor)
+        bad &= ~masked
     if (count := int(bad.sum())) > 0:
         advice = "mask those pixels, or divide" if divisor.ndim else "divide"
         raise ValueError(
@@ -77,7 +77,7 @@ def _positive(data: Dataset, divisor: Tensor, scan: tuple[int, ...], call: str) 
     return divisor
 
 
-def _dead(data: Dataset, scan: tuple[int, ...]) -> Tensor:
+def _masked_pixels(data: Dataset, scan: tuple[int, ...]) -> Tensor:
     """Pixels that are wholly masked."""
     assert data.mask is not None
     return data.mask.expand(data.shape).reshape(*scan, -1).all(-1)

@@ -22,30 +22,30 @@ def sample_pixels(data: Dataset, share: float, seed: int) -> Dataset:
     hidden = torch.zeros(scan, dtype=torch.bool)
     if data.mask is not None:
         hidden = data.mask.flatten(len(scan)).all(-1).expand(scan)
-    return _sampled(data, hidden.reshape(*scan, *(1,) * data.signal), share, seed, "pixels")
+    return _subset(data, hidden.reshape(*scan, *(1,) * data.signal), share, seed, "pixels")
 
 
 def sample_entries(data: Dataset, share: float, seed: int) -> Dataset:
     """See `Dataset.sample_entries`."""
     hidden = torch.zeros(data.shape, dtype=torch.bool)
     hidden = hidden if data.mask is None else data.mask.expand(data.shape)
-    return _sampled(data, hidden, share, seed, "entries")
+    return _subset(data, hidden, share, seed, "entries")
 
 
-def _sampled(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -> Dataset:
+def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -> Dataset:
     """With a mask of all but this share of what is not hidden."""
     call = f"sample_{what}({share!r}, seed={seed!r})"
     if isinstance(share, bool) or not 0 < share <= 1:
         raise ValueError(f"`{call}`: the share must be above 0, at most 1.")
-    there = (~hidden).flatten().nonzero()[:, 0].numpy()
-    count = round(share * len(there))
+    known = (~hidden).flatten().nonzero()[:, 0].numpy()
+    count = round(share * len(known))
     if not count:
-        raise ValueError(f"`{call}`: none of {len(there)} {what} are left: give a larger share.")
-    kept = np.random.default_rng(seed).choice(there, count, replace=False)
+        raise ValueError(f"`{call}`: none of {len(known)} {what} are left: give a larger share.")
+    kept = np.random.default_rng(seed).choice(known, count, replace=False)
     mask = torch.ones(hidden.numel(), dtype=torch.bool)
     mask[torch.from_numpy(kept)] = False
     mask = mask.reshape(hidden.shape)
-    step = f"{call}: {count} of {len(there)} {what} kept"
+    step = f"{call}: {count} of {len(known)} {what} kept"
     array = data._array  # sparse entries stay: a mask hides them
     if data.entries is None:
         array = data.tensor.masked_fill(mask.expand(data.shape).to(data.tensor.device), 0)
@@ -86,10 +86,10 @@ def fill_maps(result: Result, factor: str) -> Result:
     if not unknown.any():
         return result
     filled = _harmonic(maps, unknown, tuple(axis.size or 1 for axis in axes))
-    said = f"{int(unknown.sum())} of {len(maps)} rows of {factor} filled from their neighbours"
+    message = f"{int(unknown.sum())} of {len(maps)} rows of {factor} filled from their neighbours"
     messages = [m for m in result.messages if f"rows of {factor} are masked" not in m]
     factors = result.factors | {factor: filled}
-    return replace(result, factors=factors, messages=[*messages, said])
+    return replace(result, factors=factors, messages=[*messages, message])
 
 
 def _harmonic(maps: NDArray[Any], unknown: NDArray[np.bool_], grid: tuple[int, ...]) -> NDArray:
@@ -103,10 +103,10 @@ def _harmonic(maps: NDArray[Any], unknown: NDArray[np.bool_], grid: tuple[int, .
         for axis, n in enumerate(grid)
     ]
     i, j = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
-    near = coo_array((np.ones(2 * len(i)), (np.r_[i, j], np.r_[j, i])), shape=(len(maps),) * 2)
-    near = near.tocsr()[unknown]
-    sums = near[:, ~unknown] @ maps[~unknown]
-    inner = coo_array((near.sum(1), (np.arange(len(sums)),) * 2), shape=(len(sums),) * 2)
+    adjacency = coo_array((np.ones(2 * len(i)), (np.r_[i, j], np.r_[j, i])), shape=(len(maps),) * 2)
+    adjacency = adjacency.tocsr()[unknown]
+    sums = adjacency[:, ~unknown] @ maps[~unknown]
+    degrees = coo_array((adjacency.sum(1), (np.arange(len(sums)),) * 2), shape=(len(sums),) * 2)
     filled = maps.copy()
-    filled[unknown] = splu((inner - near[:, unknown]).tocsc()).solve(sums.astype(float))
+    filled[unknown] = splu((degrees - adjacency[:, unknown]).tocsc()).solve(sums.astype(float))
     return filled

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.prepare.noise_edge import largest, shrunk, uneven, worth
+from fusion.prepare.noise_edge import even_edge, hard_threshold, shrink, uneven_edge
 
 Array = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Scree:
         return self.values / self.edge
 
 
-def scree(X: Array) -> Scree:
+def scree_test(X: Array) -> Scree:
     """The singular values of X, and which of them stand out of the noise.
 
     Components are taken off, the largest first, as long as they stand out of noise that is as
@@ -73,24 +73,24 @@ def scree(X: Array) -> Scree:
     rank, rest, correlations, edge, level = 0, X, np.zeros(0), 0.0, 1.0
     for rank in range(most + 1):
         # a component that is signal must not pass for correlated noise
-        gone = min(rank + 1, most)
+        removed = min(rank + 1, most)
         after = rest - values[rank] * np.outer(left[:, rank], right[rank]) if rank < most else rest
-        level, correlations = _noise(after, right[:gone])
-        edge = largest(n, m, correlations)
+        level, correlations = _noise_correlations(after, right[:removed])
+        edge = even_edge(n, m, correlations)
         if values[rank] <= edge * level or rank == most:
             break
         rest = after
     while rank:  # fewer stand out where the noise is uneven
-        level, correlations = _noise(rest, right[:rank])
-        squares = _raised(rest**2, left, right, rank)
-        drawn = uneven(squares / squares.mean(), correlations, values[rank - 1] / level)
-        edge = max(largest(n, m, correlations), drawn)
+        level, correlations = _noise_correlations(rest, right[:rank])
+        squares = _leverage_corrected(rest**2, left, right, rank)
+        drawn = uneven_edge(squares / squares.mean(), correlations, values[rank - 1] / level)
+        edge = max(even_edge(n, m, correlations), drawn)
         fewer = int((values[:rank] > edge * level).sum())
         if fewer == rank:
             break
         rest = rest + (left[:, fewer:rank] * values[fewer:rank]) @ right[fewer:rank]
         rank = fewer
-    clear = int((values[:rank] > worth(n, m) * edge * level).sum())
+    clear = int((values[:rank] > hard_threshold(n, m) * edge * level).sum())
     return Scree(
         values=values / level,
         edge=edge,
@@ -99,9 +99,9 @@ def scree(X: Array) -> Scree:
         level=level,
         correlation=float(correlations[0]) if correlations.size else 0.0,
         inflation=max(1.0 + 2 * float(correlations.sum()), 0.0),
-        residual_squares=_raised(rest**2, left, right, rank),
+        residual_squares=_leverage_corrected(rest**2, left, right, rank),
         scaled=X / level,
-        signal=(left[:, :clear] * shrunk(values[:clear] / level, edge, n, m)) @ right[:clear],
+        signal=(left[:, :clear] * shrink(values[:clear] / level, edge, n, m)) @ right[:clear],
         correlations=correlations,
     )
 
@@ -118,8 +118,8 @@ def equaliser(X: Array) -> tuple[Array, Array]:
     """
     values, left, right = svd(X)
     eta = max(float(np.median(values)), 1e-6 * float(values[0]), np.finfo(float).tiny)
-    taken = values**2 / (values**2 + eta**2)
-    g, h = ((1 - taken @ squares).clip(1e-12) / eta for squares in (left.T**2, right**2))
+    filter_factors = values**2 / (values**2 + eta**2)
+    g, h = ((1 - filter_factors @ squares).clip(1e-12) / eta for squares in (left.T**2, right**2))
     rows, columns = (np.maximum(1 / each - eta, 1e-9 * eta) for each in (g, h))
     columns = columns / max(len(g) - eta * float(g.sum()), 1e-9)
     return rows / rows.mean(), columns * rows.mean()
@@ -136,13 +136,13 @@ def svd(X: Array) -> tuple[Array, Array, Array]:
     return values, vectors, (vectors.T @ X) / scale[:, None]
 
 
-def _raised(squares: Array, left: Array, right: Array, rank: int) -> Array:
+def _leverage_corrected(squares: Array, left: Array, right: Array, rank: int) -> Array:
     """Squares of a residual, raised by what the components took of the noise (leverage)."""
-    taken = (left[:, :rank] ** 2).sum(1), (right[:rank] ** 2).sum(0)
-    return squares / np.outer(*(1 - part.clip(max=0.9) for part in taken))
+    leverages = (left[:, :rank] ** 2).sum(1), (right[:rank] ** 2).sum(0)
+    return squares / np.outer(*(1 - part.clip(max=0.9) for part in leverages))
 
 
-def _noise(residual: Array, right: Array) -> tuple[float, Array]:
+def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
     """(standard deviation, correlations of channels 1, 2, … apart) of the noise of a residual.
 
     Components took what the noise had along their spectra V: what is left of a covariance T, the
@@ -156,18 +156,18 @@ def _noise(residual: Array, right: Array) -> tuple[float, Array]:
     n, m = residual.shape
     lags = range(min(LAGS, m // 4) + 1)
     size = (n - len(right)) * (m - np.arange(len(lags)))
-    found = np.array([(residual[:, : m - lag] * residual[:, lag:]).sum() for lag in lags]) / size
-    taken = np.array([_left(lag, right, lags) for lag in lags]).T  # (seen, true)
-    found = np.linalg.solve(taken, found)
-    if not found[0] > 0:
+    autocov = np.array([(residual[:, : m - lag] * residual[:, lag:]).sum() for lag in lags]) / size
+    projection = np.array([_projected(lag, right, lags) for lag in lags]).T  # (seen, true)
+    autocov = np.linalg.solve(projection, autocov)
+    if not autocov[0] > 0:
         return np.finfo(float).tiny, np.zeros(0)
-    correlations = found[1:] / found[0]
+    correlations = autocov[1:] / autocov[0]
     small = np.flatnonzero(correlations < max(4 / np.sqrt(residual.size), 0.02))
     correlations = correlations[: small[0]] if small.size else correlations
-    return float(np.sqrt(found[0])), correlations
+    return float(np.sqrt(autocov[0])), correlations
 
 
-def _left(lag: int, V: Array, lags: range) -> Array:
+def _projected(lag: int, V: Array, lags: range) -> Array:
     """Mean of P T P over channels 0, 1, … apart, where T is 1 for channels `lag` apart, else 0."""
     m = V.shape[1]
     moved = np.zeros_like(V)  # V T

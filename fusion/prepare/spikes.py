@@ -33,26 +33,26 @@ def remove_spikes(data: Dataset, threshold: float) -> Dataset:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
     values = np.array(data.numpy())
     hidden = None if data.mask is None else data.mask.expand(data.shape).numpy()
-    noise, found = _Noise.of(values, hidden), np.zeros(values.shape, dtype=bool)
+    noise, replaced = _Noise.of(values, hidden), np.zeros(values.shape, dtype=bool)
     if data.variance is not None:  # of sparse counts less a background the data tell little
         known = data.variance.reshape(-1, data.variance.shape[-1]).median(0).values
         noise = _Noise(noise.gain, np.maximum(noise.channel, known.sqrt().numpy()))
     for _ in range(ROUNDS):
-        where, expected = spikes(values, hidden, threshold, noise)
+        where, expected = find_spikes(values, hidden, threshold, noise)
         if not where[0].size:
             break
-        found[where] = True
+        replaced[where] = True
         whole = values.dtype.kind in "ui"
         values[where] = (np.rint(expected) if whole else expected).astype(values.dtype)
-    pixels = int(found.any(-1).sum())
-    step = f"{call}: {int(found.sum())} values in {pixels} pixels replaced"
+    pixels = int(replaced.any(-1).sum())
+    step = f"{call}: {int(replaced.sum())} values in {pixels} pixels replaced"
     return data.derive(values, step)
 
 
 Where = tuple[NDArray[np.intp], ...]
 
 
-def spikes(
+def find_spikes(
     values: NDArray, hidden: Bools | None, threshold: float, noise: _Noise
 ) -> tuple[Where, Array]:
     """(where the spikes are, what stands in for each of them), spectra on the last axis.
@@ -62,11 +62,11 @@ def spikes(
     """
     where = _candidates(values, hidden, (1 - FLANK) * threshold, noise)
     value = values[where].astype(float)
-    near = _gather(values, hidden, where, np.arange(-REACH, REACH + 1))
-    expected = _quiet(np.nanmedian, near)
-    flank = _flank(near)
-    around = np.fmax(_around(values, hidden, where), expected)
-    sd = noise.at(around, where[-1])
+    near = _neighbours(values, hidden, where, np.arange(-REACH, REACH + 1))
+    expected = _of_rows_with_values(np.nanmedian, near)
+    flank = _flank_height(near)
+    around = np.fmax(_level_in_neighbouring_pixels(values, hidden, where), expected)
+    sd = noise.standard_deviation(around, where[-1])
     keep = (value - around > threshold * sd) & (flank - expected < FLANK * (value - expected))
     return tuple(index[keep] for index in where), expected[keep]
 
@@ -74,7 +74,7 @@ def spikes(
 def _candidates(values: NDArray, hidden: Bools | None, threshold: float, noise: _Noise) -> Where:
     """Values that stand out from the lower of their two neighbours in the spectrum."""
     rows, n = values.reshape(-1, values.shape[-1]), values.shape[-1]
-    least = threshold * noise.at(np.full(n, -np.inf), np.arange(n))
+    least = threshold * noise.standard_deviation(np.full(n, -np.inf), np.arange(n))
     chosen, step = [], max(PART // n, 1)
     for start in range(0, len(rows), step):
         part = rows[start : start + step].astype(float)
@@ -87,24 +87,24 @@ def _candidates(values: NDArray, hidden: Bools | None, threshold: float, noise: 
     return np.unravel_index(np.concatenate(chosen), values.shape)
 
 
-def _gather(values: NDArray, hidden: Bools | None, where: Where, offsets: NDArray) -> Array:
+def _neighbours(values: NDArray, hidden: Bools | None, where: Where, offsets: NDArray) -> Array:
     """Values this many channels away, (candidate, offset); NaN outside or masked."""
     n = values.shape[-1]
     channel = where[-1][:, None] + offsets
     index = (*(i[:, None] for i in where[:-1]), channel.clip(0, n - 1))
-    found = values[index].astype(float)
-    bad = (channel < 0) | (channel >= n) | ~np.isfinite(found)
-    return np.where(bad if hidden is None else bad | hidden[index], np.nan, found)
+    gathered = values[index].astype(float)
+    bad = (channel < 0) | (channel >= n) | ~np.isfinite(gathered)
+    return np.where(bad if hidden is None else bad | hidden[index], np.nan, gathered)
 
 
-def _flank(near: Array) -> Array:
+def _flank_height(near: Array) -> Array:
     """The larger value on either side of a spike of one channel, or of two: the lowest of these."""
     far, left, _, right, other = np.nan_to_num(near, nan=-np.inf).T[REACH - 2 : REACH + 3]
     one, two = np.maximum(left, right), np.minimum(np.maximum(left, other), np.maximum(far, right))
     return np.minimum(one, two)
 
 
-def _around(values: NDArray, hidden: Bools | None, where: Where) -> Array:
+def _level_in_neighbouring_pixels(values: NDArray, hidden: Bools | None, where: Where) -> Array:
     """Second largest of the neighbouring pixels, the largest of up to three; NaN without any.
 
     Of each the largest of three channels, as spectra drift.
@@ -114,12 +114,12 @@ def _around(values: NDArray, hidden: Bools | None, where: Where) -> Array:
         if not any(offset):
             continue
         moved = [i + o for i, o in zip(where[:-1], offset, strict=True)]
-        there = np.ones(len(where[-1]), dtype=bool)
+        inside_scan = np.ones(len(where[-1]), dtype=bool)
         for i, n in zip(moved, scan, strict=True):
-            there &= (i >= 0) & (i < n)
+            inside_scan &= (i >= 0) & (i < n)
         index = (*(i.clip(0, n - 1) for i, n in zip(moved, scan, strict=True)), where[-1])
-        near = _gather(values, hidden, index, np.arange(-1, 2))
-        levels.append(np.where(there, np.fmax.reduce(near, axis=1), np.nan))
+        near = _neighbours(values, hidden, index, np.arange(-1, 2))
+        levels.append(np.where(inside_scan, np.fmax.reduce(near, axis=1), np.nan))
     if not levels:
         return np.full(len(where[-1]), np.nan)
     ordered = np.sort(levels, axis=0)  # NaN last
@@ -150,23 +150,23 @@ class _Noise:
         others = np.arange(-REACH, REACH + 1)[None] != 0  # a rising value is its own median
         smooth = median_filter(part, footprint=others, mode="mirror")
         off = np.where(good, np.abs(part - smooth), np.nan)
-        each = _quiet(np.nanmedian, off.T if len(part) >= FEW else off.reshape(1, -1))
+        each = _of_rows_with_values(np.nanmedian, off.T if len(part) >= FEW else off.reshape(1, -1))
         spread = np.nan_to_num(np.broadcast_to(each, values.shape[-1:]) / 0.6745)
         gain = _gain(np.median(smooth, axis=0), spread)
-        return cls(max(gain, _unit(part[good], values.dtype.kind)), spread)
+        return cls(max(gain, _value_of_one_count(part[good], values.dtype.kind)), spread)
 
-    def at(self, level: Array, channel: NDArray) -> Array:
+    def standard_deviation(self, level: Array, channel: NDArray) -> Array:
         """Standard deviation of values at these levels in these channels."""
         counts = np.sqrt(self.gain * np.fmax(level, FEWEST * self.gain))
         return np.maximum(counts, self.channel[channel])
 
 
-def _unit(seen: Array, kind: str) -> float:
+def _value_of_one_count(values: Array, kind: str) -> float:
     """The value of one count: 1 for integers, the smallest positive value of sparse data."""
     if kind in "ui":
         return 1.0
-    sparse = (seen == 0).sum() > SPARSE * seen.size
-    return float(seen[seen > 0].min(initial=np.inf)) if sparse and (seen > 0).any() else 0.0
+    sparse = (values == 0).sum() > SPARSE * values.size
+    return float(values[values > 0].min(initial=np.inf)) if sparse and (values > 0).any() else 0.0
 
 
 def _gain(level: Array, spread: Array) -> float:
@@ -175,7 +175,7 @@ def _gain(level: Array, spread: Array) -> float:
     return float(np.median(spread[used] ** 2 / level[used])) if used.any() else 0.0
 
 
-def _quiet(function, rows: Array) -> Array:
+def _of_rows_with_values(function, rows: Array) -> Array:
     """Of every row, NaN where it has nothing but NaN."""
     if not rows.size:
         return np.full(len(rows), np.nan)

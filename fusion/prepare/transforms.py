@@ -59,12 +59,12 @@ class KeenanKotula:
     """
 
     def __init__(self, data: Dataset) -> None:
-        seen = tally(data)
-        if seen.negatives:
-            _check_means(data, seen.row_means, "pixels")
-            _check_means(data, seen.means, "channels")
-        m = seen.mean if seen.mean > 0 else 1.0
-        self.rows, self.columns = _roots(seen.row_means / m), _roots(seen.means)
+        stats = tally(data)
+        if stats.negatives:
+            _check_means(data, stats.row_means, "pixels")
+            _check_means(data, stats.means, "channels")
+        m = stats.mean if stats.mean > 0 else 1.0
+        self.rows, self.columns = _roots(stats.row_means / m), _roots(stats.means)
         self._data = data
 
     @property
@@ -79,7 +79,7 @@ class KeenanKotula:
             ValueError: if they are of another shape than those that gave the scale.
         """
         step = "Keenan–Kotula: divided by √(mean image × mean spectrum / mean)"
-        return self._scaled(data, torch.reciprocal, step)
+        return self._scale(data, torch.reciprocal, step)
 
     def inverse(self, given: Given) -> Given:
         """Back in the unit of the data: a data set, or an array of its shape or (pixel, channel).
@@ -89,8 +89,8 @@ class KeenanKotula:
         """
         if isinstance(given, Dataset):
             step = "Keenan–Kotula undone: times √(mean image × mean spectrum / mean)"
-            return self._scaled(given, lambda size: size, step)
-        return _through(given, lambda x: x * self._size(x))
+            return self._scale(given, lambda size: size, step)
+        return _apply(given, lambda x: x * self._entry_scale(x))
 
     def factors(self, result: Result) -> dict[str, NDArray[Any]]:
         """Maps and spectra of a fit to scaled data, in the unit of the data.
@@ -113,19 +113,19 @@ class KeenanKotula:
         norm = np.sqrt(np.nansum(S**2, axis=0))
         return {pixels: C * norm, channels: S / np.where(norm > 0, norm, 1.0)}
 
-    def _scaled(self, data: Dataset, power: Callable[[Tensor], Tensor], step: str) -> Dataset:
+    def _scale(self, data: Dataset, power: Callable[[Tensor], Tensor], step: str) -> Dataset:
         if data.shape != self._data.shape:
             raise ValueError(
                 f"`KeenanKotula({self._data})`: {data} has the shape {data.shape}, the scale "
                 f"{self._data.shape}: make it from these data."
             )
-        factor = power(self._size(data.tensor))
+        factor = power(self._entry_scale(data.tensor))
         variance = data.variance
         if variance is not None:
             variance = variance * factor.cpu().square()
-        return data.derive(_float(data.tensor) * factor, step, variance=variance)
+        return data.derive(_as_float(data.tensor) * factor, step, variance=variance)
 
-    def _size(self, like: Tensor) -> Tensor:
+    def _entry_scale(self, like: Tensor) -> Tensor:
         """√(aᵢ bⱼ / m) of every entry, in the shape and on the device of this array."""
         shape = tuple(like.shape)
         if shape not in (self._data.shape, self._data.matrix_shape):
@@ -133,7 +133,7 @@ class KeenanKotula:
                 f"`KeenanKotula({self._data})`: an array of shape {shape}: give "
                 f"{self._data.shape}, or {self._data.matrix_shape} (pixel, channel)."
             )
-        rows, columns = (v.to(like.device, _kind(like)) for v in (self.rows, self.columns))
+        rows, columns = (v.to(like.device, _float_dtype(like)) for v in (self.rows, self.columns))
         return torch.outer(rows, columns).reshape(shape)
 
 
@@ -184,7 +184,7 @@ class Anscombe:
 
     def forward(self, data: Dataset) -> Dataset:
         """The data, of variance 1; `history` says how many values lay below the root's range."""
-        argument = (_float(data.tensor) - self.offset) / self.gain + 0.375 + self._floor
+        argument = (_as_float(data.tensor) - self.offset) / self.gain + 0.375 + self._sigma2
         below = argument < 0
         if data.mask is not None:
             below &= ~data.mask.to(below.device)
@@ -194,7 +194,7 @@ class Anscombe:
 
     def inverse(self, given: Given) -> Given:
         """The value whose transform it is: undoes `forward` value by value; z < 0 counts as 0."""
-        return self._back(given, lambda z: z.square() / 4 - 0.375 - self._floor, "inverse")
+        return self._invert(given, lambda z: z.square() / 4 - 0.375 - self._sigma2, "inverse")
 
     def unbiased_inverse(self, given: Given) -> Given:
         """The mean of x where z is the mean of its transform: for what was denoised, or fitted.
@@ -203,61 +203,61 @@ class Anscombe:
         one is exact: it inverts E[z] as summed over all counts and integrated over the read-out
         noise. z below that of no signal gives the offset.
         """
-        return self._back(given, lambda z: _counts(z, self._floor), "unbiased_inverse")
+        return self._invert(given, lambda z: _unbiased(z, self._sigma2), "unbiased_inverse")
 
     @property
-    def _floor(self) -> float:
+    def _sigma2(self) -> float:
         """Read-out variance in squared counts."""
         return self.readout / self.gain**2
 
-    def _back(self, given: Given, counts: Callable[[Tensor], Tensor], name: str) -> Given:
-        def back(z: Tensor) -> Tensor:
+    def _invert(self, given: Given, counts: Callable[[Tensor], Tensor], name: str) -> Given:
+        def inverse(z: Tensor) -> Tensor:
             return self.gain * counts(z.clamp_min(0)) + self.offset
 
         if isinstance(given, Dataset):
-            z = _float(given.tensor)
-            return given.derive(back(z), f"{self}.{name}", variance=None)
-        return _through(given, back)
+            z = _as_float(given.tensor)
+            return given.derive(inverse(z), f"{self}.{name}", variance=None)
+        return _apply(given, inverse)
 
 
-def _counts(z: Tensor, floor: float) -> Tensor:
+def _unbiased(z: Tensor, sigma2: float) -> Tensor:
     """Expected counts y ≥ 0 from E[z | y]: from the table, beyond it z²/4 − ⅛ − σ² + c/z²."""
-    means, y = (v.to(z.device) for v in _expected(floor))
+    means, y = (v.to(z.device) for v in _expected_transform(sigma2))
     wide = z.double().nan_to_num(nan=0.0)
     i = torch.searchsorted(means, wide.contiguous()).clamp(1, len(means) - 1)
     share = ((wide - means[i - 1]) / (means[i] - means[i - 1])).clamp_min(0)
     inside = y[i - 1] + share * (y[i] - y[i - 1])
     last = means[-1]
-    left = y[-1] - (last.square() / 4 - 0.125 - floor)  # of the series, falls as 1/z²
-    beyond = wide.square() / 4 - 0.125 - floor + left * (last / wide.clamp_min(1)).square()
+    remainder = y[-1] - (last.square() / 4 - 0.125 - sigma2)  # of the series, falls as 1/z²
+    beyond = wide.square() / 4 - 0.125 - sigma2 + remainder * (last / wide.clamp_min(1)).square()
     return torch.where(z.isnan(), torch.nan, torch.where(wide > last, beyond, inside)).to(z.dtype)
 
 
 @lru_cache(maxsize=8)
-def _expected(floor: float) -> tuple[Tensor, Tensor]:
+def _expected_transform(sigma2: float) -> tuple[Tensor, Tensor]:
     """(E[2 √max(k + n + ⅜ + σ², 0)], y), k ~ Poisson(y), n ~ N(0, σ²); float64, y from 0."""
     y = torch.linspace(0, sqrt(TOP), POINTS, dtype=torch.float64).square()
     k = torch.arange(TOP + 12 * sqrt(TOP), dtype=torch.float64)
     u = torch.linspace(-REACH, REACH, NODES, dtype=torch.float64)
     normal = (-u.square() / 2).exp()
-    given_k = (k[:, None] + 0.375 + floor + sqrt(floor) * u).clamp_min(0).sqrt() @ normal
+    given_k = (k[:, None] + 0.375 + sigma2 + sqrt(sigma2) * u).clamp_min(0).sqrt() @ normal
     log = torch.xlogy(k, y[:, None]) - y[:, None] - torch.lgamma(k + 1)
     return log.exp() @ (2 * given_k / normal.sum()), y
 
 
-def _through(given: Any, function: Callable[[Tensor], Tensor]) -> Any:
+def _apply(given: Any, function: Callable[[Tensor], Tensor]) -> Any:
     """A function of tensors, of what was given: a tensor, or an array."""
-    made = function(_float(as_tensor(given)))
-    return made if isinstance(given, Tensor) else made.numpy()
+    values = function(_as_float(as_tensor(given)))
+    return values if isinstance(given, Tensor) else values.numpy()
 
 
-def _kind(x: Tensor) -> torch.dtype:
+def _float_dtype(x: Tensor) -> torch.dtype:
     """Float32 and float64 stay, all else becomes float64."""
     return x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float64
 
 
-def _float(x: Tensor) -> Tensor:
-    return x.to(_kind(x))
+def _as_float(x: Tensor) -> Tensor:
+    return x.to(_float_dtype(x))
 
 
 def _roots(means: NDArray[np.float64]) -> Tensor:

@@ -20,7 +20,7 @@ SURE = 0.4  # overlap of a noisy direction with the true one, squared, below whi
 
 
 @dataclass(frozen=True)
-class Look:
+class ComponentShape:
     """One singular component of data in units of their noise.
 
     Attributes:
@@ -46,7 +46,7 @@ class Look:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
-def looks(noise: Noise, history: Sequence[str] = ()) -> tuple[Look, ...]:
+def component_shapes(noise: Noise, history: Sequence[str] = ()) -> tuple[ComponentShape, ...]:
     """Every component above the edge of the noise; `history`: of the data set."""
     X, K = noise.scree.scaled, noise.scree.rank
     if K == 0:
@@ -54,16 +54,18 @@ def looks(noise: Noise, history: Sequence[str] = ()) -> tuple[Look, ...]:
     values, left, right = svd(X)
     subtracted = any("background" in step for step in history)
     return tuple(
-        _look(k, noise, left[:, k], right[k], float(values[k]), subtracted) for k in range(K)
+        _shape_of(k, noise, left[:, k], right[k], float(values[k]), subtracted) for k in range(K)
     )
 
 
-def _look(k: int, noise: Noise, u: Array, v: Array, value: float, subtracted: bool) -> Look:
+def _shape_of(
+    k: int, noise: Noise, u: Array, v: Array, value: float, subtracted: bool
+) -> ComponentShape:
     n, m = noise.scree.scaled.shape
-    strength = _strength(value, n, m)
-    of_map, of_spectrum = _overlaps(strength, n, m)
+    strength = _signal_strength(value, n, m)
+    of_map, of_spectrum = _squared_cosines(strength, n, m)
     structure = float((u[1:] * u[:-1]).sum()) / of_map  # not centred: an even map has structure
-    smooth = min(_polynomial(v) / of_spectrum, 1.0)
+    smooth = min(_polynomial_share(v) / of_spectrum, 1.0)
     pixels, channels = (float(1 / (x**4).sum()) for x in (u, v))
     said = ""
     if pixels < FEW or channels < FEW:
@@ -78,10 +80,12 @@ def _look(k: int, noise: Noise, u: Array, v: Array, value: float, subtracted: bo
         )
     elif of_spectrum > SURE and smooth > SMOOTH and k:
         said = "its spectrum is smooth over all channels, as of a background, thickness or gain"
-    return Look(k + 1, value / noise.scree.edge, pixels, channels, structure, smooth, said)
+    return ComponentShape(
+        k + 1, value / noise.scree.edge, pixels, channels, structure, smooth, said
+    )
 
 
-def _strength(value: float, n: int, m: int) -> float:
+def _signal_strength(value: float, n: int, m: int) -> float:
     """Singular value θ of a component that shows as `value` in white unit noise (n, m).
 
     value² = (θ² + n)(θ² + m) / θ². Benaych-Georges & Nadakuditi, J. Multivariate Anal. 111 (2012).
@@ -90,14 +94,14 @@ def _strength(value: float, n: int, m: int) -> float:
     return float(np.sqrt(max((excess + np.sqrt(max(excess**2 - 4.0 * n * m, 0.0))) / 2, 1.0)))
 
 
-def _overlaps(strength: float, n: int, m: int) -> tuple[float, float]:
+def _squared_cosines(strength: float, n: int, m: int) -> tuple[float, float]:
     """Squared cosines of the measured map and spectrum with the true ones, at least 0.05."""
     t, product = strength**2, float(n * m)
     gain = max(t**2 - product, 0.0)
     return max(gain / (t * (t + n)), 0.05), max(gain / (t * (t + m)), 0.05)
 
 
-def _polynomial(v: Array) -> float:
+def _polynomial_share(v: Array) -> float:
     """Share of Σ v² that a polynomial of the channel explains."""
     x = np.linspace(-1, 1, len(v))
     basis = np.linalg.qr(np.vander(x, min(DEGREE + 1, len(v))))[0]

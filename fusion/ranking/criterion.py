@@ -40,10 +40,10 @@ class Criterion:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers, text and lists; what is not a number is None."""
         curve = [float(y) if np.isfinite(y) else None for y in self.curve]
-        told = {"name": self.name, "quantity": self.quantity, "chosen": self.chosen}
-        return told | {"K": self.K.tolist(), "curve": curve, "line": self.line, "said": self.said}
+        items = {"name": self.name, "quantity": self.quantity, "chosen": self.chosen}
+        return items | {"K": self.K.tolist(), "curve": curve, "line": self.line, "said": self.said}
 
 
-def counted(first: int, length: int) -> NDArray[np.int64]:
+def integers(first: int, length: int) -> NDArray[np.int64]:
     """first, first + 1, …, so many."""
     return np.arange(first, first + length)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.completion import complete
 from fusion.prepare.noise import Noise
-from fusion.ranking.criterion import Array, Criterion, counted
+from fusion.ranking.criterion import Array, Criterion, integers
 
 SHARE = 0.1  # of the entries are held out at a time
 FOLDS = 3
@@ -30,7 +30,7 @@ def held_out(noise: Noise, most: int, *, seed: int = 0) -> Criterion:
     parts = []
     for _ in range(FOLDS):
         hidden, scored = speckle(X.shape, noise.scree.correlations.size, rng)
-        parts.append(_errors(X, hidden, scored, most))
+        parts.append(_squared_errors(X, hidden, scored, most))
     squares = np.concatenate(parts, axis=1)  # (K, entry)
     curve = squares.mean(1)
     best = int(curve.argmin())
@@ -40,7 +40,7 @@ def held_out(noise: Noise, most: int, *, seed: int = 0) -> Criterion:
     said = f"entries held out are predicted best with {chosen}"
     said += " or more, which are not tried." if chosen == most else "."
     return Criterion(
-        "held-out entries", "square error / noise", counted(0, most + 1), curve, chosen, said,
+        "held-out entries", "square error / noise", integers(0, most + 1), curve, chosen, said,
         minimum=True,
     )  # fmt: skip
 
@@ -60,19 +60,19 @@ def speckle(
     return hidden, scored
 
 
-def _errors(X: Array, hidden: NDArray, scored: NDArray, most: int) -> Array:
+def _squared_errors(X: Array, hidden: NDArray, scored: NDArray, most: int) -> Array:
     """Squared errors of the scored entries for K = 0 … most, (most + 1, entry)."""
-    told = scored[hidden]
+    scored_hidden = scored[hidden]
     filled = np.where(hidden, 0.0, X)
-    V, found = np.zeros((X.shape[1], 0)), [X[scored] ** 2]
+    V, errors = np.zeros((X.shape[1], 0)), [X[scored] ** 2]
     for _ in range(most):
-        V = np.concatenate([V, _next(filled, V)], axis=1)
+        V = np.concatenate([V, _next_direction(filled, V)], axis=1)
         filled, V, guess = complete(filled, hidden, V)
-        found.append((X[scored] - guess[told]) ** 2)
-    return np.stack(found)
+        errors.append((X[scored] - guess[scored_hidden]) ** 2)
+    return np.stack(errors)
 
 
-def _next(filled: Array, V: Array, steps: int = 8) -> Array:
+def _next_direction(filled: Array, V: Array, steps: int = 8) -> Array:
     """The strongest direction that V does not hold, (m, 1), by power steps."""
     v = np.random.default_rng(0).standard_normal((filled.shape[1], 1))
     for _ in range(steps):

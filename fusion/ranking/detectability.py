@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fusion.prepare.denoise import Estimated
-from fusion.prepare.noise_edge import largest, worth
+from fusion.prepare.noise_edge import even_edge, hard_threshold
 from fusion.ranking.criterion import Array
 
 if TYPE_CHECKING:
@@ -105,13 +105,15 @@ def detectability(
     level = np.sqrt(squares[K:].sum() / ((n - K) * (m - K)))
     U = X @ V[:, :K] / np.sqrt(np.maximum(squares[:K], 1e-300))
     across = V.T @ s
-    map_, spectrum_ = _spread(u, U, fraction), float((across[K:] ** 2).sum())
+    map_, spectrum_ = _mean_map_norm(u, U, fraction), float((across[K:] ** 2).sum())
     if spectrum_ < 1e-9 * float(s @ s):
         raise ValueError(f"{call}: the components that stand out explain this spectrum whole.")
-    left, weights = squares[K:] / level**2, across[K:] ** 2 / spectrum_
-    seen, clear = (_needed(noise, left, weights, n, over=over) for over in (1.0, worth(n, m)))
+    rest, weights = squares[K:] / level**2, across[K:] ** 2 / spectrum_
+    visible, clear = (
+        _least_strength(noise, rest, weights, n, over=over) for over in (1.0, hard_threshold(n, m))
+    )
     unit = level / np.sqrt(map_ * spectrum_)
-    amount = seen * unit
+    amount = visible * unit
     return Detectability(
         amount=float(amount),
         clear=float(clear * unit),
@@ -123,7 +125,7 @@ def detectability(
     )
 
 
-def _spread(u: Array, U: Array, fraction: float) -> float:
+def _mean_map_norm(u: Array, U: Array, fraction: float) -> float:
     """Mean of ‖u⊥‖² over random sets of pixels, u of them alone, ⊥ to the maps U."""
     free = 1 - (U**2).sum(1)
     outside = u - U @ (U.T @ u)
@@ -131,18 +133,18 @@ def _spread(u: Array, U: Array, fraction: float) -> float:
     return fraction * (1 - fraction) * alone + fraction**2 * float((outside**2).sum())
 
 
-def _needed(noise: Noise, squares: Array, weights: Array, n: int, *, over: float) -> float:
+def _least_strength(noise: Noise, squares: Array, weights: Array, n: int, *, over: float) -> float:
     """θ of a component that shows at so many edges of noise with these squared singular values.
 
     Args:
         squares: σ² of the noise along its right directions, (r,).
         weights: squared cosines of the spectrum with these, (r,).
     """
-    found = noise.scree
-    rows, columns = found.scaled.shape
-    raised = found.edge / largest(rows, columns, found.correlations)
+    scree = noise.scree
+    rows, columns = scree.scaled.shape
+    raised = scree.edge / even_edge(rows, columns, scree.correlations)
     z = over * max(
-        raised * largest(n, len(squares), found.correlations), 1.001 * np.sqrt(squares.max())
+        raised * even_edge(n, len(squares), scree.correlations), 1.001 * np.sqrt(squares.max())
     )
     gaps = z / (z**2 - squares)
     of_map = (gaps.sum() + (n - len(squares)) / z) / n

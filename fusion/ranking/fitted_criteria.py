@@ -9,14 +9,14 @@ import numpy as np
 
 from fusion.answers.matching import match, spectral_angle
 from fusion.data.dataset import Dataset
-from fusion.ranking.criterion import Array, Criterion, counted
+from fusion.ranking.criterion import Array, Criterion, integers
 
 STEPS = 40  # of a fit
 ALIKE = 10.0  # degrees: a spectrum that comes back within it is the same
 STARTS = 4
 
 
-def weighed(data: Dataset) -> Dataset:
+def with_variance(data: Dataset) -> Dataset:
     """The data with a variance, so that a misfit is counted in units of the noise."""
     if data.variance is not None or data.signal == 0:
         return data
@@ -43,7 +43,7 @@ def ard(data: Dataset, most: int, *, seed: int = 0) -> Criterion:
     curve[: len(order)] = order / max(float(order.max()), 1e-300)
     chosen = int((curve > 0).sum())
     said = f"{chosen} of {most} components are left on."
-    return Criterion("ARD", "size of the component", counted(1, most), curve, chosen, said)
+    return Criterion("ARD", "size of the component", integers(1, most), curve, chosen, said)
 
 
 def stability(data: Dataset, numbers: Iterable[int], *, seed: int = 0) -> Criterion:
@@ -56,7 +56,7 @@ def stability(data: Dataset, numbers: Iterable[int], *, seed: int = 0) -> Criter
         Brunet et al., PNAS 101:4164 (2004), for the idea.
     """
     tried = sorted({int(K) for K in numbers if K >= 1})
-    curve = np.array([_spread(data, K, seed) for K in tried])
+    curve = np.array([_worst_angle(data, K, seed) for K in tried])
     good = [K for K, angle in zip(tried, curve, strict=True) if angle < ALIKE]
     chosen = max(good) if good else None
     said = f"spectra come back within {ALIKE:g}° from every second start for K = "
@@ -68,20 +68,20 @@ def stability(data: Dataset, numbers: Iterable[int], *, seed: int = 0) -> Criter
     )
 
 
-def _spread(data: Dataset, K: int, seed: int) -> float:
+def _worst_angle(data: Dataset, K: int, seed: int) -> float:
     """Median over the starts of the largest angle of a spectrum to that of the best start."""
     from fusion.losses import Frobenius
     from fusion.models import NMF
     from fusion.search.fit import fit
 
-    found: list[tuple[float, Array]] = []
+    answers: list[tuple[float, Array]] = []
     for start in range(STARTS):
         result = fit(
             NMF(data, K), Frobenius(data), starts=1, seed=seed + start, progress=False,
             max_steps=STEPS,
         )  # fmt: skip
-        found.append((result.loss, result["S"]))
-    found.sort(key=lambda each: each[0])
-    best = found[0][1]
-    worst = [float(spectral_angle(S[:, match(best, S)], best).max()) for _, S in found[1:]]
+        answers.append((result.loss, result["S"]))
+    answers.sort(key=lambda each: each[0])
+    best = answers[0][1]
+    worst = [float(spectral_angle(S[:, match(best, S)], best).max()) for _, S in answers[1:]]
     return float(np.median(worst))

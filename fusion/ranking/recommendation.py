@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fusion.data.dataset import Dataset
     from fusion.prepare.noise import Noise
-    from fusion.ranking.component_shape import Look
+    from fusion.ranking.component_shape import ComponentShape
 
 BEYOND = 6  # numbers of components that are tried above those that stand out
 LEAST, MOST = 8, 20  # that are tried at all
@@ -71,7 +71,7 @@ class Ranking:
     recommended: int
     why: tuple[str, ...]
     criteria: tuple[Criterion, ...]
-    looks: tuple[Look, ...]
+    looks: tuple[ComponentShape, ...]
     noise: Noise
 
     def __getitem__(self, name: str) -> Criterion:
@@ -157,7 +157,7 @@ def rank(
     """
     from fusion.ranking import fitted_criteria as searches
     from fusion.ranking import singular_values as eigenvalues
-    from fusion.ranking.component_shape import looks
+    from fusion.ranking.component_shape import component_shapes
     from fusion.ranking.cross_validation import held_out as cross_validated
 
     noise = dataset.noise()
@@ -170,44 +170,44 @@ def rank(
                 eigenvalues.broken_stick):  # fmt: skip
         criteria.append(way(noise, most))
     if ard or stability:
-        ready = searches.weighed(dataset)
+        ready = searches.with_variance(dataset)
         if ard:
             criteria.append(searches.ard(ready, min(K + SURPLUS, side), seed=seed))
         if stability:
             numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
             criteria.append(searches.stability(ready, numbers, seed=seed))
-    looked = looks(noise, dataset.history)
-    why = (*_edge(noise), *(_look(each) for each in looked if each.said), *_others(criteria, K),
-           *_cautions(noise, dataset))  # fmt: skip
-    return Ranking(dataset.name, K, why, tuple(criteria), looked, noise)
+    shapes = component_shapes(noise, dataset.history)
+    why = (*_edge_text(noise), *(_shape_text(each) for each in shapes if each.said),
+           *_agreement(criteria, K), *_caution_text(noise, dataset))  # fmt: skip
+    return Ranking(dataset.name, K, why, tuple(criteria), shapes, noise)
 
 
-def _edge(noise: Noise) -> Iterator[str]:
+def _edge_text(noise: Noise) -> Iterator[str]:
     """What stands out, and how clearly."""
-    seen, K, values = noise.scree.rank, noise.scree.clear, noise.scree.over_edge
-    if seen == 0:
+    above, K, values = noise.scree.rank, noise.scree.clear, noise.scree.over_edge
+    if above == 0:
         yield "no singular value stands out of the noise: sum pixels or channels, or measure longer"
         return
     if K:
-        more = " or more" if (values[seen : seen + 1] > 1).any() else ""
+        more = " or more" if (values[above : above + 1] > 1).any() else ""
         verb = "singular values stand" if K > 1 else "singular value stands"
         weakest = f"the weakest {values[K - 1]:.2f} times its edge"
         yield f"{K}{more} {verb} clearly out of the noise: {weakest}"
-    if seen > K:
-        told = ", ".join(f"{value:.2f}" for value in values[K:seen])
+    if above > K:
+        ratios = ", ".join(f"{value:.2f}" for value in values[K:above])
         yield (
-            f"marginal, not counted: {told} times the edge: there is something, but its map or "
+            f"marginal, not counted: {ratios} times the edge: there is something, but its map or "
             "spectrum is mostly noise, and the data are farther from the truth with it"
         )
     elif len(values) > K:
         yield f"the next singular value is {values[K]:.2f} times the edge: noise"
 
 
-def _look(look: Look) -> str:
-    return f"component {look.number} of the singular values: {look.said}"
+def _shape_text(shape: ComponentShape) -> str:
+    return f"component {shape.number} of the singular values: {shape.said}"
 
 
-def _others(criteria: list[Criterion], K: int) -> Iterator[str]:
+def _agreement(criteria: list[Criterion], K: int) -> Iterator[str]:
     """Which criteria agree, and why others may not."""
     others = [(c.name, c.chosen) for c in criteria[1:] if c.chosen is not None]
     same = [name for name, chosen in others if chosen == K]
@@ -219,7 +219,7 @@ def _others(criteria: list[Criterion], K: int) -> Iterator[str]:
             yield f"{name}: {chosen}; {fewer if chosen < K else more}"
 
 
-def _cautions(noise: Noise, data: Dataset) -> Iterator[str]:
+def _caution_text(noise: Noise, data: Dataset) -> Iterator[str]:
     """What weakens the answer."""
     if noise.correlated:
         yield (

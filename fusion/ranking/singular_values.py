@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fusion.prepare.noise import Noise
-from fusion.ranking.criterion import Array, Criterion, counted
+from fusion.ranking.criterion import Array, Criterion, integers
 
 LEVEL = 0.05  # of the F-test
 MARGIN = 0.02  # of the real error over the noise: about what a measured gain is good for
@@ -18,11 +18,11 @@ def noise_edge(noise: Noise, most: int) -> Criterion:
         Johnstone, Ann. Stat. 29:295 (2001); Hong, Sheng & Dobriban, arXiv:2012.02985 (2020);
         Gavish & Donoho, IEEE Trans. Inf. Theory 60:5040 (2014).
     """
-    seen, K, values = noise.scree.rank, noise.scree.clear, noise.scree.over_edge[:most]
-    said = f"{seen} exceed{'s' * (seen == 1)} the largest of pure noise"
-    said += f", {seen - K} of them hardly." if seen > K else "."
+    above, K, values = noise.scree.rank, noise.scree.clear, noise.scree.over_edge[:most]
+    said = f"{above} exceed{'s' * (above == 1)} the largest of pure noise"
+    said += f", {above - K} of them hardly." if above > K else "."
     return Criterion(
-        "noise edge", "singular value / edge", counted(1, len(values)), values, K, said,
+        "noise edge", "singular value / edge", integers(1, len(values)), values, K, said,
         line=1.0, log=True,
     )  # fmt: skip
 
@@ -47,7 +47,7 @@ def real_error(noise: Noise, most: int) -> Criterion:
         if chosen is None:
             said = "what is left stays above counting noise: other noise, or more components."
     return Criterion(
-        "RE", "real error / noise", counted(0, len(curve)), curve, chosen, said, line=1.0, log=True
+        "RE", "real error / noise", integers(0, len(curve)), curve, chosen, said, line=1.0, log=True
     )
 
 
@@ -63,7 +63,7 @@ def indicator(noise: Noise, most: int) -> Criterion:
     chosen = int(curve.argmin())
     said = f"its minimum is at {chosen}"
     said += " or beyond, where it is not looked for." if chosen == len(curve) - 1 else "."
-    return Criterion("IND", "IND", counted(0, len(curve)), curve, chosen, said, minimum=True)
+    return Criterion("IND", "IND", integers(0, len(curve)), curve, chosen, said, minimum=True)
 
 
 def reduced_eigenvalues(noise: Noise, most: int) -> Criterion:
@@ -91,7 +91,7 @@ def reduced_eigenvalues(noise: Noise, most: int) -> Criterion:
     curve = (squares / sizes)[:most]
     said = f"{chosen} differ{'s' * (chosen == 1)} from the later ones"
     said += f" by an F-test at {100 * LEVEL:g} %."
-    return Criterion("REV", "reduced eigenvalue", counted(1, len(curve)), curve, chosen, said,
+    return Criterion("REV", "reduced eigenvalue", integers(1, len(curve)), curve, chosen, said,
                      log=True)  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def broken_stick(noise: Noise, most: int) -> Criterion:
     curve = curve[:most]
     said = f"{chosen} explain{'s' * (chosen == 1)} more than a share by chance."
     return Criterion(
-        "broken stick", "share / broken stick", counted(1, len(curve)), curve, chosen, said,
+        "broken stick", "share / broken stick", integers(1, len(curve)), curve, chosen, said,
         line=1.0, log=True,
     )  # fmt: skip
 
@@ -127,6 +127,6 @@ def _real_error(noise: Noise, most: int) -> Array:
     """RE(0), …, RE(most), in units of the noise."""
     n, m = _sides(noise)
     squares = noise.scree.values**2
-    left = np.append(np.cumsum(squares[::-1])[::-1], 0.0)
+    tails = np.append(np.cumsum(squares[::-1])[::-1], 0.0)
     K = np.arange(min(most, m - 1) + 1)
-    return np.sqrt(left[K] / (n * (m - K)))
+    return np.sqrt(tails[K] / (n * (m - K)))

@@ -18,8 +18,8 @@ from fusion.engine.poisson_pixels import deviance, grams, information, maximum_l
 from fusion.forms.contract import Form
 from fusion.language.fit_term import Fit
 from fusion.likelihood.elementwise import SQUARE
-from fusion.references.reference_fit import Part, ReferenceFit, summarise
-from fusion.references.residual_shape import Shape
+from fusion.references.reference_fit import PixelFit, ReferenceFit, summarise
+from fusion.references.residual_shape import Residuals
 
 SINGULAR = 1e-12
 """Least eigenvalue of the references' cosines at which one is a mixture of the others."""
@@ -72,75 +72,75 @@ def mlls(
     if not isinstance(dataset, Dataset):
         raise ValueError(f"`mlls({type(data).__name__}, …)`: give a `Dataset`, or a fit of one.")
     call = f"mlls({dataset if fit is None else fit}, …)"
-    signed = _signed(call, constraint)
-    told = references_on_channels(call, dataset, references)
+    signed = _any_sign(call, constraint)
+    refs = references_on_channels(call, dataset, references)
     counted = fit is not None and fit.entrywise is not SQUARE
     if fit is not None and counted:
-        _check_counts(call, fit, dataset, told, signed)
+        _check_counts(call, fit, dataset, refs, signed)
     weighted = dataset.variance is not None and not counted
     known = counted or (weighted and not (fit is not None and fit.lagged))
     form = dataset.form(
-        dataset.matrix_shape, _place(dataset, device), torch.float64, variance=weighted
+        dataset.matrix_shape, _device(dataset, device), torch.float64, variance=weighted
     )
-    S = torch.from_numpy(told.spectra).to(form.device)
-    near = _alike(call, told, form, S)
-    parts = list(_counts(form, S) if counted else _squares(form, S, signed, known))
-    how = "likeliest for counts" if counted else "least squares"
-    how += ", weighted by the variance" if weighted else ""
+    S = torch.from_numpy(refs.spectra).to(form.device)
+    messages = _similarity_messages(call, refs, form, S)
+    parts = list(_poisson(form, S) if counted else _least_squares(form, S, signed, known))
+    method = "likeliest for counts" if counted else "least squares"
+    method += ", weighted by the variance" if weighted else ""
     return summarise(
         dataset,
         form,
-        told,
-        Part.join(parts),
-        method=f"{how}, {'any sign' if signed else '≥ 0'}",
+        refs,
+        PixelFit.join(parts),
+        method=f"{method}, {'any sign' if signed else '≥ 0'}",
         signed=signed,
         counted=counted,
         known=known,
-        messages=near,
+        messages=messages,
     )
 
 
-def _place(data: Dataset, device: Any) -> torch.device:
+def _device(data: Dataset, device: Any) -> torch.device:
     """Where to compute."""
-    here = data.tensor if data.entries is None else data.entries.x
-    return here.device if device is None else torch.device(device)
+    tensor = data.tensor if data.entries is None else data.entries.x
+    return tensor.device if device is None else torch.device(device)
 
 
-def _signed(call: str, constraint: Constraint | None) -> bool:
+def _any_sign(call: str, constraint: Constraint | None) -> bool:
     """Whether amounts may have any sign."""
     if constraint is None or (constraint.identity and constraint.lower in (None, 0.0)):
         return constraint is not None and constraint.signed
     raise ValueError(f"`{call}`: constraint={constraint}: give `NonNegative()` or `Free()`.")
 
 
-def _check_counts(call: str, fit: Fit, data: Dataset, told: References, signed: bool) -> None:
+def _check_counts(call: str, fit: Fit, data: Dataset, refs: References, signed: bool) -> None:
     """Complain of what no likelihood of counts can use."""
     if fit.noise != "poisson":
         raise ValueError(f"`{call}`: give a `Dataset`, `Frobenius`, `Gaussian` or `Poisson`.")
     if signed:
         raise ValueError(f"`{call}`: counts have no negative means: leave `Free()` out.")
-    seen = tally(data)
-    if seen.negatives:
+    stats = tally(data)
+    if stats.negatives:
         raise ValueError(
-            f"`{call}`: {seen.negatives} values are negative (lowest {seen.minimum:.3g}) and "
+            f"`{call}`: {stats.negatives} values are negative (lowest {stats.minimum:.3g}) and "
             "`Poisson` needs counts: give the data set alone (least squares), or keep the "
             "background and give it as a reference."
         )
-    for name, spectrum in zip(told.names, told.spectra.T, strict=True):
+    for name, spectrum in zip(refs.names, refs.spectra.T, strict=True):
         if (below := int((spectrum < 0).sum())) > 0:
             raise ValueError(
                 f"`{call}`: {below} values of reference {name!r} are negative (lowest "
                 f"{spectrum.min():.3g}): counts have no negative means: clip them at 0."
             )
-    lost = (told.spectra.max(1) <= 0) & (seen.columns > 0)
+    lost = (refs.spectra.max(1) <= 0) & (stats.columns > 0)
     if lost.any():
         raise ValueError(
-            f"`{call}`: {int(lost.sum())} channels hold {seen.columns[lost].sum():g} counts where "
+            f"`{call}`: {int(lost.sum())} channels hold {stats.columns[lost].sum():g} counts where "
             "all references are 0: give a background as a reference, or mask those channels."
         )
 
 
-def _alike(call: str, told: References, form: Form, S: Tensor) -> list[str]:
+def _similarity_messages(call: str, refs: References, form: Form, S: Tensor) -> list[str]:
     """Words on references that are hard to tell apart.
 
     Raises:
@@ -152,9 +152,9 @@ def _alike(call: str, told: References, form: Form, S: Tensor) -> list[str]:
     cosines = unit.T @ unit
     values, vectors = torch.linalg.eigh(cosines)
     if float(values[0]) < SINGULAR:
-        some = [n for n, v in zip(told.names, vectors[:, 0].tolist(), strict=True) if abs(v) > 1e-3]
+        some = [n for n, v in zip(refs.names, vectors[:, 0].tolist(), strict=True) if abs(v) > 1e-3]
         raise ValueError(
-            f"`{call}`: {len(told.names)} references on {form.shape[1]} channels: "
+            f"`{call}`: {len(refs.names)} references on {form.shape[1]} channels: "
             f"{', '.join(map(repr, some))} are mixtures of each other: leave one out."
         )
     messages = []
@@ -163,52 +163,52 @@ def _alike(call: str, told: References, form: Form, S: Tensor) -> list[str]:
     for k in (inflation > INFLATED).nonzero()[:, 0].tolist():
         near, angle = int(others[k].argmax()), float(others[k].max().clamp(max=1).acos()) * 180 / pi
         messages.append(
-            f"{told.names[k]!r} is hard to tell from the others (nearest {told.names[near]!r}, "
+            f"{refs.names[k]!r} is hard to tell from the others (nearest {refs.names[near]!r}, "
             f"{angle:.1f}°): its standard error is {float(inflation[k]):.0f} times that beside none"
         )
     return messages
 
 
-def _squares(form: Form, S: Tensor, signed: bool, known: bool) -> Iterator[Part]:
+def _least_squares(form: Form, S: Tensor, signed: bool, known: bool) -> Iterator[PixelFit]:
     """Least squares, some pixels at a time; few passes over them, most of them products."""
     for rows, x, w in form.chunks():
         v, scale = _weights(form, rows, x, w)  # of channels, (1 or n, channel), of pixels, (n, 1)
-        alike = len(v) == 1
-        vS = v.T * S if alike else S
-        G = S.T @ vS if alike else grams(v, S)
+        shared = len(v) == 1
+        vS = v.T * S if shared else S
+        G = S.T @ vS if shared else grams(v, S)
         size = G.diagonal(dim1=-2, dim2=-1)
         nothing = size <= 0
         G = G + torch.diag_embed(nothing.to(G))
-        b = (x if alike else v * x) @ vS
+        b = (x if shared else v * x) @ vS
         every = torch.ones_like(b, dtype=torch.bool)
         straight = solve(G, b, every)
         c, free = (straight, every) if signed else nnls(G, b)
         r = torch.addmm(x, c, S.T, alpha=-1)
-        c = c + solve(G, (r if alike else v * r) @ vS, free)  # what the Gram matrix rounded off
+        c = c + solve(G, (r if shared else v * r) @ vS, free)  # what the Gram matrix rounded off
         c = c if signed else c.clamp_min(0)
         variance = variances(G, free)
         unknown = nothing | ~(variance * size < UNKNOWN) | (scale <= 0)
         c, variance = (torch.where(unknown, torch.nan, y) for y in (c, variance / scale))
         good = ~unknown.any(1, keepdim=True)
-        apart = torch.where(good, c - straight, 0)
+        correction = torch.where(good, c - straight, 0)
         r = torch.addmm(x, c.nan_to_num(), S.T, alpha=-1)
         r2, seen = r.square(), (v > 0).to(x)
-        if alike:
+        if shared:
             squares, plain = (r2 @ torch.cat([v, seen]).T).T
         else:
             squares, plain = (v * r2).sum(1), (seen * r2).sum(1)
         squares, n = scale[:, 0] * squares, seen.sum(1) * (scale[:, 0] > 0)
-        left = torch.where(n > free.sum(1), n - free.sum(1), torch.nan)
+        dof = torch.where(n > free.sum(1), n - free.sum(1), torch.nan)
         sigma = (
-            1.0 if known else (squares / left).sqrt()[:, None].clamp_min(torch.finfo(r.dtype).tiny)
+            1.0 if known else (squares / dof).sqrt()[:, None].clamp_min(torch.finfo(r.dtype).tiny)
         )
         g = torch.where(good, scale.sqrt() / sigma, 0).nan_to_num()
-        if alike:
-            shape = Shape.of_products(r, r2, g, v[0], apart, S)
+        if shared:
+            sums = Residuals.of_products(r, r2, g, v[0], correction, S)
         else:
-            z = torch.addmm(r, apart, S.T) * v.sqrt() * g
-            shape = Shape.of(z, r, (v > 0) & good)
-        yield Part(c, variance, free, squares, left, 2 * left, (plain / n).sqrt(), shape)
+            z = torch.addmm(r, correction, S.T) * v.sqrt() * g
+            sums = Residuals.of(z, r, (v > 0) & good)
+        yield PixelFit(c, variance, free, squares, dof, 2 * dof, (plain / n).sqrt(), sums)
 
 
 def _weights(form: Form, rows: slice, x: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -222,7 +222,7 @@ def _weights(form: Form, rows: slice, x: Tensor, w: Tensor | None) -> tuple[Tens
     return v, one if scale is None else scale[rows, None]
 
 
-def _counts(form: Form, S: Tensor) -> Iterator[Part]:
+def _poisson(form: Form, S: Tensor) -> Iterator[PixelFit]:
     """Maximum likelihood of counts, some pixels at a time."""
     for _, x, w in form.chunks():
         w = torch.ones_like(x) if w is None else w.expand_as(x)
@@ -241,4 +241,4 @@ def _counts(form: Form, S: Tensor) -> Iterator[Part]:
         mean, spread = (mean - used).clamp_min(0.5), (spread - 2 * used).clamp_min(1.0)
         rms = ((w * r.square()).sum(1) / n).sqrt()
         z = r / m.sqrt().clamp_min(torch.finfo(x.dtype).tiny)
-        yield Part(c, variance, free, squares, mean, spread, rms, Shape.of(z, r, w > 0))
+        yield PixelFit(c, variance, free, squares, mean, spread, rms, Residuals.of(z, r, w > 0))

@@ -15,7 +15,7 @@ from torch import Tensor
 from fusion.data.dataset import Dataset
 from fusion.data.reference_spectra import References
 from fusion.forms.contract import Form
-from fusion.references.residual_shape import LEVEL, MANY, Shape, left, missing
+from fusion.references.residual_shape import LEVEL, MANY, Residuals, missing_text, residuals_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ UNKNOWN = (
 )
 
 
-class Part(NamedTuple):
+class PixelFit(NamedTuple):
     """What is found in some pixels."""
 
     c: Tensor  # (n, K)
@@ -38,13 +38,13 @@ class Part(NamedTuple):
     mean: Tensor  # (n,) its expectation
     spread: Tensor  # (n,) its variance
     rms: Tensor  # (n,) root mean square of what is left
-    shape: Shape  # what is left in every channel; `z` whatever the sign of c
+    residuals: Residuals  # what is left in every channel; `z` whatever the sign of c
 
     @staticmethod
-    def join(parts: Sequence[Part]) -> Part:
+    def join(parts: Sequence[PixelFit]) -> PixelFit:
         """All pixels."""
         pixels = [torch.cat(group) for group in zip(*(part[:-1] for part in parts), strict=True)]
-        return Part(*pixels, shape=Shape.total([part.shape for part in parts]))
+        return PixelFit(*pixels, residuals=Residuals.total([part.residuals for part in parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +155,8 @@ def typical(values: Array) -> Array:
 def summarise(
     data: Dataset,
     form: Form,
-    told: References,
-    found: Part,
+    refs: References,
+    fits: PixelFit,
     *,
     method: str,
     signed: bool,
@@ -165,41 +165,41 @@ def summarise(
     messages: Sequence[str],
 ) -> ReferenceFit:
     """The result of what was found, with words on what the references leave."""
-    ratio, variance = found.squares / found.mean, found.variance
+    ratio, variance = fits.squares / fits.mean, fits.variance
     if not known:
         variance = variance * ratio[:, None]
         ratio = ratio / ratio.nanmedian().clamp_min(torch.finfo(ratio.dtype).tiny)
-    rate = found.mean / found.spread  # a gamma distribution of this mean and variance; χ² is one
-    p = torch.special.gammaincc(found.mean * rate, ratio * found.mean * rate)
+    rate = fits.mean / fits.spread  # a gamma distribution of this mean and variance; χ² is one
+    p = torch.special.gammaincc(fits.mean * rate, ratio * fits.mean * rate)
     p = torch.where(torch.isfinite(ratio), p, torch.nan)
-    S = torch.from_numpy(told.spectra).to(form.device)
+    S = torch.from_numpy(refs.spectra).to(form.device)
     bad = (p < LEVEL).nonzero()[:, 0]
     bad = bad[:: max(1, len(bad) // MANY)]
-    local = left(form, found.c, S, bad, counted=counted, known=known) if len(bad) else None
-    said = [] if known else [UNKNOWN]
-    said += missing(data, found.shape, local, ratio, p, known=known)
-    if lost := int(torch.isnan(found.c).any(1).sum()):
-        said.append(
+    local = residuals_of(form, fits.c, S, bad, counted=counted, known=known) if len(bad) else None
+    remarks = [] if known else [UNKNOWN]
+    remarks += missing_text(data, fits.residuals, local, ratio, p, known=known)
+    if lost := int(torch.isnan(fits.c).any(1).sum()):
+        remarks.append(
             f"{lost} of {len(p)} pixels are masked or cannot tell the references apart: NaN"
         )
-    shape = found.shape
-    mean = torch.where(shape.n > 0, shape.r / shape.n.clamp_min(1), torch.nan)
+    sums = fits.residuals
+    mean = torch.where(sums.n > 0, sums.r / sums.n.clamp_min(1), torch.nan)
     arrays = (
-        found.c,
+        fits.c,
         variance.sqrt(),
-        ~found.free & ~torch.isnan(found.c),
+        ~fits.free & ~torch.isnan(fits.c),
         ratio,
         p,
-        found.rms,
+        fits.rms,
         mean,
     )
     return ReferenceFit(
-        told.names,
+        refs.names,
         *(a.cpu().numpy() for a in arrays),
-        spectra=told.spectra,
+        spectra=refs.spectra,
         method=method,
         signed=signed,
         variance_known=known,
-        messages=(*said, *messages, *told.messages),
+        messages=(*remarks, *messages, *refs.messages),
         data=data,
     )

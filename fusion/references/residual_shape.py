@@ -25,7 +25,7 @@ ROUNDING = 1e-8
 """Mean residual over the highest mean below which nothing is left."""
 
 
-class Shape(NamedTuple):
+class Residuals(NamedTuple):
     """Sums over pixels, (channel,): what is left, in what unit, in how many."""
 
     z: Tensor  # over its standard deviation
@@ -34,7 +34,7 @@ class Shape(NamedTuple):
     n: Tensor
 
     @classmethod
-    def of(cls, z: Tensor, r: Tensor, seen: Tensor) -> Shape:
+    def of(cls, z: Tensor, r: Tensor, seen: Tensor) -> Residuals:
         """From residuals (pixel, channel); pixels without an answer are left out."""
         seen = seen & torch.isfinite(z) & torch.isfinite(r)
         z, r = torch.where(seen, z, 0), torch.where(seen, r, 0)
@@ -43,7 +43,7 @@ class Shape(NamedTuple):
     @classmethod
     def of_products(
         cls, r: Tensor, r2: Tensor, g: Tensor, v: Tensor, d: Tensor, S: Tensor
-    ) -> Shape:
+    ) -> Residuals:
         """The same of z = g √v (r + d Sᵀ), g (pixel, 1), v (channel,), without forming it.
 
         Args:
@@ -57,9 +57,9 @@ class Shape(NamedTuple):
         return cls(v.sqrt() * z, v * zz, sum_ * (v > 0), good.sum() * (v > 0))
 
     @staticmethod
-    def total(shapes: Sequence[Shape]) -> Shape:
+    def total(shapes: Sequence[Residuals]) -> Residuals:
         """All together."""
-        return Shape(*(torch.stack(sums).sum(0) for sums in zip(*shapes, strict=True)))
+        return Residuals(*(torch.stack(sums).sum(0) for sums in zip(*shapes, strict=True)))
 
     @property
     def significance(self) -> Tensor:
@@ -69,7 +69,9 @@ class Shape(NamedTuple):
         return self.z / torch.where(scatter > 0, scatter, torch.inf).sqrt()
 
 
-def left(form: Form, c: Tensor, S: Tensor, index: Tensor, *, counted: bool, known: bool) -> Shape:
+def residuals_of(
+    form: Form, c: Tensor, S: Tensor, index: Tensor, *, counted: bool, known: bool
+) -> Residuals:
     """What some of the pixels leave in every channel."""
     some, shapes = form.rows(index), []
     for rows, x, w in some.chunks():
@@ -79,41 +81,47 @@ def left(form: Form, c: Tensor, S: Tensor, index: Tensor, *, counted: bool, know
         z = r / m.sqrt().clamp_min(torch.finfo(x.dtype).tiny) if counted else r * w.sqrt()
         if not known:
             z = z / ((z.square() * seen).sum(1) / seen.sum(1)).sqrt()[:, None]
-        shapes.append(Shape.of(z, r, seen))
-    return Shape.total(shapes)
+        shapes.append(Residuals.of(z, r, seen))
+    return Residuals.total(shapes)
 
 
-def missing(
-    data: Dataset, everywhere: Shape, local: Shape | None, ratio: Tensor, p: Tensor, *, known: bool
+def missing_text(
+    data: Dataset,
+    everywhere: Residuals,
+    local: Residuals | None,
+    ratio: Tensor,
+    p: Tensor,
+    *,
+    known: bool,
 ) -> list[str]:
     """Where the references do not suffice, in words with numbers."""
     pixels, n = p < LEVEL, int(torch.isfinite(p).sum())
-    bad, expected, said = int(pixels.sum()), LEVEL * n, []
+    bad, expected, sentences = int(pixels.sum()), LEVEL * n, []
     if local is not None and bad > expected + 4 * max(expected, 1) ** 0.5:
-        where = _peak(data, local)
+        where = _peak_text(data, local)
         if where:
-            said.append(
+            sentences.append(
                 f"in {bad} of {n} pixels ({expected:.2g} expected of noise) the references do not "
                 f"suffice: p < {LEVEL:g}, reduced χ² {float(ratio[pixels].median()):.3g} in their "
                 f"median, {float(ratio[pixels].max()):.3g} in the worst; what they leave is "
                 f"largest {where}"
             )
         elif known:
-            said.append(
+            sentences.append(
                 f"{bad} of {n} pixels ({expected:.2g} expected) have p < {LEVEL:g}, but what they "
                 "leave has no shape in common: the noise is larger, or more correlated between "
                 f"channels, than was taken (median reduced χ² {float(ratio.nanmedian()):.3g})"
             )
-    where = _peak(data, everywhere)
-    if where and not (said and known):  # relative to the median, p does not show what all lack
-        said.append(f"in the mean of all pixels what the references leave is largest {where}")
-    return said
+    where = _peak_text(data, everywhere)
+    if where and not (sentences and known):  # relative to the median, p does not show what all lack
+        sentences.append(f"in the mean of all pixels what the references leave is largest {where}")
+    return sentences
 
 
-def _peak(data: Dataset, shape: Shape) -> str:
+def _peak_text(data: Dataset, sums: Residuals) -> str:
     """Where the mean residual is largest, over the noise, if it is more than that; else empty."""
-    t = shape.significance
-    size = torch.where(t.abs() > SHAPE, shape.z.abs() / shape.n.clamp_min(1), 0)
+    t = sums.significance
+    size = torch.where(t.abs() > SHAPE, sums.z.abs() / sums.n.clamp_min(1), 0)
     j = int(size.argmax())
     if not float(size[j]) > 0:
         return ""
@@ -122,7 +130,7 @@ def _peak(data: Dataset, shape: Shape) -> str:
         f"{axis.values[i]:.6g} {axis.units}" if axis.units else f"{axis.name} {axis.values[i]:g}"
         for axis, i in zip(data.channels, place, strict=True)
     )
-    mean, highest = float(shape.r[j] / shape.n[j]), float(np.nanmax(np.abs(tally(data).means)))
+    mean, highest = float(sums.r[j] / sums.n[j]), float(np.nanmax(np.abs(tally(data).means)))
     if abs(mean) <= ROUNDING * highest:
         return ""
     share = 100 * abs(mean) / highest

@@ -32,9 +32,9 @@ class Report:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.answers.storage import whole
+        from fusion.answers.storage import atomic_write
 
-        with whole(Path(path)) as file:
+        with atomic_write(Path(path)) as file:
             file.write(self.html.encode())
         return Path(path)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusion.data.dataset import Dataset
-from fusion.files.calibration import text
+from fusion.files.calibration import clean
 from fusion.files.signal_dictionaries import arranged, names
 
 INTERNAL = ("_HyperSpy", "_sig_", "_")
@@ -23,11 +23,11 @@ def from_hyperspy(signal: Any, *, name: str | None = None, mask: Any = None) -> 
             f"`Dataset.from_hyperspy({type(signal).__name__})`: give a HyperSpy signal; an array "
             "is `Dataset(name, array, axes=…)`, a file `fusion.load(path)`."
         )
-    metadata = plain(signal.metadata.as_dictionary())
-    entry = {"data": signal.data, "axes": _axes(signal), "metadata": metadata}
+    metadata = plain_metadata(signal.metadata.as_dictionary())
+    entry = {"data": signal.data, "axes": _axis_entries(signal), "metadata": metadata}
     if signal.data.dtype.kind not in "buif":
         raise ValueError(
-            f"`Dataset.from_hyperspy({_called(signal)})`: data of type {signal.data.dtype}: "
+            f"`Dataset.from_hyperspy({_signal_text(signal)})`: data of type {signal.data.dtype}: "
             "give real numbers, and no ragged signal."
         )
     array, axes, spectral = arranged(entry)
@@ -55,39 +55,39 @@ def from_hyperspy(signal: Any, *, name: str | None = None, mask: Any = None) -> 
         raise
 
 
-def _called(signal: Any) -> str:
-    return f"{type(signal).__name__} {text(signal.metadata.get_item('General.title'))!r}"
+def _signal_text(signal: Any) -> str:
+    return f"{type(signal).__name__} {clean(signal.metadata.get_item('General.title'))!r}"
 
 
-def _axes(signal: Any) -> list[dict[str, Any]]:
+def _axis_entries(signal: Any) -> list[dict[str, Any]]:
     """RosettaSciIO's dictionaries of the axes, which HyperSpy's own functions give in part."""
-    told = []
+    entries = []
     for axis in (*signal.axes_manager.navigation_axes, *signal.axes_manager.signal_axes):
-        entry = {"name": text(axis.name), "units": text(axis.units), "navigate": axis.navigate}
+        entry = {"name": clean(axis.name), "units": clean(axis.units), "navigate": axis.navigate}
         entry |= {"size": axis.size, "index_in_array": axis.index_in_array}
         if getattr(axis, "is_uniform", False):
             entry |= {"scale": float(axis.scale), "offset": float(axis.offset)}
         else:
             entry["axis"] = np.asarray(axis.axis)
-        told.append(entry)
-    return told
+        entries.append(entry)
+    return entries
 
 
-def plain(value: Any) -> Any:
+def plain_metadata(value: Any) -> Any:
     """Metadata as plain dictionaries: keys without blanks at their ends, nothing internal."""
     if not isinstance(value, Mapping):
         return value
     pairs = ((str(key).strip(), each) for key, each in value.items())
-    return {key: plain(each) for key, each in pairs if not key.startswith(INTERNAL)}
+    return {key: plain_metadata(each) for key, each in pairs if not key.startswith(INTERNAL)}
 
 
 def _variance(signal: Any) -> tuple[float | None, tuple[str, ...]]:
     """The variance that the signal's metadata hold, where it is one number."""
-    told = signal.get_noise_variance() if hasattr(signal, "get_noise_variance") else None
-    if told is None:
+    variance = signal.get_noise_variance() if hasattr(signal, "get_noise_variance") else None
+    if variance is None:
         return None, ()
-    if isinstance(told, (int, float, np.number)) and isfinite(told) and told > 0:
-        return float(told), (f"variance {float(told):g} of HyperSpy's Noise_properties",)
+    if isinstance(variance, (int, float, np.number)) and isfinite(variance) and variance > 0:
+        return float(variance), (f"variance {float(variance):g} of HyperSpy's Noise_properties",)
     return None, (
         "HyperSpy's Noise_properties hold a variance of every entry, which is not taken: it would "
         "pull amounts down; `estimate_variance()`, or `with_variance(array)` to take it",

@@ -20,19 +20,19 @@ Array = NDArray[Any]
 def to_hyperspy(result: Result) -> dict[str, Any]:
     """{factor: signal}; see `Result.to_hyperspy`."""
     hs = hyperspy("Result.to_hyperspy")
-    made = {}
+    signals = {}
     for name, values in result.factors.items():
         axes = result.axes.get(name, (None,) * values.ndim)[0]
         if values.ndim != 2:
             continue  # the core of a Tucker decomposition is neither map nor spectrum
-        summary, spectral = _seen(result, axes)
+        summary, spectral = _dataset_of(result, axes)
         metadata = {} if summary is None else dict(summary.metadata)
-        signal = _signal(hs, values, axes, spectral=spectral)
-        _describe(signal, name, metadata)
+        signal = _make_signal(hs, values, axes, spectral=spectral)
+        _set_metadata(signal, name, metadata)
         if spectral:
-            _typed(signal, kind(axes, metadata))
-        made[name] = signal
-    return made
+            _set_type(signal, signal_type(axes, metadata))
+        signals[name] = signal
+    return signals
 
 
 def hyperspy(call: str) -> Any:
@@ -50,7 +50,7 @@ def hyperspy(call: str) -> Any:
     return hs
 
 
-def _seen(result: Result, axes: Axes | None) -> tuple[DataSummary | None, bool]:
+def _dataset_of(result: Result, axes: Axes | None) -> tuple[DataSummary | None, bool]:
     """The data set whose pixels or channels these axes are, and whether they are its channels."""
     for summary in result.data.values():
         split = len(summary.axes) - summary.signal
@@ -62,36 +62,36 @@ def _seen(result: Result, axes: Axes | None) -> tuple[DataSummary | None, bool]:
     return None, False
 
 
-def _signal(hs: Any, values: Array, axes: Axes | None, *, spectral: bool) -> Any:
+def _make_signal(hs: Any, values: Array, axes: Axes | None, *, spectral: bool) -> Any:
     """(n, K) with K in front, as images where there are two axes or more, else as curves."""
     axes = axes or (Axis("row", size=len(values)),)
     array = np.ascontiguousarray(values.T).reshape(-1, *(axis.size or 1 for axis in axes))
     shown = len(axes) if spectral else min(len(axes), 2)
-    told = [{"name": "Component", "size": len(array), "navigate": True}]
-    told += [axis_dictionary(a, i < len(axes) - shown) for i, a in enumerate(axes)]
+    entries = [{"name": "Component", "size": len(array), "navigate": True}]
+    entries += [axis_entry(a, i < len(axes) - shown) for i, a in enumerate(axes)]
     make = hs.signals.Signal2D if shown == 2 else hs.signals.Signal1D
-    return make(array, axes=told)
+    return make(array, axes=entries)
 
 
-def axis_dictionary(axis: Axis, navigate: bool) -> dict[str, Any]:
+def axis_entry(axis: Axis, navigate: bool) -> dict[str, Any]:
     """The axis as HyperSpy takes it."""
     name = axis.name[:1].upper() + axis.name[1:] if axis.units in ENERGIES else axis.name
-    told = {"name": name, "units": axis.units or None, "navigate": navigate, "size": axis.size}
+    entry = {"name": name, "units": axis.units or None, "navigate": navigate, "size": axis.size}
     if axis.uniform:
-        return {**told, "scale": axis.scale, "offset": axis.offset}
-    del told["size"]
-    return {**told, "axis": axis.values}
+        return {**entry, "scale": axis.scale, "offset": axis.offset}
+    del entry["size"]
+    return {**entry, "axis": axis.values}
 
 
-def _describe(signal: Any, name: str, metadata: dict[str, Any]) -> None:
+def _set_metadata(signal: Any, name: str, metadata: dict[str, Any]) -> None:
     """Title and metadata of the measurement, without those of its signal."""
     metadata = {key: value for key, value in metadata.items() if key != "Signal"}
-    title = _item(metadata, "General", "title")
+    title = _nested(metadata, "General", "title")
     signal.metadata.add_dictionary(metadata)
     signal.metadata.set_item("General.title", f"{name} of {title}" if title else name)
 
 
-def _item(metadata: Mapping[str, Any], *keys: str) -> Any:
+def _nested(metadata: Mapping[str, Any], *keys: str) -> Any:
     """An entry of nested dictionaries, or None."""
     value: Any = metadata
     for key in keys:
@@ -99,17 +99,17 @@ def _item(metadata: Mapping[str, Any], *keys: str) -> Any:
     return value
 
 
-def kind(axes: Axes | None, metadata: Mapping[str, Any]) -> str:
+def signal_type(axes: Axes | None, metadata: Mapping[str, Any]) -> str:
     """HyperSpy's signal type: as the metadata say, else as the energies do; "" for neither."""
-    told = _item(metadata, "Signal", "signal_type")
-    if told or not axes or len(axes) != 1:
-        return str(told or "")
+    stated = _nested(metadata, "Signal", "signal_type")
+    if stated or not axes or len(axes) != 1:
+        return str(stated or "")
     if "loss" in axes[0].name.lower() or axes[0].units == "eV":
         return "EELS"
     return "EDS_TEM" if axes[0].units == "keV" else ""
 
 
-def _typed(signal: Any, kind: str) -> None:
+def _set_type(signal: Any, kind: str) -> None:
     """The signal's class is made that of its kind, where eXSpy is there to have it."""
     if not kind:
         return

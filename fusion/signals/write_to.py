@@ -21,7 +21,7 @@ def write_to(result: Result, signal: Any, *, name: str | None = None) -> None:
     call = "Result.write_to"
     if not (hasattr(signal, "axes_manager") and hasattr(signal, "learning_results")):
         raise ValueError(f"`{call}({type(signal).__name__})`: give a HyperSpy signal.")
-    name, summary = _data(call, result, name)
+    name, summary = _dataset_of(call, result, name)
     manager = signal.axes_manager
     pixels = tuple(axis.size for axis in manager.navigation_axes[::-1])
     channels = tuple(axis.size for axis in manager.signal_axes[::-1])
@@ -61,7 +61,7 @@ def _power(C: Array, S: Array) -> Array:
     return np.maximum(((C.T @ C) * (S.T @ S)).sum(0), 0)
 
 
-def _data(call: str, result: Result, name: str | None) -> tuple[str, DataSummary]:
+def _dataset_of(call: str, result: Result, name: str | None) -> tuple[str, DataSummary]:
     if name is None and len(result.data) == 1:
         name = next(iter(result.data))
     if name not in result.data:
@@ -82,8 +82,8 @@ def _maps_and_spectra(
             L, R = result.model.predict()[name].two_way()
         C, S = (x.detach().cpu().double().numpy().copy() for x in (L, R))
     else:
-        pixels, channels = _halves(summary)
-        C, S = _alone(call, result, name, pixels), _alone(call, result, name, channels)
+        pixels, channels = _split_axes(summary)
+        C, S = _only_factor(call, result, name, pixels), _only_factor(call, result, name, channels)
     if (len(C), len(S)) != (rows, columns) or C.shape[1] != S.shape[1]:
         raise ValueError(
             f"`{call}`: the model predicts {name!r} as {C.shape} times {S.shape}, the data set is "
@@ -94,19 +94,19 @@ def _maps_and_spectra(
     return C, S
 
 
-def _halves(summary: DataSummary) -> tuple[Any, Any]:
+def _split_axes(summary: DataSummary) -> tuple[Any, Any]:
     split = len(summary.axes) - summary.signal
     return summary.axes[:split], summary.axes[split:]
 
 
-def _alone(call: str, result: Result, name: str, axes: Any) -> Array:
+def _only_factor(call: str, result: Result, name: str, axes: Any) -> Array:
     """The only factor over these axes, of a result that was loaded."""
     modes = {n: result.axes.get(n, ()) for n in result.factors}
-    found = [n for n, each in modes.items() if len(each) == 2 and each[0] == axes]
-    if len(found) != 1:
+    fitting = [n for n, each in modes.items() if len(each) == 2 and each[0] == axes]
+    if len(fitting) != 1:
         raise ValueError(
-            f"`{call}`: of {name!r} the factors {', '.join(found) or 'none'} run along "
+            f"`{call}`: of {name!r} the factors {', '.join(fitting) or 'none'} run along "
             f"{', '.join(a.name for a in axes)}, and this result has no model that tells how they "
             "make the data: write a loaded one before it is saved, one of batches not at all."
         )
-    return np.array(result.factors[found[0]], dtype=float)
+    return np.array(result.factors[fitting[0]], dtype=float)

@@ -8,8 +8,8 @@ from fusion.simulate.maps import delocalise, grain_maps, thickness, tilt_curves
 from fusion.simulate.simulation import (
     Array,
     Simulation,
+    as_matrix,
     columns,
-    flat,
     poisson_counts,
     scan_axes,
     seeds,
@@ -73,14 +73,14 @@ def concurrent(
     photon = uniform_axis("energy", 0.1, 2.5, channels, "keV")
     maps = grain_maps(shape, 4, grains=14, seed=geometry)
     t = thickness(shape, seed=specimen)
-    C, seen = flat(maps, t), flat(delocalise(maps, delocalisation), t)
+    C, delocalised = as_matrix(maps, t), as_matrix(delocalise(maps, delocalisation), t)
     S_eels = edges(loss.values, (FOUR_FOLD, SIX_FOLD, NITRIDE, NITRIDE), 4000 * dose, decay=5.0)
     elements = (SILICA_LINES, SILICA_LINES, MAGNESIUM_LINES, ALUMINIUM_LINES)
     S_edxs = dose * line_spectra(photon.values, elements, continuum=15.0)
     S_adf = dose * np.array([[400.0, 640.0, 470.0, 480.0]])
 
     background = C.sum(1, keepdims=True) * columns([power_law(loss.values, 3.0)], 5000 * dose).T
-    eels = poisson_counts(seen @ S_eels.T + background, seed=noise[0])
+    eels = poisson_counts(delocalised @ S_eels.T + background, seed=noise[0])
     edxs = poisson_counts(C @ S_edxs.T, seed=noise[1])
     adf = poisson_counts(C @ S_adf.T, seed=noise[2])
     datasets = (
@@ -98,7 +98,7 @@ def concurrent(
         ),
         Dataset("adf", adf.reshape(shape), axes=scan_axes(), signal=0, variance=adf.mean() + 0.5),
     )
-    truth = {"C": C, "N": seen - C, "S_eels": S_eels, "S_edxs": S_edxs, "S_adf": S_adf}
+    truth = {"C": C, "N": delocalised - C, "S_eels": S_eels, "S_edxs": S_edxs, "S_adf": S_adf}
     phases = ("silica, four-fold", "silica, six-fold", "nitride with Mg", "nitride with Al")
     return Simulation({data.name: data for data in datasets}, truth, phases)
 
@@ -130,17 +130,17 @@ def tilt_series(
     photon = uniform_axis("energy", 0.2, 10.2, channels, "keV")
     tilt = uniform_axis("tilt", -1.6, 1.6, tilts, "g")
     C = tilt_curves(tilt.values, [[0.30, 0.12], [-0.25, 0.15]])
-    seen = tilt_curves(tilt.values, [[0.18, 0.04], [-0.14, 0.10]], width=0.30)
+    eels_weights = tilt_curves(tilt.values, [[0.18, 0.04], [-0.14, 0.10]], width=0.30)
     S_eels = edges(loss.values, (DIVALENT, TRIVALENT), 50_000 * dose)
     S_edxs = dose * line_spectra(photon.values, (TETRAHEDRAL, OCTAHEDRAL), continuum=2500.0)
     noise = seeds(seed, 2)
-    eels = poisson_counts(seen @ S_eels.T, seed=noise[0])
+    eels = poisson_counts(eels_weights @ S_eels.T, seed=noise[0])
     edxs = poisson_counts(C @ S_edxs.T, seed=noise[1])
     datasets = {
         "eels": Dataset("eels", eels, axes=(tilt, loss), variance=eels.mean(0) + 0.5),
         "edxs": Dataset("edxs", edxs, axes=(tilt, photon), variance=edxs.mean(0) + 0.5),
     }
-    truth = {"C": C, "N": seen - C, "S_eels": S_eels, "S_edxs": S_edxs}
+    truth = {"C": C, "N": eels_weights - C, "S_eels": S_eels, "S_edxs": S_edxs}
     return Simulation(datasets, truth, ("tetrahedral", "octahedral"))
 
 
@@ -148,11 +148,11 @@ def edges(
     energy: Array, phases: Sequence[tuple[float, tuple]], counts: float, *, decay: float = 3.0
 ) -> Array:
     """Core-loss spectra with these counts, (channel, K): high white lines on a low tail."""
-    made = [
+    spectra = [
         core_loss_edge(energy, onset, peaks, jump=0.25, decay=decay, lorentzian=0.1)
         for onset, peaks in phases
     ]
-    return columns(made, counts)
+    return columns(spectra, counts)
 
 
 def line_spectra(energy: Array, phases: Sequence[Mapping[str, float]], continuum: float) -> Array:

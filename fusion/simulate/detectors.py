@@ -18,8 +18,8 @@ from fusion.simulate.maps import grain_maps, thickness
 from fusion.simulate.simulation import (
     Array,
     Simulation,
+    as_matrix,
     columns,
-    flat,
     poisson_counts,
     scan_axes,
     seeds,
@@ -62,7 +62,7 @@ def detectors(
     low = uniform_axis("energy loss", 5.0, 50.0, channels, "eV")
     core = uniform_axis("energy loss", 90.0, 150.0, channels, "eV")
     photon = uniform_axis("energy", 0.1, 2.5, channels, "keV")
-    C = flat(grain_maps(shape, 4, grains=14, seed=geometry), thickness(shape, seed=specimen))
+    C = as_matrix(grain_maps(shape, 4, grains=14, seed=geometry), thickness(shape, seed=specimen))
     background = power_law(core.values, 3.0)
     truth = {
         "C": C,
@@ -82,7 +82,7 @@ def detectors(
     means["edxs"] = (truth["g_edxs"][:, :, None] * means["edxs"]).reshape(4, *shape, -1)
     means["edxs"] = means["edxs"] * (1 - truth["dead"])[..., None]
     return Simulation(
-        _datasets(means, shape, (low, core, photon), noise),
+        _noisy_datasets(means, shape, (low, core, photon), noise),
         truth,
         ("silica, four-fold", "silica, six-fold", "nitride with Mg", "nitride with Al"),
     )
@@ -94,22 +94,22 @@ def _dust(shape: tuple[int, int]) -> Array:
     return ((y - 0.3 * shape[0]) ** 2 + (x - 0.7 * shape[1]) ** 2 < 5).astype(float)
 
 
-def _datasets(means: dict[str, Array], shape: tuple[int, int], axes: tuple, noise: list[int]):
+def _noisy_datasets(means: dict[str, Array], shape: tuple[int, int], axes: tuple, noise: list[int]):
     """Counts of the means, with axes."""
     from fusion.algebra.axis import Axis
     from fusion.data.dataset import Dataset
 
     low, core, photon = axes
-    along = {
+    axes_of = {
         "low_loss": (*scan_axes(), low),
         "core_loss": (*scan_axes(), core),
         "edxs": (Axis("segment", offset=1), *scan_axes(), photon),
         "adf": scan_axes(),
     }
-    made = {}
-    for (name, told), seed in zip(along.items(), noise, strict=True):
+    datasets = {}
+    for (name, axes_of_one), seed in zip(axes_of.items(), noise, strict=True):
         front = (4, *shape) if name == "edxs" else shape
         size = front if name == "adf" else (*front, -1)
         counts = poisson_counts(means[name], seed=seed).reshape(size)
-        made[name] = Dataset(name, counts, axes=told, signal=int(name != "adf"))
-    return made
+        datasets[name] = Dataset(name, counts, axes=axes_of_one, signal=int(name != "adf"))
+    return datasets

@@ -10,8 +10,8 @@ from fusion.simulate.maps import layer_maps, particle_maps, thickness
 from fusion.simulate.simulation import (
     Array,
     Simulation,
+    as_matrix,
     columns,
-    flat,
     poisson_counts,
     scan_axes,
     seeds,
@@ -57,7 +57,7 @@ def layers(
     geometry, specimen, noise = seeds(seed, 3)
     axis = uniform_axis("energy loss", 80.0, 140.0, channels, "eV")
     energy = axis.values
-    C = flat(layer_maps(shape, 3, seed=geometry), thickness(shape, seed=specimen))
+    C = as_matrix(layer_maps(shape, 3, seed=geometry), thickness(shape, seed=specimen))
     edges = [core_loss_edge(energy, onset, peaks) for onset, peaks in (SILICON, NITRIDE, SILICA)]
     S = columns(edges, 30_000 * dose)
     background = C.sum(1, keepdims=True) * columns([power_law(energy, 3.0)], 70_000 * dose).T
@@ -91,7 +91,7 @@ def with_background(
     geometry, specimen, noise = seeds(seed, 3)
     axis = uniform_axis("energy loss", 500.0, 590.0, channels, "eV")
     energy = axis.values
-    C = flat(particle_maps(shape, seed=geometry), thickness(shape, seed=specimen))
+    C = as_matrix(particle_maps(shape, seed=geometry), thickness(shape, seed=specimen))
     exponents = np.array([3.0, 3.5, 2.8])
     edges = [core_loss_edge(energy, onset, peaks) for onset, peaks in (OXIDE, SURFACE, RESIN)]
     S = columns(edges, dose * np.array([80_000, 80_000, 60_000]))

@@ -31,7 +31,7 @@ def grain_maps(
             "give K ≥ 1, K grains or more, and a pixel for each."
         )
     rng = np.random.default_rng(seed)
-    centres = _spread_out(rng, shape, grains)
+    centres = _distant_points(rng, shape, grains)
     grid = np.moveaxis(np.indices(shape), 0, -1)  # (y, x, 2)
     nearest = ((grid[:, :, None] - centres) ** 2).sum(-1).argmin(-1)
     phase = rng.permutation(grains) % K  # every phase has its share of the grains
@@ -176,7 +176,7 @@ def tilt_curves(tilt: ArrayLike, amplitudes: ArrayLike, *, width: float = 0.22) 
     return weights
 
 
-def _spread_out(rng: np.random.Generator, shape: tuple[int, int], n: int) -> Array:
+def _distant_points(rng: np.random.Generator, shape: tuple[int, int], n: int) -> Array:
     """n points that keep a distance: each the best of ten tries."""
     points = rng.uniform(size=(1, 2)) * shape
     for _ in range(n - 1):

@@ -78,7 +78,7 @@ def scan_axes() -> tuple[Axis, Axis]:
     return Axis("y", scale=PIXEL, units="nm"), Axis("x", scale=PIXEL, units="nm")
 
 
-def flat(maps: Array, weight: ArrayLike = 1.0) -> Array:
+def as_matrix(maps: Array, weight: ArrayLike = 1.0) -> Array:
     """Maps (y, x, K), times a weight (y, x), as a matrix (pixel, K)."""
     return (maps * np.asarray(weight)[..., None]).reshape(-1, maps.shape[-1])
 

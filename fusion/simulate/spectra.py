@@ -29,7 +29,7 @@ def power_law(
         Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed. (2011),
         section 4.4.
     """
-    energy = _energies("power_law", energy)
+    energy = _checked_energies("power_law", energy)
     return amplitude * (energy / (energy[0] if at is None else at)) ** -exponent
 
 
@@ -67,7 +67,7 @@ def core_loss_edge(
     """
     from scipy.special import erfc
 
-    energy = _energies("core_loss_edge", energy)
+    energy = _checked_energies("core_loss_edge", energy)
     if min(onset, width, *(fwhm for _, _, fwhm in peaks)) <= 0:
         raise ValueError(
             f"`core_loss_edge`: onset {onset:g} eV, width {width:g} eV, peaks {list(peaks)}: "
@@ -99,14 +99,14 @@ def plasmon(energy: ArrayLike, position: float, width: float) -> Array:
         Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed. (2011),
         section 3.3.1.
     """
-    energy = _energies("plasmon", energy)
+    energy = _checked_energies("plasmon", energy)
     if min(position, width) <= 0:
         raise ValueError(f"`plasmon`: position {position:g} eV, width {width:g} eV: both are > 0.")
     spread = energy * width
     return spread * position**2 / ((energy**2 - position**2) ** 2 + spread**2)
 
 
-def _energies(call: str, energy: ArrayLike) -> Array:
+def _checked_energies(call: str, energy: ArrayLike) -> Array:
     energy = np.asarray(energy, dtype=float)
     if energy.ndim != 1 or energy.size == 0 or energy.min() <= 0:
         raise ValueError(

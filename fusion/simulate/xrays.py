@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fusion.simulate.spectra import _energies
+from fusion.simulate.spectra import _checked_energies
 
 Array = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def bremsstrahlung(energy: ArrayLike, *, beam: float = 200.0, window: float = 0.
     Raises:
         ValueError: if an energy is not positive.
     """
-    energy = _energies("bremsstrahlung", energy)
+    energy = _checked_energies("bremsstrahlung", energy)
     continuum = np.maximum(beam - energy, 0.0) / energy * np.exp(-((window / energy) ** 3))
     return continuum / continuum.sum()
 
@@ -86,7 +86,7 @@ def xray_spectrum(
     Raises:
         ValueError: if an energy is not positive, or there are fewer than two channels.
     """
-    energy = _energies("xray_spectrum", energy)
+    energy = _checked_energies("xray_spectrum", energy)
     if energy.size < 2:
         raise ValueError(
             "`xray_spectrum`: 1 channel: give two or more, the width of one is needed."

@@ -18,8 +18,8 @@ from fusion.algebra.axis import Axes
 from fusion.answers.result import Result
 from fusion.engine.quadratic import Quadratic
 from fusion.uncertainty.empty_rows import empty_rows
-from fusion.uncertainty.extreme_answers import Search
-from fusion.uncertainty.standard_errors import Point, noise_levels, standard_errors
+from fusion.uncertainty.extreme_answers import BandSearch
+from fusion.uncertainty.standard_errors import FittedPoint, noise_levels, standard_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,27 +146,27 @@ def ambiguity(
     """
     if not 0 < level < 1:
         raise ValueError(f"`ambiguity(level={level})`: a confidence is between 0 and 1.")
-    point = Point.of(result, "ambiguity")
-    names = _chosen(point, factors)
+    point = FittedPoint.of(result, "ambiguity")
+    names = _factors_to_mix(point, factors)
     noise = noise_levels(point)
-    size = _size(point)
+    size = _half_data_squares(point)
     g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
-    deviations = _deviations(level)
+    deviations = _two_sided_quantile(level)
     allowed = max(0.5 * deviations**2 * g, EXACT * size)
-    scatter = _scatter(point, g, deviations)
-    search = Search(point, names, allowed, size, partial(empty_rows, point, g, level))
+    bars = _entry_errors(point, g, deviations)
+    search = BandSearch(point, names, allowed, size, partial(empty_rows, point, g, level))
     search.run()
-    return _told(result, point, search, scatter, level)
+    return _band_of_answers(result, point, search, bars, level)
 
 
-def _deviations(level: float) -> float:
+def _two_sided_quantile(level: float) -> float:
     """Standard deviations to either side that hold this share of a normal distribution."""
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def _chosen(point: Point, factors: Sequence[str] | None) -> list[str]:
+def _factors_to_mix(point: FittedPoint, factors: Sequence[str] | None) -> list[str]:
     """Factors whose components are pulled."""
-    able = {n: m for n, m in point.model.factor_modules().items() if _mixes(n, m)}
+    able = {n: m for n, m in point.model.factor_modules().items() if _can_mix(n, m)}
     if factors is not None:
         if missing := [name for name in factors if name not in able]:
             raise ValueError(
@@ -174,18 +174,18 @@ def _chosen(point: Point, factors: Sequence[str] | None) -> list[str]:
                 f"components; those are {', '.join(able) or 'none'}."
             )
         return list(factors)
-    names = [name for name in able if name in _channels(point)] or list(able)
+    names = [name for name in able if name in _channel_factors(point)] or list(able)
     if not names:
         raise ValueError("`ambiguity`: no factor has two components: nothing can mix.")
     return names
 
 
-def _mixes(name: str, module: Any) -> bool:
+def _can_mix(name: str, module: Any) -> bool:
     """Whether a factor has components that can be taken for each other."""
     return len(module.shape) == 2 and module.shape[0] > 1 and module.shape[1] > 1
 
 
-def _channels(point: Point) -> list[str]:
+def _channel_factors(point: FittedPoint) -> list[str]:
     """Factors whose rows are the channels of a data set."""
     datasets = [d for d in point.loss.datasets.values() if d.signal]
     return [
@@ -195,7 +195,7 @@ def _channels(point: Point) -> list[str]:
     ]
 
 
-def _size(point: Point) -> float:
+def _half_data_squares(point: FittedPoint) -> float:
     """½ mᵀ D m of the predictions, D the curvature of the fits by them: half the data's squares.
 
     By the curvature along one factor itself, the largest of them all.
@@ -208,9 +208,9 @@ def _size(point: Point) -> float:
     return max(sizes)
 
 
-def _scatter(point: Point, g: float, deviations: float) -> dict[str, Tensor]:
+def _entry_errors(point: FittedPoint, g: float, deviations: float) -> dict[str, Tensor]:
     """Error bars of single entries, the other factors held: from the curvature's row blocks."""
-    quadratic, made = point.quadratic(), {}
+    quadratic, errors_of = point.quadratic(), {}
     for slot, block in zip(point.objective.slots, quadratic.curvature.blocks(), strict=True):
         local = slot.module is not None and slot.module.entrywise
         if not local or block.rows * block.matrix.shape[-1] != int(np.prod(slot.shape)):
@@ -219,11 +219,11 @@ def _scatter(point: Point, g: float, deviations: float) -> dict[str, Tensor]:
         seen = full.diagonal(dim1=-2, dim2=-1) > 0
         inverse = torch.linalg.pinv(full, hermitian=True).diagonal(dim1=-2, dim2=-1)
         errors = deviations * (g * inverse.clamp_min(0)).sqrt() * seen
-        made[slot.name] = _in_values(quadratic, slot, errors.reshape(slot.shape))
-    return made
+        errors_of[slot.name] = _errors_of_values(quadratic, slot, errors.reshape(slot.shape))
+    return errors_of
 
 
-def _in_values(quadratic: Quadratic, slot: Any, errors: Tensor) -> Tensor:
+def _errors_of_values(quadratic: Quadratic, slot: Any, errors: Tensor) -> Tensor:
     """Errors of values from those of raw entries; known ones have none."""
     chain = quadratic.bent.get(slot.name)
     if chain is not None and not slot.module.scale_free:
@@ -232,8 +232,8 @@ def _in_values(quadratic: Quadratic, slot: Any, errors: Tensor) -> Tensor:
     return errors if known is None else torch.where(known, 0, errors)
 
 
-def _told(
-    result: Result, point: Point, search: Search, scatter: dict[str, Tensor], level: float
+def _band_of_answers(
+    result: Result, point: FittedPoint, search: BandSearch, bars: dict[str, Tensor], level: float
 ) -> Ambiguity:
     """Bands and words from the answers that were found."""
     values, rises = search.solutions()
@@ -253,7 +253,7 @@ def _told(
     bands, errors = {}, {}
     for name, module in point.model.factor_modules().items():
         all_, own = values[name], module().detach()
-        noise = scatter.get(name, torch.zeros_like(own))
+        noise = bars.get(name, torch.zeros_like(own))
         low = own - torch.sqrt((own - all_.amin(0)).clamp_min(0).square() + noise.square())
         high = own + torch.sqrt((all_.amax(0) - own).clamp_min(0).square() + noise.square())
         if module.lower is not None:
@@ -268,13 +268,13 @@ def _told(
         axes={name: result.axes[name][0] for name in bands},
         bands=bands,
         errors=errors,
-        unique=_words(determined, bands, result.factors),
+        unique=_uniqueness_text(determined, bands, result.factors),
         determined=determined,
         solutions=solutions,
         rises=rises.cpu().numpy(),
         allowed=search.allowed,
         level=level,
-        channels=tuple(_channels(point)),
+        channels=tuple(_channel_factors(point)),
     )
 
 
@@ -286,26 +286,28 @@ def _determined(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             bars = standard_errors(result)
-        bars = {name: _deviations(level) * bar for name, bar in bars.items()}
+        bars = {name: _two_sided_quantile(level) * bar for name, bar in bars.items()}
     except ValueError:  # too large: the error bars with the other factors held
         bars = errors
-    made = {}
+    determined = {}
     for name, (low, high) in bands.items():
         bar = np.where(np.isnan(bars[name]), errors[name], bars[name])
         held, free = np.nansum(errors[name], 0), np.nansum(np.where(np.isinf(bar), 0, bar), 0)
         open_ = np.isinf(bar).any(0) | (free > OPEN * np.where(held > 0, held, np.inf))
         wide = np.nansum(high - low, 0) > ALIKE * np.nansum(2 * np.where(np.isinf(bar), 0, bar), 0)
-        made[name] = ~(open_ | wide)
-    return made
+        determined[name] = ~(open_ | wide)
+    return determined
 
 
-def _words(determined: dict[str, Array], bands: dict[str, Band], factors: dict[str, Array]) -> str:
+def _uniqueness_text(
+    determined: dict[str, Array], bands: dict[str, Band], factors: dict[str, Array]
+) -> str:
     """Which components are determined, in a sentence."""
     loose = {n: np.flatnonzero(~d) + 1 for n, d in determined.items() if not d.all()}
     if not loose:
         return "unique within the noise: every band is about as wide as its error bars"
-    said = "; ".join(
+    components = "; ".join(
         f"{name}: component{'s' * (len(ks) > 1)} {', '.join(map(str, ks))}"
         for name, ks in loose.items()
     )
-    return f"not unique: other answers fit as well within the noise ({said})"
+    return f"not unique: other answers fit as well within the noise ({components})"

@@ -14,8 +14,8 @@ from fusion.language.model import Model
 from fusion.language.surrogate import Surrogate
 from fusion.language.term import State
 from fusion.solvers import GaussNewton, Watch
-from fusion.uncertainty.rotation import led
-from fusion.uncertainty.standard_errors import Point
+from fusion.uncertainty.rotation import mixed_starts
+from fusion.uncertainty.standard_errors import FittedPoint
 
 BATCH = 2**23
 """Numbers of all the starts that go down together."""
@@ -35,7 +35,7 @@ NEAR = (0.8, 1.02)
 """Share of the allowed loss at which a pull is not weighed any more."""
 
 
-class Pull(Surrogate):
+class MixingPull(Surrogate):
     """−Σ p_m t_m, t_m how much of component j is in component k of a factor, between −1 and 1.
 
     With a = ⟨s_j*, s_k⟩ and b = ⟨s_k*, s_k⟩ in the dual basis s* of the answer t is a / √(a² + b²),
@@ -47,7 +47,7 @@ class Pull(Surrogate):
     def __init__(self, mixes: Sequence[tuple[str, int, int]], duals: dict[str, Tensor]) -> None:
         self.mixes, self.duals = mixes, duals
 
-    def mixed(self, model: Model) -> Tensor:
+    def mixing(self, model: Model) -> Tensor:
         """All t, (mix,)."""
         parts = []
         inner = {name: dual @ model.factor(name)() for name, dual in self.duals.items()}
@@ -57,13 +57,13 @@ class Pull(Surrogate):
         return torch.stack(parts)
 
     def value(self, model: Model, state: State) -> Tensor:
-        return -(model.pull * self.mixed(model)).sum()
+        return -(model.pull * self.mixing(model)).sum()
 
     def curvature(self, model: Model, state: State) -> None:
         return None
 
 
-class Search:
+class BandSearch:
     """All pulls at once, as a batch, each weighed until it costs what the noise allows.
 
     Twice: as the model is, and for every pair of components with those numbers held at zero that
@@ -74,7 +74,7 @@ class Search:
 
     def __init__(
         self,
-        point: Point,
+        point: FittedPoint,
         names: Sequence[str],
         allowed: float,
         size: float,
@@ -89,7 +89,7 @@ class Search:
             alive = [k for k in range(value.shape[1]) if float(scale[k]) > 0]
             duals[name] = torch.linalg.pinv(value)
             mixes += [(name, j, k) for k in alive for j in alive if j != k]
-        self.term = Pull(mixes, duals)
+        self.term = MixingPull(mixes, duals)
         model.pull = nn.Parameter(point.flat.new_zeros(len(mixes)))
         with torch.no_grad():
             quick = point.loss.compressed(model)
@@ -108,15 +108,15 @@ class Search:
         self.lowest = self.size  # for the tolerance of the first descent
         nothing = torch.zeros_like(self.pull.of(start))
         start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
-        self.lowest = self.first = float(loss[0])
-        signs = self._signs().to(start)
+        self.lowest = self.start_loss = float(loss[0])
+        signs = self._pull_signs().to(start)
         self._explore_all(start, signs)
         for pair in sorted({(min(j, k), max(j, k)) for _, j, k in self.term.mixes}):
             if empty := self.empty(pair):
                 other = [set(pair) != {j, k} for _, j, k in self.term.mixes]
-                self._without(start, signs[(signs[:, other] == 0).all(1)], empty)
+                self._explore_without(start, signs[(signs[:, other] == 0).all(1)], empty)
 
-    def _without(self, start: Tensor, signs: Tensor, empty: Values) -> None:
+    def _explore_without(self, start: Tensor, signs: Tensor, empty: Values) -> None:
         """Pulls with these numbers at zero; what the zeros cost is none of theirs."""
         still = torch.zeros_like(start, dtype=torch.bool)
         for slot in self.objective.slots:
@@ -135,13 +135,13 @@ class Search:
 
     def _explore_all(self, start: Tensor, signs: Tensor) -> None:
         """All these pulls from an answer."""
-        for some in signs.split(max(1, BATCH // self.objective.size)):
-            self._explore(start, some)
+        for batch in signs.split(max(1, BATCH // self.objective.size)):
+            self._explore_batch(start, batch)
 
-    def _explore(self, start: Tensor, signs: Tensor) -> None:
+    def _explore_batch(self, start: Tensor, signs: Tensor) -> None:
         """One batch of pulls."""
         weight = start.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
-        flat, ahead = self._led(start, signs)
+        flat, ahead = self._mixed_starts(start, signs)
         far = flat.clone()
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         going = torch.arange(len(signs), device=flat.device)
@@ -154,15 +154,15 @@ class Search:
             flat[going] = torch.where(fits | (not ahead), pulled, flat[going])
             low[going] = torch.where(fits, w, low[going])
             high[going] = torch.where(fits, high[going], w)
-            weight[going] = _reweighed(w, share, low[going], high[going])
+            weight[going] = _updated_weights(w, share, low[going], high[going])
             going = going[~(fits & (share >= NEAR[0]))[:, 0]]
             if not len(going):
                 return
         gaps = going[torch.isfinite(high[going, 0])]
         if len(gaps):
-            self._between(torch.where(low[gaps] > 0, flat[gaps], start), far[gaps])
+            self._explore_between(torch.where(low[gaps] > 0, flat[gaps], start), far[gaps])
 
-    def _between(self, near: Tensor, far: Tensor) -> None:
+    def _explore_between(self, near: Tensor, far: Tensor) -> None:
         """Answers between one that fits and one that does not, where no pull ends.
 
         A loss that rises less and less lets a pull go to neither end or to the other: a few steps
@@ -172,7 +172,7 @@ class Search:
         nothing, weight = torch.zeros_like(self.pull.of(flat)), flat.new_full((1, 1), self.allowed)
         self._descend(flat, nothing, weight, steps=SHORT)
 
-    def _signs(self) -> Tensor:
+    def _pull_signs(self) -> Tensor:
         """Every mix up and down, and with the one the other way round: (pull, mix) of −1, 0, 1."""
         mixes, rows = self.term.mixes, []
         unit = torch.eye(len(mixes))
@@ -183,9 +183,9 @@ class Search:
                 rows += [a * unit[i] + b * unit[back] for a in (1, -1) for b in (1, -1)]
         return torch.stack(rows)
 
-    def _led(self, start: Tensor, signs: Tensor) -> tuple[Tensor, bool]:
+    def _mixed_starts(self, start: Tensor, signs: Tensor) -> tuple[Tensor, bool]:
         """A start for every pull: as far as mixing alone gets, where the model is a product."""
-        flat = led(self.objective, start, signs, self.term.mixes)
+        flat = mixed_starts(self.objective, start, signs, self.term.mixes)
         if flat is None:
             return start.expand(len(signs), -1).clone(), False
         n = len(signs)
@@ -213,7 +213,7 @@ class Search:
     @property
     def beaten(self) -> bool:
         """Whether a pull ended below the fit's own minimum by more than the noise."""
-        return self.first - self.lowest > self.allowed
+        return self.start_loss - self.lowest > self.allowed
 
     def solutions(self) -> tuple[Values, Tensor]:
         """Values of all answers within the noise, (answer, …), and by how much the loss rises."""
@@ -222,7 +222,7 @@ class Search:
         return self.objective.values(flat[good]), rises[good]
 
 
-def _reweighed(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def _updated_weights(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Pulls that should cost just what is allowed: the loss rises with their square.
 
     Between one that was too weak and one that was too strong, where both are known.

@@ -35,7 +35,7 @@ CORRELATED = 0.1
 
 
 @dataclass(frozen=True)
-class Point:
+class FittedPoint:
     """A fit's answer as the engine sees it, in float64.
 
     Attributes:
@@ -53,7 +53,7 @@ class Point:
     free: Tensor
 
     @classmethod
-    def of(cls, result: Result, call: str) -> Point:
+    def of(cls, result: Result, call: str) -> FittedPoint:
         """The point of a result.
 
         Raises:
@@ -78,7 +78,7 @@ class Point:
             loss = Loss([(w * f, t) for f, (w, t) in zip(factors, loss.terms, strict=True)])
         return Quadratic(Objective(self.model, loss), self.flat, self.states)
 
-    def alone(self, i: int) -> Tensor:
+    def term_diagonal(self, i: int) -> Tensor:
         """Diagonal of the curvature of one term, (n,)."""
         objective = Objective(self.model, Loss([self.loss.terms[i]]))
         return Quadratic(objective, self.flat, [self.states[i]]).diagonal()
@@ -120,52 +120,52 @@ def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
         >>> errors["S"].shape
         (60, 2)
     """
-    point = Point.of(result, "standard_errors")
+    point = FittedPoint.of(result, "standard_errors")
     for _, _, term in point.loss.fits:
         _warn_correlated(term, point.model)
-    found = _sandwich(point, noise_levels(point))
+    variance_of = _sandwich(point, noise_levels(point))
     errors = {}
     for slot in point.objective.slots:
-        made = found[slot.name].sqrt()
-        if made.shape == slot.shape and slot.module is not None:
+        error = variance_of[slot.name].sqrt()
+        if error.shape == slot.shape and slot.module is not None:
             held = (point.flat[0] <= point.objective.lower())[slot.part].view(slot.shape)
             known = slot.module.known
-            made = torch.where(held if known is None else held & ~known, torch.nan, made)
-        errors[slot.name] = made.cpu().numpy()
+            error = torch.where(held if known is None else held & ~known, torch.nan, error)
+        errors[slot.name] = error.cpu().numpy()
         errors[slot.name][np.isnan(result.factors[slot.name])] = np.nan
     _warn_open(errors)
     return errors
 
 
-def _sandwich(point: Point, noise: list[float]) -> Values:
+def _sandwich(point: FittedPoint, noise: list[float]) -> Values:
     """Diagonal of H⁻¹ G H⁻¹, G = Σ g_t H_t over the terms.
 
     G = g H: g H⁻¹. Else as a derivative, H⁻¹ G H⁻¹ = −d/dt (H + t G)⁻¹ at t = 0.
     """
-    bends = [i for i, g in enumerate(noise) if g > 0]
-    common = {noise[i] for i in bends}
+    curved = [i for i, g in enumerate(noise) if g > 0]
+    common = {noise[i] for i in curved}
     if len(common) <= 1:
         g = common.pop() if common else 0.0
         return {name: g * v for name, v in variances(point.quadratic(), point.free).items()}
     most = max(noise)
-    here, there = (
+    below, above = (
         variances(point.quadratic([1 + sign * STEP * g / most for g in noise]), point.free)
         for sign in (-1, 1)
     )
-    made = {}
-    for name, v in here.items():
-        slope = (v - there[name]) * (most / (2 * STEP))
-        made[name] = torch.where(torch.isinf(v) | torch.isinf(there[name]), torch.inf, slope)
-    return made
+    diagonals = {}
+    for name, v in below.items():
+        slope = (v - above[name]) * (most / (2 * STEP))
+        diagonals[name] = torch.where(torch.isinf(v) | torch.isinf(above[name]), torch.inf, slope)
+    return diagonals
 
 
-def noise_levels(point: Point) -> list[float]:
+def noise_levels(point: FittedPoint) -> list[float]:
     """g of every term: variance of its gradient over its curvature.
 
     Raises:
         ValueError: if there are more free numbers than data.
     """
-    used = _parameters(point)
+    used = _parameters_of_fits(point)
     levels, counts = {}, {}
     for i, weight, term in point.loss.fits:
         levels[i] = weight
@@ -173,20 +173,20 @@ def noise_levels(point: Point) -> list[float]:
         if isinstance(term, Fit):
             with torch.no_grad(), point.model.once():
                 counts[i] = float(term.pair(point.model)[0].count())
-            if _unknown(term):
+            if _noise_unknown(term):
                 state = {key: value[0] for key, value in point.states[i].items()}
-                levels[i] = weight * _noise(term, point.model, state, counts[i], used[i])
+                levels[i] = weight * _noise_variance(term, point.model, state, counts[i], used[i])
     total = sum(counts.values())
     prior = sum(levels[i] * counts[i] for i in levels) / total if total else 1.0
     return [levels.get(i, prior) for i in range(len(point.loss.terms))]
 
 
-def _unknown(term: Fit) -> bool:
+def _noise_unknown(term: Fit) -> bool:
     """Whether the size of the noise has to be found from the residual."""
     return term.entrywise is SQUARE and (term.dataset.variance is None or term.lagged)
 
 
-def _noise(term: Fit, model: Model, state: State, n: float, p: float) -> float:
+def _noise_variance(term: Fit, model: Model, state: State, n: float, p: float) -> float:
     """s² of a least-squares fit times the factor that stands before its squares."""
     if p >= n:
         raise ValueError(
@@ -198,9 +198,9 @@ def _noise(term: Fit, model: Model, state: State, n: float, p: float) -> float:
     return max(squares, 0.0) / (n - p) * float(term.scale(state))
 
 
-def _parameters(point: Point) -> dict[int, float]:
+def _parameters_of_fits(point: FittedPoint) -> dict[int, float]:
     """How many free numbers every fit pays for: shared by what each says of them."""
-    parts = {i: point.alone(i)[point.free] for i in range(len(point.loss.terms))}
+    parts = {i: point.term_diagonal(i)[point.free] for i in range(len(point.loss.terms))}
     total = torch.stack(list(parts.values())).sum(0)
     seen = total > 0
     free = int(point.free.sum())
@@ -216,7 +216,7 @@ def _warn_correlated(term: Term, model: Model) -> None:
     if not isinstance(term, Fit) or term.dataset.signal != 1 or term.entrywise is None:
         return
     with torch.no_grad(), model.once():
-        correlation = _neighbours(term, model)
+        correlation = _neighbour_correlation(term, model)
     chance = 4 / prod(term.dataset.matrix_shape) ** 0.5
     if correlation > max(CORRELATED, chance):
         more = ((1 + correlation) / (1 - correlation)) ** 0.5
@@ -229,7 +229,7 @@ def _warn_correlated(term: Term, model: Model) -> None:
         )
 
 
-def _neighbours(term: Fit, model: Model) -> float:
+def _neighbour_correlation(term: Fit, model: Model) -> float:
     """Correlation of the residuals of neighbouring channels, each in units of its own size."""
     _, M = term.pair(model)
     data = term.dataset
@@ -254,11 +254,11 @@ def _neighbours(term: Fit, model: Model) -> float:
 
 def _warn_open(errors: dict[str, NDArray[Any]]) -> None:
     """Tell which factors the data leave open."""
-    told = {name: int(np.isinf(e).sum()) for name, e in errors.items() if np.isinf(e).any()}
-    if told:
-        said = ", ".join(f"{n} of {errors[name].size} in {name}" for name, n in told.items())
+    counts = {name: int(np.isinf(e).sum()) for name, e in errors.items() if np.isinf(e).any()}
+    if counts:
+        text = ", ".join(f"{n} of {errors[name].size} in {name}" for name, n in counts.items())
         warnings.warn(
-            f"`standard_errors`: the data leave entries open ({said}): other factors fit as well, "
+            f"`standard_errors`: the data leave entries open ({text}): other factors fit as well, "
             "in every direction: `ambiguity(result)` shows how far; a scale that nothing fixes "
             "wants `UnitColumns()`.",
             stacklevel=3,
