@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from planted import LINEAR, Bilinear, Decays, angles
 
 import fusion as fu
 from fusion import losses, models
 from fusion.constraints import Fixed, Free, NonNegative, UnitColumns
 from fusion.losses import Frobenius
 from fusion.solvers import ALS, HALS, MALS, GaussNewton
+from tests.helpers.planted_factors import LINEAR, Bilinear, Decays, angles
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 PIXELS, CHANNELS, K = 30, 12, 3

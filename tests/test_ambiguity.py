@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import planted, pure, unit
 
 import fusion as fu
 from fusion.losses import Frobenius, Poisson
 from fusion.models import NMF, SharedMaps
 from fusion.plots import plot_ambiguity
+from tests.helpers.planted_factors import noisy_dataset, pure, unit
 
 ROOT = next(p for p in Path(__file__).parents if (p / "pyproject.toml").exists())
 PHANTOM = ROOT.parent / "shared" / "data" / "mn3o4_phantom" / "mn3o4_truth.npz"
@@ -167,7 +167,7 @@ def test_a_second_detector_makes_unique_what_one_alone_does_not():
     rng = np.random.default_rng(4)
     C = pure(rng, 60)
     S1, S2 = 0.3 + rng.random((30, 3)), pure(rng, 20)
-    a, b = (planted(rng, n, C @ S.T, 0.01) for n, S in (("a", S1), ("b", S2)))
+    a, b = (noisy_dataset(rng, n, C @ S.T, 0.01) for n, S in (("a", S1), ("b", S2)))
     maps = (
         result(NMF(a, 3), Frobenius(a)),
         result(SharedMaps(a, b, K=3), Frobenius(a) + Frobenius(b)),

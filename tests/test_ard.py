@@ -3,12 +3,12 @@
 import matplotlib
 import numpy as np
 import pytest
-from planted import counts, pure
 
 import fusion as fu
 from fusion.losses import ARD, Exponential, Frobenius, Gaussian, HalfNormal, Poisson
 from fusion.models import NMF
 from fusion.plots import plot_relevance
+from tests.helpers.planted_factors import counts, pure
 
 matplotlib.use("Agg")
 PRIORS = (Exponential(), HalfNormal())

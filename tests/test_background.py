@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from steps import axes, data, one_line, poisson
 
 import fusion as fu
 from fusion.simulate import power_law
+from tests.helpers.messages import fails_in_one_line
+from tests.helpers.prepared_data import axes, data, poisson_counts
 
 ENERGY = np.arange(60) * 2.0 + 400  # window 400 to 460, beyond it up to 518
 
@@ -46,7 +47,7 @@ def literal(y, x):
 )
 @pytest.mark.parametrize("counts", [5.0, 100.0, 10_000.0])
 def test_the_background_is_that_of_greatest_poisson_likelihood(model, x, counts):
-    y = poisson(np.tile(power_law(ENERGY, 3.0, amplitude=counts), (12, 1)))
+    y = poisson_counts(np.tile(power_law(ENERGY, 3.0, amplitude=counts), (12, 1)))
     new = spectra(y).subtract_background((400, 460), model)
     assert np.allclose(y - new.numpy(), literal(y, x), rtol=1e-6)
 
@@ -69,7 +70,7 @@ def test_low_counts_with_zeros_bias_the_extrapolation_by_a_percent_logarithms_by
     axis = fu.Axis("energy", 0.25, 400.0)
     energy = axis.sized(800).values
     mean = power_law(energy, 3.0, amplitude=2.0)
-    y = poisson(np.tile(mean, (1500, 1)))
+    y = poisson_counts(np.tile(mean, (1500, 1)))
     net = fu.Dataset("raw", y, axes=["x", axis]).subtract_background((400, 520)).numpy()
     beyond, inside = energy > 520, energy <= 520
     assert (y == 0).mean() > 0.1
@@ -95,7 +96,7 @@ def test_the_background_of_a_few_counts_is_finite_and_never_rises():
 
 
 def test_an_empty_pixel_has_no_background():
-    y = poisson(np.full((3, 60), 5.0))
+    y = poisson_counts(np.full((3, 60), 5.0))
     y[1, :31] = 0
     net = spectra(y).subtract_background((400, 460)).numpy()
     assert np.array_equal(net[1], y[1])
@@ -114,7 +115,7 @@ def test_masked_and_non_finite_entries_of_the_window_do_not_count():
 
 
 def test_history_counts_the_negatives():
-    y = poisson(np.tile(power_law(ENERGY, 3.0, amplitude=50.0), (9, 1)))
+    y = poisson_counts(np.tile(power_law(ENERGY, 3.0, amplitude=50.0), (9, 1)))
     new = spectra(y).subtract_background((400, 460))
     said = new.history[-1]
     assert said.startswith("subtract_background((400, 460), 'power law'): ")
@@ -125,7 +126,7 @@ def test_history_counts_the_negatives():
 @pytest.mark.parametrize("model", ["power law", "exponential"])
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
 def test_data_of_another_scale_have_the_same_net_in_that_scale(model, scale):
-    y = poisson(np.tile(power_law(ENERGY, 3.0, amplitude=8.0), (40, 1))).astype(float)
+    y = poisson_counts(np.tile(power_law(ENERGY, 3.0, amplitude=8.0), (40, 1))).astype(float)
     net, scaled = (spectra(s * y).subtract_background((400, 460), model) for s in (1, scale))
     assert np.allclose(scaled.numpy(), scale * net.numpy(), rtol=1e-7, atol=1e-7 * scale)
 
@@ -145,15 +146,15 @@ def test_a_baseline_of_pybaselines_reads_the_window_and_leaves_the_rest():
 
 def test_backgrounds_that_cannot_be_fitted_are_refused():
     given = data()
-    one_line(lambda: given.subtract_background((100, 104), "cubic"), "'cubic'", "'snip'")
-    one_line(lambda: given.subtract_background((100, 104), "_private"), "'_private'")
-    one_line(lambda: given.subtract_background((100, 100.5)), "2 of 12", "three")
-    one_line(lambda: given.subtract_background((300, 400)), "300", "105.5")
-    one_line(lambda: given.subtract_background(5), "=5", "12")
+    fails_in_one_line(lambda: given.subtract_background((100, 104), "cubic"), "'cubic'", "'snip'")
+    fails_in_one_line(lambda: given.subtract_background((100, 104), "_private"), "'_private'")
+    fails_in_one_line(lambda: given.subtract_background((100, 100.5)), "2 of 12", "three")
+    fails_in_one_line(lambda: given.subtract_background((300, 400)), "300", "105.5")
+    fails_in_one_line(lambda: given.subtract_background(5), "=5", "12")
     below = data(axes=axes(offset=-1.0))
-    one_line(lambda: below.subtract_background((1, 4)), "-1", "'exponential'")
+    fails_in_one_line(lambda: below.subtract_background((1, 4)), "-1", "'exponential'")
     image = fu.Dataset("adf", np.ones((4, 6)), signal=0)
-    one_line(lambda: image.subtract_background((0, 1)), "0 signal axes")
+    fails_in_one_line(lambda: image.subtract_background((0, 1)), "0 signal axes")
 
 
 def falling(counts: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, fu.Dataset]:
@@ -183,7 +184,7 @@ def layered(counts, seed=0):
 
 def test_compressed_backgrounds_vary_less_than_those_of_single_pixels():
     mean, true = layered(50.0)
-    raw, beyond = spectra(poisson(mean)), ENERGY > 460
+    raw, beyond = spectra(poisson_counts(mean)), ENERGY > 460
     plain, compressed = (
         np.linalg.norm((raw.numpy() - net - true)[:, beyond])
         for net in (raw.subtract_background((400, 460), components=K).numpy() for K in (None, 3))
@@ -198,13 +199,13 @@ def test_compression_changes_nothing_where_the_data_have_no_noise():
 
 
 def test_all_components_are_the_data():
-    y = poisson(layered(50.0)[0])
+    y = poisson_counts(layered(50.0)[0])
     nets = [spectra(y).subtract_background((400, 460), components=K).numpy() for K in (None, 60)]
     assert np.allclose(*nets, rtol=1e-6, atol=1e-6)
 
 
 def test_what_is_masked_does_not_enter_the_compressed_data():
-    y, mask = poisson(layered(50.0)[0]).astype(float), np.zeros((200, 60), dtype=bool)
+    y, mask = poisson_counts(layered(50.0)[0]).astype(float), np.zeros((200, 60), dtype=bool)
     mask[::7, 5], mask[3], mask[:, 20] = True, True, True
     wild = np.where(mask, np.nan, y)
     nets = [
@@ -220,7 +221,9 @@ def test_what_is_masked_does_not_enter_the_compressed_data():
 
 
 def test_components_that_cannot_be_are_refused_and_the_history_names_them():
-    given = spectra(poisson(layered(50.0)[0]))
+    given = spectra(poisson_counts(layered(50.0)[0]))
     assert "components=3" in given.subtract_background((400, 460), components=3).history[-1]
     for K in (0, 61):
-        one_line(lambda K=K: given.subtract_background((400, 460), components=K), "(200, 60)")
+        fails_in_one_line(
+            lambda K=K: given.subtract_background((400, 460), components=K), "(200, 60)"
+        )

@@ -1,17 +1,11 @@
 """The benchmarks run at their small size and reach the same losses; nothing is timed here."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_matrix
 
 import fusion as fu
-
-sys.path.append(str(Path(__file__).parents[1]))  # `benchmarks` is not installed
-
 from benchmarks import generators, likelihood, methods
 from benchmarks.__main__ import CASES, main
 from benchmarks.cases import Options

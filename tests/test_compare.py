@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import pure
 
 import fusion as fu
 from fusion.answers.compare import compare
@@ -18,6 +17,7 @@ from fusion.answers.matching import match, spectral_angle
 from fusion.losses import Frobenius
 from fusion.models import NMF, SoftlyCoupled, Tucker
 from fusion.simulate import concurrent, layers, tilt_series
+from tests.helpers.planted_factors import pure
 
 QUICK = {"starts": 1, "seed": 0, "max_steps": 8, "progress": False}
 SHAPE, CHANNELS = (6, 7), 20

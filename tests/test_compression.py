@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from planted import counts, few_counts
 
 import fusion as fu
 from fusion.algebra.prediction import cp, tucker
@@ -19,6 +18,7 @@ from fusion.models import CPD, NMF, SharedMaps, SoftlyCoupled, Tucker
 from fusion.search import pixel_sampling as sampling
 from fusion.search.continuation import continue_from
 from fusion.solvers import Watch
+from tests.helpers.planted_factors import counts, few_counts
 
 
 @pytest.fixture

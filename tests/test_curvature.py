@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from planted import counts
 from torch.func import vmap
 
 import fusion as fu
@@ -23,6 +22,7 @@ from fusion.likelihood import metric
 from fusion.likelihood.elementwise import SQUARE
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import CPD, NMF, SharedMaps, SoftlyCoupled, Tucker, WithBackground
+from tests.helpers.planted_factors import counts
 
 RNG = np.random.default_rng(0)
 

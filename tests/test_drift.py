@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from steps import data, one_line, poisson
 
 import fusion as fu
 from fusion.prepare import drifts
+from tests.helpers.messages import fails_in_one_line
+from tests.helpers.prepared_data import data, poisson_counts
 
 SCAN = (20, 24)
 
@@ -44,7 +45,7 @@ def drifted(kind: str):
 
 def spectrum_map(mean, seed: int = 0, **options) -> fu.Dataset:
     energy = fu.Axis("energy loss", 0.1, -6.0, units="eV")
-    return fu.Dataset("low", poisson(mean, seed), axes=["y", "x", energy], **options)
+    return fu.Dataset("low", poisson_counts(mean, seed), axes=["y", "x", energy], **options)
 
 
 def errors(found, truth):
@@ -141,7 +142,7 @@ def test_align_moves_by_the_shifts_of_another_detector():
 
 
 def test_align_by_whole_channels_is_exact_and_says_where_it_lies():
-    y = poisson(np.full((3, 2, 30), 50.0)).astype(np.float32)
+    y = poisson_counts(np.full((3, 2, 30), 50.0)).astype(np.float32)
     shifts = np.array([[0, 2], [-3, 1], [0, 0]])
     new = data(y).align(shifts=shifts)
     assert new.shape == (3, 2, 25)
@@ -181,9 +182,9 @@ def test_align_takes_mask_and_variance_along(shape):
 
 def test_pixels_without_the_feature_take_the_drift_of_their_neighbours():
     truth = drifted("trend")
-    y = poisson(zero_loss(truth, 3000)).astype(float)
+    y = poisson_counts(zero_loss(truth, 3000)).astype(float)
     y[4, 5:9], y[10, 3], y[12, 4] = 0, np.nan, 7.0
-    y[15, 20] = poisson(np.full(200, 3.0))
+    y[15, 20] = poisson_counts(np.full(200, 3.0))
     mask = ~np.isfinite(y)
     mask[2, 2:4], mask[:, :, 57] = True, True
     y[2, 2], y[:, :, 57] = 1e9, 1e9
@@ -194,35 +195,37 @@ def test_pixels_without_the_feature_take_the_drift_of_their_neighbours():
 
 def test_a_line_scan_and_one_spectrum_have_drifts_too():
     truth = np.linspace(-4, 4, 30)
-    found = drifts(fu.Dataset("line", poisson(zero_loss(truth, 10_000))), channel=(30, 90))
+    found = drifts(fu.Dataset("line", poisson_counts(zero_loss(truth, 10_000))), channel=(30, 90))
     assert np.abs(errors(found, truth)).max() < 0.3
-    assert drifts(fu.Dataset("one", poisson(zero_loss(0.0, 1000)))).shape == ()
+    assert drifts(fu.Dataset("one", poisson_counts(zero_loss(0.0, 1000)))).shape == ()
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.sampled_from([1e-9, 1e-3, 1e6]), st.integers(0, 5))
 def test_drifts_do_not_depend_on_the_scale_of_the_data(scale, seed):
-    y = poisson(zero_loss(drifted("random"), 1000), seed).astype(float)
+    y = poisson_counts(zero_loss(drifted("random"), 1000), seed).astype(float)
     one, other = (drifts(fu.Dataset("low", s * y), channel=(30, 90)) for s in (1, scale))
     assert np.allclose(one, other, atol=1e-6)
 
 
 def test_drift_that_cannot_be_found_or_followed_is_refused():
     given = spectrum_map(zero_loss(drifted("random"), 3000))
-    one_line(lambda: given.align(energy=(30, 40)), "30", "40", "13.9")
-    one_line(lambda: given.align(energy=(0, 0.5)), "6 channels", "8 or more")
-    one_line(lambda: given.align(x=(0, 5)), "energy loss (200 channels)")
-    one_line(lambda: given.align(energy=3), "=3", "200")
+    fails_in_one_line(lambda: given.align(energy=(30, 40)), "30", "40", "13.9")
+    fails_in_one_line(lambda: given.align(energy=(0, 0.5)), "6 channels", "8 or more")
+    fails_in_one_line(lambda: given.align(x=(0, 5)), "energy loss (200 channels)")
+    fails_in_one_line(lambda: given.align(energy=3), "=3", "200")
     faint = spectrum_map(zero_loss(drifted("random"), 20))
-    one_line(lambda: drifts(faint, energy=(8, 13)), "of 480", "clear feature")
-    one_line(lambda: given.align(shifts=np.zeros((24, 20))), "(24, 20)", "(20, 24)")
-    one_line(lambda: given.align(shifts=np.full(SCAN, np.nan)), "480 of them not finite")
-    one_line(lambda: given.align(shifts=np.zeros(SCAN), energy=(0, 5)), "give shifts or a window")
+    fails_in_one_line(lambda: drifts(faint, energy=(8, 13)), "of 480", "clear feature")
+    fails_in_one_line(lambda: given.align(shifts=np.zeros((24, 20))), "(24, 20)", "(20, 24)")
+    fails_in_one_line(lambda: given.align(shifts=np.full(SCAN, np.nan)), "480 of them not finite")
+    fails_in_one_line(
+        lambda: given.align(shifts=np.zeros(SCAN), energy=(0, 5)), "give shifts or a window"
+    )
     far = np.zeros(SCAN)
     far[0, 0], far[1, 1] = -120, 120
-    one_line(lambda: given.align(shifts=far), "-120.0 to 120.0 of 200", "nothing is left")
+    fails_in_one_line(lambda: given.align(shifts=far), "-120.0 to 120.0 of 200", "nothing is left")
     flat = spectrum_map(np.full((*SCAN, 200), 100.0))
-    one_line(lambda: flat.align(), "of 480", "clear feature")
-    one_line(lambda: fu.Dataset("adf", np.ones((4, 6)), signal=0).align(), "0 signal axes")
+    fails_in_one_line(lambda: flat.align(), "of 480", "clear feature")
+    fails_in_one_line(lambda: fu.Dataset("adf", np.ones((4, 6)), signal=0).align(), "0 signal axes")
     wide = spectrum_map(zero_loss(8 * drifted("trend"), 3000))
-    one_line(lambda: wide.align(energy=(-1.5, 1.5)), "align(energy=(-1.5, 1.5))", "window")
+    fails_in_one_line(lambda: wide.align(energy=(-1.5, 1.5)), "align(energy=(-1.5, 1.5))", "window")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from planted import Bilinear
 from scipy.special import gammaln
 
 import fusion as fu
@@ -29,6 +28,7 @@ from fusion.losses import (
     SquaredNorm,
 )
 from fusion.solvers import HALS, GaussNewton
+from tests.helpers.planted_factors import Bilinear
 
 PIXELS, CHANNELS, K = (5, 6), 12, 3
 TIGHT = GaussNewton(tolerance=1e-14, max_steps=1000)

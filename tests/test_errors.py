@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from planted import planted, softly_coupled, unit
 
 import fusion as fu
 from fusion.constraints import Fixed, NonNegative, Softplus, UnitColumns
 from fusion.engine import covariance
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import NMF, SharedMaps
+from tests.helpers.planted_factors import noisy_dataset, softly_coupled, unit
 
 QUANTILE = 1.959964
 K = 3
@@ -38,7 +38,7 @@ def fitted(model: fu.Model, loss, truth=None, **options) -> fu.Result:
 def nmf_result(noise: float = 0.01, pixels: int = 30, channels: int = 20, **options) -> fu.Result:
     rng = np.random.default_rng(1)
     C, S = gauged(selective(rng, pixels), selective(rng, channels))
-    data = planted(rng, "a", C @ S.T, noise, **options)
+    data = noisy_dataset(rng, "a", C @ S.T, noise, **options)
     return fitted(NMF(data, K), Frobenius(data), {"C": C, "S": S})
 
 
@@ -149,7 +149,7 @@ def simulate_nmf(rng: np.random.Generator):
     """One data set whose noise is to be found."""
     fixed = np.random.default_rng(3)
     C, S = gauged(selective(fixed, 40), selective(fixed, 30))
-    data = planted(rng, "a", C @ S.T, 0.02)
+    data = noisy_dataset(rng, "a", C @ S.T, 0.02)
     return NMF(data, K), 1.0 * Frobenius(data), {"C": C, "S": S}
 
 
@@ -158,7 +158,7 @@ def simulate_coupled(rng: np.random.Generator):
     fixed = np.random.default_rng(4)
     C, S1, S2 = selective(fixed, 40), selective(fixed, 30), selective(fixed, 25)
     C, S1, S2 = *gauged(C, S1), S2 / np.linalg.norm(S1, axis=0)
-    a, b = planted(rng, "a", C @ S1.T, 0.01), planted(rng, "b", C @ S2.T, 0.03)
+    a, b = noisy_dataset(rng, "a", C @ S1.T, 0.01), noisy_dataset(rng, "b", C @ S2.T, 0.03)
     model = SharedMaps(a, b, K=K)
     return model, Frobenius(a) + 0.5 * Frobenius(b), {"C": C, "S_a": S1, "S_b": S2}
 
@@ -180,7 +180,7 @@ def test_95_percent_intervals_hold_the_truth_in_93_to_97_percent(simulate):
 def test_the_noise_of_a_gaussian_is_that_of_a_frobenius_without_variance():
     rng = np.random.default_rng(6)
     C, S = gauged(selective(rng, 30), selective(rng, 20))
-    data = planted(rng, "a", C @ S.T, 0.02)
+    data = noisy_dataset(rng, "a", C @ S.T, 0.02)
     both = [fitted(NMF(data, K), loss(data), {"C": C, "S": S}) for loss in (Frobenius, Gaussian)]
     first, second = (flat(result.errors()) for result in both)
     np.testing.assert_allclose(second, first, rtol=1e-2)
@@ -189,7 +189,7 @@ def test_the_noise_of_a_gaussian_is_that_of_a_frobenius_without_variance():
 def test_errors_scale_with_the_data_and_not_with_the_weight():
     rng = np.random.default_rng(6)
     C, S = gauged(selective(rng, 30), selective(rng, 20))
-    X = planted(rng, "a", C @ S.T, 0.02).numpy()
+    X = noisy_dataset(rng, "a", C @ S.T, 0.02).numpy()
     made = []
     for scale, weight in ((1.0, 1.0), (1e4, 1.0), (1.0, 7.0)):
         data = fu.Dataset("a", scale * X)
@@ -216,7 +216,7 @@ def test_what_is_known_has_no_error_and_what_is_at_the_bound_or_masked_none_to_t
     C, S = gauged(selective(rng, 30), selective(rng, 20))
     mask = np.zeros(30, dtype=bool)
     mask[20] = True
-    data = planted(rng, "a", C @ S.T, 0.02, mask=mask)
+    data = noisy_dataset(rng, "a", C @ S.T, 0.02, mask=mask)
 
     class OneKnown(NMF):
         def __init__(self):
@@ -238,7 +238,7 @@ def test_what_is_known_has_no_error_and_what_is_at_the_bound_or_masked_none_to_t
 def test_a_smooth_constraint_has_the_errors_of_the_bound():
     rng = np.random.default_rng(10)
     C, S = gauged(0.5 + selective(rng, 30), selective(rng, 20))
-    data = planted(rng, "a", C @ S.T, 0.01)
+    data = noisy_dataset(rng, "a", C @ S.T, 0.01)
 
     class Smooth(NMF):
         def __init__(self):
@@ -261,7 +261,7 @@ def test_a_smooth_constraint_has_the_errors_of_the_bound():
 def test_what_the_data_leave_open_is_infinite_and_said():
     rng = np.random.default_rng(11)
     C, S = gauged(1 + rng.random((30, 2)), 1 + rng.random((20, 2)))
-    data = planted(rng, "a", C @ S.T, 1e-3)
+    data = noisy_dataset(rng, "a", C @ S.T, 1e-3)
     result = fitted(NMF(data, 2), Frobenius(data), {"C": C, "S": S}, max_steps=3)
     with pytest.warns(UserWarning, match="leave entries open"):
         errors = result.errors()

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 from pathlib import Path
 
+import gallery
 import numpy as np
 import pytest
 from PIL import Image
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
-import gallery  # noqa: E402
-
 PAGE = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 

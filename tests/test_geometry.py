@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from planted import angles, pure
 
 import fusion as fu
 from fusion.losses import Frobenius
 from fusion.models import NMF
 from fusion.search.endmembers import Pixels, subspace
+from tests.helpers.planted_factors import angles, pure
 
 WAYS = {"SPA": fu.SPA, "VCA": fu.VCA, "NFINDR": fu.NFINDR}
 K = 3

@@ -7,15 +7,23 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import test_contracts
-import test_structure_contracts
 import torch
-from assembled import ASSEMBLED, LEARN, PROBLEMS, at, generators, options, problem, written
 
 import fusion as fu
+from benchmarks import generators
 from fusion.engine.conjugate_gradients import solve
 from fusion.language.factor import FactorModule
 from fusion.testing import ConstraintContract, TermContract, generator, normal
+from tests import test_contracts, test_structure_contracts
+from tests.helpers.small_problems import (
+    BENCHMARKED,
+    LEARNING,
+    OWN,
+    benchmark_problem,
+    fit_options,
+    loss_in_float64,
+    problem,
+)
 
 pytestmark = [
     pytest.mark.gpu,
@@ -45,26 +53,26 @@ def waits():
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("name", [*PROBLEMS, *ASSEMBLED])
+@pytest.mark.parametrize("name", [*BENCHMARKED, *OWN])
 def test_the_loss_reached_is_that_of_the_cpu(name, dtype):
     model, loss = problem(name)
-    here = fu.fit(model, loss, progress=False, **options(name))
-    there = fu.fit(model, loss, device="cuda", dtype=dtype, progress=False, **options(name))
-    if name in LEARN:
+    here = fu.fit(model, loss, progress=False, **fit_options(name))
+    there = fu.fit(model, loss, device="cuda", dtype=dtype, progress=False, **fit_options(name))
+    if name in LEARNING:
         assert there.loss == pytest.approx(here.loss, rel=1e-4)
         assert there["C"].shape == here["C"].shape
         return
-    assert at(there, loss) == pytest.approx(at(here, loss), rel=1e-5)
-    assert there.loss == pytest.approx(at(there, loss), rel=1e-5)
+    assert loss_in_float64(there, loss) == pytest.approx(loss_in_float64(here, loss), rel=1e-5)
+    assert there.loss == pytest.approx(loss_in_float64(there, loss), rel=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", ["nmf", "sparse counts"])
 def test_ten_starts_advance_together(name, dtype):
-    model, loss, _ = written(name)
+    model, loss, _ = benchmark_problem(name)
     here = fu.fit(model, loss, starts=10, progress=False)
     there = fu.fit(model, loss, starts=10, device="cuda", dtype=dtype, progress=False)
-    assert at(there, loss) <= at(here, loss) * (1 + 1e-4)
+    assert loss_in_float64(there, loss) <= loss_in_float64(here, loss) * (1 + 1e-4)
 
 
 def test_compressed_data_give_the_loss_of_all_of_them():
@@ -151,7 +159,7 @@ def test_nothing_waits_for_the_device_once_a_component(name):
 
 
 def test_a_result_from_a_gpu_is_arrays_and_saves(tmp_path):
-    model, loss, start = written("nmf")
+    model, loss, start = benchmark_problem("nmf")
     result = fu.fit(model, loss, init=[start], starts=1, device="cuda", progress=False)
     assert isinstance(result["C"], np.ndarray)
     result.save(tmp_path / "r.npz")

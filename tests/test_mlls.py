@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from planted import angles
 from scipy.optimize import minimize, nnls
 from scipy.special import gammaincc
 from scipy.stats import poisson
@@ -20,6 +19,7 @@ from fusion.losses import Frobenius, Gaussian, Poisson
 from fusion.models import WithReferences
 from fusion.plots.drawing import Picture
 from fusion.references.residual_shape import Shape
+from tests.helpers.planted_factors import angles
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ENERGY = fu.Axis("energy loss", scale=0.5, offset=100.0, units="eV")

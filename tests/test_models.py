@@ -6,12 +6,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from planted import CASES
 
 import fusion as fu
 from fusion.constraints import Exp, NonNegative, UnitColumns
 from fusion.losses import ARD, Frobenius
 from fusion.models import CPD, NMF, SharedMaps, SharedSpectra, SoftlyCoupled, Tucker, WithBackground
+from tests.helpers.planted_factors import CASES
 
 RNG = np.random.default_rng(0)
 ENERGY = fu.Axis("energy loss", scale=1.0, offset=100.0, units="eV")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from steps import one_line
 
 import fusion as fu
 from fusion.prepare import drifts
 from fusion.prepare.fixed_pattern import _keys, _Moved, _pursuit
 from fusion.simulate import wobbled
+from tests.helpers.messages import fails_in_one_line
 
 RNG = np.random.default_rng
 
@@ -165,10 +165,12 @@ def test_frames_that_cannot_be_parted_are_refused(scene):
     data, shifts = scene.datasets["eels"], scene.truth["shifts"]
     for part in (fu.separate_fixed_pattern, lambda d: fu.separate_moving_spectrum(d, shifts)):
         hidden = data.masked(np.arange(240) == 7)
-        one_line(lambda part=part, hidden=hidden: part(hidden), "60 of 14400", "masked")
+        fails_in_one_line(lambda part=part, hidden=hidden: part(hidden), "60 of 14400", "masked")
     few = fu.Dataset("few", np.ones((3, 50)))
-    one_line(lambda: fu.separate_fixed_pattern(few), "3 frames")
+    fails_in_one_line(lambda: fu.separate_fixed_pattern(few), "3 frames")
     for wrong in (shifts[:-1], np.zeros(60), np.full(60, np.nan), 300 * shifts):
-        one_line(lambda wrong=wrong: fu.separate_moving_spectrum(data, wrong), "shifts")
+        fails_in_one_line(lambda wrong=wrong: fu.separate_moving_spectrum(data, wrong), "shifts")
     for options in ({"fixed": -1}, {"fixed": 40}, {"gain_spread": 0.0}):
-        one_line(lambda options=options: fu.separate_moving_spectrum(data, shifts, **options))
+        fails_in_one_line(
+            lambda options=options: fu.separate_moving_spectrum(data, shifts, **options)
+        )

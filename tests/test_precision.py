@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import pytest
 import torch
-from assembled import ASSEMBLED, LEARN, PROBLEMS, at, generators, options, problem
 
 import fusion as fu
+from benchmarks import generators
+from tests.helpers.small_problems import (
+    BENCHMARKED,
+    LEARNING,
+    OWN,
+    fit_options,
+    loss_in_float64,
+    problem,
+)
 
 
-@pytest.mark.parametrize("name", [*PROBLEMS, *ASSEMBLED])
+@pytest.mark.parametrize("name", [*BENCHMARKED, *OWN])
 def test_the_loss_reached_in_float32_is_that_of_float64(name):
     model, loss = problem(name)
-    fine = fu.fit(model, loss, progress=False, **options(name))
-    coarse = fu.fit(model, loss, dtype=torch.float32, progress=False, **options(name))
+    fine = fu.fit(model, loss, progress=False, **fit_options(name))
+    coarse = fu.fit(model, loss, dtype=torch.float32, progress=False, **fit_options(name))
     assert coarse.model.C.dtype == torch.float32
-    if name in LEARN:
+    if name in LEARNING:
         assert coarse.loss == pytest.approx(fine.loss, rel=1e-4)
         return
-    assert at(coarse, loss) == pytest.approx(at(fine, loss), rel=1e-6)
-    assert coarse.loss == pytest.approx(at(coarse, loss), rel=1e-6)
+    assert loss_in_float64(coarse, loss) == pytest.approx(loss_in_float64(fine, loss), rel=1e-6)
+    assert coarse.loss == pytest.approx(loss_in_float64(coarse, loss), rel=1e-6)
 
 
 def test_so_it_does_where_the_data_are_compressed():

@@ -177,7 +177,7 @@ def test_costly_criteria_are_left_out_where_asked():
 
 def test_fits_agree_where_the_answer_is_unique():
     rng = np.random.default_rng(0)
-    from planted import pure
+    from tests.helpers.planted_factors import pure
 
     C, S = pure(rng, 50, 2), pure(rng, 20, 2)
     found = fu.rank(fu.Dataset("a", rng.poisson(300 * C @ S.T)))

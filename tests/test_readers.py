@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_files import CUBE, EV, LOSS, MAP, axes_of, hspy, same, write
 
 import fusion as fu
 from fusion.files import load
+from tests.test_files import CUBE, EV, LOSS, MAP, axes_of, hspy, same, write
 
 pytestmark = pytest.mark.skipif(
     find_spec("rsciio") is None, reason='needs pip install "sdfusion[io]"'

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from planted import CASES, LINEAR, Decays, angles, pure, unit
 
 import fusion as fu
 from fusion.losses import Frobenius, SoftOrthogonality
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton
+from tests.helpers.planted_factors import CASES, LINEAR, Decays, angles, pure, unit
 
 SHORT = HALS(max_steps=300)  # the loss is within 1e-5 of its end: a core nears it slowly
 EXACT = [*((case, GaussNewton()) for case in CASES), *((case, SHORT) for case in LINEAR)]

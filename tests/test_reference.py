@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import K, angles, nmf
 from scipy.optimize import linear_sum_assignment
 
 import fusion as fu
 from fusion.losses import Frobenius, Poisson
 from fusion.models import CPD, NMF, Tucker
+from tests.helpers.planted_factors import K, angles, nmf
 
 ROOT = next(p for p in Path(__file__).parents if (p / "pyproject.toml").exists())
 DATA = ROOT.parent / "shared" / "data"

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse
-from browser import Browser, found
 
 import fusion as fu
 from fusion.elements import labels
@@ -20,6 +19,7 @@ from fusion.models import NMF, SharedMaps
 from fusion.report.averaging import averaged, measured, owners, plan
 from fusion.report.contents import Scene
 from fusion.report.packing import levels
+from tests.helpers.headless_browser import Browser, chromium
 
 SHAPE, ENERGIES = (10, 12), 30
 READY = "document.documentElement?.dataset.ready === 'true'"
@@ -284,7 +284,7 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if found() is None:
+    if chromium() is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     made = Browser(tmp_path_factory.mktemp("profile"))
     yield made

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import angles, pure
 from scipy.sparse import csr_matrix
-from steps import data, one_line
 
 import fusion as fu
 from fusion.losses import Frobenius, Poisson, SoftOrthogonality
 from fusion.models import NMF
+from tests.helpers.messages import fails_in_one_line
+from tests.helpers.planted_factors import angles, pure
+from tests.helpers.prepared_data import data
 
 RNG = np.random.default_rng
 
@@ -68,7 +69,7 @@ def test_what_is_masked_stays_masked_and_is_not_drawn():
 @pytest.mark.parametrize("share", [0.0, -0.2, 1.5, float("nan"), True, 1e-9])
 def test_a_share_that_is_none_is_refused(share):
     for draw in (data().sample_pixels, data().sample_entries):
-        one_line(lambda draw=draw: draw(share), repr(share))
+        fails_in_one_line(lambda draw=draw: draw(share), repr(share))
 
 
 def test_an_image_and_a_line_scan_are_sampled_too():
@@ -125,9 +126,9 @@ def test_maps_that_cannot_be_filled_are_refused():
     given = data()
     result = fu.fit(NMF(given, 2), Frobenius(given), starts=1, max_steps=2, progress=False)
     assert fu.fill_maps(result, "C") is result
-    one_line(lambda: fu.fill_maps(result, "D"), "'D'", "C, S")
+    fails_in_one_line(lambda: fu.fill_maps(result, "D"), "'D'", "C, S")
     result.factors["C"][:] = np.nan
-    one_line(lambda: fu.fill_maps(result, "C"), "24 rows are NaN")
+    fails_in_one_line(lambda: fu.fill_maps(result, "C"), "24 rows are NaN")
 
 
 def test_sparse_counts_are_sampled_by_pixels():

@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from steps import FULL, axes, data, one_line, poisson
 
 import fusion as fu
+from tests.helpers.messages import fails_in_one_line
+from tests.helpers.prepared_data import FULL, axes, data, poisson_counts
 
 STEPS = {
     "crop": lambda d: d.crop(energy=(101, 105)),
@@ -24,7 +25,7 @@ STEPS = {
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
 def test_a_step_leaves_the_original_and_appends_itself_to_the_history(step, kind):
-    array = poisson(np.full(FULL, 30.0)).astype(kind)
+    array = poisson_counts(np.full(FULL, 30.0)).astype(kind)
     array[1, 2, 5] = 250
     before, variance = array.copy(), np.full(12, 3.0)
     given = data(array, variance=variance, mask=np.arange(12) == 3, history=["read"])
@@ -103,7 +104,7 @@ def test_crop_takes_the_mask_along(shape):
 
 def test_crop_and_bin_of_lazy_data_stay_lazy_and_give_the_same():
     dask = pytest.importorskip("dask.array")
-    array = poisson(np.full(FULL, 100.0)).astype(np.uint8)
+    array = poisson_counts(np.full(FULL, 100.0)).astype(np.uint8)
     lazy = data(dask.from_array(array, chunks=(2, 3, 5)), variance=np.arange(12) + 1.0)
     eager = data(array, variance=np.arange(12) + 1.0)
     steps = [
@@ -132,19 +133,19 @@ def test_crop_of_non_uniform_and_descending_axes_keeps_the_positions():
 
 def test_crop_of_what_is_not_there_says_what_is():
     given = data()
-    one_line(lambda: given.crop(energy=(300, 400)), "300", "400", "100", "105.5", "12")
-    one_line(lambda: given.crop(energy=(104, 102)), "104", "102")
-    one_line(lambda: given.crop(tilt=(0, 1)), "'tilt'", "energy loss (12)")
-    one_line(lambda: given.crop(x=slice(9, 12)), "6 entries")
-    one_line(lambda: given.crop(x=slice(0, 4, 2)), "6 entries", "step 1")
-    one_line(lambda: given.crop(x=slice(0.0, 4.0)), "6 entries", "whole numbers")
-    one_line(lambda: given.crop(energy=101), "energy loss=101", "12 entries", "eV")
-    one_line(lambda: given.crop(energy=("a", 3)), "'a'", "12 entries")
-    one_line(lambda: given.crop(energy=(1, 2, 3)), "(1, 2, 3)", "12 entries")
-    one_line(lambda: given.crop(energy=(float("nan"), 3)), "nan")
-    one_line(lambda: given.crop(energy=(101, 102), energy_loss=(101, 103)), "energy loss")
+    fails_in_one_line(lambda: given.crop(energy=(300, 400)), "300", "400", "100", "105.5", "12")
+    fails_in_one_line(lambda: given.crop(energy=(104, 102)), "104", "102")
+    fails_in_one_line(lambda: given.crop(tilt=(0, 1)), "'tilt'", "energy loss (12)")
+    fails_in_one_line(lambda: given.crop(x=slice(9, 12)), "6 entries")
+    fails_in_one_line(lambda: given.crop(x=slice(0, 4, 2)), "6 entries", "step 1")
+    fails_in_one_line(lambda: given.crop(x=slice(0.0, 4.0)), "6 entries", "whole numbers")
+    fails_in_one_line(lambda: given.crop(energy=101), "energy loss=101", "12 entries", "eV")
+    fails_in_one_line(lambda: given.crop(energy=("a", 3)), "'a'", "12 entries")
+    fails_in_one_line(lambda: given.crop(energy=(1, 2, 3)), "(1, 2, 3)", "12 entries")
+    fails_in_one_line(lambda: given.crop(energy=(float("nan"), 3)), "nan")
+    fails_in_one_line(lambda: given.crop(energy=(101, 102), energy_loss=(101, 103)), "energy loss")
     two = data(axes=["scan y", "scan x", "energy"])
-    one_line(lambda: two.crop(scan=(0, 1)), "2 axes", "'scan'", "scan y (4)")
+    fails_in_one_line(lambda: two.crop(scan=(0, 1)), "2 axes", "'scan'", "scan y (4)")
 
 
 def sums(array, y: int, x: int, e: int):
@@ -197,18 +198,18 @@ def test_a_bin_is_masked_where_one_of_its_entries_is(shape):
 
 def test_bin_that_does_not_divide_advises_a_crop_that_helps():
     given = data()
-    one_line(lambda: given.bin(energy=5), "12", "5", "energy_loss=slice(0, 10)")
+    fails_in_one_line(lambda: given.bin(energy=5), "12", "5", "energy_loss=slice(0, 10)")
     assert given.crop(energy_loss=slice(0, 10)).bin(energy=5).shape == (4, 6, 2)
-    one_line(lambda: given.bin(energy=24), "12", "24")
+    fails_in_one_line(lambda: given.bin(energy=24), "12", "24")
     for wrong in (0, -1, 2.0, "2", True, None):
-        one_line(lambda wrong=wrong: given.bin(energy=wrong), "energy", "12")
-    one_line(lambda: given.bin(tilt=2), "'tilt'", "12")
+        fails_in_one_line(lambda wrong=wrong: given.bin(energy=wrong), "energy", "12")
+    fails_in_one_line(lambda: given.bin(tilt=2), "'tilt'", "12")
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 3), st.sampled_from([1, 2, 3, 4, 6, 12]))
 def test_bin_keeps_the_total(seed, n):
-    array = poisson(np.full(FULL, 3.0), seed)
+    array = poisson_counts(np.full(FULL, 3.0), seed)
     assert data(array).bin(energy=n).numpy().sum() == array.sum()
 
 
@@ -260,10 +261,12 @@ def test_what_is_masked_counts_neither_for_the_mean_nor_for_a_sum():
 def test_divisors_that_are_not_positive_or_do_not_fit_are_refused():
     given, image = data(), np.ones((4, 6))
     image[1, 2] = 0
-    one_line(lambda: given.normalise(image), "1 of 24", "lowest 0", "mask")
-    one_line(lambda: given.normalise(-2), "normalise(-2)", "lowest -2")
-    one_line(lambda: given.normalise(float("nan")), "1 of 1")
-    one_line(lambda: data(np.zeros(FULL)).normalise(), "1 of 1", "lowest 0")
-    one_line(lambda: given.normalise(np.ones((6, 4))), "(6, 4)", "(4, 6)")
-    one_line(lambda: given.normalise(fu.Dataset("low", np.ones((3, 6, 5)))), "'low'", "(3, 6)")
-    one_line(lambda: given.normalise("mean"), "'mean'", "1 entries")
+    fails_in_one_line(lambda: given.normalise(image), "1 of 24", "lowest 0", "mask")
+    fails_in_one_line(lambda: given.normalise(-2), "normalise(-2)", "lowest -2")
+    fails_in_one_line(lambda: given.normalise(float("nan")), "1 of 1")
+    fails_in_one_line(lambda: data(np.zeros(FULL)).normalise(), "1 of 1", "lowest 0")
+    fails_in_one_line(lambda: given.normalise(np.ones((6, 4))), "(6, 4)", "(4, 6)")
+    fails_in_one_line(
+        lambda: given.normalise(fu.Dataset("low", np.ones((3, 6, 5)))), "'low'", "(3, 6)"
+    )
+    fails_in_one_line(lambda: given.normalise("mean"), "'mean'", "1 entries")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from planted import counts, few_counts
 
 import fusion as fu
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import NMF, SharedMaps, WithBackground
+from tests.helpers.planted_factors import counts, few_counts
 
 RNG = np.random.default_rng(0)
 

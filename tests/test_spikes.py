@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from steps import data, one_line, poisson
 
 import fusion as fu
 from fusion.simulate import concurrent, core_loss_edge, layers, power_law
+from tests.helpers.messages import fails_in_one_line
+from tests.helpers.prepared_data import data, poisson_counts
 
 REAL = Path(__file__).parents[2] / "shared/data/espm_geology_edxs/88GPa_80x80.npz"
 
@@ -101,7 +102,7 @@ def test_spikes_stand_out_from_net_spectra_too():
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int64])
 def test_integers_stay_integers(kind):
-    y = poisson(np.full((6, 6, 50), 20.0)).astype(kind)
+    y = poisson_counts(np.full((6, 6, 50), 20.0)).astype(kind)
     y[2, 3, 10] = 255
     new = fu.Dataset("d", y).remove_spikes().numpy()
     assert new.dtype == kind
@@ -111,7 +112,7 @@ def test_integers_stay_integers(kind):
 
 @pytest.mark.parametrize("shape", [(80,), (1, 80), (2, 80), (9, 80), (1, 1, 80), (2, 3, 4, 80)])
 def test_spectra_alone_line_scans_and_stacks_work(shape):
-    y = poisson(np.broadcast_to(100 * np.exp(-np.arange(80) / 40) + 5, shape))
+    y = poisson_counts(np.broadcast_to(100 * np.exp(-np.arange(80) / 40) + 5, shape))
     peak = 4000 * np.exp(-(((np.arange(80) - 20) / 2.5) ** 2))  # a peak of four channels
     y = y + peak.astype(int)
     clean = fu.Dataset("d", y.copy()).remove_spikes()
@@ -147,9 +148,9 @@ def test_masked_and_broken_values_neither_hide_spikes_nor_are_touched(broken):
 
 def test_spikes_with_a_wrong_threshold_or_without_spectra_are_refused():
     for wrong in (0, -1.0, float("nan")):
-        one_line(lambda wrong=wrong: data().remove_spikes(threshold=wrong), str(wrong))
+        fails_in_one_line(lambda wrong=wrong: data().remove_spikes(threshold=wrong), str(wrong))
     image = fu.Dataset("adf", np.ones((4, 6)), signal=0)
-    one_line(lambda: image.remove_spikes(), "0 signal axes")
+    fails_in_one_line(lambda: image.remove_spikes(), "0 signal axes")
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"no {REAL}")

@@ -6,7 +6,6 @@ from math import inf
 import numpy as np
 import pytest
 import torch
-from planted import Bilinear, pure
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.decomposition import NMF
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
@@ -23,6 +22,7 @@ from fusion.constraints import (
 )
 from fusion.engine.objective import Objective
 from fusion.losses import L1, BetaDivergence, Frobenius, NearPowerLaw, Poisson, TotalVariation
+from tests.helpers.planted_factors import Bilinear, pure
 
 TOLD = {"progress": False, "starts": 2}
 ENERGY = fu.Axis("energy loss", 5.0, 100.0, units="eV")

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from test_contracts import COLUMNS, cube, mixed, scattered
 
 import fusion as fu
 from fusion import losses
 from fusion.constraints import Absent, Monotone, Simplex, Unimodal, UnitNorm
 from fusion.losses.beta_divergence import _Beta
 from fusion.testing import ConstraintContract, ElementwiseContract, TermContract, normal, uniform
+from tests.test_contracts import COLUMNS, cube, mixed, scattered
 
 
 class BetaContract(TermContract):

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from planted import Bilinear, angles, pure, unit
-from steps import one_line
-from test_structure import ENERGY, E, fitted, noisy
 
 import fusion as fu
 from fusion.constraints import (
@@ -27,6 +24,9 @@ from fusion.losses import (
     SpatialSmoothness,
     TotalVariation,
 )
+from tests.helpers.messages import fails_in_one_line
+from tests.helpers.planted_factors import Bilinear, angles, pure, unit
+from tests.test_structure import ENERGY, E, fitted, noisy
 
 SCAN = (16, 16)
 
@@ -161,7 +161,7 @@ def test_closure_may_hold_beside_known_zeros_and_penalties_on_its_sum_are_refuse
     made = fitted(model, 1.0 * Frobenius(data), starts=1).factors["C"]
     assert np.allclose(made.sum(1), 1)
     assert not made[region, 1].any()
-    one_line(lambda: L1("C").check(model), "L1('C')", "fixed")
+    fails_in_one_line(lambda: L1("C").check(model), "L1('C')", "fixed")
 
 
 def decays(n=30):
@@ -250,18 +250,20 @@ def test_what_does_not_fit_is_said_in_one_line():
     model = fu.models.NMF(data, 2)
     bare, free = Bilinear(data, 2, [Free()]), Bilinear(data, 2, [NonNegative(), UnitColumns()])
     bare.factor("C").axes = (None, None)
-    one_line(lambda: BetaDivergence(data, 0).check(model), "0 or below", "of 120")
-    one_line(lambda: BetaDivergence(data, np.nan), "finite")
-    one_line(lambda: L1("C").check(bare), "'C'", "negative")
-    one_line(lambda: L1("C").check(free), "'C'", "fixed")
-    one_line(lambda: TotalVariation("C").check(bare), "'C'", "axes")
-    one_line(lambda: TotalVariation("C", smallest=0.0), "smallest=0")
-    one_line(lambda: NearPowerLaw("S").check(model), "> 0")
-    one_line(lambda: NearPowerLaw("C").check(model), "one energy axis")
-    one_line(lambda: UnitNorm(0.5), "0.5")
-    one_line(lambda: UnitNorm(np.inf), "inf", "finite")
-    one_line(lambda: fu.Factor((6, 2), Unimodal([1, 2, 3])), "[1, 2, 3]", "(6, 2)")
-    one_line(lambda: fu.Factor((6, 2), Simplex(), UnitColumns()), "scale")
-    one_line(lambda: fu.Factor((6, 2), Simplex(), Fixed(np.ones((6, 2)))), "Simplex", "Absent")
-    one_line(lambda: Absent({0: np.arange(4)}), "booleans")
-    one_line(lambda: Absent({0: np.zeros(4, bool)}), "no row")
+    fails_in_one_line(lambda: BetaDivergence(data, 0).check(model), "0 or below", "of 120")
+    fails_in_one_line(lambda: BetaDivergence(data, np.nan), "finite")
+    fails_in_one_line(lambda: L1("C").check(bare), "'C'", "negative")
+    fails_in_one_line(lambda: L1("C").check(free), "'C'", "fixed")
+    fails_in_one_line(lambda: TotalVariation("C").check(bare), "'C'", "axes")
+    fails_in_one_line(lambda: TotalVariation("C", smallest=0.0), "smallest=0")
+    fails_in_one_line(lambda: NearPowerLaw("S").check(model), "> 0")
+    fails_in_one_line(lambda: NearPowerLaw("C").check(model), "one energy axis")
+    fails_in_one_line(lambda: UnitNorm(0.5), "0.5")
+    fails_in_one_line(lambda: UnitNorm(np.inf), "inf", "finite")
+    fails_in_one_line(lambda: fu.Factor((6, 2), Unimodal([1, 2, 3])), "[1, 2, 3]", "(6, 2)")
+    fails_in_one_line(lambda: fu.Factor((6, 2), Simplex(), UnitColumns()), "scale")
+    fails_in_one_line(
+        lambda: fu.Factor((6, 2), Simplex(), Fixed(np.ones((6, 2)))), "Simplex", "Absent"
+    )
+    fails_in_one_line(lambda: Absent({0: np.arange(4)}), "booleans")
+    fails_in_one_line(lambda: Absent({0: np.zeros(4, bool)}), "no row")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from planted import angles
 
 import fusion as fu
 from fusion.losses import Frobenius
 from fusion.models import CPD, NMF, Tucker
 from fusion.simulate import tilted_line
+from tests.helpers.planted_factors import angles
 
 ROOT = next(p for p in Path(__file__).parents if (p / "pyproject.toml").exists())
 REAL = ROOT.parent / "shared" / "data" / "multiway" / "aminoacids.npz"

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import norm, poisson
-from steps import data, one_line
 
 import fusion as fu
 from fusion.losses import Frobenius
 from fusion.models import NMF
 from fusion.simulate import layers
+from tests.helpers.messages import fails_in_one_line
+from tests.helpers.prepared_data import data
 
 RNG = np.random.default_rng
 SCALES = [1e-6, 1.0, 1e6]
@@ -108,10 +109,12 @@ def test_what_keenan_kotula_does_not_see_does_not_count():
 
 def test_keenan_kotula_refuses_what_it_cannot_scale():
     given = data()
-    one_line(lambda: fu.KeenanKotula(fu.Dataset("a", given.numpy() - 100)), "pixels", "mean")
+    fails_in_one_line(
+        lambda: fu.KeenanKotula(fu.Dataset("a", given.numpy() - 100)), "pixels", "mean"
+    )
     t = fu.KeenanKotula(given)
-    one_line(lambda: t.forward(given.crop(x=slice(0, 3))), "(4, 3, 12)", "(4, 6, 12)")
-    one_line(lambda: t.inverse(np.ones((3, 3))), "(3, 3)", "(24, 12)")
+    fails_in_one_line(lambda: t.forward(given.crop(x=slice(0, 3))), "(4, 3, 12)", "(4, 6, 12)")
+    fails_in_one_line(lambda: t.inverse(np.ones((3, 3))), "(3, 3)", "(24, 12)")
 
 
 def test_factors_that_are_not_one_of_maps_and_one_of_spectra_are_refused():
@@ -120,7 +123,7 @@ def test_factors_that_are_not_one_of_maps_and_one_of_spectra_are_refused():
     model = fu.models.SharedMaps(given, other, K=2)
     loss = Frobenius(given) + Frobenius(other)
     result = fu.fit(model, loss, starts=1, max_steps=1, progress=False)
-    one_line(lambda: t.factors(result), "with_variance")
+    fails_in_one_line(lambda: t.factors(result), "with_variance")
 
 
 # -- Anscombe ------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ def test_the_gain_of_anscombe_is_that_of_the_data():
     x = (4.0 * RNG(0).poisson(mean / 4)).reshape(40, 44, -1)
     assert fu.Anscombe.of(fu.Dataset("eels", x)).gain == pytest.approx(4.0, rel=0.05)
     assert fu.Anscombe.of(scene.datasets["counts"]) == fu.Anscombe()
-    one_line(lambda: fu.Anscombe.of(scene.datasets["net"]), "does not follow the mean")
+    fails_in_one_line(lambda: fu.Anscombe.of(scene.datasets["net"]), "does not follow the mean")
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int32, np.float32, np.float64])
@@ -218,4 +221,4 @@ def test_values_below_the_root_are_said_and_nan_stays_nan():
 
 @pytest.mark.parametrize("wrong", [{"gain": 0.0}, {"readout": -1.0}, {"offset": float("nan")}])
 def test_an_anscombe_without_a_sense_is_refused(wrong):
-    one_line(lambda: fu.Anscombe(**wrong), "gain > 0")
+    fails_in_one_line(lambda: fu.Anscombe(**wrong), "gain > 0")

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import torch
 
 import fusion as fu
+from benchmarks import generators
 from fusion.losses import ARD, Frobenius, Poisson, SoftOrthogonality
 from fusion.models import CPD, NMF, WithBackground
 
-sys.path.append(str(Path(__file__).parents[1]))  # `benchmarks` is not installed
-
-from benchmarks import generators
-
-PROBLEMS = ["nmf", "sparse counts", "cpd", "tucker", "joint"]
-ASSEMBLED = [
+BENCHMARKED = ["nmf", "sparse counts", "cpd", "tucker", "joint"]
+OWN = [
     "dense counts", "masked, weighted", "soft orthogonality", "ARD", "masked tensor", "background",
 ]  # fmt: skip
-
-
-LEARN = ("ARD", "soft orthogonality")
+LEARNING = ("ARD", "soft orthogonality")
 """What these have learned on the way is in their value, too."""
 
 
-def written(name: str):
+def benchmark_problem(name: str):
     """(model, loss, start) of a problem of the benchmarks, small."""
     problem = {
         "nmf": lambda: generators.nmf(1024, 96, 3, 0),
@@ -45,7 +38,7 @@ def counts(shape=(400, 60), K=3, seed=0, scale=40.0):
     return rng.poisson(scale * C @ S.T).astype(np.float64)
 
 
-def assembled(name: str):
+def own_problem(name: str):
     """(model, loss) with what the benchmarks leave out."""
     X = counts()
     if name == "dense counts":
@@ -74,17 +67,21 @@ def assembled(name: str):
     return WithBackground(raw, net, 3), Frobenius(raw) + Frobenius(net)
 
 
-def at(result: fu.Result, loss) -> float:
+def loss_in_float64(result: fu.Result, loss) -> float:
     """The loss of the answer, on the CPU in float64."""
     with torch.no_grad():
         return float(loss(deepcopy(result.model).to("cpu", torch.float64)))
 
 
-def options(name: str) -> dict:
+def fit_options(name: str) -> dict:
     """Of a fit that is compared."""
-    return {"init": [written(name)[2]], "starts": 1} if name in PROBLEMS else {"starts": 3}
+    return (
+        {"init": [benchmark_problem(name)[2]], "starts": 1}
+        if name in BENCHMARKED
+        else {"starts": 3}
+    )
 
 
 def problem(name: str):
     """(model, loss) of any."""
-    return written(name)[:2] if name in PROBLEMS else assembled(name)
+    return benchmark_problem(name)[:2] if name in BENCHMARKED else own_problem(name)

@@ -50,7 +50,7 @@ class Decays(fu.Model):
         return {self.name: fu.cp(self.C, self.N)}
 
 
-def planted(rng, name: str, X: Array, noise: float, **options) -> fu.Dataset:
+def noisy_dataset(rng, name: str, X: Array, noise: float, **options) -> fu.Dataset:
     """X with Gaussian noise of this share of its root mean square."""
     sizes = noise * np.sqrt(np.mean(X**2)) * rng.standard_normal(X.shape)
     return fu.Dataset(name, X + sizes, **options)
@@ -96,7 +96,7 @@ def nmf(noise: float) -> Case:
     rng = np.random.default_rng(1)
     C, S = pure(rng, 56), pure(rng, 30)
     clean = {"a": (C @ S.T).reshape(7, 8, 30)}
-    data = planted(rng, "a", clean["a"], noise)
+    data = noisy_dataset(rng, "a", clean["a"], noise)
     return Case(models.NMF(data, K), 1.0 * losses.Frobenius(data), {"C": C, "S": S}, clean)
 
 
@@ -104,7 +104,7 @@ def cpd(noise: float) -> Case:
     rng = np.random.default_rng(2)
     A, B, C = (rng.random((n, K)) for n in (8, 9, 30))
     clean = {"a": np.einsum("ik,jk,lk->ijl", A, B, C)}
-    data = planted(rng, "a", clean["a"], noise)
+    data = noisy_dataset(rng, "a", clean["a"], noise)
     loss = 1.0 * losses.Frobenius(data)
     return Case(models.CPD(data, K), loss, {"A": A, "B": B, "C": C}, clean)
 
@@ -115,7 +115,7 @@ def tucker(noise: float) -> Case:
     A, B, C = rng.random((9, 2)), rng.random((10, 3)), rng.random((20, 2))
     core = rng.random((2, 3, 2))
     clean = {"a": np.einsum("pqr,ip,jq,lr->ijl", core, A, B, C)}
-    data = planted(rng, "a", clean["a"], noise)
+    data = noisy_dataset(rng, "a", clean["a"], noise)
     return Case(models.Tucker(data, (2, 3, 2)), 1.0 * losses.Frobenius(data), {}, clean)
 
 
@@ -124,8 +124,8 @@ def shared_maps(noise: float) -> Case:
     C, S1, S2, S3 = pure(rng, 56), pure(rng, 30), pure(rng, 20), rng.random((1, K))
     cubes = {"a": C @ S1.T, "b c": C @ S2.T}
     clean = {n: X.reshape(7, 8, -1) for n, X in cubes.items()} | {"adf": (C @ S3.T).reshape(7, 8)}
-    a, b = (planted(rng, name, clean[name], noise) for name in ("a", "b c"))
-    adf = planted(rng, "adf", clean["adf"], noise, signal=0)
+    a, b = (noisy_dataset(rng, name, clean[name], noise) for name in ("a", "b c"))
+    adf = noisy_dataset(rng, "adf", clean["adf"], noise, signal=0)
     loss = losses.Frobenius(a) + losses.Frobenius(b) + losses.Frobenius(adf)
     truth = {"C": C, "S_a": S1, "S_b_c": S2}
     return Case(models.SharedMaps(a, b, adf, K=K), loss, truth, clean)
@@ -135,7 +135,7 @@ def shared_spectra(noise: float) -> Case:
     rng = np.random.default_rng(5)
     C1, C2, S = pure(rng, 56), pure(rng, 21), pure(rng, 30)
     clean = {"a": (C1 @ S.T).reshape(7, 8, 30), "b": (C2 @ S.T).reshape(3, 7, 30)}
-    a, b = (planted(rng, name, X, noise) for name, X in clean.items())
+    a, b = (noisy_dataset(rng, name, X, noise) for name, X in clean.items())
     loss = losses.Frobenius(a) + losses.Frobenius(b)
     truth = {"C_a": C1, "C_b": C2, "S": S}
     return Case(models.SharedSpectra(a, b, K=K), loss, truth, clean)
@@ -146,7 +146,7 @@ def softly_coupled(noise: float) -> Case:
     C, S1, S2 = unit(pure(rng, 56)), pure(rng, 30), pure(rng, 20)
     N = 0.005 * rng.standard_normal(C.shape) * (C > 0)
     clean = {"a": ((C + N) @ S1.T).reshape(7, 8, 30), "b": (C @ S2.T).reshape(7, 8, 20)}
-    a, b = (planted(rng, name, X, noise) for name, X in clean.items())
+    a, b = (noisy_dataset(rng, name, X, noise) for name, X in clean.items())
     loss = losses.Frobenius(a) + losses.Frobenius(b) + 1e-4 * losses.SquaredNorm("N", 0.005)
     truth = {"C": C, "S_a": S1, "S_b": S2}
     return Case(models.SoftlyCoupled(a, b, K), loss, truth, clean)
@@ -160,7 +160,7 @@ def with_background(noise: float) -> Case:
     N = 3 * np.stack([(E / 100.0) ** -r for r in (2.0, 3.0, 4.0)], 1)
     cubes = {"raw": C @ (S + N).T, "net": C @ S.T}
     clean = {name: X.reshape(7, 8, 40) for name, X in cubes.items()}
-    raw, net = (planted(rng, name, X, noise, axes=axes) for name, X in clean.items())
+    raw, net = (noisy_dataset(rng, name, X, noise, axes=axes) for name, X in clean.items())
     loss = losses.Frobenius(raw) + losses.Frobenius(net)
     truth = {"C": C, "S": S, "N": N}
     return Case(models.WithBackground(raw, net, K), loss, truth, clean)

@@ -14,7 +14,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE = 60.0  # seconds, on a busy machine
 
 
-def found() -> str | None:
+def chromium() -> str | None:
     """The browser's command, if there is one."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
@@ -30,7 +30,7 @@ class Browser:
     def __init__(self, folder: Path, *, width: int = 1280, height: int = 1600) -> None:
         import websocket
 
-        command = found()
+        command = chromium()
         assert command is not None
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
         options += ["--disable-background-networking", "--disable-dev-shm-usage"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import fusion as fu
 
@@ -23,15 +22,5 @@ def data(array=None, **options) -> fu.Dataset:
     return fu.Dataset("eels", array, **({"axes": axes(), "metadata": {"kV": 300}} | options))
 
 
-def poisson(mean, seed: int = 0):
+def poisson_counts(mean, seed: int = 0):
     return np.random.default_rng(seed).poisson(mean)
-
-
-def one_line(call, *words: str) -> None:
-    """The call fails with one line that names these words."""
-    with pytest.raises(ValueError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    assert text.startswith("`")
-    assert all(word in text for word in words), text
