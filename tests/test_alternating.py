@@ -4,7 +4,6 @@ X (pixel, channel), maps C (pixel, K), spectra S (channel, K).
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +15,9 @@ from fusion import losses, models
 from fusion.constraints import Fixed, Free, NonNegative, UnitColumns
 from fusion.losses import Frobenius
 from fusion.solvers import ALS, HALS, MALS, GaussNewton
+from tests.helpers.paths import shared_file
 from tests.helpers.planted_factors import LINEAR, Bilinear, Decays, angles
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 PIXELS, CHANNELS, K = 30, 12, 3
 STEPS = 4
 EVERY = [ALS(), MALS(), HALS(), HALS(orthogonality=0.3)]
@@ -325,10 +324,7 @@ def test_the_step_has_the_fixed_points_of_the_term():
 
 def test_eq_13_reaches_the_authors_spectra():
     """fig3_sim, background subtracted and clipped at 0, w = 0.05: 1.30 / 1.73 / 1.75 degrees."""
-    path = DATA / "figure_cases" / "fig3_sim.npz"
-    if not path.exists():
-        pytest.skip(f"no data at {path}")
-    case = np.load(path)
+    case = np.load(shared_file("figure_cases", "fig3_sim.npz"))
     data = fu.Dataset("eels", case["bgsub"].astype(float).clip(0))
     told = {"solver": HALS(orthogonality=0.05), "starts": 1, "progress": False}
     result = fu.fit(models.NMF(data, K), Frobenius(data), **told)
@@ -337,10 +333,7 @@ def test_eq_13_reaches_the_authors_spectra():
 
 @pytest.mark.parametrize(("solver", "error"), [(HALS(), 0.2649), (MALS(), 0.2649), (ALS(), 0.2649)])
 def test_mn3o4_is_fitted_as_well_as_by_the_authors(solver, error):
-    path = DATA / "mn3o4_phantom" / "SI_data.npz"
-    if not path.exists():
-        pytest.skip(f"no data at {path}")
-    X = np.load(path)["X"]
+    X = np.load(shared_file("mn3o4_phantom", "SI_data.npz"))["X"]
     data = fu.Dataset("eels", X)
     told = {"solver": solver, "starts": 1, "progress": False}
     result = fu.fit(models.NMF(data, 2), Frobenius(data), **told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ import fusion as fu
 from fusion.losses import Frobenius, Poisson
 from fusion.models import NMF, SharedMaps
 from fusion.plots import plot_ambiguity
+from tests.helpers.paths import shared_file
 from tests.helpers.planted_factors import noisy_dataset, pure, unit
 
-ROOT = next(p for p in Path(__file__).parents if (p / "pyproject.toml").exists())
-PHANTOM = ROOT.parent / "shared" / "data" / "mn3o4_phantom" / "mn3o4_truth.npz"
 QUANTILE = 1.959964
 
 
@@ -81,9 +79,7 @@ def test_the_band_of_clean_data_of_rank_two_is_the_exact_interval():
 
 
 def test_the_band_of_the_mn3o4_phantom_holds_the_known_interval_within_twice_its_width():
-    if not PHANTOM.exists():
-        pytest.skip(f"no {PHANTOM}: the shared data are not on this machine")
-    with np.load(PHANTOM) as file:
+    with np.load(shared_file("mn3o4_phantom", "mn3o4_truth.npz")) as file:
         clean = file["clean"]
         known = {
             end: np.stack([file[f"{end}_Mn2"], file[f"{end}_Mn3"]], 1) for end in ("inner", "outer")

@@ -6,7 +6,6 @@ import csv
 import sys
 import warnings
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +19,9 @@ from fusion.elements.xray_detector import knots, shells
 from fusion.files.calibration import axis as calibrated_axis
 from fusion.losses import Poisson
 from fusion.simulate.xrays import bremsstrahlung
+from tests.helpers.paths import shared_file
 
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 EDXS = fu.Axis("energy", 0.02, 0.2, "keV", size=500)
 EELS = fu.Axis("energy loss", 0.5, 380.0, "eV", size=1000)
 K = {"O Ka": 1.9, "Mn Ka": 1.25, "Ni Ka": 1.4}
@@ -284,10 +283,7 @@ def test_a_result_without_x_ray_spectra_is_said():
 
 
 def test_the_nitride_of_a_simulated_multilayer_has_its_formula():
-    path = SHARED / "espm_simulated_edxs" / "AlFeSi3N4_multilayer.npz"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    with np.load(path) as file:
+    with np.load(shared_file("espm_simulated_edxs", "AlFeSi3N4_multilayer.npz")) as file:
         axis = calibrated_axis("energy", file["energy_keV"], "keV")
         phases, abundance = file["phases"], file["abundance"].reshape(3, -1)
         counts = file["counts_dose1000"].reshape(64 * 64, -1)

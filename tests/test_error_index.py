@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
+
 PAGE = (ROOT / "ERRORS.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (?!It says|---)(.+?) \| (.+) \|$", PAGE, flags=re.M)
 

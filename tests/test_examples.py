@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import doctest
 import importlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fusion as fu
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 FOLDERS = {"fusion": "fusion", "models": "fusion.models", "losses": "fusion.losses"}
 OPTIONAL = ("hyperspy", "exspy", "rsciio", "sklearn", "bokeh", "xraydb", "pybaselines")
 MOST_USED = [

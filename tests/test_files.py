@@ -17,8 +17,8 @@ import fusion as fu
 from fusion.files import load, one
 from fusion.files.calibration import axis, axis_name, slug, unit
 from fusion.files.signal_dictionaries import names
+from tests.helpers.paths import shared_file
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 io = pytest.mark.skipif(find_spec("rsciio") is None, reason='needs pip install "sdfusion[io]"')
 
 CUBE = np.random.default_rng(0).poisson(9, (5, 6, 12)).astype(np.uint16)
@@ -207,9 +207,7 @@ def test_even_positions_are_uniform_to_the_precision_in_which_they_are_stored():
     ],
 )
 def test_a_shared_file_with_one_map_is_that_map(path, shape, units, step):
-    if not (SHARED / path).exists():
-        pytest.skip(f"{SHARED / path} is not there")
-    dataset = load(SHARED / path)
+    dataset = load(shared_file(path))
     assert isinstance(dataset, fu.Dataset)
     assert dataset.shape == shape
     assert tuple(each.units for each in dataset.axes) == units
@@ -218,9 +216,7 @@ def test_a_shared_file_with_one_map_is_that_map(path, shape, units, step):
 
 
 def test_a_shared_file_with_several_arrays_gives_them_all():
-    if not (path := SHARED / "figure_cases/fig3_sim.npz").exists():
-        pytest.skip(f"{path} is not there")
-    held = load(path)
+    held = load(shared_file("figure_cases", "fig3_sim.npz"))
     assert list(held) == ["counts", "bgsub", "S", "C", "background"]
     assert held["bgsub"].axes[-1] == fu.Axis("energy", 0.25, 90.0, size=241)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 
 import gallery
 import numpy as np
 import pytest
 from PIL import Image
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+from tests.helpers.paths import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
 PAGE = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 

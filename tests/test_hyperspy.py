@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 
 import fusion as fu
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson
+from tests.helpers.paths import ROOT
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # both warn of their own imports
@@ -179,7 +179,7 @@ def test_a_result_written_to_a_signal_is_plotted_modelled_saved_and_read(tmp_pat
 
 
 def test_the_lines_of_the_readme_run():
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     part = text.split("## From HyperSpy and back")[1].split("\n## ")[0]
     blocks = [block.split("```")[0] for block in part.split("```python")[1:]]
     hole = np.zeros((8, 7), dtype=bool)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from fusion.algebra.tally import tally
 from fusion.plots import plot_comparison, plot_dataset, plot_result
 from fusion.prepare.inspection import Inspection, inspect
 from fusion.simulate import concurrent, layers
+from tests.helpers.paths import shared_file
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 PLACES = (
     fu.Axis("y", 0.5, units="nm"),
     fu.Axis("x", 0.5, units="nm"),
@@ -317,7 +316,6 @@ def test_all_pictures_are_exported():
     assert all(map(callable, (plot_result, plot_dataset, plot_comparison)))
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="no shared data")
 @pytest.mark.parametrize(
     ("path", "words"),
     [
@@ -328,7 +326,7 @@ def test_all_pictures_are_exported():
 def test_measured_maps_are_told_and_drawn(path, words):
     from fusion.files import load
 
-    data = load(SHARED / path)
+    data = load(shared_file(path))
     assert isinstance(data, fu.Dataset)
     assert words in told(data)
     assert len(plot_dataset(data).axes) >= 3

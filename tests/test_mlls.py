@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -19,11 +17,10 @@ from fusion.losses import Frobenius, Gaussian, Poisson
 from fusion.models import WithReferences
 from fusion.plots.drawing import Picture
 from fusion.references.residual_shape import Shape
+from tests.helpers.paths import shared_file
 from tests.helpers.planted_factors import angles
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ENERGY = fu.Axis("energy loss", scale=0.5, offset=100.0, units="eV")
-needs_data = pytest.mark.skipif(not SHARED.exists(), reason="no shared data")
 
 
 def spectra(channels: int = 60, K: int = 3) -> np.ndarray:
@@ -539,7 +536,7 @@ def test_the_model_shows_names_warns_of_resampling_and_refuses_a_wrong_k():
 
 def silicon(name: str) -> tuple[fu.Dataset, dict[str, np.ndarray], np.ndarray]:
     """(data, true spectra, true maps (pixel, 3)) of Si, Si₃N₄ and SiO₂."""
-    file = np.load(SHARED / "figure_cases" / "fig3_sim.npz")
+    file = np.load(shared_file("figure_cases", "fig3_sim.npz"))
     counts = file["counts"].astype(float)
     X = file["bgsub"].astype(float) if name == "bgsub" else counts - file["background"]
     axes = ("y", "x", fu.Axis("energy loss", values=file["energy"], units="eV"))
@@ -549,7 +546,6 @@ def silicon(name: str) -> tuple[fu.Dataset, dict[str, np.ndarray], np.ndarray]:
     return data, known, file["C"].reshape(3, -1).T
 
 
-@needs_data
 def test_the_true_spectra_suffice_where_the_background_is_known():
     data, known, C = silicon("counts")
     fit = fu.mlls(data, known)
@@ -560,7 +556,6 @@ def test_the_true_spectra_suffice_where_the_background_is_known():
     assert 0.93 <= ((low <= C) & (high >= C))[away].mean() <= 0.97
 
 
-@needs_data
 def test_a_spectrum_left_out_is_told_and_then_found():
     data, known, _ = silicon("counts")
     missing = known.pop("SiO2")
@@ -570,10 +565,9 @@ def test_a_spectrum_left_out_is_told_and_then_found():
     assert angles(found, missing[:, None]).max() < 2
 
 
-@needs_data
 def test_real_manganese_spectra_are_of_their_valence_once_their_energies_are_right():
     """As they come, 3 to 4 eV off, they look like Mn⁴⁺: it is the residual that says so."""
-    folder = SHARED / "mn_l23_references"
+    folder = shared_file("mn_l23_references")
     X = np.load(folder / "mn2_eels_448.npz")["data"].astype(float)
     with np.load(folder / "mn_l23_digitized.npz") as file:
         known = {n: tuple(file[n]) for n in ("Mn2_27", "Mn3_29", "Mn4_31")}

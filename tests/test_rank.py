@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +15,8 @@ from fusion.prepare.scree import _left, equaliser
 from fusion.ranking import Criterion
 from fusion.ranking.cross_validation import speckle
 from fusion.ranking.singular_values import reduced_eigenvalues
+from tests.helpers.paths import shared_file
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-real = pytest.mark.skipif(not SHARED.exists(), reason="no shared data")
 PIXELS, CHANNELS = 300, 90
 SIGNS = np.where(np.arange(CHANNELS) % 2, 1, -1)
 
@@ -390,16 +388,15 @@ def test_what_is_wrong_with_a_trace_is_said():
 
 def shared(name: str) -> fu.Dataset:
     if name.startswith("fig3"):
-        file = np.load(SHARED / "figure_cases/fig3_sim.npz")
+        file = np.load(shared_file("figure_cases", "fig3_sim.npz"))
         true = file["counts"] - file["background"]
         return fu.Dataset("a", true if name == "fig3" else file["bgsub"])
     if name == "mn3o4":
-        return fu.Dataset("a", np.load(SHARED / "mn3o4_phantom/SI_data.npz")["X"])
-    file = np.load(SHARED / "espm_simulated_edxs/AlFeSi3N4_multilayer.npz")
+        return fu.Dataset("a", np.load(shared_file("mn3o4_phantom", "SI_data.npz"))["X"])
+    file = np.load(shared_file("espm_simulated_edxs", "AlFeSi3N4_multilayer.npz"))
     return fu.Dataset("a", file["counts_dose1000"])
 
 
-@real
 @pytest.mark.parametrize(
     ("name", "K"), [("fig3", 3), ("fig3 bgsub", 4), ("mn3o4", 2), ("AlFeSi3N4", 3)]
 )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fusion as fu
 from fusion.simulate import core_loss_edge, poisson_counts
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 ELSEWHERE = ("From HyperSpy and back",)  # run with real signals in test_hyperspy.py
 SECTIONS = dict(part.split("\n", 1) for part in PAGE.split("\n## ")[1:])

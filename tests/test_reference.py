@@ -1,7 +1,5 @@
 """Against scikit-learn, tensorly, and the numbers known for real data (shared/data)."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -9,20 +7,16 @@ from scipy.optimize import linear_sum_assignment
 import fusion as fu
 from fusion.losses import Frobenius, Poisson
 from fusion.models import CPD, NMF, Tucker
+from tests.helpers.paths import shared_file
 from tests.helpers.planted_factors import K, angles, nmf
 
-ROOT = next(p for p in Path(__file__).parents if (p / "pyproject.toml").exists())
-DATA = ROOT.parent / "shared" / "data"
 SLACK = 1 + 1e-6
 """A reference may be better by rounding, not by more."""
 
 
 def known(*path):
     """A file of the shared data, as float64 arrays by name."""
-    file = DATA.joinpath(*path)
-    if not file.exists():
-        pytest.skip(f"no {file}: the shared data are not on this machine")
-    with np.load(file) as arrays:
+    with np.load(shared_file(*path)) as arrays:
         return {n: arrays[n].astype(float) for n in arrays if arrays[n].dtype.kind in "iuf"}
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import fusion as fu
 from fusion.simulate import concurrent, core_loss_edge, layers, power_law
 from tests.helpers.messages import fails_in_one_line
+from tests.helpers.paths import shared_file
 from tests.helpers.prepared_data import data, poisson_counts
-
-REAL = Path(__file__).parents[2] / "shared/data/espm_geology_edxs/88GPa_80x80.npz"
 
 
 def eels_map(seed: int = 0):
@@ -153,9 +150,8 @@ def test_spikes_with_a_wrong_threshold_or_without_spectra_are_refused():
     fails_in_one_line(lambda: image.remove_spikes(), "0 signal axes")
 
 
-@pytest.mark.skipif(not REAL.exists(), reason=f"no {REAL}")
 def test_a_measured_edxs_map_has_no_spikes_but_those_that_are_planted():
-    y = np.load(REAL)["data"]
+    y = np.load(shared_file("espm_geology_edxs", "88GPa_80x80.npz"))["data"]
     assert np.array_equal(fu.Dataset("edxs", y).remove_spikes().numpy(), y)
     rng = np.random.default_rng(0)
     where = tuple(rng.integers(n, size=50) for n in y.shape)

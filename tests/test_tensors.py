@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import reduce
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ import fusion as fu
 from fusion.losses import Frobenius
 from fusion.models import CPD, NMF, Tucker
 from fusion.simulate import tilted_line
+from tests.helpers.paths import shared_file
 from tests.helpers.planted_factors import angles
 
-ROOT = next(p for p in Path(__file__).parents if (p / "pyproject.toml").exists())
-REAL = ROOT.parent / "shared" / "data" / "multiway" / "aminoacids.npz"
 K = 3
 
 
@@ -294,9 +292,8 @@ def test_a_cpd_finds_the_spectra_without_pure_pixels_where_nmf_has_many_answers(
 # ---- real data -----------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not REAL.exists(), reason=f"no {REAL}: shared data not on this machine")
 def test_the_concentrations_of_amino_acids_are_found():
-    file = np.load(REAL)
+    file = np.load(shared_file("multiway", "aminoacids.npz"))
     data = fu.Dataset("eem", file["X"], axes=("sample", "emission", "excitation"))
     result = fitted(data)
     r = np.corrcoef(result["A"].T, file["conc"].T)[:K, K:]
