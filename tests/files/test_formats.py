@@ -10,7 +10,7 @@ import pytest
 
 import fusion as fu
 from fusion.files import load
-from tests.test_files import CUBE, EV, LOSS, MAP, axes_of, hspy, same, write
+from tests.files.test_files import CUBE, EV, LOSS, MAP, axes_of, hspy, same, write
 
 pytestmark = pytest.mark.skipif(
     find_spec("rsciio") is None, reason='needs pip install "sdfusion[io]"'
