@@ -14,7 +14,7 @@ from benchmarks import generators
 from fusion.engine.conjugate_gradients import solve
 from fusion.language.factor import FactorModule
 from fusion.testing import ConstraintContract, TermContract, generator, normal
-from tests import test_contracts, test_structure_contracts
+from tests.constraints import test_constraint_contracts
 from tests.helpers.small_problems import (
     BENCHMARKED,
     LEARNING,
@@ -24,6 +24,7 @@ from tests.helpers.small_problems import (
     loss_in_float64,
     problem,
 )
+from tests.losses import test_term_contracts
 
 pytestmark = [
     pytest.mark.gpu,
@@ -33,7 +34,7 @@ pytestmark = [
 
 def cases(contract: type) -> list[type]:
     """Every shipped piece that the contracts' tests make."""
-    known = [*vars(test_contracts).values(), *vars(test_structure_contracts).values()]
+    known = [*vars(test_term_contracts).values(), *vars(test_constraint_contracts).values()]
     found = [c for c in known if isinstance(c, type) and issubclass(c, contract)]
     return [c for c in dict.fromkeys(found) if not getattr(c, "__abstractmethods__", None)]
 
