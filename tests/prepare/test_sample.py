@@ -7,24 +7,13 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import fusion as fu
-from fusion.losses import Frobenius, Poisson, SoftOrthogonality
+from fusion.losses import Frobenius, Poisson
 from fusion.models import NMF
 from tests.helpers.messages import fails_in_one_line
-from tests.helpers.planted_factors import angles, pure
-from tests.helpers.prepared_data import data
+from tests.helpers.planted_factors import angles
+from tests.helpers.prepared_data import data, smooth_scene
 
 RNG = np.random.default_rng
-
-
-def smooth_scene(noise: float = 0.02):
-    """(data (24, 26, 40), C (24, 26, 3), S): smooth maps with pure places."""
-    y, x = np.mgrid[0:1:24j, 0:1:26j]
-    C = np.stack([np.exp(-((x - a) ** 2 + (y - b) ** 2) / 0.06) for a, b in ((0, 0), (1, 0.2))], -1)
-    C = np.concatenate([C, (1 - C.sum(-1, keepdims=True)).clip(0)], -1)
-    S = pure(RNG(0), 40)
-    X = C @ S.T
-    X = X + noise * X.mean() * RNG(1).standard_normal(X.shape)
-    return fu.Dataset("a", X), C, S
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
@@ -138,32 +127,3 @@ def test_sparse_counts_are_sampled_by_pixels():
     assert int((~part.mask).sum()) == 8
     result = fu.fit(NMF(part, 2), Poisson(part), starts=1, progress=False)
     assert np.isnan(result["C"]).any(1).sum() == 32
-
-
-@pytest.mark.parametrize("init", [fu.VCA(), fu.SPA(points=fu.SSS()), fu.NNDSVD()])
-def test_a_start_from_the_data_reads_no_masked_pixel(init):
-    given, _, _ = smooth_scene()
-    part = given.sample_pixels(0.3)
-    X = part.numpy().copy()
-    X[part.mask[..., 0].numpy()] = 1e4 * RNG(5).random((part.mask.sum(), 40))
-    told = {"init": init, "starts": 1, "max_steps": 0, "progress": False}
-    garbage = part.derive(X, "garbage where masked")
-    results = [fu.fit(NMF(d, 3), Frobenius(d), **told) for d in (part, garbage)]
-    np.testing.assert_allclose(results[0]["S"], results[1]["S"], rtol=1e-6, atol=1e-9)
-    assert np.isfinite(results[0]["S"]).all()
-
-
-def test_pixels_without_data_have_no_part_in_soft_orthogonality():
-    rng = RNG(5)
-    C, S = rng.random((60, 2)) ** 3, np.array([np.hanning(30), np.hanning(42)[8:38]]).T
-    X = 100 * C @ S.T + rng.normal(size=(60, 30))
-    mask = np.zeros((60, 30), dtype=bool)
-    mask[20:] = True
-    losses, found = [], []
-    for given in (fu.Dataset("a", X, mask=mask), fu.Dataset("a", X[:20])):
-        loss = Frobenius(given) + 0.1 * SoftOrthogonality("C")
-        result = fu.fit(NMF(given, 2), loss, starts=3, progress=False)
-        losses.append(result.loss)
-        found.append(result["S"][:, result["S"].argmax(0).argsort()])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    np.testing.assert_allclose(found[0], found[1], atol=0.02)
