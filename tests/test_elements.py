@@ -18,6 +18,8 @@ from fusion.elements.table import mass
 from fusion.elements.xray_detector import knots, shells
 from fusion.files.calibration import axis as calibrated_axis
 from fusion.losses import Poisson
+from fusion.plots.labels import apart
+from fusion.simulate.spectra import core_loss_edge
 from fusion.simulate.xrays import bremsstrahlung
 from tests.helpers.paths import shared_file
 
@@ -138,8 +140,6 @@ def test_noise_alone_has_no_peaks():
 
 
 def test_near_edge_structure_is_explained_by_its_onset():
-    from fusion.simulate.spectra import core_loss_edge
-
     x = EELS.values
     spectrum = 900 * core_loss_edge(x, 532.0, [(537.0, 2.0, 4.0)])
     spectrum += 900 * core_loss_edge(x, 640.0, [(642.0, 3.0, 3.0), (653.0, 1.5, 3.0)])
@@ -326,8 +326,6 @@ def test_labels_on_a_curve_do_not_overlap_and_stay_in_the_panel():
 
 
 def test_places_of_labels_are_a_step_apart_and_move_no_more_than_they_must():
-    from fusion.plots.labels import apart
-
     at = np.array([0.1, 0.11, 0.12, 0.5, 0.99])
     placed = apart(at, 0.05)
     assert np.diff(placed).min() >= 0.05 - 1e-12

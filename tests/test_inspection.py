@@ -9,6 +9,7 @@ import pytest
 
 import fusion as fu
 from fusion.algebra.tally import tally
+from fusion.files import load
 from fusion.plots import plot_comparison, plot_dataset, plot_result
 from fusion.prepare.inspection import Inspection, inspect
 from fusion.simulate import concurrent, layers
@@ -324,8 +325,6 @@ def test_all_pictures_are_exported():
     ],
 )
 def test_measured_maps_are_told_and_drawn(path, words):
-    from fusion.files import load
-
     data = load(shared_file(path))
     assert isinstance(data, fu.Dataset)
     assert words in told(data)

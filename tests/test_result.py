@@ -18,6 +18,7 @@ import fusion as fu
 from fusion.constraints import Free, NonNegative
 from fusion.losses import Frobenius, Poisson, SquaredNorm, term
 from fusion.models import CPD, NMF, SharedMaps, SharedSpectra, Tucker
+from fusion.plots.drawing import _range
 
 QUICK = {"starts": 2, "seed": 0, "max_steps": 12, "progress": False}
 
@@ -436,8 +437,6 @@ def test_factors_and_components_can_be_chosen_and_wrong_ones_are_named():
 
 
 def test_one_hot_pixel_does_not_set_the_colours():
-    from fusion.plots.drawing import _range
-
     values = np.full((40, 40), 1.0)
     values[3, 3] = 1e6
     assert _range(values, False) == (0.0, 1.0, "max")

@@ -8,6 +8,7 @@ import scipy.sparse
 import torch
 
 import fusion as fu
+from fusion.algebra.tally import tally
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import NMF, SharedMaps, WithBackground
 from tests.helpers.planted_factors import counts, few_counts
@@ -60,8 +61,6 @@ def test_masks_of_pixels_or_channels_hold_for_sparse_data(which):
 
 
 def test_sums_of_sparse_data_are_those_of_dense_ones():
-    from fusion.algebra.tally import tally
-
     X = few()
     pixels, channels = np.random.default_rng(0).random((6, 7)) < 0.3, np.arange(30) < 4
     for mask in (None, channels, pixels, pixels[..., None] | channels):

@@ -1,4 +1,4 @@
-"""Reference spectra in every pixel: amounts, errors, and where the references do not suffice."""
+"""`mlls`: amounts and errors against their equations, masks, units, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,90 +7,13 @@ import pytest
 import torch
 from scipy.optimize import minimize, nnls
 from scipy.special import gammaincc
-from scipy.stats import poisson
 
 import fusion as fu
 from fusion.constraints import Exp, Free, NonNegative
-from fusion.engine.batched_nnls import nnls as batched
-from fusion.engine.poisson_pixels import deviance
 from fusion.losses import Frobenius, Gaussian, Poisson
-from fusion.models import WithReferences
 from fusion.plots.drawing import Picture
-from fusion.references.residual_shape import Shape
 from tests.helpers.paths import shared_file
-from tests.helpers.planted_factors import angles
-
-ENERGY = fu.Axis("energy loss", scale=0.5, offset=100.0, units="eV")
-
-
-def spectra(channels: int = 60, K: int = 3) -> np.ndarray:
-    """Overlapping peaks (channel, K), K up to 4."""
-    E = np.arange(channels)[:, None]
-    return np.exp(-0.5 * ((E - np.array([15.0, 25.0, 38.0, 50.0])[:K]) / 7) ** 2)
-
-
-def amounts(rng: np.random.Generator, n: int, K: int = 3) -> np.ndarray:
-    """Maps (n, K), about a third of the entries zero."""
-    return 10 * rng.random((n, K)) * (rng.random((n, K)) > 0.35)
-
-
-def named(S: np.ndarray) -> dict[str, np.ndarray]:
-    return {f"ref {k}": column for k, column in enumerate(S.T)}
-
-
-def scan(rng, sigma: float = 0.5, shape=(12, 10), K: int = 3, **options) -> fu.Dataset:
-    """Spectra of `amounts` with Gaussian noise."""
-    C, S = amounts(rng, shape[0] * shape[1], K), spectra(K=K)
-    X = (C @ S.T + sigma * rng.standard_normal((len(C), len(S)))).reshape(*shape, -1)
-    axes = (fu.Axis("y", 2.0, units="nm"), fu.Axis("x", 2.0, units="nm"), ENERGY)
-    return fu.Dataset("eels", X, axes=axes, **options)
-
-
-# the solver
-
-
-@pytest.mark.parametrize("K", [1, 2, 5, 12])
-def test_batched_nnls_is_that_of_scipy(K):
-    rng = np.random.default_rng(K)
-    A, X = rng.random((40, K)), rng.standard_normal((300, 40))
-    x, free = batched(torch.from_numpy(A.T @ A), torch.from_numpy(X @ A))
-    expected = np.stack([nnls(A, row)[0] for row in X])
-    assert np.abs(x.numpy() - expected).max() < 1e-10
-    assert ((x > 0) <= free).all()
-
-
-def test_a_gram_matrix_of_its_own_for_every_row_is_solved_likewise():
-    rng = np.random.default_rng(0)
-    A, X = rng.random((200, 15, 4)), rng.standard_normal((200, 15))
-    G, b = np.einsum("nij,nik->njk", A, A), np.einsum("nij,ni->nj", A, X)
-    x, _ = batched(torch.from_numpy(G), torch.from_numpy(b))
-    expected = np.stack([nnls(a, row)[0] for a, row in zip(A, X, strict=True)])
-    assert np.abs(x.numpy() - expected).max() < 1e-9
-
-
-def test_degenerate_rows_end_and_meet_the_conditions_of_a_minimum():
-    """Zero right sides, exact zeros of the answer, and nearly parallel columns."""
-    rng = np.random.default_rng(1)
-    A = rng.random((30, 6))
-    A[:, 5] = A[:, 4] + 1e-4 * rng.random(30)
-    X = np.concatenate([np.zeros((3, 30)), amounts(rng, 200, 6) @ A.T, -rng.random((3, 30))])
-    G, b = torch.from_numpy(A.T @ A), torch.from_numpy(X @ A)
-    x, _ = batched(G, b)
-    slope = x @ G - b
-    assert (x >= 0).all()
-    assert float(slope.min()) > -1e-10 * float(b.abs().max())
-    assert float((x * slope).abs().max()) < 1e-8
-
-
-def test_more_than_a_machine_word_of_unknowns():
-    rng = np.random.default_rng(2)
-    A, X = rng.random((200, 70)), rng.standard_normal((20, 200))
-    x, _ = batched(torch.from_numpy(A.T @ A), torch.from_numpy(X @ A))
-    expected = np.stack([nnls(A, row)[0] for row in X])
-    assert np.abs(x.numpy() - expected).max() < 1e-10
-
-
-# amounts and errors against their equations
+from tests.helpers.reference_data import amounts, named, scan, silicon, spectra
 
 
 @pytest.mark.parametrize("kind", ["none", "channel", "pixel", "entry", "mask"])
@@ -185,20 +108,6 @@ def test_sparse_counts_are_fitted_like_dense_ones():
         assert sparse.spectrum([1]) == pytest.approx(X[[1]].numpy())
 
 
-@pytest.mark.parametrize("mean", [0.01, 0.3, 5.0, 200.0])
-def test_the_deviance_of_counts_has_its_moments(mean):
-    x = np.arange(2000)
-    chance = poisson.pmf(x, mean)
-    d = 2 * (np.where(x > 0, x * np.log(np.maximum(x, 1) / mean), 0) - x + mean)
-    m, one = torch.full((1, 1), mean, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
-    value, expected, variance = deviance(one * 3, one, m)
-    assert float(value) == pytest.approx(2 * (3 * np.log(3 / mean) - 3 + mean))
-    assert float(expected) == pytest.approx(np.sum(chance * d), rel=1e-2)
-    assert float(variance) == pytest.approx(
-        np.sum(chance * d**2) - np.sum(chance * d) ** 2, rel=2e-2
-    )
-
-
 @pytest.mark.parametrize("kind", ["variance", "residual", "counts"])
 def test_intervals_cover_the_truth_as_often_as_they_say(kind):
     """95 % intervals of amounts away from the bound; an amount at zero lies below its limit."""
@@ -217,77 +126,6 @@ def test_intervals_cover_the_truth_as_often_as_they_say(kind):
     assert 0.93 <= inside[away].mean() <= 0.97
     assert inside[fit.at_zero].mean() >= 0.95
     assert fit.at_zero.sum() > 1000
-
-
-# where the references do not suffice
-
-
-def test_sums_of_residuals_by_products_are_those_of_the_residuals():
-    rng = np.random.default_rng(27)
-    r, d, S = (torch.from_numpy(rng.standard_normal(s)) for s in ((50, 20), (50, 3), (20, 3)))
-    g, v = torch.from_numpy(rng.random((50, 1))), torch.from_numpy(rng.random(20))
-    g[3], v[5] = 0, 0
-    seen = (g > 0) & (v > 0)
-    direct = Shape.of(g * v.sqrt() * (r + d @ S.T), r, seen.expand_as(r))
-    quick = Shape.of_products(r, r.square(), g, v, d, S)
-    for one, other in zip(quick, direct, strict=True):
-        assert one.numpy() == pytest.approx(other.numpy(), abs=1e-12)
-
-
-def test_noise_alone_is_no_missing_reference():
-    rng = np.random.default_rng(9)
-    fit = fu.mlls(scan(rng, shape=(40, 40), variance=np.full(60, 0.25)), named(spectra()))
-    assert fit.messages == ()
-    assert np.median(fit.reduced_chi2) == pytest.approx(1, abs=0.05)
-    assert stats_uniform(fit.p)
-
-
-def stats_uniform(p: np.ndarray) -> bool:
-    """Whether the shares below a tenth, a half and nine tenths are near these."""
-    return all(abs((p < q).mean() - q) < 0.04 for q in (0.1, 0.5, 0.9))
-
-
-@pytest.mark.parametrize("kind", ["variance", "residual", "counts"])
-def test_a_missing_reference_is_told_with_its_place(kind):
-    rng = np.random.default_rng(10)
-    C, S = amounts(rng, 400, 4), spectra(K=4)
-    C[:, 3] = np.where(np.arange(400) < 100, 8.0, 0.0)  # in a quarter of the scan
-    mean, axes = 3 * C @ S.T + 2.0, ("x", ENERGY)
-    X = rng.poisson(mean) if kind == "counts" else mean + 2 * rng.standard_normal(mean.shape)
-    variance = np.full(60, 4.0) if kind == "variance" else None
-    data = fu.Dataset("eels", X.astype(float), axes=axes, variance=variance)
-    references = {**named(S[:, :3]), "flat": np.ones(60)}
-    fit = fu.mlls(Poisson(data) if kind == "counts" else data, references)
-    said = next(m for m in fit.messages if "do not suffice" in m)
-    place = float(said.split("largest at ")[1].split(" eV")[0])
-    assert place == pytest.approx(ENERGY.offset + 0.5 * 50, abs=4)
-    assert "above the fit" in said
-    assert set(fit.worst(20)) <= set(range(100))
-    assert np.median(fit.reduced_chi2[:100]) > 2 * np.median(fit.reduced_chi2[100:])
-    complete = {**references, "missing": S[:, 3]}
-    whole = fu.mlls(Poisson(data) if kind == "counts" else data, complete)
-    assert not any("suffice" in m or "leave is largest" in m for m in whole.messages)
-
-
-def test_a_weak_one_that_no_pixel_shows_is_told_by_all_together():
-    rng = np.random.default_rng(11)
-    S = spectra(K=4)
-    C = amounts(rng, 2000, 4)
-    C[:, 3] = 0.3
-    X = C @ S.T + rng.standard_normal((2000, 60))
-    fit = fu.mlls(fu.Dataset("a", X, variance=np.ones(60)), named(S[:, :3]))
-    assert (fit.p < 1e-3).mean() < 0.01
-    assert any("mean of all pixels" in m and "channel 5" in m for m in fit.messages)
-
-
-def test_a_noise_that_is_underrated_is_no_missing_reference():
-    rng = np.random.default_rng(12)
-    fit = fu.mlls(scan(rng, shape=(20, 20), variance=np.full(60, 0.05)), named(spectra()))
-    assert any("no shape in common" in m and "noise is larger" in m for m in fit.messages)
-    assert not any("missing" in m for m in fit.messages)
-
-
-# masks and bad input
 
 
 def test_masked_pixels_are_nan_and_masked_entries_are_not_read():
@@ -356,58 +194,6 @@ def test_types_of_data_and_a_single_spectrum():
     assert isinstance(single.plot(), Picture)
 
 
-def test_references_are_arrays_data_sets_or_energies_with_values():
-    rng = np.random.default_rng(16)
-    data, S = scan(rng), spectra()
-    at = data.channels[0].values
-    ref = fu.Dataset("r", np.stack([S[:, 1]] * 4), axes=("x", data.channels[0]))
-    shuffled = rng.permutation(60)
-    fit = fu.mlls(data, {"a": S[:, 0], "b": ref, "c": (at[shuffled], S[shuffled, 2])})
-    assert fit.names == ("a", "b", "c")
-    assert fit.maps == pytest.approx(fu.mlls(data, named(S)).maps, abs=1e-9)
-    assert fit["b"].shape == (12, 10)
-    assert any("'b': the mean of 4 pixels" in m for m in fit.messages)
-
-
-def test_another_axis_is_resampled_with_a_message():
-    data = scan(np.random.default_rng(17))
-
-    def peak(E):
-        return np.exp(-0.5 * ((E - 112) / 4) ** 2)
-
-    fine, coarse = np.arange(95, 135, 0.05), np.arange(95, 135, 2.0)
-    fit = fu.mlls(data, {"fine": (fine, peak(fine))})
-    at = data.channels[0].values
-    mean = np.stack([peak(at + d) for d in np.linspace(-0.25, 0.25, 101)]).mean(0)
-    assert fit.spectra[:, 0] == pytest.approx(mean, abs=1e-4)
-    assert any("resampled from 800 values" in m and "coarse" not in m for m in fit.messages)
-    fit = fu.mlls(data, {"coarse": (coarse, peak(coarse))})
-    assert fit.spectra[:, 0] == pytest.approx(np.interp(at, coarse, peak(coarse)), abs=1e-12)
-    assert any("4.0 times that of the data" in m for m in fit.messages)
-
-
-def bad_references():
-    at = 100 + 0.5 * np.arange(60)
-    one = np.ones(60)
-    keV = fu.Dataset("r", one, axes=(fu.Axis("energy loss", 0.0005, 0.1, "keV"),))
-    yield {}, ["references", "{name: spectrum}"]
-    yield {"a": one[:50]}, ["'a'", "(50,)", "(60,)"]
-    yield {"a": np.where(np.arange(60) == 3, np.nan, 1)}, ["'a'", "1 of 60", "NaN"]
-    yield {"a": 0 * one}, ["'a'", "zero"]
-    yield {"a": keV}, ["'a'", "keV", "eV", "convert"]
-    yield {"a": (at + 500, one)}, ["'a'", "600", "do not overlap"]
-    yield {"a": (at[:40], one[:40])}, ["'a'", "20 of 60", "energy_loss=(100, 119.5)"]
-    yield {"a": (at, one[:3])}, ["'a'", "(60,)", "(3,)"]
-    yield {"a": one, "b": at, "c": one + 2 * at}, ["'a'", "'b'", "'c'", "mixtures"]
-
-
-@pytest.mark.parametrize(("references", "words"), list(bad_references()))
-def test_references_that_do_not_fit_are_refused(references, words):
-    with pytest.raises(ValueError) as error:
-        fu.mlls(scan(np.random.default_rng(18)), references)
-    assert all(word in str(error.value) for word in ["mlls", *words]), error.value
-
-
 def test_data_without_noise_and_without_channels_to_spare_are_no_case_for_words():
     rng = np.random.default_rng(25)
     C, S = amounts(rng, 50), spectra()
@@ -462,9 +248,6 @@ def test_a_variance_known_up_to_a_factor_weighs_but_the_residual_tells_the_error
     assert any("estimate_variance" in m for m in two.messages)
 
 
-# words and pictures
-
-
 def test_the_summary_names_every_reference_and_the_plot_draws_every_map():
     rng = np.random.default_rng(21)
     fit = fu.mlls(scan(rng, variance=np.full(60, 0.25)), named(spectra()))
@@ -494,58 +277,6 @@ def test_a_gpu_gives_the_same(kind):
     assert there.p == pytest.approx(here.p, abs=1e-8)
 
 
-# known references beside unknown components
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e5])
-@pytest.mark.parametrize("kind", [Frobenius, Poisson])
-def test_a_planted_unknown_is_found_beside_known_references(kind, scale):
-    rng = np.random.default_rng(23)
-    S = spectra(K=4)
-    C = amounts(rng, 300, 4)
-    C[:, 3] = np.where(rng.random(300) < 0.4, 20 * rng.random(300), 0)
-    mean = 5 * C @ S.T
-    X = rng.poisson(mean).astype(float)
-    data = fu.Dataset("eels", X)
-    known = {name: scale * s for name, s in named(S[:, :3]).items()}
-    model = WithReferences(data, known, 1)
-    result = fu.fit(model, kind(data), starts=3, progress=False)
-    assert angles(result["S"][:, 3:], S[:, 3:]).max() < 3
-    assert result["S"][:, :3] == pytest.approx(S[:, :3] / np.linalg.norm(S[:, :3], axis=0))
-    maps = result["C"][:, :3] / model.norms.numpy() * scale
-    assert np.corrcoef(maps[:, 1], C[:, 1])[0, 1] > 0.99
-    assert maps.mean(0) == pytest.approx(5 * C[:, :3].mean(0), rel=0.03)
-    assert model.component_names == ("ref 0", "ref 1", "ref 2", "unknown 1")
-
-
-def test_the_model_shows_names_warns_of_resampling_and_refuses_a_wrong_k():
-    data = scan(np.random.default_rng(24))
-    at = np.arange(95, 135, 0.1)
-    with pytest.warns(UserWarning, match="'a': resampled"):
-        model = WithReferences(data, {"a": (at, np.exp(-(((at - 110) / 5) ** 2)))}, 1)
-    result = fu.fit(model, Frobenius(data), starts=1, max_steps=3, progress=False)
-    words = [t.get_text() for panel in result.plot().axes for t in panel.texts]
-    assert any(word.startswith("unknown 1") for word in words)
-    for K in (0, 60, 1.5):
-        with pytest.raises(ValueError, match="WithReferences"):
-            WithReferences(data, named(spectra()), K)
-
-
-# simulated and real data
-
-
-def silicon(name: str) -> tuple[fu.Dataset, dict[str, np.ndarray], np.ndarray]:
-    """(data, true spectra, true maps (pixel, 3)) of Si, Si₃N₄ and SiO₂."""
-    file = np.load(shared_file("figure_cases", "fig3_sim.npz"))
-    counts = file["counts"].astype(float)
-    X = file["bgsub"].astype(float) if name == "bgsub" else counts - file["background"]
-    axes = ("y", "x", fu.Axis("energy loss", values=file["energy"], units="eV"))
-    variance = fu.Dataset("eels", counts).estimate_variance().variance
-    data = fu.Dataset("eels", X, axes=axes, variance=variance)
-    known = dict(zip(map(str, file["names"]), file["S"], strict=True))
-    return data, known, file["C"].reshape(3, -1).T
-
-
 def test_the_true_spectra_suffice_where_the_background_is_known():
     data, known, C = silicon("counts")
     fit = fu.mlls(data, known)
@@ -554,15 +285,6 @@ def test_the_true_spectra_suffice_where_the_background_is_known():
     low, high = fit.interval()
     away = fit.maps > 3 * fit.errors
     assert 0.93 <= ((low <= C) & (high >= C))[away].mean() <= 0.97
-
-
-def test_a_spectrum_left_out_is_told_and_then_found():
-    data, known, _ = silicon("counts")
-    missing = known.pop("SiO2")
-    assert "references do not suffice" in fu.mlls(data, known).messages[0]
-    model = WithReferences(data, known, 1)
-    found = fu.fit(model, Frobenius(data), starts=2, progress=False)["S"][:, 2:]
-    assert angles(found, missing[:, None]).max() < 2
 
 
 def test_real_manganese_spectra_are_of_their_valence_once_their_energies_are_right():
