@@ -56,6 +56,14 @@ def noisy_dataset(rng, name: str, X: Array, noise: float, **options) -> fu.Datas
     return fu.Dataset(name, X + sizes, **options)
 
 
+def noisy_map(noise=0.02, seed=0):
+    """Three components in an 8 × 9 map."""
+    rng = np.random.default_rng(seed)
+    X = pure(rng, 72) @ pure(rng, 30).T
+    X = X + noise * np.sqrt(np.mean(X**2)) * rng.standard_normal(X.shape)
+    return fu.Dataset("a", X.reshape(8, 9, 30))
+
+
 def counts(*shape: int, rank: int = 3, level: float = 5.0, seed: int = 0) -> Array:
     """Poisson counts of a low-rank mean, so many an entry."""
     rng = np.random.default_rng(seed)

@@ -1,27 +1,16 @@
-"""ARD: how many components are left, with which noise, and the path of its scales."""
+"""`ARD`: how many components are left, with which noise, and the path of its scales."""
 
-import matplotlib
 import numpy as np
 import pytest
 
 import fusion as fu
-from fusion.losses import ARD, Exponential, Frobenius, Gaussian, HalfNormal, Poisson
+from fusion.losses import ARD, Exponential, Gaussian, HalfNormal, Poisson
 from fusion.models import NMF
-from fusion.plots import plot_relevance
-from tests.helpers.planted_factors import counts, pure
+from tests.helpers.planted_factors import counts, noisy_map
 
-matplotlib.use("Agg")
 PRIORS = (Exponential(), HalfNormal())
 SCALES = "λ of ARD('C')"
 TOLD = {"starts": 1, "progress": False}
-
-
-def noisy(noise=0.02, seed=0):
-    """Three components in an 8 × 9 map."""
-    rng = np.random.default_rng(seed)
-    X = pure(rng, 72) @ pure(rng, 30).T
-    X = X + noise * np.sqrt(np.mean(X**2)) * rng.standard_normal(X.shape)
-    return fu.Dataset("a", X.reshape(8, 9, 30))
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
@@ -35,7 +24,7 @@ def test_counts_keep_the_planted_number(prior, seed):
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
 @pytest.mark.parametrize(("noise", "seed"), [(0.1, 0), (1e-2, 0), (1e-3, 0), (1e-3, 2), (1e-4, 0)])
 def test_the_number_is_the_planted_one_at_every_level_of_noise(prior, noise, seed):
-    data = noisy(noise, seed)
+    data = noisy_map(noise, seed)
     result = fu.fit(NMF(data, 6), Gaussian(data) + ARD("C", prior=prior), **TOLD)
     assert result.n_components == 3
 
@@ -119,7 +108,7 @@ def test_what_is_left_is_stationary_whatever_was_left_out(noise, prior):
         data = fu.Dataset("a", counts(8, 9, 30, level=0.5))
         fits = Poisson(data)
     else:
-        data = noisy(0.1)
+        data = noisy_map(0.1)
         fits = Gaussian(data)
     result = fu.fit(NMF(data, 4), fits + ARD("C", prior=prior, b=b), **TOLD)
     assert result.n_components < 4
@@ -146,7 +135,7 @@ def test_one_component_that_the_data_support_is_not_called_noise(prior):
 
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
 def test_scales_of_the_last_step_are_those_of_the_answer_in_its_order(prior):
-    data = noisy()
+    data = noisy_map()
     result = fu.fit(NMF(data, 6), Gaussian(data) + ARD("C", prior=prior), **TOLD)
     path, K = result.history[SCALES], result.n_components
     assert path.shape[1] == 6
@@ -160,39 +149,7 @@ def test_scales_of_the_last_step_are_those_of_the_answer_in_its_order(prior):
 
 
 def test_the_best_of_several_starts_has_its_own_scales():
-    data = noisy()
+    data = noisy_map()
     result = fu.fit(NMF(data, 6), Gaussian(data) + ARD("C"), starts=4, progress=False)
     scales = result.history[SCALES][-1, : result.n_components]
     assert scales == pytest.approx(result["C"].sum(0) / 74, rel=0.01)
-
-
-@pytest.mark.parametrize("prior", PRIORS, ids=str)
-def test_the_picture_has_a_line_for_every_scale_with_the_numbers_of_the_answer(prior):
-    data = noisy()
-    result = fu.fit(NMF(data, 6), Gaussian(data) + ARD("C", prior=prior), **TOLD)
-    panel = plot_relevance(result).axes[0]
-    assert panel.get_yscale() == "log"
-    assert [panel.get_xlabel(), bool(panel.get_ylabel())] == ["step", True]
-    told = [text.get_text() for text in panel.get_legend().get_texts()]
-    assert told == ["component 1", "component 2", "component 3", "3 switched off"]
-    for line, path in zip(panel.lines, result.history[SCALES].T, strict=True):
-        assert np.array_equal(line.get_ydata(), path)
-
-
-def test_the_picture_of_a_loaded_result_is_the_same(tmp_path):
-    data = noisy()
-    result = fu.fit(NMF(data, 6), Gaussian(data) + ARD("C"), **TOLD)
-    result.save(tmp_path / "fit.npz")
-    lines = [
-        plot_relevance(r).axes[0].lines for r in (result, fu.Result.load(tmp_path / "fit.npz"))
-    ]
-    for one, other in zip(*lines, strict=True):
-        assert np.array_equal(one.get_ydata(), other.get_ydata())
-        assert one.get_color() == pytest.approx(other.get_color())
-
-
-def test_the_picture_needs_scales():
-    data = noisy()
-    result = fu.fit(NMF(data, 3), Frobenius(data), max_steps=3, **TOLD)
-    with pytest.raises(ValueError, match="fit with `ARD`"):
-        plot_relevance(result)

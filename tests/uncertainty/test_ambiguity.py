@@ -1,4 +1,4 @@
-"""The band of equally good answers: exact intervals, collapse to error bars, pictures."""
+"""The band of equally good answers: exact intervals, collapse to error bars, words."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ import pytest
 import fusion as fu
 from fusion.losses import Frobenius, Poisson
 from fusion.models import NMF, SharedMaps
-from fusion.plots import plot_ambiguity
+from tests.helpers.mixtures import band_of_a_map, fitted, mixed, nmf_of
 from tests.helpers.paths import shared_file
 from tests.helpers.planted_factors import noisy_dataset, pure, unit
 
 QUANTILE = 1.959964
-
-
-def mixed(rng: np.random.Generator, n: int, rank: int, purest: float) -> np.ndarray:
-    """Rows of a matrix (n, rank) none of which is purer than this."""
-    values = rng.dirichlet([1.0] * rank, 50 * n)
-    return values[values.max(1) <= purest][:n] * (1 + rng.random((n, 1)))
 
 
 def extremes(X: np.ndarray) -> dict[str, np.ndarray]:
@@ -61,19 +55,10 @@ def held_against(band: fu.Ambiguity, known: dict[str, np.ndarray]) -> tuple[floa
     return float(out / exact.max()), (high - low).sum(0) / np.ptp(exact, axis=0).sum(0)
 
 
-def result(model, loss, **options) -> fu.Result:
-    return fu.fit(model, loss, **({"starts": 3, "progress": False} | options))
-
-
-def of(X: np.ndarray, K: int, loss=Frobenius, **options) -> fu.Result:
-    data = fu.Dataset("a", X, **options)
-    return result(NMF(data, K), loss(data))
-
-
 def test_the_band_of_clean_data_of_rank_two_is_the_exact_interval():
     rng = np.random.default_rng(0)
     X = mixed(rng, 80, 2, 0.8) @ (0.2 + rng.random((40, 2))).T
-    out, wider = held_against(fu.ambiguity(of(X, 2)), extremes(X))
+    out, wider = held_against(fu.ambiguity(nmf_of(X, 2)), extremes(X))
     assert out < 1e-3
     assert (wider < 1.1).all()
 
@@ -84,7 +69,7 @@ def test_the_band_of_the_mn3o4_phantom_holds_the_known_interval_within_twice_its
         known = {
             end: np.stack([file[f"{end}_Mn2"], file[f"{end}_Mn3"]], 1) for end in ("inner", "outer")
         }
-    out, wider = held_against(fu.ambiguity(of(clean, 2)), known)
+    out, wider = held_against(fu.ambiguity(nmf_of(clean, 2)), known)
     assert out < 1e-3
     assert (wider < 2).all()
 
@@ -95,7 +80,7 @@ def test_channels_with_nothing_but_noise_do_not_make_free_mixtures_look_determin
     S[:20] = 0.2 + rng.random((20, 2))
     X = C @ S.T
     noisy = X + 0.002 * X.max() * rng.standard_normal(X.shape)
-    band = fu.ambiguity(of(noisy, 2))
+    band = fu.ambiguity(nmf_of(noisy, 2))
     padded = {
         end: np.pad(spectra, ((0, 40), (0, 0))) for end, spectra in extremes(X[:, :20]).items()
     }
@@ -113,7 +98,7 @@ def loose() -> dict[int, tuple[np.ndarray, np.ndarray, fu.Result, fu.Ambiguity]]
         C, S = mixed(rng, 40, K, 0.8), unit(0.1 + rng.random((20, K)))
         X = C @ S.T
         X = X + 0.005 * X.mean() * rng.standard_normal(X.shape)
-        fit = of(X, K)
+        fit = nmf_of(X, K)
         made[K] = X, S, fit, fu.ambiguity(fit)
     return made
 
@@ -148,7 +133,7 @@ def test_with_pure_pixels_and_channels_the_band_is_as_wide_as_the_error_bars(los
     X = rng.poisson(mean).astype(float)
     if loss is Frobenius:
         X = mean + 5 * rng.standard_normal(mean.shape)
-    fit = of(X, 3, loss)
+    fit = nmf_of(X, 3, loss)
     band, errors = fu.ambiguity(fit), fit.errors()
     for name in ("C", "S"):
         free = np.isfinite(errors[name]) & (fit[name] > 4 * np.nan_to_num(errors[name]))
@@ -165,8 +150,8 @@ def test_a_second_detector_makes_unique_what_one_alone_does_not():
     S1, S2 = 0.3 + rng.random((30, 3)), pure(rng, 20)
     a, b = (noisy_dataset(rng, n, C @ S.T, 0.01) for n, S in (("a", S1), ("b", S2)))
     maps = (
-        result(NMF(a, 3), Frobenius(a)),
-        result(SharedMaps(a, b, K=3), Frobenius(a) + Frobenius(b)),
+        fitted(NMF(a, 3), Frobenius(a)),
+        fitted(SharedMaps(a, b, K=3), Frobenius(a) + Frobenius(b)),
     )
     alone, together = (fu.ambiguity(fit) for fit in maps)
     assert alone.width["S"].mean() > 3 * together.width["S_a"].mean()
@@ -178,7 +163,7 @@ def test_the_band_scales_with_the_data():
     rng = np.random.default_rng(5)
     X = mixed(rng, 50, 2, 0.8) @ (0.2 + rng.random((30, 2))).T
     X = X + 0.01 * X.mean() * rng.standard_normal(X.shape)
-    one, many = fu.ambiguity(of(X, 2)), fu.ambiguity(of(1e5 * X, 2))
+    one, many = fu.ambiguity(nmf_of(X, 2)), fu.ambiguity(nmf_of(1e5 * X, 2))
     np.testing.assert_allclose(many.spectra["S"].low, one.spectra["S"].low, atol=3e-3)
     np.testing.assert_allclose(many.maps["C"].high / 1e5, one.maps["C"].high, rtol=2e-2)
 
@@ -188,42 +173,14 @@ def test_masked_rows_have_no_band():
     mask = np.zeros(50, dtype=bool)
     mask[7] = True
     X = mixed(rng, 50, 2, 0.8) @ (0.2 + rng.random((30, 2))).T
-    band = fu.ambiguity(of(X + 0.01 * rng.random(X.shape), 2, mask=mask))
+    band = fu.ambiguity(nmf_of(X + 0.01 * rng.random(X.shape), 2, mask=mask))
     assert np.isnan(band.maps["C"].low[7]).all()
     assert np.isfinite(band.maps["C"].low[8]).all()
 
 
 @pytest.fixture(scope="module")
 def cube() -> fu.Ambiguity:
-    rng = np.random.default_rng(7)
-    axes = (fu.Axis("y", units="nm"), fu.Axis("x", units="nm"), fu.Axis("energy", units="eV"))
-    X = mixed(rng, 48, 2, 0.8) @ (0.2 + rng.random((30, 2))).T
-    X = X + 0.01 * X.mean() * rng.standard_normal(X.shape)
-    return fu.ambiguity(of(X.reshape(6, 8, 30), 2, axes=axes))
-
-
-def test_the_picture_shows_lowest_answer_highest_and_the_shaded_band(cube):
-    figure = cube.plot()
-    titles = [panel.get_title() for panel in figure.axes]
-    assert [t for t in titles if t.startswith("C:")] == ["C: lowest", "C: answer", "C: highest"]
-    curves = [panel for panel in figure.axes if panel.collections and panel.lines]
-    assert len(curves) == 2
-    assert curves[-1].get_xlabel() == "energy (eV)"
-    low, high = cube.spectra["S"]
-    drawn = curves[0].collections[0].get_paths()[0].vertices[:, 1]
-    assert drawn.max() == pytest.approx(high[:, 0].max())
-    assert drawn.min() == pytest.approx(low[:, 0].min())
-
-
-def test_one_band_can_be_drawn_into_a_panel_of_ones_own(cube):
-    from matplotlib.figure import Figure
-
-    figure = Figure()
-    panel = figure.add_subplot()
-    assert plot_ambiguity(cube, factors=["S"], components=[1], panel=panel) is figure
-    assert len(panel.lines) == 1
-    with pytest.raises(ValueError, match="one panel takes one curve"):
-        plot_ambiguity(cube, panel=panel)
+    return band_of_a_map()
 
 
 def test_it_is_frozen_and_says_what_it_found_in_words(cube):
@@ -235,10 +192,10 @@ def test_it_is_frozen_and_says_what_it_found_in_words(cube):
 
 def test_bad_questions_are_answered_with_what_there_is(tmp_path):
     rng = np.random.default_rng(8)
-    fit = of(rng.random((20, 10)) + 1, 1)
+    fit = nmf_of(rng.random((20, 10)) + 1, 1)
     with pytest.raises(ValueError, match="nothing can mix"):
         fu.ambiguity(fit)
-    fit = of(rng.random((20, 10)) + 1, 2)
+    fit = nmf_of(rng.random((20, 10)) + 1, 2)
     with pytest.raises(ValueError, match=r"'Q' is no factor.*C, S"):
         fu.ambiguity(fit, factors=["Q"])
     with pytest.raises(ValueError, match="between 0 and 1"):

@@ -1,4 +1,4 @@
-"""Parts, sums and quotients of a data set, and what every step has in common."""
+"""`crop` and `bin`: positions or indices, mask and variance along."""
 
 from __future__ import annotations
 
@@ -11,46 +11,6 @@ from hypothesis import strategies as st
 import fusion as fu
 from tests.helpers.messages import fails_in_one_line
 from tests.helpers.prepared_data import FULL, axes, data, poisson_counts
-
-STEPS = {
-    "crop": lambda d: d.crop(energy=(101, 105)),
-    "bin": lambda d: d.bin(x=2),
-    "subtract_background": lambda d: d.subtract_background((100, 104)),
-    "remove_spikes": lambda d: d.remove_spikes(),
-    "align": lambda d: d.align(shifts=np.full(FULL[:2], 0.5)),
-    "normalise": lambda d: d.normalise(),
-}
-
-
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
-def test_a_step_leaves_the_original_and_appends_itself_to_the_history(step, kind):
-    array = poisson_counts(np.full(FULL, 30.0)).astype(kind)
-    array[1, 2, 5] = 250
-    before, variance = array.copy(), np.full(12, 3.0)
-    given = data(array, variance=variance, mask=np.arange(12) == 3, history=["read"])
-    new = STEPS[step](given)
-    assert (array == before).all()
-    assert (given.numpy() == before).all()
-    assert given.shape == FULL
-    assert given.history == ("read",)
-    assert (given.variance.numpy() == 3).all()
-    assert new.history[0] == "read"
-    assert len(new.history) == 2
-    assert new.history[1].startswith(step + "(")
-    assert (new.name, new.metadata) == ("eels", {"kV": 300})
-    assert [a.name for a in new.axes] == ["y", "x", "energy loss"]
-    assert [a.units for a in new.axes] == ["nm", "nm", "eV"]
-    new.check()
-    assert new.matrix.double().isfinite().all()
-
-
-def test_the_history_is_in_the_order_of_the_steps():
-    given = data()
-    order = ["crop", "subtract_background", "align", "remove_spikes", "bin", "normalise"]
-    for step in order:
-        given = STEPS[step](given)
-    assert [line.split("(")[0] for line in given.history] == order
 
 
 @pytest.mark.parametrize(
@@ -211,62 +171,3 @@ def test_bin_that_does_not_divide_advises_a_crop_that_helps():
 def test_bin_keeps_the_total(seed, n):
     array = poisson_counts(np.full(FULL, 3.0), seed)
     assert data(array).bin(energy=n).numpy().sum() == array.sum()
-
-
-def test_normalise_by_a_number_pixels_or_a_data_set_divides_data_and_variance():
-    rng = np.random.default_rng(0)
-    y, variance, image = rng.uniform(1, 2, FULL), rng.uniform(1, 2, 12), rng.uniform(1, 2, (4, 6))
-    given = data(y, variance=variance)
-    low = fu.Dataset("low", rng.uniform(1, 2, (4, 6, 7)))
-    adf = fu.Dataset("adf", image, signal=0)
-    for by, divisor in (
-        (None, y.mean()),
-        (2, 2.0),
-        (np.float32(0.5), 0.5),
-        (image, image[..., None]),
-        (torch.from_numpy(image), image[..., None]),
-        (image.ravel(), image[..., None]),
-        (low, low.numpy().sum(-1, keepdims=True)),
-        (adf, image[..., None]),
-        (given, y.sum(-1, keepdims=True)),
-    ):
-        new = given.normalise(by)
-        assert np.allclose(new.numpy(), y / divisor)
-        assert np.allclose(new.variance.expand(FULL).numpy(), variance / np.square(divisor))
-    assert given.normalise().history[-1] == f"normalise(): divided by {y.mean():.6g}"
-    assert given.normalise(low).history[-1] == "normalise('low')"
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.int64, np.float32])
-def test_normalised_integers_are_floats(kind):
-    new = data(np.full(FULL, 3, dtype=kind), mask=np.arange(12) == 0).normalise(2)
-    assert new.numpy().dtype == (np.float32 if kind is np.float32 else np.float64)
-    assert (new.numpy() == 1.5).all()
-    assert (
-        data(np.full(FULL, 3, dtype=kind), mask=np.arange(12) == 0).normalise().numpy() == 1
-    ).all()
-
-
-def test_what_is_masked_counts_neither_for_the_mean_nor_for_a_sum():
-    y, mask = np.full(FULL, 4.0), np.zeros(FULL, dtype=bool)
-    mask[0, 0], mask[..., 3] = True, True
-    y[mask] = np.nan
-    given = data(y, mask=mask)
-    assert (given.normalise().numpy()[~mask] == 1).all()
-    by_itself = given.normalise(given)  # the pixel without data is no error
-    assert np.allclose(by_itself.numpy()[~mask], 1 / 11)
-    assert np.array_equal(by_itself.mask.numpy(), mask)
-
-
-def test_divisors_that_are_not_positive_or_do_not_fit_are_refused():
-    given, image = data(), np.ones((4, 6))
-    image[1, 2] = 0
-    fails_in_one_line(lambda: given.normalise(image), "1 of 24", "lowest 0", "mask")
-    fails_in_one_line(lambda: given.normalise(-2), "normalise(-2)", "lowest -2")
-    fails_in_one_line(lambda: given.normalise(float("nan")), "1 of 1")
-    fails_in_one_line(lambda: data(np.zeros(FULL)).normalise(), "1 of 1", "lowest 0")
-    fails_in_one_line(lambda: given.normalise(np.ones((6, 4))), "(6, 4)", "(4, 6)")
-    fails_in_one_line(
-        lambda: given.normalise(fu.Dataset("low", np.ones((3, 6, 5)))), "'low'", "(3, 6)"
-    )
-    fails_in_one_line(lambda: given.normalise("mean"), "'mean'", "1 entries")

@@ -103,14 +103,6 @@ def test_levels_of_binned_counts_are_those_of_single_entries():
     np.testing.assert_allclose(noise.levels[:, 1], noise.levels[:, 0], rtol=0.15)
 
 
-def test_the_photon_transfer_curve_is_drawn_with_its_line():
-    figure = layers(seed=0).datasets["counts"].noise().plot()
-    (panel,) = figure.axes
-    assert panel.get_xscale() == panel.get_yscale() == "log"
-    labels = [text.get_text() for text in panel.get_legend().get_texts()]
-    assert labels == ["1 × mean", "variance = mean (counts)", "measured"]
-
-
 def test_a_variance_of_every_channel_has_no_photon_transfer_curve():
     noise = layers(seed=0).datasets["net"].noise()
     assert noise.levels is None

@@ -1,4 +1,4 @@
-"""What `inspect` tells and `plot_dataset` draws: numbers against NumPy, every kind of data."""
+"""`inspect`: numbers against NumPy, advice, and words, for every kind of data."""
 
 from __future__ import annotations
 
@@ -8,74 +8,16 @@ import numpy as np
 import pytest
 
 import fusion as fu
-from fusion.algebra.tally import tally
 from fusion.files import load
-from fusion.plots import plot_comparison, plot_dataset, plot_result
+from fusion.plots import plot_dataset
 from fusion.prepare.inspection import Inspection, inspect
 from fusion.simulate import concurrent, layers
+from tests.helpers.inspected_data import EVERY, counts, expected, holed, spectra
 from tests.helpers.paths import shared_file
-
-PLACES = (
-    fu.Axis("y", 0.5, units="nm"),
-    fu.Axis("x", 0.5, units="nm"),
-    fu.Axis("energy loss", 0.5, 100.0, "eV"),
-)
-
-
-def expected(shape=(15, 16), channels: int = 40, rank: int = 2) -> np.ndarray:
-    rng = np.random.default_rng(1)
-    C = rng.gamma(1.0, 1.0, (int(np.prod(shape)), rank))
-    S = rng.gamma(1.0, 20.0, (channels, rank))
-    return (C @ S.T + 5).reshape(*shape, channels)
-
-
-def counts(*shape: int, **options) -> np.ndarray:
-    return np.random.default_rng(0).poisson(expected(shape or (15, 16), **options))
-
-
-def spectra(values=None, name: str = "eels", **options) -> fu.Dataset:
-    values = counts() if values is None else values
-    return fu.Dataset(name, values, axes=PLACES[3 - np.ndim(values) :], **options)
-
-
-def holed() -> np.ndarray:
-    values = counts().astype(float)
-    values[2, 3, 4], values[5, 6, 7] = np.nan, np.inf
-    return values
 
 
 def told(data: fu.Dataset) -> str:
     return " ".join(inspect(data).messages)
-
-
-EVERY = {
-    "map of counts": lambda: spectra(),
-    "background subtracted": lambda: concurrent(shape=(12, 13)).datasets["eels"],
-    "image": lambda: concurrent(shape=(12, 13)).datasets["adf"],
-    "image of one line": lambda: fu.Dataset("line", counts()[0, :, 0], signal=0),
-    "line scan": lambda: spectra(counts()[0]),
-    "line scan of one row": lambda: spectra(counts()[:1]),
-    "one spectrum": lambda: spectra(counts()[0, 0]),
-    "one pixel of a map": lambda: spectra(counts()[:1, :1]),
-    "tilt series": lambda: fu.Dataset("t", counts(3, 6, 7), axes=[fu.Axis("tilt"), *PLACES]),
-    "patterns": lambda: fu.Dataset("4d", counts(5, 6).reshape(5, 6, 4, 10), signal=2),
-    "NaN": lambda: spectra(holed()),
-    "only NaN": lambda: spectra(np.full((4, 5, 6), np.nan)),
-    "masked pixels": lambda: spectra(mask=np.arange(240).reshape(15, 16) < 40),
-    "masked channels": lambda: spectra(mask=np.arange(40) < 5),
-    "masked entries": lambda: spectra(mask=counts() > 150),
-    "all masked": lambda: spectra(mask=np.ones((15, 16), bool)),
-    "constant": lambda: spectra(np.full((5, 6, 7), 3.0)),
-    "zeros": lambda: spectra(np.zeros((5, 6, 7))),
-    "without noise": lambda: spectra(expected()),
-    "one value": lambda: fu.Dataset("one", np.ones((1, 1))),
-    "one number of an image": lambda: fu.Dataset("one", np.ones(1), signal=0),
-    "two by two": lambda: fu.Dataset("two", np.arange(4.0).reshape(2, 2)),
-    "float32": lambda: spectra(counts().astype(np.float32)),
-    "energies of their own": lambda: fu.Dataset(
-        "e", counts(), axes=["y", "x", fu.Axis("energy", values=np.arange(40.0) ** 2, units="eV")]
-    ),
-}
 
 
 @pytest.fixture(params=EVERY, ids=lambda name: name.replace(" ", "-"))
@@ -93,14 +35,6 @@ def test_every_kind_of_data_is_told_in_few_short_lines(data):
 def test_every_kind_of_data_is_told_as_strict_json(data):
     told = json.loads(json.dumps(inspect(data).as_dict(), allow_nan=False))
     assert told["shape"] == list(data.shape)
-
-
-def test_every_kind_of_data_is_drawn_and_leaves_no_open_figure(data, tmp_path):
-    import matplotlib._pylab_helpers as helpers
-
-    data.plot().savefig(tmp_path / "data.png")
-    assert (tmp_path / "data.png").stat().st_size > 1000
-    assert not helpers.Gcf.get_all_fig_managers()
 
 
 def test_numbers_are_those_of_numpy():
@@ -133,22 +67,6 @@ def test_negatives_are_counted():
     found = inspect(spectra(X))
     assert found.negative == (X < 0).sum()
     assert found.negatives == pytest.approx((X < 0).mean())
-
-
-def test_parts_of_the_pass_add_up(monkeypatch):
-    whole = tally(spectra(holed()))
-    monkeypatch.setattr("fusion.algebra.tally.PART", 100)
-    parts = tally(spectra(holed()))
-    np.testing.assert_allclose(parts.totals, whole.totals)
-    np.testing.assert_allclose(parts.means, whole.means)
-    assert (parts.zeros, parts.broken, parts.maximum) == (whole.zeros, 2, whole.maximum)
-
-
-def test_pixels_with_masked_channels_have_comparable_totals():
-    mask = np.zeros((15, 16, 40), bool)
-    mask[0, 0, :20] = True
-    totals = tally(spectra(np.ones((15, 16, 40)), mask=mask)).totals
-    np.testing.assert_allclose(totals, 40.0)
 
 
 def test_axes_are_told_with_step_range_and_unit():
@@ -256,65 +174,6 @@ def test_history_is_told_the_last_steps_of_it():
 
 def test_summary_is_the_text_of_inspect():
     assert spectra().summary() == str(inspect(spectra()))
-
-
-def titles(figure) -> list[str]:
-    return [panel.get_title() for panel in figure.axes]
-
-
-def test_the_picture_has_map_spectrum_and_scree_with_units():
-    figure = plot_dataset(spectra())
-    assert titles(figure) == ["sum over energy loss", "mean over y, x", "singular values"]
-    assert figure.axes[0].images[0].colorbar.ax.get_ylabel() == "counts"
-    assert figure.axes[1].get_xlabel() == "energy loss (eV)"
-    assert "eels: y 15 × x 16" in figure.get_suptitle()
-    assert "noise: Poisson counts" in figure.get_suptitle()
-
-
-def test_the_scree_marks_what_stands_out():
-    data = layers().datasets["counts"]
-    marked, rest, edge = plot_dataset(data).axes[-1].lines
-    assert marked.get_label() == "3 above the noise"
-    assert len(marked.get_xdata()) == 3
-    assert min(marked.get_ydata()) > 1 > max(rest.get_ydata())
-    assert set(edge.get_ydata()) == {1.0}
-
-
-def test_a_noise_that_is_known_is_not_measured_again(monkeypatch):
-    data = spectra()
-    noise = data.noise()
-    monkeypatch.setattr(fu.Dataset, "noise", None)
-    assert "singular values" in titles(plot_dataset(data, noise=noise))
-
-
-def test_steep_spectra_are_drawn_on_a_log_scale_as_well():
-    steep = expected() * np.where(np.arange(40) == 7, 4000, 1)
-    scales = [panel.get_yscale() for panel in plot_dataset(spectra(steep + 1)).axes]
-    assert scales == ["linear", "linear", "log"]
-    assert plot_dataset(spectra()).axes[1].get_yscale() == "linear"
-
-
-@pytest.mark.parametrize(
-    ("kind", "panels"),
-    [
-        ("image", ["intensity"]),
-        ("one spectrum", ["spectrum"]),
-        ("line scan", ["sum over energy loss", "mean over x", "singular values"]),
-        ("tilt series", ["sum over energy loss, mean over tilt", "mean over tilt, y, x"]),
-        ("patterns", ["sum over channel 0, channel 1", "mean over y, x", "singular values"]),
-    ],
-)
-def test_every_kind_has_its_panels(kind, panels):
-    assert titles(plot_dataset(EVERY[kind]()))[: len(panels)] == panels
-
-
-def test_what_is_masked_is_grey():
-    image = plot_dataset(EVERY["masked pixels"]()).axes[0].images[0].get_array()
-    assert np.isnan(np.ma.filled(image, np.nan)).sum() == 40
-
-
-def test_all_pictures_are_exported():
-    assert all(map(callable, (plot_result, plot_dataset, plot_comparison)))
 
 
 @pytest.mark.parametrize(
