@@ -17,9 +17,7 @@ from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fusion as fu
-from fusion.estimators import ScaledDataWarning, Unmixer
-from fusion.estimators.reservoir import Sample
-from fusion.estimators.scaled_data import is_scaled
+from fusion.estimators import Unmixer
 from fusion.losses import (
     ARD,
     BetaDivergence,
@@ -30,27 +28,8 @@ from fusion.losses import (
     SoftOrthogonality,
     SpatialSmoothness,
 )
-from fusion.prepare.transforms import KeenanKotula
 from fusion.simulate import concurrent
-
-K, CHANNELS = 3, 30
-QUICK = fu.GaussNewton(tolerance=1e-5)
-
-
-def planted(pixels: int = 60, *, counts: float = 300, seed: int = 0):
-    """Counts (pixel, channel) of maps and spectra that they tell alone, and these."""
-    random = np.random.default_rng(seed)
-    C = counts * random.dirichlet(np.full(K, 0.3), pixels)
-    x = np.linspace(0, 1, CHANNELS)[:, None]
-    S = np.exp(-0.5 * ((x - np.array([0.2, 0.5, 0.8])) / 0.08) ** 2)
-    return random.poisson(C @ S.T), C, S
-
-
-def angles(found: np.ndarray, meant: np.ndarray) -> np.ndarray:
-    """Degrees of every column that is meant from the nearest found."""
-    found, meant = (a / np.linalg.norm(a, axis=0) for a in (found, meant))
-    return np.degrees(np.arccos(np.clip(found.T @ meant, -1, 1).max(0)))
-
+from tests.helpers.planted_pixels import CHANNELS, QUICK, K, angles, planted
 
 # --- scikit-learn's contract -----------------------------------------------------------------
 
@@ -78,15 +57,6 @@ def test_a_fitted_estimator_is_pickled_without_its_data():
     text = pickle.dumps(est)
     assert len(text) < X.nbytes
     np.testing.assert_array_equal(pickle.loads(text).components_, est.components_)
-
-
-def test_importing_fusion_imports_neither_scikit_learn_nor_hyperspy():
-    code = (
-        "import sys, fusion; "
-        "print([m for m in ('sklearn', 'hyperspy', 'exspy', 'rsciio') if m in sys.modules])"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
 
 
 def test_without_scikit_learn_it_says_what_to_install():
@@ -224,35 +194,7 @@ def test_more_than_the_memory_holds_is_sampled_and_the_spectra_found():
     assert est.transform(X).shape == (1200, K)
 
 
-def test_a_sample_holds_every_pixel_with_the_same_chance():
-    hits = np.zeros(60)
-    for seed in range(400):
-        sample = Sample(15, seed)
-        for batch in np.array_split(np.arange(60)[:, None], [10, 11, 40]):
-            sample.add(batch)
-        assert len(set(sample.rows[:, 0])) == 15
-        hits[sample.rows[:, 0]] += 1
-    assert sample.share == 0.25
-    chi2 = ((hits - 100) ** 2 / 75).sum()
-    assert chi2 < 100  # 59 degrees of freedom: one in 1500
-
-
 # --- what is said ----------------------------------------------------------------------------
-
-
-def test_data_that_were_scaled_by_their_noise_are_told():
-    X, _, _ = planted()
-    data = fu.Dataset("edxs", X)
-    Y = KeenanKotula(data).forward(data).numpy() / np.sqrt(X.sum())
-    for likelihood, said in ((Poisson, "a fit of counts is wrong"), (Gaussian, "turned back")):
-        with pytest.warns(ScaledDataWarning, match=said):
-            Unmixer(K, likelihood=likelihood, starts=1).fit(Y)
-    assert is_scaled(Y)
-    assert is_scaled(scipy.sparse.csr_array(Y))
-    for other in (X, X / 1.0, X / X.max(), X / X.sum(), X / X.sum(1, keepdims=True), -Y):
-        assert not is_scaled(other)
-    picked = np.random.default_rng(0).choice(len(Y), 30, replace=False)
-    assert is_scaled(Y[picked], share=0.5)
 
 
 @pytest.mark.parametrize("components", [0, 31, 100])

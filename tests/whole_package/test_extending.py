@@ -6,13 +6,15 @@ import pytest
 import torch
 
 import fusion as fu
+from fusion import models
 from fusion.algebra.prediction import cp
 from fusion.constraints import NonNegative
 from fusion.engine.fit_curvature import FitCurvature
 from fusion.engine.objective import Objective
-from fusion.losses import Frobenius
+from fusion.losses import Frobenius, Norm
 from fusion.models import NMF
 from tests.helpers.planted_factors import counts
+from tests.helpers.two_components import CHANNELS, PIXELS, K, cube
 
 
 def test_a_fit_without_closed_form_is_differentiated():
@@ -62,3 +64,42 @@ def test_a_subclass_that_says_more_is_not_bypassed():
     told = {"starts": 2, "seed": 0, "progress": False}
     made, wanted = (fu.fit(m, Frobenius(data), **told) for m in (Own(), model))
     assert made.loss == pytest.approx(wanted.loss, rel=1e-4)
+
+
+def test_a_loss_is_a_plain_scalar_that_any_loop_can_minimise():
+    data = fu.Dataset("a", cube())
+    model, loss = models.NMF(data, K), Frobenius(data) + 0.1 * Norm("C")
+    optimiser = torch.optim.Adam(model.parameters(), lr=1.0)
+    losses = []
+    for _ in range(100):
+        optimiser.zero_grad()
+        value = loss(model)
+        value.backward()
+        optimiser.step()
+        losses.append(float(value.detach()))
+    assert losses[-1] < 0.5 * losses[0]
+    assert float(model.C.detach().min()) >= 0  # a bound holds in any loop
+
+
+def test_a_forward_computes_every_factor_once():
+    calls = []
+
+    class Counting(NonNegative):
+        def forward(self, raw):
+            calls.append(1)
+            return super().forward(raw)
+
+    class Twice(fu.Model):
+        def __init__(self):
+            super().__init__()
+            self.C, self.S = fu.Factor((PIXELS, K), Counting()), fu.Factor((CHANNELS, K))
+
+        def forward(self):
+            return {"a": fu.cp(self.C, self.S) + fu.cp(self.C * self.C, self.S)}
+
+    model = Twice()
+    calls.clear()
+    with model.once():
+        model.predict()
+        model.predict()
+    assert len(calls) == 1

@@ -1,21 +1,13 @@
-"""What must not matter does not: the unit, the order of pixels and channels, copies and pickles."""
-
-import pickle
-import subprocess
-import sys
-from copy import deepcopy
+"""The unit and the order of pixels and channels do not matter; the loss never rises."""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from torch.func import functional_call, vmap
 
 import fusion as fu
 from fusion import models
-from fusion.constraints import Free, NonNegative, UnitColumns
 from fusion.losses import (
     ARD,
     Frobenius,
@@ -28,9 +20,8 @@ from fusion.losses import (
     SquaredNorm,
 )
 from fusion.solvers import HALS, LBFGS, Adam, GaussNewton
+from tests.helpers.two_components import CHANNELS, PIXELS, SCAN, Deviating, K, cube
 
-SCAN, CHANNELS, K = (5, 6), 10, 2
-PIXELS = 30
 FEW = settings(
     max_examples=10,
     deadline=None,
@@ -38,20 +29,6 @@ FEW = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-
-
-def pure(rng, n):
-    """Two columns ≥ 0, each alone in some rows: the only answer of an NMF."""
-    values = rng.random((n, K)) + 0.2
-    values[:3, 0] = values[3:6, 1] = 0
-    return values
-
-
-def cube(seed=0, mean=50):
-    """Counts of two components, (y, x, channel)."""
-    rng = np.random.default_rng(seed)
-    C, S = pure(rng, PIXELS), pure(rng, CHANNELS)
-    return rng.poisson(mean * C @ S.T).astype(float).reshape(*SCAN, CHANNELS)
 
 
 def dimensionless(data):
@@ -223,20 +200,6 @@ def test_the_shape_of_the_scan_does_not_matter():
 
 # ---- the loss never rises ------------------------------------------------------------------------
 
-
-class Deviating(fu.Model):
-    """Maps C + N of any sign beside bounded ones."""
-
-    def __init__(self, data):
-        super().__init__()
-        self.C = fu.Factor((data.pixels, K), NonNegative())
-        self.N = fu.Factor((data.pixels, K), Free())
-        self.S = fu.Factor((data.channels, K), NonNegative(), UnitColumns())
-
-    def forward(self):
-        return {"a": fu.cp(self.C + self.N, self.S)}
-
-
 FALLING = {
     "Frobenius": lambda d: 1.0 * Frobenius(d),
     "Gaussian": lambda d: 1.0 * Gaussian(d),
@@ -323,132 +286,3 @@ def test_losses_do_not_depend_on_the_order_of_entries(X, order):
             model.C, model.S = C[r], S[c]
             values.append(float(kind(data)(model).detach()))
         assert values[1] == pytest.approx(values[0], rel=1e-9, abs=1e-9)
-
-
-# ---- copies, pickles, batches --------------------------------------------------------------------
-
-MODELS = {
-    "NMF": lambda d: models.NMF(d, 2),
-    "CPD": lambda d: models.CPD(d, 2),
-    "Tucker": lambda d: models.Tucker(d, (2, 2, 2)),
-    "SharedMaps": lambda d: models.SharedMaps(d, K=2),
-    "SharedSpectra": lambda d: models.SharedSpectra(d, K=2),
-    "of one's own": Deviating,
-}
-
-
-def prediction(model):
-    return model.predict()["a"].dense().detach()
-
-
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("copy", [deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_copies_and_pickles_of_a_model_are_equal_and_apart(name, copy):
-    model = MODELS[name](fu.Dataset("a", cube()))
-    before = prediction(model)
-    other = copy(model)
-    assert type(other) is type(model)
-    assert torch.equal(prediction(other), before)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.add_(1.0)
-    assert torch.equal(prediction(model), before)
-    assert not torch.equal(prediction(other), before)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_models_run_under_functional_call_and_vmap(name):
-    model = MODELS[name](fu.Dataset("a", cube()))
-    generator = torch.Generator().manual_seed(0)
-    batch = {
-        key: torch.rand((3, *p.shape), generator=generator, dtype=p.dtype)
-        for key, p in model.named_parameters()
-    }
-
-    def dense(parameters):
-        return functional_call(model, parameters, ())["a"].dense()
-
-    together = vmap(dense)(batch)
-    for s in range(3):
-        model.load_state_dict({key: value[s] for key, value in batch.items()}, strict=False)
-        assert torch.allclose(together[s], prediction(model), rtol=1e-12)
-
-
-@pytest.mark.parametrize("copy", [deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-def test_copies_and_pickles_of_losses_and_results_are_equal(copy):
-    data = fu.Dataset("a", cube(), mask=np.arange(CHANNELS) == 1)
-    loss = Gaussian(data) + 0.05 * SoftOrthogonality("C") + ARD("C") + 0.1 * Norm("C")
-    model = models.NMF(data, K)
-    assert copy(loss).formula() == loss.formula()
-    assert float(copy(loss)(model).detach()) == float(loss(model).detach())
-    result = fu.fit(model, loss, starts=1, max_steps=5, progress=False)
-    other = copy(result)
-    for name, value in result.factors.items():
-        assert np.array_equal(other.factors[name], value, equal_nan=True)
-    assert other.loss == result.loss
-    assert torch.equal(prediction(other.model), prediction(result.model))
-
-
-def test_a_loss_is_a_plain_scalar_that_any_loop_can_minimise():
-    data = fu.Dataset("a", cube())
-    model, loss = models.NMF(data, K), Frobenius(data) + 0.1 * Norm("C")
-    optimiser = torch.optim.Adam(model.parameters(), lr=1.0)
-    losses = []
-    for _ in range(100):
-        optimiser.zero_grad()
-        value = loss(model)
-        value.backward()
-        optimiser.step()
-        losses.append(float(value.detach()))
-    assert losses[-1] < 0.5 * losses[0]
-    assert float(model.C.detach().min()) >= 0  # a bound holds in any loop
-
-
-def test_a_forward_computes_every_factor_once():
-    calls = []
-
-    class Counting(NonNegative):
-        def forward(self, raw):
-            calls.append(1)
-            return super().forward(raw)
-
-    class Twice(fu.Model):
-        def __init__(self):
-            super().__init__()
-            self.C, self.S = fu.Factor((PIXELS, K), Counting()), fu.Factor((CHANNELS, K))
-
-        def forward(self):
-            return {"a": fu.cp(self.C, self.S) + fu.cp(self.C * self.C, self.S)}
-
-    model = Twice()
-    calls.clear()
-    with model.once():
-        model.predict()
-        model.predict()
-    assert len(calls) == 1
-
-
-HEAVY = ("tensorly", "matplotlib", "scipy", "sklearn", "hyperspy", "rsciio", "tqdm", "pandas")
-
-
-def brought_in(code):
-    """Heavy packages that some code imports, beyond those that torch does."""
-    code = (
-        "import sys, torch, numpy; before = set(sys.modules); "
-        f"{code}; print(*[m for m in {HEAVY} if m in sys.modules and m not in before])"
-    )
-    run = [sys.executable, "-c", code]
-    return subprocess.run(run, capture_output=True, text=True, check=True, timeout=120).stdout
-
-
-def test_import_brings_in_no_heavy_package():
-    assert brought_in("import fusion").split() == []
-    assert brought_in("import tensorly").split() != []  # that would be seen
-
-
-def test_a_fit_brings_in_no_heavy_package():
-    code = (
-        "import fusion as fu; d = fu.Dataset('a', numpy.ones((2, 3))); "
-        "fu.fit(fu.models.NMF(d, 1), fu.losses.Frobenius(d), starts=1, progress=False)"
-    )
-    assert brought_in(code).split() == []
