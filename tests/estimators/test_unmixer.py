@@ -29,7 +29,8 @@ from fusion.losses import (
     SpatialSmoothness,
 )
 from fusion.simulate import concurrent
-from tests.helpers.planted_pixels import CHANNELS, QUICK, K, angles, planted
+from tests.helpers.planted_factors import nearest_angles
+from tests.helpers.planted_pixels import CHANNELS, QUICK, K, planted
 
 # --- scikit-learn's contract -----------------------------------------------------------------
 
@@ -75,8 +76,8 @@ def test_planted_maps_and_spectra_come_back_from_integer_counts(likelihood):
     X, C, S = planted()
     est = Unmixer(K, likelihood=likelihood, starts=2)
     maps = est.fit_transform(X)
-    assert angles(est.components_.T, S).max() < 4
-    assert angles(maps, C).max() < 6
+    assert nearest_angles(est.components_.T, S).max() < 4
+    assert nearest_angles(maps, C).max() < 6
     again = est.transform(X)
     np.testing.assert_allclose(again, maps, atol=2e-3 * maps.max())
     expected = C @ S.T
@@ -100,7 +101,7 @@ def test_ard_reduces_k_and_explained_variance_adds_up():
     assert est.n_components_ == len(est.components_) == maps.shape[1] == K
     assert est.n_components == 5
     assert list(est.get_feature_names_out()) == ["unmixer0", "unmixer1", "unmixer2"]
-    assert angles(est.components_.T, S).max() < 4
+    assert nearest_angles(est.components_.T, S).max() < 4
     power = (est.inverse_transform(maps) ** 2).sum() / len(X)
     np.testing.assert_allclose(est.explained_variance_.sum(), power)
     assert (np.diff(est.explained_variance_) < 0).all()
@@ -135,14 +136,14 @@ def test_penalties_act_and_neighbours_come_from_the_scan():
 def test_it_is_a_step_of_a_pipeline():
     X, C, _ = planted()
     pipeline = make_pipeline(MaxAbsScaler(), Unmixer(K, starts=2))
-    assert angles(pipeline.fit_transform(X.astype(float)), C).max() < 8
+    assert nearest_angles(pipeline.fit_transform(X.astype(float)), C).max() < 8
 
 
 def test_a_likelihood_may_be_any_function_of_the_data():
     X, _, S = planted()
     est = Unmixer(K, likelihood=lambda data: Frobenius(data.with_variance(50.0)), starts=2)
     maps = est.fit_transform(X)
-    assert angles(est.components_.T, S).max() < 4
+    assert nearest_angles(est.components_.T, S).max() < 4
     assert est.transform(X).shape == maps.shape
     with pytest.raises(ValueError, match=r"it makes a Dataset of a data set"):
         Unmixer(K, likelihood=lambda data: data).fit(X)
@@ -166,7 +167,7 @@ def test_a_gpu_gives_the_same(likelihood):
     X, _, _ = planted()
     here, there = (Unmixer(K, likelihood=likelihood, starts=2, device=d) for d in (None, "cuda"))
     maps, others = here.fit_transform(X), there.fit_transform(X)
-    assert angles(there.components_.T, here.components_.T).max() < 0.5
+    assert nearest_angles(there.components_.T, here.components_.T).max() < 0.5
     np.testing.assert_allclose(there.transform(X).sum(1), maps.sum(1), rtol=0.02)
     np.testing.assert_allclose(others.sum(1), maps.sum(1), rtol=0.02)
 
@@ -190,7 +191,7 @@ def test_more_than_the_memory_holds_is_sampled_and_the_spectra_found():
     for batch in np.array_split(X, 9):
         est.partial_fit(batch)
     assert est._sample.rows.shape == (150, CHANNELS)
-    assert angles(est.components_.T, S).max() < 4
+    assert nearest_angles(est.components_.T, S).max() < 4
     assert est.transform(X).shape == (1200, K)
 
 

@@ -55,12 +55,6 @@ def build(scan: str = "map", kind: str = "EELS", *, counts: float = 400, dtype="
     return signal, counts * C, S
 
 
-def angles(found: np.ndarray, meant: np.ndarray) -> np.ndarray:
-    """Degrees of every column that is meant from the nearest found."""
-    found, meant = (a / np.linalg.norm(a, axis=0) for a in (found, meant))
-    return np.degrees(np.arccos(np.clip(found.T @ meant, -1, 1).max(0)))
-
-
 def options(kind: str) -> dict:
     """Of `decomposition`, for data as they were measured: EDS signals scale and mask by default."""
     return {"print_info": False} | (

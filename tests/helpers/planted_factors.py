@@ -100,6 +100,12 @@ def angles(found: Array, truth: Array) -> Array:
     return spectral_angle(found[:, match(truth, found)], truth)
 
 
+def nearest_angles(found: Array, meant: Array) -> Array:
+    """Degrees of every column that is meant from the nearest found."""
+    found, meant = (a / np.linalg.norm(a, axis=0) for a in (found, meant))
+    return np.degrees(np.arccos(np.clip(found.T @ meant, -1, 1).max(0)))
+
+
 def nmf(noise: float) -> Case:
     rng = np.random.default_rng(1)
     C, S = pure(rng, 56), pure(rng, 30)

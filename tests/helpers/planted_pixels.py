@@ -17,9 +17,3 @@ def planted(pixels: int = 60, *, counts: float = 300, seed: int = 0):
     x = np.linspace(0, 1, CHANNELS)[:, None]
     S = np.exp(-0.5 * ((x - np.array([0.2, 0.5, 0.8])) / 0.08) ** 2)
     return random.poisson(C @ S.T), C, S
-
-
-def angles(found: np.ndarray, meant: np.ndarray) -> np.ndarray:
-    """Degrees of every column that is meant from the nearest found."""
-    found, meant = (a / np.linalg.norm(a, axis=0) for a in (found, meant))
-    return np.degrees(np.arccos(np.clip(found.T @ meant, -1, 1).max(0)))

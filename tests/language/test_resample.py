@@ -14,6 +14,7 @@ from fusion.language.resample import matrix
 from fusion.likelihood.metric import Grams
 from fusion.losses import Frobenius
 from fusion.simulate.maps import grain_maps
+from tests.helpers.planted_factors import nearest_angles
 
 
 def axis(name: str, size: int, scale: float, offset: float = 0.0, units: str = "nm") -> fu.Axis:
@@ -131,12 +132,6 @@ def phantom():
     return eels, edxs, C, seen, S2
 
 
-def angles(found: np.ndarray, meant: np.ndarray) -> np.ndarray:
-    """Degrees between the columns that belong together, each found one used once."""
-    found, meant = (a / np.linalg.norm(a, axis=0) for a in (found, meant))
-    return np.degrees(np.arccos(np.clip(found.T @ meant, -1, 1).max(0)))
-
-
 def test_both_predictions_stay_products_and_their_curvature_closed():
     eels, edxs, *_ = phantom()
     model, loss = TwoResolutions(eels, edxs), Frobenius(eels) + Frobenius(edxs)
@@ -152,16 +147,16 @@ def test_one_phantom_at_two_resolutions_is_resolved_where_neither_is_alone():
     result = fu.fit(TwoResolutions(eels, edxs), loss, starts=2, progress=False)
     assert result.converged
     np.testing.assert_allclose(result.losses, result.loss, rtol=1e-6)  # from every start
-    assert angles(result["S2"], S2).max() < 2
+    assert nearest_angles(result["S2"], S2).max() < 2
     options = {"shift": SHIFT, "blur": BLUR}
     coarse = fu.resample(torch.from_numpy(result["C"]), eels.pixels, edxs.pixels, **options)
-    assert angles(coarse.numpy(), seen).max() < 3
-    assert angles(result["C"], C)[2:].max() < 3  # on fine pixels, what EELS tells apart
+    assert nearest_angles(coarse.numpy(), seen).max() < 3
+    assert nearest_angles(result["C"], C)[2:].max() < 3  # on fine pixels, what EELS tells apart
 
     once = {"starts": 1, "progress": False}
     fine = fu.fit(fu.models.NMF(eels, K), Frobenius(eels), max_steps=60, **once)
-    assert angles(fine["C"], C)[:2].max() > 15
+    assert nearest_angles(fine["C"], C)[:2].max() > 15
     few = fu.fit(fu.models.NMF(edxs, K), Frobenius(edxs), max_steps=60, **once)
-    assert angles(few["C"], seen)[2:].max() > 15
+    assert nearest_angles(few["C"], seen)[2:].max() > 15
     naive = fu.fit(TwoResolutions(eels, edxs, seen=False), loss, max_steps=60, **once)
     assert naive.loss > 1.2 * result.loss  # without the shift and the blur it fits worse

@@ -12,7 +12,7 @@ from fusion.simulate import core_loss_edge, poisson_counts
 from tests.helpers.paths import ROOT
 
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
-ELSEWHERE = ("From HyperSpy and back",)  # run with real signals in test_hyperspy.py
+ELSEWHERE = ("From HyperSpy and back",)  # in signals/test_round_trip.py
 SECTIONS = dict(part.split("\n", 1) for part in PAGE.split("\n## ")[1:])
 BLOCKS = [
     (name, code, shown)

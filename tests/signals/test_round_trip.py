@@ -7,8 +7,9 @@ import pytest
 
 import fusion as fu
 from fusion.losses import Gaussian, Poisson
-from tests.helpers.hyperspy_signals import CHANNELS, K, angles, build, estimator, hs, options
+from tests.helpers.hyperspy_signals import CHANNELS, K, build, estimator, hs, options
 from tests.helpers.paths import ROOT
+from tests.helpers.planted_factors import nearest_angles
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Glyph .* missing from font:UserWarning"
@@ -25,7 +26,7 @@ def test_build_save_load_decompose_plot_model_save_reload(tmp_path, scan, kind):
     est = estimator(kind)
     s.decomposition(algorithm=est, **options(kind))
 
-    assert angles(s.get_decomposition_factors().data.T, S).max() < 4
+    assert nearest_angles(s.get_decomposition_factors().data.T, S).max() < 4
     pixels = signal.data.shape[:-1]
     assert s.get_decomposition_loadings().data.shape == (K, *pixels)
     model = s.get_decomposition_model()
@@ -57,7 +58,7 @@ def test_results_are_signals_with_axes_kind_and_metadata(scan, kind):
 
     assert type(made["S"]) is type(s)
     assert made["S"].data.shape == (K, CHANNELS)
-    assert angles(made["S"].data.T, S).max() < 4
+    assert nearest_angles(made["S"].data.T, S).max() < 4
     energy = made["S"].axes_manager.signal_axes[0]
     was = s.axes_manager.signal_axes[0]
     np.testing.assert_allclose(energy.axis, was.axis)
