@@ -2,5 +2,9 @@
 
 import os
 
+import pytest
+
 for pool in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(pool, "1")  # read when NumPy and torch are loaded, here and in children
+
+pytest.register_assert_rewrite("tests.helpers")  # so that a failed check in one shows its values

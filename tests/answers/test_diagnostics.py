@@ -1,0 +1,87 @@
+"""What a fit leaves of the data: numbers against NumPy's, and what the mask hides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fusion as fu
+from fusion.losses import Frobenius, Poisson
+from fusion.models import CPD, NMF
+from tests.helpers.small_results import QUICK, array, masked, nmf, spectrum_image
+
+
+def dense(result: fu.Result) -> np.ndarray:
+    return np.asarray(result["C"] @ result["S"].T)
+
+
+def test_explained_variance_and_residuals_equal_numpys():
+    data = spectrum_image()
+    outcome = nmf(data)
+    x, r = data.matrix.numpy(), data.matrix.numpy() - dense(outcome)
+    found = outcome.data["eels"]
+    assert found.explained_variance == pytest.approx(1 - (r**2).sum() / (x**2).sum(), abs=1e-12)
+    np.testing.assert_allclose(found.residual_map, np.sqrt((r**2).mean(1)).reshape(5, 6))
+    np.testing.assert_allclose(found.residual_spectrum, r.mean(0), atol=1e-12)
+    np.testing.assert_allclose(found.mean_spectrum, x.mean(0))
+    assert outcome.explained_variance == {"eels": found.explained_variance}
+
+
+def test_component_variances_add_up_to_the_explained_variance_at_a_minimum():
+    found = nmf(max_steps=200).data["eels"]
+    assert found.component_variance is not None
+    assert found.component_variance.sum() == pytest.approx(found.explained_variance, abs=1e-5)
+    assert np.all(np.diff(found.component_variance) <= 0)
+
+
+@pytest.mark.parametrize("general", [False, True], ids=["rank-one variance", "general variance"])
+def test_explained_variance_is_weighted_and_leaves_out_what_is_masked(general):
+    rng = np.random.default_rng(1)
+    variance = rng.uniform(1, 3, (5, 6, 12) if general else 12)
+    mask = np.zeros((5, 6, 12), dtype=bool)
+    mask[0, 0, :] = mask[..., 3] = True
+    mask[2, 2, 5] = True
+    data = spectrum_image(mask=mask, variance=variance)
+    outcome = nmf(data)
+    w = (~mask / np.broadcast_to(variance, mask.shape)).reshape(30, 12)
+    x = data.matrix.numpy()
+    # masked rows of the factors are NaN, and do not count
+    r = np.where(w > 0, x - np.nan_to_num(dense(outcome)), 0)
+    found = outcome.data["eels"]
+    explained = 1 - (w * r**2).sum() / (w * x**2).sum()
+    assert found.explained_variance == pytest.approx(explained, abs=1e-10)
+    seen = w > 0
+    assert np.isnan(found.residual_map[0, 0])
+    assert np.isnan(found.residual_spectrum[3])
+    np.testing.assert_allclose(
+        found.residual_spectrum[5], (r * seen)[:, 5].sum() / seen[:, 5].sum(), atol=1e-12
+    )
+    rms = np.sqrt((r[20] ** 2).sum() / seen[20].sum())
+    assert found.residual_map[3, 2] == pytest.approx(rms)
+
+
+def test_poisson_residuals_are_unweighted():
+    counts = np.random.default_rng(0).poisson(5 * array(4, 5, 6))
+    data = fu.Dataset("counts", counts, variance=np.full(6, 2.0))
+    outcome = fu.fit(NMF(data, 2), Poisson(data), **QUICK)
+    x = counts.reshape(20, 6)
+    explained = 1 - ((x - dense(outcome)) ** 2).sum() / (x**2).sum()
+    assert outcome.explained_variance["counts"] == pytest.approx(explained, abs=1e-10)
+
+
+def test_rows_that_every_data_set_masks_are_nan_with_a_message():
+    outcome = masked()
+    hidden = np.isnan(outcome["C"]).all(1).reshape(5, 6)
+    assert hidden.sum() == 2
+    assert hidden[1, 2:4].all()
+    assert any("2 of 30 rows of C" in message for message in outcome.messages)
+    assert np.isfinite(outcome["S"]).all()
+
+
+def test_a_row_masked_through_is_nan_in_a_cpd():
+    mask = np.zeros((4, 5, 6), dtype=bool)
+    mask[2] = True
+    data = fu.Dataset("x", array(4, 5, 6), mask=mask)
+    outcome = fu.fit(CPD(data, 2), Frobenius(data), **QUICK)
+    first = outcome.to_tensorly().factors[0]
+    np.testing.assert_array_equal(np.isnan(first).all(1), [False, False, True, False])

@@ -1,0 +1,38 @@
+"""`plot_ambiguity`: lowest, answer and highest, and the band shaded."""
+
+from __future__ import annotations
+
+import pytest
+
+import fusion as fu
+from fusion.plots import plot_ambiguity
+from tests.helpers.mixtures import band_of_a_map
+
+
+@pytest.fixture(scope="module")
+def cube() -> fu.Ambiguity:
+    return band_of_a_map()
+
+
+def test_the_picture_shows_lowest_answer_highest_and_the_shaded_band(cube):
+    figure = cube.plot()
+    titles = [panel.get_title() for panel in figure.axes]
+    assert [t for t in titles if t.startswith("C:")] == ["C: lowest", "C: answer", "C: highest"]
+    curves = [panel for panel in figure.axes if panel.collections and panel.lines]
+    assert len(curves) == 2
+    assert curves[-1].get_xlabel() == "energy (eV)"
+    low, high = cube.spectra["S"]
+    drawn = curves[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert drawn.max() == pytest.approx(high[:, 0].max())
+    assert drawn.min() == pytest.approx(low[:, 0].min())
+
+
+def test_one_band_can_be_drawn_into_a_panel_of_ones_own(cube):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    panel = figure.add_subplot()
+    assert plot_ambiguity(cube, factors=["S"], components=[1], panel=panel) is figure
+    assert len(panel.lines) == 1
+    with pytest.raises(ValueError, match="one panel takes one curve"):
+        plot_ambiguity(cube, panel=panel)

@@ -1,0 +1,35 @@
+"""Names of lines on curves: beside each other, inside the panel."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from fusion.plots.labels import apart
+from tests.helpers.xray_phases import fitted
+
+
+def test_labels_on_a_curve_do_not_overlap_and_stay_in_the_panel():
+    result = fitted()
+    figure = result.plot(elements=["O", "Mn", "Ni", "Si", "Al", "Mg", "Na", "F"])
+    figure.draw_without_rendering()
+    panel = next(a for part in figure.subfigs for a in part.axes if len(a.texts) > 4)
+    boxes = sorted((t.get_window_extent() for t in panel.texts), key=lambda box: box.x0)
+    assert all(a.x1 <= b.x0 + 0.5 for a, b in pairwise(boxes))
+    room = panel.get_window_extent()
+    assert min(box.x0 for box in boxes) >= room.x0 - 1
+    assert max(box.x1 for box in boxes) <= room.x1 + 1
+    assert max(box.y1 for box in boxes) <= room.y1 + 1
+    curve = panel.lines[0]
+    top = panel.transData.transform((0, curve.get_ydata().max()))[1]
+    assert top < min(box.y0 for box in boxes)
+
+
+def test_places_of_labels_are_a_step_apart_and_move_no_more_than_they_must():
+    at = np.array([0.1, 0.11, 0.12, 0.5, 0.99])
+    placed = apart(at, 0.05)
+    assert np.diff(placed).min() >= 0.05 - 1e-12
+    np.testing.assert_allclose(placed[:3].mean(), at[:3].mean())
+    assert placed[3] == 0.5
+    assert placed[-1] <= 0.975 + 1e-12

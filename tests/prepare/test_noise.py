@@ -1,0 +1,109 @@
+"""`noise` and `estimate_variance`: known gains, read-out, correlations, components."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fusion as fu
+from fusion.simulate import concurrent, layers
+
+RNG = np.random.default_rng
+
+
+def complaint(step) -> str:
+    """The one line that a step complains with."""
+    with pytest.raises(ValueError) as error:
+        step()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("gain", [0.2, 4.0, 20.0])
+def test_a_known_gain_is_found(gain):
+    scene = layers(seed=1)
+    mean = scene.truth["C"] @ scene.truth["S"].T + scene.truth["background"]
+    counts = gain * RNG(0).poisson(mean / gain)
+    noise = fu.Dataset("eels", counts.reshape(40, 44, -1)).noise()
+    assert noise.gain == pytest.approx(gain, rel=0.05)
+    assert noise.scree.rank == 3
+    assert not noise.counts
+    assert not noise.correlated
+
+
+def test_gain_and_read_out_noise_are_told_apart():
+    scene = layers(seed=1)
+    mean = scene.truth["C"] @ scene.truth["S"].T + scene.truth["background"]
+    values = 4.0 * RNG(0).poisson(mean / 4) + RNG(1).normal(0, 70, mean.shape)
+    noise = fu.Dataset("eels", values.reshape(40, 44, -1)).noise()
+    assert noise.gain == pytest.approx(4.0, rel=0.15)
+    assert noise.readout == pytest.approx(4900, rel=0.1)
+    assert noise.scree.rank == 3
+
+
+def test_counts_are_recognised_dense_and_sparse():
+    for data in (layers(seed=0).datasets["counts"], concurrent(seed=0).datasets["edxs"]):
+        noise = data.noise()
+        assert noise.counts
+        assert noise.gain == pytest.approx(1.0, abs=0.05)
+        assert noise.scree.rank == 3
+
+
+def test_correlated_channels_are_warned_of():
+    scene = layers(seed=0)
+    mean = scene.truth["C"] @ scene.truth["S"].T + scene.truth["background"]
+    counts = 4.0 * RNG(0).poisson(mean / 4)
+    blurred = counts[:, :-2] / 4 + counts[:, 1:-1] / 2 + counts[:, 2:] / 4
+    data = fu.Dataset("eels", blurred.reshape(40, 44, -1))
+    noise = data.noise()
+    assert noise.correlation == pytest.approx(2 / 3, abs=0.05)
+    assert noise.gain == pytest.approx(1.5, rel=0.15)
+    with pytest.warns(UserWarning, match="correlated"):
+        data.estimate_variance()
+
+
+def test_the_estimated_variance_is_that_of_the_noise():
+    scene = layers(seed=1)
+    mean = scene.truth["C"] @ scene.truth["S"].T + scene.truth["background"]
+    values = 4.0 * RNG(0).poisson(mean / 4)
+    data = fu.Dataset("eels", values.reshape(40, 44, -1)).estimate_variance()
+    ratio = ((values - mean) ** 2 / data.variance.reshape(mean.shape).numpy()).mean()
+    assert ratio == pytest.approx(1.0, abs=0.05)
+    assert "variance = " in data.history[0]
+    net = layers(seed=0).datasets["net"].estimate_variance()
+    assert tuple(net.variance.shape) == (1, 1, 240)
+
+
+def test_too_few_spectra_tell_no_noise():
+    assert "4 pixels and 4 channels" in complaint(lambda: fu.Dataset("a", np.ones((2, 30))).noise())
+
+
+def test_data_without_noise_have_none_to_measure():
+    assert "all values are the same" in complaint(fu.Dataset("a", np.ones((20, 30))).noise)
+    exact = np.outer(np.arange(1.0, 21), np.arange(1.0, 31) ** 0.5)
+    assert "beyond rounding" in complaint(fu.Dataset("a", exact).estimate_variance)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_photon_transfer_curve_lies_on_the_line_of_the_gain(scale):
+    scene = layers(seed=1)
+    mean = scene.truth["C"] @ scene.truth["S"].T + scene.truth["background"]
+    values = scale * (4.0 * RNG(0).poisson(mean / 4) + RNG(1).normal(0, 20, mean.shape))
+    noise = fu.Dataset("eels", values.reshape(40, 44, -1)).noise()
+    level, variance = noise.levels.T
+    np.testing.assert_allclose(variance, scale * 4 * level + 400 * scale**2, rtol=0.1)
+    np.testing.assert_allclose(variance, noise.gain * level + noise.readout, rtol=0.1)
+
+
+def test_levels_of_binned_counts_are_those_of_single_entries():
+    edxs = concurrent(seed=0).datasets["edxs"]
+    noise = edxs.noise()
+    assert max(noise.binned) > 1
+    assert noise.levels[:, 0].mean() < 3 * edxs.numpy().mean()
+    np.testing.assert_allclose(noise.levels[:, 1], noise.levels[:, 0], rtol=0.15)
+
+
+def test_a_variance_of_every_channel_has_no_photon_transfer_curve():
+    noise = layers(seed=0).datasets["net"].noise()
+    assert noise.levels is None
+    assert "no mean" in complaint(noise.plot)

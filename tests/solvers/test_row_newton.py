@@ -1,0 +1,68 @@
+"""`RowNewton`: counts, row by row, as well as by Gauss–Newton."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fusion as fu
+from fusion.losses import Frobenius, Poisson, SquaredNorm
+from fusion.models import NMF, SharedMaps, WithBackground
+from tests.helpers.planted_factors import counts, few_counts
+
+RNG = np.random.default_rng(0)
+
+
+def count_models():
+    """Near the ten counts for every unknown from which on it is the method of choice."""
+    a, b = fu.Dataset("a", few_counts(14, 15, 400)), fu.Dataset("b", few_counts(14, 15, 360))
+    pixels = RNG.random((14, 15)) < 0.2
+    holes = fu.Dataset("a", few_counts(14, 15, 400), mask=pixels)
+    yield "nmf", NMF(a, 3), Poisson(a)
+    yield "mask", NMF(holes, 3), Poisson(holes)
+    yield "shared maps", SharedMaps(a, b, K=3), Poisson(a) + 2 * Poisson(b)
+
+
+COUNT_MODELS = {name: (model, loss) for name, model, loss in count_models()}
+
+
+@pytest.mark.parametrize("case", COUNT_MODELS)
+def test_row_newton_goes_down_and_ends_no_higher_than_gauss_newton(case):
+    model, loss = COUNT_MODELS[case]
+    told = {"starts": 2, "seed": 0, "progress": False}
+    plain = fu.fit(model, loss, solver=fu.RowNewton(extrapolation=0.0, max_steps=60), **told)
+    assert (np.diff(plain.history["Poisson(a)"]) <= 1e-9).all() or len(plain.data) > 1
+    full = fu.fit(model, loss, solver=fu.GaussNewton(), **told)
+    enough = full.loss + 1e-4 * abs(full.loss)
+    told |= {"callback": lambda step, losses: float(losses.min()) <= enough}  # no step more
+    rows = fu.fit(model, loss, solver=fu.RowNewton(), **told)
+    assert rows.loss <= enough
+    assert np.isfinite(rows.losses).all()
+
+
+def test_row_newton_is_what_counts_are_fitted_with():
+    few = fu.Dataset("a", few_counts(14, 15, 200))
+    many, thin = (fu.Dataset("a", counts(14, 15, 40, level=x)) for x in (50, 0.1))
+    told = {"starts": 1, "max_steps": 2, "progress": False}
+    assert fu.fit(NMF(few, 2), Poisson(few), **told).solver.startswith("RowNewton")
+    for model, loss in (
+        (NMF(many, 2), Poisson(many)),
+        (NMF(thin, 2), Poisson(thin)),
+        (NMF(few, 2), Frobenius(few)),
+        (NMF(few, 2), Poisson(few) + 0.1 * SquaredNorm("C")),
+    ):
+        assert fu.fit(model, loss, **told).solver.startswith("GaussNewton")
+
+
+@pytest.mark.parametrize("make", ["penalty", "sum", "many"])
+def test_row_newton_says_what_it_cannot_do(make):
+    few, many = fu.Dataset("a", few_counts(6, 7, 20)), fu.Dataset("a", counts(6, 7, 20, level=50))
+    E = fu.Axis("energy", 1.0, 100.0, units="eV")
+    raw, net = (fu.Dataset(n, few_counts(6, 7, 20), axes=["y", "x", E]) for n in ("raw", "net"))
+    model, loss = {
+        "penalty": (NMF(few, 2), Poisson(few) + 0.1 * SquaredNorm("C")),
+        "sum": (WithBackground(raw, net, 2), Poisson(raw) + Poisson(net)),
+        "many": (NMF(many, 2), Poisson(many)),
+    }[make]
+    with pytest.raises(ValueError, match=r"RowNewton.*use `GaussNewton\(\)`"):
+        fu.fit(model, loss, solver=fu.RowNewton(), progress=False)
