@@ -1,58 +1,22 @@
-"""A scene that neither of two detectors resolves alone."""
+"""`sdfusion demo`: a scene that neither of two detectors resolves alone."""
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
+from typing import Any
 
-from fusion import Dataset, Result, compare, fit
-from fusion.cli.output import check_writable, json_report, print_answer, write_answer
-from fusion.losses import Frobenius, SquaredNorm
-from fusion.models import NMF, SoftlyCoupled
-from fusion.simulate import concurrent
+import click
 
-DEPARTURE = 0.002  # expected size of N, in the unit of C: EELS is a little less localised
-DOSE = 3.0
-PATIENCE = 8.0  # seconds for one detector alone, which has many answers and no best one
+from fusion.cli.options import FILE, SAYING
 
 
-def demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
-    """Simulate, analyse each detector alone and both together, and say how far each is off."""
-    started = time.perf_counter()
-    check_writable(output)
-    scene = concurrent(shape=(32, 36), channels=160, dose=DOSE, seed=seed)
-    eels, edxs = scene.datasets["eels"], scene.datasets["edxs"]
-    K = len(scene.components)
-    progress = not quiet and sys.stderr.isatty()
-    alone = {data.name: _fit_alone(data, K, seed, progress) for data in (eels, edxs)}
-    loss = Frobenius(eels) + Frobenius(edxs) + SquaredNorm("N", DEPARTURE)
-    model = SoftlyCoupled(eels, edxs, K)
-    joint = fit(model, loss, starts=10, seed=seed, progress=progress)
-    truth = scene.truth
-    together = compare(scene, joint, names=["truth", "together"], factors=["S_eels", "S_edxs"])
-    worst_joint = together.worst
-    worst_alone = max(
-        compare({"S": truth[f"S_{name}"]}, {"S": result["S"]}).worst
-        for name, result in alone.items()
-    )
-    picture = compare(scene, joint, names=["truth", "together"]).plot()
-    written = write_answer(joint, output, picture)
-    answer = {
-        **json_report(joint),
-        "seconds": time.perf_counter() - started,
-        "worst_angle_joint_deg": float(worst_joint),
-        "worst_angle_alone_deg": float(worst_alone),
-    }
-    if not as_json and not quiet:
-        print(f"Simulated EELS and EDXS of one scan: {', '.join(scene.components)}.\n{together}\n")
-        print(
-            f"Furthest from the truth: {worst_alone:.1f}° where each detector is analysed alone, "
-            f"{worst_joint:.1f}° where both are analysed together.\n"
-        )
-    print_answer(joint, answer, output, written, as_json=as_json, quiet=quiet)
+@click.command()
+@click.option("-o", "--output", type=FILE, metavar="DIR", default=Path("sdfusion-demo"),
+              show_default=True, help="Folder for the answer; made if need be.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of scene and starts.")
+@SAYING
+def demo(**given: Any) -> None:
+    """Simulate EELS and EDXS of one scan; analyse each alone and both together."""
+    from fusion.cli.demo_scene import run_demo
 
-
-def _fit_alone(data: Dataset, K: int, seed: int, progress: bool) -> Result:
-    loss = Frobenius(data)
-    return fit(NMF(data, K), loss, seed=seed, max_seconds=PATIENCE, progress=progress)
+    run_demo(**given)

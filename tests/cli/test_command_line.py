@@ -12,7 +12,7 @@ import pytest
 
 import fusion as fu
 from fusion.cli import main
-from fusion.cli.commands import _enclosing_window
+from fusion.cli.prepared_data import _enclosing_window
 from fusion.simulate import layers
 
 WRITTEN = ["figure.png", "report.html", "result.npz", "spectra.csv", "summary.txt"]
