@@ -146,7 +146,7 @@ def misused(site: Path) -> Iterator[str]:
     listed = exceptions()
     named = [method for methods in listed.values() for method in methods]
     for importer, imported in sorted(edges_of(graph_of(site))):
-        if imported == "fusion" and room(importer) not in ("cli", ""):
+        if imported == "fusion" and room(importer):
             yield f"{importer} imports `fusion` itself, which hides what it needs: name the rooms"
     if len(named) > MOST:
         yield f"{len(named)} methods hand on to a higher floor: at most {MOST}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import overload
@@ -11,6 +12,12 @@ from fusion.files import arrays, microscopes
 from fusion.files.contents import StoredDataset, default_of, listed, pick
 
 __all__ = ["load", "one"]
+
+READERS: dict[str, Callable[[Path], list[StoredDataset]]] = {
+    ".npz": arrays.in_npz,
+    ".npy": arrays.in_npy,
+}
+"""What a file of this suffix holds, unread; all other suffixes are RosettaSciIO's."""
 
 
 @overload
@@ -84,6 +91,4 @@ def _contents(path: str | PathLike[str]) -> tuple[Path, list[StoredDataset]]:
         raise ValueError(f"{path}: is a folder: give a file.")
     if path.is_file() and path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty (0 bytes): copy or save it again.")
-    if suffix == ".npz":
-        return path, arrays.in_npz(path)
-    return path, arrays.in_npy(path) if suffix == ".npy" else microscopes.in_microscope_file(path)
+    return path, READERS.get(suffix, microscopes.in_microscope_file)(path)

@@ -25,6 +25,7 @@ class Criterion:
         line: value that the curve is held against; None where there is none.
         log: whether the curve is drawn on a log scale.
         minimum: whether the choice is its minimum: the curve is drawn around it.
+        reasons: why it may choose (fewer, more) than stand out of the noise.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Criterion:
     line: float | None = field(default=None, kw_only=True)
     log: bool = field(default=False, kw_only=True)
     minimum: bool = field(default=False, kw_only=True)
+    reasons: tuple[str, str] | None = field(default=None, kw_only=True)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers, text and lists; what is not a number is None."""

@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.ranking.criterion import Criterion
+from fusion.ranking.singular_values import (
+    broken_stick,
+    indicator,
+    noise_edge,
+    real_error,
+    reduced_eigenvalues,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +29,8 @@ BEYOND = 6  # numbers of components that are tried above those that stand out
 LEAST, MOST = 8, 20  # that are tried at all
 SURPLUS = 4  # components of an ARD fit above those that stand out
 LINE = 100
+CRITERIA = (real_error, indicator, reduced_eigenvalues, broken_stick)
+"""Functions (noise, most) → Criterion that cost next to nothing; those that fit are beside them."""
 REASONS = {  # why a criterion may choose (fewer, more) than stand out of the noise
     "held-out entries": (
         "few weak components predict entries that were not seen",
@@ -155,27 +164,24 @@ def rank(
         >>> ranking.recommended  # two of the four phases have the same X-ray lines
         3
     """
-    from fusion.ranking import fitted_criteria as searches
-    from fusion.ranking import singular_values as eigenvalues
+    from fusion.ranking import fitted_criteria
     from fusion.ranking.component_shape import component_shapes
     from fusion.ranking.cross_validation import held_out as cross_validated
 
     noise = dataset.noise()
     K, side = noise.scree.clear, min(noise.scree.scaled.shape)
     most = min(max(K + BEYOND, LEAST), MOST, side - 1)
-    criteria = [eigenvalues.noise_edge(noise, most)]
+    criteria = [noise_edge(noise, most)]
     if held_out:
         criteria.append(cross_validated(noise, min(most, K + BEYOND), seed=seed))
-    for way in (eigenvalues.real_error, eigenvalues.indicator, eigenvalues.reduced_eigenvalues,
-                eigenvalues.broken_stick):  # fmt: skip
-        criteria.append(way(noise, most))
+    criteria += [criterion(noise, most) for criterion in CRITERIA]
     if ard or stability:
-        ready = searches.with_variance(dataset)
+        ready = fitted_criteria.with_variance(dataset)
         if ard:
-            criteria.append(searches.ard(ready, min(K + SURPLUS, side), seed=seed))
+            criteria.append(fitted_criteria.ard(ready, min(K + SURPLUS, side), seed=seed))
         if stability:
             numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
-            criteria.append(searches.stability(ready, numbers, seed=seed))
+            criteria.append(fitted_criteria.stability(ready, numbers, seed=seed))
     shapes = component_shapes(noise, dataset.history)
     why = (*_edge_text(noise), *(_shape_text(each) for each in shapes if each.said),
            *_agreement(criteria, K), *_caution_text(noise, dataset))  # fmt: skip
@@ -209,14 +215,14 @@ def _shape_text(shape: ComponentShape) -> str:
 
 def _agreement(criteria: list[Criterion], K: int) -> Iterator[str]:
     """Which criteria agree, and why others may not."""
-    others = [(c.name, c.chosen) for c in criteria[1:] if c.chosen is not None]
-    same = [name for name, chosen in others if chosen == K]
+    others = [c for c in criteria[1:] if c.chosen is not None]
+    same = [c.name for c in others if c.chosen == K]
     if same:
         yield f"the same by {', '.join(same)}"
-    for name, chosen in others:
-        if chosen != K:
-            fewer, more = REASONS[name]
-            yield f"{name}: {chosen}; {fewer if chosen < K else more}"
+    for c in others:
+        if c.chosen is not None and c.chosen != K:
+            fewer, more = c.reasons or REASONS[c.name]
+            yield f"{c.name}: {c.chosen}; {fewer if c.chosen < K else more}"
 
 
 def _caution_text(noise: Noise, data: Dataset) -> Iterator[str]:
