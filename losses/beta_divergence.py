@@ -5,7 +5,7 @@ from math import isfinite, prod
 import torch
 from torch import Tensor
 
-from fusion.algebra.tally import tally
+from fusion.data.tally import tally
 from fusion.data.dataset import Dataset
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model

@@ -1,1 +1,1 @@
-"""What tensors are made of: axes and units, structured predictions, sums, low-rank tools."""
+"""What tensors are made of: axes and units, structured predictions, low-rank tools."""

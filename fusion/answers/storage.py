@@ -15,7 +15,8 @@ from typing import IO, Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
-from fusion.answers.result import DataSummary, Result
+from fusion.answers.diagnostics import DataSummary
+from fusion.answers.result import Result
 
 FORMAT = 1
 """Raised when what is written changes so that older versions cannot read it."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fusion.algebra.arrays import as_tensor
 from fusion.algebra.axis import Axis
-from fusion.algebra.tally import tally
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.algebra.axis import Axes
-from fusion.algebra.tally import Tally, tally
+from fusion.data.tally import Tally, tally
 from fusion.prepare.inspection import noise_or_reason
 
 if TYPE_CHECKING:

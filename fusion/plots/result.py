@@ -10,7 +10,8 @@ from fusion.algebra.axis import Axes, Axis
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fusion.answers.result import DataSummary, Result
+    from fusion.answers.diagnostics import DataSummary
+    from fusion.answers.result import Result
 
 WIDTH = 8.5  # inches, at least
 ROWS = 6  # components above each other; more go into a second and third stack beside

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fusion.algebra.tally import tally
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 
 if TYPE_CHECKING:
     from fusion.prepare.noise import Noise

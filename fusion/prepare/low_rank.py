@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.algebra.tally import tally
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]

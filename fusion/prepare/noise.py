@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.algebra.tally import tally
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 from fusion.prepare.noise_levels import (
     could_be_counts,
     equal_in_all_channels,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.arrays import as_tensor
-from fusion.algebra.tally import tally
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 
 
 def normalise(data: Dataset, by: Any) -> Dataset:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.arrays import as_tensor
-from fusion.algebra.tally import tally
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result

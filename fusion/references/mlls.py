@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.algebra.tally import tally
 from fusion.constraints import Constraint
 from fusion.data.dataset import Dataset
 from fusion.data.reference_spectra import References, references_on_channels
+from fusion.data.tally import tally
 from fusion.engine.batched_nnls import nnls, solve, variances
 from fusion.engine.poisson_pixels import deviance, grams, information, maximum_likelihood
 from fusion.forms.contract import Form

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.algebra.tally import tally
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 from fusion.forms.contract import Form
 
 LEVEL = 1e-3

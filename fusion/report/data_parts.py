@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.prediction import CP, Expanded, Prediction, Sum, cp, tucker
-from fusion.answers.result import DataSummary, Result
+from fusion.answers.diagnostics import DataSummary
+from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
 from fusion.models.checks import identifier
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.answers.result import Result, summarise
+from fusion.answers.result import Result
+from fusion.answers.summary import summarise
 from fusion.data.dataset import Dataset
 from fusion.engine.curvature import without_curvature
 from fusion.engine.objective import Objective

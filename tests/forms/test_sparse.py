@@ -8,7 +8,7 @@ import scipy.sparse
 import torch
 
 import fusion as fu
-from fusion.algebra.tally import tally
+from fusion.data.tally import tally
 from fusion.losses import Frobenius, Gaussian, Poisson
 from fusion.models import NMF
 from tests.helpers.planted_factors import counts

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.algebra.tally import tally
+from fusion.data.tally import tally
 from tests.helpers.inspected_data import holed, spectra
 
 
 def test_parts_of_the_pass_add_up(monkeypatch):
     whole = tally(spectra(holed()))
-    monkeypatch.setattr("fusion.algebra.tally.PART", 100)
+    monkeypatch.setattr("fusion.data.tally.PART", 100)
     parts = tally(spectra(holed()))
     np.testing.assert_allclose(parts.totals, whole.totals)
     np.testing.assert_allclose(parts.means, whole.means)
