@@ -5,8 +5,8 @@ from math import isfinite, prod
 import torch
 from torch import Tensor
 
-from fusion.data.tally import tally
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.term import State
