@@ -49,39 +49,39 @@ def plot_ambiguity(
 
     from fusion.plots import drawing as draw
 
-    names = _names(ambiguity, factors)
+    names = _factors_to_show(ambiguity, factors)
     most = max(ambiguity.factors[name].shape[1] for name in names)
     chosen = list(range(most) if components is None else components)
     if not all(0 <= k < most for k in chosen):
         raise ValueError(f"`plot_ambiguity(components={chosen})`: there are 0 to {most - 1}.")
     if panel is not None:
-        if len(names) > 1 or len(chosen) > 1 or _image(ambiguity, names[0]):
+        if len(names) > 1 or len(chosen) > 1 or _is_image(ambiguity, names[0]):
             raise ValueError(
                 "`plot_ambiguity(panel=…)`: one panel takes one curve: name one factor along one "
                 "axis, and one component."
             )
-        _curve(panel, ambiguity, names[0], chosen[0], ends=True)
+        _draw_band(panel, ambiguity, names[0], chosen[0], ends=True)
         return panel.figure  # pyright: ignore[reportReturnType]
-    wide = [3 if _image(ambiguity, name) else 1 for name in names]
+    wide = [3 if _is_image(ambiguity, name) else 1 for name in names]
     widths = [LABEL, *(w for n in wide for w in ([MAP] * 3 if n == 3 else [CURVE]))]
     with matplotlib.rc_context(draw.STYLE):
         size = (sum(widths) + 0.3, ROW * len(chosen) + 0.7)
-        figure = draw.canvas(figure, size)
+        figure = draw.figure_or_new(figure, size)
         grid = figure.add_gridspec(len(chosen), len(widths), width_ratios=widths)
         for row, k in enumerate(chosen):
-            _label(figure.add_subplot(grid[row, 0]), k, first=row == 0)
+            _draw_number(figure.add_subplot(grid[row, 0]), k, first=row == 0)
             column = 1
             for name, n in zip(names, wide, strict=True):
                 if k < ambiguity.factors[name].shape[1]:
                     panels = [figure.add_subplot(grid[row, column + i]) for i in range(n)]
-                    _draw(panels, ambiguity, name, k, rows=(row, len(chosen)))
+                    _draw_component(panels, ambiguity, name, k, rows=(row, len(chosen)))
                     if row == 0 and n == 1 and name == names[-1]:
                         panels[0].legend(loc="best")
                 column += n
     return figure
 
 
-def _names(ambiguity: Ambiguity, factors: Sequence[str] | None) -> list[str]:
+def _factors_to_show(ambiguity: Ambiguity, factors: Sequence[str] | None) -> list[str]:
     """Factors to show, images first, those of the channels last."""
     if factors is not None:
         if missing := [name for name in factors if name not in ambiguity.factors]:
@@ -94,44 +94,44 @@ def _names(ambiguity: Ambiguity, factors: Sequence[str] | None) -> list[str]:
     return sorted(able, key=lambda name: name in ambiguity.channels)
 
 
-def _along(ambiguity: Ambiguity, name: str) -> Axes:
+def _factor_axes(ambiguity: Ambiguity, name: str) -> Axes:
     """What the rows of a factor run along."""
     rows = len(ambiguity.factors[name])
     return ambiguity.axes.get(name) or (Axis("index", size=rows),)
 
 
-def _image(ambiguity: Ambiguity, name: str) -> bool:
-    return len(_along(ambiguity, name)) == 2
+def _is_image(ambiguity: Ambiguity, name: str) -> bool:
+    return len(_factor_axes(ambiguity, name)) == 2
 
 
-def _label(panel: Panel, k: int, *, first: bool) -> None:
+def _draw_number(panel: Panel, k: int, *, first: bool) -> None:
     panel.set_axis_off()
     panel.text(0.0, 0.5, f"{k + 1}", va="center", fontsize=8)
     if first:
         panel.set_title("component", loc="left", fontsize=7)
 
 
-def _draw(
+def _draw_component(
     panels: list[Any], ambiguity: Ambiguity, name: str, k: int, *, rows: tuple[int, int]
 ) -> None:
     """One component of one factor."""
     row, count = rows
     if len(panels) == 1:
-        _curve(panels[0], ambiguity, name, k, ends=row == count - 1)
+        _draw_band(panels[0], ambiguity, name, k, ends=row == count - 1)
         if row == 0:
             panels[0].set_title(f"{name}: answer and band")
         return
-    _images(panels, ambiguity, name, k, ends=row == count - 1)
+    _draw_maps(panels, ambiguity, name, k, ends=row == count - 1)
     if row == 0:
-        for panel, said in zip(panels, ("lowest", "answer", "highest"), strict=True):
-            panel.set_title(f"{name}: {said}")
+        for panel, which in zip(panels, ("lowest", "answer", "highest"), strict=True):
+            panel.set_title(f"{name}: {which}")
 
 
-def _curve(panel: Panel, ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
+def _draw_band(panel: Panel, ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
     """A curve in its shaded band, the part that noise alone makes darker."""
     from fusion.plots import drawing as draw
 
-    axes = _along(ambiguity, name)
+    axes = _factor_axes(ambiguity, name)
     low, high = (band[:, k] for band in ambiguity.bands[name])
     value, error = ambiguity.factors[name][:, k], ambiguity.errors[name][:, k]
     axis = axes[0] if len(axes) == 1 else Axis("row", size=len(value))
@@ -142,11 +142,11 @@ def _curve(panel: Panel, ambiguity: Ambiguity, name: str, k: int, *, ends: bool)
     draw.curve(panel, value, axis, ends=ends, label="answer")
 
 
-def _images(panels: list[Any], ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
+def _draw_maps(panels: list[Any], ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
     """Lowest, answer and highest in the same colours."""
     from fusion.plots import drawing as draw
 
-    axes = _along(ambiguity, name)
+    axes = _factor_axes(ambiguity, name)
     low, high = (band[:, k] for band in ambiguity.bands[name])
     shape = [axis.size or 1 for axis in axes]
     for panel, column in zip(panels, (low, ambiguity.factors[name][:, k], high), strict=True):

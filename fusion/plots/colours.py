@@ -55,14 +55,14 @@ def overlay(maps: Array, colours: Sequence[str], *, nothing: float = 0.8) -> Arr
     """
     maps = np.asarray(maps, dtype=float)
     flat = maps.reshape(-1, maps.shape[-1])
-    high = np.array([_top(column) for column in flat.T])
+    high = np.array([_full_brightness(column) for column in flat.T])
     shares = np.nan_to_num(np.clip(maps / high, 0.0, 1.0))
     mixed = shares @ np.stack([rgb(name) for name in colours])
     mixed = np.maximum(mixed / np.maximum(mixed.max(-1, keepdims=True), 1.0), DARK)
     return np.where(np.isfinite(maps).any(-1, keepdims=True), mixed, nothing)
 
 
-def _top(column: Array) -> float:
+def _full_brightness(column: Array) -> float:
     """Value at full brightness."""
     seen = column[np.isfinite(column)]
     if not seen.size:

@@ -52,26 +52,26 @@ def plot_comparison(
 
     from fusion.plots import drawing as draw
 
-    shown = _factors(comparison, factors)
-    chosen = _components(comparison, components)
-    plain = all(_label(comparison, k) == str(k + 1) for k in chosen)
-    widths = [NUMBER if plain else LABEL, *(w for f in shown for w in _widths(comparison, f))]
+    shown = _factors_to_show(comparison, factors)
+    chosen = _chosen_components(comparison, components)
+    plain = all(_component_label(comparison, k) == str(k + 1) for k in chosen)
+    widths = [NUMBER if plain else LABEL, *(w for f in shown for w in _panel_widths(comparison, f))]
     stacks = max(1, min(-(-len(chosen) // ROWS), int(WIDE // sum(widths))))
     rows = -(-len(chosen) // stacks)
     height = rows * (TALL if rows <= 4 else LOW) + 0.75
     with matplotlib.rc_context(draw.STYLE):
-        figure = draw.canvas(figure, (stacks * sum(widths), height))
+        figure = draw.figure_or_new(figure, (stacks * sum(widths), height))
         grid = figure.add_gridspec(rows, stacks * len(widths), width_ratios=widths * stacks)
         for position, k in enumerate(chosen):
             stack, row = divmod(position, rows)
             cells = [grid[row, stack * len(widths) + i] for i in range(len(widths))]
             ends = row == rows - 1 or position == len(chosen) - 1
-            _row(figure, cells, comparison, shown, k, first=row == 0, ends=ends)
+            _draw_row(figure, cells, comparison, shown, k, first=row == 0, ends=ends)
         _legend(figure, comparison, shown)
     return figure
 
 
-def _factors(comparison: Comparison, factors: Sequence[str] | None) -> list[str]:
+def _factors_to_show(comparison: Comparison, factors: Sequence[str] | None) -> list[str]:
     """Factors to show; if not told, images first."""
     known = list(comparison.axes)
     if missing := [f for f in factors or () if f not in known]:
@@ -79,10 +79,10 @@ def _factors(comparison: Comparison, factors: Sequence[str] | None) -> list[str]
             f"`plot(factors={list(factors or ())})`: {missing[0]!r} was not compared: "
             f"choose of {', '.join(known)}."
         )
-    return list(factors) if factors else sorted(known, key=lambda f: not _image(comparison, f))
+    return list(factors) if factors else sorted(known, key=lambda f: not _is_image(comparison, f))
 
 
-def _components(comparison: Comparison, components: Sequence[int] | None) -> list[int]:
+def _chosen_components(comparison: Comparison, components: Sequence[int] | None) -> list[int]:
     K = len(comparison.components)
     chosen = list(range(K) if components is None else components)
     if not chosen or not all(0 <= k < K for k in chosen):
@@ -90,23 +90,23 @@ def _components(comparison: Comparison, components: Sequence[int] | None) -> lis
     return chosen
 
 
-def _image(comparison: Comparison, f: str) -> bool:
+def _is_image(comparison: Comparison, f: str) -> bool:
     """Whether a factor runs along several axes."""
     return len(comparison.axes[f] or ()) > 1
 
 
-def _owners(comparison: Comparison, f: str) -> list[str]:
+def _answers_with(comparison: Comparison, f: str) -> list[str]:
     """The answers that have a factor, the reference first."""
     return [name for name in comparison.names if f in comparison.factors[name]]
 
 
-def _widths(comparison: Comparison, f: str) -> list[float]:
+def _panel_widths(comparison: Comparison, f: str) -> list[float]:
     """Widths of a factor's columns of panels."""
-    maps = [MAP] * len(_owners(comparison, f))
-    return [*maps, BAR] if _image(comparison, f) else [CURVE, NOTE]
+    maps = [MAP] * len(_answers_with(comparison, f))
+    return [*maps, BAR] if _is_image(comparison, f) else [CURVE, NOTE]
 
 
-def _row(
+def _draw_row(
     figure: Figure,
     cells: Sequence[Any],
     comparison: Comparison,
@@ -118,38 +118,38 @@ def _row(
 ) -> None:
     """One component: its name, then every factor; titles in the first row, axes in the last."""
     place = iter(cells)
-    _text(figure.add_subplot(next(place)), [(_label(comparison, k), "black")])
+    _write_lines(figure.add_subplot(next(place)), [(_component_label(comparison, k), "black")])
     for f in shown:
-        panels = [figure.add_subplot(next(place)) for _ in _widths(comparison, f)]
-        if _image(comparison, f):
-            _images(panels, comparison, f, k, ends=ends)
-            titles = [*(fill(f"{f}, {name}", 22) for name in _owners(comparison, f)), ""]
+        panels = [figure.add_subplot(next(place)) for _ in _panel_widths(comparison, f)]
+        if _is_image(comparison, f):
+            _draw_maps(panels, comparison, f, k, ends=ends)
+            titles = [*(fill(f"{f}, {name}", 22) for name in _answers_with(comparison, f)), ""]
         else:
-            _curves(panels[0], comparison, f, k, ends=ends)
+            _draw_curves(panels[0], comparison, f, k, ends=ends)
             notes = [
-                (_note(comparison, n, f, k), _style(comparison, n)["color"])
-                for n in _owners(comparison, f)[1:]
+                (_partner_text(comparison, n, f, k), _line_style(comparison, n)["color"])
+                for n in _answers_with(comparison, f)[1:]
             ]
-            _text(panels[1], notes)
+            _write_lines(panels[1], notes)
             titles = [f, ""]
         for panel, title in zip(panels, titles, strict=True):
             if first:
                 panel.set_title(title, pad=14)
 
 
-def _label(comparison: Comparison, k: int) -> str:
+def _component_label(comparison: Comparison, k: int) -> str:
     name = comparison.components[k]
     return name if name == str(k + 1) else f"{k + 1}\n{fill(name, 15, break_on_hyphens=False)}"
 
 
-def _note(comparison: Comparison, name: str, f: str, k: int) -> str:
+def _partner_text(comparison: Comparison, name: str, f: str, k: int) -> str:
     """ "3: 2.10°, r 0.998", or that there is no partner."""
     partner = comparison.partners[name][k]
     angle, r = comparison.told(name, f, k)
     return "no partner" if partner < 0 else f"{partner + 1}: {angle}, r {r}"
 
 
-def _text(panel: Any, lines: Sequence[tuple[str, str]]) -> None:
+def _write_lines(panel: Any, lines: Sequence[tuple[str, str]]) -> None:
     """Coloured lines in the middle of an empty panel."""
     panel.set_axis_off()
     for i, (line, color) in enumerate(lines):
@@ -166,16 +166,18 @@ def _text(panel: Any, lines: Sequence[tuple[str, str]]) -> None:
         )
 
 
-def _images(panels: Sequence[Any], comparison: Comparison, f: str, k: int, *, ends: bool) -> None:
+def _draw_maps(
+    panels: Sequence[Any], comparison: Comparison, f: str, k: int, *, ends: bool
+) -> None:
     """One map of every answer, with one range of colours; the last panel is room for their bar."""
     from fusion.plots import drawing as draw
 
     drawn = []
     panels[-1].set_axis_off()
-    for panel, name in zip(panels, _owners(comparison, f), strict=False):
+    for panel, name in zip(panels, _answers_with(comparison, f), strict=False):
         column = comparison.factors[name][f][:, k]
         if name != comparison.names[0]:
-            note = _note(comparison, name, f, k)
+            note = _partner_text(comparison, name, f, k)
             panel.annotate(
                 note, (0.5, 1.0), (0, 2), "axes fraction", "offset points", ha="center", fontsize=7
             )
@@ -184,10 +186,10 @@ def _images(panels: Sequence[Any], comparison: Comparison, f: str, k: int, *, en
             drawn.append((panel.images or panel.collections)[0])
         else:
             panel.set_axis_off()
-    _share(drawn)
+    _share_colours(drawn)
 
 
-def _share(drawn: Sequence[Any]) -> None:
+def _share_colours(drawn: Sequence[Any]) -> None:
     """One range of colours for several images; the last keeps its colour bar."""
     both = [image for image in drawn if image.get_clim()[0] < 0]
     high = max(image.get_clim()[1] for image in drawn)
@@ -199,17 +201,17 @@ def _share(drawn: Sequence[Any]) -> None:
     drawn[-1].colorbar.ax.set_in_layout(False)  # all images have one size
 
 
-def _curves(panel: Any, comparison: Comparison, f: str, k: int, *, ends: bool) -> None:
+def _draw_curves(panel: Any, comparison: Comparison, f: str, k: int, *, ends: bool) -> None:
     """All answers over each other, the reference thick below."""
     from fusion.plots import drawing as draw
 
-    values = {name: comparison.factors[name][f][:, k] for name in _owners(comparison, f)}
+    values = {name: comparison.factors[name][f][:, k] for name in _answers_with(comparison, f)}
     reference, *others = values
     axis = (comparison.axes[f] or (Axis("index", size=len(values[reference])),))[0]
     draw.curve(panel, values[reference], axis, ends=ends)
-    panel.lines[0].set(marker="", **_style(comparison, reference))
+    panel.lines[0].set(marker="", **_line_style(comparison, reference))
     for name in others:
-        panel.plot(axis.values, values[name], **_style(comparison, name))
+        panel.plot(axis.values, values[name], **_line_style(comparison, name))
     panel.set_ylim(*_limits(np.concatenate(list(values.values()))))
 
 
@@ -223,7 +225,7 @@ def _limits(values: Any) -> tuple[float, float]:
     return (low - room, high + room) if draw.signed(values) else (0.0, high + room)
 
 
-def _style(comparison: Comparison, name: str) -> dict[str, Any]:
+def _line_style(comparison: Comparison, name: str) -> dict[str, Any]:
     """Of an answer's curve."""
     i = comparison.names.index(name) - 1
     if i < 0:
@@ -238,8 +240,8 @@ def _legend(figure: Figure, comparison: Comparison, shown: Sequence[str]) -> Non
 
     from fusion.plots import drawing as draw
 
-    names = comparison.names if not all(_image(comparison, f) for f in shown) else ()
-    handles = [Line2D([], [], label=name, **_style(comparison, name)) for name in names]
+    names = comparison.names if not all(_is_image(comparison, f) for f in shown) else ()
+    handles = [Line2D([], [], label=name, **_line_style(comparison, name)) for name in names]
     title = f"scaled to {comparison.names[0]}; partner's number: spectral angle, correlation r"
     width = draw.inches(figure)
     figure.legend(

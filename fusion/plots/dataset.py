@@ -55,18 +55,18 @@ def plot_dataset(
 
     from fusion.plots import drawing as draw
 
-    seen = tally(dataset)
+    stats = tally(dataset)
     reason = ""
     if noise is None and dataset.signal:
-        noise, reason = noise_or_reason(dataset, seen)
+        noise, reason = noise_or_reason(dataset, stats)
     unit = "counts" if noise is not None and noise.counts else "intensity"
-    panels = _panels(dataset, seen, noise, unit)
+    panels = _panels(dataset, stats, noise, unit)
     with matplotlib.rc_context(draw.STYLE):
         width = max(sum(w for w, _ in panels), 4.5)
         title = _title(dataset, noise, reason, width)
-        height = TALL if _steep(dataset, seen) else HEIGHT
+        height = TALL if _wants_log(dataset, stats) else HEIGHT
         height += LINE * (title.count("\n") + 1) + 0.35
-        figure = draw.canvas(figure, (width, height))
+        figure = draw.figure_or_new(figure, (width, height))
         figure.suptitle(title, fontsize=9)
         if isinstance(figure, draw.Picture):
             figure.set_layout_engine("constrained", wspace=0.06)
@@ -82,19 +82,21 @@ def plot_dataset(
 
 
 def _panels(
-    data: Dataset, seen: Tally, noise: Noise | None, unit: str
+    data: Dataset, stats: Tally, noise: Noise | None, unit: str
 ) -> list[tuple[float, Callable[[Any, Any], None]]]:
     """(width, function of figure and place that draws it) of every panel."""
     panels: list[tuple[float, Callable[[Any, Any], None]]] = []
-    if len(seen.rows) > 1:
+    if len(stats.rows) > 1:
         panels.append(
-            (MAP, lambda figure, place: _map(figure.add_subplot(place), data, seen, unit))
+            (MAP, lambda figure, place: _draw_map(figure.add_subplot(place), data, stats, unit))
         )
     if data.signal:
-        panels.append((SPECTRUM, lambda figure, place: _spectrum(figure, place, data, seen, unit)))
+        panels.append(
+            (SPECTRUM, lambda figure, place: _draw_spectrum(figure, place, data, stats, unit))
+        )
     if noise is not None:
-        panels.append((SCREE, lambda figure, place: _scree(figure.add_subplot(place), noise)))
-    return panels or [(MAP, lambda figure, place: _one(figure.add_subplot(place), seen))]
+        panels.append((SCREE, lambda figure, place: _draw_scree(figure.add_subplot(place), noise)))
+    return panels or [(MAP, lambda figure, place: _draw_number(figure.add_subplot(place), stats))]
 
 
 def _title(data: Dataset, noise: Noise | None, reason: str, width: float) -> str:
@@ -109,42 +111,42 @@ def _title(data: Dataset, noise: Noise | None, reason: str, width: float) -> str
     return text
 
 
-def _long(axes: Axes) -> Axes:
+def _shown(axes: Axes) -> Axes:
     """Axes without those of one entry, as long as any is left."""
     return tuple(axis for axis in axes if (axis.size or 1) > 1) or axes[-1:]
 
 
-def _over(axes: Axes) -> str:
+def _mean_text(axes: Axes) -> str:
     """Of which axes only the mean can be drawn."""
     left = [axis.name for axis in axes[:-2]]
     return f", mean over {', '.join(left)}" if left else ""
 
 
-def _map(panel: Any, data: Dataset, seen: Tally, unit: str) -> None:
+def _draw_map(panel: Any, data: Dataset, stats: Tally, unit: str) -> None:
     """What every pixel sums to, with the colours from the lowest to the highest."""
     from fusion.plots import drawing as draw
 
-    axes = _long(data.pixels)
-    draw.factor(panel, seen.totals, axes, ends=True)
+    axes = _shown(data.pixels)
+    draw.factor(panel, stats.totals, axes, ends=True)
     what = "intensity" if not data.signal else f"sum over {_names(data.channels)}"
-    panel.set_title(what + _over(axes), pad=PAD)
-    _name(panel, unit)
-    bar, low = _bar(panel), min(seen.totals[np.isfinite(seen.totals)], default=0.0)
+    panel.set_title(what + _mean_text(axes), pad=PAD)
+    _label_unit(panel, unit)
+    bar, low = _colour_bar(panel), min(stats.totals[np.isfinite(stats.totals)], default=0.0)
     if bar is not None and 0 < low < bar.vmax:
         bar.mappable.set_clim(low, None)
-        draw._upright(bar.ax)
+        draw.vertical_ticks(bar.ax)
         bar.ax.yaxis.set_offset_position("left")
 
 
-def _bar(panel: Any) -> Any:
+def _colour_bar(panel: Any) -> Any:
     """The colour bar of a panel; None of a curve."""
     drawn = [*panel.images, *panel.collections]
     return next((each.colorbar for each in drawn if getattr(each, "colorbar", None)), None)
 
 
-def _name(panel: Any, unit: str) -> None:
+def _label_unit(panel: Any, unit: str) -> None:
     """The unit beside the colour bar of an image, or beside the vertical axis of a curve."""
-    bar = _bar(panel)
+    bar = _colour_bar(panel)
     (panel.set_ylabel if bar is None else bar.set_label)(unit)
 
 
@@ -152,51 +154,51 @@ def _names(axes: Axes) -> str:
     return ", ".join(axis.name for axis in axes)
 
 
-def _spectrum(figure: Any, place: Any, data: Dataset, seen: Tally, unit: str) -> None:
+def _draw_spectrum(figure: Any, place: Any, data: Dataset, stats: Tally, unit: str) -> None:
     """Mean over the pixels: a curve, one on a log scale where that shows more; or a pattern."""
     from fusion.plots import drawing as draw
 
-    axes: Any = _long(data.channels)
+    axes: Any = _shown(data.channels)
     split = len(data.pixels)
     title = (
-        f"mean over {_names(_long(data.pixels))}" if split and len(seen.rows) > 1 else "spectrum"
+        f"mean over {_names(_shown(data.pixels))}" if split and len(stats.rows) > 1 else "spectrum"
     )
     if len(axes) > 1:
         panel = figure.add_subplot(place)
-        draw.factor(panel, seen.means, axes, ends=True, cmap="magma")
-        panel.set_title(title + _over(axes), pad=PAD)
-        _name(panel, unit)
+        draw.factor(panel, stats.means, axes, ends=True, cmap="magma")
+        panel.set_title(title + _mean_text(axes), pad=PAD)
+        _label_unit(panel, unit)
         return
-    steep = _steep(data, seen)
+    steep = _wants_log(data, stats)
     inner = place.subgridspec(2 if steep else 1, 1)
     panel = figure.add_subplot(inner[0])
-    draw.curve(panel, seen.means, axes[0], ends=not steep)
+    draw.curve(panel, stats.means, axes[0], ends=not steep)
     panel.set_title(title, pad=PAD)
     panel.set_ylabel(unit)
     if steep:
         below = figure.add_subplot(inner[1], sharex=panel)
-        draw.curve(below, np.where(seen.means == 0, np.nan, seen.means), axes[0], ends=True)
-        _log(below, seen, unit)
+        draw.curve(below, np.where(stats.means == 0, np.nan, stats.means), axes[0], ends=True)
+        _log_scale(below, stats, unit)
 
 
-def _steep(data: Dataset, seen: Tally) -> bool:
+def _wants_log(data: Dataset, stats: Tally) -> bool:
     """Whether a spectrum has so large a range that a log scale shows more."""
-    means = seen.means[np.isfinite(seen.means)]
-    if len(_long(data.channels)) != 1 or not means.size or seen.negatives:
+    means = stats.means[np.isfinite(stats.means)]
+    if len(_shown(data.channels)) != 1 or not means.size or stats.negatives:
         return False
     positive = means[means > 0]
     return bool(positive.size and positive.max() > STEEP * np.percentile(positive, FAINT))
 
 
-def _log(panel: Any, seen: Tally, unit: str) -> None:
+def _log_scale(panel: Any, stats: Tally, unit: str) -> None:
     """A log scale that ends below the lowest channels, outliers aside."""
-    positive = seen.means[seen.means > 0]
+    positive = stats.means[stats.means > 0]
     panel.set_yscale("log")
     panel.set_ylim(np.percentile(positive, 1) / 2, positive.max() * 2)
     panel.set_ylabel(f"{unit}, log scale")
 
 
-def _scree(panel: Any, noise: Noise) -> None:
+def _draw_scree(panel: Any, noise: Noise) -> None:
     """Singular values over the edge, those above it numbered."""
     from matplotlib.ticker import MaxNLocator
 
@@ -221,7 +223,7 @@ def _scree(panel: Any, noise: Noise) -> None:
     panel.legend(loc="upper right")
 
 
-def _one(panel: Any, seen: Tally) -> None:
+def _draw_number(panel: Any, stats: Tally) -> None:
     """A single number."""
     panel.set_axis_off()
-    panel.text(0.5, 0.5, f"{seen.rows[0]:.5g}", ha="center", va="center", fontsize=12)
+    panel.text(0.5, 0.5, f"{stats.rows[0]:.5g}", ha="center", va="center", fontsize=12)

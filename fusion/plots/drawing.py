@@ -50,7 +50,7 @@ class Picture(Figure):
         return buffer.getvalue()
 
 
-def canvas(figure: Any, size: tuple[float, float]) -> Any:
+def figure_or_new(figure: Any, size: tuple[float, float]) -> Any:
     """The figure, or part of one, that was given; else a new one of this size, inches."""
     return Picture(figsize=size, layout="constrained") if figure is None else figure
 
@@ -69,7 +69,7 @@ def inches(figure: Any) -> float:
     return float(figure.bbox.width / figure.get_figure(root=True).dpi)
 
 
-def own(panel: Panel | None, width: float, height: float) -> Panel:
+def panel_or_new(panel: Panel | None, width: float, height: float) -> Panel:
     """The panel that was given; else one in a new figure of this size, inches."""
     if panel is not None:
         return panel
@@ -91,14 +91,14 @@ def factor(
     along: list[Axis] = list(axes or [Axis("index", size=len(column))])
     values = np.asarray(column, dtype=float).reshape([axis.size or 1 for axis in along])
     while values.ndim > 2:
-        values, along = mean(values), along[1:]
+        values, along = finite_mean(values), along[1:]
     if values.ndim == 1:
         curve(panel, values, along[0], ends=ends)
     else:
         image(panel, values, tuple(along), ends=ends, cmap=cmap)
 
 
-def mean(values: Array) -> Array:
+def finite_mean(values: Array) -> Array:
     """Mean over the first axis of what is not NaN."""
     seen = np.isfinite(values)
     total = np.where(seen, values, 0.0).sum(0)
@@ -125,7 +125,7 @@ def curve(
     few = {"marker": "o", "markersize": 2.5} if len(x) <= FEW else {}
     panel.plot(x, values, color=color, label=label, **few)
     panel.margins(x=0.0 if len(x) > FEW else 0.03)
-    for first, last in _gaps(values):
+    for first, last in _runs_of_nan(values):
         low, high = (
             (x[first] + x[max(first - 1, 0)]) / 2,
             (x[last] + x[min(last + 1, len(x) - 1)]) / 2,
@@ -136,19 +136,19 @@ def curve(
     else:
         panel.set_ylim(bottom=0.0)
     ticks(panel)
-    if _index(axis):
+    if _counts_only(axis):
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     panel.tick_params(labelbottom=ends)
     if ends:
         panel.set_xlabel(axis.label)
 
 
-def _index(axis: Axis) -> bool:
+def _counts_only(axis: Axis) -> bool:
     """Whether an axis only counts."""
     return axis.uniform and not axis.units and axis.scale == 1.0
 
 
-def _gaps(values: Array) -> list[tuple[int, int]]:
+def _runs_of_nan(values: Array) -> list[tuple[int, int]]:
     """(first, last) entry of every run of NaN."""
     edges = np.diff(np.concatenate([[0], ~np.isfinite(values), [0]]).astype(int))
     return list(
@@ -162,11 +162,11 @@ def _gaps(values: Array) -> list[tuple[int, int]]:
 
 def ticks(panel: Panel) -> None:
     """Few ticks, large numbers as one power of ten above the axis."""
-    _upright(panel)
+    vertical_ticks(panel)
     panel.xaxis.set_major_locator(MaxNLocator(5, steps=STEPS, min_n_ticks=2))
 
 
-def _upright(panel: Panel) -> None:
+def vertical_ticks(panel: Panel) -> None:
     """`ticks` for the vertical axis alone."""
     formatter = ScalarFormatter(useMathText=True)
     formatter.set_powerlimits((-2, 4))
@@ -183,28 +183,28 @@ def image(panel: Panel, values: Array, axes: Axes, *, ends: bool, cmap: Any = "v
     import matplotlib
 
     both = signed(values)
-    low, high, clipped = _range(values, both)
+    low, high, clipped = _colour_range(values, both)
     chosen = matplotlib.colormaps["RdBu_r"] if both else matplotlib.colormaps.get_cmap(cmap)
     colours = chosen.with_extremes(bad=NOTHING)
-    drawn = _pixels(panel, values, axes, {"cmap": colours, "vmin": low, "vmax": high})
-    _place(panel, axes, ends)
+    drawn = _draw_pixels(panel, values, axes, {"cmap": colours, "vmin": low, "vmax": high})
+    _bar_or_ticks(panel, axes, ends)
     side = panel.inset_axes((1.03, 0.0, 0.05, 1.0))
     bar = panel.figure.colorbar(drawn, cax=side, extend=clipped)
     bar.outline.set_visible(False)  # type: ignore[operator]
-    _upright(side)
+    vertical_ticks(side)
     side.yaxis.set_offset_position("left")
 
 
 def picture(panel: Panel, colours: Array, axes: Axes) -> None:
     """Pixels of given colours, (rows, columns, 3), with a scale bar or ticks."""
-    _pixels(panel, colours, axes, {})
-    _place(panel, axes, True)
+    _draw_pixels(panel, colours, axes, {})
+    _bar_or_ticks(panel, axes, True)
 
 
-def _pixels(panel: Panel, values: Array, axes: Axes, options: dict[str, Any]) -> Any:
+def _draw_pixels(panel: Panel, values: Array, axes: Axes, options: dict[str, Any]) -> Any:
     """The image where its axes are."""
     if all(axis.uniform for axis in axes):
-        (top, bottom), (left, right) = (_span(axis) for axis in axes)
+        (top, bottom), (left, right) = (_ends(axis) for axis in axes)
         extent = (left, right, bottom, top)
         return panel.imshow(values, extent=extent, interpolation="nearest", **options)
     y, x = (axis.values for axis in axes)
@@ -213,18 +213,18 @@ def _pixels(panel: Panel, values: Array, axes: Axes, options: dict[str, Any]) ->
     return drawn
 
 
-def _place(panel: Panel, axes: Axes, ends: bool) -> None:
+def _bar_or_ticks(panel: Panel, axes: Axes, ends: bool) -> None:
     """A scale bar where both axes are lengths, else ticks."""
-    panel.set_aspect("equal" if axes[0].units == axes[1].units and _similar(axes) else "auto")
+    panel.set_aspect("equal" if axes[0].units == axes[1].units and _shape_is_seen(axes) else "auto")
     panel.spines[:].set_visible(False)
     if all(axis.units in LENGTHS for axis in axes) and axes[0].units == axes[1].units:
         panel.set(xticks=[], yticks=[])
         scale_bar(panel, axes[1])
     else:
-        _labels(panel, axes, ends)
+        _label_axes(panel, axes, ends)
 
 
-def chips(panel: Panel, names: Sequence[str], colours: Sequence[str]) -> None:
+def name_legend(panel: Panel, names: Sequence[str], colours: Sequence[str]) -> None:
     """Names in their colours above the right end of a panel."""
     from matplotlib.patches import Patch
 
@@ -242,19 +242,19 @@ def chips(panel: Panel, names: Sequence[str], colours: Sequence[str]) -> None:
     )
 
 
-def _span(axis: Axis) -> tuple[float, float]:
+def _ends(axis: Axis) -> tuple[float, float]:
     """Where the first entry begins and the last ends."""
     x = axis.values
     return float(x[0] - axis.scale / 2), float(x[-1] + axis.scale / 2)
 
 
-def _similar(axes: Axes) -> bool:
+def _shape_is_seen(axes: Axes) -> bool:
     """Whether an image with equal steps per unit has a shape that can be seen."""
     height, width = (float(np.ptp(axis.values)) for axis in axes)
     return height > 0 and width > 0 and 1 / 12 < height / width < 12
 
 
-def _range(values: Array, both: bool) -> tuple[float, float, str]:
+def _colour_range(values: Array, both: bool) -> tuple[float, float, str]:
     """(lowest colour, highest colour, ends of the bar beyond which values lie)."""
     seen = values[np.isfinite(values)]
     size = np.abs(seen) if seen.size else np.zeros(1)
@@ -264,10 +264,10 @@ def _range(values: Array, both: bool) -> tuple[float, float, str]:
     return (-high if both else 0.0), high, "both" if both else "max"
 
 
-def _labels(panel: Panel, axes: Axes, ends: bool) -> None:
+def _label_axes(panel: Panel, axes: Axes, ends: bool) -> None:
     """Ticks with names and units along both axes, along x in the lowest panel only."""
-    panel.xaxis.set_major_locator(MaxNLocator(4, integer=_index(axes[1]), min_n_ticks=1))
-    panel.yaxis.set_major_locator(MaxNLocator(3, integer=_index(axes[0]), min_n_ticks=1))
+    panel.xaxis.set_major_locator(MaxNLocator(4, integer=_counts_only(axes[1]), min_n_ticks=1))
+    panel.yaxis.set_major_locator(MaxNLocator(3, integer=_counts_only(axes[0]), min_n_ticks=1))
     panel.set_ylabel(axes[0].label)
     panel.tick_params(labelbottom=ends)
     if ends:

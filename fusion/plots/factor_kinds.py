@@ -20,18 +20,18 @@ def maps(call: str, result: Result, factor: str | None) -> tuple[str, NDArray[An
     Raises:
         ValueError: if there is no factor over the pixels of an image.
     """
-    name, axes = _axes(call, result, factor or _first(result, 0), "maps")
+    name, axes = _factor_axes(call, result, factor or _first_factor(result, 0), "maps")
     if len(axes) < 2:
         raise ValueError(
             f"`{call}`: {name!r} runs along {len(axes)} axes: an image has two: use "
             "`plot_spectra(result, factor=…)` for curves."
         )
-    from fusion.plots.drawing import mean
+    from fusion.plots.drawing import finite_mean
 
     values = np.asarray(result.factors[name], dtype=float)
     values = values.reshape([axis.size or 1 for axis in axes] + [values.shape[1]])
     while values.ndim > 3:
-        values = mean(values)
+        values = finite_mean(values)
     return name, values, axes[-2:]
 
 
@@ -41,7 +41,7 @@ def curves(call: str, result: Result, factor: str | None) -> tuple[str, NDArray[
     Raises:
         ValueError: if there is no factor along one axis.
     """
-    name, axes = _axes(call, result, factor or _first(result, 1), "spectra")
+    name, axes = _factor_axes(call, result, factor or _first_factor(result, 1), "spectra")
     if len(axes) != 1:
         raise ValueError(
             f"`{call}`: {name!r} runs along {len(axes)} axes: a curve has one: use "
@@ -50,7 +50,7 @@ def curves(call: str, result: Result, factor: str | None) -> tuple[str, NDArray[
     return name, np.asarray(result.factors[name], dtype=float), axes
 
 
-def _first(result: Result, which: int) -> str | None:
+def _first_factor(result: Result, which: int) -> str | None:
     """The first factor of several components over pixels (0) or channels (1)."""
     for data in result.data.values():
         split = len(data.axes) - data.signal
@@ -61,7 +61,7 @@ def _first(result: Result, which: int) -> str | None:
     return None
 
 
-def _axes(call: str, result: Result, name: str | None, what: str) -> tuple[str, Axes]:
+def _factor_axes(call: str, result: Result, name: str | None, what: str) -> tuple[str, Axes]:
     """A factor, and what its rows run along, axes of one entry left out."""
     if name is None:
         raise ValueError(
@@ -82,10 +82,10 @@ def components(call: str, K: int, chosen: Sequence[int] | None) -> list[int]:
     Raises:
         ValueError: if there is no such component.
     """
-    found = list(range(K)) if chosen is None else [int(k) for k in chosen]
-    if not found or not all(0 <= k < K for k in found):
-        raise ValueError(f"`{call}`: components {found}: there are 0 to {K - 1}: choose of them.")
-    return found
+    numbers = list(range(K)) if chosen is None else [int(k) for k in chosen]
+    if not numbers or not all(0 <= k < K for k in numbers):
+        raise ValueError(f"`{call}`: components {numbers}: there are 0 to {K - 1}: choose of them.")
+    return numbers
 
 
 def names(result: Result, K: int) -> list[str]:

@@ -42,7 +42,7 @@ def mark(panel: Panel, marks: Sequence[tuple[float, str]], *, size: float = SIZE
     if not inside:
         return []
     at = np.array([(x - low) / (high - low) for x, _ in inside])
-    placed = apart(at, step)
+    placed = spread_out(at, step)
     tall = LETTER * size * max(len(name) for _, name in inside) / max(height, 1.0)
     tall = min(tall + 0.02, 0.5)  # of the panel's height
     bottom, top = panel.get_ylim()
@@ -71,7 +71,7 @@ def mark(panel: Panel, marks: Sequence[tuple[float, str]], *, size: float = SIZE
     return [name for _, name in inside]
 
 
-def apart(at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+def spread_out(at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """Places from step / 2 to 1 − step / 2, at least a step apart, nearest to those told.
 
     Least squares by pooling: neighbours that are too near become one block around their mean.

@@ -48,8 +48,8 @@ def plot_noise(noise: Noise, *, panel: Panel | None = None) -> Figure:
     level, variance = noise.levels[(noise.levels > 0).all(1)].T
     x = np.geomspace(level.min() / ROOM, level.max() * ROOM, 200)
     with matplotlib.rc_context(draw.STYLE):
-        panel = draw.own(panel, WIDTH, HEIGHT)
-        panel.plot(x, noise.gain * x + noise.readout, color=draw.VERMILLION, label=_line(noise))
+        panel = draw.panel_or_new(panel, WIDTH, HEIGHT)
+        panel.plot(x, noise.gain * x + noise.readout, color=draw.VERMILLION, label=_label(noise))
         panel.plot(x, x, color=draw.GREY, linestyle="--", label="variance = mean (counts)")
         panel.plot(level, variance, "o", color=draw.BLUE, markersize=3, label="measured")
         panel.set(xscale="log", yscale="log", xlabel="mean of the entries", ylabel="variance")
@@ -59,7 +59,7 @@ def plot_noise(noise: Noise, *, panel: Panel | None = None) -> Figure:
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
-def _line(noise: Noise) -> str:
+def _label(noise: Noise) -> str:
     """What the line is."""
     offset = f" + {noise.readout:.3g}" if noise.readout > 0 else ""
     return f"{noise.gain:.3g} × mean{offset}"

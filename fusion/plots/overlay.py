@@ -57,9 +57,9 @@ def plot_overlay(
         )
     called = pick.names(result, values.shape[2])
     with draw.style(panel):
-        panel = draw.own(panel, SIDE, _height(values) + 0.35)
+        panel = draw.panel_or_new(panel, SIDE, _figure_height(values) + 0.35)
         draw.picture(panel, palette.overlay(values[..., chosen], used), axes)
-        draw.chips(panel, [called[k] for k in chosen], used)
+        draw.name_legend(panel, [called[k] for k in chosen], used)
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
@@ -90,12 +90,12 @@ def plot_map(
     (k,) = pick.components("plot_map", values.shape[2], [component])
     called = pick.names(result, values.shape[2])[k]
     with draw.style(panel):
-        panel = draw.own(panel, SIDE + 0.5, _height(values) + 0.3)
+        panel = draw.panel_or_new(panel, SIDE + 0.5, _figure_height(values) + 0.3)
         draw.image(panel, values[..., k], axes, ends=True, cmap=palette.ramp(palette.colour(k)))
         panel.set_title(f"{name}, component {called}" if called.isdecimal() else called)
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
-def _height(values: Any) -> float:
+def _figure_height(values: Any) -> float:
     """Of a figure for an image of this shape, inches."""
     return float(np.clip(SIDE * values.shape[0] / values.shape[1], 0.6, 6.0))

@@ -62,19 +62,19 @@ def plot_publication(
 
     name, values, axes = pick.maps("plot_publication", result, factor)
     chosen = pick.components("plot_publication", values.shape[2], components)
-    spectra = _spectra(result, values.shape[2])
-    across = _across(len(chosen) + 1, width)
+    spectra = _spectra_of(result, values.shape[2])
+    across = _maps_in_row(len(chosen) + 1, width)
     rows = -(-(len(chosen) + 1) // across)
-    tall = rows * (width / across * _shape(axes) + ROOM)
+    tall = rows * (width / across * _aspect(axes) + ROOM)
     low = SPECTRA * (len(spectra) if width < NARROW else min(len(spectra), 1))
     with matplotlib.rc_context({**draw.STYLE, **PRINT}):
         size = (width / INCH, (tall + low) / INCH)
-        figure = draw.canvas(figure, size)
+        figure = draw.figure_or_new(figure, size)
         above, below = figure.subfigures(2, 1, height_ratios=[tall, max(low, 1e-3)])
         panels = above.subplots(rows, across, squeeze=False).ravel()
         plot_overlay(result, factor=name, components=chosen, panel=panels[0])
         for k, panel in zip(chosen, panels[1:], strict=False):
-            _map(panel, values[..., k], axes, k, pick.names(result, values.shape[2])[k])
+            _draw_map(panel, values[..., k], axes, k, pick.names(result, values.shape[2])[k])
         for panel in panels[1 + len(chosen) :]:
             panel.set_axis_off()
         shape = (len(spectra), 1) if width < NARROW else (1, max(len(spectra), 1))
@@ -84,27 +84,27 @@ def plot_publication(
             plot_spectra(result, factor=own, components=chosen, lines=marks, panel=panel)
             panel.set_title(data if len(spectra) > 1 else "", fontsize=7)
             panel.get_legend().remove()  # the overlay has one
-        _letters([*panels[: 1 + len(chosen)], *under])
+        _add_letters([*panels[: 1 + len(chosen)], *under])
     return figure
 
 
-def _across(n: int, width: float) -> int:
+def _maps_in_row(n: int, width: float) -> int:
     """Maps beside each other."""
     if width < NARROW:
         return 2 if n in (2, 4) else min(n, 3)
     return n if n <= 5 else -(-n // (-(-n // 5)))
 
 
-def _shape(axes: Any) -> float:
+def _aspect(axes: Any) -> float:
     """Height of a map over its width, within reason."""
     y, x = axes
     height, width = abs((y.size or 1) * y.scale), abs((x.size or 1) * x.scale)
     return min(max(height / width, 0.3), 2.0) if y.units == x.units else 1.0
 
 
-def _spectra(result: Result, K: int) -> dict[str, str]:
+def _spectra_of(result: Result, K: int) -> dict[str, str]:
     """{data set: factor of its spectra}, of those with as many components as the maps."""
-    found: dict[str, str] = {}
+    spectra: dict[str, str] = {}
     for data, summary in result.data.items():
         along = summary.axes[len(summary.axes) - summary.signal :]
         able = [
@@ -114,11 +114,11 @@ def _spectra(result: Result, K: int) -> dict[str, str]:
         ]
         own = [n for n in able if n.endswith(f"_{data}")]
         if name := next(iter(own or able), None):
-            found[data] = name
-    return found
+            spectra[data] = name
+    return spectra
 
 
-def _map(panel: Any, values: Any, axes: Any, k: int, called: str) -> None:
+def _draw_map(panel: Any, values: Any, axes: Any, k: int, called: str) -> None:
     """A component in its colour, without a colour bar: the caption tells what white is."""
     from fusion.plots import colours as palette
     from fusion.plots import drawing as draw
@@ -130,7 +130,7 @@ def _map(panel: Any, values: Any, axes: Any, k: int, called: str) -> None:
     panel.set_title(called if not called.isdecimal() else f"component {called}", fontsize=7)
 
 
-def _letters(panels: Sequence[Any]) -> None:
+def _add_letters(panels: Sequence[Any]) -> None:
     """a, b, c … at the upper left of every panel."""
     for letter, panel in zip(ascii_lowercase, panels, strict=False):
         panel.set_title(letter, loc="left", fontweight="bold", fontsize=8)

@@ -43,11 +43,11 @@ def plot_ranking(ranking: Ranking, *, figure: Any = None) -> Figure:
     title = _title(ranking, int(15 * width))
     with matplotlib.rc_context(draw.STYLE):
         height = rows * HEIGHT + LINE * (title.count("\n") + 2)
-        figure = draw.canvas(figure, (width, height))
+        figure = draw.figure_or_new(figure, (width, height))
         figure.suptitle(title, fontsize=8, x=0.01, ha="left")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, criterion in zip(panels, criteria, strict=False):
-            _panel(panel, criterion, ranking.recommended)
+            _draw_criterion(panel, criterion, ranking.recommended)
         for panel in panels[len(criteria) :]:
             panel.set_axis_off()
         for panel in panels[max(len(criteria) - columns, 0) : len(criteria)]:
@@ -62,7 +62,7 @@ def _title(ranking: Ranking, width: int) -> str:
     return "\n".join(lines)
 
 
-def _panel(panel: Any, criterion: Criterion, recommended: int) -> None:
+def _draw_criterion(panel: Any, criterion: Criterion, recommended: int) -> None:
     """The curve, the value it is held against, the choice, the recommendation."""
     from matplotlib.ticker import MaxNLocator, NullFormatter
 
@@ -76,15 +76,15 @@ def _panel(panel: Any, criterion: Criterion, recommended: int) -> None:
     at = np.flatnonzero(criterion.chosen == K)
     if at.size:
         panel.plot(K[at], curve[at], "o", color=draw.VERMILLION, markersize=6, zorder=3)
-    seen = curve[curve > 0]
-    if criterion.log and seen.size and seen.max() > 10 * seen.min():  # two labels at least
+    shown = curve[curve > 0]
+    if criterion.log and shown.size and shown.max() > 10 * shown.min():  # two labels at least
         panel.set_yscale("log")
         panel.yaxis.set_minor_formatter(NullFormatter())
     else:
         draw.ticks(panel)
         panel.set_ylim(bottom=0)
     if criterion.minimum and at.size:
-        _around(panel, curve, int(at[0]))
+        _limits_around(panel, curve, int(at[0]))
     low, high = min(int(K[0]), recommended), max(int(K[-1]), recommended)
     panel.set_xlim(low - 0.6, high + 0.6)
     panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
@@ -93,7 +93,7 @@ def _panel(panel: Any, criterion: Criterion, recommended: int) -> None:
     panel.set_ylabel(criterion.quantity)
 
 
-def _around(panel: Any, curve: np.ndarray, at: int) -> None:
+def _limits_around(panel: Any, curve: np.ndarray, at: int) -> None:
     """Limits that show the minimum, its left neighbour, and all to the right."""
     low, high = float(curve.min()), float(curve[max(at - 1, 0) :].max())
     if high > low:

@@ -35,7 +35,7 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) ->
 
     from fusion.plots import drawing as draw
 
-    panels = _panels(fit)
+    panels = _maps(fit)
     wide = MAP if len(fit.data.pixels) > 1 else CURVE
     rows = -(-len(panels) // COLUMNS)
     columns = -(-len(panels) // rows)
@@ -43,25 +43,25 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) ->
     with matplotlib.rc_context(draw.STYLE):
         heights = [rows * TALL] + [LOW] * (len(pixels) > 0)
         width = max(columns * wide, len(pixels) * CURVE * 0.9, 2 * MAP)
-        figure = draw.canvas(figure, (width, sum(heights) + 0.2))
+        figure = draw.figure_or_new(figure, (width, sum(heights) + 0.2))
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         grid = parts[0].add_gridspec(rows, columns)
         for i, (title, values, cmap) in enumerate(panels):
             panel = parts[0].add_subplot(grid[divmod(i, columns)])
             ends = i + columns >= len(panels)
             if len(values) == 1:
-                _number(panel, values[0])
+                _draw_number(panel, values[0])
             else:
                 draw.factor(panel, values, fit.data.pixels, ends=ends, cmap=cmap)
             panel.set_title(title)
         if len(pixels):
             grid = parts[1].add_gridspec(2, len(pixels), height_ratios=[1.8, 1.0])
             for i, pixel in enumerate(pixels):
-                _pixel(parts[1], grid, i, fit, int(pixel))
+                _draw_pixel(parts[1], grid, i, fit, int(pixel))
     return figure
 
 
-def _panels(fit: ReferenceFit) -> list[tuple[str, Any, str]]:
+def _maps(fit: ReferenceFit) -> list[tuple[str, Any, str]]:
     """(title, values (pixel,), colours) of every map."""
     from fusion.references.reference_fit import typical
     from fusion.references.residual_shape import LEVEL
@@ -79,12 +79,12 @@ def _panels(fit: ReferenceFit) -> list[tuple[str, Any, str]]:
     ]
 
 
-def _number(panel: Any, value: float) -> None:
+def _draw_number(panel: Any, value: float) -> None:
     panel.set_axis_off()
     panel.text(0.5, 0.5, f"{value:.4g}", ha="center", va="center", fontsize=12)
 
 
-def _pixel(part: Any, grid: Any, column: int, fit: ReferenceFit, pixel: int) -> None:
+def _draw_pixel(part: Any, grid: Any, column: int, fit: ReferenceFit, pixel: int) -> None:
     """Spectrum and fit of a pixel, what is left below."""
     from fusion.plots import drawing as draw
 

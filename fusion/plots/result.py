@@ -53,18 +53,18 @@ def plot_result(
 
     curves: list[tuple[Any, Axis]] = []
 
-    names = _names(result, factors)
+    names = _factors_to_show(result, factors)
     blocks = _blocks(result, names, components)
-    rows = max(len(result.data), 1 + len(_odd(result, names)))
-    sizes = [_size(result, *block) for block in blocks]
+    rows = max(len(result.data), 1 + len(_in_one_panel(result, names)))
+    sizes = [_block_size(result, *block) for block in blocks]
     with matplotlib.rc_context(draw.STYLE):
         width = max([WIDTH, *(w for w, _ in sizes)])
         heights = [h for _, h in sizes] + [rows * BELOW]
-        figure = draw.canvas(figure, (width, sum(heights)))
+        figure = draw.figure_or_new(figure, (width, sum(heights)))
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         for part, (group, chosen) in zip(parts, blocks, strict=False):
-            curves += _block(part, result, group, chosen)
-        _below(parts[-1], result, names, rows)
+            curves += _draw_block(part, result, group, chosen)
+        _draw_below(parts[-1], result, names, rows)
         if len(elements):
             from fusion.plots.labels import name_curves
 
@@ -72,7 +72,7 @@ def plot_result(
     return figure
 
 
-def _names(result: Result, factors: Sequence[str] | None) -> list[str]:
+def _factors_to_show(result: Result, factors: Sequence[str] | None) -> list[str]:
     """Factors to show, those on pixels first, those of the channels next, others last."""
     missing = [name for name in factors or () if name not in result.factors]
     if missing:
@@ -80,19 +80,19 @@ def _names(result: Result, factors: Sequence[str] | None) -> list[str]:
             f"`plot`: no factor {missing[0]!r}; the result has {', '.join(result.factors)}."
         )
     names = list(result.factors if factors is None else factors)
-    return names if factors is not None else sorted(names, key=lambda name: _place(result, name))
+    return names if factors is not None else sorted(names, key=lambda name: _order(result, name))
 
 
-def _place(result: Result, name: str) -> int:
+def _order(result: Result, name: str) -> int:
     """0 for a factor over pixels or some of their axes, 1 over channels, 2 over neither."""
-    axes = _axes(result, name)
+    axes = _row_axes(result, name)
     for which in (0, 1):
-        if axes and any(all(axis in part for axis in axes) for part in _parts(result, which)):
+        if axes and any(all(axis in part for axis in axes) for part in _axes_of(result, which)):
             return which
     return 2
 
 
-def _parts(result: Result, which: int) -> list[Axes]:
+def _axes_of(result: Result, which: int) -> list[Axes]:
     """Navigation (0) or signal axes (1) of all data sets."""
     split = [
         (d.axes[: len(d.axes) - d.signal], d.axes[len(d.axes) - d.signal :])
@@ -101,12 +101,12 @@ def _parts(result: Result, which: int) -> list[Axes]:
     return [part[which] for part in split]
 
 
-def _axes(result: Result, name: str) -> Axes | None:
+def _row_axes(result: Result, name: str) -> Axes | None:
     """Axes along which the rows of a factor run."""
     return result.axes.get(name, (None,))[0]
 
 
-def _stacked(result: Result, name: str) -> bool:
+def _by_component(result: Result, name: str) -> bool:
     """Whether a factor is drawn as a column of panels, one for every component."""
     core = (
         result.structure is not None
@@ -117,9 +117,9 @@ def _stacked(result: Result, name: str) -> bool:
     return len(shape) == 2 and shape[0] > 1 and not core
 
 
-def _odd(result: Result, names: Sequence[str]) -> list[str]:
+def _in_one_panel(result: Result, names: Sequence[str]) -> list[str]:
     """Factors that are drawn in one panel: of one row or one axis, and cores."""
-    return [n for n in names if not _stacked(result, n) and result.factors[n].size > 1]
+    return [n for n in names if not _by_component(result, n) and result.factors[n].size > 1]
 
 
 def _blocks(
@@ -127,7 +127,7 @@ def _blocks(
 ) -> list[tuple[list[str], list[int]]]:
     """(factors, components) of every block: factors with one number of components side by side."""
     groups: dict[int, list[str]] = {}
-    for name in filter(lambda n: _stacked(result, n), names):
+    for name in filter(lambda n: _by_component(result, n), names):
         groups.setdefault(result.factors[name].shape[1], []).append(name)
     most = max(groups, default=0)
     for k in components or ():
@@ -142,54 +142,54 @@ def _blocks(
     return [block for block in blocks if block[1]]
 
 
-def _stacks(group: Sequence[str], chosen: Sequence[int]) -> tuple[int, int]:
+def _stacks_and_rows(group: Sequence[str], chosen: Sequence[int]) -> tuple[int, int]:
     """(stacks side by side, rows of each)."""
     stacks = -(-len(chosen) // ROWS) if len(group) <= 2 else 1
     return stacks, -(-len(chosen) // stacks)
 
 
-def _wide(result: Result, name: str) -> float:
+def _width(result: Result, name: str) -> float:
     """Width of a factor's column, inches."""
-    return MAP if len(_axes(result, name) or (0,)) > 1 else CURVE
+    return MAP if len(_row_axes(result, name) or (0,)) > 1 else CURVE
 
 
-def _size(result: Result, group: Sequence[str], chosen: Sequence[int]) -> tuple[float, float]:
-    stacks, rows = _stacks(group, chosen)
-    return stacks * (LABEL + sum(_wide(result, n) for n in group)), rows * (
+def _block_size(result: Result, group: Sequence[str], chosen: Sequence[int]) -> tuple[float, float]:
+    stacks, rows = _stacks_and_rows(group, chosen)
+    return stacks * (LABEL + sum(_width(result, n) for n in group)), rows * (
         TALL if rows <= 4 else LOW
     ) + 0.5
 
 
-def _block(
+def _draw_block(
     part: Any, result: Result, group: Sequence[str], chosen: Sequence[int]
 ) -> list[tuple[Any, Axis]]:
     """A row of panels for every component; those that are curves, with their axes."""
     from fusion.plots import drawing as draw
 
-    stacks, rows = _stacks(group, chosen)
-    wide = [_wide(result, n) for n in group]
+    stacks, rows = _stacks_and_rows(group, chosen)
+    wide = [_width(result, n) for n in group]
     grow = CURVE if CURVE in wide else MAP
     spare = max(0.0, WIDTH / stacks - LABEL - sum(wide)) / wide.count(grow)
     widths = [LABEL, *(w + spare * (w == grow) for w in wide)] * stacks
     grid = part.add_gridspec(rows, len(widths), width_ratios=widths)
     K = result.factors[group[0]].shape[1]
-    shares, names = _shares(result, K), getattr(result.model, "component_names", ())
+    shares, names = _explained(result, K), getattr(result.model, "component_names", ())
     names = names if len(names) == K else ()
     curves: list[tuple[Any, Axis]] = []
     for position, k in enumerate(chosen):
         stack, row = divmod(position, rows)
         first = stack * (1 + len(group))
-        said = part.add_subplot(grid[row, first])
-        said.set_axis_off()
+        text_panel = part.add_subplot(grid[row, first])
+        text_panel.set_axis_off()
         label = names[k] if k < len(names) else f"{k + 1}"
-        said.text(0.0, 0.5, "\n".join([label, *shares(k)]), va="center", fontsize=8)
+        text_panel.text(0.0, 0.5, "\n".join([label, *shares(k)]), va="center", fontsize=8)
         if row == 0:
             header = "component\n(explained)" if any(shares(k)) else "component"
-            said.set_title(header, loc="left", fontsize=7)
+            text_panel.set_title(header, loc="left", fontsize=7)
         lowest = row == rows - 1 or position == len(chosen) - 1
         for column, name in enumerate(group, start=first + 1):
             panel = part.add_subplot(grid[row, column])
-            axes = _axes(result, name)
+            axes = _row_axes(result, name)
             draw.factor(panel, result.factors[name][:, k], axes, ends=lowest)
             curves += [(panel, axes[0])] if axes is not None and len(axes) == 1 else []
             if row == 0:
@@ -197,7 +197,7 @@ def _block(
     return curves
 
 
-def _shares(result: Result, K: int) -> Any:
+def _explained(result: Result, K: int) -> Any:
     """For a component, the explained variance of every data set, as lines of text."""
     known = {
         n: d.component_variance for n, d in result.data.items() if d.component_variance is not None
@@ -214,29 +214,29 @@ def _shares(result: Result, K: int) -> Any:
 
 def _title(result: Result, name: str) -> str:
     """The factor's name, its data sets where there are others, and what is averaged over."""
-    axes = _axes(result, name)
+    axes = _row_axes(result, name)
     owners = [
         d
-        for d, p, c in zip(result.data, _parts(result, 0), _parts(result, 1), strict=True)
+        for d, p, c in zip(result.data, _axes_of(result, 0), _axes_of(result, 1), strict=True)
         if axes in (p, c)
     ]
-    said = any(name.endswith(f"_{owner}") for owner in owners)
+    named = any(name.endswith(f"_{owner}") for owner in owners)
     some = 0 < len(owners) < len(result.data)
-    title = f"{name} ({', '.join(owners)})" if some and not said else name
+    title = f"{name} ({', '.join(owners)})" if some and not named else name
     left = [axis.name for axis in (axes or ())[:-2]]
     return f"{title}, mean over {', '.join(left)}" if left else title
 
 
-def _below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
+def _draw_below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
     """Residual map and spectrum of every data set; at the right losses, odd factors."""
     from fusion.plots import panels
 
     grid = part.add_gridspec(rows, 3, width_ratios=[MAP, CURVE, CURVE])
     for row, (name, data) in enumerate(result.data.items()):
-        _residuals(part, grid, row, name, data)
+        _draw_residuals(part, grid, row, name, data)
     best = int((result.losses == result.loss).argmax())  # not the lowest where a rule was followed
     panels.losses(part.add_subplot(grid[0, 2]), result.loss_history, best)
-    for row, name in enumerate(_odd(result, names), start=1):
+    for row, name in enumerate(_in_one_panel(result, names), start=1):
         values = result.factors[name]
         panel = part.add_subplot(grid[row, 2])
         if values.size == max(values.shape):
@@ -245,7 +245,7 @@ def _below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
             panels.core(panel, values, name)
 
 
-def _residuals(part: Any, grid: Any, row: int, name: str, data: DataSummary) -> None:
+def _draw_residuals(part: Any, grid: Any, row: int, name: str, data: DataSummary) -> None:
     from fusion.plots import drawing as draw
 
     split = len(data.axes) - data.signal

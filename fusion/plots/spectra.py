@@ -55,12 +55,12 @@ def plot_spectra(
     scale = np.where(heights > 0, heights, 1.0) if normalise else np.ones(values.shape[1])
     step = offset * float(np.nanmax(values[:, chosen] / scale[chosen], initial=0.0))
     with draw.style(panel):
-        panel = draw.own(panel, WIDTH, HEIGHT)
+        panel = draw.panel_or_new(panel, WIDTH, HEIGHT)
         for place, k in enumerate(chosen):
             style: dict[str, Any] = {"color": palette.colour(k), "linestyle": palette.dash(k)}
             curve = values[:, k] / scale[k] + place * step
             panel.plot(axis.values, curve, label=called[k], linewidth=1.2, **style)
-        _frame(panel, axis, bottom=None if draw.signed(values[:, chosen]) else 0.0)
+        _finish_axes(panel, axis, bottom=None if draw.signed(values[:, chosen]) else 0.0)
         panel.set_ylabel(f"{name} / maximum" if normalise else name)
         if step:
             panel.set_yticks([])
@@ -73,7 +73,7 @@ def plot_spectra(
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
-def _frame(panel: Any, axis: Any, *, bottom: float | None) -> None:
+def _finish_axes(panel: Any, axis: Any, *, bottom: float | None) -> None:
     from fusion.plots import drawing as draw
 
     draw.ticks(panel)

@@ -52,16 +52,16 @@ def plot_starts(
 
     from fusion.plots import drawing as draw
 
-    shown, good = _curves(comparison, factors), _equal(comparison, losses, equal)
+    shown, good = _curves_to_show(comparison, factors), _as_low(comparison, losses, equal)
     rows, columns = len(comparison.components), len(shown)
     with matplotlib.rc_context(draw.STYLE):
         size = (max(columns * CURVE, 4.5), rows * TALL + LEGEND)
-        figure = draw.canvas(figure, size)
+        figure = draw.figure_or_new(figure, size)
         panels = figure.subplots(rows, columns, squeeze=False, sharex="col")
         for k, row in enumerate(panels):
             for panel, f in zip(row, shown, strict=True):
-                _panel(panel, comparison, f, k, good)
-                panel.set_xlabel(_axis(comparison, f).label if k == rows - 1 else "")
+                _draw_panel(panel, comparison, f, k, good)
+                panel.set_xlabel(_row_axis(comparison, f).label if k == rows - 1 else "")
             row[0].set_ylabel(comparison.components[k])
         for panel, f in zip(panels[0], shown, strict=True):
             panel.set_title(f, pad=14)
@@ -69,7 +69,7 @@ def plot_starts(
     return figure
 
 
-def _curves(comparison: Comparison, factors: Sequence[str] | None) -> list[str]:
+def _curves_to_show(comparison: Comparison, factors: Sequence[str] | None) -> list[str]:
     """Factors to show: those that run along one axis, or along none that is known."""
     known = [f for f, axes in comparison.axes.items() if len(axes or ()) <= 1]
     if not known:
@@ -85,7 +85,7 @@ def _curves(comparison: Comparison, factors: Sequence[str] | None) -> list[str]:
     return known if factors is None else list(factors)
 
 
-def _equal(comparison: Comparison, losses: ArrayLike | None, equal: float) -> dict[str, bool]:
+def _as_low(comparison: Comparison, losses: ArrayLike | None, equal: float) -> dict[str, bool]:
     """For every answer, whether its loss is as low as the lowest."""
     names = comparison.names[1:]
     values = np.zeros(len(names)) if losses is None else np.asarray(losses, dtype=float)
@@ -98,17 +98,17 @@ def _equal(comparison: Comparison, losses: ArrayLike | None, equal: float) -> di
     return dict(zip(names, (values <= lowest + equal * abs(lowest)).tolist(), strict=True))
 
 
-def _axis(comparison: Comparison, f: str) -> Axis:
+def _row_axis(comparison: Comparison, f: str) -> Axis:
     rows = len(comparison.factors[comparison.names[0]][f])
     return (comparison.axes[f] or (Axis("index", size=rows),))[0]
 
 
-def _panel(panel: Any, comparison: Comparison, f: str, k: int, good: dict[str, bool]) -> None:
+def _draw_panel(panel: Any, comparison: Comparison, f: str, k: int, good: dict[str, bool]) -> None:
     """One component of one factor: the worse answers below, the reference on top."""
     from fusion.plots import drawing as draw
 
     owners = [name for name in good if f in comparison.factors[name]]
-    x = _axis(comparison, f).values
+    x = _row_axis(comparison, f).values
     for name in sorted(owners, key=good.__getitem__):
         color, width = (draw.BLUE, 0.9) if good[name] else (OTHER, 0.6)
         panel.plot(x, comparison.factors[name][f][:, k], color=color, linewidth=width, alpha=0.7)
@@ -121,10 +121,10 @@ def _panel(panel: Any, comparison: Comparison, f: str, k: int, good: dict[str, b
         panel.axhline(0.0, color=draw.GREY, linewidth=0.6, zorder=0)
     else:
         panel.set_ylim(bottom=0.0)
-    told = np.array([comparison.angles[name][f][k] for name in owners if good[name]])
-    told = told[np.isfinite(told)]
-    if told.size:
-        text = f"{told.min():.1f}–{told.max():.1f}°" if told.size > 1 else f"{told[0]:.1f}°"
+    angles = np.array([comparison.angles[name][f][k] for name in owners if good[name]])
+    angles = angles[np.isfinite(angles)]
+    if angles.size:
+        text = f"{angles.min():.1f}–{angles.max():.1f}°" if angles.size > 1 else f"{angles[0]:.1f}°"
         place = ((1.0, 1.0), (0, 2), "axes fraction", "offset points")
         panel.annotate(text, *place, ha="right", fontsize=7, color=draw.BLUE)
 
@@ -135,12 +135,12 @@ def _legend(figure: Any, comparison: Comparison, good: dict[str, bool], equal: f
     from fusion.plots import drawing as draw
 
     n, others = sum(good.values()), len(good) - sum(good.values())
-    told = f"{n} of equal loss (to {equal:g}), angles to {comparison.names[0]}"
+    label = f"{n} of equal loss (to {equal:g}), angles to {comparison.names[0]}"
     handles = [
         Line2D([], [], color="black", linewidth=WIDE, linestyle=(0, (3, 2))),
         Line2D([], [], color=draw.BLUE),
         Line2D([], [], color=OTHER),
     ]
-    labels = [comparison.names[0], told, f"{others} of higher loss"]
+    labels = [comparison.names[0], label, f"{others} of higher loss"]
     keep = 2 + bool(others)
     figure.legend(handles[:keep], labels[:keep], loc="outside upper center", ncols=keep)

@@ -19,7 +19,7 @@ FINE, COARSE = 1024, 64  # channels, pixels of an axis, that are given up last
 FEW = 8  # pixels along an axis up to which another is averaged alone
 
 
-def plan(nav: Sequence[int], signal: Sequence[int], budget: int) -> tuple[int, ...]:
+def bins_for(nav: Sequence[int], signal: Sequence[int], budget: int) -> tuple[int, ...]:
     """How many neighbours are averaged along every axis, so that `budget` values are left.
 
     Spectra keep 1024 channels at first, maps 64 pixels an axis; only the last two navigation axes
@@ -27,42 +27,42 @@ def plan(nav: Sequence[int], signal: Sequence[int], budget: int) -> tuple[int, .
     """
     shape, bins = (*nav, *signal), [1] * (len(nav) + len(signal))
     able = [i for i in range(len(shape)) if i >= len(nav) - 2]
-    while prod(left := [-(-n // b) for n, b in zip(shape, bins, strict=True)]) > budget:
+    while prod(sizes := [-(-n // b) for n, b in zip(shape, bins, strict=True)]) > budget:
         over = [
-            left[i] / (COARSE if i < len(nav) else _fine(len(signal))) for i in range(len(left))
+            sizes[i] / (COARSE if i < len(nav) else _kept(len(signal))) for i in range(len(sizes))
         ]
         worst = max(able, key=lambda i: over[i])
-        if left[worst] == 1:
+        if sizes[worst] == 1:
             break
         bins[worst] *= 2
         if worst < len(nav):  # pixels stay square
             for i in able:
-                if i < len(nav) and bins[i] < bins[worst] and left[i] > FEW:
+                if i < len(nav) and bins[i] < bins[worst] and sizes[i] > FEW:
                     bins[i] = bins[worst]
     return tuple(bins)
 
 
-def _fine(signal: int) -> float:
+def _kept(signal: int) -> float:
     """Channels along one signal axis that are given up last."""
     return FINE ** (1 / max(signal, 1))
 
 
-def grid(shape: Sequence[int], bins: Sequence[int]) -> tuple[int, ...]:
+def binned(shape: Sequence[int], bins: Sequence[int]) -> tuple[int, ...]:
     """Shape of the averages."""
     return tuple(-(-n // b) for n, b in zip(shape, bins, strict=True))
 
 
-def owners(shape: Sequence[int], bins: Sequence[int]) -> Array:
+def cell_of(shape: Sequence[int], bins: Sequence[int]) -> Array:
     """Flat index of the average that every entry goes into, (entries,)."""
     if not shape:
         return np.zeros(1, dtype=np.int64)
     index = np.meshgrid(
         *(np.arange(n) // b for n, b in zip(shape, bins, strict=True)), indexing="ij"
     )
-    return np.ravel_multi_index([i.ravel() for i in index], grid(shape, bins)).astype(np.int64)
+    return np.ravel_multi_index([i.ravel() for i in index], binned(shape, bins)).astype(np.int64)
 
 
-def averaged(values: Array, owner: Array, n: int) -> Array:
+def means(values: Array, owner: Array, n: int) -> Array:
     """Means of what is finite of (entry, …) values, (n, …); NaN where nothing is."""
     if len(values) == n:
         return values
@@ -73,7 +73,7 @@ def averaged(values: Array, owner: Array, n: int) -> Array:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def measured(data: Dataset, bins: Sequence[int]) -> Array:
+def data_means(data: Dataset, bins: Sequence[int]) -> Array:
     """Mean of the data over every (pixel, channel) cell; NaN where all is masked.
 
     Args:
@@ -84,11 +84,11 @@ def measured(data: Dataset, bins: Sequence[int]) -> Array:
         (cells, channel cells), float64.
     """
     split = len(data.shape) - data.signal
-    rows = torch.from_numpy(owners(data.shape[:split], bins[:split]))
-    cols = torch.from_numpy(owners(data.shape[split:], bins[split:]))
+    rows = torch.from_numpy(cell_of(data.shape[:split], bins[:split]))
+    cols = torch.from_numpy(cell_of(data.shape[split:], bins[split:]))
     shape = (
-        prod(grid(data.shape[:split], bins[:split])),
-        prod(grid(data.shape[split:], bins[split:])),
+        prod(binned(data.shape[:split], bins[:split])),
+        prod(binned(data.shape[split:], bins[split:])),
     )
     sums, counts = (_sparse if data.entries is not None else _dense)(data, rows, cols, shape)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
@@ -116,7 +116,7 @@ def _sparse(
 ) -> tuple[Array, Array]:
     """The same of sparse data, whose mask is one of whole pixels and channels."""
     assert data.entries is not None
-    held, (n, m) = data.entries, data.matrix_shape
+    entries, (n, m) = data.entries, data.matrix_shape
     seen_rows, seen_cols = torch.ones(n, dtype=torch.float64), torch.ones(m, dtype=torch.float64)
     if data.mask is not None:
         split = len(data.shape) - data.signal
@@ -124,8 +124,8 @@ def _sparse(
         channel = data.mask.flatten(0, split - 1).all(0)
         seen_rows = (~pixel.expand(data.shape[:split]).reshape(-1)).double()
         seen_cols = (~channel.expand(data.shape[split:]).reshape(-1)).double()
-    i, j = held.i.cpu().long(), held.j.cpu().long()
-    x = held.x.cpu().double() * seen_rows[i] * seen_cols[j]
+    i, j = entries.i.cpu().long(), entries.j.cpu().long()
+    x = entries.x.cpu().double() * seen_rows[i] * seen_cols[j]
     sums = torch.zeros(shape[0] * shape[1], dtype=torch.float64)
     sums.index_add_(0, rows[i] * shape[1] + cols[j], x)
     count_rows = torch.zeros(shape[0], dtype=torch.float64).index_add_(0, rows, seen_rows)
@@ -133,11 +133,11 @@ def _sparse(
     return sums.reshape(shape).numpy(), (count_rows[:, None] * count_cols).numpy()
 
 
-def positions(axes: Axes, bins: Sequence[int]) -> list[Array]:
+def cell_positions(axes: Axes, bins: Sequence[int]) -> list[Array]:
     """Positions along every axis of the averages."""
-    found = []
+    centres = []
     for axis, b in zip(axes, bins, strict=True):
         x = axis.values
         starts = np.arange(0, len(x), b)
-        found.append(np.add.reduceat(x, starts) / np.diff(np.append(starts, len(x))))
-    return found
+        centres.append(np.add.reduceat(x, starts) / np.diff(np.append(starts, len(x))))
+    return centres

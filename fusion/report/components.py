@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from fusion.answers.result import Result
-from fusion.report.data_parts import Array, Part
+from fusion.report.data_parts import Array, DataPart
 
 ALIKE = 0.5  # correlation from which maps of two data sets are one component
 NEAR = 3.0  # degrees below which two spectra are told to be alike
@@ -18,7 +18,7 @@ UNEVEN = 0.5  # spread of a map over its mean from which that is told
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """What the table says of one component of one data set.
 
     Attributes:
@@ -39,13 +39,13 @@ class Row:
     nearest: tuple[int, float] | None
 
 
-def numbers(parts: Sequence[Part]) -> list[list[int]]:
+def component_numbers(parts: Sequence[DataPart]) -> list[list[int]]:
     """For every data set the number of each column of its maps.
 
     Equal numbers of columns are the same components, as models have them; else those whose maps
     are alike.
     """
-    found: list[list[int]] = []
+    numbers: list[list[int]] = []
     first = next((p for p in parts if p.left is not None), None)
     most = 0
     for part in parts:
@@ -53,13 +53,13 @@ def numbers(parts: Sequence[Part]) -> list[list[int]]:
         if first is None or first.left is None or part.left is None or first.left.shape[1] == K:
             mine = list(range(K))
         else:
-            mine = _matched(first.left, part.left, most)
+            mine = _matched_numbers(first.left, part.left, most)
         most = max([most, *(k + 1 for k in mine)])
-        found.append(mine)
-    return found
+        numbers.append(mine)
+    return numbers
 
 
-def _matched(first: Array, other: Array, most: int) -> list[int]:
+def _matched_numbers(first: Array, other: Array, most: int) -> list[int]:
     """Numbers of the first data set's components for those of another; new ones for the rest."""
     new = iter(range(most, most + other.shape[1]))
     if len(first) != len(other):
@@ -71,9 +71,11 @@ def _matched(first: Array, other: Array, most: int) -> list[int]:
     return [int(pairs[j]) if j in pairs else next(new) for j in range(other.shape[1])]
 
 
-def names(result: Result, parts: Sequence[Part], found: Sequence[Sequence[int]]) -> list[str]:
+def component_names(
+    result: Result, parts: Sequence[DataPart], numbers: Sequence[Sequence[int]]
+) -> list[str]:
     """The model's own names where it has some, else numbers from 1; ′ for further products."""
-    K = max((k + 1 for mine in found for k in mine), default=0)
+    K = max((k + 1 for mine in numbers for k in mine), default=0)
     copies = max((p.copies for p in parts), default=1)
     if copies > 1:
         once = K // copies
@@ -82,38 +84,38 @@ def names(result: Result, parts: Sequence[Part], found: Sequence[Sequence[int]])
     return [str(n) for n in own] if len(own) == K else [str(k + 1) for k in range(K)]
 
 
-def rows(parts: Sequence[Part], found: Sequence[Sequence[int]]) -> list[Row]:
+def table_rows(parts: Sequence[DataPart], numbers: Sequence[Sequence[int]]) -> list[TableRow]:
     """Of every component, for every data set that has it."""
     table = []
-    for part, mine in zip(parts, found, strict=True):
+    for part, mine in zip(parts, numbers, strict=True):
         if part.left is not None and part.right is not None:
-            table += _rows(part, mine)
+            table += _rows_of(part, mine)
     return sorted(table, key=lambda row: row.number)
 
 
-def _rows(part: Part, mine: Sequence[int]) -> list[Row]:
+def _rows_of(part: DataPart, mine: Sequence[int]) -> list[TableRow]:
     assert part.left is not None
     assert part.right is not None
-    left, right = part.left[~part.hidden], part.right[~part.blind]
+    left, right = part.left[~part.masked_pixels], part.right[~part.masked_channels]
     amount = np.nansum(left, 0) * np.nansum(right, 0)
     total = amount.sum() or 1.0
     explained = part.summary.component_variance
     explained = explained if explained is not None and len(explained) == len(mine) else None
     angles = _angles(right)
-    told = []
+    rows = []
     for j, k in enumerate(mine):
         other = int(np.argmin(angles[j])) if len(mine) > 1 else None
-        told.append(
-            Row(
+        rows.append(
+            TableRow(
                 number=k,
                 part=part.name,
                 explained=None if explained is None else float(explained[j]),
                 share=float(amount[j] / total),
-                peak=_peak(part, j),
+                peak=_peak_text(part, j),
                 nearest=None if other is None else (mine[other], float(angles[j, other])),
             )
         )
-    return told
+    return rows
 
 
 def _angles(spectra: Array) -> Array:
@@ -126,29 +128,29 @@ def _angles(spectra: Array) -> Array:
     return angles
 
 
-def scattered(
-    parts: Sequence[Part], found: Sequence[Sequence[int]], called: Sequence[str]
+def noisy_maps(
+    parts: Sequence[DataPart], numbers: Sequence[Sequence[int]], called: Sequence[str]
 ) -> list[str]:
     """Which components' maps change from pixel to pixel as noise does, in a sentence."""
-    told: dict[int, str] = {}
-    for part, mine in zip(parts, found, strict=True):
+    noisy: dict[int, str] = {}
+    for part, mine in zip(parts, numbers, strict=True):
         shape = [axis.size or 1 for axis in part.pixels]
         for j, k in enumerate(mine):
             assert part.left is not None
-            column = np.where(part.hidden, np.nan, part.left[:, j]).reshape(shape)
-            if _neighbours(column) < STRANGERS and _spread(column) > UNEVEN:
-                told[k] = called[k]
-    if not told:
+            column = np.where(part.masked_pixels, np.nan, part.left[:, j]).reshape(shape)
+            if _neighbour_correlation(column) < STRANGERS and _relative_spread(column) > UNEVEN:
+                noisy[k] = called[k]
+    if not noisy:
         return []
-    one = len(told) == 1
+    single = len(noisy) == 1
     which = (
-        f"map of component {called[next(iter(told))]} changes"
-        if one
-        else (f"maps of components {listed([told[k] for k in sorted(told)])} change")
+        f"map of component {called[next(iter(noisy))]} changes"
+        if single
+        else (f"maps of components {listed([noisy[k] for k in sorted(noisy)])} change")
     )
     return [
         f"The {which} from pixel to pixel without structure, as no phase does: "
-        f"{'it' if one else 'they'} may fit noise. Fewer components, or `fu.rank`, would tell."
+        f"{'it' if single else 'they'} may fit noise. Fewer components, or `fu.rank`, would tell."
     ]
 
 
@@ -157,9 +159,9 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _neighbours(values: Array) -> float:
+def _neighbour_correlation(values: Array) -> float:
     """Highest correlation of neighbours along an axis; 1 where there are too few to tell."""
-    found = []
+    along_axes = []
     for axis in range(values.ndim):
         if values.shape[axis] < 8:
             continue
@@ -167,42 +169,42 @@ def _neighbours(values: Array) -> float:
         pairs = np.stack([a[:-1].ravel(), a[1:].ravel()])
         pairs = pairs[:, np.isfinite(pairs).all(0)]
         if pairs.shape[1] > 50 and (pairs.std(1) > 0).all():
-            found.append(float(np.corrcoef(pairs)[0, 1]))
-    return max(found, default=1.0)
+            along_axes.append(float(np.corrcoef(pairs)[0, 1]))
+    return max(along_axes, default=1.0)
 
 
-def _spread(values: Array) -> float:
+def _relative_spread(values: Array) -> float:
     seen = values[np.isfinite(values)]
     return float(seen.std() / max(abs(seen.mean()), np.finfo(float).tiny)) if seen.size else 0.0
 
 
-def _peak(part: Part, j: int) -> str:
+def _peak_text(part: DataPart, j: int) -> str:
     """Where a spectrum is highest."""
     assert part.right is not None
     if not part.channels or len(part.right) < 2:
         return "–"
-    column = np.where(part.blind, -np.inf, np.nan_to_num(part.right[:, j], nan=-np.inf))
+    column = np.where(part.masked_channels, -np.inf, np.nan_to_num(part.right[:, j], nan=-np.inf))
     places = np.unravel_index(int(column.argmax()), [a.size or 1 for a in part.channels])
-    told = [
+    energies = [
         f"{axis.values[i]:.4g} {axis.units}".strip()
         for axis, i in zip(part.channels, places, strict=True)
     ]
-    return ", ".join(told)
+    return ", ".join(energies)
 
 
-def alike(table: Sequence[Row], called: Sequence[str]) -> list[str]:
+def similar_spectra(table: Sequence[TableRow], called: Sequence[str]) -> list[str]:
     """Pairs of components whose spectra are nearly the same in all data sets, in words."""
-    found: dict[tuple[int, int], dict[str, float]] = {}
+    pairs: dict[tuple[int, int], dict[str, float]] = {}
     for row in table:
         if row.nearest is not None and row.nearest[1] < NEAR:
             pair = min(row.number, row.nearest[0]), max(row.number, row.nearest[0])
-            found.setdefault(pair, {})[row.part] = row.nearest[1]
-    told = []
-    for (a, b), angles in found.items():
+            pairs.setdefault(pair, {})[row.part] = row.nearest[1]
+    sentences = []
+    for (a, b), angles in pairs.items():
         if set(angles) == {row.part for row in table if row.number in (a, b)}:
-            told.append(
+            sentences.append(
                 f"The spectra of components {called[a]} and {called[b]} are only "
                 f"{max(angles.values()):.1f}° apart: that may be one component split in two. A fit "
                 "with fewer components, or `fu.rank`, would tell."
             )
-    return told
+    return sentences

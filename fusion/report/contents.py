@@ -12,11 +12,11 @@ from fusion.answers.result import Result
 from fusion.plots.colours import COMPONENTS as COLOURS
 from fusion.report import components
 from fusion.report import sentences as words
-from fusion.report.averaging import averaged, grid, measured, owners, plan, positions
+from fusion.report.averaging import binned, bins_for, cell_of, cell_positions, data_means, means
 from fusion.report.data_parts import Array, parts_of
 from fusion.report.navigation import Group, groups
 from fusion.report.packing import floats, levels
-from fusion.report.residual_spread import spread
+from fusion.report.residual_spread import spread_entry
 
 BUDGET = 4_500_000  # measured values of all data sets that a page holds
 DASHES = ("solid", "dashed", "dotted")  # tell apart what has one colour
@@ -40,19 +40,19 @@ class Scene:
         self.result = result
         self.parts = parts_of(result, data)
         self.groups = groups(self.parts)
-        self.numbers = components.numbers(self.parts)
-        self.names = components.names(result, self.parts, self.numbers)
-        self.table = components.rows(self.parts, self.numbers)
-        self.lines = _lines(lines, result)
+        self.numbers = components.component_numbers(self.parts)
+        self.names = components.component_names(result, self.parts, self.numbers)
+        self.table = components.table_rows(self.parts, self.numbers)
+        self.lines = _checked_lines(lines, result)
         self.light: list[str] = []
         self.arrays: dict[str, Any] = {}
-        told_parts = [self._part(i) for i in range(len(self.parts))]
-        told_groups = [self._group(g) for g in range(len(self.groups))]
+        part_entries = [self._part_entry(i) for i in range(len(self.parts))]
+        group_entries = [self._group_entry(g) for g in range(len(self.groups))]
         self.payload = {
             "names": self.names,
             "colours": [self.colour(k) for k in range(len(self.names))],
-            "groups": told_groups,
-            "parts": told_parts,
+            "groups": group_entries,
+            "parts": part_entries,
             "arrays": self.arrays,
         }
 
@@ -68,31 +68,31 @@ class Scene:
         """The group that a data set belongs to."""
         return next(g for g, group in enumerate(self.groups) if i in group.parts)
 
-    def _keep(self, name: str, packed: dict[str, Any]) -> str:
+    def _store(self, name: str, packed: dict[str, Any]) -> str:
         self.arrays[name] = packed
         return name
 
-    def _bins(self, i: int) -> tuple[int, ...]:
+    def _bins_of(self, i: int) -> tuple[int, ...]:
         """Along every axis of a data set, how many measured values are averaged."""
         part, group = self.parts[i], self.groups[self.group_of(i)]
         split = len(part.pixels)
         kept = sum((p.data is not None) + (p.dense is not None) for p in self.parts)
         shape = part.summary.shape
-        bins = list(plan(shape[:split], shape[split:], BUDGET // max(kept, 1)))
+        bins = list(bins_for(shape[:split], shape[split:], BUDGET // max(kept, 1)))
         for axis, b in enumerate(group.bins):  # whole pixels of the map
             bins[axis] = -(-bins[axis] // b) * b
         return tuple(bins)
 
-    def _part(self, i: int) -> dict[str, Any]:
-        part, bins = self.parts[i], self._bins(i)
+    def _part_entry(self, i: int) -> dict[str, Any]:
+        part, bins = self.parts[i], self._bins_of(i)
         group, split = self.groups[self.group_of(i)], len(part.pixels)
         shape = part.summary.shape
-        self.light += words.lightness(part, bins, group.bins)
-        cells, channels = grid(shape[:split], bins[:split]), grid(shape[split:], bins[split:])
-        into = owners(shape[split:], bins[split:])
-        place = positions(part.channels, bins[split:])
-        keep = self._keep
-        told: dict[str, Any] = {
+        self.light += words.averaging_text(part, bins, group.bins)
+        cells, channels = binned(shape[:split], bins[:split]), binned(shape[split:], bins[split:])
+        into = cell_of(shape[split:], bins[split:])
+        place = cell_positions(part.channels, bins[split:])
+        store = self._store
+        entry: dict[str, Any] = {
             "name": part.name,
             "group": self.group_of(i),
             "signal": part.summary.signal,
@@ -103,71 +103,71 @@ class Scene:
             "channelBin": prod(bins[split:]),
             "channels": list(channels),
             "axes": [{"name": a.name, "units": a.units, "label": a.label} for a in part.channels],
-            "x": [keep(f"x{i}.{n}", floats(x)) for n, x in enumerate(place)],
+            "x": [store(f"x{i}.{n}", floats(x)) for n, x in enumerate(place)],
             "measured": None,
             "lines": self.lines.get(part.name, []),
             "noise": part.summary.noise,
         }
-        mean = averaged(part.summary.mean_spectrum.reshape(-1), into, prod(channels))
-        told["mean"] = keep(f"mean{i}", floats(mean))
-        rest = averaged(part.summary.residual_spectrum.reshape(-1), into, prod(channels))
-        told["meanLeft"] = keep(f"meanLeft{i}", floats(rest))
-        rms = averaged(part.summary.residual_map.reshape(-1), *self._pixels(group))
-        told["rms"] = keep(f"rms{i}", floats(rms))
+        mean = means(part.summary.mean_spectrum.reshape(-1), into, prod(channels))
+        entry["mean"] = store(f"mean{i}", floats(mean))
+        rest = means(part.summary.residual_spectrum.reshape(-1), into, prod(channels))
+        entry["meanLeft"] = store(f"meanLeft{i}", floats(rest))
+        rms = means(part.summary.residual_map.reshape(-1), *self._map_cells(group))
+        entry["rms"] = store(f"rms{i}", floats(rms))
         if part.data is not None:
-            told["measured"] = keep(f"measured{i}", levels(measured(part.data, bins)))
-        told["spread"] = spread(part, bins, keep, i)
-        told |= self._fit(i, bins)
-        return told
+            entry["measured"] = store(f"measured{i}", levels(data_means(part.data, bins)))
+        entry["spread"] = spread_entry(part, bins, store, i)
+        entry |= self._fit_entry(i, bins)
+        return entry
 
-    def _pixels(self, group: Group) -> tuple[Array, int]:
+    def _map_cells(self, group: Group) -> tuple[Array, int]:
         """Which pixel of a map every pixel goes into, and how many there are."""
-        return owners(group.full, group.bins), prod(grid(group.full, group.bins))
+        return cell_of(group.full, group.bins), prod(binned(group.full, group.bins))
 
-    def _fit(self, i: int, bins: Sequence[int]) -> dict[str, Any]:
+    def _fit_entry(self, i: int, bins: Sequence[int]) -> dict[str, Any]:
         """Maps and spectra of a data set; or its fit, where it is no product of them."""
         part, split = self.parts[i], len(self.parts[i].pixels)
         shape = part.summary.shape
-        cells = owners(shape[:split], bins[:split]), prod(grid(shape[:split], bins[:split]))
-        into = owners(shape[split:], bins[split:]), prod(grid(shape[split:], bins[split:]))
-        told: dict[str, Any] = {"left": None, "right": None, "cellLeft": None, "fit": None}
+        cells = cell_of(shape[:split], bins[:split]), prod(binned(shape[:split], bins[:split]))
+        into = cell_of(shape[split:], bins[split:]), prod(binned(shape[split:], bins[split:]))
+        entry: dict[str, Any] = {"left": None, "right": None, "cellLeft": None, "fit": None}
         if part.left is not None and part.right is not None:
-            seen = self._hidden(i)
-            left = np.where(seen[:, None], np.nan, part.left)
-            right = np.where(part.blind[:, None], np.nan, part.right)
-            told["left"] = self._keep(
-                f"left{i}", floats(averaged(left, *self._pixels(self.groups[self.group_of(i)])).T)
+            masked = self._masked(i)
+            left = np.where(masked[:, None], np.nan, part.left)
+            right = np.where(part.masked_channels[:, None], np.nan, part.right)
+            entry["left"] = self._store(
+                f"left{i}", floats(means(left, *self._map_cells(self.groups[self.group_of(i)])).T)
             )
-            told["right"] = self._keep(f"right{i}", floats(averaged(right, *into).T))
-            told["cellLeft"] = self._keep(f"cells{i}", floats(averaged(left, *cells).T))
+            entry["right"] = self._store(f"right{i}", floats(means(right, *into).T))
+            entry["cellLeft"] = self._store(f"cells{i}", floats(means(left, *cells).T))
         elif part.dense is not None:
-            dense = np.where(self._hidden(i)[:, None] | part.blind, np.nan, part.dense)
-            fit = averaged(averaged(dense, *cells).T, *into).T
-            told["fit"] = self._keep(f"fit{i}", levels(fit))
-        return told
+            dense = np.where(self._masked(i)[:, None] | part.masked_channels, np.nan, part.dense)
+            fit = means(means(dense, *cells).T, *into).T
+            entry["fit"] = self._store(f"fit{i}", levels(fit))
+        return entry
 
-    def _hidden(self, i: int) -> Array:
+    def _masked(self, i: int) -> Array:
         """Pixels that no data set of the group sees."""
         group = self.groups[self.group_of(i)]
-        return np.all([self.parts[p].hidden for p in group.parts], axis=0)
+        return np.all([self.parts[p].masked_pixels for p in group.parts], axis=0)
 
-    def _group(self, g: int) -> dict[str, Any]:
+    def _group_entry(self, g: int) -> dict[str, Any]:
         group = self.groups[g]
-        return {**group.told(), "parts": group.parts, "sets": self._sets(group)}
+        return {**group.entry(), "parts": group.parts, "sets": self._map_sets(group)}
 
-    def _sets(self, group: Group) -> list[dict[str, Any]]:
+    def _map_sets(self, group: Group) -> list[dict[str, Any]]:
         """Maps of the components: once where data sets share them, else for each."""
-        made: list[tuple[Array, dict[str, Any]]] = []
+        sets: list[tuple[Array, dict[str, Any]]] = []
         for i in group.parts:
             left = self.parts[i].left
             if left is None:
                 continue
-            same = next((s for L, s in made if _proportional(L, left)), None)
+            same = next((s for L, s in sets if _proportional(L, left)), None)
             if same is None:
-                made.append((left, {"part": i, "owners": [self.parts[i].name]}))
+                sets.append((left, {"part": i, "owners": [self.parts[i].name]}))
             else:
                 same["owners"].append(self.parts[i].name)
-        return [told for _, told in made]
+        return [entry for _, entry in sets]
 
 
 def _proportional(a: Array, b: Array) -> bool:
@@ -178,18 +178,18 @@ def _proportional(a: Array, b: Array) -> bool:
     return bool(np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True))
 
 
-def _lines(lines: Lines | None, result: Result) -> dict[str, list[Any]]:
+def _checked_lines(lines: Lines | None, result: Result) -> dict[str, list[Any]]:
     """The lines that are marked, checked.
 
     Raises:
         ValueError: if they are of no data set.
     """
-    told = {}
+    checked = {}
     for name, marks in (lines or {}).items():
         if name not in result.data:
             raise ValueError(
                 f"`report(lines=…)`: {name!r} is none of the data sets "
                 f"{', '.join(map(repr, result.data))}: give {{data set name: [(energy, label)]}}."
             )
-        told[name] = [[float(energy), str(label)] for energy, label in marks]
-    return told
+        checked[name] = [[float(energy), str(label)] for energy, label in marks]
+    return checked

@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class DataPart:
     """One data set of a result.
 
     Attributes:
@@ -59,17 +59,17 @@ class Part:
         return prod(self.summary.shape[:split]), prod(self.summary.shape[split:])
 
     @property
-    def hidden(self) -> NDArray[np.bool_]:
+    def masked_pixels(self) -> NDArray[np.bool_]:
         """Which pixels are masked, (pixel,)."""
         return np.isnan(self.summary.residual_map).reshape(-1)
 
     @property
-    def blind(self) -> NDArray[np.bool_]:
+    def masked_channels(self) -> NDArray[np.bool_]:
         """Which channels are masked, (channel,)."""
         return np.isnan(self.summary.residual_spectrum).reshape(-1)
 
 
-def parts_of(result: Result, data: Dataset | Sequence[Dataset] | None = None) -> list[Part]:
+def parts_of(result: Result, data: Dataset | Sequence[Dataset] | None = None) -> list[DataPart]:
     """Every data set with its fit, in the order of the result.
 
     Args:
@@ -79,14 +79,14 @@ def parts_of(result: Result, data: Dataset | Sequence[Dataset] | None = None) ->
     Raises:
         ValueError: if a data set is none of the result's, or of another shape.
     """
-    held, predictions = _held(result, data), _predictions(result)
+    measured, predictions = _measured(result, data), _predictions(result)
     return [
-        _part(name, summary, predictions.get(name), held.get(name))
+        _part_of(name, summary, predictions.get(name), measured.get(name))
         for name, summary in result.data.items()
     ]
 
 
-def _held(result: Result, data: Dataset | Sequence[Dataset] | None) -> Mapping[str, Dataset]:
+def _measured(result: Result, data: Dataset | Sequence[Dataset] | None) -> Mapping[str, Dataset]:
     """The measured data, by name."""
     if data is None:
         return {} if result.minimised is None else result.minimised.datasets
@@ -115,11 +115,11 @@ def _predictions(result: Result) -> dict[str, Prediction]:
         tensors = [torch.from_numpy(np.array(result.factors[name])) for name in names]
         (name,) = result.data
         return {name: cp(*tensors) if kind == "cp" else tucker(tensors[0], *tensors[1:])}
-    found = {name: _inferred(result, name, summary) for name, summary in result.data.items()}
-    return {name: p for name, p in found.items() if p is not None}
+    inferred = {name: _product(result, name, summary) for name, summary in result.data.items()}
+    return {name: p for name, p in inferred.items() if p is not None}
 
 
-def _inferred(result: Result, name: str, summary: DataSummary) -> Prediction | None:
+def _product(result: Result, name: str, summary: DataSummary) -> Prediction | None:
     """C Sᵀ, where one factor alone runs over the pixels and one over the channels."""
     split = len(summary.axes) - summary.signal
     pair = []
@@ -137,9 +137,9 @@ def _inferred(result: Result, name: str, summary: DataSummary) -> Prediction | N
     return cp(*pair) if pair[0].shape[1] == pair[1].shape[1] else None
 
 
-def _part(
+def _part_of(
     name: str, summary: DataSummary, prediction: Prediction | None, data: Dataset | None
-) -> Part:
+) -> DataPart:
     split = len(summary.shape) - summary.signal
     shape = prod(summary.shape[:split]), prod(summary.shape[split:])
     left = right = dense = None
@@ -148,13 +148,13 @@ def _part(
         L, R = (x.double().numpy() for x in prediction.two_way())
         if (len(L), len(R)) == shape:
             left, right = L, R
-            copies = _copies(prediction)
+            copies = _products(prediction)
     if prediction is not None and left is None:
         dense = prediction.dense().double().numpy().reshape(shape)
-    return Part(name, summary, left, right, dense, copies, data)
+    return DataPart(name, summary, left, right, dense, copies, data)
 
 
-def _copies(prediction: Prediction) -> int:
+def _products(prediction: Prediction) -> int:
     """How many products with the same number of components are added."""
     parts = prediction.parts if isinstance(prediction, Sum) else (prediction,)
     ranks = {p.like.shape[-1] for p in parts}

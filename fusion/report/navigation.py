@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
-from fusion.report.averaging import grid, plan
-from fusion.report.data_parts import Array, Part
+from fusion.report.averaging import binned, bins_for
+from fusion.report.data_parts import Array, DataPart
 
 LENGTHS = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "mm": 1e6, "m": 1e9}
 """Units of length, in nm."""
@@ -48,21 +48,21 @@ class Group:
     @property
     def grid(self) -> tuple[int, int, int]:
         """(images, rows, columns) of the maps."""
-        shape = grid(self.full, self.bins)
+        shape = binned(self.full, self.bins)
         rows, columns = self.last(shape)
         return prod(shape) // (rows * columns), rows, columns
 
-    def told(self) -> dict[str, Any]:
+    def entry(self) -> dict[str, Any]:
         """For the page: where the pixels are, and how a map is drawn."""
         lead, rows, columns = self.grid
-        told: dict[str, Any] = {"kind": self.kind, "lead": lead, "rows": rows, "columns": columns}
-        told["leads"] = _leads(self.axes[:-2])
-        told["equal"], told["length"] = self.equal, self.length
+        entry: dict[str, Any] = {"kind": self.kind, "lead": lead, "rows": rows, "columns": columns}
+        entry["leads"] = _stack_labels(self.axes[:-2])
+        entry["equal"], entry["length"] = self.equal, self.length
         if self.axes:
-            told["x"] = _edges(self.axes[-1], columns)
+            entry["x"] = _axis_entry(self.axes[-1], columns)
         if len(self.axes) > 1:
-            told["y"] = _edges(self.axes[-2], rows)
-        return told
+            entry["y"] = _axis_entry(self.axes[-2], rows)
+        return entry
 
     @property
     def equal(self) -> bool:
@@ -79,30 +79,30 @@ class Group:
         return self.equal and all(axis.units in LENGTHS for axis in self.axes[-2:])
 
 
-def groups(parts: Sequence[Part]) -> list[Group]:
+def groups(parts: Sequence[DataPart]) -> list[Group]:
     """Data sets with the same pixels together, in the order of the result."""
-    found: list[tuple[tuple[int, ...], Axes, list[int]]] = []
+    scans: list[tuple[tuple[int, ...], Axes, list[int]]] = []
     for i, part in enumerate(parts):
         shape = tuple(axis.size or 1 for axis in part.pixels)
-        same = next((g for g in found if g[0] == shape and _alike(g[1], part.pixels)), None)
+        same = next((g for g in scans if g[0] == shape and _same_places(g[1], part.pixels)), None)
         if same is None:
-            found.append((shape, part.pixels, [i]))
+            scans.append((shape, part.pixels, [i]))
         else:
             same[2].append(i)
-    made = []
-    for shape, axes, members in found:
-        columns = sum(_columns(parts[i]) for i in members)
-        bins = plan(shape, (), max(MAPS // max(columns, 1), 1))
+    result = []
+    for shape, axes, members in scans:
+        columns = sum(_map_count(parts[i]) for i in members)
+        bins = bins_for(shape, (), max(MAPS // max(columns, 1), 1))
         long = tuple(axis for axis in axes if (axis.size or 1) > 1)
-        made.append(Group(long, shape, bins, members))
-    return made
+        result.append(Group(long, shape, bins, members))
+    return result
 
 
-def _columns(part: Part) -> int:
+def _map_count(part: DataPart) -> int:
     return 2 + (0 if part.left is None else part.left.shape[1])
 
 
-def _alike(axes: Axes, others: Axes) -> bool:
+def _same_places(axes: Axes, others: Axes) -> bool:
     """Whether pixels lie at the same places, names aside."""
     return all(
         a.units == b.units and np.allclose(a.values, b.values)
@@ -110,7 +110,7 @@ def _alike(axes: Axes, others: Axes) -> bool:
     )
 
 
-def _edges(axis: Axis, n: int) -> dict[str, Any]:
+def _axis_entry(axis: Axis, n: int) -> dict[str, Any]:
     """Where the first entry begins and the last ends; an index where the steps are not equal."""
     x = axis.values
     if not axis.uniform:
@@ -125,7 +125,7 @@ def _edges(axis: Axis, n: int) -> dict[str, Any]:
     }
 
 
-def _leads(axes: Axes) -> list[str]:
+def _stack_labels(axes: Axes) -> list[str]:
     """What each image of a stack is: "tilt −60 °"."""
     if not axes:
         return []

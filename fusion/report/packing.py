@@ -18,7 +18,7 @@ LEVELS = 65534
 def floats(values: Any) -> dict[str, Any]:
     """An array as float32, exact to seven digits."""
     array = np.ascontiguousarray(values, dtype="<f4")
-    return {"kind": "f4", "shape": list(array.shape), "text": _text(array)}
+    return {"kind": "f4", "shape": list(array.shape), "text": _base64(array)}
 
 
 def levels(values: Array) -> dict[str, Any]:
@@ -42,9 +42,9 @@ def levels(values: Array) -> dict[str, Any]:
         "shape": list(values.shape),
         "low": floats(low),
         "step": floats(step),
-        "text": _text(codes),
+        "text": _base64(codes),
     }
 
 
-def _text(array: Array) -> str:
+def _base64(array: Array) -> str:
     return b64encode(zlib.compress(array.tobytes(), 6)).decode()

@@ -37,7 +37,7 @@ def page(scene: Scene, title: str | None = None) -> str:
     script, divs = components(figures(scene))
     assets = files("fusion.report") / "assets"
     scripts = sorted(f.name for f in assets.iterdir() if f.name.endswith(".js"))
-    told = {**scene.payload, "palettes": _palettes()}
+    payload = {**scene.payload, "palettes": _palettes()}
     template = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string((assets / "page.html").read_text("utf-8"))
@@ -46,17 +46,17 @@ def page(scene: Scene, title: str | None = None) -> str:
         result=result,
         status=words.sentence(result.status),
         facts=words.facts(result),
-        equation=equation(result.model),
+        equation=model_equation(result.model),
         cautions=[
-            _code(text)
+            _code_html(text)
             for text in words.cautions(result, scene.parts, scene.table, scene.numbers, scene.names)
         ],
         names=scene.names,
         colours=scene.payload["colours"],
-        groups=[_group(scene, g) for g in range(len(scene.groups))],
-        parts=[_part(scene, i) for i in range(len(scene.parts))],
+        groups=[_group_entry(scene, g) for g in range(len(scene.groups))],
+        parts=[_part_entry(scene, i) for i in range(len(scene.parts))],
         table=scene.table,
-        starts=words.starts(result),
+        starts=words.start_rows(result),
         details=_details(scene),
         light=scene.light,
         version=__version__,
@@ -69,13 +69,13 @@ def page(scene: Scene, title: str | None = None) -> str:
             ).render()
         ),
         divs={name: Markup(div) for name, div in divs.items()},
-        data=Markup(_json(told)),
+        data=Markup(_json(payload)),
         script=Markup(script),
         js=Markup("\n".join((assets / name).read_text("utf-8") for name in scripts)),
     )
 
 
-def _code(text: str) -> Any:
+def _code_html(text: str) -> Any:
     """Text with `code` in it as HTML."""
     from markupsafe import Markup, escape
 
@@ -84,9 +84,9 @@ def _code(text: str) -> Any:
     return Markup("".join(pairs))
 
 
-def _json(told: Any) -> str:
+def _json(value: Any) -> str:
     """JSON that can stand in a script element."""
-    return json.dumps(told, allow_nan=False).replace("<", "\\u003c")
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
 def _palettes() -> dict[str, str]:
@@ -100,7 +100,7 @@ def _palettes() -> dict[str, str]:
     return {"left": of("magma"), "both": of("RdBu_r")}
 
 
-def equation(model: Model | None) -> str:
+def model_equation(model: Model | None) -> str:
     """What the model says it is: the first line of its description."""
     if model is None or type(model).__doc__ is None:
         return ""
@@ -108,15 +108,15 @@ def equation(model: Model | None) -> str:
     return " ".join(first.split()).split(" Review, ")[0]
 
 
-def _group(scene: Scene, g: int) -> dict[str, Any]:
-    group, told = scene.groups[g], scene.payload["groups"][g]
-    return {**told, "index": g, "fit": _fit(group), "reaches": _reaches(scene, group)}
+def _group_entry(scene: Scene, g: int) -> dict[str, Any]:
+    group, entry = scene.groups[g], scene.payload["groups"][g]
+    return {**entry, "index": g, "fit": _style(group), "reaches": _neighbourhoods(scene, group)}
 
 
-def _reaches(scene: Scene, group: Group) -> list[tuple[int, str]]:
+def _neighbourhoods(scene: Scene, group: Group) -> list[tuple[int, str]]:
     """Neighbourhoods whose mean spectrum can be looked at: (averages on either side, in words)."""
     rows, columns = (max(scene.payload["parts"][i]["bin"][n] for i in group.parts) for n in (0, 1))
-    told = []
+    choices = []
     for reach in (0, 1, 2):
         n = 1 + 2 * reach
         text = (
@@ -124,35 +124,35 @@ def _reaches(scene: Scene, group: Group) -> list[tuple[int, str]]:
             if group.kind == "image"
             else f"{n * columns} pixels"
         )
-        told.append((reach, "one pixel" if n * rows * columns == 1 else text))
-    return told
+        choices.append((reach, "one pixel" if n * rows * columns == 1 else text))
+    return choices
 
 
-def _fit(group: Group) -> str:
+def _style(group: Group) -> str:
     """Style of the large map: no taller than fits beside its spectra."""
     if not group.equal:
         return "width: 100%"
-    told = group.told()
-    (x, y) = (abs(told[a]["last"] - told[a]["first"]) for a in ("x", "y"))
+    entry = group.entry()
+    (x, y) = (abs(entry[a]["last"] - entry[a]["first"]) for a in ("x", "y"))
     return f"width: min(100%, {TALLEST * x / y:.0f}px); aspect-ratio: {x / y:.5f}"
 
 
-def _part(scene: Scene, i: int) -> dict[str, Any]:
-    part, told = scene.parts[i], scene.payload["parts"][i]
+def _part_entry(scene: Scene, i: int) -> dict[str, Any]:
+    part, entry = scene.parts[i], scene.payload["parts"][i]
     sizes = " × ".join(f"{axis.name} {axis.size}" for axis in part.summary.axes)
     return {
         "name": part.name,
-        "signal": told["signal"],
-        "numbers": told["numbers"],
+        "signal": entry["signal"],
+        "numbers": entry["numbers"],
         "shape": f"{sizes}; {100 * part.summary.explained_variance:.2f} % explained",
-        "widths": _widths(told, scene) if told["signal"] == 1 else [],
+        "widths": _windows(entry, scene) if entry["signal"] == 1 else [],
     }
 
 
-def _widths(told: dict[str, Any], scene: Scene) -> list[tuple[int, str]]:
+def _windows(entry: dict[str, Any], scene: Scene) -> list[tuple[int, str]]:
     """Windows of energies for maps: numbers of channels, with their width in the unit."""
-    n, axis, b = told["channels"][0], told["axes"][0], told["channelBin"]
-    place = scene.parts[scene.payload["parts"].index(told)].channels[0].values
+    n, axis, b = entry["channels"][0], entry["axes"][0], entry["channelBin"]
+    place = scene.parts[scene.payload["parts"].index(entry)].channels[0].values
     step = abs(place[-1] - place[0]) / max(len(place) - 1, 1)
     widths = [w for w in (1, 3, 5, 9, 15, 31, 61, 121) if w == 1 or w <= n // 3]
     unit = axis["units"].replace("um", "µm")
@@ -165,10 +165,10 @@ def _widths(told: dict[str, Any], scene: Scene) -> list[tuple[int, str]]:
 def _details(scene: Scene) -> list[tuple[str, list[str]]]:
     """How the answer was found."""
     result = scene.result
-    told = [("loss", [f"{result.loss:.8g}".replace("-", "−") + f" = {result.formula}"])]
+    details = [("loss", [f"{result.loss:.8g}".replace("-", "−") + f" = {result.formula}"])]
     if result.model is not None:
-        told.append(("model", [type(result.model).__name__]))
-        told.append(
+        details.append(("model", [type(result.model).__name__]))
+        details.append(
             (
                 "factors",
                 [
@@ -179,12 +179,12 @@ def _details(scene: Scene) -> list[tuple[str, list[str]]]:
         )
     else:
         shapes = [f"{n} {' × '.join(map(str, v.shape))}" for n, v in result.factors.items()]
-        told.append(("factors", shapes))
-    told.append(("solver", [result.solver]))
-    told.append(("noise assumed", [f"{n}: {d.noise or '–'}" for n, d in result.data.items()]))
+        details.append(("factors", shapes))
+    details.append(("solver", [result.solver]))
+    details.append(("noise assumed", [f"{n}: {d.noise or '–'}" for n, d in result.data.items()]))
     for name, data in result.data.items():
         if data.history:
             steps = list(data.history)
             more = [f"… and {len(steps) - MOST} more"] if len(steps) > MOST else []
-            told.append((f"{name}, prepared", [*steps[:MOST], *more]))
-    return told
+            details.append((f"{name}, prepared", [*steps[:MOST], *more]))
+    return details

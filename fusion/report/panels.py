@@ -36,14 +36,14 @@ return small && tick !== 0 ? (last ? text + "·10" + raised : text) : text;
 """
 
 
-def empty(name: str, columns: Iterable[str]) -> ColumnDataSource:
+def empty_source(name: str, columns: Iterable[str]) -> ColumnDataSource:
     """A source that the page's script fills; two points, so that a first range can be told."""
     return ColumnDataSource({column: [0.0, 1.0] for column in ["x", *columns]}, name=name)
 
 
-def plain(name: str, *, height: int, **options: Any) -> Any:
+def plain_figure(name: str, *, height: int, **options: Any) -> Any:
     """A quiet figure as wide as its place."""
-    made = figure(
+    panel = figure(
         name=name,
         height=height,
         sizing_mode="stretch_width",
@@ -53,9 +53,9 @@ def plain(name: str, *, height: int, **options: Any) -> Any:
         output_backend="canvas",
         **options,
     )
-    made.outline_line_color = None
-    made.background_fill_color = made.border_fill_color = None
-    for axis in made.axis:
+    panel.outline_line_color = None
+    panel.background_fill_color = panel.border_fill_color = None
+    for axis in panel.axis:
         axis.axis_line_color = axis.major_tick_line_color = "#b6bdc7"
         axis.minor_tick_line_color = None
         axis.major_label_text_color = SOFT
@@ -65,38 +65,38 @@ def plain(name: str, *, height: int, **options: Any) -> Any:
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_color = INK
         axis.axis_label_standoff = 6
-    for lines in made.grid:
+    for lines in panel.grid:
         lines.grid_line_color = LINE
-    made.xgrid.grid_line_color = None
-    made.yaxis.formatter = CustomJSTickFormatter(code=MATHS)
-    return made
+    panel.xgrid.grid_line_color = None
+    panel.yaxis.formatter = CustomJSTickFormatter(code=MATHS)
+    return panel
 
 
-def calls(figure_: Any, call: str) -> None:
+def send_mouse(figure_: Any, call: str) -> None:
     """The page's script hears where the mouse is."""
-    said = f"window.report && window.report.{call}"
-    for event, told in (
+    target = f"window.report && window.report.{call}"
+    for event, arguments in (
         (MouseMove, "cb_obj.x, cb_obj.y, false"),
         (Tap, "cb_obj.x, cb_obj.y, true"),
         (MouseLeave, "null, null, false"),
     ):
-        figure_.js_on_event(event, CustomJS(code=f"{said}, {told})"))
+        figure_.js_on_event(event, CustomJS(code=f"{target}, {arguments})"))
 
 
-def tools(made: Any, *, dimensions: Literal["width", "both"] = "width") -> None:
+def add_tools(panel: Any, *, dimensions: Literal["width", "both"] = "width") -> None:
     """Drag to zoom, wheel on request, reset: with a toolbar that appears when it is needed."""
     zoom = BoxZoomTool(dimensions=dimensions)
-    made.add_tools(zoom, PanTool(dimensions=dimensions), WheelZoomTool(dimensions=dimensions))
-    made.add_tools(ResetTool(), SaveTool())
-    made.js_on_event(DoubleTap, CustomJS(args={"made": made}, code="made.reset.emit()"))
-    made.toolbar.active_drag = zoom
-    made.toolbar.active_scroll = None
-    made.toolbar.autohide = True
-    made.toolbar.logo = None
-    made.toolbar_location, made.toolbar_inner = "above", True
+    panel.add_tools(zoom, PanTool(dimensions=dimensions), WheelZoomTool(dimensions=dimensions))
+    panel.add_tools(ResetTool(), SaveTool())
+    panel.js_on_event(DoubleTap, CustomJS(args={"made": panel}, code="made.reset.emit()"))
+    panel.toolbar.active_drag = zoom
+    panel.toolbar.active_scroll = None
+    panel.toolbar.autohide = True
+    panel.toolbar.logo = None
+    panel.toolbar_location, panel.toolbar_inner = "above", True
 
 
-def span(dimension: str, name: str) -> Span:
+def dashed_span(dimension: str, name: str) -> Span:
     return Span(
         dimension=dimension,  # type: ignore[arg-type]
         name=name,
@@ -108,12 +108,12 @@ def span(dimension: str, name: str) -> Span:
     )
 
 
-def mark(panel: Any, energy: float, text: str, name: str) -> None:
+def mark_energy(panel: Any, energy: float, text: str, name: str) -> None:
     """A dotted line with a name, of an edge or an X-ray line."""
     style = {"line_color": "#8b95a3", "line_width": 1, "line_dash": [1, 3]}
     panel.add_layout(Span(dimension="height", location=energy, **style))  # type: ignore[arg-type]
     if text:
-        said = Label(
+        label = Label(
             x=energy,
             y=0,
             y_units="screen",
@@ -127,10 +127,10 @@ def mark(panel: Any, energy: float, text: str, name: str) -> None:
             background_fill_color="white",
             background_fill_alpha=0.75,
         )
-        panel.add_layout(said)
+        panel.add_layout(label)
 
 
-def curves(panel: Any, scene: Scene, source: Any, numbers: Sequence[int], marks: bool) -> None:
+def draw_curves(panel: Any, scene: Scene, source: Any, numbers: Sequence[int], marks: bool) -> None:
     """A curve of every component, in its colour."""
     for k in numbers:
         style = {"color": scene.colour(k), "name": f"component{k}"}

@@ -86,10 +86,10 @@ def report(
     from fusion.report.contents import Scene
     from fusion.report.page import page
 
-    made = Report(page(Scene(result, data, _marks(result, elements, lines or {})), title))
+    built = Report(page(Scene(result, data, _marks(result, elements, lines or {})), title))
     if path is not None:
-        made.save(path)
-    return made
+        built.save(path)
+    return built
 
 
 def _marks(
@@ -101,7 +101,7 @@ def _marks(
         from fusion.elements import labels
         from fusion.elements.table import KEV
 
-        for name, told in result.data.items():
-            if told.signal == 1 and told.axes[-1].units in KEV:
-                marks[name] = [*marks.get(name, []), *labels(told.axes[-1], elements)]
+        for name, summary in result.data.items():
+            if summary.signal == 1 and summary.axes[-1].units in KEV:
+                marks[name] = [*marks.get(name, []), *labels(summary.axes[-1], elements)]
     return marks

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from fusion.report.averaging import averaged, grid, owners
-from fusion.report.data_parts import Part
+from fusion.report.averaging import binned, cell_of, means
+from fusion.report.data_parts import DataPart
 from fusion.report.packing import floats
 
 
-def spread(
-    part: Part, bins: Sequence[int], keep: Callable[[str, dict[str, Any]], str], i: int
+def spread_entry(
+    part: DataPart, bins: Sequence[int], store: Callable[[str, dict[str, Any]], str], i: int
 ) -> dict[str, Any] | None:
     """What a page draws ±2σ with.
 
@@ -32,13 +32,13 @@ def spread(
     weights = data.weights(part.matrix_shape)
     if weights.full is not None:
         return None
-    shape, told = part.summary.shape, {}
+    shape, factors = part.summary.shape, {}
     for name, vector, n, axes, b in (
         ("rows", weights.rows, part.matrix_shape[0], shape[:split], bins[:split]),
         ("cols", weights.cols, part.matrix_shape[1], shape[split:], bins[split:]),
     ):
         w = np.ones(n) if vector is None else vector.double().numpy()
         variance = np.where(w > 0, 1.0 / np.where(w > 0, w, 1.0), np.nan)
-        mean = averaged(variance, owners(axes, b), prod(grid(axes, b)))
-        told[name] = keep(f"variance{i}.{name}", floats(mean))
-    return {"kind": "product", **told}
+        mean = means(variance, cell_of(axes, b), prod(binned(axes, b)))
+        factors[name] = store(f"variance{i}.{name}", floats(mean))
+    return {"kind": "product", **factors}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fusion.answers.result import Result
-from fusion.report.components import Row, alike, listed, scattered
-from fusion.report.data_parts import Part
+from fusion.report.components import TableRow, listed, noisy_maps, similar_spectra
+from fusion.report.data_parts import DataPart
 
 CLOSE = 1e-4  # relative difference of the loss within which starts are one answer
 POOR = 0.5  # explained variance of data without counting noise below which it is told
@@ -23,21 +23,21 @@ def title(result: Result, called: Sequence[str]) -> str:
     return f"{K} component{'s' * (K > 1)} in {sets}"
 
 
-def good(result: Result) -> int:
+def starts_agreeing(result: Result) -> int:
     """How many starts ended at the loss of the answer."""
     return int((result.losses <= result.loss + CLOSE * abs(result.loss)).sum())
 
 
 def facts(result: Result) -> list[tuple[str, str]]:
     """(number, what it is) for the head of the page."""
-    told = [
+    pairs = [
         (f"{100 * summary.explained_variance:.2f} %", f"of {name} explained")
         for name, summary in result.data.items()
     ]
     n = len(result.losses)
-    told.append((f"{good(result)} of {n}", "starts agree" if n > 1 else "start"))
-    told.append((_duration(result.seconds), "of computing"))
-    return told
+    pairs.append((f"{starts_agreeing(result)} of {n}", "starts agree" if n > 1 else "start"))
+    pairs.append((_duration(result.seconds), "of computing"))
+    return pairs
 
 
 def _duration(seconds: float) -> str:
@@ -46,37 +46,37 @@ def _duration(seconds: float) -> str:
 
 def cautions(
     result: Result,
-    parts: Sequence[Part],
-    table: Sequence[Row],
-    found: Sequence[Sequence[int]],
+    parts: Sequence[DataPart],
+    table: Sequence[TableRow],
+    numbers: Sequence[Sequence[int]],
     called: Sequence[str],
 ) -> list[str]:
     """What a reader should know before believing the answer, beside its status."""
-    told, n = [], len(result.losses)
+    sentences, n = [], len(result.losses)
     if n == 1:
-        told.append(
+        sentences.append(
             "One start only: whether another one would end at a lower loss is not known. Ten or "
             "more are usual."
         )
-    elif good(result) == 1:
-        told.append(
+    elif starts_agreeing(result) == 1:
+        sentences.append(
             f"Only one of {n} starts ended at the lowest loss. More starts may find a lower one, "
             "and others of nearly the same loss may look different: see `fu.ambiguity(result)`."
         )
-    told += [sentence(message.removeprefix("warning: ")) for message in result.messages]
-    told += alike(table, called) + scattered(parts, found, called)
+    sentences += [sentence(message.removeprefix("warning: ")) for message in result.messages]
+    sentences += similar_spectra(table, called) + noisy_maps(parts, numbers, called)
     for part in parts:
         if part.left is None and part.dense is None:
-            told.append(
+            sentences.append(
                 f"The fit of {part.name} cannot be told from the factors that were saved: its "
                 "maps and spectra are not shown here."
             )
         if part.data is None:
-            told.append(
+            sentences.append(
                 f"The measured data of {part.name} were not at hand when this page was made: it "
                 "shows the fit alone."
             )
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(sentences))
 
 
 def sentence(text: str) -> str:
@@ -85,25 +85,25 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-def starts(result: Result) -> list[dict[str, Any]]:
+def start_rows(result: Result) -> list[dict[str, Any]]:
     """Every start, best first."""
-    told = []
+    rows = []
     best = int((result.losses == result.loss).argmax())
     scale = max(abs(result.loss), np.finfo(float).tiny)
     for i in sorted(range(len(result.losses)), key=lambda i: (i != best, result.losses[i])):
         above = (result.losses[i] - result.loss) / scale
-        told.append(
+        rows.append(
             {
                 "number": i + 1,
                 "loss": f"{result.losses[i]:.8g}".replace("-", "−"),
-                "above": "the answer" if i == best else _above(above),
+                "above": "the answer" if i == best else _above_text(above),
                 "status": result.statuses[i],
             }
         )
-    return told
+    return rows
 
 
-def _above(share: float) -> str:
+def _above_text(share: float) -> str:
     if not np.isfinite(share):
         return "–"
     if abs(share) < 1e-5:
@@ -111,9 +111,9 @@ def _above(share: float) -> str:
     return f"{100 * share:+.2g} %".replace("-", "−")
 
 
-def lightness(part: Part, bins: Sequence[int], map_bins: Sequence[int]) -> list[str]:
+def averaging_text(part: DataPart, bins: Sequence[int], map_bins: Sequence[int]) -> list[str]:
     """How the page shows less than the data, in words; empty where it does not."""
-    told, split = [], len(part.summary.axes) - part.summary.signal
+    sentences, split = [], len(part.summary.axes) - part.summary.signal
     if part.data is not None:
         means = [
             f"{b} along {axis.name}"
@@ -121,11 +121,11 @@ def lightness(part: Part, bins: Sequence[int], map_bins: Sequence[int]) -> list[
             if b > 1
         ]
         if means:
-            told.append(
+            sentences.append(
                 f"Measured values of {part.name} are means over neighbours, {listed(means)}, and "
                 "so is the fit that is drawn over them."
             )
-        told.append(
+        sentences.append(
             f"Measured values of {part.name} are kept in 65 534 steps from the lowest to the "
             "highest of every channel; whole numbers are exact where nothing was averaged."
         )
@@ -135,5 +135,5 @@ def lightness(part: Part, bins: Sequence[int], map_bins: Sequence[int]) -> list[
         if b > 1
     ]
     if maps:
-        told.append(f"Maps of {part.name} are means over neighbours, {listed(maps)}.")
-    return told
+        sentences.append(f"Maps of {part.name} are means over neighbours, {listed(maps)}.")
+    return sentences

@@ -13,13 +13,13 @@ from fusion.report.panels import (
     MARKED,
     MEASURED,
     SOFT,
-    calls,
-    curves,
-    empty,
-    mark,
-    plain,
-    span,
-    tools,
+    add_tools,
+    dashed_span,
+    draw_curves,
+    empty_source,
+    mark_energy,
+    plain_figure,
+    send_mouse,
 )
 
 HEIGHTS = ((360, 150, 290), (270, 120, 210))
@@ -28,37 +28,37 @@ BAND = "#dde3ea"  # of the noise that was assumed
 BORDER = 72  # CSS pixels left of the frames, so that energies stand below each other
 
 
-def spectra(scene: Scene, i: int) -> dict[str, Any]:
+def spectrum_figures(scene: Scene, i: int) -> dict[str, Any]:
     """ "spectrum0", "log0", "left0", and "parts0" where there are components."""
     part = scene.payload["parts"][i]
     high, low, middle = HEIGHTS[len(scene.groups[part["group"]].parts) > 1]
     along = Range1d(start=0, end=1, name=f"energies{i}")
     columns = ["measured", "fit", "left", "low", "high", *(f"c{k}" for k in part["numbers"])]
-    source = empty(f"spectrum{i}-source", columns)
-    made: dict[str, Any] = {}
-    made[f"spectrum{i}"] = _pixel(scene, i, source, f"spectrum{i}", height=high, x_range=along)
+    source = empty_source(f"spectrum{i}-source", columns)
+    panels: dict[str, Any] = {}
+    panels[f"spectrum{i}"] = _spectrum(scene, i, source, f"spectrum{i}", height=high, x_range=along)
     options: dict[str, Any] = {"height": high, "x_range": along, "y_axis_type": "log"}
-    made[f"log{i}"] = _log(_pixel(scene, i, source, f"log{i}", **options), i)
-    left = made[f"left{i}"] = _left(source, f"left{i}", height=low, x_range=along)
+    panels[f"log{i}"] = _log_scale(_spectrum(scene, i, source, f"log{i}", **options), i)
+    left = panels[f"left{i}"] = _residual_figure(source, f"left{i}", height=low, x_range=along)
     left.yaxis.axis_label = "mean residual" if part["measured"] is None else "residual"
     if part["numbers"]:
-        made[f"parts{i}"] = _parts(scene, i, height=middle, x_range=along)
-    for name, panel in made.items():
+        panels[f"parts{i}"] = _component_figure(scene, i, height=middle, x_range=along)
+    for name, panel in panels.items():
         panel.min_border_left = BORDER
-        panel.add_layout(span("height", f"{name}-spot"))
+        panel.add_layout(dashed_span("height", f"{name}-spot"))
         for energy, text in part["lines"]:
-            mark(panel, energy, "" if panel is left else text, f"mark of {name}")
-        tools(panel)
-        calls(panel, f"channel({i}")
+            mark_energy(panel, energy, "" if panel is left else text, f"mark of {name}")
+        add_tools(panel)
+        send_mouse(panel, f"channel({i}")
         if not name.startswith(("spectrum", "log")):
             panel.xaxis.axis_label = part["axes"][0]["label"].replace("um", "µm")
-    return made
+    return panels
 
 
-def _pixel(scene: Scene, i: int, source: Any, name: str, **options: Any) -> Any:
+def _spectrum(scene: Scene, i: int, source: Any, name: str, **options: Any) -> Any:
     """Measured and fitted spectrum of a pixel, with its components."""
     part = scene.payload["parts"][i]
-    panel = plain(name, **options)
+    panel = plain_figure(name, **options)
     panel.line("x", "measured", source=source, color=MEASURED, line_width=1.3)
     if part["channels"][0] <= MARKED:
         panel.scatter("x", "measured", source=source, color=MEASURED, size=4)
@@ -75,7 +75,7 @@ def _pixel(scene: Scene, i: int, source: Any, name: str, **options: Any) -> Any:
     return panel
 
 
-def _log(panel: Any, i: int) -> Any:
+def _log_scale(panel: Any, i: int) -> Any:
     """The same on a logarithmic scale, shown on request."""
     panel.visible = False
     panel.y_range = Range1d(start=0.1, end=1, name=f"logs{i}")
@@ -83,9 +83,9 @@ def _log(panel: Any, i: int) -> Any:
     return panel
 
 
-def _left(source: Any, name: str, **options: Any) -> Any:
+def _residual_figure(source: Any, name: str, **options: Any) -> Any:
     """What the fit leaves."""
-    panel = plain(name, **options)
+    panel = plain_figure(name, **options)
     panel.varea("x", "low", "high", source=source, fill_color=BAND)
     panel.line("x", "left", source=source, color=LEFT, line_width=1.0)
     panel.add_layout(Span(dimension="width", location=0, line_color=SOFT, line_width=1))
@@ -93,12 +93,12 @@ def _left(source: Any, name: str, **options: Any) -> Any:
     return panel
 
 
-def _parts(scene: Scene, i: int, **options: Any) -> Any:
+def _component_figure(scene: Scene, i: int, **options: Any) -> Any:
     """Spectra of all components."""
     numbers = scene.payload["parts"][i]["numbers"]
-    panel = plain(f"parts{i}", **options)
-    source = empty(f"parts{i}-source", ["mean", *(f"c{k}" for k in numbers)])
+    panel = plain_figure(f"parts{i}", **options)
+    source = empty_source(f"parts{i}-source", ["mean", *(f"c{k}" for k in numbers)])
     panel.line("x", "mean", source=source, color=MEASURED, line_width=1.3)
-    curves(panel, scene, source, numbers, False)
+    draw_curves(panel, scene, source, numbers, False)
     panel.yaxis.axis_label = "component"
     return panel

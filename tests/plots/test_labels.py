@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fusion.plots.labels import apart
+from fusion.plots.labels import spread_out
 from tests.helpers.xray_phases import fitted
 
 
@@ -28,7 +28,7 @@ def test_labels_on_a_curve_do_not_overlap_and_stay_in_the_panel():
 
 def test_places_of_labels_are_a_step_apart_and_move_no_more_than_they_must():
     at = np.array([0.1, 0.11, 0.12, 0.5, 0.99])
-    placed = apart(at, 0.05)
+    placed = spread_out(at, 0.05)
     assert np.diff(placed).min() >= 0.05 - 1e-12
     np.testing.assert_allclose(placed[:3].mean(), at[:3].mean())
     assert placed[3] == 0.5

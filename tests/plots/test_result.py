@@ -8,7 +8,7 @@ import pytest
 import fusion as fu
 from fusion.losses import Frobenius
 from fusion.models import NMF, SharedSpectra
-from fusion.plots.drawing import _range
+from fusion.plots.drawing import _colour_range
 from tests.helpers.small_results import QUICK, RESULTS, coupled, nmf, spectrum_image
 
 
@@ -89,4 +89,4 @@ def test_factors_and_components_can_be_chosen_and_wrong_ones_are_named():
 def test_one_hot_pixel_does_not_set_the_colours():
     values = np.full((40, 40), 1.0)
     values[3, 3] = 1e6
-    assert _range(values, False) == (0.0, 1.0, "max")
+    assert _colour_range(values, False) == (0.0, 1.0, "max")

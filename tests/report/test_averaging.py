@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 import fusion as fu
-from fusion.report.averaging import averaged, measured, owners, plan
+from fusion.report.averaging import bins_for, cell_of, data_means, means
 from tests.helpers.report_data import cube
 
 
@@ -21,12 +21,12 @@ def test_averages_of_dense_and_sparse_data_are_means_of_what_is_not_masked():
     given = {"axes": [fu.Axis("y", size=5), fu.Axis("x", size=7), fu.Axis("e", size=11)]}
     dense = fu.Dataset("a", counts, mask=mask, **given)
     sparse = fu.Dataset("a", scipy.sparse.csr_array(counts.reshape(35, 11)), mask=mask, **given)
-    got = measured(dense, bins).reshape(3, 4, 4)
+    got = data_means(dense, bins).reshape(3, 4, 4)
     hidden = np.where(mask[..., None], np.nan, counts)
     np.testing.assert_allclose(got[1, 1, 1], hidden[2:4, 2:4, 3:6].mean())
     np.testing.assert_allclose(got[0, 0, 3], np.nanmean(hidden[:2, :2, 9:]))
-    np.testing.assert_allclose(measured(sparse, bins), got.reshape(12, 4))
-    maps = averaged(hidden[..., 0].reshape(-1), owners((5, 7), (2, 2)), 12)
+    np.testing.assert_allclose(data_means(sparse, bins), got.reshape(12, 4))
+    maps = means(hidden[..., 0].reshape(-1), cell_of((5, 7), (2, 2)), 12)
     np.testing.assert_allclose(maps[5], hidden[2:4, 2:4, 0].mean())
 
 
@@ -43,7 +43,7 @@ def test_averages_of_dense_and_sparse_data_are_means_of_what_is_not_masked():
 )
 def test_large_data_are_averaged_until_the_page_is_light_and_small_data_never(nav, signal, bins):
     budget = 4_500_000
-    got = plan(nav, signal, budget)
+    got = bins_for(nav, signal, budget)
     assert got == bins
     left = [-(-n // b) for n, b in zip((*nav, *signal), got, strict=True)]
     assert np.prod(left) <= budget
