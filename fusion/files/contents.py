@@ -50,8 +50,8 @@ def pick(path: Path, contents: Sequence[StoredDataset], signal: str) -> StoredDa
     Raises:
         ValueError: if there is none.
     """
-    exact = [each for each in contents if each.name == signal]
-    alike = [each for each in contents if each.name.casefold() == str(signal).casefold()]
+    exact = [entry for entry in contents if entry.name == signal]
+    alike = [entry for entry in contents if entry.name.casefold() == str(signal).casefold()]
     if not (matching := exact or alike):
         raise ValueError(
             f"{path}: no data set {signal!r} in it, but {listed(contents)}: choose one of these."

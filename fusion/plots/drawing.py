@@ -215,7 +215,7 @@ def _draw_pixels(panel: Panel, values: Array, axes: Axes, options: dict[str, Any
 
 def _bar_or_ticks(panel: Panel, axes: Axes, ends: bool) -> None:
     """A scale bar where both axes are lengths, else ticks."""
-    panel.set_aspect("equal" if axes[0].units == axes[1].units and _shape_is_seen(axes) else "auto")
+    panel.set_aspect("equal" if axes[0].units == axes[1].units and _fair_shape(axes) else "auto")
     panel.spines[:].set_visible(False)
     if all(axis.units in LENGTHS for axis in axes) and axes[0].units == axes[1].units:
         panel.set(xticks=[], yticks=[])
@@ -248,7 +248,7 @@ def _ends(axis: Axis) -> tuple[float, float]:
     return float(x[0] - axis.scale / 2), float(x[-1] + axis.scale / 2)
 
 
-def _shape_is_seen(axes: Axes) -> bool:
+def _fair_shape(axes: Axes) -> bool:
     """Whether an image with equal steps per unit has a shape that can be seen."""
     height, width = (float(np.ptp(axis.values)) for axis in axes)
     return height > 0 and width > 0 and 1 / 12 < height / width < 12

@@ -93,7 +93,7 @@ def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> D
             f"`{data}.denoise(scaling={type(scaling).__name__}(…))`: give one of "
             "fusion.prepare.denoise: Estimated(), KeenanKotula() or Unscaled()."
         )
-    rows, columns = (torch.as_tensor(each) for each in scaling.sizes(data, noise))
+    rows, columns = (torch.as_tensor(sizes) for sizes in scaling.sizes(data, noise))
     X = data.matrix.to(torch.float64)
     size = (rows[:, None] * columns).to(X.device)
     hidden = ~torch.isfinite(X)

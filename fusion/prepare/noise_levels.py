@@ -80,7 +80,7 @@ def noise_by_pixel_and_channel(X: Array) -> tuple[Scree, Array, Array]:
 
     Pixels and channels have a noise level each.
     """
-    rows, columns = (np.sqrt(each) for each in equaliser(X))
+    rows, columns = (np.sqrt(variances) for variances in equaliser(X))
     scree = None
     for _ in range(ROUNDS):
         if scree is not None:

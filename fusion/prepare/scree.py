@@ -120,7 +120,7 @@ def equaliser(X: Array) -> tuple[Array, Array]:
     eta = max(float(np.median(values)), 1e-6 * float(values[0]), np.finfo(float).tiny)
     filter_factors = values**2 / (values**2 + eta**2)
     g, h = ((1 - filter_factors @ squares).clip(1e-12) / eta for squares in (left.T**2, right**2))
-    rows, columns = (np.maximum(1 / each - eta, 1e-9 * eta) for each in (g, h))
+    rows, columns = (np.maximum(1 / diagonal - eta, 1e-9 * eta) for diagonal in (g, h))
     columns = columns / max(len(g) - eta * float(g.sum()), 1e-9)
     return rows / rows.mean(), columns * rows.mean()
 

@@ -150,8 +150,8 @@ class _Noise:
         others = np.arange(-REACH, REACH + 1)[None] != 0  # a rising value is its own median
         smooth = median_filter(part, footprint=others, mode="mirror")
         off = np.where(good, np.abs(part - smooth), np.nan)
-        each = _of_rows_with_values(np.nanmedian, off.T if len(part) >= FEW else off.reshape(1, -1))
-        spread = np.nan_to_num(np.broadcast_to(each, values.shape[-1:]) / 0.6745)
+        mad = _of_rows_with_values(np.nanmedian, off.T if len(part) >= FEW else off.reshape(1, -1))
+        spread = np.nan_to_num(np.broadcast_to(mad, values.shape[-1:]) / 0.6745)
         gain = _gain(np.median(smooth, axis=0), spread)
         return cls(max(gain, _value_of_one_count(part[good], values.dtype.kind)), spread)
 

@@ -91,18 +91,18 @@ def _measured(result: Result, data: Dataset | Sequence[Dataset] | None) -> Mappi
     if data is None:
         return {} if result.minimised is None else result.minimised.datasets
     given = [data] if isinstance(data, Dataset) else list(data)
-    for each in given:
-        if each.name not in result.data:
+    for dataset in given:
+        if dataset.name not in result.data:
             raise ValueError(
-                f"`report(data={each})`: the result is of {', '.join(map(repr, result.data))}: "
+                f"`report(data={dataset})`: the result is of {', '.join(map(repr, result.data))}: "
                 "rename it (`data.renamed(…)`), or leave it out."
             )
-        if each.shape != (shape := result.data[each.name].shape):
+        if dataset.shape != (shape := result.data[dataset.name].shape):
             raise ValueError(
-                f"`report(data={each})`: of shape {each.shape}, fitted were {shape}: "
+                f"`report(data={dataset})`: of shape {dataset.shape}, fitted were {shape}: "
                 "crop and bin it as it was for the fit."
             )
-    return {each.name: each for each in given}
+    return {dataset.name: dataset for dataset in given}
 
 
 def _predictions(result: Result) -> dict[str, Prediction]:
