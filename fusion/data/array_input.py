@@ -32,6 +32,10 @@ def read_array(
     if isinstance(array, Entries):  # from another data set
         sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
         return None, None, array, tuple(n for n in sizes if n is not None)
+    if hasattr(getattr(array, "_meta", None), "nnz") and hasattr(array, "compute"):
+        array = array.compute()  # dask of sparse blocks: as small as they are
+    if hasattr(array, "nnz") and bool(getattr(array, "fill_value", 0) != 0):
+        array = array.todense()  # all that is not listed has a value: dense in truth
     if (parts := sparse_parts(array)) is not None:
         return None, None, *sparse_entries(owner, *parts, axes)
     if isinstance(array, Tensor) or not (hasattr(array, "compute") and hasattr(array, "dtype")):
@@ -39,6 +43,19 @@ def read_array(
         return None, tensor, None, tuple(tensor.shape)
     check_type(owner, array.dtype, array.shape)
     return array, None, None, tuple(int(n) for n in array.shape)
+
+
+def without_mask(array: Any) -> tuple[Any, Any]:
+    """(array, its own mask or None) of a masked array of NumPy, or of dask; True = excluded."""
+    if isinstance(array, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(array)
+        return array.filled(0), mask if mask.any() else None
+    if isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):  # dask: read for its mask
+        import dask.array as da
+
+        mask = np.asarray(da.ma.getmaskarray(array).compute())
+        return da.ma.filled(array, 0), mask if mask.any() else None
+    return array, None
 
 
 def sparse_entries(
@@ -55,6 +72,8 @@ def sparse_entries(
         raise ValueError(f"`{owner}`: data of type {values.dtype}: give real numbers.")
     if values.dtype.is_floating_point and (bad := int((~torch.isfinite(values)).sum())):
         raise ValueError(f"`{owner}`: {bad} of {len(values)} entries are NaN or infinite.")
+    if values.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch adds none of these
+        values = values.to(torch.int64)
     columns = shape[-1]
     *outer, j = coordinates
     i = outer[0] if outer else torch.zeros_like(j)
@@ -66,7 +85,9 @@ def sparse_entries(
         values = values[order]
         if bool((flat[1:] == flat[:-1]).any()):  # several counts of one place add up
             flat, group = torch.unique_consecutive(flat, return_inverse=True)
-            values = values.new_zeros(len(flat)).index_add_(0, group, values)
+            # in a type that holds the sum: 300 events of uint8 are 300
+            wide = values.dtype if values.dtype.is_floating_point else torch.int64
+            values = torch.zeros(len(flat), dtype=wide).index_add_(0, group, values.to(wide))
         i = torch.div(flat, columns, rounding_mode="floor")
         j = flat - i * columns
     keep = values != 0
@@ -154,6 +175,14 @@ def mask_of(owner: Dataset, mask: Any) -> Tensor | None:
         f"give {scan} (pixels), {spectrum} (channels) or {owner.shape} (entries), "
         "in the array's order."
     )
+
+
+def both_masks(mask: Tensor | None, own: Any) -> Tensor | None:
+    """A mask beside the one that the array itself had, of its shape."""
+    if own is None:
+        return mask
+    own = torch.as_tensor(own)
+    return own if mask is None else own | mask
 
 
 def variance_of(owner: Dataset, variance: Any) -> Tensor | None:

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis, named
 from fusion.data.array_input import (
+    both_masks,
     fits_in_memory,
     mask_of,
     read_array,
     tensor_of,
     unfold,
     variance_of,
+    without_mask,
 )
 from fusion.data.preparing import Preparing
 from fusion.data.usable_form import all_finite, form_of
@@ -38,6 +40,7 @@ class Dataset(Preparing):
         signal: how many of the last axes are spectral: 1; 2 for diffraction patterns, 0 for images.
         mask: True = excluded. Of the shape of the navigation axes (whole pixels), of the signal
             axes (whole channels), or of the array (single entries; axes of length 1 are repeated).
+            A NumPy masked array brings its own, which is kept beside it.
         variance: of every entry, in the squared unit of the data; broadcastable to the array, as in
             NumPy. One per channel, one per pixel, or a product of both keeps the fast path.
         history: what was done to the data before, a line a step.
@@ -73,6 +76,7 @@ class Dataset(Preparing):
         self.name = str(name)
         self.lazy: Any
         self.entries: Entries | None
+        array, own_mask = without_mask(array)
         self.lazy, self._tensor, self.entries, self.shape = read_array(self, array, axes)
         if not 0 <= signal <= len(self.shape):
             raise ValueError(
@@ -81,7 +85,7 @@ class Dataset(Preparing):
             )
         self.signal = int(signal)
         self.axes = named(axes, self.shape, self.signal)
-        self.mask = mask_of(self, mask)
+        self.mask = both_masks(mask_of(self, mask), own_mask)
         self.variance = variance_of(self, variance)
         self.history = tuple(str(step) for step in history)
         self.metadata = dict(metadata or {})

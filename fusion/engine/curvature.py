@@ -238,6 +238,7 @@ def states_at(objective: Objective, *, batched: bool = False) -> States:
     return [{key: value[0] for key, value in state.items()} for state in states]
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def settled_states(model: Model, loss: Loss) -> list[State]:
     """Lagged pieces of every term at the model's own values, as a descent would leave them."""

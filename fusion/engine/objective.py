@@ -106,15 +106,15 @@ class Objective(Variables):
         """The same for the penalties."""
         return self.each([(i, w, t.curvature) for i, w, t in self.loss.penalties], values, states)
 
-    def likeness(self, values: Values) -> tuple[Tensor, Tensor]:
-        """How far the predictions' sizes are from the data's, and its curvature: both (start,)."""
+    def likeness(self, values: Values) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums of `Fit.likeness` over the fits: distance, its curvature, ½⟨M, M⟩; (start,) each."""
 
         def each(model: Model, _: States) -> Tensor:
-            pairs = [torch.stack(t.likeness(model)) for _, _, t in self.loss.fits]
-            return torch.stack(pairs).sum(0)
+            triples = [torch.stack(t.likeness(model)) for _, _, t in self.loss.fits]
+            return torch.stack(triples).sum(0)
 
-        both = self._map(each, values, self.no_states())
-        return both[:, 0], both[:, 1]
+        sums = self._map(each, values, self.no_states())
+        return sums[:, 0], sums[:, 1], sums[:, 2]
 
     def each(
         self, parts: Sequence[tuple[int, float, Callable]], values: Values, states: States

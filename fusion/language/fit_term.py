@@ -17,7 +17,7 @@ from fusion.language.model import Model
 from fusion.language.surrogate import Surrogate
 from fusion.language.term import State
 from fusion.likelihood import elementwise, metric
-from fusion.likelihood.elementwise import SQUARE, Elementwise
+from fusion.likelihood.elementwise import SQUARE, SQUARE_OF_PREDICTION, Elementwise
 
 
 class Fit(Surrogate):
@@ -150,11 +150,19 @@ class Fit(Surrogate):
             return elementwise.curvature(form, SQUARE, M)
         return 0.5 * _products(form, M, M) - _products(form, M, M.map(torch.detach))
 
-    def likeness(self, model: Model) -> tuple[Tensor, Tensor]:
-        """(½‖X − M‖², ½⟨M, M⟩ − ⟨M, M₀⟩) over ‖X‖²: how far the sizes of M and X are apart."""
-        form, _ = self.pair(model)
+    def likeness(self, model: Model) -> tuple[Tensor, Tensor, Tensor]:
+        """How far the sizes of M and X are apart, all over ‖X‖², under the weights of the data.
+
+        (½‖X − M‖², ½⟨M, M⟩ − ⟨M, M₀⟩, whose Hessian is the Gauss–Newton matrix, ½⟨M, M⟩).
+        """
+        form, M = self.pair(model)
         size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
-        return self.half_squares(model) / size, self.half_products(model) / size
+        products = self.half_products(model)
+        if form.rank_one:
+            half = -products.detach()
+        else:
+            half = elementwise.value(form, SQUARE_OF_PREDICTION, M.map(torch.detach))
+        return self.half_squares(model) / size, products / size, half / size
 
 
 def _products(form: Form, M: Prediction, other: Prediction) -> Tensor:

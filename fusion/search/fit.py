@@ -15,6 +15,7 @@ from torch import Tensor
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
 from fusion.data.dataset import Dataset
+from fusion.engine.autograd import autograd
 from fusion.engine.curvature import without_curvature
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
@@ -34,6 +35,7 @@ SMALL = 2_000_000
 """Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
 
 
+@autograd()
 def fit(
     model: Model,
     loss: Loss | Term,

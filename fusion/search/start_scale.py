@@ -29,8 +29,8 @@ def rescaled_to_data(
             grown = {
                 n: v * _per_start(leaves[n], v) if n in leaves else v for n, v in values.items()
             }
-            distance, curvature = objective.likeness(grown)
-            size, met = _norm_and_overlap(objective, distance, curvature)
+            distance, curvature, half = objective.likeness(grown)
+            size, met = _norm_and_overlap(objective, distance, half)
             gradients = torch.autograd.grad(
                 distance.sum(), list(leaves.values()), retain_graph=True, allow_unused=True
             )
@@ -62,10 +62,10 @@ def rescaled_to_data(
 
 
 def _norm_and_overlap(
-    objective: Objective, distance: Tensor, curvature: Tensor
+    objective: Objective, distance: Tensor, half: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(⟨M, M⟩, ⟨X, M⟩) over ‖X‖², (start,); both 1 under general weights: not at hand."""
-    half = -curvature.detach()  # ½⟨M, M⟩
+    """(⟨M, M⟩, ⟨X, M⟩) over ‖X‖², (start,), of distances and ½⟨M, M⟩; both 1 where M is zero."""
+    half = half.detach()
     met = 0.5 * len(objective.loss.fits) + half - distance.detach()
     known = half > 0
     return torch.where(known, 2 * half, 1), torch.where(known, met, 1)
@@ -77,7 +77,8 @@ def _turned_towards_data(objective: Objective, values: Values, names: Sequence[s
     if not free:
         return values
     with torch.no_grad():
-        _, met = _norm_and_overlap(objective, *objective.likeness(values))
+        distance, _, half = objective.likeness(values)
+        met = _norm_and_overlap(objective, distance, half)[1]
     sign = torch.where(met < 0, -1.0, 1.0).to(values[free[0]])
     return values | {free[0]: values[free[0]] * _per_start(sign, values[free[0]])}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from fusion.engine.objective import Objective
@@ -33,7 +34,16 @@ def approach_data(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch:
     easy = easier_loss(loss) if solver.approached else None
     if easy is None:
         return flat
-    return descend_easily(Objective(model, easy.compressed(model) or easy), solver, flat, watch)
+    near = descend_easily(Objective(model, easy.compressed(model) or easy), solver, flat, watch)
+    return torch.where(_inside_domain(Objective(model, loss), near)[:, None], near, flat)
+
+
+@torch.no_grad()
+def _inside_domain(objective: Objective, flat: Tensor) -> Tensor:
+    """Whether the fits are finite there, (start,) bool: a count may be predicted as nothing."""
+    values = objective.values(flat)
+    states = objective.refresh_fits(values, objective.no_states())
+    return torch.isfinite(objective.fits(values, states)).all(1)
 
 
 def easier_loss(loss: Loss) -> Loss | None:

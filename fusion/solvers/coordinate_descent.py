@@ -45,7 +45,9 @@ def coordinate_descent(
             moved = x[..., k] - slope / curvature[..., k]
             if bent is not None:
                 moved = bent(x, k, moved, curvature[..., k])
-            x[..., k] = torch.where(bends[..., k], moved.clamp_min(lower), x[..., k])
+            # no curvature, as in a row without counts: a slope leads to the bound, or nowhere
+            still = x[..., k] if lower == -torch.inf else torch.where(slope > 0, lower, x[..., k])
+            x[..., k] = torch.where(bends[..., k], moved.clamp_min(lower), still)
         # a start that is done stays as it is, whatever others are beside it
         x = torch.where(going[:, None, None], x, before)
         change = torch.linalg.vector_norm((x - before).flatten(1), dim=1)

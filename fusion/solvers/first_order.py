@@ -223,13 +223,17 @@ class LBFGS(Solver):
 
 
 def _two_loop(pairs: list[tuple[Tensor, Tensor]], g: Tensor, scale: Tensor, free: Tensor) -> Tensor:
-    """Inverse Hessian of the pairs times a gradient; a start skips pairs that bend down."""
-    kept, q = [], g
+    """Inverse Hessian of the pairs times a gradient; a start skips pairs that bend down.
+
+    Variables count in units of their own size, `scale` its square: data in another unit change
+    amounts and gradients, and nothing else.
+    """
+    kept, q, unit = [], g, scale.sqrt()
     for s, y in reversed(pairs):
         sy = (s * y).sum(1, keepdim=True)
         good = sy > 1e-10 * torch.linalg.vector_norm(
-            s, dim=1, keepdim=True
-        ) * torch.linalg.vector_norm(y, dim=1, keepdim=True)
+            s / unit, dim=1, keepdim=True
+        ) * torch.linalg.vector_norm(y * unit, dim=1, keepdim=True)
         rho = torch.where(good, 1 / torch.where(good, sy, 1), 0)
         a = rho * (s * q).sum(1, keepdim=True)
         q = q - a * y
@@ -239,7 +243,9 @@ def _two_loop(pairs: list[tuple[Tensor, Tensor]], g: Tensor, scale: Tensor, free
         s, y, rho, _ = kept[0]
         size = (y * scale * y).sum(1, keepdim=True)
         gamma = torch.where(
-            (rho > 0) & (size > 0), (s * y).sum(1, keepdim=True) / size.clamp_min(1e-300), 1
+            (rho > 0) & (size > 0),
+            (s * y).sum(1, keepdim=True) / torch.where(size > 0, size, 1),
+            1,
         )
     r = gamma * scale * q
     for s, y, rho, a in reversed(kept):

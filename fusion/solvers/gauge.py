@@ -73,11 +73,11 @@ def _taken_up(
     """Along which modes the others take up a factor's norms; None where none do."""
     K = values[unit].shape[-1]
     t = torch.linspace(0.5, 2, K, dtype=values[unit].dtype, device=values[unit].device)[None]
-    before = objective.likeness(values)[1]  # of ⟨M, M⟩: t is one of many, so M is the same, too
+    before = objective.likeness(values)[2]  # of ⟨M, M⟩: t is one of many, so M is the same, too
     modes = [[d for d, n in enumerate(values[name].shape) if d > 0 and n == K] for name in powers]
     for chosen in product(*modes) if powers else ():
         gauge = {name: (p, d) for (name, p), d in zip(powers.items(), chosen, strict=True)}
-        after = objective.likeness(_rescale_factors(values, unit, t, gauge))[1]
+        after = objective.likeness(_rescale_factors(values, unit, t, gauge))[2]
         if bool((before - after).abs() <= GAUGE * before.abs()):
             return gauge
     return None

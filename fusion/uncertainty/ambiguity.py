@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes
 from fusion.answers.result import Result
+from fusion.engine.autograd import autograd
 from fusion.engine.quadratic import Quadratic
 from fusion.uncertainty.empty_rows import empty_rows
 from fusion.uncertainty.extreme_answers import BandSearch
@@ -103,6 +104,7 @@ class Ambiguity:
         return "\n".join(lines)
 
 
+@autograd()
 def ambiguity(
     result: Result, *, factors: Sequence[str] | None = None, level: float = 0.95
 ) -> Ambiguity:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.prediction import Expanded
+from fusion.engine.autograd import autograd
 from fusion.engine.covariance import variances
 from fusion.engine.curvature import states_at
 from fusion.engine.objective import Objective
@@ -84,6 +85,7 @@ class FittedPoint:
         return Quadratic(objective, self.flat, [self.states[i]]).diagonal()
 
 
+@autograd()
 def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
     """Standard errors of all factors, from the Gauss–Newton matrix H at the answer.
 
