@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fusion.algebra.arrays import as_tensor
+from fusion.algebra.column_signs import with_positive_columns
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
@@ -65,17 +67,20 @@ class CPD(Model):
 
         Args:
             data: the data set.
-            tensor: anything with `weights` and `factors`, NumPy or torch; negatives become 0.
+            tensor: anything with `weights` and `factors`, NumPy or torch; columns that are negative
+                in pairs are turned, what is negative then becomes 0.
 
         Raises:
             ValueError: if the factors do not fit the data set.
         """
-        factors = [nonnegative(factor) for factor in tensor.factors]
+        tensors = [as_tensor(factor).cpu().double() for factor in tensor.factors]
+        if tensor.weights is not None:
+            tensors[0] = tensors[0] * as_tensor(tensor.weights).cpu().double()
+        factors = [nonnegative(factor) for factor in with_positive_columns(tensors)]
         model = cls(data, factors[0].shape[-1])
         check_factors(f"CPD.from_tensorly({data}, …)", data, factors)
         norms = [np.linalg.norm(factor, axis=0) for factor in factors[1:]]
-        weights = 1 if tensor.weights is None else nonnegative(tensor.weights)
-        factors[0] = factors[0] * weights * np.prod(norms, axis=0)  # the amount of unit columns
+        factors[0] = factors[0] * np.prod(norms, axis=0)  # the amount of unit columns
         for name, factor in zip(model.modes, factors, strict=True):
             setattr(model, name, factor)
         return model

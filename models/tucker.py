@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fusion.algebra.arrays import as_tensor
+from fusion.algebra.column_signs import with_positive_modes
 from fusion.algebra.prediction import Prediction, tucker
 from fusion.constraints import NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
@@ -68,12 +70,17 @@ class Tucker(Model):
 
         Args:
             data: the data set.
-            tensor: anything with `core` and `factors`, NumPy or torch; negative entries become 0.
+            tensor: anything with `core` and `factors`, NumPy or torch; mostly negative columns are
+                turned with the core, what is negative then becomes 0.
 
         Raises:
             ValueError: if core and factors do not fit the data set.
         """
-        core, factors = nonnegative(tensor.core), [nonnegative(factor) for factor in tensor.factors]
+        core, factors = with_positive_modes(
+            as_tensor(tensor.core).cpu().double(),
+            [as_tensor(factor).cpu().double() for factor in tensor.factors],
+        )
+        core, factors = nonnegative(core), [nonnegative(factor) for factor in factors]
         model = cls(data, core.shape)
         check_factors(f"Tucker.from_tensorly({data}, …)", data, factors)
         for mode, factor in enumerate(factors):  # the amount of unit columns goes into the core

@@ -107,12 +107,35 @@ def is_result(path: Any) -> bool:
 
 
 def load(path: Any) -> Result:
-    """Read what `save` wrote."""
+    """Read what `save` wrote.
+
+    Raises:
+        ValueError: if the file holds no result, or is damaged.
+        OSError: if it cannot be opened.
+    """
     path = Path(path) if Path(path).exists() else _with_suffix(path)
     call = f"`Result.load({str(path)!r})`"
+    try:
+        return _read(path, call)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file fails in zip, zlib, numpy, json or here
+        if str(error).startswith(call):
+            raise
+        reason = next(iter(str(error).splitlines()), "") or "it ends too early"
+        raise ValueError(
+            f"{call}: cannot be read ({type(error).__name__}: {reason[:100]}): the file is "
+            "damaged: copy it again from where it was written, or fit again."
+        ) from error
+
+
+def _read(path: Path, call: str) -> Result:
+    """The result in a file that is whole."""
     if path.exists() and not zipfile.is_zipfile(path):
         raise ValueError(f"{call}: not an npz file: give one that `Result.save` wrote.")
     with np.load(path, allow_pickle=False) as file:
+        if "meta" not in file and {"losses", "loss_history"} & set(file.files):
+            raise KeyError("its part `meta` is missing")
         if "meta" not in file or file["meta"].dtype.kind != "U":
             raise ValueError(
                 f"{call}: no result in this file (it holds {', '.join(file.files) or 'nothing'})."

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.arrays import as_tensor
+from fusion.algebra.column_signs import with_positive_columns, with_positive_modes
 from fusion.engine.objective import Objective
 from fusion.search.initialisation import Init, random_values, scalable, start_seed
 from fusion.search.start_scale import rescaled_to_data
@@ -56,6 +57,12 @@ def _values_of(objective: Objective, entry: Any) -> dict[str, Tensor]:
             parts = [as_tensor(core), *parts]
         elif weights is not None:
             parts[0] = parts[0] * as_tensor(weights)
+        signed = [slot.module is not None and slot.module.signed for slot in objective.slots]
+        if not any(signed) and core is None:
+            parts = with_positive_columns([part.double() for part in parts])
+        elif not any(signed):
+            core, parts = with_positive_modes(parts[0].double(), [x.double() for x in parts[1:]])
+            parts = [core, *parts]
         if len(parts) != len(names):
             raise ValueError(
                 f"`init`: a tensor of {len(parts)} parts for a model "
