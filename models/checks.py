@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from numbers import Integral
 
-from fusion.data.dataset import Dataset
+from fusion.data.dataset import Dataset, check_dataset
 
 
 def check_rank(call: str, K: object, most: int, what: str) -> None:
@@ -24,10 +24,7 @@ def check_datasets(call: str, datasets: Sequence[object]) -> None:
         ValueError: naming the call and the data sets.
     """
     for data in datasets:
-        if not isinstance(data, Dataset):
-            raise ValueError(
-                f"`{call}`: {type(data).__name__} is no data set: give `Dataset` objects."
-            )
+        check_dataset(call, data)
     names = [data.name for data in datasets if isinstance(data, Dataset)]
     if not names:
         raise ValueError(f"`{call}`: no data set: give one or more.")

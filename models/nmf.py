@@ -2,9 +2,10 @@
 
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
-from fusion.data.dataset import Dataset
+from fusion.data.dataset import Dataset, check_dataset
 from fusion.language.factor import Factor
 from fusion.language.model import Model
+from fusion.models.checks import check_rank
 
 
 class NMF(Model):
@@ -33,11 +34,9 @@ class NMF(Model):
 
     def __init__(self, data: Dataset, K: int) -> None:
         super().__init__()
-        if not 1 <= K <= min(data.matrix_shape):
-            raise ValueError(
-                f"`NMF({data}, K={K})`: the data are {data.matrix_shape} (pixel, channel): "
-                f"K must be 1 to {min(data.matrix_shape)}."
-            )
+        call = "NMF(…)"
+        shape = check_dataset(call, data).matrix_shape
+        check_rank(f"NMF({data}, K={K})", K, min(shape), f"the data are {shape} (pixel, channel)")
         self.data_name = data.name
         self.C = Factor((data.pixels, K), NonNegative())
         self.S = Factor((data.channels, K), NonNegative(), UnitColumns())

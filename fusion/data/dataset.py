@@ -283,3 +283,23 @@ def _merges(shape: Sequence[int], finer: Sequence[int]) -> bool:
     """Whether a shape is the finer one with some neighbouring axes made one."""
     ends = set(accumulate(finer, mul))
     return prod(shape) == prod(finer) and set(accumulate(shape, mul)) <= ends
+
+
+def check_dataset(call: str, given: Any) -> Dataset:
+    """What was given, if it is a data set.
+
+    Raises:
+        ValueError: if it is not: how to make one of it.
+    """
+    if isinstance(given, Dataset):
+        return given
+    kind = type(given).__name__
+    if hasattr(given, "axes_manager"):
+        line = "`fusion.Dataset.from_hyperspy(signal)` makes a data set of a HyperSpy signal"
+    elif hasattr(given, "shape") or isinstance(given, list | tuple):
+        line = "`fusion.Dataset('name', array, axes=…)` makes one of an array"
+    elif isinstance(given, Mapping):
+        line = f"it holds {', '.join(map(repr, list(given)[:6]))}: give one of them"
+    else:
+        line = "give a `fusion.Dataset`"
+    raise ValueError(f"`{call}`: {kind} is no data set: {line}.")

@@ -24,7 +24,8 @@ class Preparing:
         Args:
             ranges: for an axis by its name, (first, last) position in its units, both included,
                 None for the end; or a slice of indices. A name may be shortened where it stays
-                unique, and has `_` for a blank: `energy` or `energy_loss` for "energy loss".
+                unique, and has `_` for a blank: `energy` or `energy_loss` for "energy loss",
+                `energy` for "Electron energy loss", too.
 
         Raises:
             ValueError: if there is no such axis, or several, or nothing lies in the range.

@@ -14,6 +14,17 @@ from fusion.algebra.axis import Axis
 
 ELECTRONS = {"K": (2,), "L": (2, 2, 4), "M": (2, 2, 4, 4, 6)}
 """Of the subshells of every shell: how often they are ionised, but for their energies."""
+VALENCE_LINES = {
+    "Ca": (("La", "L3", 341.3, 0.9), ("Lb1", "L2", 344.9, 0.92)),
+    "Sc": (("La", "L3", 395.4, 0.9), ("Lb1", "L2", 399.6, 0.92)),
+}
+"""Lines that end in an empty 3d shell of the free atom, which a solid fills: not in xraydb 4.5.8.
+
+(name, subshell, eV, share of its photons): energies of Bearden, Rev. Mod. Phys. 39:78 (1967); the
+shares are those of Ti, the first element of which xraydb has them.
+"""
+NO_M5_YIELD = ("Ba", "La")
+"""Elements with a strong Mα (Bearden 1967) whose M5 has a yield of 0 in xraydb 4.5.8."""
 SOLID = {"N K": 401.0, "O K": 532.0, "F K": 685.0}
 """eV. xraydb has these three edges of gases; in solids: Ahn & Krivanek, EELS Atlas (1983)."""
 KEV = {"keV": 1.0, "eV": 1e-3}
@@ -236,12 +247,11 @@ def _line_families(element: str) -> tuple[Line, ...]:
     """The families of an element."""
     families: dict[str, list[tuple[float, float]]] = {}
     vacancies = _photons(element)
-    for name, line in _xraydb().xray_lines(element).items():
+    for name, start, energy, intensity in _transitions(element):
         kind = re.match("[KLM][a-z]", name)
-        start = line.initial_level.partition(",")[0]
-        strength = vacancies.get(start, 0.0) * line.intensity * _occupancy(element, name)
-        if kind and strength > 0 and line.energy > 0:
-            families.setdefault(kind[0], []).append((round(line.energy / 1e3, 6), strength))
+        strength = vacancies.get(start, 0.0) * intensity * _occupancy(element, name)
+        if kind and strength > 0 and energy > 0:
+            families.setdefault(kind[0], []).append((round(energy / 1e3, 6), strength))
     total = {name: sum(s for _, s in parts) for name, parts in families.items()}
     rows = []
     for name, parts in families.items():
@@ -250,6 +260,34 @@ def _line_families(element: str) -> tuple[Line, ...]:
         energy = max(parts, key=lambda part: part[1])[0]
         rows.append(Line(f"{element} {name}", element, name[0], energy, total[name] / most, shares))
     return tuple(rows)
+
+
+def _transitions(element: str) -> list[tuple[str, str, float, float]]:
+    """(name, subshell of the vacancy, eV, share of its photons) of the lines of an element.
+
+    Those of xraydb, and what it lacks where the 3d shell is empty in the free atom.
+    """
+    lines = [
+        (name, line.initial_level.partition(",")[0], float(line.energy), float(line.intensity))
+        for name, line in _xraydb().xray_lines(element).items()
+    ]
+    extra = VALENCE_LINES.get(element, ())
+    shared = {start: share for _, start, _, share in extra}
+    return [
+        (name, start, energy, share * (1 - shared.get(start, 0.0)))
+        for name, start, energy, share in lines
+    ] + list(extra)
+
+
+@cache
+def _heavier_yield(element: str, subshell: str) -> float:
+    """The fluorescence yield of the first heavier element of which xraydb knows one."""
+    xraydb = _xraydb()
+    for z in range(xraydb.atomic_number(element) + 1, 99):
+        edge = xraydb.xray_edges(xraydb.atomic_symbol(z)).get(subshell)
+        if edge is not None and edge.fyield > 0:
+            return float(edge.fyield)
+    return 0.0
 
 
 def _occupancy(element: str, name: str) -> float:
@@ -265,6 +303,8 @@ def _photons(element: str) -> dict[str, float]:
     """
     xraydb = _xraydb()
     yields = {name: edge.fyield for name, edge in xraydb.xray_edges(element).items()}
+    if element in NO_M5_YIELD:
+        yields["M5"] = _heavier_yield(element, "M5")
     photons = {}
     for shell, electrons in ELECTRONS.items():
         names = (

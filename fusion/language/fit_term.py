@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fusion.algebra.arrays import defined_beside
 from fusion.algebra.prediction import Expanded, Prediction
-from fusion.data.dataset import Dataset
+from fusion.data.dataset import Dataset, check_dataset
 from fusion.forms.compressed import compressed
 from fusion.forms.contract import Form
 from fusion.language.model import Model
@@ -43,11 +43,7 @@ class Fit(Surrogate):
         return 1.0
 
     def __init__(self, dataset: Dataset) -> None:
-        if not isinstance(dataset, Dataset):
-            raise ValueError(
-                f"`{type(self).__name__}({type(dataset).__name__})`: give a `Dataset`."
-            )
-        self.dataset = dataset
+        self.dataset = check_dataset(f"{type(self).__name__}(…)", dataset)
 
     def pair(self, model: Model) -> tuple[Form, Prediction]:
         """The data in the form in which they meet the model's prediction, and that prediction."""

@@ -25,6 +25,7 @@ def axis_index(data: Dataset, name: str, call: str) -> int:
     word = name.lower().replace("_", " ")
     fitting = [i for i, n in enumerate(names) if n == word]
     fitting = fitting or [i for i, n in enumerate(names) if n.startswith(word)]
+    fitting = fitting or [i for i, n in enumerate(names) if f" {word}" in n]
     if len(fitting) != 1:
         known = ", ".join(f"{axis.name} ({axis.size})" for axis in data.axes)
         raise ValueError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fusion.data.dataset import check_dataset
 from fusion.prepare.denoise import Estimated
 from fusion.prepare.noise_edge import even_edge, hard_threshold
 from fusion.ranking.criterion import Array
@@ -82,6 +83,7 @@ def detectability(
         >>> found.pixels, found.limit < found.amount < found.clear
         (8, True)
     """
+    check_dataset("detectability(…)", dataset)
     s = np.asarray(spectrum, dtype=float).reshape(-1)
     call = f"`detectability({dataset}, …, fraction={fraction:g})`"
     n, m = dataset.matrix_shape

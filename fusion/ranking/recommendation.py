@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.data.dataset import check_dataset
 from fusion.ranking.criterion import Criterion
 from fusion.ranking.singular_values import (
     broken_stick,
@@ -168,7 +169,7 @@ def rank(
     from fusion.ranking.component_shape import component_shapes
     from fusion.ranking.cross_validation import held_out as cross_validated
 
-    noise = dataset.noise()
+    noise = check_dataset("rank(…)", dataset).noise()
     K, side = noise.scree.clear, min(noise.scree.scaled.shape)
     most = min(max(K + BEYOND, LEAST), MOST, side - 1)
     criteria = [noise_edge(noise, most)]

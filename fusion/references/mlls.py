@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.constraints import Constraint
-from fusion.data.dataset import Dataset
+from fusion.data.dataset import Dataset, check_dataset
 from fusion.data.reference_spectra import References, references_on_channels
 from fusion.data.tally import tally
 from fusion.engine.batched_nnls import nnls, solve, variances
@@ -69,8 +69,7 @@ def mlls(
     """
     fit = data if isinstance(data, Fit) else None
     dataset = data.dataset if isinstance(data, Fit) else data
-    if not isinstance(dataset, Dataset):
-        raise ValueError(f"`mlls({type(data).__name__}, …)`: give a `Dataset`, or a fit of one.")
+    check_dataset("mlls(…)", dataset)
     call = f"mlls({dataset if fit is None else fit}, …)"
     signed = _any_sign(call, constraint)
     refs = references_on_channels(call, dataset, references)
