@@ -180,8 +180,10 @@ class Result:
         """The factors as HyperSpy signals, {name: signal}, components along "Component".
 
         Spectra are of the kind of their data set (EELSSpectrum, EDSTEMSpectrum …; eXSpy has them),
-        maps are images with their axes in nm, a line scan's or a tilt series' are curves. The
-        metadata of the measurement come along.
+        maps are images with their axes in nm, a line scan's or a tilt series' are curves. X-ray
+        spectra are those of the whole scan, in counts: times the sum of the component's map, as
+        eXSpy's quantification takes intensities below 0.1 for nothing. The metadata of the
+        measurement come along.
 
         Raises:
             ImportError: if HyperSpy is not installed.

@@ -27,10 +27,13 @@ def to_hyperspy(result: Result) -> dict[str, Any]:
             continue  # the core of a Tucker decomposition is neither map nor spectrum
         summary, spectral = _dataset_of(result, axes)
         metadata = {} if summary is None else dict(summary.metadata)
+        kind = signal_type(axes, metadata) if spectral else ""
+        if kind.startswith("EDS") and summary is not None:
+            values = values * _total_amounts(result, summary, values.shape[1])
         signal = _make_signal(hs, values, axes, spectral=spectral)
         _set_metadata(signal, name, metadata)
         if spectral:
-            _set_type(signal, signal_type(axes, metadata))
+            _set_type(signal, kind)
         signals[name] = signal
     return signals
 
@@ -60,6 +63,15 @@ def _dataset_of(result: Result, axes: Axes | None) -> tuple[DataSummary | None, 
         if axes and axes == summary.axes[: len(summary.axes) - summary.signal]:
             return summary, False
     return None, False
+
+
+def _total_amounts(result: Result, summary: DataSummary, K: int) -> Array:
+    """Sums of the maps (K,) that go with the spectra of a data set; ones where none are found."""
+    pixels = summary.axes[: len(summary.axes) - summary.signal]
+    for name, values in result.factors.items():
+        if result.axes.get(name, (None,))[0] == pixels and values.shape[1:] == (K,):
+            return np.nansum(values, 0)
+    return np.ones(K)
 
 
 def _make_signal(hs: Any, values: Array, axes: Axes | None, *, spectral: bool) -> Any:
