@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,8 @@ from fusion.cli.unmix import unmix
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; every complaint is one line on standard error.
+
+    With SDFUSION_TRACEBACK=1 in the environment an error is raised as it is, to be reported.
 
     Returns:
         0, or 1 if the answer could not be made, 2 if the call is wrong, 130 if interrupted.
@@ -36,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.Abort:
         print("interrupted: nothing is written", file=sys.stderr)
         return 130
-    except (ValueError, OSError, EOFError, RuntimeError) as error:
+    except Exception as error:  # whatever it is: a traceback helps nobody at a command line
+        if os.environ.get("SDFUSION_TRACEBACK"):
+            raise
         print(f"error: {_one_line(str(error)) or type(error).__name__}", file=sys.stderr)
         return 1
     return 0

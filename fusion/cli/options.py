@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 
 import click
 
 FILE = click.Path(path_type=Path)
+
+
+def finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """Complain of a number that is none: ranges let NaN through."""
+    if value is not None and not isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number.")
+    return value
 
 
 def combined_options(*chosen: Callable) -> Callable:
@@ -45,6 +53,7 @@ FITTING = combined_options(
                  help="auto: poisson for counts, else frobenius with a variance or gaussian "
                  "(noise of unknown size)."),
     click.option("--orthogonality", type=click.FloatRange(0, 1), default=0.0, metavar="W",
+                 callback=finite,
                  help="Soft orthogonality of the maps, review eq. (13), 0 to 1."),
     click.option("--ard", is_flag=True, help="Switch off components that are not needed."),
     click.option("--starts", type=click.IntRange(min=1), default=10, show_default=True,
@@ -52,6 +61,7 @@ FITTING = combined_options(
     click.option("--seed", type=int, default=0, show_default=True, help="Of the starts."),
     click.option("--device", metavar="NAME", help="cpu, cuda … (default: cpu)."),
     click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=120.0,
+                 callback=finite,
                  show_default=True, help="Stop the fit after that long."),
 )  # fmt: skip
 SAYING = combined_options(

@@ -59,6 +59,8 @@ def all_datasets(file: Path, signal: str | None) -> list[Dataset]:
 def _one_of_each(files: Sequence[Path], signal: Sequence[str], joint: bool) -> list[Dataset]:
     """All data sets of one file where they are fitted together, else one of every file."""
     if joint and len(files) == 1:
+        if len(set(signal)) < len(signal):
+            raise click.UsageError(f"--signal: {', '.join(signal)}: name every data set once")
         if signal:
             return [load(files[0], signal=name) for name in signal]
         return all_datasets(files[0], None)
@@ -75,17 +77,16 @@ def _single_array(option: str, path: Path) -> Any:
     """The one array of a file."""
     try:
         loaded = np.load(path, allow_pickle=False)
+        arrays = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except FileNotFoundError:
         raise ValueError(f"{option} {path}: no such file: check the name and the folder") from None
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a damaged file fails in zip, zlib or NumPy
         raise ValueError(
             f"{option} {path}: cannot be read ({error}): write it with numpy.save"
         ) from None
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    if len(loaded.files) != 1:
-        raise ValueError(f"{option} {path}: holds {', '.join(loaded.files)}: keep one array in it")
-    return loaded[loaded.files[0]]
+    if len(arrays) != 1:
+        raise ValueError(f"{option} {path}: holds {', '.join(arrays)}: keep one array in it")
+    return next(iter(arrays.values()))
 
 
 def _parse_window(option: str, text: str) -> tuple[float | None, float | None]:
