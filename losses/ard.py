@@ -59,6 +59,8 @@ class ARD(FactorTerm, Prior):
         3
     """
 
+    falls_with_scale = True
+
     quadratic = True
 
     warm_up = 12

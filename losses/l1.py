@@ -32,6 +32,8 @@ class L1(FactorTerm, Surrogate):
         ½‖net − M_net‖² + 0.1·‖C‖₁
     """
 
+    falls_with_scale = True
+
     quadratic = True
 
     def value(self, model: Model, state: State) -> Tensor:

@@ -30,6 +30,8 @@ class SquaredNorm(FactorTerm, Surrogate):
         ½‖net − M_net‖² + ½‖N/0.002‖²
     """
 
+    falls_with_scale = True
+
     quadratic = True
 
     def __init__(self, factor: str | Callable[[Any], Tensor], scale: float = 1.0) -> None:
@@ -58,6 +60,8 @@ class Norm(FactorTerm, Prior):
     Args:
         factor: name of a factor, or a function of the model.
     """
+
+    falls_with_scale = True
 
     quadratic = True
 

@@ -29,6 +29,8 @@ class Smoothness(FactorTerm):
         ½‖net − M_net‖² + 10·½‖D² S‖²
     """
 
+    falls_with_scale = True
+
     def __init__(
         self, factor: str | Callable[[Any], Tensor], *, order: int = 1, axis: int = 0
     ) -> None:
@@ -78,6 +80,8 @@ class SpatialSmoothness(FactorTerm):
         >>> fu.losses.Frobenius(data) + 10 * fu.losses.SpatialSmoothness("C")
         ½‖net − M_net‖² + 10·½ tr(Cᵀ L C)
     """
+
+    falls_with_scale = True
 
     def __init__(self, factor: str) -> None:
         if not isinstance(factor, str):

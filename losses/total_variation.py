@@ -43,6 +43,8 @@ class TotalVariation(FactorTerm, Surrogate):
         (80, 3)
     """
 
+    falls_with_scale = True
+
     def __init__(self, factor: str, *, smallest: float = 1e-2) -> None:
         if not isinstance(factor, str):
             raise ValueError(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from numbers import Integral
 
+from fusion.algebra.axis_differences import axis_differences
 from fusion.data.dataset import Dataset, check_dataset
 
 
@@ -36,10 +37,12 @@ def check_datasets(call: str, datasets: Sequence[object]) -> None:
 
 
 def check_axes(call: str, datasets: Sequence[Dataset], which: str) -> None:
-    """Complain of data sets whose `pixels` or `channels` differ in size.
+    """Complain of data sets whose `pixels` or `channels` are not the same ones.
+
+    Sizes, steps and units, where these do not convert; of channels also where they begin.
 
     Raises:
-        ValueError: naming two data sets and their sizes.
+        ValueError: naming two data sets, and what differs.
     """
     first, *rest = datasets
     size = [axis.size for axis in getattr(first, which)]
@@ -48,6 +51,18 @@ def check_axes(call: str, datasets: Sequence[Dataset], which: str) -> None:
             raise ValueError(
                 f"`{call}`: {first.name!r} has {which} {tuple(size)}, "
                 f"{other.name!r} {tuple(other_size)}: crop or rebin one of them."
+            )
+        pairs = zip(getattr(first, which), getattr(other, which), strict=True)
+        differences = [
+            f"{a.name}: {text}"
+            for a, b in pairs
+            for text in axis_differences(a, b, origin=which == "channels")
+        ]
+        if differences:
+            raise ValueError(
+                f"`{call}`: {first.name!r} and {other.name!r} do not have the same {which}: "
+                f"{'; '.join(differences)}: crop or bin them alike, correct the calibration, or "
+                "let the model see one through `fusion.resample`."
             )
 
 

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.axis_differences import axis_differences, is_plain_index
 from fusion.algebra.units import ratio
 from fusion.data.dataset import Dataset
-
-TOLERANCE = 0.01
-"""Of a step that may differ, and of a step by which the last place may be displaced."""
 
 
 class Scan(Mapping[str, Dataset]):
@@ -153,7 +151,7 @@ def _check_same_pixels(owner: Dataset, data: Dataset, axes: int) -> None:
     """Complain of places that are not the same."""
     one, before, two = owner.pixels, data.pixels[:-axes], data.pixels[-axes:]
     pairs = zip(one, two, strict=True)
-    said = [f"{a.name}: {text}" for a, b in pairs for text in _differences(a, b)]
+    said = [f"{a.name}: {text}" for a, b in pairs for text in _place_differences(a, b)]
     if any(axis.units and ratio(one[0].units, axis.units) is not None for axis in before):
         said = [f"{axes} axes ({_names(one)}) and {axes + len(before)} ({_names(data.pixels)})"]
     if said:
@@ -163,8 +161,8 @@ def _check_same_pixels(owner: Dataset, data: Dataset, axes: int) -> None:
             "or keep them as they are and let the model see one through `fusion.resample`."
         )
     for a, b in zip(one, two, strict=True):
-        if _is_plain_index(a) != _is_plain_index(b):
-            bare, other = (owner, data) if _is_plain_index(a) else (data, owner)
+        if is_plain_index(a) != is_plain_index(b):
+            bare, other = (owner, data) if is_plain_index(a) else (data, owner)
             warnings.warn(
                 f"`Scan`: {a.name} of {bare.name!r} has no calibration: taken for the same as in "
                 f"{other.name!r}.",
@@ -173,40 +171,10 @@ def _check_same_pixels(owner: Dataset, data: Dataset, axes: int) -> None:
             )
 
 
+def _place_differences(a: Axis, b: Axis) -> list[str]:
+    """What differs between two axes of a scan, in words; they have one name."""
+    return [f"the other is called {b.name}"] if a.name != b.name else axis_differences(a, b)
+
+
 def _names(axes: Axes) -> str:
     return ", ".join(axis.name for axis in axes) or "none"
-
-
-def _is_plain_index(axis: Axis) -> bool:
-    """Whether it is a plain index."""
-    return axis.uniform and not axis.units and (axis.scale, axis.offset) == (1, 0)
-
-
-def _differences(a: Axis, b: Axis) -> list[str]:
-    """What differs between two axes of a scan, in words."""
-    if a.name != b.name:
-        return [f"the other is called {b.name}"]
-    if a.size != b.size:
-        return [f"{a.size} and {b.size} entries" + _steps(a, b)]
-    if _is_plain_index(a) or _is_plain_index(b):
-        return []
-    by = ratio(a.units, b.units)
-    if by is None:
-        return [f"in {a.units or 'no unit'} and in {b.units or 'no unit'}"]
-    x, y = a.values, b.values * by
-    step = float(np.abs(np.diff(x)).mean()) if len(x) > 1 else abs(a.scale)
-    other = float(np.abs(np.diff(y)).mean()) if len(y) > 1 else abs(b.scale * by)
-    said = []
-    if abs(step - other) > TOLERANCE * step:
-        said.append(f"steps of {step:g} and {other:g} {a.units}".rstrip())
-    if abs(x[0] - y[0]) > TOLERANCE * step:
-        said.append(f"begins at {x[0]:g} and {y[0]:g} {a.units}".rstrip())
-    if not said and np.abs(x - y).max() > TOLERANCE * step:
-        said.append(f"positions differ by up to {np.abs(x - y).max():g} {a.units}".rstrip())
-    return said
-
-
-def _steps(a: Axis, b: Axis) -> str:
-    if not (a.uniform and b.uniform):
-        return ""
-    return f" (steps of {a.scale:g} {a.units} and {b.scale:g} {b.units})"

@@ -19,7 +19,13 @@ class FactorTerm(Term):
 
     Args:
         factor: name of a factor, or a function of the model: `lambda m: m.S[:, :2]`.
+
+    Attributes:
+        falls_with_scale: whether it falls as all of the factor is made smaller: `fit` refuses it
+            where another factor takes that up.
     """
+
+    falls_with_scale: bool = False
 
     def __init__(self, factor: str | Callable[[Any], Tensor]) -> None:
         self.factor = factor if isinstance(factor, str) else None

@@ -169,8 +169,9 @@ def estimate_variance(data: Dataset) -> Dataset:
         stats = tally(data)
         rows, columns = (np.nan_to_num(means).clip(0) for means in (stats.row_means, stats.means))
         gain = 1.0 if noise.counts else noise.gain
-        per_pixel = gain * (rows + 0.5 / columns.size) + noise.readout  # half a count, never zero
-        per_channel = gain * (columns + 0.5 / rows.size) + noise.readout
+        half = 0.5 * gain  # half a count, in the unit of the data: never zero
+        per_pixel = gain * (rows + half / columns.size) + noise.readout
+        per_channel = gain * (columns + half / rows.size) + noise.readout
         per_channel = per_channel / per_channel.mean()
         variance = per_pixel.reshape(*scan, *(1,) * data.signal) * per_channel.reshape(spectrum)
     return data.derive(

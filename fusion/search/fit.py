@@ -28,6 +28,7 @@ from fusion.search.initialisation import Init, Random
 from fusion.search.moves import improve
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
 from fusion.search.pruning import order_components, prune
+from fusion.search.scale_check import check_scale
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Adam, GaussNewton, Outcome, RowNewton, Solver, TorchOptimizer, Watch
 
@@ -100,6 +101,7 @@ def fit(
     fitted = _on_device(model, device, dtype)
     loss.check(fitted)
     objective = Objective(fitted, loss)
+    check_scale(objective)
     chosen, messages = _chosen_solver(solver, objective)
     chosen.check(objective)
     quick = loss.compressed(fitted) if compress else None
