@@ -26,6 +26,13 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
         solvers,
     )
     from fusion.algebra.axis import Axis
+    from fusion.algebra.cautions import (
+        ClaimWarning,
+        CutWarning,
+        FusionWarning,
+        NoiseWarning,
+        ScaleWarning,
+    )
     from fusion.algebra.prediction import Prediction, cp, tucker
     from fusion.answers.compare import compare
     from fusion.answers.comparison import Comparison
@@ -72,15 +79,19 @@ __all__ = [
     "Anscombe",
     "Ambiguity",
     "Axis",
+    "ClaimWarning",
     "Comparison",
     "Current",
+    "CutWarning",
     "Dataset",
     "Factor",
+    "FusionWarning",
     "GaussNewton",
     "Init",
     "KeenanKotula",
     "Loss",
     "Model",
+    "NoiseWarning",
     "Pixels",
     "Prediction",
     "PureMaps",
@@ -90,6 +101,7 @@ __all__ = [
     "Report",
     "Result",
     "RowNewton",
+    "ScaleWarning",
     "Solver",
     "Status",
     "Term",
@@ -140,6 +152,11 @@ _ROOMS = (
 
 _PLACES = {
     "Axis": "fusion.algebra.axis",
+    "ClaimWarning": "fusion.algebra.cautions",
+    "CutWarning": "fusion.algebra.cautions",
+    "FusionWarning": "fusion.algebra.cautions",
+    "NoiseWarning": "fusion.algebra.cautions",
+    "ScaleWarning": "fusion.algebra.cautions",
     "Prediction": "fusion.algebra.prediction",
     "cp": "fusion.algebra.prediction",
     "tucker": "fusion.algebra.prediction",

@@ -1,15 +1,19 @@
 """Least squares with an unknown noise level."""
 
+import warnings
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.cautions import NoiseWarning
+from fusion.algebra.prediction import Expanded
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.surrogate import FitInformation
 from fusion.language.term import State
 from fusion.likelihood.elementwise import SQUARE
+from fusion.prepare.image_noise import neighbour_variance
 
 EXACT = torch.finfo(torch.float32).eps ** 2
 """Squares left of an exact fit, as a share of the data's: what rounding leaves of them."""
@@ -19,7 +23,9 @@ class Gaussian(Fit):
     """Gaussian noise of one unknown variance: (n/2) (ln σ² + 1), σ² = Σ (x − m)² / (v n).
 
     v is the data set's variance, else 1; n counts the entries outside the mask. σ² is taken at its
-    best value at every outer step and held within it: n/2 ln σ² + Σ (x − m)² / (2 v σ²).
+    best value at every outer step and held within it: n/2 ln σ² + Σ (x − m)² / (2 v σ²). Where the
+    model can meet the data exactly (an image, fewer channels than components) that would fall
+    without bound: there σ² is 1 if the data set has a variance, else that of neighbouring pixels.
 
     Args:
         dataset: the data; the model predicts it under the data set's name.
@@ -34,10 +40,37 @@ class Gaussian(Fit):
     quadratic = True
 
     noise = "gaussian, size unknown"
+    known_variance: float | None = None
+    """σ² where the model can meet the data exactly, and what is left tells nothing of noise."""
     entrywise = SQUARE
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        with torch.no_grad(), model.once():
+            form, M = self.pair(model)
+            rank = 0 if isinstance(M, Expanded) else M.two_way()[1].shape[1]
+        if self.instead is None and rank >= min(form.shape):
+            self._take_known_variance(rank)
+
+    def _take_known_variance(self, rank: int) -> None:
+        """From the data set, or from neighbouring pixels, and say so."""
+        if self.dataset.variance is not None:
+            self.known_variance = 1.0
+            return
+        self.known_variance = neighbour_variance(self.dataset)
+        warnings.warn(
+            f"`{self}`: {rank} components meet data of {self.dataset.matrix_shape} (pixel, channel)"
+            " exactly, noise and all, so what a fit leaves tells nothing of the noise: it is taken "
+            f"from neighbouring pixels, variance {self.known_variance:.4g}. Give variance=… if you "
+            f"know it (on the command line --variance {self.dataset.name}=…).",
+            NoiseWarning,
+            stacklevel=2,
+        )
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         form, _ = self.pair(model)
+        if self.known_variance is not None:
+            return {"variance": form.norm2().new_tensor(self.known_variance)}
         # an exact fit has no noise, but a loss all the same; below this squares are rounding
         floor = EXACT * form.norm2()
         return {

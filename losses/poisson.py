@@ -1,10 +1,13 @@
 """Counts."""
 
+import warnings
 from math import prod
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.cautions import NoiseWarning
+from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
 from fusion.language.fit_term import Fit
@@ -88,6 +91,28 @@ class Poisson(Fit):
                 f"(lowest {told.minimum:.3g}) "
                 "and `Poisson` needs counts: use `Frobenius`, or keep the background (eq. 15)."
             )
+        self._warn_of_scaled_counts()
+
+    def _warn_of_scaled_counts(self) -> None:
+        """Say that values are no counts: means, counts over a time, moved by interpolation."""
+        data = self.dataset
+        values = data.tensor if data.entries is None else data.entries.x
+        if not values.dtype.is_floating_point:
+            return
+        if data.mask is not None and data.entries is None:
+            values = values[~data.mask.expand(data.shape).to(values.device)]
+        q = value_of_a_count(values.cpu().numpy())
+        if q == 1:
+            return
+        what = "values are no whole numbers" if q is None else f"values are multiples of {q:.4g}"
+        mend = "give the counts" if q is None else f"give the counts, the values over {q:.4g}"
+        warnings.warn(
+            f"`Poisson({data.name})`: {what}, so they are no counts, and their noise is not "
+            f"that of counts: {mend}, or use `Frobenius` after `estimate_variance()`. Maps and "
+            "spectra change little, error bars, ranks and priors by as much as the scale.",
+            NoiseWarning,
+            stacklevel=2,
+        )
 
     def formula(self) -> tuple[str, str]:
         name = self.dataset.name

@@ -23,10 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     With SDFUSION_TRACEBACK=1 in the environment an error is raised as it is, to be reported.
 
     Returns:
-        0, or 1 if the answer could not be made, 2 if the call is wrong, 130 if interrupted.
+        0; 1 if the answer could not be made, 2 if the call is wrong, 3 if a fit stopped before it
+        converged (its answer is written), 130 if interrupted.
     """
     try:
-        cli.main(
+        status = cli.main(
             args=None if argv is None else list(argv), prog_name="sdfusion", standalone_mode=False
         )
     except click.exceptions.NoArgsIsHelpError as help_:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {_one_line(str(error)) or type(error).__name__}", file=sys.stderr)
         return 1
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _one_line(text: str) -> str:
@@ -68,7 +69,8 @@ def cli() -> None:
     sdfusion plot answer/result.npz -o page.html     the same as a page for a browser
 
     Reads npz and npy, and with `pip install "sdfusion[io]"` all that RosettaSciIO does. Exit
-    status: 0, 1 where the answer could not be made, 2 where the call is wrong.
+    status: 0, 1 where the answer could not be made, 2 where the call is wrong, 3 where a fit
+    stopped before it converged: what is written then is no answer yet, and says so.
     """
 
 

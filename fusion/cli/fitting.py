@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
 
@@ -20,7 +21,8 @@ from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality
 from fusion.models import NMF, SharedMaps, SharedSpectra
 from fusion.search.fit import fit
 
-MAX_STEPS = 10_000  # --max-seconds is what stops a fit
+MAX_STEPS = 10_000  # what stops a fit that never converges
+STOPPED = 3  # exit status where a fit stopped before it converged
 
 
 def fit_files(
@@ -34,7 +36,7 @@ def fit_files(
     starts: int,
     seed: int,
     device: str | None,
-    max_seconds: float,
+    max_seconds: float | None,
     as_json: bool,
     quiet: bool,
     share: str | None = None,
@@ -65,9 +67,12 @@ def fit_files(
         )
     if not np.isfinite(result.loss):
         raise ValueError(result.status)
-    result.messages.extend(_unique(caught))
+    known = {f"warning: {message}" for message in result.messages}
+    result.messages.extend(text for text in _unique(caught) if text not in known)
     written = write_answer(result, output)
     print_answer(result, json_report(result), output, written, as_json=as_json, quiet=quiet)
+    if not result.converged:
+        raise click.exceptions.Exit(STOPPED)
 
 
 def _fit_term(data: Dataset, loss: str) -> Term:

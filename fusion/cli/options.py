@@ -37,7 +37,8 @@ READING = combined_options(
     click.option("--background-window", metavar="A:B",
                  help="Subtract a power law that is fitted between these energies, which may lie "
                  "outside --energy; what is below them is cut off."),
-    click.option("--variance", metavar="none|estimate|V", default="none", show_default=True,
+    click.option("--variance", metavar="[NAME=]none|estimate|V", multiple=True, default=("none",),
+                 show_default=True,
                  help="Weigh the data by the noise that they show; or V, a number or a file "
                  "(npy, npz), of the data as they are cropped and binned."),
     click.option("--mask", type=FILE, metavar="FILE",
@@ -60,9 +61,8 @@ FITTING = combined_options(
                  help="Random starts."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the starts."),
     click.option("--device", metavar="NAME", help="cpu, cuda … (default: cpu)."),
-    click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=120.0,
-                 callback=finite,
-                 show_default=True, help="Stop the fit after that long."),
+    click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True),
+                 callback=finite, help="Stop the fit after that long (default: no limit)."),
 )  # fmt: skip
 SAYING = combined_options(
     click.option("--json", "as_json", is_flag=True, help="Summary for machines, on stdout."),

@@ -21,7 +21,7 @@ def prepared(
     energy: str | None,
     bins: Sequence[str],
     background_window: str | None,
-    variance: str,
+    variance: Sequence[str],
     mask: Path | None,
 ) -> list[Dataset]:
     """The data sets, prepared."""
@@ -31,6 +31,7 @@ def prepared(
     wanted = _parse_window("--energy", energy) if energy else (None, None)
     window = _parse_window("--background-window", background_window) if background_window else None
     hull = wanted if window is None else _enclosing_window(wanted, window)
+    general, own = _parse_variances(variance, [data.name for data in datasets])
     ready = []
     for data in datasets:
         if mask is not None:
@@ -41,7 +42,9 @@ def prepared(
         if groups := dict(_parse_bin(text, data) for text in bins if spectra or "=" in text):
             data = data.bin(**groups)
         if spectra:
-            data = _with_variance(data, variance)
+            data = _with_variance(data, own.get(data.name, general))
+        elif data.name in own:
+            data = _with_variance(data, own[data.name])
         if spectra and window is not None:
             data = data.subtract_background(window)
             if wanted != (None, None):
@@ -103,6 +106,22 @@ def _enclosing_window(wanted: Any, window: Any) -> tuple[float | None, float | N
     low, high = zip(wanted, window, strict=True)
     first = window[0] if wanted[0] is None else None if None in low else min(low)
     return first, None if None in high else max(high)
+
+
+def _parse_variances(texts: Sequence[str], names: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """(for all spectra, for a data set by its name) of "estimate", "haadf=25"."""
+    general, own = "none", {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if equals and name in names:
+            own[name] = value
+        elif equals and not Path(text).exists():
+            raise click.UsageError(
+                f"--variance {text}: no data set {name!r}; there are {', '.join(names)}"
+            )
+        else:
+            general = text
+    return general, own
 
 
 def _with_variance(data: Dataset, variance: str) -> Dataset:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.cautions import ClaimWarning
 from fusion.data.dataset import Dataset
 from fusion.elements.intensities import Fitted, Intensities, Measure
 from fusion.elements.table import KEV, atomic_mass
+from fusion.elements.table import lines as xray_lines
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -25,6 +28,8 @@ K = float | tuple[float, float]
 
 LEAST = 3.0
 """Standard errors by which all lines together stand out, for a composition to be told."""
+SOFT = 1.0
+"""keV below which specimens of electron microscopes absorb X-rays that they give off."""
 NOISE = (
     "errors: what noise does to this answer; where maps or spectra may be mixed and fit as well, "
     "`fusion.ambiguity(result)` says how far"
@@ -99,6 +104,24 @@ class Composition:
             file.write(text.getvalue().encode())
 
 
+def _absorbed(lines: Sequence[str]) -> Iterator[str]:
+    """A caution where a line is of so low an energy that specimens absorb it."""
+    soft = [name for name in lines if _energy_of(name) < SOFT]
+    if soft:
+        text = (
+            f"{', '.join(soft)}: below {SOFT:g} keV X-rays are absorbed in the specimen itself, "
+            "and no absorption is allowed for: right for very thin specimens alone, and no "
+            "error bar holds this. Take a line of higher energy, or correct for the mass thickness."
+        )
+        warnings.warn(f"`composition`: {text}", ClaimWarning, stacklevel=4)
+        yield text
+
+
+def _energy_of(name: str) -> float:
+    """keV of a line, "O Ka"."""
+    return max(line.energy for line in xray_lines(name) if line.name == name)
+
+
 def composition(
     what: Result | Dataset,
     k_factors: Mapping[str, K],
@@ -135,6 +158,7 @@ def composition(
     weight, weight_errors = _per_cent(intensities, k, k_errors)
     if lost := [name for name, row in zip(names, weight, strict=True) if np.isnan(row).all()]:
         messages = (*messages, f"{', '.join(lost)}: none of the lines stands out of the noise")
+    messages = (*messages, *_absorbed(lines))
     masses = np.array([atomic_mass(element) for element in elements])
     atomic, atomic_errors = _per_cent(intensities, k / masses, k_errors / masses)
     return Composition(

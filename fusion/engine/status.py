@@ -11,12 +11,8 @@ class Status(Enum):
     STALLED = (
         "stopped: no step lowers the loss any more; the answer is as good as the arithmetic allows"
     )
-    MAX_STEPS = (
-        "stopped at max_steps before it converged: raise max_steps, or accept the answer as it is"
-    )
-    MAX_SECONDS = (
-        "stopped at max_seconds before it converged: allow more time, or accept the answer as it is"
-    )
+    MAX_STEPS = "stopped at max_steps before it converged: raise max_steps; no answer yet"
+    MAX_SECONDS = "stopped at max_seconds before it converged: allow more time; no answer yet"
     LEFT = "left behind: another start was lower, and was gone on with alone"
     INTERRUPTED = "interrupted: the best answer so far is returned"
     DIVERGED = "failed: the loss is not finite from the start: check the guess, or use another init"

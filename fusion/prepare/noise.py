@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
 from fusion.prepare.noise_levels import (
@@ -107,6 +108,9 @@ def measure(data: Dataset) -> Noise:
             nothing is left of them beyond rounding.
     """
     data.check()
+    q = value_of_a_count(data.numpy() if data.mask is None else _unmasked(data))
+    if q not in (None, 1.0):  # means of counts, or counts over a time: the noise is that of counts
+        return _in_unit(measure(data.derive(np.round(data.numpy() / q), "in counts")), q)
     X, coarse, binned = _unmasked_matrix(data)
     if min(X.shape) < FEW:
         raise ValueError(
@@ -147,6 +151,24 @@ def measure(data: Dataset) -> Noise:
         channels=channels,
         levels=levels,
         clipped=clipped,
+    )
+
+
+def _unmasked(data: Dataset) -> Array:
+    """The values that are not masked."""
+    assert data.mask is not None
+    return data.numpy()[~np.broadcast_to(data.mask.numpy(), data.shape)]
+
+
+def _in_unit(noise: Noise, q: float) -> Noise:
+    """The noise of counts where each is worth q."""
+    return replace(
+        noise,
+        gain=noise.gain * q,
+        readout=noise.readout * q**2,
+        counts=False,
+        channels=None if noise.channels is None else noise.channels * q**2,
+        levels=None if noise.levels is None else noise.levels * [q, q**2],
     )
 
 

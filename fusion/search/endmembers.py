@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from math import log, sqrt
@@ -10,12 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fusion.algebra.cautions import ClaimWarning
 from fusion.algebra.truncated_svd import truncated_svd
 from fusion.search.from_data import FromData
 
 FAINT = 0.05
 """Points below this share of the largest amount are left out: their spectra are noise."""
 
+ALIKE = 0.99985
+"""Cosine of two spectra that are one: 1°."""
 CHUNK = 2**22
 """Numbers of intermediate arrays."""
 
@@ -135,9 +139,24 @@ class Corners(FromData):
         space = subspace(X, K)
         low = self.points.coordinates(space)
         profiles = (space.basis @ low[self.pick(low, K)].T).clamp_min(0)
+        self._warn_of_equal_corners(profiles)
         profiles = profiles + 1e-3 * profiles.mean()
         amounts = torch.linalg.lstsq(profiles, X.T).solution.T
         return amounts.clamp_min(1e-3 * float(amounts.abs().mean())), profiles
+
+    def _warn_of_equal_corners(self, profiles: Tensor) -> None:
+        """Say that there are fewer corners than were asked for."""
+        unit = torch.nn.functional.normalize(profiles, dim=0)
+        cosines = (unit.T @ unit).triu(1)
+        same = int((cosines > ALIKE).any(0).sum())
+        if same:
+            K = profiles.shape[1]
+            warnings.warn(
+                f"`{self}`: {same} of {K} corners are others once more (within 1°): the data have "
+                f"{K - same} corners, so take K = {K - same}, or another start for the rest.",
+                ClaimWarning,
+                stacklevel=2,
+            )
 
 
 class SPA(Corners):

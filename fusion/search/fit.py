@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.cautions import ClaimWarning, kept_cautions
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
 from fusion.data.dataset import Dataset
@@ -32,6 +34,10 @@ from fusion.search.scale_check import check_scale
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Adam, GaussNewton, Outcome, RowNewton, Solver, TorchOptimizer, Watch
 
+FOR_ALL, FOR_BEST = 0.5, 0.75
+"""Shares of a limited time until the best start goes on alone, and until it does on all data."""
+USUAL = "20 to 130"
+"""Steps that a start takes to converge."""
 SMALL = 2_000_000
 """Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
 
@@ -75,7 +81,8 @@ def fit(
         device: "cpu", "cuda" …; default: where the model is.
         dtype: of the factors; default float64 on a CPU, float32 elsewhere.
         max_steps: outer steps of every start; None: the solver's own.
-        max_seconds: for all starts together.
+        max_seconds: for all starts together; from half of it on the best start alone, if it has not
+            converged. None: until they converge.
         progress: a progress bar with the best loss.
         callback: callback(step, losses of all starts so far); a true answer stops the fit. While a
             sample or compressed data are iterated on, the losses are theirs.
@@ -94,10 +101,45 @@ def fit(
         >>> result.converged, result["C"].shape, result["S"].shape
         (True, (80, 3), (60, 3))
     """
+    with kept_cautions(stacklevel=3) as cautions:  # over the wrapper of `autograd`, too
+        result = _fit(
+            model,
+            loss if isinstance(loss, Loss) else Loss([(1.0, loss)]),
+            solver=solver,
+            starts=starts,
+            init=init,
+            seed=seed,
+            compress=compress,
+            device=device,
+            dtype=dtype,
+            max_steps=max_steps,
+            max_seconds=max_seconds,
+            progress=progress,
+            callback=callback,
+        )
+    result.messages.extend(text for text in cautions if text not in result.messages)
+    return result
+
+
+def _fit(
+    model: Model,
+    loss: Loss,
+    *,
+    solver: Any,
+    starts: int,
+    init: Any,
+    seed: int,
+    compress: bool,
+    device: Any,
+    dtype: torch.dtype | None,
+    max_steps: int | None,
+    max_seconds: float | None,
+    progress: bool,
+    callback: Callable[[int, Tensor], object] | None,
+) -> Result:
+    """`fit` itself; what it warns of is kept by its caller."""
     begun = time.monotonic()
-    loss = loss if isinstance(loss, Loss) else Loss([(1.0, loss)])
-    if not int(starts) >= 1:
-        raise ValueError(f"`fit(starts={starts})`: give 1 or more.")
+    _check_options(starts, max_steps, max_seconds)
     fitted = _on_device(model, device, dtype)
     loss.check(fitted)
     objective = Objective(fitted, loss)
@@ -112,7 +154,11 @@ def fit(
     with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
         watch = Watch(deadline, report)
         most = min([steps, *warm_up_steps(loss)])
+        watch.deadline = begun + (deadline - begun) * (FOR_ALL if len(flat) > 1 else 1)
         outcome = _search(working, chosen, flat, watch, most, quick is not None)
+        watch.deadline = begun + (deadline - begun) * (FOR_BEST if quick is not None else 1)
+        _continue_best_alone(working, chosen, outcome, watch, steps)
+        watch.deadline = deadline
         if Status.INTERRUPTED not in outcome.status:
             messages += improve(working, chosen, outcome, watch, steps)
         if quick is not None:
@@ -123,7 +169,7 @@ def fit(
         fitted, remarks = prune(objective, chosen, outcome, watch, steps)
     if init is None or isinstance(init, Random):
         fitted = order_components(fitted, objective, outcome)
-    return summarise(
+    result = summarise(
         fitted,
         loss,
         objective,
@@ -132,6 +178,33 @@ def fit(
         seconds=time.monotonic() - begun,
         messages=messages + remarks,
     )
+    if not result.converged and steps > 0 and Status.INTERRUPTED not in outcome.status:
+        _warn_of_no_answer(result)
+    return result
+
+
+def _warn_of_no_answer(result: Result) -> None:
+    """Say how far a fit has come that was stopped before it converged."""
+    loss = result.history["loss"]
+    made = len(loss) - 1
+    fall = (loss[-2] - loss[-1]) / max(abs(loss[-1]), 1e-300) if made else float("nan")
+    warnings.warn(
+        f"`fit`: {made} step{'s' * (made != 1)} of the best start, the last of which lowered the "
+        f"loss by {fall:.2g} of itself; {USUAL} are usual: this is not an answer yet. Go on with "
+        "`fu.fit(model, loss, init=result, starts=1)`.",
+        ClaimWarning,
+        stacklevel=3,
+    )
+
+
+def _check_options(starts: Any, max_steps: Any, max_seconds: Any) -> None:
+    """Complain of numbers that mean nothing."""
+    if not int(starts) >= 1:
+        raise ValueError(f"`fit(starts={starts})`: give 1 or more.")
+    if max_steps is not None and not max_steps >= 0:
+        raise ValueError(f"`fit(max_steps={max_steps})`: give 0 or more, or None.")
+    if max_seconds is not None and not max_seconds >= 0:
+        raise ValueError(f"`fit(max_seconds={max_seconds})`: give seconds, or None for no limit.")
 
 
 def _search(
@@ -159,6 +232,20 @@ def _search(
         last = first.until(solver.tolerance) if quick else solver
         continue_from(objective, last, outcome, outcome.best(), watch, most)
     return outcome
+
+
+def _continue_best_alone(
+    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, steps: int
+) -> None:
+    """Where the time for all starts ran out before the best had converged: that one alone."""
+    best = outcome.best()
+    if len(outcome.flat) == 1 or outcome.status[best] is not Status.MAX_SECONDS:
+        return
+    outcome.status = [Status.LEFT if s is Status.MAX_SECONDS else s for s in outcome.status]
+    if not watch.late:
+        continue_from(objective, solver, outcome, best, watch, steps)
+    else:
+        outcome.status[best] = Status.MAX_SECONDS
 
 
 def _continue_best(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.completion import complete
 from fusion.algebra.truncated_svd import truncated_svd
 from fusion.engine.objective import Objective
+from fusion.forms.weights import Weights
 from fusion.language.factor import FactorModule
 from fusion.search.initialisation import Init, random_values, start_seed, with_guesses
 
@@ -30,7 +33,7 @@ class FromData(Init):
                 continue
             form = data.form(data.matrix_shape, objective.like.device, objective.like.dtype)
             X, K = form.whole(), spectra[1].shape[1]
-            C, S = _factorise_unmasked(X, form.weights.rows, K, self.factorise)
+            C, S = _factorise_unmasked(X, form.weights, K, self.factorise)
             if data.pixels in maps and maps[data.pixels].shape[1] == C.shape[1]:
                 S = torch.linalg.lstsq(maps[data.pixels], X).solution.T.clamp_min(0)
             values[spectra[0]] = S
@@ -79,16 +82,39 @@ class NNDSVD(FromData):
 
 
 def _factorise_unmasked(
-    X: Tensor, weight: Tensor | None, K: int, factorise
+    X: Tensor, weights: Weights, K: int, factorise: Callable[[Tensor, int], tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
-    """(maps, spectra) of the pixels that are not masked; the others have the mean of the maps."""
-    seen = None if weight is None else weight > 0
-    if seen is None or bool(seen.all()) or int(seen.sum()) < K:
+    """(maps, spectra) of what is not masked: the rows of pixels and channels left out are means.
+
+    Single entries that are masked are filled by a low-rank fit of the others.
+    """
+    seen = weights.chunk(slice(None), (X.shape[0], X.shape[1]))
+    if seen is None or bool((seen > 0).all()):
         return factorise(X, K)
-    part, S = factorise(X[seen], K)
-    C = part.mean(0).repeat(len(X), 1)
-    C[seen] = part
-    return C, S
+    seen = (seen > 0).expand(X.shape)
+    rows, columns = seen.any(1), seen.any(0)
+    if min(int(rows.sum()), int(columns.sum())) < K:
+        return factorise(torch.where(seen, X, 0), K)
+    part, known = X[rows][:, columns], seen[rows][:, columns]
+    maps, spectra = factorise(part if bool(known.all()) else _filled(part, known, K), K)
+    return _spread(maps, rows), _spread(spectra, columns)
+
+
+def _spread(values: Tensor, kept: Tensor) -> Tensor:
+    """(n, K) with these rows where they belong, and their mean in all others."""
+    full = values.mean(0).repeat(len(kept), 1)
+    full[kept] = values
+    return full
+
+
+def _filled(X: Tensor, known: Tensor, K: int) -> Tensor:
+    """X ≥ 0 where it is known, and a fit of rank K of the rest."""
+    means = torch.where(known, X, 0).sum(0) / known.sum(0)
+    guess = torch.where(known, X, means)
+    V = truncated_svd(guess, K)[2]
+    arrays = (a.cpu().numpy() for a in (guess, ~known, V))
+    filled = torch.from_numpy(complete(*arrays)[0]).to(X)
+    return torch.where(known, X, filled.clamp_min(0))
 
 
 def _factor_over(objective: Objective, axes: Any) -> tuple[str, FactorModule] | None:

@@ -1,0 +1,56 @@
+"""Cautions: what is given all the same, with a word on what it rests on; needs no torch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class FusionWarning(UserWarning):
+    """Something that a user should know before an answer is believed; kept in `result.messages`.
+
+    Silenced by class: `warnings.simplefilter("ignore", fusion.NoiseWarning)`.
+    """
+
+
+class NoiseWarning(FusionWarning):
+    """The noise is not what the loss assumes: weights between data sets, error bars, ranks."""
+
+
+class ScaleWarning(FusionWarning):
+    """A unit or a scale is in doubt."""
+
+
+class CutWarning(FusionWarning):
+    """Something was lost, filled or extrapolated."""
+
+
+class ClaimWarning(FusionWarning):
+    """An answer claims more than the data support, or is none yet."""
+
+
+@contextmanager
+def kept_cautions(stacklevel: int) -> Iterator[list[str]]:
+    """Texts of the cautions that are raised within it, each once; raised again at its end.
+
+    What a user has silenced is kept all the same. Other warnings pass as they are.
+
+    Args:
+        stacklevel: of the line that is to be named, counted from the caller of this.
+    """
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FusionWarning)
+        yield texts
+    cautions: dict[str, type[Warning]] = {}
+    for warning in caught:
+        if issubclass(warning.category, FusionWarning):
+            cautions.setdefault(str(warning.message), warning.category)
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    texts += cautions
+    for text, category in cautions.items():
+        warnings.warn(text, category, stacklevel=stacklevel + 2)

@@ -1,0 +1,37 @@
+"""What one count is worth in data that were counts once: means of some, or counts over a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE = 2**20
+"""Values that are looked at, spread over all."""
+EXACT = 1e-4
+"""How far from a whole number a value may be, in counts: what float32 leaves of some thousands."""
+MOST = 1e5
+"""Counts above which every value is near a whole number."""
+
+
+def value_of_a_count(values: NDArray) -> float | None:
+    """The largest q of which all values are whole multiples; None where there is none, or below 0.
+
+    1 for counts themselves. Where every pixel was divided by a number of its own there is none.
+    """
+    flat = values.reshape(-1)
+    flat = flat[:: max(1, flat.size // SAMPLE)].astype(float)
+    flat = flat[np.isfinite(flat)]
+    if not flat.size or flat.min() < 0 or flat.max() <= 0:
+        return None
+    if np.array_equal(flat, np.round(flat)):
+        return 1.0
+    steps = np.diff(np.unique(np.concatenate([[0.0], flat])))
+    steps = steps[steps > EXACT * flat.max() / MOST]
+    q = float(steps.min()) if steps.size else 0.0
+    if not q > 0 or flat.max() / q > MOST:
+        return None
+    counts = np.round(flat / q)
+    q = float(flat @ counts / (counts @ counts))  # to the precision of all values
+    return (
+        q if float(np.abs(flat / q - counts).max()) < EXACT * max(1.0, counts.max() / 1e3) else None
+    )
