@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from math import ceil
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion.algebra.cautions import CutWarning
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
 from fusion.prepare.crop_bin import by_axis_index, index_range
@@ -21,6 +23,8 @@ ROUNDS = 10  # of the reference from the drifts, and the drifts from the referen
 STILL = 0.005  # channels: the drifts have settled
 FINE = 4  # positions a channel that are looked at; a parabola tells the rest
 CLEAR = 5.0  # standard deviations by which the feature stands out where its place is believed
+SHARPER = 1.1  # times the variance of the mean spectrum, by which peaks tell a better start
+PEAK = 20.0  # usual steps between channels by which a peak stands above its surroundings
 PART = 2048  # spectra that are looked at together
 
 
@@ -42,7 +46,8 @@ def drifts(data: Dataset, window: Mapping[str, Window], name: str = "drifts") ->
     call = f"{name}({', '.join(f'{key}={part}' for key, part in window.items())})"
     view = _spectra_in_window(data, window, call)
     scan = data.shape[:-1]
-    drift = np.zeros(len(view.spectra))
+    drift = _peak_start(view)
+    clear = np.ones(len(drift), dtype=bool)
     for _ in range(ROUNDS if len(drift) > 1 else 0):
         before = drift
         drift, clear = _best_shifts(view, _aligned_mean(view, drift))
@@ -50,12 +55,39 @@ def drifts(data: Dataset, window: Mapping[str, Window], name: str = "drifts") ->
         drift = _fill_unclear(drift - np.median(drift[clear]), clear, scan)
         if np.abs(drift - before).max() < STILL:
             break
+    if not clear.all():
+        warnings.warn(
+            f"`{call}`: {int((~clear).sum())} of {len(clear)} pixels show no clear feature: they "
+            "are given the drift of the nearest pixel that does.",
+            CutWarning,
+            stacklevel=4,
+        )
     return drift.reshape(scan)
+
+
+def _peak_start(view: _Spectra) -> Array:
+    """Where to begin: by the highest channel of every spectrum, where that makes a sharper mean.
+
+    The mean of spectra that have drifted by more than the width of their peak shows no peak.
+    """
+    nothing = np.zeros(len(view.spectra))
+    inside = view.spectra[:, view.inside]
+    top, level = inside.max(1), np.median(inside, 1)
+    step = np.median(np.abs(np.diff(inside, axis=1)))
+    peaked = top - level > PEAK * step
+    if len(nothing) < 2 or 2 * peaked.sum() < len(peaked):
+        return nothing
+    place = inside.argmax(1).astype(float)
+    drift = np.where(peaked, place - np.median(place[peaked]), 0.0)
+    if np.abs(drift).max() > view.reach - 1:
+        return nothing
+    flat, peak = (_aligned_mean(view, d)[view.inside] for d in (nothing, drift))
+    return drift if peak.var() > SHARPER * flat.var() else nothing
 
 
 def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     """See `Dataset.align`."""
-    call = "align(shifts=…)"
+    call, given = "align(shifts=…)", shifts is not None
     if shifts is None:
         shifts, call = drifts(data, window, "align"), f"align({_text(window)})"
     elif window:
@@ -69,6 +101,8 @@ def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
             "channels: nothing is left: choose a window with one clear feature."
         )
     kept = slice(first, last + 1)
+    if not given:
+        _check_feature_is_kept(data, window, shifts, kept, call)
     X, hidden = data.numpy(), data.mask
     kind = X.dtype if X.dtype in (np.float32, np.float64) else float
     if hidden is not None:
@@ -85,6 +119,39 @@ def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     axes = (*data.pixels, data.channels[0].cut(kept))
     array = moved.reshape(*data.shape[:-1], -1)
     return data.derive(array, step, axes=axes, mask=hidden, variance=variance)
+
+
+def _check_feature_is_kept(
+    data: Dataset, window: Mapping[str, Window], shifts: Array, kept: slice, call: str
+) -> None:
+    """Complain where what the spectra are aligned by lies in the channels that are cut off."""
+    view = _spectra_in_window(data, window, call)
+    start = _window_start(data, window, call)
+    place = start + _feature(_aligned_mean(view, shifts.ravel())[view.inside])
+    if not kept.start <= place <= kept.stop - 1:
+        raise ValueError(
+            f"`{call}`: the feature is at channel {place:.0f}, and the drift, from "
+            f"{shifts.min():.1f} to {shifts.max():.1f} channels, leaves channels {kept.start} to "
+            f"{kept.stop - 1} of {data.shape[-1]}: it would be cut off itself. Align by a feature "
+            "farther from the ends, or measure more channels before it."
+        )
+
+
+def _feature(mean: Array) -> float:
+    """Where a feature is in a spectrum: the top of a peak, else the middle of its slopes."""
+    top, below = int(mean.argmax()), 0.8 * mean.max() + 0.2 * mean.min()
+    if mean[: top + 1].min() < below and mean[top:].min() < below:
+        return float(top)
+    slope = np.diff(mean) ** 2
+    return 0.5 + float(slope @ np.arange(len(slope)) / max(slope.sum(), 1e-300))
+
+
+def _window_start(data: Dataset, window: Mapping[str, Window], call: str) -> int:
+    """The first channel of the window."""
+    parts = by_axis_index(data, window, call)
+    last = len(data.shape) - 1
+    part = index_range(data, last, parts[last], call) if last in parts else slice(None)
+    return part.indices(data.shape[-1])[0]
 
 
 def _text(window: Mapping[str, Window]) -> str:
@@ -134,7 +201,30 @@ def _spectra_in_window(data: Dataset, window: Mapping[str, Window], call: str) -
 def _aligned_mean(view: _Spectra, drift: Array) -> Array:
     """Mean of the spectra without their drift, (channel with margins)."""
     valid = np.broadcast_to(view.valid, view.spectra.shape)
-    return _shift(view.spectra, drift).sum(0) / np.maximum(_shift(valid, drift).sum(0), 1e-9)
+    return _sum_of_shifted(view.spectra, drift) / np.maximum(_sum_of_shifted(valid, drift), 1e-9)
+
+
+def _sum_of_shifted(spectra: NDArray, drift: Array) -> Array:
+    """Σ y(x + s) over the spectra, by cubic convolution: a line would blur what is sharp.
+
+    References:
+        Keys, IEEE Trans. Acoust. Speech Signal Process. 29:1153 (1981).
+    """
+    n, total = spectra.shape[1], np.zeros(spectra.shape[1])
+    for start in range(0, len(spectra), PART):
+        part = slice(start, start + PART)
+        whole = np.floor(drift[part]).astype(int)
+        t = (drift[part] - whole)[:, None]
+        rows, index = np.arange(len(whole))[:, None], np.arange(n) + whole[:, None]
+        weights = (
+            t * (-0.5 + t * (1 - 0.5 * t)),
+            1 + t**2 * (-2.5 + 1.5 * t),
+            t * (0.5 + t * (2 - 1.5 * t)),
+            t**2 * (-0.5 + 0.5 * t),
+        )
+        for step, weight in zip((-1, 0, 1, 2), weights, strict=True):
+            total += (weight * spectra[part][rows, (index + step).clip(0, n - 1)]).sum(0)
+    return total
 
 
 def _best_shifts(view: _Spectra, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
