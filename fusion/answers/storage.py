@@ -133,7 +133,7 @@ def _read(path: Path, call: str) -> Result:
     """The result in a file that is whole."""
     if path.exists() and not zipfile.is_zipfile(path):
         raise ValueError(f"{call}: not an npz file: give one that `Result.save` wrote.")
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         if "meta" not in file and {"losses", "loss_history"} & set(file.files):
             raise KeyError("its part `meta` is missing")
         if "meta" not in file or file["meta"].dtype.kind != "U":

@@ -79,8 +79,9 @@ def _one_of_each(files: Sequence[Path], signal: Sequence[str], joint: bool) -> l
 def _single_array(option: str, path: Path) -> Any:
     """The one array of a file."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        with path.open("rb") as file:  # opened here: NumPy leaves a damaged one open
+            loaded = np.load(file, allow_pickle=False)
+            arrays = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except FileNotFoundError:
         raise ValueError(f"{option} {path}: no such file: check the name and the folder") from None
     except Exception as error:  # a damaged file fails in zip, zlib or NumPy

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 from dataclasses import fields, replace
 
 import numpy as np
@@ -117,3 +118,26 @@ def test_files_that_hold_no_result_are_refused_by_name(tmp_path):
         fu.Result.load(tmp_path / "text.npz")
     with pytest.raises(FileNotFoundError):
         fu.Result.load(tmp_path / "none.npz")
+
+
+def test_a_damaged_result_says_so(tmp_path):
+    data = fu.Dataset("a", np.random.default_rng(0).random((6, 7, 12)))
+    result = fu.fit(fu.models.NMF(data, 2), fu.losses.Frobenius(data), starts=1, progress=False)
+    (path,) = result.save(tmp_path / "r.npz")
+    whole, random = path.read_bytes(), np.random.default_rng(3)
+    refused = []
+    for _ in range(120):
+        damaged = bytearray(whole)
+        damaged[int(random.integers(len(damaged)))] ^= 1 << int(random.integers(8))
+        path.write_bytes(bytes(damaged))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                fu.Result.load(path)
+            except ValueError as error:
+                refused.append(str(error))
+    assert len(refused) > 60
+    assert [text for text in refused if "cannot be read" not in text and "format" not in text] == []
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"not an npz|cannot be read"):
+        fu.Result.load(path)

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -328,3 +329,46 @@ def test_help_tells_of_every_command(capsys):
     said = capsys.readouterr().out
     for command in ("demo", "info", "unmix", "fuse", "plot"):
         assert f"sdfusion {command}" in said
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """Two data sets in one file, and files that are none."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    np.savez("two.npz", eels=random.poisson(5.0, (6, 7, 30)), eds=random.poisson(5.0, (6, 7, 30)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:-200])
+    (tmp_path / "empty.npy").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--mask", "cut.npz"],
+        ["--mask", "empty.npy"],
+        ["--max-seconds", "nan"],
+        ["--variance", "haadf=25"],
+    ],
+)
+def test_what_is_damaged_or_no_number_is_told_in_a_line(two, options, capsys):
+    assert main(["unmix", "two.npz", "--signal", "eels", "-k", "2", *options]) in (1, 2)
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: ")
+    assert "\n" not in said
+
+
+def test_a_data_set_that_is_named_twice_is_refused(two, capsys):
+    assert main(["fuse", "two.npz", "--signal", "eels", "--signal", "eels", "-k", "2"]) == 2
+    assert "once" in capsys.readouterr().err
+
+
+def test_a_fit_that_did_not_converge_leaves_with_status_3(two, capsys):
+    options = ["-k", "2", "--max-seconds", "1e-6", "-o", "out", "--quiet"]
+    assert main(["unmix", "two.npz", "--signal", "eels", *options]) == 3
+    assert "not an answer" in Path("out/summary.txt").read_text(encoding="utf-8")
+
+
+def test_a_variance_for_one_data_set_by_its_name(two):
+    options = ["-k", "2", "-o", "out", "--quiet", "--starts", "1", "--variance", "eels=5"]
+    assert main(["fuse", "two.npz", *options]) == 0
+    assert fu.Result.load("out/result.npz").data["eels"].noise != "gaussian, size unknown"

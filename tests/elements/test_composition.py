@@ -149,3 +149,16 @@ def test_the_nitride_of_a_simulated_multilayer_has_its_formula():
     off = made.atomic - wanted
     assert np.abs(off[2]).max() < 0.8  # 0.1 as measured, its error 0.3
     assert np.abs(off / made.atomic_errors).max() < 4
+
+
+def test_soft_lines_are_cautioned_of_and_hard_ones_are_not():
+    E = 0.2 + 0.01 * np.arange(1200)
+    peak = lambda at: np.exp(-0.5 * ((E - at) / 0.06) ** 2)  # noqa: E731
+    spectrum = peak(0.525) + peak(6.404) + peak(5.899) + 0.01
+    counts = np.random.default_rng(0).poisson(2000 * spectrum)[None]
+    data = fu.Dataset("eds", counts, axes=["p", fu.Axis("energy", 0.01, 0.2, "keV")])
+    with pytest.warns(fu.ClaimWarning, match="O Ka: below 1 keV"):
+        soft = fu.elements.composition(data, {"O Ka": 1.9, "Fe Ka": 1.0})
+    assert any("absorbed" in message for message in soft.messages)
+    hard = fu.elements.composition(data, {"Mn Ka": 1.0, "Fe Ka": 1.0})
+    assert not any("absorbed" in message for message in hard.messages)

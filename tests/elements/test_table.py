@@ -79,3 +79,13 @@ def test_what_is_no_element_no_line_or_no_energy_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "xraydb", None)
     with pytest.raises(ValueError, match=r"pip install \"sdfusion\[elements\]\""):
         atomic_mass("O")
+
+
+@pytest.mark.parametrize(
+    ("name", "energy"), [("La Ma", 0.833), ("Ba Ma", 0.776), ("Ca La", 0.341), ("Sc La", 0.395)]
+)
+def test_alpha_lines_that_xraydb_lacks_are_there(name, energy):
+    """Energies of Bearden, Rev. Mod. Phys. 39:78 (1967)."""
+    (line,) = lines(name)
+    assert line.energy == pytest.approx(energy, abs=0.012)
+    assert sum(share for _, share in line.parts) == pytest.approx(1)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import fusion as fu
-from fusion.constraints import Free, NonNegative
+from fusion.constraints import Free, NonNegative, UnitColumns
 from fusion.losses import Frobenius, Poisson, SquaredNorm
 from fusion.models import CPD, NMF, SharedMaps, SharedSpectra, Tucker
 
@@ -36,7 +36,7 @@ class Coupled(fu.Model):
 
     def __init__(self, a: fu.Dataset, b: fu.Dataset, K: int) -> None:
         super().__init__()
-        self.C = fu.Factor((a.pixels, K))
+        self.C = fu.Factor((a.pixels, K), NonNegative(), UnitColumns())
         self.N = fu.Factor((a.pixels, K), Free())
         self.S1 = fu.Factor((a.channels, K))
         self.S2 = fu.Factor((b.channels, K), NonNegative())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fusion as fu
 from fusion.models import CPD, NMF, SharedMaps, SharedSpectra, SoftlyCoupled, Tucker, WithBackground
 from tests.helpers.model_data import a, b, dataset, net, raw
 
@@ -59,3 +60,29 @@ COMPLAINTS = {
 def test_complaint_names_the_call_and_the_numbers(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_channels_of_other_energies_are_refused_and_of_another_unit_are_not():
+    X = np.random.default_rng(0).random((4, 5, 30))
+
+    def spectra(name, scale, offset, units):
+        axes = ["y", "x", fu.Axis("energy", scale, offset, units)]
+        return fu.Dataset(name, X, axes=axes)
+
+    first = spectra("a", 1.0, 100.0, "eV")
+    for other in ((2.0, 100.0, "eV"), (1.0, 200.0, "eV"), (1.0, 100.0, "keV")):
+        with pytest.raises(ValueError, match=r"do not have the same channels.*(steps|begins)"):
+            fu.models.SharedSpectra(first, spectra("b", *other), K=2)
+    fu.models.SharedSpectra(first, spectra("b", 1e-3, 0.1, "keV"), K=2)
+
+
+def test_pixels_of_other_steps_are_refused_wherever_they_begin():
+    X = np.random.default_rng(0).random((4, 5, 30))
+
+    def scan(name, step, origin):
+        axes = [fu.Axis(n, step, origin, "nm") for n in "yx"]
+        return fu.Dataset(name, X, axes=[*axes, "channel"])
+
+    with pytest.raises(ValueError, match="do not have the same pixels"):
+        fu.models.SharedMaps(scan("a", 1.0, 0.0), scan("b", 2.0, 0.0), K=2)
+    fu.models.SharedMaps(scan("a", 1.0, 0.0), scan("b", 1.0, 7.0), K=2)

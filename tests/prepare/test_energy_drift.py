@@ -229,3 +229,36 @@ def test_drift_that_cannot_be_found_or_followed_is_refused():
     fails_in_one_line(lambda: fu.Dataset("adf", np.ones((4, 6)), signal=0).align(), "0 signal axes")
     wide = spectrum_map(zero_loss(8 * drifted("trend"), 3000))
     fails_in_one_line(lambda: wide.align(energy=(-1.5, 1.5)), "align(energy=(-1.5, 1.5))", "window")
+
+
+@pytest.mark.parametrize("reach", [3, 6, 10])
+def test_a_sharp_peak_that_drifts_by_many_widths_is_followed(reach):
+    x = np.arange(200) - 100.0
+    drift = np.linspace(-reach, reach, 20)[None].repeat(10, 0)
+    mean = 1e4 * np.exp(-0.5 * ((x - drift[..., None]) / 0.7) ** 2) + 1
+    energy = fu.Axis("energy loss", offset=-100, units="eV")
+    counts = np.random.default_rng(0).poisson(mean)
+    data = fu.Dataset("low_loss", counts, axes=["y", "x", energy])
+    assert float((drifts(data, energy=(-25, 25)) - drift).std()) < 0.06
+
+
+def drifting(at, channels=200):
+    drift = np.linspace(-8, 8, 100).reshape(10, 10, 1)
+    peak = 1e4 * np.exp(-0.5 * ((np.arange(channels) - at - drift) / 5) ** 2) + 1
+    return np.random.default_rng(0).poisson(peak)
+
+
+def test_a_feature_that_would_be_cut_off_itself_is_refused():
+    energy = fu.Axis("energy loss", 0.01, -0.05, "eV")
+    data = fu.Dataset("eels", drifting(7), axes=["y", "x", energy])
+    with pytest.raises(ValueError, match="feature is at channel 7"):
+        data.align(energy_loss=(-0.05, 0.3))
+
+
+def test_pixels_without_the_feature_are_counted():
+    counts = drifting(100)
+    counts.reshape(100, 200)[np.random.default_rng(0).permutation(100)[:30]] = 0
+    energy = fu.Axis("energy loss", 0.01, -0.05, "eV")
+    data = fu.Dataset("eels", counts, axes=["y", "x", energy])
+    with pytest.warns(fu.CutWarning, match="30 of 100 pixels"):
+        data.align(energy_loss=(0.6, 1.4))

@@ -107,3 +107,21 @@ def test_a_variance_of_every_channel_has_no_photon_transfer_curve():
     noise = layers(seed=0).datasets["net"].noise()
     assert noise.levels is None
     assert "no mean" in complaint(noise.plot)
+
+
+@pytest.mark.parametrize("f", [1.0, 1e-6, 0.37, 1e6])
+def test_the_variance_of_counts_in_another_unit_is_the_same(f):
+    counts = np.random.default_rng(3).poisson(3 * np.exp(-np.arange(60) / 30), (12, 14, 60))
+    data = fu.Dataset("eds", counts * f).estimate_variance()
+    ratio = float(data.variance.expand(data.shape).mean()) / (counts.mean() * f**2)
+    assert ratio == pytest.approx(1, abs=0.05)
+
+
+def test_means_of_counts_have_their_share_of_the_noise_and_are_not_called_clipped():
+    counts = np.random.default_rng(0).poisson(2.0, (16, 20, 60, 4))
+    data = fu.Dataset("mean", counts.mean(-1))
+    noise = data.noise()
+    assert noise.gain == pytest.approx(0.25, rel=0.05)
+    assert not noise.clipped
+    variance = data.estimate_variance().variance.expand(data.shape)
+    assert float(variance.mean()) == pytest.approx(0.5, rel=0.05)
