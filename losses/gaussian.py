@@ -49,7 +49,8 @@ class Gaussian(Fit):
         with torch.no_grad(), model.once():
             form, M = self.pair(model)
             rank = 0 if isinstance(M, Expanded) else M.two_way()[1].shape[1]
-        if self.instead is None and rank >= min(form.shape):
+        pixels, channels = form.shape
+        if self.instead is None and channels <= rank < pixels:
             self._take_known_variance(rank)
 
     def _take_known_variance(self, rank: int) -> None:

@@ -172,7 +172,11 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self.n_components_
 
     def _validated(self, X: Any, *, reset: bool = True) -> Any:
-        X = validate_data(self, X, reset=reset, accept_sparse=SPARSE, dtype="numeric")
+        # one channel has no spectrum to find; after a fit it is told against the number of that
+        fewest = 2 if reset else 1
+        X = validate_data(
+            self, X, reset=reset, accept_sparse=SPARSE, dtype="numeric", ensure_min_features=fewest
+        )
         if self._counting and X.min() < 0:
             count, size = int((X < 0).sum()), X.shape[0] * X.shape[1]
             raise ValueError(

@@ -43,7 +43,7 @@ class Fit(Surrogate):
         return 1.0
 
     def __init__(self, dataset: Dataset) -> None:
-        self.dataset = check_dataset(f"{type(self).__name__}(…)", dataset)
+        self.dataset = check_dataset(f"{type(self).__name__}({type(dataset).__name__})", dataset)
 
     def pair(self, model: Model) -> tuple[Form, Prediction]:
         """The data in the form in which they meet the model's prediction, and that prediction."""

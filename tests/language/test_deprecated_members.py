@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import fusion as fu
-from fusion.constraints import Constraint, NonNegative
+from fusion.constraints import Constraint, NonNegative, UnitColumns
 from fusion.losses import Frobenius, Move, Norm, Term
 
 
@@ -34,7 +34,7 @@ class Deviating(fu.Model):
         super().__init__()
         self.C = fu.Factor((data.pixels, 1))
         self.N = fu.Factor((data.pixels, 1))
-        self.S = fu.Factor((data.channels, 1))
+        self.S = fu.Factor((data.channels, 1), NonNegative(), UnitColumns())
 
     def forward(self):
         return {"a": fu.cp(self.C + self.N, self.S)}
