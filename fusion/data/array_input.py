@@ -51,10 +51,10 @@ def without_mask(array: Any) -> tuple[Any, Any]:
         mask = np.ma.getmaskarray(array)
         return array.filled(0), mask if mask.any() else None
     if isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):  # dask: read for its mask
-        import dask.array as da
-
-        mask = np.asarray(da.ma.getmaskarray(array).compute())
-        return da.ma.filled(array, 0), mask if mask.any() else None
+        blocks = array.map_blocks(np.ma.getmaskarray, dtype=bool, meta=np.empty(0, bool))
+        mask = np.asarray(blocks.compute())
+        plain = array.map_blocks(np.ma.filled, 0, meta=np.empty(0, array.dtype))
+        return plain, mask if mask.any() else None
     return array, None
 
 

@@ -112,8 +112,8 @@ def _filled(X: Tensor, known: Tensor, K: int) -> Tensor:
     means = torch.where(known, X, 0).sum(0) / known.sum(0)
     guess = torch.where(known, X, means)
     V = truncated_svd(guess, K)[2]
-    arrays = (a.cpu().numpy() for a in (guess, ~known, V))
-    filled = torch.from_numpy(complete(*arrays)[0]).to(X)
+    values, hidden, spectra = (a.cpu().numpy() for a in (guess, ~known, V))
+    filled = torch.from_numpy(complete(values, hidden, spectra)[0]).to(X)
     return torch.where(known, X, filled.clamp_min(0))
 
 
