@@ -50,23 +50,24 @@ class Gaussian(Fit):
             form, M = self.pair(model)
             rank = 0 if isinstance(M, Expanded) else M.two_way()[1].shape[1]
         pixels, channels = form.shape
-        if self.instead is None and channels <= rank < pixels:
-            self._take_known_variance(rank)
+        if self.instead is None:  # of this model: the next one may have fewer components
+            met = channels <= rank < pixels
+            self.known_variance = self._variance_from_outside(rank) if met else None
 
-    def _take_known_variance(self, rank: int) -> None:
+    def _variance_from_outside(self, rank: int) -> float:
         """From the data set, or from neighbouring pixels, and say so."""
         if self.dataset.variance is not None:
-            self.known_variance = 1.0
-            return
-        self.known_variance = neighbour_variance(self.dataset)
+            return 1.0
+        variance = neighbour_variance(self.dataset)
         warnings.warn(
             f"`{self}`: {rank} components meet data of {self.dataset.matrix_shape} (pixel, channel)"
             " exactly, noise and all, so what a fit leaves tells nothing of the noise: it is taken "
-            f"from neighbouring pixels, variance {self.known_variance:.4g}. Give variance=… if you "
+            f"from neighbouring pixels, variance {variance:.4g}. Give variance=… if you "
             f"know it (on the command line --variance {self.dataset.name}=…).",
             NoiseWarning,
             stacklevel=2,
         )
+        return variance
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         form, _ = self.pair(model)

@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import wraps
 from math import prod
-from typing import Any
+from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
@@ -42,7 +43,24 @@ SMALL = 2_000_000
 """Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
 
 
+P = ParamSpec("P")
+
+
+def _keeping_cautions(function: Callable[P, Result]) -> Callable[P, Result]:
+    """What is warned of on the way to a result, among its messages; raised once, at the end."""
+
+    @wraps(function)
+    def kept(*args: P.args, **kwargs: P.kwargs) -> Result:
+        with kept_cautions(stacklevel=3) as cautions:  # over the wrapper of `autograd`, too
+            result = function(*args, **kwargs)
+        result.messages.extend(text for text in cautions if text not in result.messages)
+        return result
+
+    return kept
+
+
 @autograd()
+@_keeping_cautions
 def fit(
     model: Model,
     loss: Loss | Term,
@@ -101,44 +119,8 @@ def fit(
         >>> result.converged, result["C"].shape, result["S"].shape
         (True, (80, 3), (60, 3))
     """
-    with kept_cautions(stacklevel=3) as cautions:  # over the wrapper of `autograd`, too
-        result = _fit(
-            model,
-            loss if isinstance(loss, Loss) else Loss([(1.0, loss)]),
-            solver=solver,
-            starts=starts,
-            init=init,
-            seed=seed,
-            compress=compress,
-            device=device,
-            dtype=dtype,
-            max_steps=max_steps,
-            max_seconds=max_seconds,
-            progress=progress,
-            callback=callback,
-        )
-    result.messages.extend(text for text in cautions if text not in result.messages)
-    return result
-
-
-def _fit(
-    model: Model,
-    loss: Loss,
-    *,
-    solver: Any,
-    starts: int,
-    init: Any,
-    seed: int,
-    compress: bool,
-    device: Any,
-    dtype: torch.dtype | None,
-    max_steps: int | None,
-    max_seconds: float | None,
-    progress: bool,
-    callback: Callable[[int, Tensor], object] | None,
-) -> Result:
-    """`fit` itself; what it warns of is kept by its caller."""
     begun = time.monotonic()
+    loss = loss if isinstance(loss, Loss) else Loss([(1.0, loss)])
     _check_options(starts, max_steps, max_seconds)
     fitted = _on_device(model, device, dtype)
     loss.check(fitted)

@@ -104,3 +104,14 @@ def test_the_noise_of_an_image_comes_from_its_pixels():
     model = fu.models.SharedMaps(short, line, K=2)
     with pytest.raises(ValueError, match="variance="):
         fu.fit(model, Poisson(short) + Gaussian(line), starts=1, progress=False)
+
+
+def test_a_loss_that_met_an_image_exactly_learns_the_noise_of_the_next_model():
+    random = np.random.default_rng(1)
+    data = fu.Dataset("rgb", 5 + random.random((8, 9, 1)) * [1, 2, 3] + random.random((8, 9, 3)))
+    loss = fu.Loss([(1.0, Gaussian(data))])
+    with pytest.warns(fu.NoiseWarning, match="3 components meet"):
+        fu.fit(fu.models.NMF(data, 3), loss, starts=1, progress=False)
+    again = fu.fit(fu.models.NMF(data, 1), loss, starts=1, progress=False)
+    fresh = fu.fit(fu.models.NMF(data, 1), Gaussian(data), starts=1, progress=False)
+    assert again.loss == fresh.loss
