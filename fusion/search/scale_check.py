@@ -10,8 +10,9 @@ from fusion.engine.hessian import Hessian
 from fusion.engine.objective import Objective
 from fusion.language.penalty import FactorTerm
 
-NOTHING = 1e-9
-"""Square of a change of the predictions, over those of single factors, that is rounding."""
+NOTHING, ROUNDING = 1e-9, 30.0
+"""Square of a change of the predictions, over those of single factors, that is nothing: at least
+this, and so many of the last places of the arithmetic."""
 
 
 def check_scale(objective: Objective) -> None:
@@ -62,7 +63,8 @@ def _scale_freedom(objective: Objective) -> tuple[list[str], NDArray[np.float64]
     gram = np.array([[float((row[b] * values[b]).sum()) for b in names] for row in products])
     size = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
     squares, directions = np.linalg.eigh(gram / size[:, None] / size)
-    return names, directions[:, squares < NOTHING] / size[:, None]
+    nothing = max(NOTHING, ROUNDING * torch.finfo(objective.like.dtype).eps)
+    return names, directions[:, squares < nothing] / size[:, None]
 
 
 def _shrinking(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import fusion as fu
 from fusion.constraints import Free, NonNegative, UnitColumns
@@ -20,10 +21,10 @@ DATA = fu.Dataset("a", np.random.default_rng(0).random((6, 7, 20)))
 
 
 class Product(fu.Model):
-    def __init__(self, *spectra):
+    def __init__(self, *spectra, data=DATA):
         super().__init__()
-        self.C = fu.Factor((DATA.pixels, 2))
-        self.S = fu.Factor((DATA.channels, 2), *spectra)
+        self.C = fu.Factor((data.pixels, 2))
+        self.S = fu.Factor((data.channels, 2), *spectra)
 
     def forward(self):
         return {"a": fu.cp(self.C, self.S)}
@@ -69,3 +70,13 @@ def test_it_is_taken_where_the_scale_is_fixed(penalty):
 )
 def test_what_holds_the_scale_otherwise_is_taken(model, penalty):
     fu.fit(model, Frobenius(DATA) + penalty, starts=1, max_steps=2, progress=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("shape", [(4, 5, 6), (30, 20, 50), (60, 70, 80), (40, 50, 400)])
+def test_it_is_told_in_any_precision(shape, dtype):
+    data = fu.Dataset("a", np.random.default_rng(0).random(shape))
+    loss, options = Frobenius(data) + 0.1 * L1("C"), {"dtype": dtype, "max_steps": 0}
+    with pytest.raises(ValueError, match="'S' can be made larger"):
+        fu.fit(Product(data=data), loss, progress=False, **options)
+    fu.fit(Product(NonNegative(), UnitColumns(), data=data), loss, progress=False, **options)
