@@ -142,8 +142,10 @@ class Preparing:
 
         Counts have their mean as variance. Else the gain (variance over mean) and the read-out
         noise come from what the significant components leave over. Where values are negative, for
-        instance behind a background subtraction, every channel has its own variance. One value per
-        pixel times one per channel, which keeps the fast path; `history` says what was found.
+        instance behind a background subtraction, every channel has its own variance.
+        One value per pixel times one per channel where that is right to 10 %, as fits are quicker
+        with it; else the mean of every entry comes from the components that stand clearly out of
+        the noise. `history` says what was found.
 
         Warns:
             UserWarning: if the noise of neighbouring channels is correlated: a fit then trusts the

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
@@ -78,9 +79,6 @@ class Estimated(Scaling):
 
 def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> Dataset:
     """See `Dataset.denoise`."""
-    from fusion.algebra.completion import complete
-    from fusion.algebra.truncated_svd import truncated_svd
-
     noise = data.noise() if components is None or scaling is None else None
     K = noise.scree.clear if components is None and noise is not None else components
     n, m = data.matrix_shape
@@ -93,7 +91,32 @@ def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> D
             f"`{data}.denoise(scaling={type(scaling).__name__}(…))`: give one of "
             "fusion.prepare.denoise: Estimated(), KeenanKotula() or Unscaled()."
         )
-    rows, columns = (torch.as_tensor(sizes) for sizes in scaling.sizes(data, noise))
+    X, hidden, left, right = principal_components(data, K, scaling.sizes(data, noise))
+    denoised = left @ right.T
+    denoised = torch.where(hidden, X, denoised)
+    negatives = int((denoised < 0).sum())
+    step = (
+        f"denoise({K}, {scaling}): principal components"
+        f"{', all that stand clearly out of the noise' if components is None else ''}; "
+        f"{negatives} of {denoised.numel()} values negative; its noise is no longer independent"
+    )
+    dtype = data.tensor.dtype if data.tensor.dtype.is_floating_point else torch.float64
+    return data.derive(denoised.to(dtype).reshape(data.shape), step, variance=None)
+
+
+def principal_components(
+    data: Dataset, K: int, sizes: tuple[Array, Array]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(data X, which are masked or NaN, L, R), where L Rᵀ, (pixel, K) (channel, K), is near X.
+
+    Args:
+        sizes: of the noise of pixels and of channels, by whose product entries are divided.
+    """
+    from fusion.algebra.completion import complete
+    from fusion.algebra.truncated_svd import truncated_svd
+
+    n, m = data.matrix_shape
+    rows, columns = (torch.as_tensor(each) for each in sizes)
     X = data.matrix.to(torch.float64)
     size = (rows[:, None] * columns).to(X.device)
     hidden = ~torch.isfinite(X)
@@ -105,16 +128,7 @@ def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> D
         filled, *_ = complete(scaled.cpu().numpy(), hidden.cpu().numpy(), V.cpu().numpy())
         scaled = torch.from_numpy(filled).to(X)
     U, s, V = truncated_svd(scaled, K)
-    denoised = (U * s) @ V.T * size
-    denoised = torch.where(hidden, X, denoised)
-    negatives = int((denoised < 0).sum())
-    step = (
-        f"denoise({K}, {scaling}): principal components"
-        f"{', all that stand clearly out of the noise' if components is None else ''}; "
-        f"{negatives} of {denoised.numel()} values negative; its noise is no longer independent"
-    )
-    dtype = data.tensor.dtype if data.tensor.dtype.is_floating_point else torch.float64
-    return data.derive(denoised.to(dtype).reshape(data.shape), step, variance=None)
+    return X, hidden, (U * s) * rows[:, None].to(X.device), V * columns[:, None].to(X.device)
 
 
 def _roots(means: Array) -> Array:

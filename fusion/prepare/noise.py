@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
-from fusion.data.tally import tally
+from fusion.prepare.mean_variance import variance_by_mean
 from fusion.prepare.noise_levels import (
     could_be_counts,
     equal_in_all_channels,
@@ -183,19 +183,10 @@ def estimate_variance(data: Dataset) -> Dataset:
             UserWarning,
             stacklevel=3,
         )
-    split = len(data.shape) - data.signal
-    scan, spectrum = data.shape[:split], data.shape[split:]
     if noise.channels is not None:
-        variance = noise.channels.reshape(spectrum)
+        variance = noise.channels.reshape(data.shape[len(data.shape) - data.signal :])
     else:
-        stats = tally(data)
-        rows, columns = (np.nan_to_num(means).clip(0) for means in (stats.row_means, stats.means))
-        gain = 1.0 if noise.counts else noise.gain
-        half = 0.5 * gain  # half a count, in the unit of the data: never zero
-        per_pixel = gain * (rows + half / columns.size) + noise.readout
-        per_channel = gain * (columns + half / rows.size) + noise.readout
-        per_channel = per_channel / per_channel.mean()
-        variance = per_pixel.reshape(*scan, *(1,) * data.signal) * per_channel.reshape(spectrum)
+        variance = variance_by_mean(data, noise).reshape(data.shape)
     return data.derive(
         data.tensor, f"estimate_variance(): {noise}", variance=np.maximum(variance, 1e-300)
     )

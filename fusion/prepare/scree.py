@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 
 MOST = 20  # components that are looked for
 LAGS = 16  # channels over which the noise may be correlated
+AHEAD = 2  # components taken off before the noise is looked at: smooth ones look like correlations
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +74,13 @@ def scree_test(X: Array) -> Scree:
     rank, rest, correlations, edge, level = 0, X, np.zeros(0), 0.0, 1.0
     for rank in range(most + 1):
         # a component that is signal must not pass for correlated noise
-        removed = min(rank + 1, most)
-        after = rest - values[rank] * np.outer(left[:, rank], right[rank]) if rank < most else rest
+        removed = min(rank + AHEAD, most)
+        after = rest - (left[:, rank:removed] * values[rank:removed]) @ right[rank:removed]
         level, correlations = _noise_correlations(after, right[:removed])
         edge = even_edge(n, m, correlations)
         if values[rank] <= edge * level or rank == most:
             break
-        rest = after
+        rest = rest - values[rank] * np.outer(left[:, rank], right[rank])
     while rank:  # fewer stand out where the noise is uneven
         level, correlations = _noise_correlations(rest, right[:rank])
         squares = _leverage_corrected(rest**2, left, right, rank)

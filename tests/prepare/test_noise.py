@@ -125,3 +125,57 @@ def test_means_of_counts_have_their_share_of_the_noise_and_are_not_called_clippe
     assert not noise.clipped
     variance = data.estimate_variance().variance.expand(data.shape)
     assert float(variance.mean()) == pytest.approx(0.5, rel=0.05)
+
+
+def small_and_smooth(peak: float) -> tuple[np.ndarray, fu.Dataset]:
+    """(expected counts, data) of three broad peaks, 20 × 20 × 60."""
+    random = np.random.default_rng(0)
+    x = np.linspace(0, 1, 60)[:, None]
+    spectra = np.exp(-0.5 * ((x - np.array([0.2, 0.5, 0.8])) / 0.1) ** 2)
+    mean = peak * random.dirichlet([0.3] * 3, 400) @ spectra.T + 1.0
+    return mean, fu.Dataset("eels", random.poisson(mean).reshape(20, 20, 60))
+
+
+@pytest.mark.parametrize("peak", [5, 50, 500])
+def test_smooth_components_of_a_small_scan_are_no_correlated_noise(peak):
+    noise = small_and_smooth(peak)[1].noise()
+    assert noise.counts
+    assert noise.scree.rank == 3
+    assert noise.gain == pytest.approx(1, abs=0.1)
+    assert noise.correlation < 0.1
+
+
+def relative_error(variance, true) -> float:
+    return float(np.sqrt(np.mean((np.broadcast_to(variance, true.shape) / true - 1) ** 2)))
+
+
+@pytest.mark.parametrize(("counts", "at_most"), [(1000, 0.05), (100, 0.1)])
+@pytest.mark.parametrize("value", [1.0, 1e-6])
+def test_the_variance_follows_an_edge_that_one_phase_alone_has(counts, at_most, value):
+    random = np.random.default_rng(1)
+    E = np.linspace(100, 900, 300)
+    spectra = [(E / 100) ** -2.5 * (1 + 0.9 * (edge < E)) for edge in (284, 532, 708)]
+    mean = counts * random.dirichlet([0.5] * 3, 900) @ np.array(spectra)
+    data = fu.Dataset("eels", value * random.poisson(mean).reshape(30, 30, 300))
+    with_variance = data.estimate_variance()
+    assert relative_error(with_variance.variance.reshape(mean.shape), value**2 * mean) < at_most
+
+
+def test_masked_entries_have_the_variance_of_what_is_expected_there():
+    mean, data = small_and_smooth(500)
+    mask = np.zeros(data.shape, dtype=bool)
+    mask[3:6, 4:8, 10:20] = True
+    values = np.where(mask, 10**6, data.numpy())
+    masked = fu.Dataset("eels", values, mask=mask).estimate_variance()
+    assert relative_error(masked.variance.reshape(mean.shape), mean) < 0.2
+
+
+def test_one_value_a_pixel_and_channel_stays_where_it_is_right():
+    from fusion.forms.weights import separable
+
+    random = np.random.default_rng(0)
+    mean = random.uniform(50, 100, (300, 1)) * random.uniform(1, 2, 40)
+    variance = (
+        fu.Dataset("x", random.poisson(mean).reshape(15, 20, 40)).estimate_variance().variance
+    )
+    assert isinstance(separable(variance.reshape(300, 40)), tuple)
