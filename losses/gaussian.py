@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from math import prod
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ class Gaussian(Fit):
     v is the data set's variance, else 1; n counts the entries outside the mask. σ² is taken at its
     best value at every outer step and held within it: n/2 ln σ² + Σ (x − m)² / (2 v σ²). Where the
     model can meet the data exactly (an image, fewer channels than components) that would fall
-    without bound: there σ² is 1 if the data set has a variance, else that of neighbouring pixels.
+    without bound: there σ² is 1 if the data set has a variance, else that of neighbouring pixels
+    (channels, where there are more of these).
 
     Args:
         dataset: the data; the model predicts it under the data set's name.
@@ -46,23 +48,32 @@ class Gaussian(Fit):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        with torch.no_grad(), model.once():
-            form, M = self.pair(model)
-            rank = 0 if isinstance(M, Expanded) else M.two_way()[1].shape[1]
-        pixels, channels = form.shape
         if self.instead is None:  # of this model: the next one may have fewer components
-            met = channels <= rank < pixels
-            self.known_variance = self._variance_from_outside(rank) if met else None
+            met = self._can_be_met(model)
+            self.known_variance = self._variance_from_outside() if met else None
 
-    def _variance_from_outside(self, rank: int) -> float:
-        """From the data set, or from neighbouring pixels, and say so."""
+    def _can_be_met(self, model: Model) -> bool:
+        """Whether the model may fit the data exactly: by its rank, and by its unknowns."""
+        with torch.enable_grad(), model.once():
+            form, M = self.pair(model)
+            if isinstance(M, Expanded):
+                return False
+            left, right = M.two_way()
+            if min(form.shape) > right.shape[-1]:
+                return False
+            return _unknowns(model, left.sum() + right.sum()) >= prod(form.shape)
+
+    def _variance_from_outside(self) -> float:
+        """From the data set, or from neighbouring pixels or channels, and say so."""
         if self.dataset.variance is not None:
             return 1.0
-        variance = neighbour_variance(self.dataset)
+        pixels, channels = self.dataset.matrix_shape
+        neighbours = "pixels" if pixels >= channels else "channels"
+        variance = neighbour_variance(self.dataset, neighbours)
         warnings.warn(
-            f"`{self}`: {rank} components meet data of {self.dataset.matrix_shape} (pixel, channel)"
-            " exactly, noise and all, so what a fit leaves tells nothing of the noise: it is taken "
-            f"from neighbouring pixels, variance {variance:.4g}. Give variance=… if you "
+            f"`{self}`: the model meets data of {(pixels, channels)} (pixel, channel) exactly, "
+            "noise and all, so what a fit leaves tells nothing of the noise: it is taken "
+            f"from neighbouring {neighbours}, variance {variance:.4g}. Give variance=… if you "
             f"know it (on the command line --variance {self.dataset.name}=…).",
             NoiseWarning,
             stacklevel=2,
@@ -95,3 +106,14 @@ class Gaussian(Fit):
     def formula(self) -> tuple[str, str]:
         text, latex = self.symbols()
         return f"(n/2) ln‖{text}‖²", rf"\tfrac{{n}}{{2}}\ln\left\|{latex}\right\|_F^2"
+
+
+def _unknowns(model: Model, value: Tensor) -> int:
+    """How many unknowns a value depends on."""
+    factors = list(model.factor_modules().values())
+    gradients = torch.autograd.grad(value, [f.raw for f in factors], allow_unused=True)
+    return sum(
+        f.raw.numel() - (0 if f.known is None else int(f.known.sum()))
+        for f, gradient in zip(factors, gradients, strict=True)
+        if gradient is not None
+    )

@@ -1,6 +1,8 @@
-"""The noise of images, told by how far pixels lie from their neighbours."""
+"""The noise of images and of a few spectra, told by how far values lie from their neighbours."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +15,15 @@ NORMAL = 0.6745
 """Median of |z| of a normal z."""
 
 
-def neighbour_variance(data: Dataset) -> float:
+def neighbour_variance(data: Dataset, neighbours: Literal["pixels", "channels"]) -> float:
     """Variance of a value, from second differences along all axes of the scan at once.
 
     What is smooth, an edge along an axis too, drops out of them; the median drops the rest. Of
-    images with several channels the mean over these.
+    images with several channels the mean over these. Where channels are the neighbours, along the
+    axes of the signal, the mean over pixels.
 
     Raises:
-        ValueError: if there are too few pixels beside each other.
+        ValueError: if there are too few neighbours.
 
     References:
         Immerkær, Comput. Vis. Image Underst. 64:300 (1996), with a median in place of the mean.
@@ -29,6 +32,9 @@ def neighbour_variance(data: Dataset) -> float:
     values = data.numpy().astype(float)
     if data.mask is not None:
         values = np.where(np.broadcast_to(data.mask.numpy(), values.shape), np.nan, values)
+    if neighbours == "channels":
+        values = np.moveaxis(values, range(split), range(-split, 0))
+        split = values.ndim - split
     differences, size = values, 1.0
     for axis in range(split):
         if differences.shape[axis] >= 3:
@@ -38,8 +44,8 @@ def neighbour_variance(data: Dataset) -> float:
     few = int(np.isfinite(flat).sum(0).min()) if size > 1 and flat.size else 0
     if few < FEWEST:
         raise ValueError(
-            f"`{data}`: {few} pixels have neighbours on both sides, which is too few to tell its "
-            f"noise: give variance=… (on the command line --variance {data.name}=…)."
+            f"`{data}`: {few} {neighbours} have neighbours on both sides, which is too few to tell "
+            f"its noise: give variance=… (on the command line --variance {data.name}=…)."
         )
     return float(np.mean([_variance(column) for column in flat.T])) / size
 
