@@ -28,6 +28,10 @@ class Frobenius(Fit):
     noise = "gaussian"
     entrywise = SQUARE
 
+    @property
+    def in_units_of_noise(self) -> bool:
+        return self.dataset.variance is not None
+
     def value(self, model: Model, state: State) -> Tensor:
         return self.half_squares(model)
 

@@ -42,6 +42,11 @@ class Fit(Surrogate):
         """Factor before Σ w ℓ, given the lagged pieces; a number, or one a start."""
         return 1.0
 
+    @property
+    def in_units_of_noise(self) -> bool:
+        """Whether its value says how probable the data are; False where σ = 1 is but assumed."""
+        return True
+
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = check_dataset(f"{type(self).__name__}({type(dataset).__name__})", dataset)
 

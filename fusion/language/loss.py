@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.data.dataset import Dataset
+from fusion.language.balance import caution_of_imbalance
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.prior import Prior, as_surrogate
@@ -107,9 +108,14 @@ class Loss:
             t.check(model)
         if not self.fits:
             return
-        unread = set(model.predict()) - set(self.datasets)
-        if unread == set(model.predict()):
-            raise ValueError(f"`{self}`: reads none of the model's predictions {sorted(unread)}.")
+        unread = [name for name in model.predict() if name not in self.datasets]
+        if unread:
+            raise ValueError(
+                f"`{self}`: no term reads what the model predicts of "
+                f"{', '.join(map(repr, unread))}: add a fit of it, or take a model without it "
+                "(`0 * …` leaves data out on purpose)."
+            )
+        caution_of_imbalance([(w, t) for _, w, t in self.fits if w > 0], model)
 
     def formula(self) -> tuple[str, str]:
         """The loss as (plain text, LaTeX)."""

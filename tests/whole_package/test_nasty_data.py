@@ -77,14 +77,19 @@ def test_tiny_and_huge_data_in_float32(scale):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_one_pixel(loss):
-    result = fit(fu.Dataset("a", counts((1, 1, 8))), loss, K=1)
+    result = fit(fu.Dataset("a", counts((1, 1, 8)), variance=1.0), loss, K=1)
     assert finite(result)
     assert result.explained_variance["a"] > 0.99
 
 
+def test_one_pixel_of_few_channels_tells_no_noise():
+    with pytest.raises(ValueError, match=complaint("6 channels", "variance=")):
+        fit(fu.Dataset("a", counts((1, 1, 8))), fu.losses.Gaussian, K=1)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_single_spectrum(loss):
-    data = fu.Dataset("a", counts((1, 8))[0])
+    data = fu.Dataset("a", counts((1, 8))[0], variance=1.0)
     assert data.matrix_shape == (1, 8)
     result = fit(data, loss, K=1)
     assert finite(result)
