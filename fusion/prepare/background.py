@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
+from fusion.prepare.background_error import BackgroundError, background_error, check_background
 from fusion.prepare.crop_bin import index_range
 from fusion.prepare.low_rank import low_rank
 
@@ -38,13 +39,14 @@ def subtract_background(
             f"`{call}`: {inside.sum()} of {inside.size} channels in the window: "
             "choose a window of three channels or more."
         )
-    estimate = _background_model(model, data.channels[0].values, call)
+    x, estimate = _background_model(model, data.channels[0].values, call)
     X = data.numpy().reshape(data.matrix_shape)
     keep = np.ones((1, 1), dtype=bool)
     if data.mask is not None:
         keep = ~data.mask.expand(data.shape).numpy().reshape(X.shape)
     compress = None if components is None else low_rank(data, X, components, call)
     net = np.empty(X.shape, X.dtype if X.dtype in (np.float32, np.float64) else float)
+    errors: list[BackgroundError] = []
     for start in range(0, len(X), PART):
         part = X[start : start + PART].astype(float)
         kept = keep[start : start + PART] if len(keep) > 1 else keep
@@ -55,8 +57,12 @@ def subtract_background(
                 compress(clean, seen),
                 np.broadcast_to(seen.any(axis=1, keepdims=True), seen.shape),
             )
-        net[start : start + PART] = part - estimate(clean, inside, seen)
-    return data.derive(net.reshape(data.shape), f"{call}: {_negatives_text(net, keep)}")
+        backgrounds = estimate(clean, inside, seen)
+        if x is not None:
+            errors.append(background_error(x, clean, inside, seen, backgrounds))
+        net[start : start + PART] = part - backgrounds
+    uncertain = check_background(errors, int(inside.sum()), call)
+    return data.derive(net.reshape(data.shape), f"{call}: {uncertain}{_negatives_text(net, keep)}")
 
 
 def log_linear(x: Array, spectra: Array, inside: Bools, seen: Bools) -> Array:
@@ -98,18 +104,22 @@ def log_linear(x: Array, spectra: Array, inside: Bools, seen: Bools) -> Array:
     return height[:, None] * shape
 
 
-def _background_model(name: str, energy: Array, call: str) -> Estimate:
-    """(spectra (pixel, channel), window, entries to use) → backgrounds (pixel, channel)."""
+def _background_model(name: str, energy: Array, call: str) -> tuple[Array | None, Estimate]:
+    """What its logarithm is linear in, if that; and what estimates it.
+
+    The latter: (spectra (pixel, channel), window, entries to use) → backgrounds (pixel, channel).
+    """
     if name == "exponential":
-        return partial(log_linear, energy)
+        return energy, partial(log_linear, energy)
     if name != "power law":
-        return _pybaselines_model(name, energy, call)
+        return None, _pybaselines_model(name, energy, call)
     if energy.min() <= 0:
         raise ValueError(
             f"`{call}`: the axis begins at {energy.min():g}: a power law needs positive energies: "
             "crop first, or use 'exponential'."
         )
-    return partial(log_linear, np.log(energy))
+    x = np.log(energy)
+    return x, partial(log_linear, x)
 
 
 def _pybaselines_model(name: str, energy: Array, call: str) -> Estimate:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
 import fusion as fu
+from fusion.prepare.background import log_linear
 from fusion.simulate import power_law
 from tests.helpers.messages import fails_in_one_line
 from tests.helpers.prepared_data import axes, data, poisson_counts
@@ -89,10 +92,40 @@ def test_the_background_of_a_few_counts_is_finite_and_never_rises():
     y[1, 0] = 1  # the first
     y[2, [29, 30]] = 1
     y[3] = np.arange(60)
-    background = y - spectra(y).subtract_background((400, 460)).numpy()
+    background = log_linear(np.log(ENERGY), y, ENERGY <= 460, np.ones_like(y, dtype=bool))
     assert (np.diff(background, axis=1) <= 1e-12).all()
     assert np.allclose(background[:, :31].sum(1), y[:, :31].sum(1))
     assert np.allclose(background[[0, 2, 3]], y[[0, 2, 3], :31].mean(1)[:, None])
+    fails_in_one_line(lambda: spectra(y).subtract_background((400, 460)), "above", "% (1σ)")
+
+
+def uncertainty(data: fu.Dataset) -> tuple[str, float]:
+    """Side and per cent that the last step of a history tells."""
+    pattern = r"(above|below) the window is uncertain by ([\d.e+-]+) %"
+    side, share = re.search(pattern, data.history[-1]).groups()
+    return side, float(share) / 100
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 40.0])
+@pytest.mark.parametrize("window", [(400, 460), (400, 430), (440, 518)])
+def test_the_error_bar_of_a_background_is_its_scatter(window, scale):
+    mean = power_law(ENERGY, 3.0, amplitude=300.0)
+    y = scale * poisson_counts(np.tile(mean, (800, 1)))
+    side, share = uncertainty(new := spectra(y).subtract_background(window))
+    outside = window[1] < ENERGY if side == "above" else window[0] > ENERGY
+    background = (y - new.numpy())[:, outside].sum(1)
+    assert share == pytest.approx(background.std() / background.mean(), rel=0.15)
+
+
+def test_a_window_of_few_channels_is_told_of_and_refused_where_it_tells_nothing():
+    y = poisson_counts(np.tile(power_law(ENERGY, 3.0, amplitude=60.0), (100, 1)))
+    with pytest.warns(fu.CutWarning, match=r"above the window is uncertain by 5\d.*8 channels"):
+        spectra(y).subtract_background((400, 414))
+    fails_in_one_line(lambda: spectra(y).subtract_background((400, 404)), "3 channels", "wider")
+    low = np.arange(20, 320) * 2.0
+    y = poisson_counts(np.tile(power_law(low, 3.0, amplitude=1e5), (50, 1)))
+    raw = fu.Dataset("raw", y, axes=["x", fu.Axis("energy", 2.0, 40.0, units="eV")])
+    fails_in_one_line(lambda: raw.subtract_background((600, 608)), "below", "crop")
 
 
 def test_an_empty_pixel_has_no_background():
