@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from fusion.algebra.cautions import CutWarning
+from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
 from fusion.prepare.crop_bin import by_axis_index, index_range
+from fusion.prepare.moved_spectra import (
+    interpolated,
+    move_like,
+    moved_spectra,
+    places_of,
+    steps_along,
+)
 
 Array = NDArray[np.float64]
 
@@ -35,6 +42,7 @@ class _Spectra(NamedTuple):
     valid: Array  # (pixel or 1, same) 1 where there are data
     inside: slice  # the window among these channels
     reach: int  # channels, that a drift is looked for on either side
+    start: int  # of the window, among all channels
 
     @property
     def window(self) -> int:
@@ -94,7 +102,9 @@ def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
         raise ValueError(f"`align(shifts=…, {_text(window)})`: 2 answers: give shifts or a window.")
     shifts = _checked_shifts(data, shifts, call)
     n = data.shape[-1]
-    first, last = ceil(max(0.0, -shifts.min())), n - 1 - ceil(max(0.0, shifts.max()))
+    places = places_of(data, np.array([shifts.min(), shifts.max()]))
+    inside = np.flatnonzero((places[0] >= 0) & (places[1] <= n - 1))
+    first, last = (int(inside[0]), int(inside[-1])) if inside.size else (0, 0)
     if last - first < 2:
         raise ValueError(
             f"`{call}`: the drift runs from {shifts.min():.1f} to {shifts.max():.1f} of {n} "
@@ -107,11 +117,11 @@ def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     kind = X.dtype if X.dtype in (np.float32, np.float64) else float
     if hidden is not None:
         X = np.where(hidden.numpy(), 0, X)
-        hidden = _shifted(hidden.double(), data.shape, shifts, 1)[..., _slice(kept, hidden)] > 0
-    moved = _shift(X.reshape(-1, n), shifts.ravel())[:, kept].astype(kind)
+        hidden = move_like(hidden.double(), data, shifts, 1)[..., _slice(kept, hidden)] > 0
+    moved = moved_spectra(X.reshape(-1, n), data, shifts.ravel())[:, kept].astype(kind)
     variance = data.variance
     if variance is not None:
-        variance = _shifted(variance, data.shape, shifts, 2)[..., _slice(kept, variance)]
+        variance = move_like(variance, data, shifts, 2)[..., _slice(kept, variance)]
     step = (
         f"{call}: drift from {shifts.min():.2f} to {shifts.max():.2f} channels, "
         f"{n - moved.shape[1]} channels cut off at the ends"
@@ -126,8 +136,9 @@ def _check_feature_is_kept(
 ) -> None:
     """Complain where what the spectra are aligned by lies in the channels that are cut off."""
     view = _spectra_in_window(data, window, call)
-    start = _window_start(data, window, call)
-    place = start + _feature(_aligned_mean(view, shifts.ravel())[view.inside])
+    place = view.start + _feature(_aligned_mean(view, shifts.ravel())[view.inside])
+    if not data.channels[0].uniform:
+        place = float(np.interp(place, steps_along(data), np.arange(data.shape[-1])))
     if not kept.start <= place <= kept.stop - 1:
         raise ValueError(
             f"`{call}`: the feature is at channel {place:.0f}, and the drift, from "
@@ -144,14 +155,6 @@ def _feature(mean: Array) -> float:
         return float(top)
     slope = np.diff(mean) ** 2
     return 0.5 + float(slope @ np.arange(len(slope)) / max(slope.sum(), 1e-300))
-
-
-def _window_start(data: Dataset, window: Mapping[str, Window], call: str) -> int:
-    """The first channel of the window."""
-    parts = by_axis_index(data, window, call)
-    last = len(data.shape) - 1
-    part = index_range(data, last, parts[last], call) if last in parts else slice(None)
-    return part.indices(data.shape[-1])[0]
 
 
 def _text(window: Mapping[str, Window]) -> str:
@@ -185,26 +188,47 @@ def _spectra_in_window(data: Dataset, window: Mapping[str, Window], call: str) -
             )
         part = index_range(data, i, given, call)
     start, stop, _ = part.indices(n)
+    if not data.channels[0].uniform:
+        ends = np.rint(steps_along(data)[[start, stop - 1]]).astype(int)
+        start, stop = int(ends.min()), int(ends.max()) + 1
     if stop - start < FEWEST:
         raise ValueError(f"`{call}`: {stop - start} channels in the window: give {FEWEST} or more.")
     reach = (stop - start) // 2
     low, high = max(start - reach, 0), min(stop + reach, n)
-    X = data.numpy().reshape(-1, n)[:, low:high].astype(float)
+    X = data.numpy().reshape(-1, n).astype(float, copy=False)
     valid = np.isfinite(X)
     if data.mask is not None:
-        valid &= ~data.mask.expand(data.shape).numpy().reshape(-1, n)[:, low:high]
+        valid &= ~data.mask.expand(data.shape).numpy().reshape(-1, n)
+    if data.channels[0].uniform:
+        X, valid = X[:, low:high].astype(float), valid[:, low:high]
+    else:  # compared on an even axis, so that a drift in energy is one of all channels
+        places = np.interp(np.arange(low, high), steps_along(data), np.arange(n))[None]
+        X = interpolated(np.where(valid, X, 0.0), places)
+        valid = interpolated(1.0 - valid, places) == 0
     X = np.where(valid, X, 0.0)
+    _check_counts(data, X[:, start - low : stop - low], call)
     valid = np.ones((1, X.shape[1])) if valid.all() else valid.astype(float)
-    return _Spectra(X, valid, slice(start - low, stop - low), reach)
+    return _Spectra(X, valid, slice(start - low, stop - low), reach, start)
+
+
+def _check_counts(data: Dataset, window: Array, call: str) -> None:
+    """Complain of counts so few that every one of them would pass for the feature."""
+    q = value_of_a_count(data.numpy()) or 0.0
+    if q and window.mean() < q:
+        raise ValueError(
+            f"`{call}`: {window.mean() / q:.2g} counts a channel in the window: single counts show "
+            "no feature, and X-ray spectra have no zero loss: choose a narrower window around a "
+            "strong feature, bin pixels first, or give shifts=… of another detector."
+        )
 
 
 def _aligned_mean(view: _Spectra, drift: Array) -> Array:
     """Mean of the spectra without their drift, (channel with margins)."""
     valid = np.broadcast_to(view.valid, view.spectra.shape)
-    return _sum_of_shifted(view.spectra, drift) / np.maximum(_sum_of_shifted(valid, drift), 1e-9)
+    return _sum_ofmove_like(view.spectra, drift) / np.maximum(_sum_ofmove_like(valid, drift), 1e-9)
 
 
-def _sum_of_shifted(spectra: NDArray, drift: Array) -> Array:
+def _sum_ofmove_like(spectra: NDArray, drift: Array) -> Array:
     """Σ y(x + s) over the spectra, by cubic convolution: a line would blur what is sharp.
 
     References:
@@ -301,40 +325,6 @@ def _fill_unclear(drift: Array, clear: NDArray[np.bool_], scan: tuple[int, ...])
         ~clear.reshape(scan), return_distances=False, return_indices=True
     )
     return drift.reshape(scan)[tuple(nearest)].ravel()
-
-
-def _shift(spectra: NDArray, shifts: Array, power: int = 1) -> Array:
-    """y(x + s) by linear interpolation, for a drift s to higher channels; the ends are repeated.
-
-    Args:
-        spectra: (pixel, channel).
-        shifts: (pixel,) in channels.
-        power: of the weights: 2 for variances.
-    """
-    n = spectra.shape[1]
-    moved = np.empty(spectra.shape)
-    for start in range(0, len(spectra), PART):
-        part = slice(start, start + PART)
-        whole = np.floor(shifts[part]).astype(int)
-        share = (shifts[part] - whole)[:, None]
-        index = np.arange(n) + whole[:, None]
-        rows = np.arange(len(whole))[:, None]
-        lower = spectra[part][rows, index.clip(0, n - 1)]
-        upper = spectra[part][rows, (index + 1).clip(0, n - 1)]
-        moved[part] = (1 - share) ** power * lower + share**power * upper
-    return moved
-
-
-def _shifted(
-    array: torch.Tensor, shape: tuple[int, ...], shifts: Array, power: int
-) -> torch.Tensor:
-    """A mask or a variance moved with the data; one per pixel stays one per pixel."""
-    if array.shape[-1] == 1:
-        share = shifts - np.floor(shifts)
-        factor = (1 - share) ** power + share**power
-        return array * torch.from_numpy(np.asarray(factor))[..., None]
-    full = array.expand(shape).numpy().reshape(-1, shape[-1])
-    return torch.from_numpy(_shift(full, shifts.ravel(), power).reshape(shape))
 
 
 def _slice(kept: slice, array: torch.Tensor) -> slice:

@@ -214,7 +214,7 @@ def test_drift_that_cannot_be_found_or_followed_is_refused():
     fails_in_one_line(lambda: given.align(energy=(0, 0.5)), "6 channels", "8 or more")
     fails_in_one_line(lambda: given.align(x=(0, 5)), "energy loss (200 channels)")
     fails_in_one_line(lambda: given.align(energy=3), "=3", "200")
-    faint = spectrum_map(zero_loss(drifted("random"), 20))
+    faint = spectrum_map(zero_loss(drifted("random"), 20) + 3)
     fails_in_one_line(lambda: drifts(faint, energy=(8, 13)), "of 480", "clear feature")
     fails_in_one_line(lambda: given.align(shifts=np.zeros((24, 20))), "(24, 20)", "(20, 24)")
     fails_in_one_line(lambda: given.align(shifts=np.full(SCAN, np.nan)), "480 of them not finite")
@@ -262,3 +262,34 @@ def test_pixels_without_the_feature_are_counted():
     data = fu.Dataset("eels", counts, axes=["y", "x", energy])
     with pytest.warns(fu.CutWarning, match="30 of 100 pixels"):
         data.align(energy_loss=(0.6, 1.4))
+
+
+def test_single_counts_are_no_feature():
+    random = np.random.default_rng(0)
+    lines = 0.1 + 5 * bell(np.arange(300), 100, 7) + 3 * bell(np.arange(300), 200, 8)
+    energy = fu.Axis("energy", 0.02, 0.1, units="keV")
+    xrays = fu.Dataset("eds", random.poisson(lines * 0.2, (20, 24, 300)), axes=["y", "x", energy])
+    fails_in_one_line(lambda: xrays.align(), "counts a channel", "shifts=")
+    mean = fu.Dataset("eds", xrays.numpy() / 64, axes=xrays.axes)
+    fails_in_one_line(lambda: mean.align(), "counts a channel", "shifts=")
+
+
+def test_on_an_uneven_axis_spectra_are_moved_in_energy():
+    random = np.random.default_rng(0)
+    energy = np.linspace(0, 60, 240) + np.linspace(0, 60, 240) ** 2 / 60  # steps from 0.25 to 0.75
+    truth = random.uniform(-2, 2, (12, 10))
+    at = energy - truth[..., None]
+    mean = 2000 * bell(at, 30, 5) + 300 * bell(at, 90, 12) + 5
+    axis = fu.Axis("energy", values=energy, units="eV")
+    data = fu.Dataset("cl", random.poisson(mean), axes=["y", "x", axis])
+    step = (energy[-1] - energy[0]) / 239
+    found = step * drifts(data, energy=(20, 40))
+    assert np.abs(errors(found, truth)).max() < 0.1
+    aligned = data.align(energy=(20, 40))
+    kept = aligned.axes[-1].values
+    places = (aligned.numpy() * kept * (kept > 75) * (kept < 105)).sum(-1)
+    weights = (aligned.numpy() * (kept > 75) * (kept < 105)).sum(-1)
+    before = (data.numpy() * energy * (energy > 75) * (energy < 105)).sum(-1) / (
+        data.numpy() * (energy > 75) * (energy < 105)
+    ).sum(-1)
+    assert (places / weights).std() < 0.3 * before.std()
