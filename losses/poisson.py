@@ -41,7 +41,22 @@ class _Log(Elementwise):
         return (to / m).log_().mul_(x).neg_()
 
 
-LOG = _Log()
+class _Pearson(Elementwise):
+    """x² / m: what (x − m)² / m = x² / m − 2 x + m has on the counts alone."""
+
+    vanishes_at_zero, linear = True, 1.0
+
+    def value(self, x: Tensor, m: Tensor) -> Tensor:
+        return torch.where(x > 0, x.square() / m, 0)
+
+    def slope(self, x: Tensor, m: Tensor) -> Tensor:
+        return torch.where(x > 0, -(x / m).square(), 0)
+
+    def curvature(self, x: Tensor, m: Tensor) -> Tensor:
+        return torch.where(x > 0, 2 * x.square() / m.pow(3), 0)
+
+
+LOG, PEARSON = _Log(), _Pearson()
 
 
 class Poisson(Fit):
@@ -113,6 +128,12 @@ class Poisson(Fit):
             NoiseWarning,
             stacklevel=2,
         )
+
+    def chi2_per_value(self, model: Model) -> Tensor | None:
+        """Pearson's χ² per value: the variance of a count is its mean."""
+        form, M = self.pair(model)
+        total = float(tally(self.dataset).rows.sum())
+        return (elementwise.value(form, PEARSON, M) - 2 * total) / form.count()
 
     def formula(self) -> tuple[str, str]:
         name = self.dataset.name

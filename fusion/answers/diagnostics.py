@@ -40,6 +40,8 @@ class DataSummary:
         residual_spectrum: mean of x − m over the pixels, shape of the signal axes; NaN where
             masked.
         mean_spectrum: mean of x over the pixels, the same.
+        chi2: mean of (x − m)² over the variance (Poisson: m), outside the mask: near 1 where model
+            and noise are right; None where no variance is known.
         noise: what the fit assumed of it, in a word or two.
         history: what was done to the data before, a line a step.
         metadata: what the data set's file or signal tells of the measurement.
@@ -53,6 +55,7 @@ class DataSummary:
     residual_map: Array
     residual_spectrum: Array
     mean_spectrum: Array
+    chi2: float | None = None
     noise: str = ""
     history: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +91,7 @@ def describe(fit: Fit, model: Model) -> DataSummary:
     else:
         squares_left = 2 * fit.half_squares(model)
     explained = 1 - float(squares_left / size)
+    chi2 = fit.chi2_per_value(model)
     split = len(data.shape) - data.signal
     return DataSummary(
         shape=data.shape,
@@ -98,6 +102,7 @@ def describe(fit: Fit, model: Model) -> DataSummary:
         residual_map=squares.cpu().numpy().reshape(data.shape[:split]),
         residual_spectrum=sums.cpu().numpy().reshape(data.shape[split:]),
         mean_spectrum=means.cpu().numpy().reshape(data.shape[split:]),
+        chi2=None if chi2 is None else float(chi2),
         noise=fit.noise,
         history=data.history,
         metadata=data.metadata,

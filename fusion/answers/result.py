@@ -103,8 +103,10 @@ class Result:
         for name, summary in self.data.items():
             parts = summary.component_variance
             shares = "" if parts is None else " = " + " + ".join(f"{100 * p:.2f}" for p in parts)
+            chi2 = f"; χ² per value {summary.chi2:.3f}" if summary.chi2 is not None else ""
             lines.append(
                 f"  {name}: explained variance {100 * summary.explained_variance:.3f} %{shares}"
+                f"{chi2}"
             )
         return "\n".join([*lines, *self.messages])
 

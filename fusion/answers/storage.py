@@ -85,6 +85,7 @@ def save(result: Result, path: Any) -> Path:
             "signal": data.signal,
             "axes": [_axis_entry(a) for a in data.axes],
             "explained_variance": data.explained_variance,
+            "chi2": data.chi2,
             "noise": data.noise,
             "history": data.history,
             "metadata": _json_value(data.metadata),
@@ -153,7 +154,8 @@ def _read(path: Path, call: str) -> Result:
             signal=entry["signal"],
             axes=_axes(entry["axes"]) or (),
             explained_variance=entry["explained_variance"],
-            noise=entry.get("noise", ""),  # files before 0.1 had neither
+            chi2=entry.get("chi2"),  # older files have none of these four
+            noise=entry.get("noise", ""),
             history=tuple(entry.get("history", ())),
             metadata=entry.get("metadata", {}),
             component_variance=arrays.get(f"data/{name}/component_variance"),

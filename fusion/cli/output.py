@@ -77,6 +77,7 @@ def json_report(result: Result) -> dict[str, Any]:
                 "shape": list(data.shape),
                 "noise": data.noise,
                 "explained_variance": data.explained_variance,
+                "chi2_per_value": data.chi2,
             }
             for name, data in result.data.items()
         ],

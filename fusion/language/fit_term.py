@@ -47,6 +47,13 @@ class Fit(Surrogate):
         """Whether its value says how probable the data are; False where σ = 1 is but assumed."""
         return True
 
+    def chi2_per_value(self, model: Model) -> Tensor | None:
+        """Mean of (x − m)² over the variance, outside the mask, a scalar; 1 where all is right.
+
+        None where no variance is known.
+        """
+        return None
+
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = check_dataset(f"{type(self).__name__}({type(dataset).__name__})", dataset)
 
@@ -143,6 +150,12 @@ class Fit(Surrogate):
         # float64 whatever the factors are, and rounded once.
         M = M.map(torch.Tensor.double)
         return 0.5 * (form.norm2() + _products(form, M, M)) - form.overlap(M)
+
+    def reduced_squares(self, model: Model) -> Tensor | None:
+        """Mean of (x − m)² / v, outside the mask; None without a variance."""
+        if self.dataset.variance is None:
+            return None
+        return 2 * self.half_squares(model) / self.pair(model)[0].count()
 
     def half_products(self, model: Model) -> Tensor:
         """½⟨M, M⟩ − ⟨M, M₀⟩ (weighted), M₀ = M here: its Hessian is the Gauss–Newton matrix."""

@@ -34,6 +34,11 @@ def facts(result: Result) -> list[tuple[str, str]]:
         (f"{100 * summary.explained_variance:.2f} %", f"of {name} explained")
         for name, summary in result.data.items()
     ]
+    pairs += [
+        (f"{summary.chi2:.3g}", f"χ² per value of {name}")
+        for name, summary in result.data.items()
+        if summary.chi2 is not None
+    ]
     n = len(result.losses)
     pairs.append((f"{starts_agreeing(result)} of {n}", "starts agree" if n > 1 else "start"))
     pairs.append((_duration(result.seconds), "of computing"))

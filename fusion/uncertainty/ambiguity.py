@@ -33,6 +33,8 @@ ALIKE = 1.5
 """Times its error bars up to which a band counts as no wider."""
 OPEN = 5
 """Times its error bars with partners held, from which those with all varying count as none."""
+NOISY = 0.5
+"""Of a component's area, from which a band is too wide to say anything of it."""
 
 
 class Band(NamedTuple):
@@ -85,11 +87,7 @@ class Ambiguity:
     @property
     def width(self) -> dict[str, Array]:
         """Area of every component's band over that of the answer itself, (K,)."""
-        return {
-            name: np.nansum(high - low, 0)
-            / np.maximum(np.nansum(np.abs(self.factors[name]), 0), 1e-300)
-            for name, (low, high) in self.bands.items()
-        }
+        return _relative_widths(self.bands, self.factors)
 
     def plot(self, **options: Any) -> Figure:
         """Every factor with its band; see `fusion.plots.plot_ambiguity`."""
@@ -306,10 +304,32 @@ def _uniqueness_text(
 ) -> str:
     """Which components are determined, in a sentence."""
     loose = {n: np.flatnonzero(~d) + 1 for n, d in determined.items() if not d.all()}
-    if not loose:
+    faint = {n: np.flatnonzero(w > NOISY) + 1 for n, w in _relative_widths(bands, factors).items()}
+    faint = {n: np.setdiff1d(ks, loose.get(n, [])) for n, ks in faint.items()}
+    if not loose and not any(map(len, faint.values())):
         return "unique within the noise: every band is about as wide as its error bars"
-    components = "; ".join(
+    sentences = []
+    if loose:
+        sentences.append(
+            f"not unique: other answers fit as well within the noise ({_listed(loose)})"
+        )
+    if any(map(len, faint.values())):
+        sentences.append(f"too noisy to tell: bands wider than half of the area ({_listed(faint)})")
+    return "; ".join(sentences)
+
+
+def _relative_widths(bands: dict[str, Band], factors: dict[str, Array]) -> dict[str, Array]:
+    """Area of every component's band over that of the component, (K,)."""
+    return {
+        name: np.nansum(high - low, 0) / np.maximum(np.nansum(np.abs(factors[name]), 0), 1e-300)
+        for name, (low, high) in bands.items()
+    }
+
+
+def _listed(components: dict[str, Array]) -> str:
+    """ "C: components 1, 2; S: component 3" """
+    return "; ".join(
         f"{name}: component{'s' * (len(ks) > 1)} {', '.join(map(str, ks))}"
-        for name, ks in loose.items()
+        for name, ks in components.items()
+        if len(ks)
     )
-    return f"not unique: other answers fit as well within the noise ({components})"

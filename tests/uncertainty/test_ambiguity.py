@@ -206,3 +206,18 @@ def test_bad_questions_are_answered_with_what_there_is(tmp_path):
     fit.save(tmp_path / "r.npz")
     with pytest.raises(ValueError, match="fit once more"):
         fu.ambiguity(fu.Result.load(tmp_path / "r.npz"))
+
+
+def test_unique_is_not_said_of_what_is_mostly_noise():
+    """The third component is noise: wide error bars, and a band no wider."""
+    random = np.random.default_rng(0)
+    E = np.arange(60)
+    S = np.exp(-0.5 * ((E - np.array([[15], [40]])) / 4) ** 2)
+    C = random.random((150, 2))
+    data = fu.Dataset("a", C @ S + random.normal(0, 0.05, (150, 60)), variance=0.0025)
+    result = fu.fit(fu.models.NMF(data, 3), fu.losses.Frobenius(data), starts=3, progress=False)
+    band = fu.ambiguity(result)
+    third = int(np.argmin(result.data["a"].component_variance))
+    assert band.width["C"][third] > 0.5
+    assert f"component {third + 1}" in band.unique or "components" in band.unique
+    assert not band.unique.startswith("unique")
