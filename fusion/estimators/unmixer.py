@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.cautions import ClaimWarning
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
 from fusion.estimators.known_spectra import known_maps
@@ -103,31 +104,46 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Unmixer:
         """Find the spectra of X (pixel, channel); returns self."""
-        self._factorise(self._validated(X))
+        self._factorise(self._validated(X, pixels=2))
         return self
 
     def fit_transform(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, X: Any, y: Any = None
     ) -> Array:
         """Find maps and spectra; returns the maps (pixel, K), as the penalty has them."""
-        return self._factorise(self._validated(X))
+        return self._factorise(self._validated(X, pixels=2))
 
     def partial_fit(self, X: Any, y: Any = None) -> Unmixer:
         """Take in some pixels more; the spectra are found when they are asked for.
 
         All pixels are kept while they are no more than `memory` values: the answer is that of
         `fit` on all of them. Of more a random sample is kept, in which a phase of very few pixels
-        may be missing. An earlier `fit` is forgotten.
+        may be missing. An earlier `fit` is forgotten, and so are pixels that all have got their
+        maps by `transform` since: another signal begins.
         """
-        fresh = getattr(self, "_sample", None) is None
+        fresh = getattr(self, "_sample", None) is None or self._is_another_signal()
         X = self._validated(X, reset=fresh)
         X = X.toarray() if hasattr(X, "toarray") else X
         if fresh:
             self._sample: Reservoir | None = Reservoir(int(self.memory) // X.shape[1], self._seed())
+            self._mapped_rows = 0
         assert self._sample is not None
         self._sample.add(X)
         self._answer: dict[str, Any] | None = None
         return self
+
+    def _is_another_signal(self) -> bool:
+        """Whether all pixels taken in have their maps, as HyperSpy asks for at the end."""
+        seen = self._sample.seen_rows if self._sample is not None else 0
+        if self._mapped_rows < seen:
+            return False
+        warnings.warn(
+            f"`Unmixer.partial_fit`: begins anew, as all {seen} pixels taken in before have got "
+            "their maps: to find spectra in both, take in all pixels before the first `transform`.",
+            ClaimWarning,
+            stacklevel=3,
+        )
+        return True
 
     def transform(self, X: Any) -> Array:
         """Maps (pixel, K) of other pixels: the likeliest amounts ≥ 0; no penalty is read."""
@@ -135,6 +151,8 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         S = torch.from_numpy(np.ascontiguousarray(self.components_.T))
         X = self._validated(X, reset=False)
         X = X.tocsr() if hasattr(X, "tocsr") else X
+        if getattr(self, "_sample", None) is not None:
+            self._mapped_rows += X.shape[0]
         empty = np.asarray(abs(X).sum(axis=1)).ravel() == 0
         C = np.zeros((X.shape[0], S.shape[1]))
         if not empty.all():
@@ -171,11 +189,17 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _n_features_out(self) -> int:
         return self.n_components_
 
-    def _validated(self, X: Any, *, reset: bool = True) -> Any:
+    def _validated(self, X: Any, *, reset: bool = True, pixels: int = 1) -> Any:
         # one channel has no spectrum to find; after a fit it is told against the number of that
         fewest = 2 if reset else 1
         X = validate_data(
-            self, X, reset=reset, accept_sparse=SPARSE, dtype="numeric", ensure_min_features=fewest
+            self,
+            X,
+            reset=reset,
+            accept_sparse=SPARSE,
+            dtype="numeric",
+            ensure_min_samples=pixels,  # one alone has nothing to be told apart by
+            ensure_min_features=fewest,
         )
         if self._counting and X.min() < 0:
             count, size = int((X < 0).sum()), X.shape[0] * X.shape[1]
