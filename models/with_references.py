@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from fusion.algebra.cautions import CutWarning
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Fixed, NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
@@ -59,7 +60,7 @@ class WithReferences(Model):
         call = f"WithReferences({data}, …, K={K})"
         refs = references_on_channels(call, data, references)
         for message in refs.messages:
-            warnings.warn(f"`{call}`: {message}", UserWarning, stacklevel=2)
+            warnings.warn(f"`{call}`: {message}", CutWarning, stacklevel=2)
         R, most = len(refs.names), min(data.matrix_shape)
         what = f"{R} references, {data.name!r} is {data.matrix_shape} (pixel, channel)"
         check_rank(call, K, most - R, what)

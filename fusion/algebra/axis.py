@@ -6,6 +6,8 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.unit_names import name_and_unit
+
 
 class Axis:
     """One axis of an array: a name, and the position of every entry in a unit.
@@ -16,7 +18,8 @@ class Axis:
         name: what runs along the axis: "x", "energy loss", "tilt".
         scale: step between neighbours, in `units`.
         offset: position of entry 0, in `units`.
-        units: "nm", "eV", "keV", "mrad" …; empty for a plain index.
+        units: "nm", "eV", "keV", "mrad" …, also as "um", "$nm$" or behind the name,
+            "Energy loss (eV)"; empty for a plain index.
         values: positions of a non-uniform axis, shape (n,); excludes scale and offset.
         size: number of entries; a `Dataset` fills it in.
 
@@ -38,7 +41,7 @@ class Axis:
         values: ArrayLike | None = None,
         size: int | None = None,
     ) -> None:
-        self.name, self.units = str(name), str(units)
+        self.name, self.units = name_and_unit(str(name), str(units))
         self.scale, self.offset = float(scale), float(offset)
         self._values = None if values is None else np.array(values, dtype=float)
         if self._values is not None:

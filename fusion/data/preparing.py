@@ -148,7 +148,7 @@ class Preparing:
         the noise. `history` says what was found.
 
         Warns:
-            UserWarning: if the noise of neighbouring channels is correlated: a fit then trusts the
+            NoiseWarning: if the noise of neighbouring channels is correlated: a fit then trusts the
                 data more than they deserve.
         """
         from fusion.prepare.noise import estimate_variance

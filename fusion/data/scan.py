@@ -10,6 +10,7 @@ import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.axis_differences import axis_differences, is_plain_index
+from fusion.algebra.cautions import ScaleWarning
 from fusion.algebra.units import ratio
 from fusion.data.dataset import Dataset
 
@@ -37,7 +38,7 @@ class Scan(Mapping[str, Dataset]):
             saying what differs.
 
     Warns:
-        UserWarning: if an axis is calibrated in some of them only; it is taken for the same.
+        ScaleWarning: if an axis is calibrated in some of them only; it is taken for the same.
     """
 
     def __init__(self, *datasets: Dataset, **signals: Any) -> None:
@@ -166,7 +167,7 @@ def _check_same_pixels(owner: Dataset, data: Dataset, axes: int) -> None:
             warnings.warn(
                 f"`Scan`: {a.name} of {bare.name!r} has no calibration: taken for the same as in "
                 f"{other.name!r}.",
-                UserWarning,
+                ScaleWarning,
                 stacklevel=4,
             )
 

@@ -288,7 +288,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     f"`Unmixer`: {kept} of {K} components are left: if this is a lazy "
                     "`s.decomposition`, leave its `output_dimension` out, or its maps come out in "
                     "the wrong order of pixels.",
-                    UserWarning,
+                    ClaimWarning,
                     stacklevel=3,
                 )
         if answer is None:

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.unit_names import unit
 from fusion.data.dataset import Dataset
-from fusion.files.calibration import axis_at, axis_name, complete_axes, slug, unit
+from fusion.files.calibration import axis_at, axis_name, complete_axes, slug
 from fusion.files.contents import StoredDataset, first_line, listed
 
 RESULT = {"meta", "losses", "loss_history"}  # what `Result.save` always writes

@@ -10,19 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fusion.algebra.axis import Axes, Axis, named
+from fusion.algebra.unit_names import clean
 
-UNDEFINED = ("", "none", "undefined", "<undefined>", "t.undefined")
-UNITS = {
-    "ev": "eV",
-    "kev": "keV",
-    "um": "µm",
-    "μm": "µm",
-    "micron": "µm",
-    "microns": "µm",
-    "å": "Å",
-    "angstrom": "Å",
-}
-"""Units that are written in several ways, by their `str.casefold`; no value is converted."""
 NAMES = {
     "width": "x",
     "scanx": "x",
@@ -35,18 +24,6 @@ NAMES = {
     "eels": "energy loss",
 }
 ENERGIES = ("eV", "keV")
-
-
-def clean(value: Any) -> str:
-    """The text of a name or a unit; empty where the file says that there is none."""
-    cleaned = "" if value is None else str(value).strip()
-    return "" if cleaned.casefold() in UNDEFINED else cleaned
-
-
-def unit(value: Any) -> str:
-    """The unit as the rest of the project writes it: "eV", "keV", "nm", "µm" …"""
-    cleaned = clean(value)
-    return UNITS.get(cleaned.casefold(), cleaned)
 
 
 def axis_name(value: Any) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.unit_names import clean, unit
 from fusion.data.dataset import Dataset
-from fusion.files.calibration import ENERGIES, axis_at, axis_name, clean, complete_axes, slug, unit
+from fusion.files.calibration import ENERGIES, axis_at, axis_name, complete_axes, slug
 from fusion.files.contents import StoredDataset
 
 Entry = Mapping[str, Any]

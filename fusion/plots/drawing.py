@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 # Okabe & Ito's colours, told apart by the colour-blind
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "0.45"
 NOTHING = "0.8"  # where there are no data
-LENGTHS = ("pm", "Å", "nm", "um", "µm", "μm", "mm", "m")
+LENGTHS = ("pm", "Å", "nm", "µm", "mm", "m")
 FEW = 100  # points of a curve that are marked
 STEPS = (1, 2, 2.5, 5, 10)
 STYLE: dict[Any, Any] = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.cautions import NoiseWarning
 from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.prepare.mean_variance import variance_by_mean
@@ -180,7 +181,7 @@ def estimate_variance(data: Dataset) -> Dataset:
             f"`{data}.estimate_variance()`: the noise of neighbouring channels is correlated "
             f"({noise.correlation:.2f}): losses, priors and the number of components take the data "
             f"for {noise.inflation:.1f} times as certain as they are: bin the channels.",
-            UserWarning,
+            NoiseWarning,
             stacklevel=3,
         )
     if noise.channels is not None:

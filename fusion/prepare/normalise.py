@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.arrays import as_tensor
+from fusion.algebra.axis_differences import axis_differences
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
 
@@ -36,6 +37,7 @@ def _divisor(data: Dataset, by: Any, scan: tuple[int, ...]) -> tuple[str, Tensor
     if isinstance(by, Dataset):
         text, split = repr(by.name), len(by.shape) - by.signal
         values = torch.from_numpy(tally(by).rows).reshape(by.shape[:split])
+        _check_same_pixels(data, by, text)
     else:
         values = _float_values(by)
         text = f"{float(values):g}" if values.ndim == 0 else f"array {tuple(values.shape)}"
@@ -45,6 +47,18 @@ def _divisor(data: Dataset, by: Any, scan: tuple[int, ...]) -> tuple[str, Tensor
             "give one value for every pixel, in the array's order."
         )
     return text, values if values.ndim == 0 else values.reshape(scan)
+
+
+def _check_same_pixels(data: Dataset, by: Dataset, text: str) -> None:
+    """Complain of pixels in other steps or units; of other numbers it is said elsewhere."""
+    if [a.size for a in data.pixels] != [a.size for a in by.pixels]:
+        return
+    pairs = zip(data.pixels, by.pixels, strict=True)
+    if said := [f"{a.name}: {t}" for a, b in pairs for t in axis_differences(a, b, origin=False)]:
+        raise ValueError(
+            f"`normalise({text})`: {data} and {text} do not have the same pixels: "
+            f"{'; '.join(said)}: bin them alike, or correct the calibration."
+        )
 
 
 def _float_values(by: Any) -> Tensor:

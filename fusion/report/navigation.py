@@ -13,7 +13,7 @@ from fusion.algebra.axis import Axes, Axis
 from fusion.report.averaging import binned, bins_for
 from fusion.report.data_parts import Array, DataPart
 
-LENGTHS = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "mm": 1e6, "m": 1e9}
+LENGTHS = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6, "m": 1e9}
 """Units of length, in nm."""
 MAPS = 1_200_000  # values of all maps of one group that a page holds
 
@@ -118,7 +118,7 @@ def _axis_entry(axis: Axis, n: int) -> dict[str, Any]:
                 "first": -0.5, "last": len(x) - 0.5, "values": [float(v) for v in x]}  # fmt: skip
     return {
         "name": axis.name,
-        "units": axis.units.replace("um", "µm"),
+        "units": axis.units,
         "label": axis.label,
         "first": float(x[0] - axis.scale / 2),
         "last": float(x[-1] + axis.scale / 2),

@@ -155,7 +155,7 @@ def _windows(entry: dict[str, Any], scene: Scene) -> list[tuple[int, str]]:
     place = scene.parts[scene.payload["parts"].index(entry)].channels[0].values
     step = abs(place[-1] - place[0]) / max(len(place) - 1, 1)
     widths = [w for w in (1, 3, 5, 9, 15, 31, 61, 121) if w == 1 or w <= n // 3]
-    unit = axis["units"].replace("um", "µm")
+    unit = axis["units"]
     return [
         (w, "one channel" if w * b == 1 else f"{w * b} channels, {w * b * step:.3g} {unit}".strip())
         for w in widths

@@ -51,7 +51,7 @@ def spectrum_figures(scene: Scene, i: int) -> dict[str, Any]:
         add_tools(panel)
         send_mouse(panel, f"channel({i}")
         if not name.startswith(("spectrum", "log")):
-            panel.xaxis.axis_label = part["axes"][0]["label"].replace("um", "µm")
+            panel.xaxis.axis_label = part["axes"][0]["label"]
     return panels
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.cautions import ClaimWarning, kept_cautions
+from fusion.answers.near_spectra import near_spectra
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
 from fusion.data.dataset import Dataset
@@ -160,6 +161,8 @@ def fit(
         seconds=time.monotonic() - begun,
         messages=messages + remarks,
     )
+    if caution := near_spectra(fitted, loss):
+        warnings.warn(caution, ClaimWarning, stacklevel=2)
     if not result.converged and steps > 0 and Status.INTERRUPTED not in outcome.status:
         _warn_of_no_answer(result)
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.arrays import as_tensor
+from fusion.algebra.axis_differences import axis_differences
 from fusion.algebra.column_signs import with_positive_columns, with_positive_modes
 from fusion.engine.objective import Objective
 from fusion.search.initialisation import Init, random_values, scalable, start_seed
@@ -31,6 +32,7 @@ class Given(Init):
         values: dict[str, list[Tensor]] = {slot.name: [] for slot in objective.slots}
         for start, entry in enumerate(self.given):
             given_values = _values_of(objective, entry)
+            _check_axes(objective, getattr(entry, "axes", {}), given_values)
             sampled = random_values(
                 objective, torch.Generator().manual_seed(start_seed(seed, start))
             )
@@ -44,6 +46,27 @@ class Given(Init):
             for name, value in complete.items():
                 values[name].append(value[0])
         return objective.raws({name: torch.stack(v) for name, v in values.items()})
+
+
+def _check_axes(objective: Objective, axes: Any, names: Iterable[str]) -> None:
+    """Complain of a result whose factors run along other energies or pixels than the model's."""
+    channels = [d.channels for d in objective.loss.datasets.values() if d.signal]
+    modules = {s.name: s.module for s in objective.slots if s.module is not None}
+    for name in names:
+        ours, theirs = (modules[name].axes if name in modules else ()), axes.get(name) or ()
+        for one, other in zip(ours, theirs, strict=False):
+            pairs = list(zip(one or (), other or (), strict=False))
+            said = [
+                f"{a.name}: {text}"
+                for a, b in pairs
+                for text in axis_differences(a, b, origin=one in channels)
+            ]
+            if said:
+                raise ValueError(
+                    f"`init`: {name} of the model and of the result do not run along the same "
+                    f"axis: {'; '.join(said)}: resample it, or give {{{name!r}: array}} if it is "
+                    "meant all the same."
+                )
 
 
 def _values_of(objective: Objective, entry: Any) -> dict[str, Tensor]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fusion.algebra.axis import Axis
+from fusion.algebra.unit_names import clean
 from fusion.data.dataset import Dataset
-from fusion.files.calibration import clean
 from fusion.files.signal_dictionaries import arranged, names
 
 INTERNAL = ("_HyperSpy", "_sig_", "_")
@@ -71,6 +72,23 @@ def _axis_entries(signal: Any) -> list[dict[str, Any]]:
             entry["axis"] = np.asarray(axis.axis)
         entries.append(entry)
     return entries
+
+
+def axes_of(signal: Any) -> list[Axis]:
+    """The signal's axes as ours: in the order of its array, those of the signal last."""
+    entries = _axis_entries(signal)
+    entries.sort(key=lambda entry: (not entry["navigate"], entry["index_in_array"]))
+    return [
+        Axis(
+            entry["name"],
+            entry.get("scale", 1.0),
+            entry.get("offset", 0.0),
+            entry["units"],
+            values=entry.get("axis"),
+            size=entry["size"],
+        )
+        for entry in entries
+    ]
 
 
 def plain_metadata(value: Any) -> Any:

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion.algebra.axis_differences import axis_differences
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
+from fusion.signals.from_hyperspy import axes_of
 
 Array = NDArray[Any]
 NAMES = (("components", "scores"), ("factors", "loadings"))
@@ -33,6 +35,8 @@ def write_to(result: Result, signal: Any, *, name: str | None = None) -> None:
             f"`{call}`: {name!r} has pixels {want[0]} and channels {want[1]}, the signal {pixels} "
             f"and {channels}: give the signal that was fitted, cropped and binned alike."
         )
+    if (pixels, channels) == want:
+        _check_same_axes(call, name, summary, signal)
     C, S = _maps_and_spectra(call, result, name, summary)
     lr = signal.learning_results
     spectra, maps = next(pair for pair in NAMES if all(hasattr(type(lr), part) for part in pair))
@@ -54,6 +58,21 @@ def write_to(result: Result, signal: Any, *, name: str | None = None) -> None:
         lr.navigation_mask = (~seen).reshape(pixels)
     if (lost := np.isnan(S).any(1)).any():
         lr.signal_mask = lost.reshape(channels)
+
+
+def _check_same_axes(call: str, name: str, summary: DataSummary, signal: Any) -> None:
+    """Complain of a signal at other energies or of other pixels than those that were fitted."""
+    split = len(summary.shape) - summary.signal
+    said = [
+        f"{ours.name}: {text}"
+        for i, (ours, theirs) in enumerate(zip(summary.axes, axes_of(signal), strict=True))
+        for text in axis_differences(ours, theirs, origin=i >= split)
+    ]
+    if said:
+        raise ValueError(
+            f"`{call}`: {name!r} and the signal do not have the same axes: {'; '.join(said)}: give "
+            "the signal that was fitted, cropped and binned alike."
+        )
 
 
 def _power(C: Array, S: Array) -> Array:

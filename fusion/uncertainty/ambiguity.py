@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.cautions import ClaimWarning
 from fusion.answers.result import Result
 from fusion.engine.autograd import autograd
 from fusion.engine.quadratic import Quadratic
@@ -242,12 +243,14 @@ def _band_of_answers(
             f"`ambiguity`: {', '.join(rules)} is a rule that moves with the answer, no fixed loss: "
             "it chooses among answers and does not narrow the band: ask for that of the fit "
             "without it, and see where this answer lies in it.",
+            ClaimWarning,
             stacklevel=3,
         )
     elif search.beaten:
         warnings.warn(
             "`ambiguity`: an answer was found that fits better than the fit's own, by more than "
             "the noise: fit with more starts, and ask again.",
+            ClaimWarning,
             stacklevel=3,
         )
     bands, errors = {}, {}

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.cautions import ClaimWarning, NoiseWarning
 from fusion.algebra.prediction import Expanded
 from fusion.engine.autograd import autograd
 from fusion.engine.covariance import variances
@@ -110,7 +111,7 @@ def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
             is too large, with its sizes.
 
     Warns:
-        UserWarning: if neighbouring channels of a residual are correlated (errors are too small),
+        FusionWarning: if neighbouring channels of a residual are correlated (errors are too small),
             or some entries are left open.
 
     Example:
@@ -227,6 +228,7 @@ def _warn_correlated(term: Term, model: Model) -> None:
             f"(correlation {correlation:.2f}): errors assume that they are not, and a map may be "
             f"off by {more:.1f} times as much: bin the channels, or see whether a component is "
             "missing, or another data set weighs more than its noise allows.",
+            NoiseWarning,
             stacklevel=3,
         )
 
@@ -263,5 +265,6 @@ def _warn_open(errors: dict[str, NDArray[Any]]) -> None:
             f"`standard_errors`: the data leave entries open ({text}): other factors fit as well, "
             "in every direction: `ambiguity(result)` shows how far; a scale that nothing fixes "
             "wants `UnitColumns()`.",
+            ClaimWarning,
             stacklevel=3,
         )

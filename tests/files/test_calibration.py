@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.files.calibration import axis_at, axis_name, slug, unit
+from fusion.algebra.unit_names import unit
+from fusion.files.calibration import axis_at, axis_name, slug
 from fusion.files.signal_dictionaries import names
 
 # --- NumPy's files ---------------------------------------------------------------------------
