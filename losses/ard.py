@@ -24,7 +24,8 @@ class ARD(FactorTerm, Prior):
     """Switch off surplus components: (n + a + 1) Σ_k log(b + Σ_i C_ik).
 
     A prior on column k of C with scale λ_k ~ InvGamma(a, b), taken at its best value
-    λ_k = (b + Σ_i C_ik) / (n + a + 1) at every outer step and held within it. Review, figs 4 and 5.
+    λ_k = (b + Σ_i C_ik) / (n + a + 1) at every outer step and held within it; n and the sums are of
+    rows that are not masked. Review, figs 4 and 5.
     With `HalfNormal()` Σ_i C_ik is ½ Σ_i C_ik² and n is n/2. The noise must be known: a variance,
     or `Gaussian`, which learns it, or `Poisson`. Where the descent has ended, merges of similar
     components and removals of weak ones are tried and kept if the marginal objective falls.
@@ -85,7 +86,7 @@ class ARD(FactorTerm, Prior):
         self.a, self.b, self.prior = float(a), b, prior
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
-        C = self.of(model).detach()
+        C = self._seen(model).detach()
         sizes, sums = self.prior.size(C), C.sum(0, dtype=torch.float64)
         if state:
             b, amount, before = state["b"], state["amount"], (state["last"] > 0).any()
@@ -105,7 +106,7 @@ class ARD(FactorTerm, Prior):
 
     def value(self, model: Model, state: State) -> Tensor:
         scales, last, b = state["scales"], state["last"], state["b"]
-        sizes = self.prior.size(self.of(model))
+        sizes = self.prior.size(self._seen(model))
         count = self._count(model)
         # count·ln(1 + sizes/b) at the best λ
         costs = (sizes + b) / scales + count * ((count * scales / b).log() - 1)
@@ -116,10 +117,17 @@ class ARD(FactorTerm, Prior):
         return self.value(model, state) if self.prior.power > 1 else None  # the scales held
 
     def _count(self, model: Model) -> float:
-        return self.prior.count(self.of(model).shape[0]) + self.a + 1
+        seen = model.factor(self.factor or "").seen
+        n = self.of(model).shape[0] if seen is None else int(seen.sum())
+        return self.prior.count(n) + self.a + 1
+
+    def _seen(self, model: Model) -> Tensor:
+        """The factor without what no data set shows, which is no amount of anything."""
+        C, seen = self.of(model), model.factor(self.factor or "").seen
+        return C if seen is None else C * seen.to(C)[:, None]
 
     def moves(self, model: Model) -> Sequence[Move]:
-        C = self.of(model)
+        C = self._seen(model)
         K, sums, sizes = C.shape[1], C.sum(0), self.prior.size(C)
         b = self.prior.floor * float(sizes.max()) if self.b is None else self.b
         alive = [k for k in range(K) if float(sizes[k]) > self.prior.empty * b]
@@ -165,7 +173,7 @@ class ARD(FactorTerm, Prior):
         return Move(f"component {j} merged into {i}", values)
 
     def off(self, model: Model, state: State) -> Tensor:
-        sizes = self.prior.size(self.of(model))
+        sizes = self.prior.size(self._seen(model))
         off = sizes <= self.prior.empty * state["b"]
         off[sizes.argmax()] = False
         return off
@@ -177,7 +185,7 @@ class ARD(FactorTerm, Prior):
         scales, last = state["scales"][kept], state["last"][kept]
         if bool((last > 0).any()):
             # as one of many that share the data it may have seemed noise: is it, now?
-            C = self.of(model).detach()
+            C = self._seen(model).detach()
             size = self.prior.size(C)[last > 0].sum()
             costs = self._count(model) * float((size / state["b"]).log1p())
             if fit(**{str(self.factor): C * (last == 0)}) - fit() > costs:

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.prediction import CP, Expanded, Prediction, Sum
-from fusion.data.dataset import Dataset
 from fusion.forms.contract import Form
 from fusion.forms.weights import Weights
 from fusion.language.factor import FactorModule
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
+from fusion.language.seen_rows import seen_rows
 
 Array = NDArray[Any]
 
@@ -164,28 +164,10 @@ def hide_masked_rows(
     """NaN for rows that every data set with their axes masks; a message for each factor."""
     messages = []
     for name, module in modules.items():
-        axes = module.axes[0]
-        seen: Array | None = None
-        for _, _, fit in loss.fits:
-            visible = None if fit.dataset is None else _unmasked(fit.dataset, axes)
-            if visible is not None:
-                seen = visible if seen is None else seen | visible
+        seen = seen_rows(module.axes[0], (fit.dataset for _, _, fit in loss.fits))
         if seen is not None and not seen.all():
             factors[name][~seen] = np.nan
             messages.append(
                 f"{int((~seen).sum())} of {len(seen)} rows of {name} are masked in all data: NaN"
             )
     return messages
-
-
-def _unmasked(data: Dataset, axes: Axes | None) -> Array | None:
-    """Which entries along these axes of a data set are not wholly masked; None without them."""
-    n = len(axes or ())
-    places = [i for i in range(len(data.axes) - n + 1) if n and data.axes[i : i + n] == axes]
-    if not places:
-        return None
-    at = range(places[0], places[0] + n)
-    if data.mask is None:
-        return np.ones(prod(data.shape[i] for i in at), dtype=bool)
-    mask = data.mask.expand(data.shape).numpy()
-    return ~mask.all(axis=tuple(i for i in range(mask.ndim) if i not in at)).reshape(-1)

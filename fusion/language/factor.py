@@ -22,6 +22,7 @@ class FactorModule(nn.Module):
         shape: shape of the value.
         axes: for every mode the data set's axes, or None where a bare number was given.
         assigned: whether the user set a value (a guess that a fit starts from).
+        seen: which rows the data of a fit show, (n,); None: all, or not known.
     """
 
     def __init__(self, shape: Sequence[Extent], constraints: Sequence[Constraint]) -> None:
@@ -42,6 +43,7 @@ class FactorModule(nn.Module):
         self.raw = nn.Parameter(torch.zeros(raw_shape, dtype=torch.float64))
         self.assigned = False
         self.held: Tensor | None = None
+        self.seen: Tensor | None = None
         self.assign(self.sample(torch.Generator().manual_seed(0)))
         self.assigned = False
 
@@ -162,6 +164,7 @@ class FactorModule(nn.Module):
         other = copy(self)
         other._parameters = dict(self._parameters)
         other.raw = nn.Parameter(self.raw.detach()[index.to(self.raw.device)])
+        other.seen = None if self.seen is None else self.seen[index.to(self.seen.device)]
         other.shape, other.axes = (len(index), *self.shape[1:]), (None, *self.axes[1:])
         return other
 

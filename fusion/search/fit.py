@@ -25,6 +25,7 @@ from fusion.engine.objective import Objective
 from fusion.engine.status import Status
 from fusion.language.loss import Loss
 from fusion.language.model import Model
+from fusion.language.seen_rows import mark_seen_rows
 from fusion.language.term import Term
 from fusion.search.continuation import continue_from, polish
 from fusion.search.given_starts import Given
@@ -125,6 +126,7 @@ def fit(
     _check_options(starts, max_steps, max_seconds)
     fitted = _on_device(model, device, dtype)
     loss.check(fitted)
+    mark_seen_rows(fitted, loss.datasets.values())
     objective = Objective(fitted, loss)
     check_scale(objective)
     chosen, messages = _chosen_solver(solver, objective)

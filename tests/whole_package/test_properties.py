@@ -198,6 +198,61 @@ def test_the_shape_of_the_scan_does_not_matter():
         assert other == pytest.approx(answers[0], abs=1e-9)
 
 
+# ---- what holds nothing --------------------------------------------------------------------------
+
+MORE = 4  # pixels and channels that are put in between
+
+
+def padded(value, rows, columns=None, fill=0.0):
+    """The array with rows, and columns, of `fill` put in at these places."""
+    value = np.insert(value, rows, fill, axis=0)
+    return value if columns is None else np.insert(value, columns, fill, axis=1)
+
+
+@pytest.mark.parametrize("fill", ["masked", "empty"])
+@pytest.mark.parametrize("name", NAMES)
+def test_pixels_and_channels_that_hold_nothing_change_nothing(name, fill):
+    if fill == "empty" and ("Gaussian" in name or "ARD" in name or "spectra" in name):
+        pytest.skip("zeros are data to a noise that is learned")
+    X, rng = cube().reshape(PIXELS, CHANNELS), np.random.default_rng(1)
+    rows, columns = rng.integers(0, PIXELS, MORE), rng.integers(0, CHANNELS, MORE)
+    mask = padded(np.zeros_like(X, dtype=bool), rows, columns, True)
+    filled = padded(X, rows, columns, 0.0 if fill == "empty" else 1e6)
+    more = fu.Dataset("a", filled, mask=mask if fill == "masked" else None)
+    start = {"C": rng.random((PIXELS, K)) * 50, "S": rng.random((CHANNELS, K))}
+    large = {"C": padded(start["C"], rows, fill=7.0), "S": padded(start["S"], columns)}
+    exact = GaussNewton(tolerance=1e-16, max_steps=2000)
+    _, S, small = fit(fu.Dataset("a", X), name, init=[start], solver=exact)
+    other = fit(more, name, init=[large], solver=exact)[2]
+    kept, seen = ~mask.all(1), ~mask.all(0)
+    S2 = other.factors["S"][seen]
+    scale = np.linalg.norm(S, axis=0) / np.linalg.norm(S2, axis=0)
+    np.testing.assert_allclose(S2 * scale, S, rtol=0, atol=1e-4)
+    C, C2 = small.factors["C"], other.factors["C"][kept] / scale
+    np.testing.assert_allclose(C2, C, rtol=0, atol=1e-4 * C.max())
+    left = np.concatenate([other.factors["C"][~kept], other.factors["S"][~seen]])
+    assert np.isnan(left).all() if fill == "masked" else (np.abs(left) < 1e-12).all()
+    assert other.loss == pytest.approx(small.loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("solver", [HALS(), LBFGS(max_steps=2000)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("fill", ["masked", "empty"])
+def test_nor_with_other_solvers(solver, fill):
+    X, rng = cube().reshape(PIXELS, CHANNELS), np.random.default_rng(1)
+    rows, columns = rng.integers(0, PIXELS, MORE), rng.integers(0, CHANNELS, MORE)
+    mask = padded(np.zeros_like(X, dtype=bool), rows, columns, True)
+    filled = padded(X, rows, columns, 0.0 if fill == "empty" else 1e6)
+    more = fu.Dataset("a", filled, mask=mask if fill == "masked" else None)
+    start = {"C": rng.random((PIXELS, K)) * 50, "S": rng.random((CHANNELS, K))}
+    large = {"C": padded(start["C"], rows, fill=7.0), "S": padded(start["S"], columns)}
+    small = fit(fu.Dataset("a", X), "Frobenius", init=[start], solver=solver)[2]
+    other = fit(more, "Frobenius", init=[large], solver=solver)[2]
+    M, N = (r.factors["C"] @ r.factors["S"].T for r in (small, other))
+    N = N[~mask.all(1)][:, ~mask.all(0)]
+    assert pytest.approx(M, abs=1e-3 * X.max()) == N
+    assert other.loss == pytest.approx(small.loss, rel=1e-6)
+
+
 # ---- the loss never rises ------------------------------------------------------------------------
 
 FALLING = {
