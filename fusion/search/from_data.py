@@ -31,7 +31,8 @@ class FromData(Init):
             spectra = _factor_over(objective, data.channels)
             if spectra is None or spectra[1].shape[1] > min(data.matrix_shape):
                 continue
-            form = data.form(data.matrix_shape, objective.like.device, objective.like.dtype)
+            place, weighted = objective.like, fit.weighted_by_variance
+            form = data.form(data.matrix_shape, place.device, place.dtype, variance=weighted)
             X, K = form.whole(), spectra[1].shape[1]
             C, S = _factorise_unmasked(X, form.weights, K, self.factorise)
             if data.pixels in maps and maps[data.pixels].shape[1] == C.shape[1]:
