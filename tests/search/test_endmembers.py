@@ -86,3 +86,10 @@ def test_the_same_answer_in_another_unit():
         found.append(fu.fit(NMF(data, K), Frobenius(data), **told).factors["S"])
     assert found[0] == pytest.approx(found[1], abs=1e-6)
     assert found[2] == pytest.approx(found[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_data_without_a_positive_spectrum_have_no_corners_and_say_so(way):
+    data = fu.Dataset("a", -np.ones((4, 5, 8)) - np.arange(8.0))
+    with pytest.raises(ValueError, match=r"none of 20 spectra has a sum above 0"):
+        fu.fit(NMF(data, 2), Frobenius(data), init=WAYS[way](), progress=False)
