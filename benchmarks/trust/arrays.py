@@ -277,7 +277,7 @@ def _shortened(keep: Array, kind: str) -> Array:
 def _variance(rng: Rng, shape: tuple[int, ...], x: Array) -> tuple[Any, str]:
     kind = "none" if rng.random() < 0.6 else str(rng.choice(VARIANCES))
     kind = "with a zero" if rng.random() < RARE / 2 else kind
-    scale = float(np.mean(np.abs(x[np.isfinite(x)]))) or 1.0
+    scale = float(np.abs(x[np.isfinite(x)]).sum() / x.size) or 1.0
     pixels, channels = (*shape[:-1], 1), shape[-1:]
     made = {
         "none": lambda: None,

@@ -7,11 +7,16 @@ from collections.abc import Callable
 from benchmarks.cases import Options
 from benchmarks.measure import note
 from benchmarks.table import Report
-from benchmarks.trust import fits
+from benchmarks.trust import commands, files, fits, preparing
 from benchmarks.trust.outcome import Outcome
 from benchmarks.trust.table import totals, walked
 
-KINDS: dict[str, tuple[Callable[[int], Outcome], int]] = {"fits": (fits.outcome, 1000)}
+KINDS: dict[str, tuple[Callable[[int], Outcome], int]] = {
+    "fits": (fits.outcome, 1000),
+    "preparing": (preparing.outcome, 300),
+    "files": (files.outcome, 500),
+    "commands": (commands.outcome, 366),
+}
 """{kind of draws: (the draw of a number, how many there are)}."""
 SMALL = 50
 """At the small size there is one draw of so many."""

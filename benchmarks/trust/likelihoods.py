@@ -58,11 +58,13 @@ def gaussian(d: Drawn) -> Literal:
     w, x = d.weights(True), d.values
     n = int(np.count_nonzero(w))
 
+    def learned(M: Mapping[str, Array]) -> float:
+        squares = np.sum(w * (x - M[d.name]) ** 2)
+        return float(max(squares, EXACT * np.sum(w * x**2)) / max(n, 1))
+
     def value(term: Any, f: Mapping[str, Array], M: Mapping[str, Array]) -> float:
         squares = np.sum(w * (x - M[d.name]) ** 2)
-        variance = term.known_variance
-        if variance is None:
-            variance = max(squares, EXACT * np.sum(w * x**2)) / n
+        variance = learned(M) if term.known_variance is None else term.known_variance
         return float(0.5 * squares / variance + 0.5 * n * np.log(variance))
 
     return Literal(
@@ -70,7 +72,7 @@ def gaussian(d: Drawn) -> Literal:
         value,
         lambda M: _rounding(w, x, M[d.name]),
         f"Gaussian({d.name})",
-        lambda M: _slope(w, M[d.name] ** 2, x * M[d.name]),
+        lambda M: _slope(w / learned(M), M[d.name] ** 2, x * M[d.name]),
     )
 
 

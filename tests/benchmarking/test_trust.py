@@ -8,7 +8,7 @@ import pytest
 
 import fusion as fu
 from benchmarks.__main__ import main
-from benchmarks.trust import fits
+from benchmarks.trust import commands, files, fits, preparing
 from benchmarks.trust.outcome import Steps, judged
 
 
@@ -29,6 +29,17 @@ def test_every_pair_of_model_and_solver_is_drawn_ten_times_in_a_thousand():
 def test_a_few_draws_are_answered_or_refused():
     outcomes = [fits.outcome(number) for number in range(0, 90, 15)]
     assert [o.reason for o in outcomes if o.verdict == "failure"] == []
+
+
+@pytest.mark.parametrize("kind", [preparing, files, commands], ids=lambda k: k.__name__)
+def test_a_few_draws_of_other_kinds_are_answered_or_refused(kind):
+    outcomes = [kind.outcome(number) for number in range(0, 300, 60)]
+    assert [o.reason for o in outcomes if o.verdict == "failure"] == []
+
+
+def test_damage_is_told_by_its_number():
+    rng = [np.random.default_rng(5) for _ in range(2)]
+    assert files.damaged(rng[0], "npz") == files.damaged(rng[1], "npz") != files.whole("npz")
 
 
 def test_a_wrong_loss_and_a_wrong_factor_are_heard(monkeypatch):
