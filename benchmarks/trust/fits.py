@@ -106,7 +106,7 @@ def _options(rng: Rng) -> dict[str, Any]:
     made: dict[str, Any] = {
         "starts": int(rng.integers(1, 4)),
         "seed": int(rng.integers(100)),
-        "max_steps": int(rng.choice([0, 1, 30, 100, 200], p=[0.03, 0.03, 0.14, 0.4, 0.4])),
+        "max_steps": int(rng.choice([0, 1, 20, 50], p=[0.03, 0.03, 0.24, 0.7])),
     }
     if rng.random() < 0.3:
         made["init"] = inits[rng.integers(len(inits))]
