@@ -11,6 +11,7 @@ from benchmarks import cases, gpu, scaling
 from benchmarks.cases import Options, Skipped
 from benchmarks.machine import Rates, described
 from benchmarks.table import Report
+from benchmarks.trust import trust
 
 CASES: dict[str, Callable[[Options], Report]] = {
     case.__name__: case
@@ -27,6 +28,7 @@ CASES: dict[str, Callable[[Options], Report]] = {
         scaling.growth,
         scaling.memory,
         gpu.gpu,
+        trust,
     )
 }
 PEERS = ("sklearn", "tensorly", "torchnmf", "adam", "lbfgs")
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         peers=args.peers,
         data=args.data,
         give_up=args.give_up or (50.0 if full else 5.0),
+        draw=args.draw,
     )
     printed = []
     for name in args.cases or CASES:
@@ -76,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="N",
         help="stop a peer after N times our time (default: 50 at full, 5 at small)",
+    )
+    parser.add_argument(
+        "--draw", metavar="KIND:N", help="of trust: one draw again, such as fits:137"
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there too")
     return parser

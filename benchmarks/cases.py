@@ -36,6 +36,7 @@ class Options:
         peers: names of the peers that run; None: all.
         data: folder of the real data.
         give_up: a peer is stopped once it has taken so many times our time.
+        draw: the one draw of `trust` that is made, "fits:137"; None: all.
     """
 
     full: bool
@@ -44,6 +45,7 @@ class Options:
     peers: frozenset[str] | None = None
     data: Path | None = None
     give_up: float = 50.0
+    draw: str | None = None
 
     def chosen(self, methods: Sequence[Method]) -> list[Method]:
         """The peers that run; a line for each that is not installed."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.prediction import CP
+from fusion.algebra.seeds import generator
 from fusion.answers.matching import columns, finite_rows, unit
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
@@ -183,7 +184,7 @@ def split_half(
             f"`split_half({axis!r}, splits={splits})`: {n} entries along {name}: split an axis of "
             "four or more, once or more."
         )
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     orders = [np.arange(n), *(rng.permutation(n) for _ in range(splits - 1))]
     halves, scores, compared = [], [], ()
     for order in orders:

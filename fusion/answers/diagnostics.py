@@ -84,7 +84,8 @@ def describe(fit: Fit, model: Model) -> DataSummary:
     data = fit.dataset
     size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
     shares = component_shares(form, M)
-    unweighted = data.form(data.matrix_shape, form.device, form.dtype)
+    weighted = fit.weighted_by_variance  # else it may be of a shape that no form has
+    unweighted = data.form(data.matrix_shape, form.device, form.dtype, variance=weighted)
     squares, sums, means = _residuals(unweighted, M, data.matrix_shape)
     if form.unweighted:  # what is left is known already: no further pass over the data
         squares_left = data.matrix_shape[1] * squares.double().square().sum()

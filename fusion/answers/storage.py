@@ -42,9 +42,11 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: if the folder cannot be written.
     """
-    handle, temporary = tempfile.mkstemp(
-        dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".part"
-    )
+    folder = path.absolute().parent
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:  # which names the temporary file
+        raise type(error)(f"{path}: cannot be written: {error.strerror}: {path.parent}") from None
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -98,7 +98,8 @@ class Curvature:
         if not _has_row_blocks(slot):
             small = slot.part.stop - slot.part.start <= FULL
             matrix = self._full(slot) if small else self._diagonal(slot)
-            return Block(slot.part, matrix.shape[1], _floored(matrix))
+            own = small and slot.module is not None and slot.shape != slot.module.shape
+            return Block(slot.part, matrix.shape[1], _floored(matrix, own), own_units=own)
         value = self.values[slot.name]
         block = self._rows(slot)
         if self.penalties is not None and self.penalties.touches(slot.name):
@@ -218,13 +219,18 @@ def _has_row_blocks(slot: Slot) -> bool:
     return len(slot.shape) == 2 or slot.part.stop - slot.part.start > FULL
 
 
-def _floored(block: Tensor) -> Tensor:
+def _floored(block: Tensor, own_units: bool = False) -> Tensor:
     """The block with a floor on its diagonal, far below what the data say, so that it inverts."""
-    diagonal = block.diagonal(dim1=-2, dim2=-1)
-    scale = diagonal.abs().amax((-1, -2), keepdim=True)
     info = torch.finfo(block.dtype)
-    floor = (scale * (100 * info.eps)).clamp_min(info.tiny**0.5)
-    return block + torch.diag_embed(floor.expand_as(diagonal))
+    floor = (diagonal_scale(block, own_units) * (100 * info.eps)).clamp_min(info.tiny**0.5)
+    return block + torch.diag_embed(floor.expand_as(block.diagonal(dim1=-2, dim2=-1)))
+
+
+def diagonal_scale(block: Tensor, own_units: bool) -> Tensor:
+    """Size of the diagonal: its largest entry, or where each has its own unit that of each."""
+    diagonal = block.diagonal(dim1=-2, dim2=-1).abs()
+    largest = diagonal.amax((-1, -2), keepdim=True)
+    return torch.where(diagonal > 0, diagonal, largest) if own_units else largest
 
 
 def states_at(objective: Objective, *, batched: bool = False) -> States:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fusion.engine import conjugate_gradients as cg
 from fusion.engine.coupled_preconditioner import is_raw_variable, woodbury_correction
-from fusion.engine.curvature import Curvature
+from fusion.engine.curvature import Curvature, diagonal_scale
 from fusion.engine.row_blocks import Block
 
 UPRIGHT = 1e-2
@@ -92,7 +92,7 @@ def _damping_of(block: Block, damping: Tensor) -> Tensor:
     """
     share = damping[:, None, None]
     diagonal = block.matrix.diagonal(dim1=-2, dim2=-1)
-    floor = UPRIGHT * share.clamp_max(1) * diagonal.amax((-1, -2), keepdim=True)
+    floor = UPRIGHT * share.clamp_max(1) * diagonal_scale(block.matrix, block.own_units)
     return share[..., None] * (block.matrix + torch.diag_embed(floor.expand_as(diagonal)))
 
 

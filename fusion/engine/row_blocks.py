@@ -19,6 +19,7 @@ class Block:
     rows: int
     matrix: Tensor  # (start, row or 1, k, k)
     weight: Tensor | None = None  # (row,)
+    own_units: bool = False  # every entry has its own, as amplitudes and exponents have
 
     def view(self, flat: Tensor) -> Tensor:
         """(start, row, k) view of this part of a flat vector."""

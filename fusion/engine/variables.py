@@ -119,6 +119,20 @@ class Variables:
                 free[slot.part] = ~known.flatten()
         return free if self.still is None else free & ~self.still
 
+    def pulled(self, gradient: Values) -> Tensor:
+        """Which raw variables move at all, (start, n) bool, given the gradient by the values.
+
+        Rows of unit columns at which nothing pulls, as of masked data, do not: they change the norm
+        alone, and so the scale of what is seen, with nothing that holds them.
+        """
+        moved = []
+        for slot in self.slots:
+            g = gradient[slot.name]
+            unit = slot.module is not None and slot.module.scale_free and slot.shape == g.shape[1:]
+            at = (g != 0).any(-1, keepdim=True) if unit else g.new_ones((), dtype=torch.bool)
+            moved.append(at.expand(len(g), *slot.shape).flatten(1))
+        return torch.cat(moved, 1)
+
     def retract(self, flat: Tensor) -> Tensor:
         """The same values from raw variables in standard position."""
         if not any(slot.module is not None and slot.module.scale_free for slot in self.slots):

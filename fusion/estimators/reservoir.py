@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.seeds import generator
+
 
 class Reservoir:
     """A uniform sample of all rows seen, at most so many.
@@ -23,7 +25,7 @@ class Reservoir:
         self.most, self.seen_rows = max(1, int(most)), 0
         self._parts: list[NDArray[Any]] = []
         self._full: NDArray[Any] | None = None
-        self._random = np.random.default_rng(seed)
+        self._random = generator(seed)
 
     @property
     def rows(self) -> NDArray[Any]:

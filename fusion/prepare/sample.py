@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.seeds import generator
 from fusion.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -
     count = round(share * len(known))
     if not count:
         raise ValueError(f"`{call}`: none of {len(known)} {what} are left: give a larger share.")
-    kept = np.random.default_rng(seed).choice(known, count, replace=False)
+    kept = generator(seed).choice(known, count, replace=False)
     mask = torch.ones(hidden.numel(), dtype=torch.bool)
     mask[torch.from_numpy(kept)] = False
     mask = mask.reshape(hidden.shape)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.completion import complete
+from fusion.algebra.seeds import generator
 from fusion.prepare.noise import Noise
 from fusion.ranking.criterion import Array, Criterion, integers
 
@@ -26,7 +27,7 @@ def held_out(noise: Noise, most: int, *, seed: int = 0) -> Criterion:
     """
     X = noise.scree.scaled
     most = max(min(most, min(X.shape) - 2), 0)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     parts = []
     for _ in range(FOLDS):
         hidden, scored = speckle(X.shape, noise.scree.correlations.size, rng)

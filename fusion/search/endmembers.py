@@ -138,6 +138,11 @@ class Corners(FromData):
     def factorise(self, X: Tensor, K: int) -> tuple[Tensor, Tensor]:
         space = subspace(X, K)
         low = self.points.coordinates(space)
+        if not len(low):
+            raise ValueError(
+                f"`{self}`: none of {len(X)} spectra has a sum above 0, so none can be a corner: "
+                "use `Random()`, or look at the data."
+            )
         profiles = (space.basis @ low[self.pick(low, K)].T).clamp_min(0)
         self._warn_of_equal_corners(profiles)
         profiles = profiles + 1e-3 * profiles.mean()

@@ -167,6 +167,7 @@ def fit(
         warnings.warn(caution, ClaimWarning, stacklevel=2)
     if not result.converged and steps > 0 and Status.INTERRUPTED not in outcome.status:
         _warn_of_no_answer(result)
+    _warn_of_nothing(result)
     return result
 
 
@@ -182,6 +183,22 @@ def _warn_of_no_answer(result: Result) -> None:
         ClaimWarning,
         stacklevel=3,
     )
+
+
+def _warn_of_nothing(result: Result) -> None:
+    """Say that no factor is left to predict anything: the end of a penalty, or of a poor start."""
+    assert result.model is not None
+    with torch.no_grad(), result.model.once():
+        predictions = [M.map(torch.Tensor.double) for M in result.model.predict().values()]
+        size = sum(float(M.inner(M)) for M in predictions)
+    if size == 0:
+        warnings.warn(
+            "`fit`: the answer predicts 0 everywhere. That is right where the data are below 0 or "
+            "a penalty outweighs them; else the descent has lost all components: try another "
+            "`seed`, `init` or solver.",
+            ClaimWarning,
+            stacklevel=3,
+        )
 
 
 def _check_options(starts: Any, max_steps: Any, max_seconds: Any) -> None:

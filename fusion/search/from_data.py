@@ -31,13 +31,18 @@ class FromData(Init):
             spectra = _factor_over(objective, data.channels)
             if spectra is None or spectra[1].shape[1] > min(data.matrix_shape):
                 continue
-            form = data.form(data.matrix_shape, objective.like.device, objective.like.dtype)
+            place, weighted = objective.like, fit.weighted_by_variance
+            form = data.form(data.matrix_shape, place.device, place.dtype, variance=weighted)
             X, K = form.whole(), spectra[1].shape[1]
             C, S = _factorise_unmasked(X, form.weights, K, self.factorise)
+            owner = _factor_over(objective, data.pixels)
+            if owner is not None and owner[1].scale_free:
+                C, S = _unit_columns_of(C, S)
+            elif spectra[1].scale_free:
+                S, C = _unit_columns_of(S, C)
             if data.pixels in maps and maps[data.pixels].shape[1] == C.shape[1]:
                 S = torch.linalg.lstsq(maps[data.pixels], X).solution.T.clamp_min(0)
             values[spectra[0]] = S
-            owner = _factor_over(objective, data.pixels)
             if owner is not None and data.pixels not in maps and owner[1].shape == tuple(C.shape):
                 maps[data.pixels] = values[owner[0]] = C
         if not maps:
@@ -79,6 +84,12 @@ class NNDSVD(FromData):
             C[:, k] = (s[k] * size).sqrt() * torch.nn.functional.normalize(best[0], dim=0)
             S[:, k] = (s[k] * size).sqrt() * torch.nn.functional.normalize(best[1], dim=0)
         return C.clamp_min(1e-2 * float(C.mean())), S.clamp_min(1e-2 * float(S.mean()))
+
+
+def _unit_columns_of(unit: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
+    """The first with columns of norm 1, their norms in the second: a constraint would drop them."""
+    norms = torch.linalg.vector_norm(unit, dim=0)
+    return unit / torch.where(norms > 0, norms, 1), partner * norms
 
 
 def _factorise_unmasked(

@@ -48,8 +48,9 @@ def rescaled_to_data(
         s = torch.stack([scale[n] for n in names], -1)
         # by relative change: unknowns of one size
         H = torch.stack(columns, -1) * s[:, :, None] * s[:, None, :]
-        ridge = 1e-6 * H.diagonal(dim1=-2, dim2=-1).amax(-1) + torch.finfo(s.dtype).tiny
-        step = -torch.linalg.solve(H + torch.diag_embed(ridge[:, None].expand_as(s)), g * s)
+        # a share of its own for each: of data sets of other units some are far from met at first
+        ridge = 1e-6 * H.diagonal(dim1=-2, dim2=-1) + torch.finfo(s.dtype).tiny
+        step = -torch.linalg.solve(H + torch.diag_embed(ridge), g * s)
         factor = (1 + step).clamp(0.1, 1e3)
         alike = size.clamp_min(torch.finfo(size.dtype).tiny) ** (-0.5 / len(names))
         factor = torch.where(met[:, None] > 0, factor, alike.clamp(0.1, 1e3)[:, None].to(factor))

@@ -35,7 +35,21 @@ def approach_data(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch:
     if easy is None:
         return flat
     near = descend_easily(Objective(model, easy.compressed(model) or easy), solver, flat, watch)
-    return torch.where(_inside_domain(Objective(model, loss), near)[:, None], near, flat)
+    whole = Objective(model, loss)
+    inside = _inside_domain(whole, near)
+    if bool(inside.all()):
+        return near
+    far = torch.where(_inside_domain(whole, flat)[:, None], flat, _without_deviations(whole, flat))
+    return torch.where(inside[:, None], near, far)
+
+
+def _without_deviations(objective: Objective, flat: Tensor) -> Tensor:
+    """Starts with zeros for factors of any sign, which may take away all that there is."""
+    values = lifted_off_bounds(objective, objective.values(flat))
+    for slot in objective.slots:
+        if slot.module is not None and slot.module.signed:
+            values[slot.name] = torch.zeros_like(values[slot.name])
+    return objective.raws(values)
 
 
 @torch.no_grad()

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.seeds import generator
+
 Array = NDArray[np.float64]
 
 
@@ -30,7 +32,7 @@ def grain_maps(
             f"`grain_maps`: K = {K} phases in {grains} grains on {shape} pixels: "
             "give K ≥ 1, K grains or more, and a pixel for each."
         )
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     centres = _distant_points(rng, shape, grains)
     grid = np.moveaxis(np.indices(shape), 0, -1)  # (y, x, 2)
     nearest = ((grid[:, :, None] - centres) ** 2).sum(-1).argmin(-1)
@@ -60,7 +62,7 @@ def layer_maps(
 
     if not 1 <= K <= shape[0]:
         raise ValueError(f"`layer_maps`: K = {K} layers in {shape[0]} rows: give 1 ≤ K ≤ rows.")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     waves = gaussian_filter1d(rng.standard_normal((K - 1, shape[1])), shape[1] / 10, mode="wrap")
     waves *= waviness / np.maximum(waves.std(axis=1, keepdims=True), 1e-12)
     heights = np.arange(1, K)[:, None] * shape[0] / K + waves  # (interface, x)
@@ -92,7 +94,7 @@ def particle_maps(
     """
     if any(b <= a for a, b in zip((0.0, *radii), radii, strict=False)):
         raise ValueError(f"`particle_maps`: radii {radii}: give positive numbers that rise.")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     y, x = np.indices(shape) - (np.array(shape).reshape(2, 1, 1) - 1) / 2
     angle, radius = np.arctan2(y, x), np.hypot(y, x) / min(shape)
     for order in (2, 3, 5):
@@ -129,7 +131,7 @@ def thickness(shape: tuple[int, int], *, variation: float = 0.15, seed: int = 0)
     """
     from scipy.ndimage import gaussian_filter
 
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     field = gaussian_filter(
         rng.standard_normal(shape), (shape[0] / 5, shape[1] / 5), mode="reflect"
     )

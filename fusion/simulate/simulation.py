@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.seeds import generator
+
 if TYPE_CHECKING:
     from fusion.algebra.axis import Axis
     from fusion.data.dataset import Dataset
@@ -53,13 +55,13 @@ def poisson_counts(expected: ArrayLike, *, seed: int = 0) -> NDArray[np.unsigned
             f"`poisson_counts`: {(~(expected >= 0)).sum()} of {expected.size} expected "
             f"counts are negative or NaN (lowest {expected.min():g}): give means ≥ 0."
         )
-    counts = np.random.default_rng(seed).poisson(expected)
+    counts = generator(seed).poisson(expected)
     return counts.astype(np.min_scalar_type(counts.max(initial=0)))
 
 
 def seeds(seed: int, n: int) -> list[int]:
     """n unrelated seeds from one."""
-    return [int(s) for s in np.random.SeedSequence(seed).generate_state(n)]
+    return [int(s) for s in np.random.SeedSequence(int(seed) % 2**63).generate_state(n)]
 
 
 def uniform_axis(name: str, start: float, stop: float, size: int, units: str) -> Axis:

@@ -77,10 +77,17 @@ class FirstOrderLoop(Solver):
 
 
 def _scales(objective: Objective, flat: Tensor) -> Tensor:
-    """Root mean square of every variable's entries at the start, (start, n); 1 where it is zero."""
+    """Root mean square of every variable's entries at the start, (start, n); 1 where it is zero.
+
+    Entries of a raw variable that stands for others, as amplitudes and exponents do, have units of
+    their own.
+    """
     unit = torch.empty_like(flat)
     for slot in objective.slots:
-        size = flat[:, slot.part].square().mean(1, keepdim=True).sqrt()
+        entries = flat[:, slot.part]
+        size = entries.square().mean(1, keepdim=True).sqrt()
+        if slot.module is not None and slot.shape != slot.module.shape:
+            size = torch.where(entries != 0, entries.abs(), size)
         unit[:, slot.part] = torch.where(size > 0, size, 1)
     return unit
 

@@ -190,8 +190,10 @@ class _Descent:
         curvature.add_penalties(self.states)
         assert self.fits is not None
         more = self.penalties.gradient
-        gradient = curvature.pull({name: g + more[name] for name, g in self.fits.gradient.items()})
+        pull = {name: g + more[name] for name, g in self.fits.gradient.items()}
+        gradient = curvature.pull(pull)
         free = self.movable & ~((self.flat <= self.lower) & (gradient > 0))
+        free = free & self.objective.pulled(pull)
         system = System(curvature, gradient, free.to(self.flat.dtype), self.damping)
         direction, Hd, made = system.solve(self.options.forcing, self.options.max_products)
         self.track.outcome.products += made

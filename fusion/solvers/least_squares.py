@@ -58,9 +58,19 @@ class LeastSquares(Alternating):
         width = old.shape[-1] if old.ndim == 3 else old[0].numel()  # a core is one block
         blocks = row_blocks(hessian, slot.name, old, width)
         x, g = old.reshape(len(old), -1, width), g.reshape(len(old), -1, width)
+        x = _without_unseen(x, g, blocks)
         if slot.module.known is not None:
             g, blocks = _known_held(slot.module.known.reshape(-1, width), g, blocks)
         return allowed(slot, self.step(slot, x, g, blocks).reshape(old.shape), old)
+
+
+def _without_unseen(x: Tensor, g: Tensor, blocks: Tensor) -> Tensor:
+    """The rows with zeros where nothing is said of them, as of masked data, while others are seen.
+
+    Else they would take up the norms of other factors again and again, with nothing that ends it.
+    """
+    seen = (g != 0).any(-1) | (blocks.diagonal(dim1=-2, dim2=-1) != 0).any(-1)  # (start, row)
+    return torch.where((seen | ~seen.any(-1, keepdim=True))[..., None], x, 0)
 
 
 def _known_held(known: Tensor, g: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import fusion as fu
 from fusion.losses import Frobenius, Poisson
@@ -85,3 +86,19 @@ def test_a_row_masked_through_is_nan_in_a_cpd():
     outcome = fu.fit(CPD(data, 2), Frobenius(data), **QUICK)
     first = outcome.to_tensorly().factors[0]
     np.testing.assert_array_equal(np.isnan(first).all(1), [False, False, True, False])
+
+
+@pytest.mark.parametrize("init", [None, fu.NNDSVD()], ids=["random", "NNDSVD"])
+def test_a_variance_that_the_fit_does_not_use_may_be_of_any_shape(init):
+    random = np.random.default_rng(0)
+    counts = csr_array(random.poisson(0.3, (20, 30)))
+    plain = fu.Dataset("edxs", counts)
+    varied = plain.with_variance(0.5 + random.random((20, 30)))
+    found = [
+        fu.fit(NMF(data, 2), Poisson(data), init=init, starts=1, seed=0, progress=False)
+        for data in (plain, varied)
+    ]
+    assert found[1].loss == found[0].loss
+    np.testing.assert_array_equal(
+        found[1].data["edxs"].residual_map, found[0].data["edxs"].residual_map
+    )

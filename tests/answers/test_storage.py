@@ -141,3 +141,8 @@ def test_a_damaged_result_says_so(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"not an npz|cannot be read"):
         fu.Result.load(path)
+
+
+def test_a_folder_that_is_not_there_is_named_with_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent.answer\.npz: cannot be written"):
+        nmf(spectrum_image()).save(tmp_path / "absent" / "answer.npz")

@@ -86,3 +86,21 @@ def test_the_same_answer_in_another_unit():
         found.append(fu.fit(NMF(data, K), Frobenius(data), **told).factors["S"])
     assert found[0] == pytest.approx(found[1], abs=1e-6)
     assert found[2] == pytest.approx(found[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_data_without_a_positive_spectrum_have_no_corners_and_say_so(way):
+    data = fu.Dataset("a", -np.ones((4, 5, 8)) - np.arange(8.0))
+    with pytest.raises(ValueError, match=r"none of 20 spectra has a sum above 0"):
+        fu.fit(NMF(data, 2), Frobenius(data), init=WAYS[way](), progress=False)
+
+
+@pytest.mark.parametrize("way", [*WAYS.values(), fu.NNDSVD], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("model", ["NMF", "WithBackground"])
+def test_a_start_read_off_the_data_is_of_their_size_whichever_factor_has_unit_columns(way, model):
+    rng = np.random.default_rng(0)
+    X = 1e6 * pure(rng, 80) * [1.0, 3.0, 0.3] @ peaks().T
+    data = fu.Dataset("a", X, axes=["x", fu.Axis("energy", offset=100, units="eV")])
+    made = NMF(data, K) if model == "NMF" else fu.models.WithBackground(data, None, K)
+    begun = fu.fit(made, Frobenius(data), init=way(), max_steps=0, compress=False, progress=False)
+    assert begun.explained_variance["a"] > 0.5

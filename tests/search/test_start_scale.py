@@ -63,3 +63,15 @@ def test_a_strong_penalty_on_counts_is_fitted_from_where_it_starts(weight):
     M, X = C @ S.T, data.numpy().reshape(42, 12)
     by_hand = (M - X * np.log(np.where(X > 0, M, 1))).sum() + weight * C.sum()
     assert result.loss == pytest.approx(by_hand, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e12, 1e-12])
+def test_data_sets_of_other_units_are_both_met_by_a_start(scale):
+    random = np.random.default_rng(0)
+    a = fu.Dataset("a", random.random((4, 5, 8)))
+    b = fu.Dataset("b", scale * random.random((4, 5, 3)))
+    loss = Frobenius(a) + Frobenius(b)
+    begun = fu.fit(
+        fu.models.SharedMaps(a, b, K=2), loss, starts=1, max_steps=0, compress=False, progress=False
+    )
+    assert min(begun.explained_variance.values()) > 0.2

@@ -18,3 +18,18 @@ def test_explained_variance_is_the_same_in_any_unit(solver):
         )
         explained.append(1 - 2 * result.loss / (X**2).sum() / scale**2)
     np.testing.assert_allclose(explained, explained[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", [fu.GaussNewton(), fu.LBFGS()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_a_power_law_has_amplitudes_of_any_unit_beside_exponents_of_none(solver, scale):
+    random = np.random.default_rng(96)
+    X = random.dirichlet([0.5, 0.5], 9) @ random.random((2, 8)) * 10 + 0.1 * random.random((9, 8))
+    axes = ["x", fu.Axis("energy", offset=100, units="eV")]
+    losses = []
+    for size in (1.0, scale):
+        data = fu.Dataset("raw", X * size, axes=axes)
+        model = fu.models.WithBackground(data, None, 1)
+        found = fu.fit(model, Frobenius(data), solver=solver, starts=3, progress=False)
+        losses.append(found.loss / size**2)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
