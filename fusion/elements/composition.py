@@ -84,7 +84,7 @@ class Composition:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.answers.storage import atomic_write
+        from fusion.answers.whole_files import atomic_write
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

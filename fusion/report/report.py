@@ -32,7 +32,7 @@ class Report:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.answers.storage import atomic_write
+        from fusion.answers.whole_files import atomic_write
 
         with atomic_write(Path(path)) as file:
             file.write(self.html.encode())

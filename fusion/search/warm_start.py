@@ -34,8 +34,10 @@ def approach_data(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch:
     easy = easier_loss(loss) if solver.approached else None
     if easy is None:
         return flat
-    near = descend_easily(Objective(model, easy.compressed(model) or easy), solver, flat, watch)
-    return torch.where(_inside_domain(Objective(model, loss), near)[:, None], near, flat)
+    easier = watch.kept(lambda: Objective(model, easy.compressed(model) or easy))
+    near = descend_easily(easier, solver, flat, watch)
+    inside = watch.kept(_inside_domain, Objective(model, loss), near)
+    return torch.where(inside[:, None], near, flat)
 
 
 @torch.no_grad()
@@ -65,7 +67,7 @@ def descend_easily(
 ) -> Tensor:
     """Starts after a few steps with an easier loss, lifted off their bounds."""
     near = solver.minimise(objective, flat, watch, steps).flat
-    return objective.raws(lifted_off_bounds(objective, objective.values(near)))
+    return watch.kept(lambda: objective.raws(lifted_off_bounds(objective, objective.values(near))))
 
 
 def lifted_off_bounds(objective: Objective, values: Values) -> Values:

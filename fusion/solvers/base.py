@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from fusion.engine.evaluation import evaluate
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
 from fusion.engine.variables import States
@@ -20,6 +22,8 @@ SCOUTED = 1e-5
 
 TIE = 1e-12
 """Losses that differ by this share are equal but for rounding."""
+
+P, T = ParamSpec("P"), TypeVar("T")
 
 
 @dataclass
@@ -36,6 +40,25 @@ class Watch:
     def late(self) -> bool:
         """Whether the time that was granted is over."""
         return time.monotonic() > self.deadline
+
+    def kept(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What it gives; hit by Ctrl-C, it is asked once more: an answer cannot do without it.
+
+        All descents that follow end at their first step. A second Ctrl-C ends the fit.
+        """
+        try:
+            return function(*args, **kwargs)
+        except KeyboardInterrupt:
+            self.stopped = True
+            return function(*args, **kwargs)
+
+    @contextmanager
+    def dispensable(self) -> Iterator[None]:
+        """What an answer can do without: Ctrl-C ends it, and the answer is what it was before."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.stopped = True
 
 
 @dataclass
@@ -96,7 +119,7 @@ class Solver(ABC):
         try:
             self.descend(objective, flat, states, track, max_steps)
         except KeyboardInterrupt:
-            track.interrupt()
+            track.interrupt(states)
         return track.outcome
 
     def scouting(self) -> Solver:
@@ -195,7 +218,7 @@ class Track:
             {name: for_all_starts(value, rows, starts) for name, value in learned.items()}
         )
         self.first = loss.abs() if self.first is None else self.first
-        stop = bool(self.watch.report(self.step, out.loss)) or self.watch.stopped
+        stop = self.watch.stopped or bool(self.watch.report(self.step, out.loss))
         self.watch.stopped = stop
         self.step += 1
         ended = self._ended(flat, loss, stop)
@@ -228,9 +251,12 @@ class Track:
             ended |= new
         return ended
 
-    def interrupt(self) -> None:
-        """The user asked to stop: what is still on its way stays at its best."""
+    def interrupt(self, states: States) -> None:
+        """The user asked to stop: what is still on its way stays at its best, or where it began."""
         self.watch.stopped = True
+        if not self.outcome.history:
+            terms, _, states = evaluate(self.objective, self.outcome.flat, states)
+            self.record(self.outcome.flat, terms, states)
         for row in self.rows.tolist():
             self.outcome.status[row] = Status.INTERRUPTED
 

@@ -1,0 +1,1 @@
+"""Where answers could be wrong in silence: drawn data, models and calls, interrupts, kills."""
