@@ -80,7 +80,13 @@ class Result:
     minimised: Loss | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Array:
-        """A factor by name."""
+        """A factor by name.
+
+        Raises:
+            KeyError: if there is none; with those that there are.
+        """
+        if name not in self.factors:
+            raise KeyError(f"no factor {name!r}; the result has {', '.join(self.factors)}")
         return self.factors[name]
 
     @property

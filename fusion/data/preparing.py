@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fusion.algebra.calls import checked_call
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -57,6 +59,7 @@ class Preparing:
 
         return bin_by(self, factors)  # type: ignore[arg-type]
 
+    @checked_call
     def subtract_background(
         self, window: Window, model: str = "power law", *, components: int | None = None
     ) -> Dataset:
@@ -94,6 +97,7 @@ class Preparing:
 
         return subtract_background(self, window, model, components)  # type: ignore[arg-type]
 
+    @checked_call
     def remove_spikes(self, *, threshold: float = 8.0) -> Dataset:
         """Cosmic rays and the like, replaced by the median of their neighbours in the spectrum.
 
@@ -114,6 +118,7 @@ class Preparing:
 
         return remove_spikes(self, threshold)  # type: ignore[arg-type]
 
+    @checked_call
     def align(self, *, shifts: Any = None, **window: Window) -> Dataset:
         """Spectra shifted so that a feature lies at one energy in all: `align(energy=(-5, 5))`.
 
@@ -153,6 +158,7 @@ class Preparing:
 
         return estimate_variance(self)  # type: ignore[arg-type]
 
+    @checked_call
     def denoise(self, components: int | None = None, *, scaling: Scaling | None = None) -> Dataset:
         """The data as a few principal components have them, without the noise of all others.
 
@@ -173,6 +179,7 @@ class Preparing:
 
         return denoise(self, components, scaling)  # type: ignore[arg-type]
 
+    @checked_call
     def normalise(self, by: Any = None) -> Dataset:
         """Divided by a number, by a value for every pixel, or by another detector's intensity.
 
@@ -188,6 +195,7 @@ class Preparing:
 
         return normalise(self, by)  # type: ignore[arg-type]
 
+    @checked_call
     def sample_pixels(self, share: float, *, seed: int = 0) -> Dataset:
         """With all but a share of the pixels masked, as if no more had been scanned.
 
@@ -209,6 +217,7 @@ class Preparing:
 
         return sample_pixels(self, share, seed)  # type: ignore[arg-type]
 
+    @checked_call
     def sample_entries(self, share: float, *, seed: int = 0) -> Dataset:
         """With all but a share of the single values masked and 0: a spectrum has its own gaps.
 

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.calls import checked_call
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
 from fusion.estimators.known_spectra import known_maps
@@ -74,6 +75,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ScaledDataWarning: if HyperSpy has scaled the data before handing them over.
     """
 
+    @checked_call
     def __init__(
         self,
         n_components: int | None = None,

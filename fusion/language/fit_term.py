@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.arrays import defined_beside
+from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Expanded, Prediction
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.forms.compressed import compressed
@@ -42,6 +43,7 @@ class Fit(Surrogate):
         """Factor before Σ w ℓ, given the lagged pieces; a number, or one a start."""
         return 1.0
 
+    @checked_call
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = check_dataset(f"{type(self).__name__}({type(dataset).__name__})", dataset)
 

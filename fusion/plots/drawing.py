@@ -16,6 +16,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import checked_call
 
 Array = NDArray[np.float64]
 
@@ -274,6 +275,7 @@ def _label_axes(panel: Panel, axes: Axes, ends: bool) -> None:
         panel.set_xlabel(axes[1].label)
 
 
+@checked_call
 def scale_bar(panel: Panel, axis: Axis) -> None:
     """A bar of 1, 2 or 5 times a power of ten, at most a third of the width, in the lower left."""
     left, right = panel.get_xlim()

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.calls import checked_call
 from fusion.elements.table import KEV, labels
 from fusion.plots.drawing import GREY
 
@@ -93,6 +94,7 @@ def spread_out(at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     return np.asarray(np.clip(level, low, max(low, high)) + n * step, dtype=np.float64)
 
 
+@checked_call
 def name_curves(
     figure: Figure, curves: Iterable[tuple[Panel, Axis]], elements: str | Sequence[str]
 ) -> None:

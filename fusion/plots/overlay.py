@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 SIDE = 3.2  # inches
 
 
+@checked_call
+@plain_names
 def plot_overlay(
     result: Result,
     *,
@@ -63,6 +68,8 @@ def plot_overlay(
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
+@checked_call
+@plain_names
 def plot_map(
     result: Result, component: int, *, factor: str | None = None, panel: Panel | None = None
 ) -> Figure:

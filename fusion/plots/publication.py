@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -26,6 +29,8 @@ ROOM = 5.0  # mm above a map, for its title
 NARROW = 100.0  # mm below which at most three maps stand beside each other
 
 
+@checked_call
+@plain_names
 def plot_publication(
     result: Result,
     *,

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names, take_as_they_are
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +21,8 @@ LABEL, MAP, CURVE, BELOW = 0.8, 2.1, 2.7, 2.3  # inches
 TALL, LOW = 1.7, 1.35  # inches of a row, where there are few and where there are many
 
 
+@checked_call
+@plain_names
 def plot_result(
     result: Result,
     *,
@@ -68,7 +72,7 @@ def plot_result(
         if len(elements):
             from fusion.plots.labels import name_curves
 
-            name_curves(figure, curves, elements)
+            name_curves(take_as_they_are(figure), curves, elements)
     return figure
 
 

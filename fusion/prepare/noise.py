@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.cautions import users_line
 from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
@@ -181,7 +182,7 @@ def estimate_variance(data: Dataset) -> Dataset:
             f"({noise.correlation:.2f}): losses, priors and the number of components take the data "
             f"for {noise.inflation:.1f} times as certain as they are: bin the channels.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=users_line(),
         )
     split = len(data.shape) - data.signal
     scan, spectrum = data.shape[:split], data.shape[split:]

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -
     return data.derive(array, step, mask=mask if data.mask is None else mask | data.mask)
 
 
+@checked_call
 def fill_maps(result: Result, factor: str) -> Result:
     """Maps where no pixel was measured: as smooth as the measured ones allow.
 

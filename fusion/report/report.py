@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusion.algebra.calls import checked_call
+
 if TYPE_CHECKING:
     from fusion.answers.result import Result
     from fusion.data.dataset import Dataset
@@ -23,6 +25,7 @@ class Report:
         height: of the frame in a notebook, CSS pixels.
     """
 
+    @checked_call
     def __init__(self, html: str, height: int = HEIGHT) -> None:
         self.html, self.height = html, height
 
@@ -48,6 +51,7 @@ class Report:
         return f"Report({len(self.html.encode()) / 1e6:.1f} MB)"
 
 
+@checked_call
 def report(
     result: Result,
     path: Any = None,

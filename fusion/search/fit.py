@@ -7,13 +7,15 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from math import prod
+from math import inf, prod
+from numbers import Real
 from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
 
-from fusion.algebra.cautions import ClaimWarning, kept_cautions
+from fusion.algebra.calls import checked_call, whole_number
+from fusion.algebra.cautions import ClaimWarning, kept_cautions, users_line
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
 from fusion.data.dataset import Dataset
@@ -27,7 +29,7 @@ from fusion.search.continuation import continue_from, polish
 from fusion.search.initialisation import Init, Random
 from fusion.search.moves import improve
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
-from fusion.search.problem import Problem, pose
+from fusion.search.problem import Problem, as_loss, pose
 from fusion.search.pruning import order_components, prune
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
@@ -48,7 +50,7 @@ def _keeping_cautions(function: Callable[P, Result]) -> Callable[P, Result]:
 
     @wraps(function)
     def kept(*args: P.args, **kwargs: P.kwargs) -> Result:
-        with kept_cautions(stacklevel=3) as cautions:  # over the wrapper of `autograd`, too
+        with kept_cautions() as cautions:
             result = function(*args, **kwargs)
         result.messages.extend(text for text in cautions if text not in result.messages)
         return result
@@ -56,6 +58,7 @@ def _keeping_cautions(function: Callable[P, Result]) -> Callable[P, Result]:
     return kept
 
 
+@checked_call
 @autograd()
 @_keeping_cautions
 def fit(
@@ -117,8 +120,8 @@ def fit(
         (True, (80, 3), (60, 3))
     """
     begun = time.monotonic()
-    loss = loss if isinstance(loss, Loss) else Loss([(1.0, loss)])
-    _check_options(starts, max_steps, max_seconds)
+    _check_options(starts, seed, max_steps, max_seconds, callback)
+    loss = as_loss(model, loss)
     watch = Watch()
     options = {"solver": solver, "init": init, "starts": int(starts), "seed": seed}
     options |= {"device": device, "dtype": dtype}
@@ -203,18 +206,20 @@ def _warn_of_no_answer(result: Result) -> None:
         f"loss by {fall:.2g} of itself; {USUAL} are usual: this is not an answer yet. Go on with "
         "`fu.fit(model, loss, init=result, starts=1)`.",
         ClaimWarning,
-        stacklevel=3,
+        stacklevel=users_line(),
     )
 
 
-def _check_options(starts: Any, max_steps: Any, max_seconds: Any) -> None:
-    """Complain of numbers that mean nothing."""
-    if not int(starts) >= 1:
-        raise ValueError(f"`fit(starts={starts})`: give 1 or more.")
-    if max_steps is not None and not max_steps >= 0:
-        raise ValueError(f"`fit(max_steps={max_steps})`: give 0 or more, or None.")
-    if max_seconds is not None and not max_seconds >= 0:
-        raise ValueError(f"`fit(max_seconds={max_seconds})`: give seconds, or None for no limit.")
+def _check_options(starts: Any, seed: Any, max_steps: Any, max_seconds: Any, callback: Any) -> None:
+    """Complain of what means nothing."""
+    whole_number(f"fit(starts={starts!r})", starts)
+    whole_number(f"fit(seed={seed!r})", seed, least=-inf)
+    if max_steps is not None:
+        whole_number(f"fit(max_steps={max_steps!r})", max_steps, least=0)
+    if max_seconds is not None and not (isinstance(max_seconds, Real) and max_seconds >= 0):
+        raise ValueError(f"`fit(max_seconds={max_seconds!r})`: give seconds, or None for no limit.")
+    if callback is not None and not callable(callback):
+        raise ValueError(f"`fit(callback={callback!r})`: give a function of (step, losses).")
 
 
 def _search(

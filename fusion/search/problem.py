@@ -14,6 +14,7 @@ from fusion.engine.curvature import without_curvature
 from fusion.engine.objective import Objective
 from fusion.language.loss import Loss
 from fusion.language.model import Model
+from fusion.language.term import Term
 from fusion.search.given_starts import Given
 from fusion.search.initialisation import Init, Random
 from fusion.search.scale_check import check_scale
@@ -68,18 +69,44 @@ def pose(
     return Problem(objective, working, chosen, messages, flat)
 
 
+def as_loss(model: Any, loss: Any) -> Loss:
+    """What was given as a loss, as one.
+
+    Raises:
+        ValueError: if model or loss are something else, with the line that was meant.
+    """
+    if not isinstance(model, Model):
+        raise ValueError(
+            f"`fit({type(model).__name__}, …)`: give a `fusion.Model`, then a loss: "
+            "`fu.fit(model, loss)`."
+        )
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, Term):
+        return Loss([(1.0, loss)])
+    told = repr(loss) if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    raise ValueError(
+        f"`fit(model, {told})`: the second argument is a loss, which names its data: "
+        "`fu.fit(model, fu.losses.Frobenius(data))`."
+    )
+
+
 def _on_device(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
     """A copy of the model on the device that was asked for, in its precision."""
-    if not isinstance(model, Model):
-        raise ValueError(f"`fit({type(model).__name__}, …)`: give a `fusion.Model`.")
     copy = deepcopy(model)
+    for given in [dtype] if dtype is not None else {p.dtype for p in copy.parameters()}:
+        if given not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"`fit(dtype={given})`: factors of this type have too few digits for a fit, or "
+                "none: give torch.float64 or torch.float32."
+            )
     if device is None and dtype is None:
         return copy
     try:
         target = torch.device(device) if device is not None else next(model.parameters()).device
         dtype = dtype or (torch.float64 if target.type == "cpu" else torch.float32)
         return copy.to(target, dtype)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         have = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(
             f"`fit(device={str(device)!r})`: {str(error).splitlines()[0]}; "
@@ -92,6 +119,7 @@ def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]
     if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
         return TorchOptimizer(given), []
     if isinstance(given, Solver):
+        given.check_options()
         return given, []
     if given is not None:
         raise ValueError(
@@ -107,8 +135,12 @@ def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]
 def _starting_points(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
     if init is None:
         init = Random()
-    elif not isinstance(init, Init):
-        init = Given(
-            list(init) if isinstance(init, Sequence) and not hasattr(init, "factors") else [init]
+    if isinstance(init, str | int | float | type):
+        raise ValueError(
+            f"`fit(init={init!r})`: give `Random()`, `NNDSVD()`, `SPA()`, `VCA()`, `NFINDR()`, "
+            "`Current()`, or a list of starts, such as [{'S': array}]."
         )
+    if not isinstance(init, Init):
+        several = isinstance(init, Sequence) and not hasattr(init, "factors")
+        init = Given(list(init) if several else [init])
     return init.starts(objective, starts, seed)

@@ -7,11 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import ClassVar, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import whole_number
 from fusion.engine.evaluation import evaluate
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
@@ -158,6 +160,21 @@ class Solver(ABC):
 
         At most `max_steps` steps, so one record more; `states` are an earlier descent's, or empty.
         """
+
+    def check_options(self) -> None:
+        """Complain of numbers that mean nothing.
+
+        Raises:
+            ValueError: naming the option.
+        """
+        name = type(self).__name__
+        whole_number(f"{name}(max_steps={self.max_steps!r})", self.max_steps, least=0)
+        whole_number(f"{name}(window={self.window!r})", self.window)
+        if not (isinstance(self.tolerance, Real) and 0 <= self.tolerance < 1):
+            raise ValueError(
+                f"`{name}(tolerance={self.tolerance!r})`: give a relative change of the loss, "
+                "0 or more and below 1."
+            )
 
     def check(self, objective: Objective) -> None:  # noqa: B027
         """Complain of what the method cannot do.

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import users_line
 from fusion.algebra.prediction import Expanded
 from fusion.engine.autograd import autograd
 from fusion.engine.covariance import variances
@@ -85,6 +87,7 @@ class FittedPoint:
         return Quadratic(objective, self.flat, [self.states[i]]).diagonal()
 
 
+@checked_call
 @autograd()
 def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
     """Standard errors of all factors, from the Gauss–Newton matrix H at the answer.
@@ -227,7 +230,7 @@ def _warn_correlated(term: Term, model: Model) -> None:
             f"(correlation {correlation:.2f}): errors assume that they are not, and a map may be "
             f"off by {more:.1f} times as much: bin the channels, or see whether a component is "
             "missing, or another data set weighs more than its noise allows.",
-            stacklevel=3,
+            stacklevel=users_line(),
         )
 
 
@@ -263,5 +266,5 @@ def _warn_open(errors: dict[str, NDArray[Any]]) -> None:
             f"`standard_errors`: the data leave entries open ({text}): other factors fit as well, "
             "in every direction: `ambiguity(result)` shows how far; a scale that nothing fixes "
             "wants `UnitColumns()`.",
-            stacklevel=3,
+            stacklevel=users_line(),
         )
