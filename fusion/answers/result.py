@@ -94,6 +94,12 @@ class Result:
         """Explained variance of every data set."""
         return {name: summary.explained_variance for name, summary in self.data.items()}
 
+    @property
+    def stamp(self) -> str:
+        """What every picture of it says where the fit was stopped before it converged; else ""."""
+        steps = len(self.history["loss"]) - 1
+        return "" if self.converged else f"not converged: {steps} step{'s' * (steps != 1)}"
+
     def summary(self) -> str:
         """The answer in a few lines."""
         good = int((self.losses <= self.loss + 1e-4 * abs(self.loss)).sum())

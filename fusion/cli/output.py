@@ -34,7 +34,8 @@ def write_answer(result: Result, folder: Path, figure: Any = None) -> list[str]:
 
 def summary_text(result: Result) -> str:
     """The answer, the noise that was assumed, what was done before, and every start."""
-    lines = [result.summary(), "", "noise assumed"]
+    lines = [result.stamp.upper()] if result.stamp else []
+    lines += [result.summary(), "", "noise assumed"]
     lines += [f"  {name}: {data.noise}" for name, data in result.data.items()]
     steps = [f"  {name}: {step}" for name, data in result.data.items() for step in data.history]
     lines += ["", "prepared", *steps] if steps else []

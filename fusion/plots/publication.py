@@ -76,6 +76,7 @@ def plot_publication(
         size = (width / INCH, (tall + low) / INCH)
         figure = draw.figure_or_new(figure, size)
         above, below = figure.subfigures(2, 1, height_ratios=[tall, max(low, 1e-3)])
+        draw.stamp(above, result)
         panels = above.subplots(rows, across, squeeze=False).ravel()
         plot_overlay(result, factor=name, components=chosen, panel=panels[0])
         for k, panel in zip(chosen, panels[1:], strict=False):

@@ -46,7 +46,7 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
             f"`plot_relevance`: no scales in the history of {result.formula}: fit with `ARD`."
         )
     with matplotlib.rc_context(draw.STYLE):
-        panel = draw.panel_or_new(panel, 5.0, 3.2)
+        panel = draw.panel_or_new(panel, 5.0, 3.2, result)
         for name, path in paths.items():
             kept = min(result.n_components or path.shape[1], path.shape[1])
             _paths(panel, path, kept, "" if len(paths) == 1 else f" ({name.removeprefix(PREFIX)})")

@@ -66,6 +66,7 @@ def plot_result(
         heights = [h for _, h in sizes] + [rows * BELOW]
         figure = draw.figure_or_new(figure, (width, sum(heights)))
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        draw.stamp(parts[0], result)
         for part, (group, chosen) in zip(parts, blocks, strict=False):
             curves += _draw_block(part, result, group, chosen)
         _draw_below(parts[-1], result, names, rows)

@@ -60,7 +60,7 @@ def plot_spectra(
     scale = np.where(heights > 0, heights, 1.0) if normalise else np.ones(values.shape[1])
     step = offset * float(np.nanmax(values[:, chosen] / scale[chosen], initial=0.0))
     with draw.style(panel):
-        panel = draw.panel_or_new(panel, WIDTH, HEIGHT)
+        panel = draw.panel_or_new(panel, WIDTH, HEIGHT, result)
         for place, k in enumerate(chosen):
             style: dict[str, Any] = {"color": palette.colour(k), "linestyle": palette.dash(k)}
             curve = values[:, k] / scale[k] + place * step
