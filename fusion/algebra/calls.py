@@ -106,7 +106,9 @@ def _told(
         if option not in named:
             return f"`{name}`: there is no option {option!r}{_meant(option, named)}."
     plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    call = f"`{name}({', '.join([*plain, *(['…'] if len(named) > len(plain) else [])])})`"
+    rest = ["…"] * (len(named) > len(plain))
+    rest += [f"name={p.name[:-1]}" for p in parameters if p.kind is p.VAR_KEYWORD]
+    call = f"`{name}({', '.join([*plain, *rest])})`"
     needed = [p.name for p in parameters if p.default is p.empty and p.name in named]
     if missing := [n for n in needed if n not in plain[: len(args)] and n not in options]:
         return f"`{name}`: {' and '.join(missing)} missing: {call}."

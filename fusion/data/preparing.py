@@ -20,6 +20,7 @@ Window = tuple[float | None, float | None]
 class Preparing:
     """What can be done with a `Dataset` before it is fitted; the data stay as they are."""
 
+    @checked_call
     def crop(self, **ranges: Any) -> Dataset:
         """A part of the data: `crop(energy=(500, 560), y=(None, 20), x=slice(0, 32))`.
 
@@ -42,6 +43,7 @@ class Preparing:
 
         return crop(self, ranges)  # type: ignore[arg-type]
 
+    @checked_call
     def bin(self, **factors: int) -> Dataset:
         """Sums of neighbours: `bin(energy=2, y=2, x=2)`. Counts stay counts, variances add up.
 
@@ -142,6 +144,7 @@ class Preparing:
 
         return align(self, window, shifts)  # type: ignore[arg-type]
 
+    @checked_call
     def estimate_variance(self) -> Dataset:
         """With the variance of every entry, as the data tell it.
 
@@ -232,6 +235,7 @@ class Preparing:
 
         return sample_entries(self, share, seed)  # type: ignore[arg-type]
 
+    @checked_call
     def noise(self) -> Noise:
         """The noise as the data tell it, the scree, and how many components stand out of it."""
         from fusion.prepare.noise import measure

@@ -88,6 +88,11 @@ def _contents(path: str | PathLike[str]) -> tuple[Path, list[StoredDataset]]:
             f"`load({type(path).__name__})`: give a path; of a HyperSpy signal take "
             "`fusion.Dataset.from_hyperspy(signal)`."
         )
+    if not isinstance(path, str | PathLike):
+        raise ValueError(
+            f"`load({type(path).__name__})`: give a path; of an array make a data set, "
+            "`fusion.Dataset('name', array)`."
+        )
     path = Path(path).expanduser()
     if not path.exists():
         raise ValueError(f"{path}: no such file: check the name and the folder.")

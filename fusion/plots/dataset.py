@@ -77,7 +77,7 @@ def plot_dataset(
         grid = figure.add_gridspec(1, len(panels), width_ratios=[w for w, _ in panels])
         for i, (_, paint) in enumerate(panels):
             paint(figure, grid[0, i])
-        if len(elements) and dataset.signal == 1:
+        if len(elements):
             from fusion.plots.labels import name_curves
 
             drawn = [a for a in figure.axes if a.get_xlabel() == dataset.axes[-1].label]

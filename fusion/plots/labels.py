@@ -104,8 +104,16 @@ def name_curves(
         figure: of the panels, all else drawn.
         curves: (panel, its horizontal axis).
         elements: as for `fusion.elements.labels`.
+
+    Raises:
+        ValueError: if no axis is one of energies, or there is no such element.
     """
     figure.draw_without_rendering()  # so that the panels have their size
-    for panel, axis in curves:
-        if axis.units in KEV:
-            mark(panel, labels(axis, elements))
+    of_energies = [(panel, axis) for panel, axis in curves if axis.units in KEV]
+    if not of_energies:
+        raise ValueError(
+            f"`plot(elements={elements!r})`: no curve runs along an axis in {' or '.join(KEV)}: "
+            "give the axis of energies its units, or leave the elements out."
+        )
+    for panel, axis in of_energies:
+        mark(panel, labels(axis, elements))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.axis import Axes, Axis
@@ -136,7 +137,7 @@ def _blocks(
         groups.setdefault(result.factors[name].shape[1], []).append(name)
     most = max(groups, default=0)
     for k in components or ():
-        if not 0 <= k < most:
+        if not isinstance(k, Integral) or not 0 <= k < most:
             raise ValueError(
                 f"`plot(components={list(components or ())})`: there are 0 to {most - 1}."
             )

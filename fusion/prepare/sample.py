@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def sample_entries(data: Dataset, share: float, seed: int) -> Dataset:
 def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -> Dataset:
     """With a mask of all but this share of what is not hidden."""
     call = f"sample_{what}({share!r}, seed={seed!r})"
-    if isinstance(share, bool) or not 0 < share <= 1:
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share <= 1:
         raise ValueError(f"`{call}`: the share must be above 0, at most 1.")
     known = (~hidden).flatten().nonzero()[:, 0].numpy()
     count = round(share * len(known))

@@ -105,7 +105,13 @@ def _marks(
         from fusion.elements import labels
         from fusion.elements.table import KEV
 
+        spectra = [n for n, d in result.data.items() if d.signal == 1 and d.axes[-1].units in KEV]
+        if not spectra:
+            raise ValueError(
+                f"`report(elements={elements!r})`: no data set has an axis in {' or '.join(KEV)}: "
+                "give the axis of energies its units, or leave the elements out."
+            )
         for name, summary in result.data.items():
-            if summary.signal == 1 and summary.axes[-1].units in KEV:
+            if name in spectra:
                 marks[name] = [*marks.get(name, []), *labels(summary.axes[-1], elements)]
     return marks

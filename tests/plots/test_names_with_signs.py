@@ -12,7 +12,7 @@ from fusion.models import NMF
 from fusion.plots.plain_names import _texts
 
 NAME = "Fe_2O_3 $x^{ $"
-ENERGY = fu.Axis("E_{loss $", units="eV $\\foo$")
+ENERGY = fu.Axis("E_{loss $", units="eV")
 
 
 @pytest.fixture(scope="module")

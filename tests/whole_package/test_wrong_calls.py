@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,6 +26,11 @@ def fit(loss=None, **options):
     return fu.fit(models.NMF(DATA, 2), loss, **options)
 
 
+@cache
+def answer() -> fu.Result:
+    return fu.fit(models.NMF(DATA, 2), Frobenius(DATA), starts=1, seed=0, progress=False)
+
+
 UNKNOWN = {
     "n_starts": (lambda: fit(n_starts=3), "`fit`", "'n_starts'", "use `starts=`"),
     "max_iter": (lambda: fit(max_iter=3), "`fit`", "'max_iter'", "use `max_steps=`"),
@@ -44,6 +50,8 @@ UNKNOWN = {
     "of an axis": (lambda: fu.Axis("x", unit="eV"), "`Axis`", "use `units=`"),
     "of rank": (lambda: fu.rank(DATA, criteria=["x"]), "`rank`", "there are dataset, held_out"),
     "of a plot": (lambda: fit().plot(kind="x"), "`plot_result`", "'kind'", "there are result"),
+    "of none": (lambda: DATA.estimate_variance(gain=1), "`estimate_variance`", "it has none"),
+    "a number for an axis": (lambda: DATA.bin(2), "`bin`", "`bin(name=factor)`"),
     "of a method": (lambda: DATA.remove_spikes(sigma=1), "`remove_spikes`", "there are threshold"),
 }
 
@@ -85,6 +93,19 @@ REFUSED = {
     "a mask in quotes": (lambda: fu.Dataset("a", counts(), mask="m"), "'m'", "real numbers"),
     "values and scale": (lambda: fu.Axis("x", scale=2, values=[1, 2]), "leave scale and offset"),
     "components in quotes": (lambda: DATA.denoise("pca"), "denoise('pca')", "give 1 to 8"),
+    "components that are none": (lambda: answer().plot(components="x"), "['x']", "0 to 1"),
+    "elements without energies": (
+        lambda: answer().plot(elements=["Fe"]),
+        *("plot(elements=['Fe'])", "keV or eV"),
+    ),
+    "elements of a page": (
+        lambda: answer().report(elements=["Fe"]),
+        *("report(elements=['Fe'])", "keV or eV"),
+    ),
+    "data of a page": (lambda: answer().report(data=3), "report(data=…)", "int is no data set"),
+    "an array for a path": (lambda: fu.load(counts()), "load(ndarray)", "Dataset('name', array)"),
+    "a share in quotes": (lambda: DATA.sample_pixels("x"), "sample_pixels('x'", "at most 1"),
+    "a threshold in quotes": (lambda: DATA.remove_spikes(threshold="x"), "'x'", "positive"),
     "K is true": (lambda: models.NMF(DATA, True), "K=True", "1 to 8"),
 }
 
