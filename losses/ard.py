@@ -6,6 +6,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.language.factor import FactorModule
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
@@ -66,6 +67,7 @@ class ARD(FactorTerm, Prior):
 
     warm_up = 12
 
+    @checked_call
     def __init__(
         self,
         factor: str,

@@ -5,6 +5,7 @@ from math import isfinite, prod
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
 from fusion.language.fit_term import Fit
@@ -73,6 +74,7 @@ class BetaDivergence(Fit):
 
     entrywise: Elementwise | None = SQUARE
 
+    @checked_call
     def __init__(self, dataset: Dataset, beta: float) -> None:
         super().__init__(dataset)
         if not isfinite(beta):

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm, expected_size
 from fusion.language.surrogate import Surrogate
@@ -31,6 +32,7 @@ class NearPowerLaw(FactorTerm, Surrogate):
         ValueError: if the scale is not positive; by `check`, if the factor has no such axis.
     """
 
+    @checked_call
     def __init__(self, factor: str, scale: float = 1.0) -> None:
         if not isinstance(factor, str):
             raise ValueError("`NearPowerLaw`: give a factor's name: its axis says the energies.")

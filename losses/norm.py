@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm, expected_size
 from fusion.language.prior import Move, Prior
@@ -34,6 +35,7 @@ class SquaredNorm(FactorTerm, Surrogate):
 
     quadratic = True
 
+    @checked_call
     def __init__(self, factor: str | Callable[[Any], Tensor], scale: float = 1.0) -> None:
         super().__init__(factor)
         self.scale = expected_size(f"SquaredNorm({factor!r}, {scale})", scale)

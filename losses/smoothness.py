@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
 from fusion.language.term import State
@@ -31,6 +32,7 @@ class Smoothness(FactorTerm):
 
     falls_with_scale = True
 
+    @checked_call
     def __init__(
         self, factor: str | Callable[[Any], Tensor], *, order: int = 1, axis: int = 0
     ) -> None:
@@ -83,6 +85,7 @@ class SpatialSmoothness(FactorTerm):
 
     falls_with_scale = True
 
+    @checked_call
     def __init__(self, factor: str) -> None:
         if not isinstance(factor, str):
             raise ValueError(

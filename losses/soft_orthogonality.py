@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
 from fusion.language.surrogate import FitInformation, Surrogate
@@ -47,6 +48,7 @@ class SoftOrthogonality(FactorTerm, Surrogate):
 
     potential = False
 
+    @checked_call
     def __init__(self, factor: str) -> None:
         if not isinstance(factor, str):
             raise ValueError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
 from fusion.language.surrogate import FitInformation, Surrogate
@@ -45,6 +46,7 @@ class TotalVariation(FactorTerm, Surrogate):
 
     falls_with_scale = True
 
+    @checked_call
     def __init__(self, factor: str, *, smallest: float = 1e-2) -> None:
         if not isinstance(factor, str):
             raise ValueError(

@@ -1,5 +1,6 @@
 """Spectra on a background that is a part of the model."""
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Constraint, NonNegative, PowerLaw, UnitColumns
 from fusion.data.dataset import Dataset
@@ -37,6 +38,7 @@ class WithBackground(Model):
 
     interchangeable = ("C", "S", "N")
 
+    @checked_call
     def __init__(
         self, raw: Dataset, net: Dataset | None, K: int, *, background: Constraint | None = None
     ) -> None:

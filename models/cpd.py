@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.arrays import as_tensor
+from fusion.algebra.calls import checked_call
 from fusion.algebra.column_signs import with_positive_columns
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
@@ -45,6 +46,7 @@ class CPD(Model):
         ((5, 2), ('cp', ('T', 'C', 'S')))
     """
 
+    @checked_call
     def __init__(self, data: Dataset, K: int, *, names: Sequence[str] | None = None) -> None:
         super().__init__()
         call = f"CPD({data}, {K})"

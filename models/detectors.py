@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns, UnitNorm
 from fusion.data.dataset import Dataset
@@ -36,6 +37,7 @@ class Detectors(Model):
             channels together.
     """
 
+    @checked_call
     def __init__(self, *datasets: Dataset, K: int) -> None:
         super().__init__()
         call = f"Detectors({', '.join(map(str, datasets))}, K={K})"

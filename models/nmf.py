@@ -2,6 +2,7 @@
 
 from numbers import Integral
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
 from fusion.data.dataset import Dataset, check_dataset
@@ -33,12 +34,13 @@ class NMF(Model):
     interchangeable = ("C", "S")
     structure = ("cp", ("C", "S"))
 
+    @checked_call
     def __init__(self, data: Dataset, K: int) -> None:
         super().__init__()
         shape = check_dataset("NMF(…)", data).matrix_shape
-        if not isinstance(K, Integral) or not 1 <= K <= min(shape):
+        if not isinstance(K, Integral) or isinstance(K, bool) or not 1 <= K <= min(shape):
             raise ValueError(
-                f"`NMF({data}, K={K})`: the data are {shape} (pixel, channel): "
+                f"`NMF({data}, K={K!r})`: the data are {shape} (pixel, channel): "
                 f"K must be 1 to {min(shape)}."
             )
         self.data_name = data.name

@@ -1,5 +1,6 @@
 """Several data sets that share their maps, or their spectra."""
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
@@ -32,6 +33,7 @@ class SharedMaps(Model):
         ['C', 'S_edxs', 'S_eels']
     """
 
+    @checked_call
     def __init__(self, *datasets: Dataset, K: int) -> None:
         super().__init__()
         call = f"SharedMaps({', '.join(map(str, datasets))}, K={K})"
@@ -76,6 +78,7 @@ class SharedSpectra(Model):
         ['C_a', 'C_b', 'S']
     """
 
+    @checked_call
     def __init__(self, *datasets: Dataset, K: int) -> None:
         super().__init__()
         call = f"SharedSpectra({', '.join(map(str, datasets))}, K={K})"

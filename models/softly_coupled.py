@@ -1,10 +1,12 @@
 """Two detectors whose maps are nearly the same."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Free, NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
@@ -43,6 +45,7 @@ class SoftlyCoupled(Model):
         ['C', 'N', 'S_edxs', 'S_eels']
     """
 
+    @checked_call
     def __init__(
         self,
         first: Dataset,
@@ -55,7 +58,7 @@ class SoftlyCoupled(Model):
         call = f"SoftlyCoupled({first}, {second}, {K})"
         check_datasets(call, [first, second])
         check_axes(call, [first, second], "pixels")
-        K1, K2 = (K, K) if isinstance(K, int) else K
+        K1, K2 = (K, K) if isinstance(K, Integral) else K
         for data, rank in ((first, K1), (second, K2)):
             what = f"{data.name!r} is {data.matrix_shape} (pixel, channel)"
             check_rank(call, rank, min(data.matrix_shape), what)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.arrays import as_tensor
+from fusion.algebra.calls import checked_call
 from fusion.algebra.column_signs import with_positive_modes
 from fusion.algebra.prediction import Prediction, tucker
 from fusion.constraints import NonNegative, UnitColumns
@@ -42,6 +43,7 @@ class Tucker(Model):
         {'core': (2, 3, 3), 'A': (5, 2), 'B': (6, 3), 'C': (7, 3)}
     """
 
+    @checked_call
     def __init__(
         self, data: Dataset, ranks: Sequence[int], *, names: Sequence[str] | None = None
     ) -> None:

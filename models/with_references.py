@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from fusion.algebra.cautions import CutWarning
+from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import CutWarning, users_line
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Fixed, NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
@@ -55,12 +56,13 @@ class WithReferences(Model):
 
     structure = ("cp", ("C", "S"))
 
+    @checked_call
     def __init__(self, data: Dataset, references: Mapping[str, Any], K: int) -> None:
         super().__init__()
         call = f"WithReferences({data}, …, K={K})"
         refs = references_on_channels(call, data, references)
         for message in refs.messages:
-            warnings.warn(f"`{call}`: {message}", CutWarning, stacklevel=2)
+            warnings.warn(f"`{call}`: {message}", CutWarning, stacklevel=users_line())
         R, most = len(refs.names), min(data.matrix_shape)
         what = f"{R} references, {data.name!r} is {data.matrix_shape} (pixel, channel)"
         check_rank(call, K, most - R, what)

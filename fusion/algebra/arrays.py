@@ -11,6 +11,9 @@ def as_tensor(values: Any) -> Tensor:
     """A tensor of anything array-like, without a copy where torch can read it in place.
 
     Foreign byte order, negative strides, extended precision and read-only memory are copied.
+
+    Raises:
+        ValueError: if they are no numbers.
     """
     if isinstance(values, Tensor):
         return values.detach()
@@ -21,6 +24,10 @@ def as_tensor(values: Any) -> Tensor:
         values = values.astype(float)
     if any(step < 0 for step in values.strides) or not values.flags.writeable:
         values = values.copy()
+    if values.dtype.kind not in "biuf" and values.dtype.kind != "c":
+        raise ValueError(
+            f"{str(values)[:40]!r} is of type {values.dtype}: give an array of real numbers."
+        )
     return torch.from_numpy(values)
 
 

@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.unit_names import name_and_unit
 
 
@@ -32,6 +33,7 @@ class Axis:
         ([100.0, 100.5, 101.0, 101.5], 'energy loss (eV)')
     """
 
+    @checked_call
     def __init__(
         self,
         name: str,
@@ -41,6 +43,11 @@ class Axis:
         values: ArrayLike | None = None,
         size: int | None = None,
     ) -> None:
+        if values is not None and (scale, offset) != (1.0, 0.0):
+            raise ValueError(
+                f"`Axis({name!r}, scale={scale}, offset={offset}, values=…)`: the values say where "
+                "every entry is: leave scale and offset out."
+            )
         self.name, self.units = name_and_unit(str(name), str(units))
         self.scale, self.offset = float(scale), float(offset)
         self._values = None if values is None else np.array(values, dtype=float)

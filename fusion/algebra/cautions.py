@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,14 +31,23 @@ class ClaimWarning(FusionWarning):
     """An answer claims more than the data support, or is none yet."""
 
 
+PASSED = ("fusion", "contextlib", "torch")
+"""Packages whose lines are not the user's."""
+
+
+def users_line() -> int:
+    """The `stacklevel` of the first line that is not the package's own, for who asks."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in PASSED:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 @contextmanager
-def kept_cautions(stacklevel: int) -> Iterator[list[str]]:
+def kept_cautions() -> Iterator[list[str]]:
     """Texts of the cautions that are raised within it, each once; raised again at its end.
 
     What a user has silenced is kept all the same. Other warnings pass as they are.
-
-    Args:
-        stacklevel: of the line that is to be named, counted from the caller of this.
     """
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
@@ -53,4 +63,4 @@ def kept_cautions(stacklevel: int) -> Iterator[list[str]]:
             )
     texts += cautions
     for text, category in cautions.items():
-        warnings.warn(text, category, stacklevel=stacklevel + 2)
+        warnings.warn(text, category, stacklevel=users_line())

@@ -13,6 +13,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
+
 
 class Prediction(ABC):
     """A tensor in structured form; `+` adds two of one shape."""
@@ -217,6 +219,7 @@ def cp(*factors: Tensor) -> Prediction:
     return CP(*factors)
 
 
+@checked_call
 def tucker(core: Tensor, *factors: Tensor) -> Prediction:
     """G ×₁ A ×₂ B …: a core times a factor in every mode.
 

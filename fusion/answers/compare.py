@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import checked_call
 from fusion.answers.comparison import Comparison
 from fusion.answers.matching import (
     Array,
@@ -26,6 +27,7 @@ from fusion.data.dataset import Dataset
 __all__ = ["compare"]
 
 
+@checked_call
 def compare(
     *answers: Any, names: Sequence[str] | None = None, factors: Sequence[str] | None = None
 ) -> Comparison:

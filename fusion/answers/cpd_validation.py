@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import CP
 from fusion.algebra.seeds import generator
 from fusion.answers.matching import columns, finite_rows, unit
@@ -24,6 +25,7 @@ __all__ = ["SplitHalf", "core_consistency", "factor_match_score", "split_half"]
 Array = NDArray[np.float64]
 
 
+@checked_call
 def core_consistency(cp: Any, data: Dataset) -> float:
     """How far the components of a CPD keep to themselves (CORCONDIA), in per cent: 100 at best.
 
@@ -72,6 +74,7 @@ def core_consistency(cp: Any, data: Dataset) -> float:
     return float(100 * (1 - (core - ideal).square().sum() / len(identity)))
 
 
+@checked_call
 def factor_match_score(a: Any, b: Any, *, weights: bool = True) -> float:
     """How alike two CPDs are (FMS): 1 for equal ones, 0 for nothing in common.
 
@@ -143,6 +146,7 @@ class SplitHalf:
         return f"halves of {self.axis}: {', '.join(self.compared)} match by {scores}"
 
 
+@checked_call
 def split_half(
     data: Dataset,
     fit: Callable[[Dataset], Result],

@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.calls import checked_call
+
 __all__ = ["match", "spectral_angle"]
 
 Array = NDArray[np.float64]
 
 
+@checked_call
 def spectral_angle(a: ArrayLike, b: ArrayLike) -> Array:
     """Degrees between the columns of two arrays: 0 for the same shape, 90 for nothing in common.
 
@@ -39,6 +42,7 @@ def spectral_angle(a: ArrayLike, b: ArrayLike) -> Array:
     return angle(u[rows], v[rows])
 
 
+@checked_call
 def match(
     a: ArrayLike | Mapping[str, ArrayLike], b: ArrayLike | Mapping[str, ArrayLike]
 ) -> NDArray[np.intp]:

@@ -80,13 +80,25 @@ class Result:
     minimised: Loss | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Array:
-        """A factor by name."""
+        """A factor by name.
+
+        Raises:
+            KeyError: if there is none; with those that there are.
+        """
+        if name not in self.factors:
+            raise KeyError(f"no factor {name!r}; the result has {', '.join(self.factors)}")
         return self.factors[name]
 
     @property
     def explained_variance(self) -> dict[str, float]:
         """Explained variance of every data set."""
         return {name: summary.explained_variance for name, summary in self.data.items()}
+
+    @property
+    def stamp(self) -> str:
+        """What every picture of it says where the fit was stopped before it converged; else ""."""
+        steps = len(self.history["loss"]) - 1
+        return "" if self.converged else f"not converged: {steps} step{'s' * (steps != 1)}"
 
     def summary(self) -> str:
         """The answer in a few lines."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
+from fusion.answers.whole_files import atomic_write
 
 FORMAT = 1
 """Raised when what is written changes so that older versions cannot read it."""
@@ -33,34 +31,6 @@ _PLAIN = (
     "messages",
 )
 _ARRAYS = ("residual_map", "residual_spectrum", "mean_spectrum")
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write: it takes the place of the old one at the end, or leaves no trace.
-
-    Raises:
-        OSError: if the folder cannot be written.
-    """
-    folder = path.absolute().parent
-    try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:  # which names the temporary file
-        raise type(error)(f"{path}: cannot be written: {error.strerror}: {path.parent}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)  # it can only be read by setting it
-    os.umask(mask)
-    return mask
 
 
 def _with_suffix(path: Any) -> Path:

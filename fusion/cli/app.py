@@ -12,6 +12,7 @@ from fusion._version import __version__
 from fusion.cli.demo import demo
 from fusion.cli.fuse import fuse
 from fusion.cli.info import info
+from fusion.cli.interruption import as_exceptions, exit_status
 from fusion.cli.plot import plot
 from fusion.cli.rank import rank
 from fusion.cli.unmix import unmix
@@ -24,12 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 1 if the answer could not be made, 2 if the call is wrong, 3 if a fit stopped before it
-        converged (its answer is written), 130 if interrupted.
+        converged (its answer is written), 130 after Ctrl-C and 143 after SIGTERM (a fit's best
+        answer so far is written).
     """
+    arguments = None if argv is None else list(argv)
     try:
-        status = cli.main(
-            args=None if argv is None else list(argv), prog_name="sdfusion", standalone_mode=False
-        )
+        with as_exceptions():
+            status = cli.main(args=arguments, prog_name="sdfusion", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_:
         print(help_.format_message())
         return 2
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except click.Abort:
         print("interrupted: nothing is written", file=sys.stderr)
-        return 130
+        return exit_status()
     except Exception as error:  # whatever it is: a traceback helps nobody at a command line
         if os.environ.get("SDFUSION_TRACEBACK"):
             raise
@@ -68,9 +70,15 @@ def cli() -> None:
     sdfusion plot answer/result.npz -o picture.pdf   draw an answer again
     sdfusion plot answer/result.npz -o page.html     the same as a page for a browser
 
-    Reads npz and npy, and with `pip install "sdfusion[io]"` all that RosettaSciIO does. Exit
-    status: 0, 1 where the answer could not be made, 2 where the call is wrong, 3 where a fit
-    stopped before it converged: what is written then is no answer yet, and says so.
+    Reads npz and npy, and with `pip install "sdfusion[io]"` all that RosettaSciIO does.
+
+    \b
+    Exit status:
+    0    all is well
+    1    the answer could not be made: nothing is written, a former answer is as it was
+    2    the call is wrong
+    3    a fit stopped before it converged: what is written is no answer yet, and says so
+    130  Ctrl-C, 143  SIGTERM: a fit's best answer so far is written, and says so
     """
 
 

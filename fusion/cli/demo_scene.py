@@ -8,11 +8,13 @@ from pathlib import Path
 
 from fusion.answers.compare import compare
 from fusion.answers.result import Result
-from fusion.cli.output import check_writable, json_report, print_answer, write_answer
+from fusion.cli.answer_folder import answer_folder
+from fusion.cli.fitting import give_answer
+from fusion.cli.output import json_report
 from fusion.data.dataset import Dataset
 from fusion.losses import Frobenius, SquaredNorm
 from fusion.models import NMF, SoftlyCoupled
-from fusion.search.fit import fit
+from fusion.search.fit import fit, fit_whole
 from fusion.simulate import concurrent
 
 DEPARTURE = 0.002  # expected size of N, in the unit of C: EELS is a little less localised
@@ -22,8 +24,12 @@ PATIENCE = 8.0  # seconds for one detector alone, which has many answers and no 
 
 def run_demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
     """Simulate, analyse each detector alone and both together, and say how far each is off."""
+    with answer_folder(output):
+        _run_demo(output, seed, as_json, quiet)
+
+
+def _run_demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
     started = time.perf_counter()
-    check_writable(output)
     scene = concurrent(shape=(32, 36), channels=160, dose=DOSE, seed=seed)
     eels, edxs = scene.datasets["eels"], scene.datasets["edxs"]
     K = len(scene.components)
@@ -40,7 +46,6 @@ def run_demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
         for name, result in alone.items()
     )
     picture = compare(scene, joint, names=["truth", "together"]).plot()
-    written = write_answer(joint, output, picture)
     answer = {
         **json_report(joint),
         "seconds": time.perf_counter() - started,
@@ -53,9 +58,9 @@ def run_demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
             f"Furthest from the truth: {worst_alone:.1f}° where each detector is analysed alone, "
             f"{worst_joint:.1f}° where both are analysed together.\n"
         )
-    print_answer(joint, answer, output, written, as_json=as_json, quiet=quiet)
+    give_answer(joint, output, answer, as_json=as_json, quiet=quiet, figure=picture)
 
 
 def _fit_alone(data: Dataset, K: int, seed: int, progress: bool) -> Result:
     loss = Frobenius(data)
-    return fit(NMF(data, K), loss, seed=seed, max_seconds=PATIENCE, progress=progress)
+    return fit_whole(NMF(data, K), loss, seed=seed, max_seconds=PATIENCE, progress=progress)

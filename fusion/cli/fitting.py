@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 import torch
 
-from fusion.cli.output import check_writable, json_report, print_answer, write_answer
+from fusion.cli.answer_folder import answer_folder
+from fusion.cli.interruption import deferred, exit_status
+from fusion.cli.output import json_report, print_answer, write_answer
 from fusion.cli.prepared_data import prepared
 from fusion.data.dataset import Dataset
+from fusion.engine.status import Status
 from fusion.language.loss import Loss
 from fusion.language.term import Term
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality
 from fusion.models import NMF, SharedMaps, SharedSpectra
 from fusion.search.fit import fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fusion.answers.result import Result
 
 MAX_STEPS = 10_000  # what stops a fit that never converges
 STOPPED = 3  # exit status where a fit stopped before it converged
@@ -54,23 +61,37 @@ def fit_files(
         for name in maps if ard else ():
             formula = formula + ARD(name)
         formula.check(model)
-        check_writable(output)
-        result = fit(
-            model,
-            formula,
-            starts=starts,
-            seed=seed,
-            device=_checked_device(device),
-            max_seconds=max_seconds,
-            max_steps=MAX_STEPS,
-            progress=not quiet and sys.stderr.isatty(),
-        )
-    if not np.isfinite(result.loss):
-        raise ValueError(result.status)
-    known = {f"warning: {message}" for message in result.messages}
-    result.messages.extend(text for text in _unique(caught) if text not in known)
-    written = write_answer(result, output)
-    print_answer(result, json_report(result), output, written, as_json=as_json, quiet=quiet)
+        with answer_folder(output):
+            result = fit(
+                model,
+                formula,
+                starts=starts,
+                seed=seed,
+                device=_checked_device(device),
+                max_seconds=max_seconds,
+                max_steps=MAX_STEPS,
+                progress=not quiet and sys.stderr.isatty(),
+            )
+            known = {f"warning: {message}" for message in result.messages}
+            result.messages.extend(text for text in _unique(caught) if text not in known)
+            give_answer(result, output, json_report(result), as_json=as_json, quiet=quiet)
+
+
+def give_answer(
+    result: Result,
+    output: Path,
+    report: Mapping[str, Any],
+    *,
+    as_json: bool,
+    quiet: bool,
+    figure: Figure | None = None,
+) -> None:
+    """Write the answer and tell of it, whatever signal comes; then leave with the status it has."""
+    with deferred() as signals:
+        written = write_answer(result, output, figure)
+        print_answer(result, report, output, written, as_json=as_json, quiet=quiet)
+    if signals or result.status == Status.INTERRUPTED.value:
+        raise click.exceptions.Exit(exit_status())
     if not result.converged:
         raise click.exceptions.Exit(STOPPED)
 

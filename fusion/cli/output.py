@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,47 +11,31 @@ from typing import Any
 import numpy as np
 
 from fusion.answers.result import Result
-from fusion.answers.storage import atomic_write
-
-
-def check_writable(folder: Path) -> None:
-    """Make the folder, and complain now if nothing can be written into it.
-
-    Raises:
-        OSError: if it cannot.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"-o {folder}: is a file: give a folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(f"-o {folder}: cannot be written ({error.strerror}): give another.") from None
+from fusion.cli.answer_folder import ANSWER, whole_answer
 
 
 def write_answer(result: Result, folder: Path, figure: Any = None) -> list[str]:
-    """result.npz, summary.txt, figure.png, spectra.csv, report.html, each whole or not at all.
+    """result.npz, summary.txt, figure.png, spectra.csv, report.html: all of them, or none.
 
     Returns:
         What was written: without bokeh there is no report.
     """
-    result.save(folder / "result.npz")
-    with atomic_write(folder / "summary.txt") as file:
-        file.write(summary_text(result).encode())
-    result.save(folder / "spectra.csv")
-    with atomic_write(folder / "figure.png") as file:
-        (result.plot() if figure is None else figure).savefig(file, format="png", dpi=150)
-    written = ["result.npz", "summary.txt", "figure.png", "spectra.csv"]
-    if find_spec("bokeh") is None:
-        return written
-    result.report(folder / "report.html")
-    return [*written, "report.html"]
+    with whole_answer(folder) as part:
+        result.save(part / "result.npz")
+        (part / "summary.txt").write_text(summary_text(result), encoding="utf-8")
+        result.save(part / "spectra.csv")
+        drawn = result.plot() if figure is None else figure
+        drawn.savefig(part / "figure.png", format="png", dpi=150)
+        if find_spec("bokeh") is not None:
+            result.report(part / "report.html")
+        written = sorted((file.name for file in part.iterdir()), key=ANSWER.index)
+    return written
 
 
 def summary_text(result: Result) -> str:
     """The answer, the noise that was assumed, what was done before, and every start."""
-    lines = [result.summary(), "", "noise assumed"]
+    lines = [result.stamp.upper()] if result.stamp else []
+    lines += [result.summary(), "", "noise assumed"]
     lines += [f"  {name}: {data.noise}" for name, data in result.data.items()]
     steps = [f"  {name}: {step}" for name, data in result.data.items() for step in data.history]
     lines += ["", "prepared", *steps] if steps else []

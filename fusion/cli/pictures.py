@@ -28,7 +28,7 @@ def picture_format(output: Path) -> str:
 
 def write_picture(drawn: Any, output: Path, kind: str) -> None:
     """Its picture, whole or not at all."""
-    from fusion.answers.storage import atomic_write
+    from fusion.answers.whole_files import atomic_write
 
     with atomic_write(output) as opened:
         drawn.plot().savefig(opened, format=kind, dpi=200)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from fusion.algebra.calls import checked_call
 from fusion.constraints.contract import Constraint
 from fusion.constraints.known import Fixed
 from fusion.constraints.simplex import Simplex
 
 
+@checked_call
 def check_chain(constraints: Sequence[Constraint]) -> None:
     """Complain of two constraints that exclude each other, or stand in the wrong order.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from fusion.algebra.arrays import as_tensor
+from fusion.algebra.calls import checked_call
 from fusion.constraints.contract import Constraint
 from fusion.constraints.sign import Free
 
@@ -35,6 +36,7 @@ class Fixed(Constraint):
 
     kind, entrywise = "known", True
 
+    @checked_call
     def __init__(
         self, values: Any, *, components: Sequence[int] | None = None, where: Any = None
     ) -> None:
@@ -132,6 +134,7 @@ class Absent(Fixed):
         [0.0, 1.0, 1.0, 0.0]
     """
 
+    @checked_call
     def __init__(self, regions: Mapping[int, Any]) -> None:
         rows = {int(k): as_tensor(region).flatten() for k, region in regions.items()}
         for k, region in rows.items():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.constraints.contract import Constraint
 
 
@@ -41,6 +42,7 @@ class Monotone(Constraint):
 
     kind, lower = "sign", 0.0
 
+    @checked_call
     def __init__(self, *, decreasing: bool = False) -> None:
         super().__init__()
         self.decreasing = bool(decreasing)
@@ -77,6 +79,7 @@ class Unimodal(Constraint):
 
     kind, lower = "sign", 0.0
 
+    @checked_call
     def __init__(self, peak: int | Sequence[int] | None = None) -> None:
         super().__init__()
         rows = None if peak is None else torch.as_tensor(peak).long().reshape(-1)

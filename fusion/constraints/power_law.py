@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from fusion.algebra.arrays import as_tensor
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import checked_call
 from fusion.constraints.contract import Constraint
 
 
@@ -34,6 +35,7 @@ class PowerLaw(Constraint):
 
     kind, lower = "sign", 0.0
 
+    @checked_call
     def __init__(self, energy: Axis | Axes | Any) -> None:
         super().__init__()
         if isinstance(energy, tuple) and len(energy) == 1:

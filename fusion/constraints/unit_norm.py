@@ -8,6 +8,7 @@ from math import inf
 import torch
 from torch import Generator, Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.constraints.contract import Constraint
 
 
@@ -58,6 +59,7 @@ class UnitNorm(Constraint):
 
     kind, scale_free = "scale", True
 
+    @checked_call
     def __init__(self, p: float) -> None:
         super().__init__()
         if not 1 <= p < inf:

@@ -149,7 +149,7 @@ def mask_of(owner: Dataset, mask: Any) -> Tensor | None:
         return None
     if hasattr(mask, "axes_manager"):  # a HyperSpy signal
         mask = mask.data
-    mask = torch.as_tensor(np.array(mask) if not isinstance(mask, Tensor) else mask).cpu()
+    mask = as_tensor(mask).clone().cpu()
     if mask.dtype is not torch.bool:
         raise ValueError(
             f"`{owner}`: the mask is of type {mask.dtype}: give booleans, True = excluded."
@@ -189,7 +189,7 @@ def variance_of(owner: Dataset, variance: Any) -> Tensor | None:
     """The variance with as many axes as the array, broadcastable to it."""
     if variance is None:
         return None
-    variance = torch.as_tensor(np.array(variance) if not isinstance(variance, Tensor) else variance)
+    variance = as_tensor(variance).clone()
     variance = variance.detach().cpu().double()
     try:
         torch.broadcast_shapes(variance.shape, owner.shape)

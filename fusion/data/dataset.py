@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis, named
+from fusion.algebra.calls import checked_call
 from fusion.data.array_input import (
     both_masks,
     fits_in_memory,
@@ -61,6 +62,7 @@ class Dataset(Preparing):
         (4, 6, 41)
     """
 
+    @checked_call
     def __init__(
         self,
         name: str,
@@ -73,7 +75,12 @@ class Dataset(Preparing):
         history: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name = str(name)
+        if not isinstance(name, str):
+            raise ValueError(
+                f"`Dataset({type(name).__name__}, …)`: the name comes first: "
+                "`Dataset('eels', array)`."
+            )
+        self.name = name
         self.lazy: Any
         self.entries: Entries | None
         array, own_mask = without_mask(array)
@@ -143,6 +150,7 @@ class Dataset(Preparing):
         """The data as a NumPy array, not to be written to."""
         return self.tensor.cpu().numpy()
 
+    @checked_call
     def derive(self, array: Any, step: str, **changes: Any) -> "Dataset":
         """A data set made from this one: the same but for the array and what is named.
 
@@ -160,12 +168,14 @@ class Dataset(Preparing):
             metadata=self.metadata,
         )
 
+    @checked_call
     def renamed(self, name: str) -> "Dataset":
         """The same under another name, under which models and results will have it."""
         copy = Dataset.__new__(Dataset)
         copy.__dict__.update(self.__dict__, name=str(name), _forms={})
         return copy
 
+    @checked_call
     def masked(self, mask: Any) -> "Dataset":
         """With this mask beside the one it has; True = excluded, shapes as in `Dataset`."""
         added = mask_of(self, mask)
@@ -175,6 +185,7 @@ class Dataset(Preparing):
         both = added if self.mask is None else self.mask | added
         return self.derive(self._array, step, mask=both)
 
+    @checked_call
     def with_variance(self, variance: Any) -> "Dataset":
         """With this variance in place of the one it has; shapes as in `Dataset`, None for none."""
         return self.derive(self._array, "variance given", variance=variance)
@@ -207,6 +218,7 @@ class Dataset(Preparing):
         split = len(self.shape) - self.signal
         return prod(self.shape[:split]), prod(self.shape[split:])
 
+    @checked_call
     def matching(self, shape: Sequence[int]) -> tuple[int, int] | None:
         """Two-way shape in which a prediction of this shape is compared; None if it does not fit.
 
@@ -226,6 +238,7 @@ class Dataset(Preparing):
             return self.matrix_shape
         return None
 
+    @checked_call
     def weights(self, shape: tuple[int, int], *, variance: bool = True) -> Weights:
         """Weight of every entry, 1 / variance, 0 where masked, unfolded to this two-way shape."""
         keep = None if self.mask is None else unfold(~self.mask, self.shape, shape)
@@ -236,6 +249,7 @@ class Dataset(Preparing):
             return Weights.of(precision if keep is None else keep)
         return Weights.of(precision) * Weights.of(keep)
 
+    @checked_call
     def form(
         self,
         shape: tuple[int, int],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fusion.algebra.calls import checked_call
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -18,6 +20,7 @@ Window = tuple[float | None, float | None]
 class Preparing:
     """What can be done with a `Dataset` before it is fitted; the data stay as they are."""
 
+    @checked_call
     def crop(self, **ranges: Any) -> Dataset:
         """A part of the data: `crop(energy=(500, 560), y=(None, 20), x=slice(0, 32))`.
 
@@ -40,6 +43,7 @@ class Preparing:
 
         return crop(self, ranges)  # type: ignore[arg-type]
 
+    @checked_call
     def bin(self, **factors: int) -> Dataset:
         """Sums of neighbours: `bin(energy=2, y=2, x=2)`. Counts stay counts, variances add up.
 
@@ -57,6 +61,7 @@ class Preparing:
 
         return bin_by(self, factors)  # type: ignore[arg-type]
 
+    @checked_call
     def subtract_background(
         self, window: Window, model: str = "power law", *, components: int | None = None
     ) -> Dataset:
@@ -94,6 +99,7 @@ class Preparing:
 
         return subtract_background(self, window, model, components)  # type: ignore[arg-type]
 
+    @checked_call
     def remove_spikes(self, *, threshold: float = 8.0) -> Dataset:
         """Cosmic rays and the like, replaced by the median of their neighbours in the spectrum.
 
@@ -114,6 +120,7 @@ class Preparing:
 
         return remove_spikes(self, threshold)  # type: ignore[arg-type]
 
+    @checked_call
     def align(self, *, shifts: Any = None, **window: Window) -> Dataset:
         """Spectra shifted so that a feature lies at one energy in all: `align(energy=(-5, 5))`.
 
@@ -137,6 +144,7 @@ class Preparing:
 
         return align(self, window, shifts)  # type: ignore[arg-type]
 
+    @checked_call
     def estimate_variance(self) -> Dataset:
         """With the variance of every entry, as the data tell it.
 
@@ -155,6 +163,7 @@ class Preparing:
 
         return estimate_variance(self)  # type: ignore[arg-type]
 
+    @checked_call
     def denoise(self, components: int | None = None, *, scaling: Scaling | None = None) -> Dataset:
         """The data as a few principal components have them, without the noise of all others.
 
@@ -175,6 +184,7 @@ class Preparing:
 
         return denoise(self, components, scaling)  # type: ignore[arg-type]
 
+    @checked_call
     def normalise(self, by: Any = None) -> Dataset:
         """Divided by a number, by a value for every pixel, or by another detector's intensity.
 
@@ -190,6 +200,7 @@ class Preparing:
 
         return normalise(self, by)  # type: ignore[arg-type]
 
+    @checked_call
     def sample_pixels(self, share: float, *, seed: int = 0) -> Dataset:
         """With all but a share of the pixels masked, as if no more had been scanned.
 
@@ -211,6 +222,7 @@ class Preparing:
 
         return sample_pixels(self, share, seed)  # type: ignore[arg-type]
 
+    @checked_call
     def sample_entries(self, share: float, *, seed: int = 0) -> Dataset:
         """With all but a share of the single values masked and 0: a spectrum has its own gaps.
 
@@ -225,6 +237,7 @@ class Preparing:
 
         return sample_entries(self, share, seed)  # type: ignore[arg-type]
 
+    @checked_call
     def noise(self) -> Noise:
         """The noise as the data tell it, the scree, and how many components stand out of it."""
         from fusion.prepare.noise import measure

@@ -188,4 +188,4 @@ def _unmasked_channels(data: Dataset) -> NDArray[np.bool_]:
         return np.ones(data.matrix_shape[1], dtype=bool)
     split = len(data.shape) - data.signal
     mask = data.mask.expand(data.shape) if data.mask.ndim == len(data.shape) else data.mask
-    return ~mask.flatten(split).flatten(0, -2).all(0).numpy()
+    return ~mask.flatten(split).reshape(-1, data.matrix_shape[1]).all(0).numpy()

@@ -10,7 +10,8 @@ import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.axis_differences import axis_differences, is_plain_index
-from fusion.algebra.cautions import ScaleWarning
+from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import ScaleWarning, users_line
 from fusion.algebra.units import ratio
 from fusion.data.dataset import Dataset
 
@@ -41,6 +42,7 @@ class Scan(Mapping[str, Dataset]):
         ScaleWarning: if an axis is calibrated in some of them only; it is taken for the same.
     """
 
+    @checked_call
     def __init__(self, *datasets: Dataset, **signals: Any) -> None:
         given = [*datasets, *(_as_dataset(name, signal) for name, signal in signals.items())]
         call = f"Scan({', '.join(map(str, given))})"
@@ -99,6 +101,7 @@ class Scan(Mapping[str, Dataset]):
         self._check("bin", factors)
         return Scan(*(data.bin(**factors) for data in self.values()))
 
+    @checked_call
     def masked(self, mask: Any) -> Scan:
         """The same pixels left out of all; True = excluded.
 
@@ -168,7 +171,7 @@ def _check_same_pixels(owner: Dataset, data: Dataset, axes: int) -> None:
                 f"`Scan`: {a.name} of {bare.name!r} has no calibration: taken for the same as in "
                 f"{other.name!r}.",
                 ScaleWarning,
-                stacklevel=4,
+                stacklevel=users_line(),
             )
 
 

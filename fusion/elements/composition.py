@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
-from fusion.algebra.cautions import ClaimWarning
+from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.data.dataset import Dataset
 from fusion.elements.intensities import Fitted, Intensities, Measure
 from fusion.elements.table import KEV, atomic_mass
@@ -84,7 +85,7 @@ class Composition:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.answers.storage import atomic_write
+        from fusion.answers.whole_files import atomic_write
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -113,7 +114,7 @@ def _absorbed(lines: Sequence[str]) -> Iterator[str]:
             "and no absorption is allowed for: right for very thin specimens alone, and no "
             "error bar holds this. Take a line of higher energy, or correct for the mass thickness."
         )
-        warnings.warn(f"`composition`: {text}", ClaimWarning, stacklevel=4)
+        warnings.warn(f"`composition`: {text}", ClaimWarning, stacklevel=users_line())
         yield text
 
 
@@ -122,6 +123,7 @@ def _energy_of(name: str) -> float:
     return max(line.energy for line in xray_lines(name) if line.name == name)
 
 
+@checked_call
 def composition(
     what: Result | Dataset,
     k_factors: Mapping[str, K],

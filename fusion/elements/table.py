@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.calls import checked_call
 
 ELECTRONS = {"K": (2,), "L": (2, 2, 4), "M": (2, 2, 4, 4, 6)}
 """Of the subshells of every shell: how often they are ionised, but for their energies."""
@@ -77,6 +78,7 @@ class Edge:
         return shell in "KL" or number not in "23" or self.energy < LOW
 
 
+@checked_call
 def lines(
     elements: str | Iterable[str], within: Within = None, *, least: float = 0.0
 ) -> list[Line]:
@@ -107,6 +109,7 @@ def lines(
     return sorted(set(chosen), key=lambda line: line.energy)
 
 
+@checked_call
 def edges(elements: str | Iterable[str], within: Within = None) -> list[Edge]:
     """Ionisation edges of these elements, by energy; arguments and errors as in `lines`.
 
@@ -124,6 +127,7 @@ def edges(elements: str | Iterable[str], within: Within = None) -> list[Edge]:
     return sorted(set(chosen), key=lambda edge: edge.energy)
 
 
+@checked_call
 def labels(
     axis: Axis, elements: str | Iterable[str], *, least: float = 0.1
 ) -> list[tuple[float, str]]:

@@ -14,7 +14,7 @@ class Status(Enum):
     MAX_STEPS = "stopped at max_steps before it converged: raise max_steps; no answer yet"
     MAX_SECONDS = "stopped at max_seconds before it converged: allow more time; no answer yet"
     LEFT = "left behind: another start was lower, and was gone on with alone"
-    INTERRUPTED = "interrupted: the best answer so far is returned"
+    INTERRUPTED = "interrupted before it converged: the best answer so far is returned"
     DIVERGED = "failed: the loss is not finite from the start: check the guess, or use another init"
 
     @property

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
@@ -75,6 +76,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ScaledDataWarning: if HyperSpy has scaled the data before handing them over.
     """
 
+    @checked_call
     def __init__(
         self,
         n_components: int | None = None,

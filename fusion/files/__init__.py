@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import overload
 
+from fusion.algebra.calls import checked_call
 from fusion.data.dataset import Dataset
 from fusion.files import arrays, microscopes
 from fusion.files.contents import StoredDataset, default_of, listed, pick
@@ -20,10 +21,13 @@ READERS: dict[str, Callable[[Path], list[StoredDataset]]] = {
 """What a file of this suffix holds, unread; all other suffixes are RosettaSciIO's."""
 
 
+@checked_call
 @overload
 def load(path: str | PathLike[str], *, signal: str) -> Dataset: ...
+@checked_call
 @overload
 def load(path: str | PathLike[str], *, signal: None = None) -> Dataset | dict[str, Dataset]: ...
+@checked_call
 def load(path: str | PathLike[str], *, signal: str | None = None) -> Dataset | dict[str, Dataset]:
     """The data set in a file; all of them by name, where it holds several.
 
@@ -59,6 +63,7 @@ def load(path: str | PathLike[str], *, signal: str | None = None) -> Dataset | d
     return {entry.name: entry.open() for entry in contents} if meant is None else meant.open()
 
 
+@checked_call
 def one(path: str | PathLike[str], signal: str | None = None) -> Dataset:
     """The data set in a file, of which there must be one if no name is given.
 
@@ -82,6 +87,11 @@ def _contents(path: str | PathLike[str]) -> tuple[Path, list[StoredDataset]]:
         raise ValueError(
             f"`load({type(path).__name__})`: give a path; of a HyperSpy signal take "
             "`fusion.Dataset.from_hyperspy(signal)`."
+        )
+    if not isinstance(path, str | PathLike):
+        raise ValueError(
+            f"`load({type(path).__name__})`: give a path; of an array make a data set, "
+            "`fusion.Dataset('name', array)`."
         )
     path = Path(path).expanduser()
     if not path.exists():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ from fusion.files.contents import StoredDataset, first_line, listed
 
 RESULT = {"meta", "losses", "loss_history"}  # what `Result.save` always writes
 ENERGY = re.compile(r"(?:^|_)(?:energy|ev|kev)$", re.IGNORECASE)
+DAMAGE = (
+    *(ValueError, EOFError, RuntimeError, TypeError, SyntaxError, OverflowError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+"""What NumPy and zip raise of files that are cut off or changed."""
 UNIT = re.compile(r"(?:^|_)(ev|kev|nm)$", re.IGNORECASE)
 
 
@@ -130,7 +136,7 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     """What goes wrong inside a file, as one line."""
     try:
         yield
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+    except DAMAGE as error:
         raise ValueError(
             f"{path}: cannot be read ({first_line(error)}): cut off or damaged? "
             "Copy or save it again."

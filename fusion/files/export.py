@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.answers.whole_files import atomic_write, replacing
 from fusion.files.calibration import slug
 from fusion.files.factor_dictionaries import (
     Signal,
@@ -31,7 +28,7 @@ def hspy(result: Result, path: Path) -> list[Path]:
     """All factors in one hspy file, a signal each."""
     import h5py
 
-    with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for i, signal in enumerate(signals(result)):
             part = temporary.with_name(f"{i}.hspy")
             _write("hspy", part, signal)
@@ -50,7 +47,7 @@ def zspy(result: Result, path: Path) -> list[Path]:
     """All factors in one zspy folder, a signal each."""
     import zarr
 
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         for i, signal in enumerate(signals(result)):
             part = temporary.with_name(f"{i}.zspy")
             _write("zspy", part, signal)
@@ -79,7 +76,7 @@ def msa(result: Result, path: Path) -> list[Path]:
             metadata = {**signal["metadata"], "General": {"title": f"{slug(name)} {k + 1}"}}
             single = signal | {"data": spectrum, "axes": [axis | {"index_in_array": 0}]}
             out = path.with_name(f"{path.stem}_{slug(name) or 's'}_{k + 1}{path.suffix}")
-            with _replacing(out) as part:
+            with replacing(out) as part:
                 _write("msa", part, single | {"metadata": metadata})
             written.append(out)
     return written
@@ -108,7 +105,7 @@ def tif(result: Result, path: Path) -> list[Path]:
         signal = signal_of(result, name)
         signal |= {"data": signal["data"].astype(np.float32)}
         signal |= {"axes": [_nanometres(axis) for axis in signal["axes"]]}
-        with _replacing(out) as part:
+        with replacing(out) as part:
             _write("tiff", part, signal)
         written.append(out)
     return written
@@ -116,8 +113,6 @@ def tif(result: Result, path: Path) -> list[Path]:
 
 def csv(result: Result, path: Path) -> list[Path]:
     """All spectra in one table: for every detector its energies, then the components."""
-    from fusion.answers.storage import atomic_write
-
     with atomic_write(path) as file:
         file.write(table(result).encode())
     return [path]
@@ -199,18 +194,3 @@ def _nanometres(axis: dict[str, Any]) -> dict[str, Any]:
     if axis["units"] != "m":
         return axis
     return axis | {"units": "nm", "scale": 1e9 * axis["scale"], "offset": 1e9 * axis["offset"]}
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name in a folder beside, to write to: what is there takes the place of the path at last.
-
-    Raises:
-        OSError: if the folder cannot be written.
-    """
-    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
-        yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fusion.algebra.cautions import NoiseWarning
+from fusion.algebra.cautions import NoiseWarning, users_line
 from fusion.language.fit_term import Fit
 
 if TYPE_CHECKING:
@@ -41,5 +41,5 @@ def caution_of_imbalance(fits: Sequence[tuple[float, Fit]], model: Model) -> Non
         f" of {weak!r}, and count so much more. Say how noisy they are, `{name} = "
         f"{name}.estimate_variance()`, or give a weight, `{ratio:.3g} * …({weak})`.",
         NoiseWarning,
-        stacklevel=3,
+        stacklevel=users_line(),
     )

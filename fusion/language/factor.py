@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from fusion.algebra.arrays import as_tensor
-from fusion.algebra.axis import Axes, Extent, as_axes, length
+from fusion.algebra.axis import Axes, Axis, Extent, as_axes, length
+from fusion.algebra.calls import checked_call, whole_number
 from fusion.constraints import Constraint, NonNegative, check_chain
 
 
@@ -172,6 +173,7 @@ class FactorModule(nn.Module):
         return f"{self.shape}"
 
 
+@checked_call
 def Factor(shape: Sequence[Extent], *constraints: Constraint) -> Tensor:
     """A matrix of unknowns, `self.C = Factor((eels.pixels, K), NonNegative(), UnitColumns())`.
 
@@ -193,6 +195,18 @@ def Factor(shape: Sequence[Extent], *constraints: Constraint) -> Tensor:
         >>> model.C.detach().norm(dim=0).round(decimals=6).tolist()
         [1.0, 1.0, 1.0]
     """
+    call = f"Factor({shape!r}, …)"
+    if isinstance(shape, int | str | Axis) or not isinstance(shape, Sequence):
+        raise ValueError(f"`{call}`: give the sizes in one tuple: `Factor((data.pixels, K))`.")
+    for extent in shape:
+        if as_axes(extent) is None:
+            whole_number(call, extent)
+    for constraint in constraints:
+        if not isinstance(constraint, Constraint):
+            name = getattr(constraint, "__name__", repr(constraint))
+            raise ValueError(
+                f"`Factor(…, {name})`: give constraints as objects, such as `NonNegative()`."
+            )
     # typed as what it reads as, like dataclasses.field
     return cast(Tensor, FactorModule(shape, constraints))
 

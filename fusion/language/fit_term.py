@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.arrays import defined_beside
+from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Expanded, Prediction
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.forms.compressed import compressed
@@ -54,6 +55,7 @@ class Fit(Surrogate):
         """
         return None
 
+    @checked_call
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = check_dataset(f"{type(self).__name__}({type(dataset).__name__})", dataset)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.term import State, Term
 
@@ -27,6 +28,7 @@ class FactorTerm(Term):
 
     falls_with_scale: bool = False
 
+    @checked_call
     def __init__(self, factor: str | Callable[[Any], Tensor]) -> None:
         self.factor = factor if isinstance(factor, str) else None
         self._function = None if isinstance(factor, str) else factor

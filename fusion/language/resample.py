@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis, as_axes
+from fusion.algebra.calls import checked_call
 from fusion.algebra.units import in_units
 
 COVERED = 0.5
 """Share of an entry that must lie inside the other's field of view."""
 
 
+@checked_call
 def resample(
     values: Tensor,
     of: Axis | Axes,

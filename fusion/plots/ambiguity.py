@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 CURVE, MAP, LABEL, ROW = 3.4, 1.75, 0.8, 1.6  # inches
 
 
+@checked_call
+@plain_names
 def plot_ambiguity(
     ambiguity: Ambiguity,
     *,

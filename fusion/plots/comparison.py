@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +25,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # 
 LINES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1)))  # what coincides is seen
 
 
+@checked_call
+@plain_names
 def plot_comparison(
     comparison: Comparison,
     *,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.calls import checked_call
 from fusion.data.tally import Tally, tally
+from fusion.plots.plain_names import plain_names, take_as_they_are
 from fusion.prepare.inspection import noise_or_reason
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ PAD = 14  # points between a panel and its title: room for a power of ten
 BELOW = 20  # singular values that are drawn behind those above the edge
 
 
+@checked_call
+@plain_names
 def plot_dataset(
     dataset: Dataset,
     *,
@@ -73,11 +77,12 @@ def plot_dataset(
         grid = figure.add_gridspec(1, len(panels), width_ratios=[w for w, _ in panels])
         for i, (_, paint) in enumerate(panels):
             paint(figure, grid[0, i])
-        if len(elements) and dataset.signal == 1:
+        if len(elements):
             from fusion.plots.labels import name_curves
 
             drawn = [a for a in figure.axes if a.get_xlabel() == dataset.axes[-1].label]
-            name_curves(figure, [(panel, dataset.axes[-1]) for panel in drawn], elements)
+            curves = [(panel, dataset.axes[-1]) for panel in drawn]
+            name_curves(take_as_they_are(figure), curves, elements)
     return figure
 
 

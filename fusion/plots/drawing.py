@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes as Panel
@@ -16,11 +16,16 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import checked_call
+
+if TYPE_CHECKING:
+    from fusion.answers.result import Result
 
 Array = NDArray[np.float64]
 
 # Okabe & Ito's colours, told apart by the colour-blind
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "0.45"
+ALARM = "#B00020"
 NOTHING = "0.8"  # where there are no data
 LENGTHS = ("pm", "Å", "nm", "µm", "mm", "m")
 FEW = 100  # points of a curve that are marked
@@ -55,6 +60,12 @@ def figure_or_new(figure: Any, size: tuple[float, float]) -> Any:
     return Picture(figsize=size, layout="constrained") if figure is None else figure
 
 
+def stamp(figure: Any, result: Result) -> None:
+    """Say above all else where a fit was stopped before it converged."""
+    if result.stamp:
+        figure.suptitle(result.stamp, x=0.01, ha="left", fontsize=8, fontweight="bold", color=ALARM)
+
+
 @contextmanager
 def style(panel: Panel | None) -> Iterator[None]:
     """This software's style for a figure of its own; what is given keeps its owner's."""
@@ -69,11 +80,16 @@ def inches(figure: Any) -> float:
     return float(figure.bbox.width / figure.get_figure(root=True).dpi)
 
 
-def panel_or_new(panel: Panel | None, width: float, height: float) -> Panel:
-    """The panel that was given; else one in a new figure of this size, inches."""
+def panel_or_new(
+    panel: Panel | None, width: float, height: float, shown: Result | None = None
+) -> Panel:
+    """The panel that was given; else one in a new figure of this size, inches, with its stamp."""
     if panel is not None:
         return panel
-    return Picture(figsize=(width, height), layout="constrained").add_subplot()
+    figure = Picture(figsize=(width, height), layout="constrained")
+    if shown is not None:
+        stamp(figure, shown)
+    return figure.add_subplot()
 
 
 def factor(
@@ -274,6 +290,7 @@ def _label_axes(panel: Panel, axes: Axes, ends: bool) -> None:
         panel.set_xlabel(axes[1].label)
 
 
+@checked_call
 def scale_bar(panel: Panel, axis: Axis) -> None:
     """A bar of 1, 2 or 5 times a power of ten, at most a third of the width, in the lower left."""
     left, right = panel.get_xlim()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,10 +83,10 @@ def components(call: str, K: int, chosen: Sequence[int] | None) -> list[int]:
     Raises:
         ValueError: if there is no such component.
     """
-    numbers = list(range(K)) if chosen is None else [int(k) for k in chosen]
-    if not numbers or not all(0 <= k < K for k in numbers):
+    numbers = list(range(K)) if chosen is None else list(chosen)
+    if not numbers or not all(isinstance(k, Integral) and 0 <= k < K for k in numbers):
         raise ValueError(f"`{call}`: components {numbers}: there are 0 to {K - 1}: choose of them.")
-    return numbers
+    return [int(k) for k in numbers]
 
 
 def names(result: Result, K: int) -> list[str]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.calls import checked_call
 from fusion.elements.table import KEV, labels
 from fusion.plots.drawing import GREY
 
@@ -93,6 +94,7 @@ def spread_out(at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     return np.asarray(np.clip(level, low, max(low, high)) + n * step, dtype=np.float64)
 
 
+@checked_call
 def name_curves(
     figure: Figure, curves: Iterable[tuple[Panel, Axis]], elements: str | Sequence[str]
 ) -> None:
@@ -102,8 +104,16 @@ def name_curves(
         figure: of the panels, all else drawn.
         curves: (panel, its horizontal axis).
         elements: as for `fusion.elements.labels`.
+
+    Raises:
+        ValueError: if no axis is one of energies, or there is no such element.
     """
     figure.draw_without_rendering()  # so that the panels have their size
-    for panel, axis in curves:
-        if axis.units in KEV:
-            mark(panel, labels(axis, elements))
+    of_energies = [(panel, axis) for panel, axis in curves if axis.units in KEV]
+    if not of_energies:
+        raise ValueError(
+            f"`plot(elements={elements!r})`: no curve runs along an axis in {' or '.join(KEV)}: "
+            "give the axis of energies its units, or leave the elements out."
+        )
+    for panel, axis in of_energies:
+        mark(panel, labels(axis, elements))

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
@@ -16,6 +19,8 @@ WIDTH, HEIGHT = 3.6, 3.0  # inches
 ROOM = 2.0  # of the scale beyond the points on either side
 
 
+@checked_call
+@plain_names
 def plot_noise(noise: Noise, *, panel: Panel | None = None) -> Figure:
     """Variance against mean of entries of one level each, with gain × mean + read-out.
 

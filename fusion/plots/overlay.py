@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 SIDE = 3.2  # inches
 
 
+@checked_call
+@plain_names
 def plot_overlay(
     result: Result,
     *,
@@ -57,12 +62,14 @@ def plot_overlay(
         )
     called = pick.names(result, values.shape[2])
     with draw.style(panel):
-        panel = draw.panel_or_new(panel, SIDE, _figure_height(values) + 0.35)
+        panel = draw.panel_or_new(panel, SIDE, _figure_height(values) + 0.35, result)
         draw.picture(panel, palette.overlay(values[..., chosen], used), axes)
         draw.name_legend(panel, [called[k] for k in chosen], used)
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
+@checked_call
+@plain_names
 def plot_map(
     result: Result, component: int, *, factor: str | None = None, panel: Panel | None = None
 ) -> Figure:
@@ -90,7 +97,7 @@ def plot_map(
     (k,) = pick.components("plot_map", values.shape[2], [component])
     called = pick.names(result, values.shape[2])[k]
     with draw.style(panel):
-        panel = draw.panel_or_new(panel, SIDE + 0.5, _figure_height(values) + 0.3)
+        panel = draw.panel_or_new(panel, SIDE + 0.5, _figure_height(values) + 0.3, result)
         draw.image(panel, values[..., k], axes, ends=True, cmap=palette.ramp(palette.colour(k)))
         panel.set_title(f"{name}, component {called}" if called.isdecimal() else called)
     return panel.figure  # pyright: ignore[reportReturnType]

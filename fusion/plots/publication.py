@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -26,6 +29,8 @@ ROOM = 5.0  # mm above a map, for its title
 NARROW = 100.0  # mm below which at most three maps stand beside each other
 
 
+@checked_call
+@plain_names
 def plot_publication(
     result: Result,
     *,
@@ -71,6 +76,7 @@ def plot_publication(
         size = (width / INCH, (tall + low) / INCH)
         figure = draw.figure_or_new(figure, size)
         above, below = figure.subfigures(2, 1, height_ratios=[tall, max(low, 1e-3)])
+        draw.stamp(above, result)
         panels = above.subplots(rows, across, squeeze=False).ravel()
         plot_overlay(result, factor=name, components=chosen, panel=panels[0])
         for k, panel in zip(chosen, panels[1:], strict=False):

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -18,6 +21,8 @@ LINE = 0.16  # inches of a line of text
 BAND = "0.92"
 
 
+@checked_call
+@plain_names
 def plot_ranking(ranking: Ranking, *, figure: Any = None) -> Figure:
     """A panel for every criterion: its curve, what it chooses, and the recommended number.
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -16,6 +19,8 @@ TALL, LOW = 1.9, 2.4  # inches, heights of a row of maps and of the spectra
 COLUMNS = 5  # panels beside each other, at most
 
 
+@checked_call
+@plain_names
 def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) -> Figure:
     """Maps of all references, rms residual, reduced χ², and spectra of the pixels fitted worst.
 

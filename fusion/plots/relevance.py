@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 PREFIX = "λ of "
 
 
+@checked_call
+@plain_names
 def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
     """The scales λ_k of `ARD` at every step of the answer's start, on a logarithmic axis.
 
@@ -41,7 +46,7 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
             f"`plot_relevance`: no scales in the history of {result.formula}: fit with `ARD`."
         )
     with matplotlib.rc_context(draw.STYLE):
-        panel = draw.panel_or_new(panel, 5.0, 3.2)
+        panel = draw.panel_or_new(panel, 5.0, 3.2, result)
         for name, path in paths.items():
             kept = min(result.n_components or path.shape[1], path.shape[1])
             _paths(panel, path, kept, "" if len(paths) == 1 else f" ({name.removeprefix(PREFIX)})")

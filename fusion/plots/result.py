@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names, take_as_they_are
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +22,8 @@ LABEL, MAP, CURVE, BELOW = 0.8, 2.1, 2.7, 2.3  # inches
 TALL, LOW = 1.7, 1.35  # inches of a row, where there are few and where there are many
 
 
+@checked_call
+@plain_names
 def plot_result(
     result: Result,
     *,
@@ -62,13 +67,14 @@ def plot_result(
         heights = [h for _, h in sizes] + [rows * BELOW]
         figure = draw.figure_or_new(figure, (width, sum(heights)))
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        draw.stamp(parts[0], result)
         for part, (group, chosen) in zip(parts, blocks, strict=False):
             curves += _draw_block(part, result, group, chosen)
         _draw_below(parts[-1], result, names, rows)
         if len(elements):
             from fusion.plots.labels import name_curves
 
-            name_curves(figure, curves, elements)
+            name_curves(take_as_they_are(figure), curves, elements)
     return figure
 
 
@@ -131,7 +137,7 @@ def _blocks(
         groups.setdefault(result.factors[name].shape[1], []).append(name)
     most = max(groups, default=0)
     for k in components or ():
-        if not 0 <= k < most:
+        if not isinstance(k, Integral) or not 0 <= k < most:
             raise ValueError(
                 f"`plot(components={list(components or ())})`: there are 0 to {most - 1}."
             )

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names, take_as_they_are
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 4.6, 2.6  # inches
 
 
+@checked_call
+@plain_names
 def plot_spectra(
     result: Result,
     *,
@@ -55,7 +60,7 @@ def plot_spectra(
     scale = np.where(heights > 0, heights, 1.0) if normalise else np.ones(values.shape[1])
     step = offset * float(np.nanmax(values[:, chosen] / scale[chosen], initial=0.0))
     with draw.style(panel):
-        panel = draw.panel_or_new(panel, WIDTH, HEIGHT)
+        panel = draw.panel_or_new(panel, WIDTH, HEIGHT, result)
         for place, k in enumerate(chosen):
             style: dict[str, Any] = {"color": palette.colour(k), "linestyle": palette.dash(k)}
             curve = values[:, k] / scale[k] + place * step
@@ -68,7 +73,7 @@ def plot_spectra(
         if lines:
             whole = panel.get_figure(root=True)
             assert whole is not None
-            whole.draw_without_rendering()  # so that the panel has its size
+            take_as_they_are(whole).draw_without_rendering()  # so that the panel has its size
             mark(panel, lines)
     return panel.figure  # pyright: ignore[reportReturnType]
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.calls import checked_call
+from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +21,8 @@ CURVE, TALL, LEGEND = 3.1, 1.8, 0.55  # inches: of a panel, of a row, of the leg
 OTHER, WIDE = "0.72", 1.6  # colour of answers with a higher loss; width of the reference's line
 
 
+@checked_call
+@plain_names
 def plot_starts(
     comparison: Comparison,
     losses: ArrayLike | None = None,

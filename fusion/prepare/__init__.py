@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fusion.algebra.calls import checked_call
 from fusion.data.preparing import Preparing, Window
 
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
 
 
+@checked_call
 def drifts(data: Dataset, **window: Window) -> Any:
     """How far the spectrum of every pixel has drifted, in channels, of the shape of the pixels.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.algebra.cautions import CutWarning
+from fusion.algebra.cautions import CutWarning, users_line
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -94,6 +94,6 @@ def check_background(errors: list[BackgroundError], channels: int, call: str) ->
             f"`{call}`: {text} in the usual pixel, as {channels} channels tell it: take a wider "
             "window, fit after compression (components=…), or keep the background in the model.",
             CutWarning,
-            stacklevel=4,
+            stacklevel=users_line(),
         )
     return text + "; "

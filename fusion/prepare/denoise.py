@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,9 +83,9 @@ def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> D
     noise = data.noise() if components is None or scaling is None else None
     K = noise.scree.clear if components is None and noise is not None else components
     n, m = data.matrix_shape
-    if K is None or not 1 <= K <= min(n, m):
+    if not isinstance(K, Integral) or not 1 <= K <= min(n, m):
         why = "no component stands clearly out of the noise: " if components is None else ""
-        raise ValueError(f"`{data}.denoise({K})`: {why}give 1 to {min(n, m)} components.")
+        raise ValueError(f"`{data}.denoise({K!r})`: {why}give 1 to {min(n, m)} components.")
     scaling = Estimated() if scaling is None else scaling
     if not isinstance(scaling, Scaling):  # fusion.KeenanKotula is another: there and back
         raise TypeError(

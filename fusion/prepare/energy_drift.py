@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fusion.algebra.cautions import CutWarning
+from fusion.algebra.cautions import CutWarning, users_line
 from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
@@ -68,7 +68,7 @@ def drifts(data: Dataset, window: Mapping[str, Window], name: str = "drifts") ->
             f"`{call}`: {int((~clear).sum())} of {len(clear)} pixels show no clear feature: they "
             "are given the drift of the nearest pixel that does.",
             CutWarning,
-            stacklevel=4,
+            stacklevel=users_line(),
         )
     return drift.reshape(scan)
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.data.dataset import Dataset
 
 MOST = 1e7  # weight of the pursuit's multipliers where its growth ends
@@ -41,6 +42,7 @@ class MovingSpectrum(NamedTuple):
     """(data − pattern) / gain, noise kept: `align(shifts=…)` brings the frames together."""
 
 
+@checked_call
 def separate_fixed_pattern(data: Dataset) -> FixedPattern:
     """Fixed pattern and afterglow apart from lines that move over the detector.
 
@@ -72,6 +74,7 @@ def separate_fixed_pattern(data: Dataset) -> FixedPattern:
     )
 
 
+@checked_call
 def separate_moving_spectrum(
     data: Dataset, shifts: Any, *, fixed: int = 2, gain_spread: float = 0.02
 ) -> MovingSpectrum:

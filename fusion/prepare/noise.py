@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.algebra.cautions import NoiseWarning
+from fusion.algebra.cautions import NoiseWarning, users_line
 from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.prepare.mean_variance import variance_by_mean
@@ -182,7 +182,7 @@ def estimate_variance(data: Dataset) -> Dataset:
             f"({noise.correlation:.2f}): losses, priors and the number of components take the data "
             f"for {noise.inflation:.1f} times as certain as they are: bin the channels.",
             NoiseWarning,
-            stacklevel=3,
+            stacklevel=users_line(),
         )
     if noise.channels is not None:
         variance = noise.channels.reshape(data.shape[len(data.shape) - data.signal :])

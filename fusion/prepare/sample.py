@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.seeds import generator
 from fusion.data.dataset import Dataset
 
@@ -36,7 +38,7 @@ def sample_entries(data: Dataset, share: float, seed: int) -> Dataset:
 def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -> Dataset:
     """With a mask of all but this share of what is not hidden."""
     call = f"sample_{what}({share!r}, seed={seed!r})"
-    if isinstance(share, bool) or not 0 < share <= 1:
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share <= 1:
         raise ValueError(f"`{call}`: the share must be above 0, at most 1.")
     known = (~hidden).flatten().nonzero()[:, 0].numpy()
     count = round(share * len(known))
@@ -53,6 +55,7 @@ def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -
     return data.derive(array, step, mask=mask if data.mask is None else mask | data.mask)
 
 
+@checked_call
 def fill_maps(result: Result, factor: str) -> Result:
     """Maps where no pixel was measured: as smooth as the measured ones allow.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ PART = 1 << 22  # values that are looked at once
 def remove_spikes(data: Dataset, threshold: float) -> Dataset:
     """See `Dataset.remove_spikes`."""
     call = f"remove_spikes(threshold={threshold!r})"
-    if not threshold > 0:
+    if not isinstance(threshold, Real) or not threshold > 0:
         raise ValueError(f"`{call}`: the threshold must be positive, in standard deviations.")
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")

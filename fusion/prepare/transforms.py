@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.arrays import as_tensor
+from fusion.algebra.calls import checked_call, checked_class
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
 
@@ -58,6 +59,7 @@ class KeenanKotula:
         (8, 10, 60)
     """
 
+    @checked_call
     def __init__(self, data: Dataset) -> None:
         stats = tally(data)
         if stats.negatives:
@@ -137,6 +139,7 @@ class KeenanKotula:
         return torch.outer(rows, columns).reshape(shape)
 
 
+@checked_class
 @dataclass(frozen=True)
 class Anscombe:
     """Counts made normal, of variance 1: z = (2/g) √(g (x − μ) + ⅜ g² + σ²), and back.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fusion.algebra.calls import checked_call
 from fusion.data.dataset import check_dataset
 from fusion.prepare.denoise import Estimated
 from fusion.prepare.noise_edge import even_edge, hard_threshold
@@ -51,6 +52,7 @@ class Detectability:
         )
 
 
+@checked_call
 def detectability(
     dataset: Dataset, spectrum: ArrayLike, fraction: float, *, noise: Noise | None = None
 ) -> Detectability:

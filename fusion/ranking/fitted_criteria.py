@@ -32,9 +32,9 @@ def ard(data: Dataset, most: int, *, seed: int = 0) -> Criterion:
     """
     from fusion.losses import ARD, Frobenius
     from fusion.models import NMF
-    from fusion.search.fit import fit
+    from fusion.search.fit import fit_whole
 
-    result = fit(
+    result = fit_whole(
         NMF(data, most), Frobenius(data) + ARD("C"), starts=2, seed=seed, progress=False,
     )  # fmt: skip
     size = np.linalg.norm(result["C"], axis=0) * np.linalg.norm(result["S"], axis=0)
@@ -72,11 +72,11 @@ def _worst_angle(data: Dataset, K: int, seed: int) -> float:
     """Median over the starts of the largest angle of a spectrum to that of the best start."""
     from fusion.losses import Frobenius
     from fusion.models import NMF
-    from fusion.search.fit import fit
+    from fusion.search.fit import fit_whole
 
     answers: list[tuple[float, Array]] = []
     for start in range(STARTS):
-        result = fit(
+        result = fit_whole(
             NMF(data, K), Frobenius(data), starts=1, seed=seed + start, progress=False,
             max_steps=STEPS,
         )  # fmt: skip

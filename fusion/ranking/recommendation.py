@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
 from fusion.data.dataset import check_dataset
 from fusion.ranking.criterion import Criterion
 from fusion.ranking.singular_values import (
@@ -132,6 +133,7 @@ class Ranking:
         }
 
 
+@checked_call
 def rank(
     dataset: Dataset,
     *,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.constraints import Constraint
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.data.reference_spectra import References, references_on_channels
@@ -29,6 +30,7 @@ UNKNOWN = 1e10
 """Square of it from which on an amount is not determined."""
 
 
+@checked_call
 def mlls(
     data: Dataset | Fit,
     references: Mapping[str, Any],

@@ -15,7 +15,7 @@ from fusion.algebra.axis import Axes
 from fusion.algebra.prediction import CP, Expanded, Prediction, Sum, cp, tucker
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
-from fusion.data.dataset import Dataset
+from fusion.data.dataset import Dataset, check_dataset
 from fusion.models.checks import identifier
 
 Array = NDArray[Any]
@@ -90,7 +90,9 @@ def _measured(result: Result, data: Dataset | Sequence[Dataset] | None) -> Mappi
     """The measured data, by name."""
     if data is None:
         return {} if result.minimised is None else result.minimised.datasets
-    given = [data] if isinstance(data, Dataset) else list(data)
+    given = [data] if not isinstance(data, Sequence) else list(data)
+    for each in given:
+        check_dataset("report(data=…)", each)
     for dataset in given:
         if dataset.name not in result.data:
             raise ValueError(

@@ -44,7 +44,7 @@ def page(scene: Scene, title: str | None = None) -> str:
     return template.render(
         title=title or words.title(result, scene.names),
         result=result,
-        status=words.sentence(result.status),
+        status=words.verdict(result),
         facts=words.facts(result),
         equation=model_equation(result.model),
         cautions=[

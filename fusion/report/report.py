@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusion.algebra.calls import checked_call
+
 if TYPE_CHECKING:
     from fusion.answers.result import Result
     from fusion.data.dataset import Dataset
@@ -23,6 +25,7 @@ class Report:
         height: of the frame in a notebook, CSS pixels.
     """
 
+    @checked_call
     def __init__(self, html: str, height: int = HEIGHT) -> None:
         self.html, self.height = html, height
 
@@ -32,7 +35,7 @@ class Report:
         Raises:
             OSError: if the folder cannot be written.
         """
-        from fusion.answers.storage import atomic_write
+        from fusion.answers.whole_files import atomic_write
 
         with atomic_write(Path(path)) as file:
             file.write(self.html.encode())
@@ -48,6 +51,7 @@ class Report:
         return f"Report({len(self.html.encode()) / 1e6:.1f} MB)"
 
 
+@checked_call
 def report(
     result: Result,
     path: Any = None,
@@ -101,7 +105,13 @@ def _marks(
         from fusion.elements import labels
         from fusion.elements.table import KEV
 
+        spectra = [n for n, d in result.data.items() if d.signal == 1 and d.axes[-1].units in KEV]
+        if not spectra:
+            raise ValueError(
+                f"`report(elements={elements!r})`: no data set has an axis in {' or '.join(KEV)}: "
+                "give the axis of energies its units, or leave the elements out."
+            )
         for name, summary in result.data.items():
-            if summary.signal == 1 and summary.axes[-1].units in KEV:
+            if name in spectra:
                 marks[name] = [*marks.get(name, []), *labels(summary.axes[-1], elements)]
     return marks

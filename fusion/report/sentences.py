@@ -23,6 +23,12 @@ def title(result: Result, called: Sequence[str]) -> str:
     return f"{K} component{'s' * (K > 1)} in {sets}"
 
 
+def verdict(result: Result) -> str:
+    """How the fit ended, in a sentence; where that is no answer yet, this comes first."""
+    begun = f"{result.stamp}; " if result.stamp else ""
+    return sentence(begun + result.status)
+
+
 def starts_agreeing(result: Result) -> int:
     """How many starts ended at the loss of the answer."""
     return int((result.losses <= result.loss + CLOSE * abs(result.loss)).sum())

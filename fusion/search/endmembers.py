@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_class
 from fusion.algebra.cautions import ClaimWarning
 from fusion.algebra.truncated_svd import truncated_svd
 from fusion.search.from_data import FromData
@@ -78,6 +79,7 @@ class Pixels(Points):
         return space.low[kept] / amount[kept, None]
 
 
+@checked_class
 @dataclass(frozen=True)
 class SSS(Points):
     """Signal subspace sampling: spectra that no pixel shows, but the signal's subspace allows.
@@ -121,6 +123,7 @@ def _feasible_length(d: Tensor, space: Subspace, error: Tensor, room: Tensor) ->
     return torch.where(torch.isfinite(reach), reach, 0)
 
 
+@checked_class
 @dataclass(frozen=True)
 class Corners(FromData):
     """Points that stand farthest out give the spectra, least squares the maps.
@@ -180,6 +183,7 @@ class SPA(Corners):
         return chosen
 
 
+@checked_class
 @dataclass(frozen=True)
 class VCA(Corners):
     """Vertex component analysis: the farthest point along random directions.
@@ -227,6 +231,7 @@ class NFINDR(Corners):
             volume = grown
 
 
+@checked_class
 @dataclass(frozen=True)
 class PureMaps(FromData):
     """Pure maps in place of pure spectra: pixels and channels exchanged.

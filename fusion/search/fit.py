@@ -6,36 +6,34 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from functools import wraps
-from math import prod
+from math import inf, prod
+from numbers import Real
 from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
 
-from fusion.algebra.cautions import ClaimWarning, kept_cautions
+from fusion.algebra.calls import checked_call, whole_number
+from fusion.algebra.cautions import ClaimWarning, kept_cautions, users_line
 from fusion.answers.near_spectra import near_spectra
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
 from fusion.data.dataset import Dataset
 from fusion.engine.autograd import autograd
-from fusion.engine.curvature import without_curvature
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
 from fusion.language.loss import Loss
 from fusion.language.model import Model
-from fusion.language.seen_rows import mark_seen_rows
 from fusion.language.term import Term
 from fusion.search.continuation import continue_from, polish
-from fusion.search.given_starts import Given
 from fusion.search.initialisation import Init, Random
 from fusion.search.moves import improve
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
+from fusion.search.problem import Problem, as_loss, pose
 from fusion.search.pruning import order_components, prune
-from fusion.search.scale_check import check_scale
 from fusion.search.warm_start import approach_data, warm_up_steps
-from fusion.solvers import Adam, GaussNewton, Outcome, RowNewton, Solver, TorchOptimizer, Watch
+from fusion.solvers import Outcome, Solver, Watch
 
 FOR_ALL, FOR_BEST = 0.5, 0.75
 """Shares of a limited time until the best start goes on alone, and until it does on all data."""
@@ -53,7 +51,7 @@ def _keeping_cautions(function: Callable[P, Result]) -> Callable[P, Result]:
 
     @wraps(function)
     def kept(*args: P.args, **kwargs: P.kwargs) -> Result:
-        with kept_cautions(stacklevel=3) as cautions:  # over the wrapper of `autograd`, too
+        with kept_cautions() as cautions:
             result = function(*args, **kwargs)
         result.messages.extend(text for text in cautions if text not in result.messages)
         return result
@@ -61,6 +59,7 @@ def _keeping_cautions(function: Callable[P, Result]) -> Callable[P, Result]:
     return kept
 
 
+@checked_call
 @autograd()
 @_keeping_cautions
 def fit(
@@ -122,39 +121,29 @@ def fit(
         (True, (80, 3), (60, 3))
     """
     begun = time.monotonic()
-    loss = loss if isinstance(loss, Loss) else Loss([(1.0, loss)])
-    _check_options(starts, max_steps, max_seconds)
-    fitted = _on_device(model, device, dtype)
-    loss.check(fitted)
-    mark_seen_rows(fitted, loss.datasets.values())
-    objective = Objective(fitted, loss)
-    check_scale(objective)
-    chosen, messages = _chosen_solver(solver, objective)
-    chosen.check(objective)
-    quick = loss.compressed(fitted) if compress else None
-    working = objective if quick is None else Objective(fitted, quick)
-    deadline = float("inf") if max_seconds is None else begun + float(max_seconds)
+    _check_options(starts, seed, max_steps, max_seconds, callback)
+    loss = as_loss(model, loss)
+    watch = Watch()
+    options = {"solver": solver, "init": init, "starts": int(starts), "seed": seed}
+    options |= {"device": device, "dtype": dtype}
+    posed = watch.kept(
+        lambda: pose(model, loss, compress=compress and not watch.stopped, **options)
+    )
+    objective, chosen, messages = posed.objective, posed.solver, posed.messages
     steps = chosen.max_steps if max_steps is None else int(max_steps)
-    flat = _starting_points(init, working, int(starts), seed)
-    with _threads(objective, len(flat)), _reporting(progress, steps, callback) as report:
-        watch = Watch(deadline, report)
-        most = min([steps, *warm_up_steps(loss)])
-        watch.deadline = begun + (deadline - begun) * (FOR_ALL if len(flat) > 1 else 1)
-        outcome = _search(working, chosen, flat, watch, most, quick is not None)
-        watch.deadline = begun + (deadline - begun) * (FOR_BEST if quick is not None else 1)
-        _continue_best_alone(working, chosen, outcome, watch, steps)
-        watch.deadline = deadline
-        if Status.INTERRUPTED not in outcome.status:
-            messages += improve(working, chosen, outcome, watch, steps)
-        if quick is not None:
-            del flat, quick, working  # as large as what polishing needs
-            polish(objective, chosen, outcome, watch, steps)
+    with _threads(objective, len(posed.flat)), _reporting(progress, callback) as report:
+        watch.report = report
+        limit = float("inf") if max_seconds is None else float(max_seconds)
+        outcome = watch.kept(_descend_and_improve, posed, watch, steps, begun, limit)
         if not bool(torch.isfinite(outcome.loss).any()):
             raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
         fitted, remarks = prune(objective, chosen, outcome, watch, steps)
+    if watch.stopped:
+        _say_interrupted(outcome)
     if init is None or isinstance(init, Random):
-        fitted = order_components(fitted, objective, outcome)
-    result = summarise(
+        fitted = watch.kept(order_components, fitted, objective, outcome)
+    result = watch.kept(
+        summarise,
         fitted,
         loss,
         objective,
@@ -163,12 +152,53 @@ def fit(
         seconds=time.monotonic() - begun,
         messages=messages + remarks,
     )
-    if caution := near_spectra(fitted, loss):
-        warnings.warn(caution, ClaimWarning, stacklevel=2)
-    if not result.converged and steps > 0 and Status.INTERRUPTED not in outcome.status:
+    if caution := watch.kept(near_spectra, fitted, loss):
+        warnings.warn(caution, ClaimWarning, stacklevel=users_line())
+    if not result.converged and steps > 0 and not watch.stopped:
         _warn_of_no_answer(result)
-    _warn_of_nothing(result)
+    if watch.kept(_predicts_nothing, result):
+        _warn_of_nothing()
     return result
+
+
+def fit_whole(*args: Any, **options: Any) -> Result:
+    """`fit` for what needs an answer that is one: Ctrl-C is raised, as nothing came of it."""
+    result = fit(*args, **options)
+    if result.status == Status.INTERRUPTED.value:
+        raise KeyboardInterrupt
+    return result
+
+
+def _descend_and_improve(
+    posed: Problem, watch: Watch, steps: int, begun: float, limit: float
+) -> Outcome:
+    """All starts, then the best of them, as far down as time and steps allow."""
+    objective, working, solver = posed.objective, posed.working, posed.solver
+    several, compressed = len(posed.flat) > 1, posed.compressed
+    most = min([steps, *warm_up_steps(objective.loss)])
+    watch.deadline = begun + limit * (FOR_ALL if several else 1)
+    outcome = watch.kept(_search, working, solver, posed.flat, watch, most, compressed)
+    with watch.dispensable():
+        watch.deadline = begun + limit * (FOR_BEST if compressed else 1)
+        _continue_best_alone(working, solver, outcome, watch, steps)
+    watch.deadline = begun + limit
+    with watch.dispensable():
+        if not watch.stopped:
+            posed.messages += improve(working, solver, outcome, watch, steps)
+    if compressed:
+        del working  # as large as what polishing needs
+        posed.working, posed.flat = objective, outcome.flat
+        watch.kept(polish, objective, solver, outcome, watch, steps)
+    elif watch.stopped:  # whatever was hit: the loss is that of where the best start stands
+        watch.kept(continue_from, objective, solver, outcome, outcome.best(), watch, 0)
+    return outcome
+
+
+def _say_interrupted(outcome: Outcome) -> None:
+    """The status of the starts of a fit that was stopped on its way."""
+    for row, status in enumerate(outcome.status):
+        if row == outcome.best() or status is Status.MAX_STEPS:
+            outcome.status[row] = Status.INTERRUPTED
 
 
 def _warn_of_no_answer(result: Result) -> None:
@@ -181,34 +211,39 @@ def _warn_of_no_answer(result: Result) -> None:
         f"loss by {fall:.2g} of itself; {USUAL} are usual: this is not an answer yet. Go on with "
         "`fu.fit(model, loss, init=result, starts=1)`.",
         ClaimWarning,
-        stacklevel=3,
+        stacklevel=users_line(),
     )
 
 
-def _warn_of_nothing(result: Result) -> None:
-    """Say that no factor is left to predict anything: the end of a penalty, or of a poor start."""
+def _predicts_nothing(result: Result) -> bool:
+    """Whether the answer is 0 everywhere."""
     assert result.model is not None
     with torch.no_grad(), result.model.once():
         predictions = [M.map(torch.Tensor.double) for M in result.model.predict().values()]
-        size = sum(float(M.inner(M)) for M in predictions)
-    if size == 0:
-        warnings.warn(
-            "`fit`: the answer predicts 0 everywhere. That is right where the data are below 0 or "
-            "a penalty outweighs them; else the descent has lost all components: try another "
-            "`seed`, `init` or solver.",
-            ClaimWarning,
-            stacklevel=3,
-        )
+        return sum(float(M.inner(M)) for M in predictions) == 0
 
 
-def _check_options(starts: Any, max_steps: Any, max_seconds: Any) -> None:
-    """Complain of numbers that mean nothing."""
-    if not int(starts) >= 1:
-        raise ValueError(f"`fit(starts={starts})`: give 1 or more.")
-    if max_steps is not None and not max_steps >= 0:
-        raise ValueError(f"`fit(max_steps={max_steps})`: give 0 or more, or None.")
-    if max_seconds is not None and not max_seconds >= 0:
-        raise ValueError(f"`fit(max_seconds={max_seconds})`: give seconds, or None for no limit.")
+def _warn_of_nothing() -> None:
+    """Say that no factor is left to predict anything: the end of a penalty, or of a poor start."""
+    warnings.warn(
+        "`fit`: the answer predicts 0 everywhere. That is right where the data are below 0 or a "
+        "penalty outweighs them; else the descent has lost all components: try another `seed`, "
+        "`init` or solver.",
+        ClaimWarning,
+        stacklevel=users_line(),
+    )
+
+
+def _check_options(starts: Any, seed: Any, max_steps: Any, max_seconds: Any, callback: Any) -> None:
+    """Complain of what means nothing."""
+    whole_number(f"fit(starts={starts!r})", starts)
+    whole_number(f"fit(seed={seed!r})", seed, least=-inf)
+    if max_steps is not None:
+        whole_number(f"fit(max_steps={max_steps!r})", max_steps, least=0)
+    if max_seconds is not None and not (isinstance(max_seconds, Real) and max_seconds >= 0):
+        raise ValueError(f"`fit(max_seconds={max_seconds!r})`: give seconds, or None for no limit.")
+    if callback is not None and not callable(callback):
+        raise ValueError(f"`fit(callback={callback!r})`: give a function of (step, losses).")
 
 
 def _search(
@@ -220,7 +255,7 @@ def _search(
     """
     first = solver.scouting()
     few = first.max_steps < solver.max_steps
-    look = None if few or first is solver or most == 0 else sample_problem(objective)
+    look = None if few or first is solver or most == 0 else watch.kept(sample_problem, objective)
     if look is not None:
         flat = starts_from_sample(objective, look, first, flat, watch, most)
     elif most > 0:
@@ -266,52 +301,6 @@ def _continue_best(
     return outcome
 
 
-def _on_device(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
-    """A copy of the model on the device that was asked for, in its precision."""
-    if not isinstance(model, Model):
-        raise ValueError(f"`fit({type(model).__name__}, …)`: give a `fusion.Model`.")
-    copy = deepcopy(model)
-    if device is None and dtype is None:
-        return copy
-    try:
-        target = torch.device(device) if device is not None else next(model.parameters()).device
-        dtype = dtype or (torch.float64 if target.type == "cpu" else torch.float32)
-        return copy.to(target, dtype)
-    except (RuntimeError, AssertionError) as error:
-        have = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        raise ValueError(
-            f"`fit(device={str(device)!r})`: {str(error).splitlines()[0]}; "
-            f"this machine has {', '.join(have)}."
-        ) from None
-
-
-def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
-    """The solver asked for, or the one that suits."""
-    if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
-        return TorchOptimizer(given), []
-    if isinstance(given, Solver):
-        return given, []
-    if given is not None:
-        raise ValueError(
-            f"`fit(solver={given!r})`: "
-            "give a solver such as `GaussNewton()`, or a `torch.optim` class."
-        )
-    reason = without_curvature(objective)
-    if reason is None:
-        return RowNewton() if RowNewton.suited(objective) else GaussNewton(), []
-    return Adam(), [f"solver: Adam, since {reason}"]
-
-
-def _starting_points(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
-    if init is None:
-        init = Random()
-    elif not isinstance(init, Init):
-        init = Given(
-            list(init) if isinstance(init, Sequence) and not hasattr(init, "factors") else [init]
-        )
-    return init.starts(objective, starts, seed)
-
-
 def _values_read(data: Dataset) -> int:
     """Numbers that a pass over the data reads."""
     return prod(data.shape) if data.entries is None else len(data.entries.x)
@@ -332,7 +321,7 @@ def _threads(objective: Objective, starts: int) -> Iterator[None]:
 
 @contextmanager
 def _reporting(
-    progress: bool, steps: int, callback: Callable | None
+    progress: bool, callback: Callable | None
 ) -> Iterator[Callable[[int, Tensor], object]]:
     """What is called at every step: the bar, then the user's function."""
     bar = None

@@ -34,40 +34,52 @@ def improve(
     best, kept = outcome.best(), []
     flat, states = outcome.flat[best : best + 1], one_start(outcome.states, best)
     short = bool(warm_up_steps(objective.loss))
+    raced: list[tuple[Race, list[Move]]] = []  # from where it stands
 
-    def note(lap_outcome: Outcome, row: int) -> None:
-        outcome.products += lap_outcome.products
-        append_history(outcome, best, lap_outcome, row)
+    def go_on(race: Race, chosen: int) -> None:
+        nonlocal flat, states
+        for lap_outcome, row in race.path(chosen):
+            outcome.products += lap_outcome.products
+            append_history(outcome, best, lap_outcome, row)
+            flat, states = lap_outcome.flat[row : row + 1], one_start(lap_outcome.states, row)
+        raced.clear()
 
     asked = 0 if short else 1
-    while not watch.late and (moves := _proposed_moves(objective, flat)):
-        batch = torch.cat([flat, *(_after_move(objective, flat, move) for move in moves)])
-        patient = asked > 1  # at last for as long as it takes, with long steps
-        method = solver.jumped() if patient else solver
-        race = Race(objective, method, watch, batch, repeated(states, len(batch)))
-        # what was kept once must gain to be kept again, or two terms could undo each other for ever
-        simpler = [False, *(move.simpler and move.label not in kept for move in moves)]
-        chosen = race.winner(simpler, LAPS if patient else 1)
-        if watch.stopped or (patient and not chosen):
-            break
-        if chosen:
-            kept.append(moves[chosen - 1].label)
-            asked = 0
-        else:
-            asked += 1
-            if asked > 1:
-                continue
-            # nothing gained from where it stands: go down first, then ask once more
-            race = Race(objective, solver, watch, flat, states)
-            race.lap(PAUSE)
-        laps = race.path(chosen)
-        for lap in laps:
-            note(*lap)
-        lap_outcome, row = laps[-1]
-        flat, states = lap_outcome.flat[row : row + 1], one_start(lap_outcome.states, row)
-    if kept or short:
+    with watch.dispensable():
+        while not watch.late and (moves := _proposed_moves(objective, flat)):
+            batch = torch.cat([flat, *(_after_move(objective, flat, move) for move in moves)])
+            patient = asked > 1  # at last for as long as it takes, with long steps
+            method = solver.jumped() if patient else solver
+            race = Race(objective, method, watch, batch, repeated(states, len(batch)))
+            raced.append((race, moves))
+            # what was kept once must gain to be kept again, or two could undo each other for ever
+            simpler = [False, *(move.simpler and move.label not in kept for move in moves)]
+            chosen = race.winner(simpler, LAPS if patient else 1)
+            if watch.stopped or (patient and not chosen):
+                break
+            if chosen:
+                kept.append(moves[chosen - 1].label)
+                asked = 0
+            else:
+                asked += 1
+                if asked > 1:
+                    continue
+                # nothing gained from where it stands: go down first, then ask once more
+                race = Race(objective, solver, watch, flat, states)
+                raced.append((race, []))
+                race.lap(PAUSE)
+                if watch.stopped:
+                    break
+            go_on(race, chosen)
+    if watch.stopped and raced:
+        race, moves = min(raced, key=lambda each: float(each[0].loss.min()))
+        chosen = race.lowest()
+        kept += [move.label for move in moves[chosen - 1 : chosen]] if chosen else []
+        go_on(race, chosen)
+    if kept or short or watch.stopped:
         final = solver.minimise(objective, flat, watch, max_steps, states)
-        note(final, 0)
+        outcome.products += final.products
+        append_history(outcome, best, final, 0)
         if short:
             outcome.status[:] = [Status.LEFT] * len(outcome.status)
         replace_start(outcome, best, final)

@@ -34,24 +34,25 @@ def prune(
         The fitted model, and what a user should know of it.
     """
     best, messages, loss, whole = outcome.best(), [], objective.loss, objective.model
-    model = _write_into_model(objective, outcome.flat[best])
+    model = watch.kept(_write_into_model, objective, outcome.flat[best])
     states = [{key: value[best] for key, value in state.items()} for state in outcome.states]
-    while (switched_off := _switched_off(model, loss, states)) is not None:
+    while (switched_off := watch.kept(_switched_off, model, loss, states)) is not None:
         term, off = switched_off
         kept = (~off).nonzero()[:, 0].tolist()
         messages.append(f"{int(off.sum())} of {len(off)} components are off: {term}")
         _reorder_learned(outcome, kept, whole.factor(term.factor or "").shape[-1])
         model = model.select(_factors_with_components(model, len(off)), kept)
         left = Objective(model, loss)
-        states = _states_of_kept(left, states, kept)
+        states = watch.kept(_states_of_kept, left, states, kept)
         begun = [{key: value[None] for key, value in state.items()} for state in states]
-        final = solver.minimise(left, _point_inside_domain(left, begun), watch, max_steps, begun)
+        flat = watch.kept(_point_inside_domain, left, begun)
+        final = solver.minimise(left, flat, watch, max_steps, begun)
         _pad_learned(final, outcome, best)
         record_continuation(outcome, best, final)
-        model = _write_into_model(left, final.flat[0])
+        model = watch.kept(_write_into_model, left, final.flat[0])
         states = [{key: value[0] for key, value in state.items()} for state in final.states]
     for i, _, prior in loss.priors:
-        messages += prior.remarks(states[i])
+        messages += watch.kept(prior.remarks, states[i])
     return model, messages
 
 
@@ -63,8 +64,9 @@ def order_components(model: Model, objective: Objective, outcome: Outcome) -> Mo
     order = _order_by_explained(model, objective.loss)
     if order is None:
         return model
+    ordered = model.select(swapped, order)
     _reorder_learned(outcome, order, objective.model.factor(swapped[0]).shape[-1])
-    return model.select(swapped, order)
+    return ordered
 
 
 @torch.no_grad()

@@ -63,6 +63,10 @@ class Race:
                 break
         return 0
 
+    def lowest(self) -> int:
+        """The point that is lowest as they stand."""
+        return int(self.loss.argmin())
+
     def lap(self, steps: int) -> dict[int, float]:
         """So many steps of all that run: how fast those fall, in a lap, that have not arrived."""
         flat, states = self._now()

@@ -34,8 +34,13 @@ def approach_data(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch:
     easy = easier_loss(loss) if solver.approached else None
     if easy is None:
         return flat
-    near = descend_easily(Objective(model, easy.compressed(model) or easy), solver, flat, watch)
-    whole = Objective(model, loss)
+    easier = watch.kept(lambda: Objective(model, easy.compressed(model) or easy))
+    near = descend_easily(easier, solver, flat, watch)
+    return watch.kept(_inside_the_domain, Objective(model, loss), near, flat)
+
+
+def _inside_the_domain(whole: Objective, near: Tensor, flat: Tensor) -> Tensor:
+    """The near starts; where their loss is infinite the first ones, or these without deviations."""
     inside = _inside_domain(whole, near)
     if bool(inside.all()):
         return near
@@ -79,7 +84,7 @@ def descend_easily(
 ) -> Tensor:
     """Starts after a few steps with an easier loss, lifted off their bounds."""
     near = solver.minimise(objective, flat, watch, steps).flat
-    return objective.raws(lifted_off_bounds(objective, objective.values(near)))
+    return watch.kept(lambda: objective.raws(lifted_off_bounds(objective, objective.values(near))))
 
 
 def lifted_off_bounds(objective: Objective, values: Values) -> Values:

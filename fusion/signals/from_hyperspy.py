@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.calls import checked_call
 from fusion.algebra.unit_names import clean
 from fusion.data.dataset import Dataset
 from fusion.files.signal_dictionaries import arranged, names
@@ -17,6 +18,7 @@ INTERNAL = ("_HyperSpy", "_sig_", "_")
 """How keys begin that are no metadata of the measurement, or whole signals."""
 
 
+@checked_call
 def from_hyperspy(signal: Any, *, name: str | None = None, mask: Any = None) -> Dataset:
     """The data set of a signal; see `Dataset.from_hyperspy`."""
     if not (hasattr(signal, "axes_manager") and hasattr(signal, "data")):

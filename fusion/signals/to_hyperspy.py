@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import checked_call
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
 from fusion.files.calibration import ENERGIES
@@ -17,6 +18,7 @@ from fusion.files.calibration import ENERGIES
 Array = NDArray[Any]
 
 
+@checked_call
 def to_hyperspy(result: Result) -> dict[str, Any]:
     """{factor: signal}; see `Result.to_hyperspy`."""
     hs = hyperspy("Result.to_hyperspy")

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from fusion.algebra.axis_differences import axis_differences
+from fusion.algebra.calls import checked_call
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
 from fusion.signals.from_hyperspy import axes_of
@@ -18,6 +19,7 @@ NAMES = (("components", "scores"), ("factors", "loadings"))
 """Of spectra and maps: HyperSpy is going to rename them; the first pair that it has is written."""
 
 
+@checked_call
 def write_to(result: Result, signal: Any, *, name: str | None = None) -> None:
     """Write into the signal; see `Result.write_to`."""
     call = "Result.write_to"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
 from fusion.simulate.maps import delocalise, grain_maps, thickness, tilt_curves
 from fusion.simulate.simulation import (
     Array,
@@ -40,6 +41,7 @@ OCTAHEDRAL = {line: 2.2 * counts for line, counts in MANGANESE.items()} | {
 }
 
 
+@checked_call
 def concurrent(
     *,
     shape: tuple[int, int] = (40, 44),
@@ -103,6 +105,7 @@ def concurrent(
     return Simulation({data.name: data for data in datasets}, truth, phases)
 
 
+@checked_call
 def tilt_series(
     *, tilts: int = 65, channels: int = 240, dose: float = 1.0, seed: int = 0
 ) -> Simulation:

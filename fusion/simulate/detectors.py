@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
 from fusion.simulate.coupled import (
     ALUMINIUM_LINES,
     FOUR_FOLD,
@@ -35,6 +36,7 @@ SEGMENTS = np.array([1.15, 0.9, 1.25, 0.7])
 """Solid angles of the segments, their mean 1: the last one is shadowed by the holder."""
 
 
+@checked_call
 def detectors(
     *, shape: tuple[int, int] = (28, 32), channels: int = 120, dose: float = 1.0, seed: int = 0
 ) -> Simulation:

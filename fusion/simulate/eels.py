@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
 from fusion.simulate.maps import layer_maps, particle_maps, thickness
 from fusion.simulate.simulation import (
     Array,
@@ -32,6 +33,7 @@ SURFACE = (530.0, ((532.2, 0.4, 2.5), (538.2, 1.9, 4.0), (557.5, 0.7, 12.0)))
 RESIN = (530.0, ((532.0, 0.9, 1.8), (543.5, 1.1, 12.0)))
 
 
+@checked_call
 def layers(
     *,
     shape: tuple[int, int] = (40, 44),
@@ -66,6 +68,7 @@ def layers(
     return Simulation(datasets, truth, ("silicon", "nitride", "silica"))
 
 
+@checked_call
 def with_background(
     *,
     shape: tuple[int, int] = (40, 44),

@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.seeds import generator
 
 Array = NDArray[np.float64]
 
 
+@checked_call
 def grain_maps(
     shape: tuple[int, int], K: int, *, grains: int | None = None, blur: float = 1.5, seed: int = 0
 ) -> Array:
@@ -40,6 +42,7 @@ def grain_maps(
     return delocalise(np.eye(K)[phase[nearest]], blur)
 
 
+@checked_call
 def layer_maps(
     shape: tuple[int, int], K: int, *, waviness: float = 2.0, blur: float = 1.5, seed: int = 0
 ) -> Array:
@@ -70,6 +73,7 @@ def layer_maps(
     return delocalise(np.eye(K)[layer], blur)
 
 
+@checked_call
 def particle_maps(
     shape: tuple[int, int],
     radii: tuple[float, ...] = (0.27, 0.36),
@@ -103,6 +107,7 @@ def particle_maps(
     return delocalise(np.eye(len(radii) + 1)[zone], blur)
 
 
+@checked_call
 def delocalise(maps: ArrayLike, width: float) -> Array:
     """Maps as a detector with a blurred view sees them: convolved with a Gaussian.
 
@@ -118,6 +123,7 @@ def delocalise(maps: ArrayLike, width: float) -> Array:
     return gaussian_filter(np.asarray(maps, dtype=float), (width, width, 0), mode="nearest")
 
 
+@checked_call
 def thickness(shape: tuple[int, int], *, variation: float = 0.15, seed: int = 0) -> Array:
     """A smooth thickness with mean 1, for instance of a specimen thinned unevenly.
 
@@ -139,6 +145,7 @@ def thickness(shape: tuple[int, int], *, variation: float = 0.15, seed: int = 0)
     return 1.0 + variation * field / max(np.abs(field).max(), 1e-12)
 
 
+@checked_call
 def tilt_curves(tilt: ArrayLike, amplitudes: ArrayLike, *, width: float = 0.22) -> Array:
     """Site weights against the tilt of the beam across a systematic row, mean near 1 far away.
 

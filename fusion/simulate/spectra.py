@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.calls import checked_call
+
 Array = NDArray[np.float64]
 
 
+@checked_call
 def power_law(
     energy: ArrayLike, exponent: float, *, amplitude: float = 1.0, at: float | None = None
 ) -> Array:
@@ -33,6 +36,7 @@ def power_law(
     return amplitude * (energy / (energy[0] if at is None else at)) ** -exponent
 
 
+@checked_call
 def core_loss_edge(
     energy: ArrayLike,
     onset: float,
@@ -81,6 +85,7 @@ def core_loss_edge(
     return 0.5 * erfc((onset - energy) * 2.3548 / (np.sqrt(2) * width)) * above
 
 
+@checked_call
 def plasmon(energy: ArrayLike, position: float, width: float) -> Array:
     """Single scattering by a plasmon, E Γ E_p² / ((E² − E_p²)² + (E Γ)²): Drude's free electrons.
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
 from fusion.simulate.coupled import DIVALENT, TRIVALENT
 from fusion.simulate.maps import layer_maps, tilt_curves
 from fusion.simulate.simulation import PIXEL, Simulation, columns, poisson_counts, uniform_axis
@@ -12,6 +13,7 @@ TETRAVALENT = (640.2, ((641.2, 1.6, 1.4), (643.6, 2.6, 2.2), (654.2, 1.5, 3.2)))
 LEAST = 0.1  # share that every species has everywhere
 
 
+@checked_call
 def tilted_line(
     *, tilts: int = 21, pixels: int = 32, channels: int = 100, dose: float = 1.0, seed: int = 0
 ) -> Simulation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fusion.algebra.calls import checked_call
 from fusion.simulate.simulation import Array, Simulation, poisson_counts, seeds, uniform_axis
 from fusion.simulate.spectra import core_loss_edge, power_law
 
@@ -19,6 +20,7 @@ PERIOD = 17.3  # frames of a wobble
 JITTER = 2.0  # channels, by which a frame misses it at most
 
 
+@checked_call
 def wobbled(
     *,
     frames: int = 100,

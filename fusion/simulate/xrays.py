@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.calls import checked_call
 from fusion.simulate.spectra import _checked_energies
 
 Array = NDArray[np.float64]
@@ -29,6 +30,7 @@ LINES = {
 """Energies in keV of the α₁ or β₁ line: X-Ray Data Booklet (Berkeley Laboratory), table 1-2."""
 
 
+@checked_call
 def detector_fwhm(energy: ArrayLike, *, noise: float = 0.045, fano: float = 0.12) -> Array:
     """Full width of a line at half maximum, √(noise² + 8 ln 2 · F ε E), ε = 3.65 eV in silicon.
 
@@ -46,6 +48,7 @@ def detector_fwhm(energy: ArrayLike, *, noise: float = 0.045, fano: float = 0.12
     return np.sqrt(noise**2 + 8 * np.log(2) * fano * 0.00365 * np.asarray(energy, dtype=float))
 
 
+@checked_call
 def bremsstrahlung(energy: ArrayLike, *, beam: float = 200.0, window: float = 0.35) -> Array:
     """Kramers' continuum (E_b − E)/E behind an absorbing window, exp(−(E_w/E)³); sum 1.
 
@@ -65,6 +68,7 @@ def bremsstrahlung(energy: ArrayLike, *, beam: float = 200.0, window: float = 0.
     return continuum / continuum.sum()
 
 
+@checked_call
 def xray_spectrum(
     energy: ArrayLike,
     lines: Iterable[tuple[float, float]],

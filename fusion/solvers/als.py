@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_class
 from fusion.engine.variables import Slot
 from fusion.solvers.least_squares import LeastSquares
 
@@ -19,6 +20,7 @@ class ClippedLeastSquares(LeastSquares):
         return False
 
 
+@checked_class
 @dataclass(frozen=True)
 class ALS(ClippedLeastSquares):
     """Least squares for one factor at a time, negatives set to zero. Review, (5), (6).
@@ -45,6 +47,7 @@ class ALS(ClippedLeastSquares):
         return x - solve_rows(blocks, g)
 
 
+@checked_class
 @dataclass(frozen=True)
 class MALS(ClippedLeastSquares):
     """`ALS` with ridge weights that decay as the negative parts shrink. Review, (7), (8).

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from numbers import Real
+from typing import ClassVar, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import whole_number
+from fusion.engine.evaluation import evaluate
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
 from fusion.engine.variables import States
@@ -20,6 +24,8 @@ SCOUTED = 1e-5
 
 TIE = 1e-12
 """Losses that differ by this share are equal but for rounding."""
+
+P, T = ParamSpec("P"), TypeVar("T")
 
 
 @dataclass
@@ -36,6 +42,25 @@ class Watch:
     def late(self) -> bool:
         """Whether the time that was granted is over."""
         return time.monotonic() > self.deadline
+
+    def kept(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What it gives; hit by Ctrl-C, it is asked once more: an answer cannot do without it.
+
+        All descents that follow end at their first step. A second Ctrl-C ends the fit.
+        """
+        try:
+            return function(*args, **kwargs)
+        except KeyboardInterrupt:
+            self.stopped = True
+            return function(*args, **kwargs)
+
+    @contextmanager
+    def dispensable(self) -> Iterator[None]:
+        """What an answer can do without: Ctrl-C ends it, and the answer is what it was before."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.stopped = True
 
 
 @dataclass
@@ -96,7 +121,7 @@ class Solver(ABC):
         try:
             self.descend(objective, flat, states, track, max_steps)
         except KeyboardInterrupt:
-            track.interrupt()
+            track.interrupt(states)
         return track.outcome
 
     def scouting(self) -> Solver:
@@ -135,6 +160,21 @@ class Solver(ABC):
 
         At most `max_steps` steps, so one record more; `states` are an earlier descent's, or empty.
         """
+
+    def check_options(self) -> None:
+        """Complain of numbers that mean nothing.
+
+        Raises:
+            ValueError: naming the option.
+        """
+        name = type(self).__name__
+        whole_number(f"{name}(max_steps={self.max_steps!r})", self.max_steps, least=0)
+        whole_number(f"{name}(window={self.window!r})", self.window)
+        if not (isinstance(self.tolerance, Real) and 0 <= self.tolerance < 1):
+            raise ValueError(
+                f"`{name}(tolerance={self.tolerance!r})`: give a relative change of the loss, "
+                "0 or more and below 1."
+            )
 
     def check(self, objective: Objective) -> None:  # noqa: B027
         """Complain of what the method cannot do.
@@ -195,7 +235,7 @@ class Track:
             {name: for_all_starts(value, rows, starts) for name, value in learned.items()}
         )
         self.first = loss.abs() if self.first is None else self.first
-        stop = bool(self.watch.report(self.step, out.loss)) or self.watch.stopped
+        stop = self.watch.stopped or bool(self.watch.report(self.step, out.loss))
         self.watch.stopped = stop
         self.step += 1
         ended = self._ended(flat, loss, stop)
@@ -228,9 +268,12 @@ class Track:
             ended |= new
         return ended
 
-    def interrupt(self) -> None:
-        """The user asked to stop: what is still on its way stays at its best."""
+    def interrupt(self, states: States) -> None:
+        """The user asked to stop: what is still on its way stays at its best, or where it began."""
         self.watch.stopped = True
+        if not self.outcome.history:
+            terms, _, states = evaluate(self.objective, self.outcome.flat, states)
+            self.record(self.outcome.flat, terms, states)
         for row in self.rows.tolist():
             self.outcome.status[row] = Status.INTERRUPTED
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_class
 from fusion.engine.evaluation import evaluate
 from fusion.engine.objective import Objective
 from fusion.engine.variables import States
@@ -92,6 +93,7 @@ def _scales(objective: Objective, flat: Tensor) -> Tensor:
     return unit
 
 
+@checked_class
 @dataclass(frozen=True)
 class Adam(FirstOrderLoop):
     """Adam, projected onto the bounds.
@@ -112,6 +114,7 @@ class Adam(FirstOrderLoop):
         return torch.optim.Adam([flat], lr=self.lr)
 
 
+@checked_class
 @dataclass(frozen=True)
 class TorchOptimizer(FirstOrderLoop):
     """Any `torch.optim` class, projected onto the bounds: all starts are one parameter.
@@ -134,6 +137,7 @@ class TorchOptimizer(FirstOrderLoop):
         return self.kind([flat], **self.options)
 
 
+@checked_class
 @dataclass(frozen=True)
 class LBFGS(Solver):
     """Limited-memory BFGS with projected steps, for every start on its own.

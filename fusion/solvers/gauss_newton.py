@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_class
 from fusion.engine.curvature import Curvature
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective
@@ -27,6 +28,7 @@ DAMPING = (1e-8, 1e8)
 """Range of the Levenberg damping; above it no step helps any more."""
 
 
+@checked_class
 @dataclass(frozen=True)
 class GaussNewton(Solver):
     """Projected Gauss–Newton steps by autograd, with row blocks for damping and preconditioning.

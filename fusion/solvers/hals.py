@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_class
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot
 from fusion.solvers.coordinate_descent import coordinate_descent
 from fusion.solvers.least_squares import LeastSquares
 
 
+@checked_class
 @dataclass(frozen=True)
 class HALS(LeastSquares):
     """One component at a time in closed form. Review, (11), (12); with `orthogonality` (13).

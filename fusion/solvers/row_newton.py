@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from fusion.algebra.calls import checked_class
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
 from fusion.likelihood.elementwise import Chunks
@@ -24,6 +25,7 @@ INSIDE = 0.1
 """Share of an entry that an extrapolation leaves at least: a likelihood ends at zero."""
 
 
+@checked_class
 @dataclass(frozen=True)
 class RowNewton(Alternating):
     """Every factor by turns: a Newton step within the bounds for each of its rows.

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
-from fusion.algebra.cautions import ClaimWarning
+from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.answers.result import Result
 from fusion.engine.autograd import autograd
 from fusion.engine.quadratic import Quadratic
@@ -103,6 +104,7 @@ class Ambiguity:
         return "\n".join(lines)
 
 
+@checked_call
 @autograd()
 def ambiguity(
     result: Result, *, factors: Sequence[str] | None = None, level: float = 0.95
@@ -244,14 +246,14 @@ def _band_of_answers(
             "it chooses among answers and does not narrow the band: ask for that of the fit "
             "without it, and see where this answer lies in it.",
             ClaimWarning,
-            stacklevel=3,
+            stacklevel=users_line(),
         )
     elif search.beaten:
         warnings.warn(
             "`ambiguity`: an answer was found that fits better than the fit's own, by more than "
             "the noise: fit with more starts, and ask again.",
             ClaimWarning,
-            stacklevel=3,
+            stacklevel=users_line(),
         )
     bands, errors = {}, {}
     for name, module in point.model.factor_modules().items():

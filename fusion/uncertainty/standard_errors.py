@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.algebra.cautions import ClaimWarning, NoiseWarning
+from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import ClaimWarning, NoiseWarning, users_line
 from fusion.algebra.prediction import Expanded
 from fusion.engine.autograd import autograd
 from fusion.engine.covariance import variances
@@ -86,6 +87,7 @@ class FittedPoint:
         return Quadratic(objective, self.flat, [self.states[i]]).diagonal()
 
 
+@checked_call
 @autograd()
 def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
     """Standard errors of all factors, from the Gauss–Newton matrix H at the answer.
@@ -229,7 +231,7 @@ def _warn_correlated(term: Term, model: Model) -> None:
             f"off by {more:.1f} times as much: bin the channels, or see whether a component is "
             "missing, or another data set weighs more than its noise allows.",
             NoiseWarning,
-            stacklevel=3,
+            stacklevel=users_line(),
         )
 
 
@@ -266,5 +268,5 @@ def _warn_open(errors: dict[str, NDArray[Any]]) -> None:
             "in every direction: `ambiguity(result)` shows how far; a scale that nothing fixes "
             "wants `UnitColumns()`.",
             ClaimWarning,
-            stacklevel=3,
+            stacklevel=users_line(),
         )

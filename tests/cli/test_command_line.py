@@ -365,7 +365,10 @@ def test_a_data_set_that_is_named_twice_is_refused(two, capsys):
 def test_a_fit_that_did_not_converge_leaves_with_status_3(two, capsys):
     options = ["-k", "2", "--max-seconds", "1e-6", "-o", "out", "--quiet"]
     assert main(["unmix", "two.npz", "--signal", "eels", *options]) == 3
-    assert "not an answer" in Path("out/summary.txt").read_text(encoding="utf-8")
+    told = Path("out/summary.txt").read_text(encoding="utf-8")
+    assert told.startswith("NOT CONVERGED")
+    assert "not an answer" in told
+    assert 'class="verdict bad"' in Path("out/report.html").read_text(encoding="utf-8")
 
 
 def test_a_variance_for_one_data_set_by_its_name(two):

@@ -139,3 +139,30 @@ def test_a_package_that_the_reader_needs_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
     (tmp_path / "a.blo").write_text("x")
     assert "Blockfile needs scikit-image (pip install scikit-image)" in wrong(tmp_path / "a.blo")
+
+
+def complaint(path) -> str:
+    """What reading a file complains of; nothing where it can be read."""
+    try:
+        load(path).numpy()
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_whatever_is_damaged_in_a_file_is_told_in_one_line_with_its_path(tmp_path, kind):
+    array = np.random.default_rng(0).poisson(5.0, (4, 5, 30))
+    whole, damaged = tmp_path / f"whole.{kind}", tmp_path / f"damaged.{kind}"
+    np.save(whole, array) if kind == "npy" else np.savez(whole, data=array)
+    content, random = whole.read_bytes(), np.random.default_rng(1)
+    told = []
+    for i in range(150):
+        left = int(random.integers(len(content))) if i % 3 == 0 else len(content)
+        changed = bytearray(content[:left])
+        for place in random.integers(max(1, min(left, 160)), size=i % 5 if left else 0):
+            changed[int(place)] ^= 1 << int(random.integers(8))
+        damaged.write_bytes(bytes(changed))
+        told.append(complaint(damaged))
+    assert sum(map(bool, told)) > 50
+    assert all("\n" not in text and (not text or "damaged" in text) for text in told)

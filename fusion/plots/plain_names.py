@@ -1,0 +1,49 @@
+"""Names are drawn as they stand: "$" and "_" in them are no mathematics. Imports matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+P, T = ParamSpec("P"), TypeVar("T")
+_users: ContextVar[frozenset[int]] = ContextVar("texts of a figure given", default=frozenset())
+
+
+def plain_names(plot: Callable[P, Figure]) -> Callable[P, Figure]:
+    """A plot whose texts are taken as they are, but for numbers at ticks; a user's own are left."""
+
+    @wraps(plot)
+    def plain(*args: P.args, **options: P.kwargs) -> Figure:
+        given = [value for name in ("figure", "panel") if (value := options.get(name)) is not None]
+        token = _users.set(frozenset(id(text) for artist in given for text in _texts(artist)))
+        try:
+            return take_as_they_are(plot(*args, **options))
+        finally:
+            _users.reset(token)
+
+    return plain
+
+
+def take_as_they_are(figure: T) -> T:
+    """The figure, its texts as they stand; before it is laid out."""
+    for text in _texts(figure):
+        if id(text) not in _users.get():
+            text.set_parse_math(False)
+    return figure
+
+
+def _texts(artist: Any) -> Iterator[Any]:
+    """All texts of a figure or a part of it but those at ticks."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    if isinstance(artist, Text):
+        yield artist
+        return
+    for child in [artist.label] if isinstance(artist, Axis) else artist.get_children():
+        yield from _texts(child)

@@ -1,0 +1,148 @@
+"""What a search sets out from: the model's copy, the objective, its solver and the starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.engine.curvature import without_curvature
+from fusion.engine.objective import Objective
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+from fusion.language.seen_rows import mark_seen_rows
+from fusion.language.term import Term
+from fusion.search.given_starts import Given
+from fusion.search.initialisation import Init, Random
+from fusion.search.scale_check import check_scale
+from fusion.solvers import Adam, GaussNewton, RowNewton, Solver, TorchOptimizer
+
+
+@dataclass
+class Problem:
+    """A search before its first step.
+
+    Attributes:
+        objective: of a copy of the model.
+        working: the same on compressed data, where that pays; else `objective` itself.
+        solver: that was asked for, or suits.
+        messages: why, where that is not plain.
+        flat: (start, n) raw variables of the starts.
+    """
+
+    objective: Objective
+    working: Objective
+    solver: Solver
+    messages: list[str]
+    flat: Tensor
+
+    @property
+    def compressed(self) -> bool:
+        return self.working is not self.objective
+
+
+def pose(
+    model: Model,
+    loss: Loss,
+    *,
+    solver: Any,
+    init: Any,
+    starts: int,
+    seed: int,
+    compress: bool,
+    device: Any,
+    dtype: torch.dtype | None,
+) -> Problem:
+    """Check that model, loss and options fit together, and make the starts."""
+    fitted = _on_device(model, device, dtype)
+    loss.check(fitted)
+    mark_seen_rows(fitted, loss.datasets.values())
+    objective = Objective(fitted, loss)
+    check_scale(objective)
+    chosen, messages = _chosen_solver(solver, objective)
+    chosen.check(objective)
+    quick = loss.compressed(fitted) if compress else None
+    working = objective if quick is None else Objective(fitted, quick)
+    flat = _starting_points(init, working, starts, seed)
+    return Problem(objective, working, chosen, messages, flat)
+
+
+def as_loss(model: Any, loss: Any) -> Loss:
+    """What was given as a loss, as one.
+
+    Raises:
+        ValueError: if model or loss are something else, with the line that was meant.
+    """
+    if not isinstance(model, Model):
+        raise ValueError(
+            f"`fit({type(model).__name__}, …)`: give a `fusion.Model`, then a loss: "
+            "`fu.fit(model, loss)`."
+        )
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, Term):
+        return Loss([(1.0, loss)])
+    told = repr(loss) if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    raise ValueError(
+        f"`fit(model, {told})`: the second argument is a loss, which names its data: "
+        "`fu.fit(model, fu.losses.Frobenius(data))`."
+    )
+
+
+def _on_device(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
+    """A copy of the model on the device that was asked for, in its precision."""
+    copy = deepcopy(model)
+    for given in [dtype] if dtype is not None else {p.dtype for p in copy.parameters()}:
+        if given not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"`fit(dtype={given})`: factors of this type have too few digits for a fit, or "
+                "none: give torch.float64 or torch.float32."
+            )
+    if device is None and dtype is None:
+        return copy
+    try:
+        target = torch.device(device) if device is not None else next(model.parameters()).device
+        dtype = dtype or (torch.float64 if target.type == "cpu" else torch.float32)
+        return copy.to(target, dtype)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        have = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise ValueError(
+            f"`fit(device={str(device)!r})`: {str(error).splitlines()[0]}; "
+            f"this machine has {', '.join(have)}."
+        ) from None
+
+
+def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
+    """The solver asked for, or the one that suits."""
+    if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
+        return TorchOptimizer(given), []
+    if isinstance(given, Solver):
+        given.check_options()
+        return given, []
+    if given is not None:
+        raise ValueError(
+            f"`fit(solver={given!r})`: "
+            "give a solver such as `GaussNewton()`, or a `torch.optim` class."
+        )
+    reason = without_curvature(objective)
+    if reason is None:
+        return RowNewton() if RowNewton.suited(objective) else GaussNewton(), []
+    return Adam(), [f"solver: Adam, since {reason}"]
+
+
+def _starting_points(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
+    if init is None:
+        init = Random()
+    if isinstance(init, str | int | float | type):
+        raise ValueError(
+            f"`fit(init={init!r})`: give `Random()`, `NNDSVD()`, `SPA()`, `VCA()`, `NFINDR()`, "
+            "`Current()`, or a list of starts, such as [{'S': array}]."
+        )
+    if not isinstance(init, Init):
+        several = isinstance(init, Sequence) and not hasattr(init, "factors")
+        init = Given(list(init) if several else [init])
+    return init.starts(objective, starts, seed)
