@@ -1,8 +1,8 @@
 """Two detectors whose maps are nearly the same."""
 
 from collections.abc import Sequence
-from numbers import Integral
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,7 +58,7 @@ class SoftlyCoupled(Model):
         call = f"SoftlyCoupled({first}, {second}, {K})"
         check_datasets(call, [first, second])
         check_axes(call, [first, second], "pixels")
-        K1, K2 = (K, K) if isinstance(K, Integral) else K
+        K1, K2 = tuple(K) if isinstance(K, Sequence | np.ndarray) else (K, K)
         for data, rank in ((first, K1), (second, K2)):
             what = f"{data.name!r} is {data.matrix_shape} (pixel, channel)"
             check_rank(call, rank, min(data.matrix_shape), what)

@@ -10,7 +10,8 @@ from math import inf
 from numbers import Integral
 from typing import Any, ParamSpec, TypeVar
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MEANT = {
     "K": ("k", "n_components", "components", "rank", "n_endmembers", "n_factors", "ncomp"),
@@ -83,11 +84,12 @@ def whole_number(call: str, value: Any, least: float = 1, most: int | None = Non
         ValueError: if it is none.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
+    number = int(value) if whole else 0
+    if not whole or number < least or (most is not None and number > most):
         bounds = "" if least == -inf else f" of {least} or more"
         bounds = f" from {least} to {most}" if most is not None else bounds
         raise ValueError(f"`{call}`: give a whole number{bounds}.")
-    return int(value)
+    return number
 
 
 def _told(

@@ -240,7 +240,7 @@ def _check_options(starts: Any, seed: Any, max_steps: Any, max_seconds: Any, cal
     whole_number(f"fit(seed={seed!r})", seed, least=-inf)
     if max_steps is not None:
         whole_number(f"fit(max_steps={max_steps!r})", max_steps, least=0)
-    if max_seconds is not None and not (isinstance(max_seconds, Real) and max_seconds >= 0):
+    if max_seconds is not None and not (isinstance(max_seconds, Real) and float(max_seconds) >= 0):
         raise ValueError(f"`fit(max_seconds={max_seconds!r})`: give seconds, or None for no limit.")
     if callback is not None and not callable(callback):
         raise ValueError(f"`fit(callback={callback!r})`: give a function of (step, losses).")

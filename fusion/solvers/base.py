@@ -25,7 +25,8 @@ SCOUTED = 1e-5
 TIE = 1e-12
 """Losses that differ by this share are equal but for rounding."""
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass
