@@ -44,7 +44,7 @@ def _by_pixel_and_channel(data: Dataset, gain: float, readout: float) -> Array:
     half = HALF * gain  # in the unit of the data
     per_pixel = gain * (rows + half / columns.size) + readout
     per_channel = gain * (columns + half / rows.size) + readout
-    return np.outer(per_pixel, per_channel / per_channel.mean())
+    return per_pixel[:, None] * (per_channel / per_channel.mean())
 
 
 def _by_components(data: Dataset, noise: Noise, gain: float) -> Array:
