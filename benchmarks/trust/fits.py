@@ -172,7 +172,7 @@ def _loss(
             left -= own
             continue
         total += literal.weight * literal.value(term, factors, M)
-        size += literal.weight * literal.size(M)
+        size += literal.weight * literal.size(term, M)
     allowed = tolerance * abs(total) + 1e-2 * tolerance * size
     if not abs(left - total) <= allowed:
         return f"loss {left!r}, by NumPy {total!r} (allowed {allowed:.2g})"

@@ -33,7 +33,7 @@ class Literal:
 
     build: Callable[[Mapping[str, fu.Dataset]], losses.Term]
     value: Callable[[Any, Mapping[str, Array], Mapping[str, Array]], float] | None
-    size: Callable[[Mapping[str, Array]], float]
+    size: Callable[[Any, Mapping[str, Array]], float]
     words: str
     slope: Callable[[Mapping[str, Array]], tuple[float, float]] | None = None
     weight: float = 1.0
@@ -44,7 +44,7 @@ def frobenius(d: Drawn) -> Literal:
     return Literal(
         lambda sets: losses.Frobenius(sets[d.name]),
         lambda term, f, M: 0.5 * float(np.sum(w * (x - M[d.name]) ** 2)),
-        lambda M: float(np.sum(w * (x**2 + M[d.name] ** 2))),
+        lambda _, M: float(np.sum(w * (x**2 + M[d.name] ** 2))),
         f"Frobenius({d.name})",
         lambda M: _slope(w, M[d.name] ** 2, x * M[d.name]),
     )
@@ -67,10 +67,15 @@ def gaussian(d: Drawn) -> Literal:
         variance = learned(M) if term.known_variance is None else term.known_variance
         return float(0.5 * squares / variance + 0.5 * n * np.log(variance))
 
+    def size(term: Any, M: Mapping[str, Array]) -> float:
+        if term.known_variance is None:
+            return _rounding(w, x, M[d.name])
+        return float(np.sum(w * (x**2 + M[d.name] ** 2))) / term.known_variance
+
     return Literal(
         lambda sets: losses.Gaussian(sets[d.name]),
         value,
-        lambda M: _rounding(w, x, M[d.name]),
+        size,
         f"Gaussian({d.name})",
         lambda M: _slope(w / learned(M), M[d.name] ** 2, x * M[d.name]),
     )
@@ -92,7 +97,7 @@ def poisson(d: Drawn) -> Literal:
             return np.inf
         return float(np.sum(m[keep]) - np.sum(x[counted] * np.log(m[counted])))
 
-    def size(M: Mapping[str, Array]) -> float:
+    def size(term: Any, M: Mapping[str, Array]) -> float:
         logs = np.abs(np.log(np.maximum(M[d.name], 1e-300)))
         return float(np.sum(keep * (M[d.name] + x * logs)))
 
@@ -128,7 +133,7 @@ def beta(d: Drawn, b: float) -> Literal:
         made = x_**b + (b - 1) * m**b - b * x_ * m ** (b - 1)
         return float(np.sum(made / (b * (b - 1))))
 
-    def size(M: Mapping[str, Array]) -> float:
+    def size(term: Any, M: Mapping[str, Array]) -> float:
         x_, m = parts(M)
         return float(np.sum(np.abs(x_) ** b + m**b + x_ * m ** (b - 1))) if b else float(len(x_))
 
@@ -161,7 +166,7 @@ def penalty(rng: Rng, piece: Piece, quadratic: bool) -> Literal | None:
     return made[rng.integers(len(made))] if made else None
 
 
-def _none(M: Mapping[str, Array]) -> float:
+def _none(term: Any, M: Mapping[str, Array]) -> float:
     return 0.0
 
 
