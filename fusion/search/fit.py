@@ -35,6 +35,9 @@ from fusion.search.pruning import order_components, prune
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
 
+ENOUGH, STILL = 20, 1e-5
+"""Steps, and the share of the loss by which the last lowered it, at which little is left to find:
+the status tells that it was stopped, and no caution is raised."""
 FOR_ALL, FOR_BEST = 0.5, 0.75
 """Shares of a limited time until the best start goes on alone, and until it does on all data."""
 USUAL = "20 to 130"
@@ -202,10 +205,12 @@ def _say_interrupted(outcome: Outcome) -> None:
 
 
 def _warn_of_no_answer(result: Result) -> None:
-    """Say how far a fit has come that was stopped before it converged."""
+    """Say how far a fit has come that was stopped well before it converged."""
     loss = result.history["loss"]
     made = len(loss) - 1
     fall = (loss[-2] - loss[-1]) / max(abs(loss[-1]), 1e-300) if made else float("nan")
+    if made >= ENOUGH and abs(fall) < STILL:
+        return
     warnings.warn(
         f"`fit`: {made} step{'s' * (made != 1)} of the best start, the last of which lowered the "
         f"loss by {fall:.2g} of itself; {USUAL} are usual: this is not an answer yet. Go on with "

