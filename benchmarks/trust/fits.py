@@ -123,13 +123,16 @@ def judge(fit: Fit, result: fu.Result, built: list[Any]) -> str:
     assert result.model is not None
     whole = {n: v.detach().cpu().double().numpy() for n, v in result.model.factors.items()}
     shown = {n: np.where(np.isnan(v), whole[n], v) for n, v in result.factors.items()}
+    seen = {
+        f"{n}, seen": ~np.isnan(v.reshape(len(v), -1)).all(1) for n, v in result.factors.items()
+    }
     single = fit.options.get("dtype") is torch.float32
     with np.errstate(all="ignore"):
         M = fit.piece.predict(whole)
         return (
             _not_shown(shown, whole)
             or _facts(fit.piece, whole, 1e-4 if single else 1e-9)
-            or _loss(fit, result, built, whole, M, 1e-4 if single else 1e-7)
+            or _loss(fit, result, built, whole | seen, M, 1e-4 if single else 1e-7)
             or _status(fit, result, M)
         )
 

@@ -180,6 +180,16 @@ def _term(term: losses.FactorTerm, entries: Callable[[Array], Array]) -> Literal
     )
 
 
+def _ard(name: str, b: float = 1e-3) -> Literal:
+    term = losses.ARD(name, b=b)
+
+    def value(_: Any, f: Mapping[str, Array], M: Mapping[str, Array]) -> float:
+        C = f[name][f[f"{name}, seen"]]  # what is masked has no amount
+        return float(np.sum((len(C) + 2) * np.log1p(C.sum(0) / b)))
+
+    return Literal(lambda sets: term, value, _none, str(term))
+
+
 def _of_amounts(rng: Rng, name: str | None, quadratic: bool) -> list[Literal]:
     if name is None:
         return []
@@ -192,6 +202,6 @@ def _of_amounts(rng: Rng, name: str | None, quadratic: bool) -> list[Literal]:
         return made[:2]
     return [
         *made,
-        _term(losses.ARD(name, b=1e-3), lambda C: (len(C) + 2) * np.log1p(C.sum(0) / 1e-3)),
+        _ard(name),
         _term(losses.Smoothness(name), lambda C: 0.5 * np.diff(C, axis=0) ** 2),
     ]

@@ -13,6 +13,7 @@ from fusion.algebra.cautions import CutWarning, users_line
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+LARGEST = 1e100  # of a background: beyond it nothing is known
 LARGE = 0.25  # of the background, from which its standard error is warned of
 
 
@@ -55,7 +56,8 @@ def background_error(
         relative = np.sqrt((1 + (x - mean[:, None]) ** 2 / variance[:, None]) / total[:, None])
         first, last = np.flatnonzero(inside)[[0, -1]]
         sides = (slice(0, first), slice(last + 1, None))
-        sums = [(relative[:, s] * backgrounds[:, s]).sum(1) for s in sides]
+        errors = np.where(backgrounds > 0, np.minimum(relative, LARGEST) * backgrounds, 0.0)
+        sums = [errors[:, s].sum(1) for s in sides]
         shares = [
             error / np.maximum(backgrounds[:, s].sum(1), np.finfo(float).tiny)
             for error, s in zip(sums, sides, strict=True)
