@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fusion.algebra.prediction import CP, Expanded, Prediction, Tucker
 from fusion.forms.contract import Form
+from fusion.forms.weights import Weights
 
 WORTH = 2**20
 """Fewest entries of data that are compressed: below, passes over them cost little."""
@@ -74,9 +75,17 @@ class Compressed:
 
 
 def compressed(form: Form, M: Prediction) -> Compressed | None:
-    """The data in as many directions as this prediction needs; None where that does not pay."""
-    if isinstance(M, Expanded) or not form.rank_one or prod(form.shape) < WORTH:
+    """The data in as many directions as this prediction needs; None where that does not pay.
+
+    Weights of every entry are taken as those of its row times those of its column meanwhile.
+    """
+    if isinstance(M, Expanded) or prod(form.shape) < WORTH:
         return None
+    if not form.rank_one:
+        near = _with_product_weights(form)
+        if near is None:
+            return None
+        form = near
     tensor = form.unweighted and isinstance(M, CP | Tucker) and len(M.shape) > 2
     widths = _widths(M) if tensor else [M.two_way()[1].shape[1]] * 2
     ranks = [OVERSAMPLED * (r + 1) for r in widths]
@@ -87,6 +96,30 @@ def compressed(form: Form, M: Prediction) -> Compressed | None:
         unit = torch.eye(left.shape[1], dtype=left.dtype, device=left.device)
         return Compressed(form, unit, [left, right])
     return Compressed(form, *_compressed_modes(left.reshape(*M.shape[:-1], -1), right, ranks))
+
+
+def _with_product_weights(form: Form) -> Form | None:
+    """The form with weights of rank one near its own; None where single entries have none."""
+    rows, cols = form.shape
+    device, dtype = form.device, form.dtype
+    of_rows = torch.empty(rows, device=device, dtype=torch.float64)
+    of_cols = torch.zeros(cols, device=device, dtype=torch.float64)
+    seen_rows = torch.zeros(rows, device=device, dtype=torch.int64)
+    seen_cols = torch.zeros(cols, device=device, dtype=torch.int64)
+    for part, x in form.blocks(dtype):
+        w = form.weights.chunk(part, form.shape)
+        assert w is not None
+        w = w.expand_as(x)
+        of_rows[part], seen_rows[part] = w.sum(1, dtype=torch.float64), (w > 0).sum(1)
+        of_cols += w.sum(0, dtype=torch.float64)
+        seen_cols += (w > 0).sum(0)
+    total, seen = of_rows.sum(), int(seen_rows.sum())
+    if not total > 0 or seen != int((seen_rows > 0).sum()) * int((seen_cols > 0).sum()):
+        return None
+    near = copy(form)
+    near.weights = Weights(*((sums / total.sqrt()).to(dtype) for sums in (of_rows, of_cols)))
+    near._sums = near._norm2 = None
+    return near
 
 
 def _widths(M: Prediction) -> list[int]:

@@ -98,8 +98,9 @@ def fit(
             list of starts ({name: array}, a tensorly tensor, a result).
         seed: of the random starts.
         compress: iterate on data compressed to a few directions where that pays (least squares of
-            a large data set with weights of rank one), then polish the best start on all of them;
-            the losses of the result are those of all the data.
+            a large data set, its weights meanwhile taken as one of every pixel times one of every
+            channel), then polish the best start on all of them; the losses of the result are
+            those of all the data.
         device: "cpu", "cuda" …; default: where the model is.
         dtype: of the factors; default float64 on a CPU, float32 elsewhere.
         max_steps: outer steps of every start; None: the solver's own.

@@ -95,9 +95,23 @@ def test_it_does_not_pay_for_small_or_masked_or_narrow_data(rank):
     big = form(1100, 1000)
     narrow = cp(torch.rand(1100, 200), torch.rand(1000, 200))
     assert compressed(big, narrow) is None
-    masked = form(1100, 1000, weights=Weights(full=torch.rand(1100, 1000)))
+    full = torch.rand(1100, 1000).clamp_min(0.1)
+    full[3, 7] = 0  # a masked entry must not be read, whatever its row and column have
+    masked = form(1100, 1000, weights=Weights(full=full))
     assert compressed(masked, cp(torch.rand(1100, 3), torch.rand(1000, 3))) is None
     assert compressed(big, cp(torch.rand(1100, 3), torch.rand(1000, 3))) is not None
+
+
+def test_weights_of_every_entry_are_taken_as_of_rows_times_columns_meanwhile(small):
+    rows, columns = torch.rand(40, 1).double(), torch.rand(50).double()
+    rows[5] = 0
+    M = cp(torch.rand(40, 3).double(), torch.rand(50, 3).double())
+    exact = compressed(form(40, 50, weights=Weights(rows=rows[:, 0], cols=columns)), M)
+    near = compressed(form(40, 50, weights=Weights(full=rows * columns)), M)
+    assert exact is not None
+    assert near is not None
+    assert torch.allclose(near.norm2(), exact.norm2())
+    assert torch.allclose(near.overlap(M), exact.overlap(M))
 
 
 def fits():
@@ -107,6 +121,8 @@ def fits():
     yield "nmf", NMF(a, 3), Frobenius(a)
     yield "gaussian", NMF(a, 3), Gaussian(a)
     yield "weights", NMF(weighed, 3), Frobenius(weighed)
+    entries = fu.Dataset("a", counts(14, 15, 40), variance=1 + counts(14, 15, 40))
+    yield "weights of entries", NMF(entries, 3), Frobenius(entries)
     yield "cpd", CPD(t, 3), Frobenius(t)
     yield "tucker", Tucker(t, (3, 3, 3)), Frobenius(t)
     yield "coupled", SoftlyCoupled(a, b, 3), Frobenius(a) + Gaussian(b) + SquaredNorm("N", 0.01)
