@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.cautions import NoiseWarning
-from fusion.data.count_value import value_of_a_count
+from fusion.data.count_value import SAMPLE, value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
 from fusion.language.fit_term import Fit
@@ -112,10 +112,9 @@ class Poisson(Fit):
         """Say that values are no counts: means, counts over a time, moved by interpolation."""
         data = self.dataset
         values = data.tensor if data.entries is None else data.entries.x
-        if not values.dtype.is_floating_point:
-            return
         if data.mask is not None and data.entries is None:
             values = values[~data.mask.expand(data.shape).to(values.device)]
+        values = values.reshape(-1)[:: max(1, values.numel() // SAMPLE)]  # no copy of all to a host
         q = value_of_a_count(values.cpu().numpy())
         if q == 1:
             return

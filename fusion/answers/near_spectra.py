@@ -30,7 +30,7 @@ def near_spectra(model: Model, loss: Loss) -> str | None:
     if not apart[j, k] < NEAR:
         return None
     pairs = int((apart < NEAR).sum()) // 2
-    others = f", and {pairs - 1} pairs more below {NEAR:g}°" if pairs > 1 else ""
+    others = f", and {pairs - 1} more pair{'s' * (pairs > 2)} below {NEAR:g}°" if pairs > 1 else ""
     return (
         f"`fit`: the spectra of components {min(j, k) + 1} and {max(j, k) + 1} are "
         f"{apart[j, k]:.1f}° apart{others}: noise moves their maps against each other; see "

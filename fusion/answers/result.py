@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from fusion.report import Report
 
 Array = NDArray[Any]
+
+CLOSE = 1e-4
+"""Share of what is left of the data, up to which starts are one answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +104,29 @@ class Result:
         steps = len(self.history["loss"]) - 1
         return "" if self.converged else f"not converged: {steps} step{'s' * (steps != 1)}"
 
+    def agreeing(self) -> int:
+        """How many starts ended within 1e-4 of what the best leaves of the data, itself one."""
+        return int((self.losses <= self.loss + CLOSE * self.left_over()).sum())
+
+    def left_over(self) -> float:
+        """Half the squares that are left, in units of the noise; |loss| where none is known.
+
+        The loss of counts has a large constant, of which 1e-4 says nothing.
+        """
+        chi2 = [d.chi2 for d in self.data.values() if d.chi2 is not None]
+        if not chi2 or len(chi2) < len(self.data):
+            return abs(self.loss)
+        sizes = [prod(d.shape) for d in self.data.values()]
+        return 0.5 * sum(n * each for n, each in zip(sizes, chi2, strict=True))
+
     def summary(self) -> str:
         """The answer in a few lines."""
-        good = int((self.losses <= self.loss + 1e-4 * abs(self.loss)).sum())
         lines = [
             f"{self.status}",
             f"loss {self.loss:.8g} = {self.formula}",
             f"{self.solver}",
             f"{len(self.losses)} start{'s' * (len(self.losses) > 1)} in {self.seconds:.1f} s, "
-            f"{good} within 1e-4 of the best",
+            f"{self.agreeing()} within 1e-4 of the best",
         ]
         for name, array in self.factors.items():
             lines.append(f"  {name} {array.shape}")

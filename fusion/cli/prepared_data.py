@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from fusion.algebra.axis_differences import is_plain_index
 from fusion.data.dataset import Dataset
 from fusion.files import load, one
 
@@ -28,6 +29,7 @@ def prepared(
     datasets = _one_of_each(files, signal, joint)
     if len({d.name for d in datasets}) < len(datasets):
         datasets = [data.renamed(path.stem) for data, path in zip(datasets, files, strict=True)]
+    datasets = _images_beside(datasets) if joint else datasets
     wanted = _parse_window("--energy", energy) if energy else (None, None)
     window = _parse_window("--background-window", background_window) if background_window else None
     hull = wanted if window is None else _enclosing_window(wanted, window)
@@ -51,6 +53,20 @@ def prepared(
                 data = data.crop(**{data.channels[0].name: wanted})
         ready.append(data)
     return ready
+
+
+def _images_beside(datasets: Sequence[Dataset]) -> list[Dataset]:
+    """Arrays without energies, of the pixels of a map beside them, as the images that they are."""
+    maps = [d.shape[: len(d.shape) - d.signal] for d in datasets if len(d.shape) > 2 and d.signal]
+
+    def is_image(data: Dataset) -> bool:
+        plain = data.signal == 1 and is_plain_index(data.axes[-1])
+        return plain and data.shape in maps
+
+    return [
+        Dataset(data.name, data.tensor, axes=["y", "x"], signal=0) if is_image(data) else data
+        for data in datasets
+    ]
 
 
 def all_datasets(file: Path, signal: str | None) -> list[Dataset]:

@@ -12,6 +12,9 @@ EXACT = 1e-4
 MOST = 1e5
 """Counts above which every value is near a whole number."""
 
+VARIED = 8
+"""Different values, at least, whose common factor is what a count is worth."""
+
 
 def value_of_a_count(values: NDArray) -> float | None:
     """The largest q of which all values are whole multiples; None where there is none, or below 0.
@@ -24,7 +27,7 @@ def value_of_a_count(values: NDArray) -> float | None:
     if not flat.size or flat.min() < 0 or flat.max() <= 0:
         return None
     if np.array_equal(flat, np.round(flat)):
-        return 1.0
+        return _common_factor(flat)
     steps = np.diff(np.unique(np.concatenate([[0.0], flat])))
     steps = steps[steps > EXACT * flat.max() / MOST]
     q = float(steps.min()) if steps.size else 0.0
@@ -35,3 +38,11 @@ def value_of_a_count(values: NDArray) -> float | None:
     return (
         q if float(np.abs(flat / q - counts).max()) < EXACT * max(1.0, counts.max() / 1e3) else None
     )
+
+
+def _common_factor(whole: NDArray) -> float:
+    """Of whole numbers, where so many different ones have one that it is no chance; else 1."""
+    values = np.unique(whole[whole > 0])
+    if len(values) < VARIED or values[-1] > 2**53:
+        return 1.0
+    return float(np.gcd.reduce(values.astype(np.int64)))

@@ -104,6 +104,7 @@ class Loss:
                         f"`{self}`: two data sets are named {dataset.name!r}: "
                         "give each its own name."
                     )
+        self._check_repeated()
         for _, t in self.terms:
             t.check(model)
         if not self.fits:
@@ -116,6 +117,16 @@ class Loss:
                 "(`0 * …` leaves data out on purpose)."
             )
         caution_of_imbalance([(w, t) for _, w, t in self.fits if w > 0], model)
+
+    def _check_repeated(self) -> None:
+        """Complain of data that count twice: errors would come out too small."""
+        read = [(type(t), t.dataset.name) for _, w, t in self.fits if w > 0]
+        for kind, name in read:
+            if read.count((kind, name)) > 1:
+                raise ValueError(
+                    f"`{self}`: {kind.__name__}({name}) stands there {read.count((kind, name))} "
+                    f"times: once is enough; `2 * {kind.__name__}({name})` if a weight is meant."
+                )
 
     def formula(self) -> tuple[str, str]:
         """The loss as (plain text, LaTeX)."""

@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 LARGEST = 1e100  # of a background: beyond it nothing is known
+DEPARTS, SURE = 0.02, 5.0  # of the background, and of its noise, by which the mean may be off
 LARGE = 0.25  # of the background, from which its standard error is warned of
 
 
@@ -24,11 +25,14 @@ class BackgroundError(NamedTuple):
         shares: (pixel, 2) standard error of the sums below and above the window, over the sums,
             where a value's variance is its mean; 0 where there are no such channels.
         misfit: Σ (y − m)² / m in the window, over all pixels; `freedom`: values less parameters.
+        left: Σ (y − m) of every channel of the window; `fitted`: Σ m.
     """
 
     shares: Array
     misfit: float
     freedom: float
+    left: Array
+    fitted: Array
 
 
 def background_error(
@@ -64,7 +68,7 @@ def background_error(
         ]
     misfit = float((np.where(m > 0, (y - m) ** 2, 0.0) / np.where(m > 0, m, 1.0)).sum())
     freedom = float((used.sum(1) - 2).clip(0).sum())
-    return BackgroundError(np.stack(shares, 1), misfit, freedom)
+    return BackgroundError(np.stack(shares, 1), misfit, freedom, (y - m).sum(0), m.sum(0))
 
 
 def check_background(errors: list[BackgroundError], channels: int, call: str) -> str:
@@ -81,6 +85,7 @@ def check_background(errors: list[BackgroundError], channels: int, call: str) ->
     if not len(shares) or not freedom:
         return ""
     dispersion = sum(each.misfit for each in errors) / freedom  # variance over mean
+    _warn_of_departure(errors, dispersion, call)
     below, above = np.sqrt(dispersion) * np.median(shares, axis=0)
     worst, where = max((below, "below"), (above, "above"))
     text = f"the background {where} the window is uncertain by {100 * worst:.3g} % (1σ)"
@@ -99,3 +104,21 @@ def check_background(errors: list[BackgroundError], channels: int, call: str) ->
             stacklevel=users_line(),
         )
     return text + "; "
+
+
+def _warn_of_departure(errors: list[BackgroundError], dispersion: float, call: str) -> None:
+    """Say where the mean spectrum does not follow the background within its own window."""
+    left, fitted = (np.sum([getattr(e, name) for e in errors], 0) for name in ("left", "fitted"))
+    if len(left) < 4 or not (fitted > 0).all():
+        return
+    departure = float(np.sqrt(np.mean((left / fitted) ** 2)))
+    chance = float(np.sqrt(np.mean(dispersion / fitted)))
+    if departure > max(DEPARTS, SURE * chance):
+        warnings.warn(
+            f"`{call}`: within the window the mean spectrum departs from the background by "
+            f"{100 * departure:.2g} % (rms; its noise is {100 * chance:.2g} %): "
+            "is there an edge, or a dead channel, inside? Take a window of background alone, or "
+            "mask the channels.",
+            CutWarning,
+            stacklevel=users_line(),
+        )

@@ -63,7 +63,7 @@ def _by_components(data: Dataset, noise: Noise, gain: float) -> Array:
     values = np.where(masked, 0.0, values)
 
     def variance() -> Array:
-        least = HALF * gain * _leverages(left, right)
+        least = HALF * gain * np.maximum(_leverages(left, right), 1 / len(left) + 1 / len(right))
         return gain * np.maximum(left @ right.T, least) + noise.readout
 
     for _ in range(ROUNDS):
@@ -78,7 +78,8 @@ def _solved(weights: Array, values: Array, factor: Array) -> Array:
     K = factor.shape[1]
     products = (factor[:, :, None] * factor[:, None, :]).reshape(-1, K * K)
     grams = (weights @ products).reshape(-1, K, K)
-    grams += RIDGE * (np.trace(grams, axis1=1, axis2=2)[:, None, None] + 1e-300) * np.eye(K)
+    sizes = np.trace(grams, axis1=1, axis2=2)
+    grams += np.where(sizes > 0, RIDGE * sizes, 1.0)[:, None, None] * np.eye(K)
     return np.linalg.solve(grams, ((weights * values) @ factor)[..., None])[..., 0]
 
 

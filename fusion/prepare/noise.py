@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusion.algebra.cautions import NoiseWarning, users_line
 from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
+from fusion.prepare.image_noise import neighbour_variance
 from fusion.prepare.mean_variance import variance_by_mean
 from fusion.prepare.noise_levels import (
     could_be_counts,
@@ -175,6 +176,10 @@ def _in_unit(noise: Noise, q: float) -> Noise:
 
 def estimate_variance(data: Dataset) -> Dataset:
     """See `Dataset.estimate_variance`."""
+    if data.matrix_shape[1] < FEW <= data.matrix_shape[0]:  # images: neighbours tell
+        variance = neighbour_variance(data, "pixels")
+        step = f"estimate_variance(): {variance:.4g}, from neighbouring pixels"
+        return data.derive(data.tensor, step, variance=variance)
     noise = measure(data)
     if noise.correlated:
         warnings.warn(

@@ -11,7 +11,6 @@ from fusion.answers.result import Result
 from fusion.report.components import TableRow, listed, noisy_maps, similar_spectra
 from fusion.report.data_parts import DataPart
 
-CLOSE = 1e-4  # relative difference of the loss within which starts are one answer
 POOR = 0.5  # explained variance of data without counting noise below which it is told
 
 
@@ -31,7 +30,7 @@ def verdict(result: Result) -> str:
 
 def starts_agreeing(result: Result) -> int:
     """How many starts ended at the loss of the answer."""
-    return int((result.losses <= result.loss + CLOSE * abs(result.loss)).sum())
+    return result.agreeing()
 
 
 def facts(result: Result) -> list[tuple[str, str]]:

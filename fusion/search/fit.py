@@ -15,7 +15,13 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.calls import checked_call, whole_number
-from fusion.algebra.cautions import ClaimWarning, kept_cautions, users_line
+from fusion.algebra.cautions import (
+    ClaimWarning,
+    FusionWarning,
+    NoiseWarning,
+    kept_cautions,
+    users_line,
+)
 from fusion.answers.near_spectra import near_spectra
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
@@ -36,12 +42,14 @@ from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
 
 ENOUGH, STILL = 20, 1e-5
-"""Steps, and the share of the loss by which the last lowered it, at which little is left to find:
-the status tells that it was stopped, and no caution is raised."""
+"""Steps, and the share of what is left by which the last lowered it, at which little is to be
+found: the status tells that it was stopped, and no caution is raised."""
 FOR_ALL, FOR_BEST = 0.5, 0.75
 """Shares of a limited time until the best start goes on alone, and until it does on all data."""
 USUAL = "20 to 130"
 """Steps that a start takes to converge."""
+MISFIT = 3.0
+"""χ² per value from which it is told."""
 SMALL = 2_000_000
 """Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
 
@@ -162,12 +170,16 @@ def fit(
         _warn_of_no_answer(result)
     if watch.kept(_predicts_nothing, result):
         _warn_of_nothing()
+    else:
+        _warn_of_misfits(result)
     return result
 
 
 def fit_whole(*args: Any, **options: Any) -> Result:
-    """`fit` for what needs an answer that is one: Ctrl-C is raised, as nothing came of it."""
-    result = fit(*args, **options)
+    """`fit` for what asks of its answer, and raises its own cautions; Ctrl-C is raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FusionWarning)
+        result = fit(*args, **options)
     if result.status == Status.INTERRUPTED.value:
         raise KeyboardInterrupt
     return result
@@ -209,13 +221,13 @@ def _warn_of_no_answer(result: Result) -> None:
     """Say how far a fit has come that was stopped well before it converged."""
     loss = result.history["loss"]
     made = len(loss) - 1
-    fall = (loss[-2] - loss[-1]) / max(abs(loss[-1]), 1e-300) if made else float("nan")
-    if made >= ENOUGH and abs(fall) < STILL:
+    fall = (loss[-2] - loss[-1]) / max(result.left_over(), 1e-300) if made else float("nan")
+    if result.status == Status.MAX_STEPS.value and made >= ENOUGH and abs(fall) < STILL:
         return
     warnings.warn(
         f"`fit`: {made} step{'s' * (made != 1)} of the best start, the last of which lowered the "
-        f"loss by {fall:.2g} of itself; {USUAL} are usual: this is not an answer yet. Go on with "
-        "`fu.fit(model, loss, init=result, starts=1)`.",
+        f"loss by {fall:.2g} of what is left; {USUAL} are usual: this is not an answer yet. Go on "
+        "with `fu.fit(model, loss, init=result, starts=1)`.",
         ClaimWarning,
         stacklevel=users_line(),
     )
@@ -227,6 +239,28 @@ def _predicts_nothing(result: Result) -> bool:
     with torch.no_grad(), result.model.once():
         predictions = [M.map(torch.Tensor.double) for M in result.model.predict().values()]
         return sum(float(M.inner(M)) for M in predictions) == 0
+
+
+def _warn_of_misfits(result: Result) -> None:
+    """Say where far more is left of the data than their noise, or more than there was."""
+    for name, data in result.data.items():
+        if data.explained_variance < 0:
+            warnings.warn(
+                f"`fit`: of {name!r} more is left than there was (explained variance "
+                f"{100 * data.explained_variance:.3g} %): a penalty or another data set outweighs "
+                "it: lower that weight.",
+                ClaimWarning,
+                stacklevel=users_line(),
+            )
+        elif data.chi2 is not None and data.chi2 > MISFIT:
+            warnings.warn(
+                f"`fit`: χ² per value of {name!r} is {data.chi2:.3g}, where noise as it is assumed "
+                "leaves 1: components are missing, a penalty or another data set outweighs it, or "
+                "the noise is larger; data with a gain are no counts: `Frobenius` after "
+                "`estimate_variance()`.",
+                NoiseWarning,
+                stacklevel=users_line(),
+            )
 
 
 def _warn_of_nothing() -> None:

@@ -375,3 +375,14 @@ def test_a_variance_for_one_data_set_by_its_name(two):
     options = ["-k", "2", "-o", "out", "--quiet", "--starts", "1", "--variance", "eels=5"]
     assert main(["fuse", "two.npz", *options]) == 0
     assert fu.Result.load("out/result.npz").data["eels"].noise != "gaussian, size unknown"
+
+
+def test_an_array_of_the_pixels_of_the_map_beside_it_is_an_image(tmp_path, cube):
+    np.savez(tmp_path / "map.npz", data=cube, energy=np.linspace(90, 101, 12), energy_units="eV")
+    np.save(tmp_path / "adf.npy", cube.sum(-1) + np.random.default_rng(1).normal(0, 5, (5, 6)))
+    files = tmp_path / "map.npz", tmp_path / "adf.npy"
+    tail = ("-k", 2, "--starts", 1, "--variance", "adf=25", "-o", tmp_path / "out", "--quiet")
+    assert run("fuse", *files, *tail) == 0
+    result = fu.Result.load(tmp_path / "out" / "result.npz")
+    assert result.data["adf"].shape == (5, 6)
+    assert result.data["adf"].signal == 0

@@ -63,3 +63,8 @@ def test_what_the_loss_forgets_is_refused_unless_its_weight_is_0():
     with pytest.raises(ValueError, match="no term reads what the model predicts of 'eds'"):
         fit(Gaussian(EELS))
     assert np.isfinite(fit(Gaussian(EELS) + 0 * Poisson(EDS)).loss)
+
+
+def test_data_that_count_twice_are_refused_and_a_weight_is_named():
+    with pytest.raises(ValueError, match=r"stands there 2 times.*2 \* Poisson\(eds\)"):
+        fit(Gaussian(EELS) + Poisson(EDS) + Poisson(EDS))

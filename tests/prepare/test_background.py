@@ -260,3 +260,11 @@ def test_components_that_cannot_be_are_refused_and_the_history_names_them():
         fails_in_one_line(
             lambda K=K: given.subtract_background((400, 460), components=K), "(200, 60)"
         )
+
+
+def test_an_edge_within_the_window_is_told_of():
+    mean = power_law(ENERGY, 3.0, amplitude=300.0)
+    y = poisson_counts(np.tile(mean * (1 + 0.8 * (ENERGY > 440)), (400, 1)))
+    with pytest.warns(fu.CutWarning, match="departs from the background by [0-9]+ %"):
+        spectra(y).subtract_background((400, 470))
+    spectra(y).subtract_background((400, 436))

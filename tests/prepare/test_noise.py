@@ -179,3 +179,22 @@ def test_one_value_a_pixel_and_channel_stays_where_it_is_right():
         fu.Dataset("x", random.poisson(mean).reshape(15, 20, 40)).estimate_variance().variance
     )
     assert isinstance(separable(variance.reshape(300, 40)), tuple)
+
+
+def test_blocks_and_channels_without_a_count_have_a_variance_too():
+    mean, data = small_and_smooth(50)
+    values = data.numpy().copy()
+    values[3:8, 3:9] = 0
+    values[..., 10:12] = 0
+    variance = fu.Dataset("eels", values).estimate_variance().variance.expand(values.shape)
+    assert bool((variance > 0).all())
+    seen = values.reshape(mean.shape) > 20
+    assert relative_error(variance.reshape(mean.shape)[seen], mean[seen]) < 0.3
+
+
+def test_the_variance_of_an_image_comes_from_neighbouring_pixels():
+    x = np.linspace(0, 1, 40)
+    image = 100 * np.outer(x, x) + np.random.default_rng(0).normal(0, 3, (40, 40))
+    data = fu.Dataset("adf", image, signal=0).estimate_variance()
+    assert float(data.variance.mean()) == pytest.approx(9, rel=0.2)
+    assert "neighbouring pixels" in data.history[-1]

@@ -175,3 +175,44 @@ def test_known_spectra_cannot_meet_one_spectrum_whose_noise_is_learned_then():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fu.fit(Known(), Gaussian(one), starts=1, progress=False)
+
+
+def test_far_more_left_than_noise_is_told_of():
+    random = np.random.default_rng(0)
+    C, S = random.random((60, 3)), random.random((3, 40))
+    data = fu.Dataset("a", C @ S + random.normal(0, 0.01, (60, 40)), variance=1e-4)
+    with pytest.warns(fu.NoiseWarning, match="χ² per value of 'a' is [0-9]"):
+        fu.fit(fu.models.NMF(data, 1), fu.losses.Frobenius(data), starts=1, progress=False)
+    good = fu.fit(fu.models.NMF(data, 3), fu.losses.Frobenius(data), starts=3, progress=False)
+    assert not any("χ² per value" in m for m in good.messages)
+
+
+def test_a_penalty_that_outweighs_the_data_is_told_of():
+    data = fu.Dataset("a", np.random.default_rng(0).random((30, 20)))
+    loss = fu.losses.Frobenius(data) + 1e9 * fu.losses.SoftOrthogonality("C")
+    with pytest.warns(fu.FusionWarning) as caught:
+        result = fu.fit(fu.models.NMF(data, 3), loss, starts=1, progress=False)
+    told = [str(w.message) for w in caught if "more is left than there was" in str(w.message)]
+    assert bool(told) == (result.explained_variance["a"] < 0)
+
+
+def test_starts_of_counts_agree_by_what_is_left_not_by_a_constant_of_the_loss():
+    random = np.random.default_rng(0)
+    counts = random.poisson(500 * random.random((80, 4)) @ random.random((4, 50)))
+    data = fu.Dataset("a", counts)
+    model, loss = fu.models.NMF(data, 4), Poisson(data)
+    result = fu.fit(model, loss, starts=6, max_steps=6, progress=False)
+    near = result.losses - result.loss <= 1e-4 * 0.5 * counts.size * result.data["a"].chi2
+    assert result.agreeing() == near.sum() < 6
+    assert (result.losses - result.loss < 1e-4 * abs(result.loss)).sum() > near.sum()
+
+
+def test_ranks_raise_no_cautions_of_fits_that_users_did_not_ask_for():
+    from scipy.ndimage import gaussian_filter
+
+    random = np.random.default_rng(0)
+    smooth = gaussian_filter(random.poisson(50.0, (9, 10, 30)).astype(float), 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fu.rank(fu.Dataset("a", smooth), held_out=False, stability=False)
+    assert not [w for w in caught if str(w.message).startswith("`fit`")]
