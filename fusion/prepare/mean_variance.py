@@ -78,8 +78,8 @@ def _solved(weights: Array, values: Array, factor: Array) -> Array:
     K = factor.shape[1]
     products = (factor[:, :, None] * factor[:, None, :]).reshape(-1, K * K)
     grams = (weights @ products).reshape(-1, K, K)
-    sizes = np.trace(grams, axis1=1, axis2=2)
-    grams += np.where(sizes > 0, RIDGE * sizes, 1.0)[:, None, None] * np.eye(K)
+    sizes = np.trace(grams, axis1=1, axis2=2)[:, None, None]
+    grams += RIDGE * sizes * np.eye(K) + (sizes == 0) * np.eye(K)
     return np.linalg.solve(grams, ((weights * values) @ factor)[..., None])[..., 0]
 
 
