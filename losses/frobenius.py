@@ -35,9 +35,6 @@ class Frobenius(Fit):
     def value(self, model: Model, state: State) -> Tensor:
         return self.half_squares(model)
 
-    def chi2_per_value(self, model: Model) -> Tensor | None:
-        return self.reduced_squares(model)
-
     def curvature(self, model: Model, state: State) -> Tensor:
         return self.half_products(model)
 

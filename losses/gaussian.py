@@ -100,9 +100,6 @@ class Gaussian(Fit):
     def scale(self, state: State) -> Tensor:
         return 1 / state["variance"]
 
-    def chi2_per_value(self, model: Model) -> Tensor | None:
-        return self.reduced_squares(model)
-
     def curvature(self, model: Model, state: State) -> Tensor:
         return self.half_products(model) / state["variance"]
 

@@ -53,7 +53,10 @@ class Fit(Surrogate):
 
         None where no variance is known.
         """
-        return None
+        known = self.weighted_by_variance and self.dataset.variance is not None
+        if self.entrywise is not SQUARE or not known:
+            return None
+        return 2 * self.half_squares(model) / self.pair(model)[0].count()
 
     @checked_call
     def __init__(self, dataset: Dataset) -> None:
@@ -152,12 +155,6 @@ class Fit(Surrogate):
         # float64 whatever the factors are, and rounded once.
         M = M.map(torch.Tensor.double)
         return 0.5 * (form.norm2() + _products(form, M, M)) - form.overlap(M)
-
-    def reduced_squares(self, model: Model) -> Tensor | None:
-        """Mean of (x − m)² / v, outside the mask; None without a variance."""
-        if self.dataset.variance is None:
-            return None
-        return 2 * self.half_squares(model) / self.pair(model)[0].count()
 
     def half_products(self, model: Model) -> Tensor:
         """½⟨M, M⟩ − ⟨M, M₀⟩ (weighted), M₀ = M here: its Hessian is the Gauss–Newton matrix."""

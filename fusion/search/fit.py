@@ -15,14 +15,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.calls import checked_call, whole_number
-from fusion.algebra.cautions import (
-    ClaimWarning,
-    FusionWarning,
-    NoiseWarning,
-    kept_cautions,
-    users_line,
-)
-from fusion.answers.near_spectra import near_spectra
+from fusion.algebra.cautions import FusionWarning, kept_cautions
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
 from fusion.data.dataset import Dataset
@@ -32,6 +25,7 @@ from fusion.engine.status import Status
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import Term
+from fusion.search.answer_cautions import raise_cautions
 from fusion.search.continuation import continue_from, polish
 from fusion.search.initialisation import Init, Random
 from fusion.search.moves import improve
@@ -41,15 +35,8 @@ from fusion.search.pruning import order_components, prune
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
 
-ENOUGH, STILL = 20, 1e-5
-"""Steps, and the share of what is left by which the last lowered it, at which little is to be
-found: the status tells that it was stopped, and no caution is raised."""
 FOR_ALL, FOR_BEST = 0.5, 0.75
 """Shares of a limited time until the best start goes on alone, and until it does on all data."""
-USUAL = "20 to 130"
-"""Steps that a start takes to converge."""
-MISFIT = 3.0
-"""χ² per value from which it is told."""
 SMALL = 2_000_000
 """Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
 
@@ -164,14 +151,7 @@ def fit(
         seconds=time.monotonic() - begun,
         messages=messages + remarks,
     )
-    if caution := watch.kept(near_spectra, fitted, loss):
-        warnings.warn(caution, ClaimWarning, stacklevel=users_line())
-    if not result.converged and steps > 0 and not watch.stopped:
-        _warn_of_no_answer(result)
-    if watch.kept(_predicts_nothing, result):
-        _warn_of_nothing()
-    else:
-        _warn_of_misfits(result)
+    watch.kept(raise_cautions, result, loss, stopped=watch.stopped or steps == 0)
     return result
 
 
@@ -215,63 +195,6 @@ def _say_interrupted(outcome: Outcome) -> None:
     for row, status in enumerate(outcome.status):
         if row == outcome.best() or status is Status.MAX_STEPS:
             outcome.status[row] = Status.INTERRUPTED
-
-
-def _warn_of_no_answer(result: Result) -> None:
-    """Say how far a fit has come that was stopped well before it converged."""
-    loss = result.history["loss"]
-    made = len(loss) - 1
-    fall = (loss[-2] - loss[-1]) / max(result.left_over(), 1e-300) if made else float("nan")
-    if result.status == Status.MAX_STEPS.value and made >= ENOUGH and abs(fall) < STILL:
-        return
-    warnings.warn(
-        f"`fit`: {made} step{'s' * (made != 1)} of the best start, the last of which lowered the "
-        f"loss by {fall:.2g} of what is left; {USUAL} are usual: this is not an answer yet. Go on "
-        "with `fu.fit(model, loss, init=result, starts=1)`.",
-        ClaimWarning,
-        stacklevel=users_line(),
-    )
-
-
-def _predicts_nothing(result: Result) -> bool:
-    """Whether the answer is 0 everywhere."""
-    assert result.model is not None
-    with torch.no_grad(), result.model.once():
-        predictions = [M.map(torch.Tensor.double) for M in result.model.predict().values()]
-        return sum(float(M.inner(M)) for M in predictions) == 0
-
-
-def _warn_of_misfits(result: Result) -> None:
-    """Say where far more is left of the data than their noise, or more than there was."""
-    for name, data in result.data.items():
-        if data.explained_variance < 0:
-            warnings.warn(
-                f"`fit`: of {name!r} more is left than there was (explained variance "
-                f"{100 * data.explained_variance:.3g} %): a penalty or another data set outweighs "
-                "it: lower that weight.",
-                ClaimWarning,
-                stacklevel=users_line(),
-            )
-        elif data.chi2 is not None and data.chi2 > MISFIT:
-            warnings.warn(
-                f"`fit`: χ² per value of {name!r} is {data.chi2:.3g}, where noise as it is assumed "
-                "leaves 1: components are missing, a penalty or another data set outweighs it, or "
-                "the noise is larger; data with a gain are no counts: `Frobenius` after "
-                "`estimate_variance()`.",
-                NoiseWarning,
-                stacklevel=users_line(),
-            )
-
-
-def _warn_of_nothing() -> None:
-    """Say that no factor is left to predict anything: the end of a penalty, or of a poor start."""
-    warnings.warn(
-        "`fit`: the answer predicts 0 everywhere. That is right where the data are below 0 or a "
-        "penalty outweighs them; else the descent has lost all components: try another `seed`, "
-        "`init` or solver.",
-        ClaimWarning,
-        stacklevel=users_line(),
-    )
 
 
 def _check_options(starts: Any, seed: Any, max_steps: Any, max_seconds: Any, callback: Any) -> None:

@@ -209,11 +209,8 @@ def padded(value, rows, columns=None, fill=0.0):
     return value if columns is None else np.insert(value, columns, fill, axis=1)
 
 
-@pytest.mark.parametrize("fill", ["masked", "empty"])
-@pytest.mark.parametrize("name", NAMES)
-def test_pixels_and_channels_that_hold_nothing_change_nothing(name, fill):
-    if fill == "empty" and ("Gaussian" in name or "ARD" in name or "spectra" in name):
-        pytest.skip("zeros are data to a noise that is learned")
+def with_nothing_between(fill):
+    """Data, a start; both with pixels and channels that hold nothing; and which these are."""
     X, rng = cube().reshape(PIXELS, CHANNELS), np.random.default_rng(1)
     rows, columns = rng.integers(0, PIXELS, MORE), rng.integers(0, CHANNELS, MORE)
     mask = padded(np.zeros_like(X, dtype=bool), rows, columns, True)
@@ -221,6 +218,15 @@ def test_pixels_and_channels_that_hold_nothing_change_nothing(name, fill):
     more = fu.Dataset("a", filled, mask=mask if fill == "masked" else None)
     start = {"C": rng.random((PIXELS, K)) * 50, "S": rng.random((CHANNELS, K))}
     large = {"C": padded(start["C"], rows, fill=7.0), "S": padded(start["S"], columns)}
+    return X, start, more, large, mask
+
+
+@pytest.mark.parametrize("fill", ["masked", "empty"])
+@pytest.mark.parametrize("name", NAMES)
+def test_pixels_and_channels_that_hold_nothing_change_nothing(name, fill):
+    if fill == "empty" and ("Gaussian" in name or "ARD" in name or "spectra" in name):
+        pytest.skip("zeros are data to a noise that is learned")
+    X, start, more, large, mask = with_nothing_between(fill)
     exact = GaussNewton(tolerance=1e-16, max_steps=2000)
     _, S, small = fit(fu.Dataset("a", X), name, init=[start], solver=exact)
     other = fit(more, name, init=[large], solver=exact)[2]
@@ -239,13 +245,7 @@ def test_pixels_and_channels_that_hold_nothing_change_nothing(name, fill):
 @pytest.mark.parametrize("solver", [HALS(), LBFGS(max_steps=2000)], ids=lambda s: type(s).__name__)
 @pytest.mark.parametrize("fill", ["masked", "empty"])
 def test_nor_with_other_solvers(solver, fill):
-    X, rng = cube().reshape(PIXELS, CHANNELS), np.random.default_rng(1)
-    rows, columns = rng.integers(0, PIXELS, MORE), rng.integers(0, CHANNELS, MORE)
-    mask = padded(np.zeros_like(X, dtype=bool), rows, columns, True)
-    filled = padded(X, rows, columns, 0.0 if fill == "empty" else 1e6)
-    more = fu.Dataset("a", filled, mask=mask if fill == "masked" else None)
-    start = {"C": rng.random((PIXELS, K)) * 50, "S": rng.random((CHANNELS, K))}
-    large = {"C": padded(start["C"], rows, fill=7.0), "S": padded(start["S"], columns)}
+    X, start, more, large, mask = with_nothing_between(fill)
     small = fit(fu.Dataset("a", X), "Frobenius", init=[start], solver=solver)[2]
     other = fit(more, "Frobenius", init=[large], solver=solver)[2]
     M, N = (r.factors["C"] @ r.factors["S"].T for r in (small, other))
