@@ -44,13 +44,13 @@ def _warn_of_no_answer(result: Result) -> None:
     """Say how far a fit has come that was stopped well before it converged."""
     loss = result.history["loss"]
     made = len(loss) - 1
-    fall = (loss[-2] - loss[-1]) / max(result.left_over(), 1e-300) if made else float("nan")
+    fall = (loss[-2] - loss[-1]) / max(result.left_over(), 1e-300) if made else float("inf")
     if result.status == Status.MAX_STEPS.value and made >= ENOUGH and abs(fall) < STILL:
         return
+    last = f", the last of which lowered the loss by {fall:.2g} of what is left" if made else ""
     warnings.warn(
-        f"`fit`: {made} step{'s' * (made != 1)} of the best start, the last of which lowered the "
-        f"loss by {fall:.2g} of what is left; {USUAL} are usual: this is not an answer yet. Go on "
-        "with `fu.fit(model, loss, init=result, starts=1)`.",
+        f"`fit`: {made} step{'s' * (made != 1)} of the best start{last}; {USUAL} are usual: this "
+        "is not an answer yet. Go on with `fu.fit(model, loss, init=result, starts=1)`.",
         ClaimWarning,
         stacklevel=users_line(),
     )

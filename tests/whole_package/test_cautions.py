@@ -216,3 +216,10 @@ def test_ranks_raise_no_cautions_of_fits_that_users_did_not_ask_for():
         warnings.simplefilter("always")
         fu.rank(fu.Dataset("a", smooth), held_out=False, stability=False)
     assert not [w for w in caught if str(w.message).startswith("`fit`")]
+
+
+def test_no_step_at_all_is_told_without_numbers_that_are_none():
+    data = fu.Dataset("a", np.random.default_rng(0).random((6, 7, 30)))
+    loss = fu.losses.Frobenius(data)
+    with pytest.warns(fu.ClaimWarning, match=r"0 steps of the best start; 20 to 130"):
+        fu.fit(fu.models.NMF(data, 3), loss, max_seconds=0.0, starts=1, progress=False)
