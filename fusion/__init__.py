@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from fusion.algebra.cautions import (
         ClaimWarning,
         CutWarning,
+        FileWarning,
         FusionWarning,
         NoiseWarning,
         ScaleWarning,
@@ -83,6 +84,7 @@ __all__ = [
     "Comparison",
     "Current",
     "CutWarning",
+    "FileWarning",
     "Dataset",
     "Factor",
     "FusionWarning",
@@ -154,6 +156,7 @@ _PLACES = {
     "Axis": "fusion.algebra.axis",
     "ClaimWarning": "fusion.algebra.cautions",
     "CutWarning": "fusion.algebra.cautions",
+    "FileWarning": "fusion.algebra.cautions",
     "FusionWarning": "fusion.algebra.cautions",
     "NoiseWarning": "fusion.algebra.cautions",
     "ScaleWarning": "fusion.algebra.cautions",

@@ -31,6 +31,10 @@ class ClaimWarning(FusionWarning):
     """An answer claims more than the data support, or is none yet."""
 
 
+class FileWarning(FusionWarning):
+    """Of a file something was left out, or its reader or its calibration is in doubt."""
+
+
 PASSED = ("fusion", "contextlib", "torch")
 """Packages whose lines are not the user's."""
 

@@ -21,9 +21,20 @@ SPELLINGS = {
     "å": "Å",
     "angstrom": "Å",
     "angstroms": "Å",
+    "meters": "m",
+    "metres": "m",
+    "cm^-1": "1/cm",
+    "cm-1": "1/cm",
+    "cm⁻¹": "1/cm",
+    "1 / cm": "1/cm",
+    "cm^{-1}": "1/cm",
 }
 """Units that are written in several ways, by their `str.casefold`; no value is converted."""
 KNOWN = {*SPELLINGS.values(), "m", "mm", "rad", "mrad"}
+LENGTHS = ("m", "mm", "µm", "nm", "Å", "pm")
+ENERGIES = ("eV", "keV", "meV", "MeV")
+SPECTRAL = (*ENERGIES, "1/cm")
+"""Units that only a spectral axis has; a wavelength shares its unit with lengths."""
 BRACKETS = re.compile(r"^(?P<name>.*\S)\s*[(\[](?P<units>[^()\[\]]+)[)\]]$")
 
 

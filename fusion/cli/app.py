@@ -45,9 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # whatever it is: a traceback helps nobody at a command line
         if os.environ.get("SDFUSION_TRACEBACK"):
             raise
-        print(f"error: {_one_line(str(error)) or type(error).__name__}", file=sys.stderr)
+        print(f"error: {_complaint(error)}", file=sys.stderr)
         return 1
     return status if isinstance(status, int) else 0
+
+
+def _complaint(error: Exception) -> str:
+    """What is wrong, in a line; where something is to be chosen, a line for each choice."""
+    lines = getattr(error, "lines", None)
+    return lines("--signal ") if lines else _one_line(str(error)) or type(error).__name__
 
 
 def _one_line(text: str) -> str:

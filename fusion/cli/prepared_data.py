@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion.algebra.axis_differences import is_plain_index
 from fusion.data.dataset import Dataset
-from fusion.files import load, one
+from fusion.files import load, one, scan_in
 
 
 def prepared(
@@ -80,9 +80,7 @@ def _one_of_each(files: Sequence[Path], signal: Sequence[str], joint: bool) -> l
     if joint and len(files) == 1:
         if len(set(signal)) < len(signal):
             raise click.UsageError(f"--signal: {', '.join(signal)}: name every data set once")
-        if signal:
-            return [load(files[0], signal=name) for name in signal]
-        return all_datasets(files[0], None)
+        return scan_in(files[0], signal)
     if len(signal) not in (0, 1, len(files)):
         raise click.UsageError(
             f"--signal: {len(signal)} names for {len(files)} file{'s' * (len(files) > 1)}: "

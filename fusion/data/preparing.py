@@ -27,8 +27,9 @@ class Preparing:
         Args:
             ranges: for an axis by its name, (first, last) position in its units, both included,
                 None for the end; or a slice of indices. A name may be shortened where it stays
-                unique, and has `_` for a blank: `energy` or `energy_loss` for "energy loss",
-                `energy` for "Electron energy loss", too.
+                unique, and has `_` for a blank: `energy` or `energy_loss` for "energy loss".
+                `energy`, `wavelength` and `wavenumber` mean the spectral axis of such a unit,
+                whatever it is called.
 
         Raises:
             ValueError: if there is no such axis, or several, or nothing lies in the range.
@@ -60,6 +61,25 @@ class Preparing:
         from fusion.prepare.crop_bin import bin_by
 
         return bin_by(self, factors)  # type: ignore[arg-type]
+
+    @checked_call
+    def with_axes(self, **axes: Any) -> Dataset:
+        """With another calibration: `with_axes(energy=fu.Axis("energy", 0.01, -0.2, "keV"))`.
+
+        Args:
+            axes: for an axis by its name, as in `crop`: the `Axis` that takes its place.
+
+        Raises:
+            ValueError: if there is no such axis, or the new one has another length.
+
+        Example:
+            >>> data = fu.Dataset("eds", np.ones((8, 10, 60)))
+            >>> data.with_axes(channel=fu.Axis("energy", 0.02, units="keV")).axes[-1].label
+            'energy (keV)'
+        """
+        from fusion.prepare.recalibrate import with_axes
+
+        return with_axes(self, axes)  # type: ignore[arg-type]
 
     @checked_call
     def subtract_background(

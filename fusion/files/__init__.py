@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import glob
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import FileWarning, users_line
 from fusion.data.dataset import Dataset
 from fusion.files import arrays, microscopes
-from fusion.files.contents import StoredDataset, default_of, listed, pick
+from fusion.files.calibration import slug
+from fusion.files.contents import SeveralDatasets, StoredDataset, default_of, pick
+from fusion.files.scan_members import of_one_scan
 
-__all__ = ["load", "one"]
+__all__ = ["SeveralDatasets", "load", "one", "scan_in"]
 
-READERS: dict[str, Callable[[Path], list[StoredDataset]]] = {
+READERS: dict[str, Callable[..., list[StoredDataset]]] = {
     ".npz": arrays.in_npz,
     ".npy": arrays.in_npy,
 }
 """What a file of this suffix holds, unread; all other suffixes are RosettaSciIO's."""
 
+Place = str | PathLike[str]
+
 
 @checked_call
 @overload
-def load(path: str | PathLike[str], *, signal: str) -> Dataset: ...
+def load(
+    path: Place, *, signal: str, lazy: bool | None = None, segments: bool = False, **options: Any
+) -> Dataset: ...
 @checked_call
 @overload
-def load(path: str | PathLike[str], *, signal: None = None) -> Dataset | dict[str, Dataset]: ...
+def load(
+    path: Place | Sequence[Place],
+    *,
+    signal: str | None = None,
+    lazy: bool | None = None,
+    segments: bool = False,
+    **options: Any,
+) -> Dataset | dict[str, Dataset]: ...
 @checked_call
-def load(path: str | PathLike[str], *, signal: str | None = None) -> Dataset | dict[str, Dataset]:
+def load(
+    path: Place | Sequence[Place],
+    *,
+    signal: str | None = None,
+    lazy: bool | None = None,
+    segments: bool = False,
+    **options: Any,
+) -> Dataset | dict[str, Dataset]:
     """The data set in a file; all of them by name, where it holds several.
 
-    NumPy's npz and npy are read by this package alone: an array called `data` is the one meant,
-    else every array of two axes or more is a data set. It takes its energies from the array
-    `<name>_energy`, `<name>_eV`, `<name>_keV` or `energy`, else from the only increasing or
-    decreasing one as long as its last axis; their unit from `energy_units` or the ending of the
-    name. `pixel_size` (in `pixel_units`) or `nav_axes` calibrate the scan: `fusion.files.arrays`.
+    NumPy's npz and npy are read by this package alone: every array of two axes or more is a data
+    set; what lies beside it tells of its axes: `fusion.files.arrays`. All else RosettaSciIO reads
+    (`pip install "sdfusion[io]"`): dm3, dm4, emd (Velox, Berkeley), bcf, hspy, zspy, msa, rpl, prz,
+    ser, nxs, tif …; docs/formats.md says what it reads wrongly, and what is done about it.
 
-    All else RosettaSciIO reads (`pip install "sdfusion[io]"`): dm3, dm4, emd (Velox, Berkeley),
-    bcf, hspy, zspy, msa, rpl, prz, ser, nxs, tif … What can be is read when it is first needed.
+    A spectral axis is found by its unit, the type of the signal, the word of the format and its
+    name, before any flag of the reader, and comes last. What was left out, what the reader warned
+    of and what cannot be right of the axes stands in `history`, and is raised once as a
+    `FileWarning`.
 
     Args:
-        path: of the file.
+        path: of the file; or of several, a list or a pattern such as "tilt_*.bcf": all that is in
+            them, named by their files where names are the same.
         signal: name of one data set; upper and lower case are the same.
+        lazy: True: read nothing before it is needed, an error where the reader cannot; False: read
+            all now; by default lazily where the reader can.
+        segments: maps of the segments of one X-ray detector as one stack (segment, y, x, energy),
+            not as their sum.
+        options: of the reader of this format, such as `index=1` (Bruker), `rebin_energy=4`,
+            `first_frame=10` (Velox); of HDF5 by path, `dataset="/a/b"`.
 
     Raises:
-        ValueError: if the file holds no data that could be used or none of that name, or its reader
-            is not installed.
+        ValueError: if the file holds no data that could be used or none of that name, its reader is
+            not installed, or has no such option.
         OSError: if it cannot be opened.
 
     Example:
@@ -58,47 +89,125 @@ def load(path: str | PathLike[str], *, signal: str | None = None) -> Dataset | d
         >>> fu.load(path)
         Dataset('data', y 4, x 6, energy 41; float64)
     """
-    path, contents = _contents(path)
-    meant = default_of(contents) if signal is None else pick(path, contents, signal)
-    return {entry.name: entry.open() for entry in contents} if meant is None else meant.open()
+    options |= {"lazy": lazy, "segments": segments}
+    paths = _paths(path)
+    if len(paths) > 1 or isinstance(path, list | tuple):
+        return _several(paths, signal, options)
+    contents = _contents(paths[0], options)
+    if signal is not None:
+        return _opened([pick(paths[0], contents, signal)])[0]
+    datasets = _opened(contents)
+    return datasets[0] if len(datasets) == 1 else {data.name: data for data in datasets}
 
 
 @checked_call
-def one(path: str | PathLike[str], signal: str | None = None) -> Dataset:
-    """The data set in a file, of which there must be one if no name is given.
+def one(path: Place, signal: str | None = None, **options: Any) -> Dataset:
+    """The data set in a file that is meant: the one named, the only one, or the only map.
 
     Raises:
-        ValueError: as `load`, and where there are several.
+        SeveralDatasets: where no name is given and several could be meant.
+        ValueError: as `load`.
         OSError: if it cannot be opened.
     """
-    path, contents = _contents(path)
+    (path,) = _paths(path)
+    contents = _contents(path, options)
     meant = default_of(contents) if signal is None else pick(path, contents, signal)
     if meant is None:
-        raise ValueError(
-            f"{path}: several data sets could be meant: {listed(contents)}: "
-            "choose one: signal='…' (--signal … on the command line)."
-        )
-    return meant.open()
+        raise SeveralDatasets(path, contents)
+    return _opened([meant])[0]
 
 
-def _contents(path: str | PathLike[str]) -> tuple[Path, list[StoredDataset]]:
-    """The path and what is in the file."""
+@checked_call
+def scan_in(path: Place, signal: Sequence[str] = (), **options: Any) -> list[Dataset]:
+    """The data sets of a file that were measured at the same pixels: maps, and images beside them.
+
+    Images that were computed from the spectra, of elements, are left out, and so are images of
+    other pixels and single spectra, unless nothing else is there; a `FileWarning` says so.
+
+    Raises:
+        SeveralDatasets: if there are maps of different scans, and no names are given.
+        ValueError: as `load`.
+        OSError: if it cannot be opened.
+    """
+    (path,) = _paths(path)
+    contents = _contents(path, options)
+    if signal:
+        return _opened([pick(path, contents, name) for name in signal])
+    return _opened(of_one_scan(path, contents))
+
+
+def _opened(contents: Iterable[StoredDataset]) -> list[Dataset]:
+    """The data sets, read; what there is to say of them is said once."""
+    contents = list(contents)
+    datasets = [entry.open() for entry in contents]
+    for text in dict.fromkeys(text for entry in contents for text in entry.cautions):
+        warnings.warn(text, FileWarning, stacklevel=users_line())
+    return datasets
+
+
+def _several(
+    paths: Sequence[Path], signal: str | None, options: dict[str, Any]
+) -> dict[str, Dataset]:
+    """All data sets of several files by name, with that of the file where names are the same."""
+    found = []
+    for path in paths:
+        contents = _contents(path, options)
+        chosen = contents if signal is None else [pick(path, contents, signal)]
+        found += [(path, len(chosen), data) for data in _opened(chosen)]
+    names = [data.name for _, _, data in found]
+    together: dict[str, Dataset] = {}
+    for path, count, data in found:
+        name = data.name
+        if names.count(name) > 1:
+            stem = slug(path.stem) or "data"
+            name = stem if count == 1 else f"{stem}_{name}"
+        number, base = 1, name
+        while name in together:
+            number += 1
+            name = f"{base}_{number}"
+        together[name] = data if name == data.name else data.renamed(name)
+    return together
+
+
+def _paths(path: Place | Sequence[Place]) -> list[Path]:
+    """The files that are meant: one, those of a list, or those that a pattern fits."""
     if hasattr(path, "axes_manager"):
         raise ValueError(
             f"`load({type(path).__name__})`: give a path; of a HyperSpy signal take "
             "`fusion.Dataset.from_hyperspy(signal)`."
         )
+    if isinstance(path, list | tuple):
+        if not path:
+            raise ValueError("`load([])`: no file: give one path or more.")
+        return [each for entry in path for each in _paths(entry)]
     if not isinstance(path, str | PathLike):
         raise ValueError(
             f"`load({type(path).__name__})`: give a path; of an array make a data set, "
             "`fusion.Dataset('name', array)`."
         )
-    path = Path(path).expanduser()
+    text = str(path)
+    if "://" in text:
+        raise ValueError(f"{text}: an address: download it first, and give the file.")
+    plain = Path(text).expanduser()
+    if not plain.exists() and glob.has_magic(text):
+        if fitting := sorted(glob.glob(str(plain))):
+            return [Path(each) for each in fitting]
+        raise ValueError(f"{text}: no file fits this pattern: check it and the folder.")
+    return [plain]
+
+
+def _contents(path: Path, options: dict[str, Any]) -> list[StoredDataset]:
+    """What is in the file."""
     if not path.exists():
         raise ValueError(f"{path}: no such file: check the name and the folder.")
     suffix = path.suffix.lower()
-    if path.is_dir() and suffix != ".zspy":
+    if path.is_dir() and suffix not in (".zspy", ".zarr"):
         raise ValueError(f"{path}: is a folder: give a file.")
     if path.is_file() and path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty (0 bytes): copy or save it again.")
-    return path, READERS.get(suffix, microscopes.in_microscope_file)(path)
+    before = path.stat()
+    contents = READERS.get(suffix, microscopes.in_microscope_file)(path, **options)
+    after = path.stat()
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+        raise ValueError(f"{path}: it changed while it was read: read it when it is complete.")
+    return contents

@@ -63,7 +63,7 @@ class AxisArrays:
     texts: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def in_npz(path: Path) -> list[StoredDataset]:
+def in_npz(path: Path, **_: Any) -> list[StoredDataset]:
     """The data sets of an npz: the array `data`, and all others of two axes or more.
 
     Raises:
@@ -95,7 +95,7 @@ def in_npz(path: Path) -> list[StoredDataset]:
     return [_stored(path, each, extras, single or each.name == "data") for each in candidates]
 
 
-def in_npy(path: Path) -> list[StoredDataset]:
+def in_npy(path: Path, **_: Any) -> list[StoredDataset]:
     """The data set of an npy file, named as the file.
 
     Raises:

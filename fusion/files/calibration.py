@@ -11,19 +11,20 @@ from numpy.typing import ArrayLike
 
 from fusion.algebra.axis import Axes, Axis, named
 from fusion.algebra.unit_names import clean
+from fusion.algebra.units import in_units
 
 NAMES = {
     "width": "x",
     "scanx": "x",
     "height": "y",
     "scany": "y",
-    "depth": "z",
     "x-ray energy": "energy",
     "energy-loss": "energy loss",
     "energyloss": "energy loss",
     "eels": "energy loss",
 }
 ENERGIES = ("eV", "keV")
+TINY = 1e-3  # steps below which a length is not told in m or mm
 
 
 def axis_name(value: Any) -> str:
@@ -59,6 +60,17 @@ def axis_at(name: str, values: ArrayLike, units: str = "") -> Axis:
     if scale != 0 and off.max() <= 4 * precision * np.abs(values).max():
         return Axis(name, scale, values[0], units)
     return Axis(name, values=values, units=units)
+
+
+def readable(axis: Axis, *, spectral: bool) -> Axis:
+    """The axis in nm or µm where it has steps of far less than its unit: 7.8e-9 m, 1e-6 mm."""
+    length = {"m": 1e9, "mm": 1e6}.get(axis.units)
+    x = axis.values
+    step = abs(axis.scale) if axis.uniform else float(np.abs(np.diff(x)).min(initial=np.inf))
+    if length is None or not step < TINY:
+        return axis
+    units = "nm" if spectral or step * length < 100 else "µm"
+    return in_units(axis, units, "load")
 
 
 def complete_axes(axes: list[Axis], shape: tuple[int, ...], signal: int) -> Axes:

@@ -11,6 +11,7 @@ from fusion.algebra.axis import Axes
 from fusion.data.dataset import Dataset
 
 LISTED = 12  # entries that a message names
+DASHES = str.maketrans("–—−", "---")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class StoredDataset:
         dtype: of its array.
         axes: of its array.
         open: reads it.
-        meant: whether it is the one where none is chosen.
+        default: whether it is the one where one must be chosen and none is named.
+        signal: how many of the last axes are spectral.
+        made_from: of what in the file it was computed; empty for what was measured.
+        cautions: what a user should hear of how it was read; also in its history.
     """
 
     name: str
@@ -32,35 +36,91 @@ class StoredDataset:
     axes: Axes
     open: Callable[[], Dataset]
     default: bool = False
+    signal: int = 1
+    made_from: str = ""
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> tuple[int, ...]:
+        """Lengths of the axes that are not spectral; () for a single spectrum."""
+        return self.shape[: len(self.shape) - self.signal]
+
+    @property
+    def is_map(self) -> bool:
+        """Whether it has a spectrum at each of several pixels."""
+        return self.signal == 1 and bool(self.pixels)
+
+    @property
+    def kind(self) -> str:
+        """In a word: "map", "line of spectra", "spectrum", "image", "images", "patterns"."""
+        if self.signal == 1:
+            return ("spectrum", "line of spectra", "map")[min(len(self.pixels), 2)]
+        if self.signal == 0:
+            return "image" if len(self.shape) == 2 else "images"
+        return "patterns"
 
     def __str__(self) -> str:
         along = ", ".join(axis.name for axis in self.axes)
         return f"{self.name} {self.shape} {self.dtype} ({along})"
 
 
+class SeveralDatasets(ValueError):
+    """Several data sets of a file could be meant, and none was named.
+
+    Attributes:
+        path: of the file.
+        contents: all that could be meant.
+    """
+
+    def __init__(self, path: Path, contents: Sequence[StoredDataset]) -> None:
+        self.path, self.contents = path, list(contents)
+        super().__init__(self.lines("signal="))
+
+    def lines(self, option: str) -> str:
+        """A headline, and a line to paste for each: `option` and the name, then what it is."""
+        texts = [f'  {option}"{each.name}"' for each in self.contents]
+        width = max(map(len, texts))
+        rows = [
+            f"{text:<{width}}  {' × '.join(map(str, each.shape))} {each.kind}"
+            + (f", {each.made_from}" if each.made_from else "")
+            for text, each in zip(texts, self.contents, strict=True)
+        ]
+        return "\n".join([f"{self.path}: several data sets could be meant, choose one:", *rows])
+
+
 def default_of(contents: Sequence[StoredDataset]) -> StoredDataset | None:
-    """The one that is meant where none is named: the only one, or the one marked; else None."""
-    defaults = list(contents) if len(contents) == 1 else [each for each in contents if each.default]
-    return defaults[0] if len(defaults) == 1 else None
+    """The one that is meant where none is named, else None.
+
+    It is the only one; or the one marked; or the only map of what was measured.
+    """
+    if len(contents) == 1:
+        return contents[0]
+    measured = [each for each in contents if not each.made_from]
+    marked = [each for each in measured if each.default]
+    maps = [each for each in measured if each.is_map]
+    return next((some[0] for some in (marked, maps) if len(some) == 1), None)
 
 
 def pick(path: Path, contents: Sequence[StoredDataset], signal: str) -> StoredDataset:
-    """The one of this name, in upper or lower case.
+    """The one of this name: upper and lower case, and kinds of dashes, are the same.
 
     Raises:
         ValueError: if there is none.
     """
     exact = [entry for entry in contents if entry.name == signal]
-    alike = [entry for entry in contents if entry.name.casefold() == str(signal).casefold()]
+    alike = [entry for entry in contents if _plain(entry.name) == _plain(str(signal))]
     if not (matching := exact or alike):
-        raise ValueError(
-            f"{path}: no data set {signal!r} in it, but {listed(contents)}: choose one of these."
-        )
+        names = ", ".join(f'"{each.name}"' for each in contents)
+        raise ValueError(f"{path}: no data set {signal!r} in it; there are {names}: give one.")
     if len(matching) > 1:
         raise ValueError(
             f"{path}: {signal!r} could be {listed(matching)}: write the name as it is there."
         )
     return matching[0]
+
+
+def _plain(name: str) -> str:
+    return name.casefold().translate(DASHES)
 
 
 def listed(things: Sequence[Any]) -> str:

@@ -1,69 +1,113 @@
-"""RosettaSciIO's dictionaries as data sets: order, names and calibration of the axes, names."""
+"""RosettaSciIO's dictionaries as data sets: order, names and calibration of the axes, metadata."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from fusion.algebra.axis import Axes, Axis
-from fusion.algebra.unit_names import clean, unit
+from fusion.algebra.unit_names import BRACKETS, SPECTRAL, unit
+from fusion.data.axis_sense import axis_doubts
 from fusion.data.dataset import Dataset
-from fusion.files.calibration import ENERGIES, axis_at, axis_name, complete_axes, slug
-from fusion.files.contents import StoredDataset
+from fusion.files.calibration import ENERGIES, axis_at, axis_name, complete_axes, readable, slug
+from fusion.files.contents import StoredDataset, listed
+from fusion.files.dataset_names import element_of, names, short_name
+from fusion.files.signal_axes import signal_axes, signal_type
 
 Entry = Mapping[str, Any]
 PLACE = (("scale", 1.0), ("offset", 0.0))  # of an axis, where the file does not tell
+NOTES, CAUTIONS = "notes", "cautions"
+"""Keys of what was noted of an entry while it was read, and of what a user should hear of it."""
 
 
 def stored_datasets(path: Path, entries: Sequence[Entry]) -> tuple[list[StoredDataset], list[str]]:
     """The data sets of a file, and what is left out: complex, coloured, ragged or empty arrays."""
     usable = [entry for entry in entries if _usable(entry["data"])]
     unusable = [
-        f"{_short_name(entry) or 'one'} {tuple(entry['data'].shape)} {entry['data'].dtype}"
+        f"{short_name(entry) or 'one'} {tuple(entry['data'].shape)} {_type_text(entry['data'])}"
         for entry in entries
         if not _usable(entry["data"])
     ]
-    named = zip(usable, names(usable, slug(path.stem) or "data"), strict=True)
-    return [_stored(entry, name) for entry, name in named], unusable
+    parts = [arranged(entry) for entry in usable]
+    ranges = [_range_text(axes[-1]) if signal == 1 else "" for _, axes, signal in parts]
+    given = names(usable, slug(path.stem) or "data", ranges)
+    maps = any(signal == 1 and len(axes) > 1 for _, axes, signal in parts)
+    made = [
+        f"made from the spectra, {element_of(entry)}"
+        if maps and signal == 0 and element_of(entry)
+        else ""
+        for entry, (_, _, signal) in zip(usable, parts, strict=True)
+    ]
+    left_out = [f"left out of {path.name}: {listed(unusable)}"] if unusable else []
+    together = zip(usable, parts, given, made, strict=True)
+    return [_stored(entry, part, n, of, left_out) for entry, part, n, of in together], unusable
 
 
 def _usable(data: Any) -> bool:
     return data.dtype.kind in "buif" and data.ndim > 0 and 0 not in data.shape
 
 
-def _stored(entry: Entry, name: str) -> StoredDataset:
-    data, axes, signal = arranged(entry)
-    metadata = _plain_metadata(entry.get("metadata") or {})
-    dataset = Dataset(name, data, axes=axes, signal=signal, metadata=metadata)
-    return StoredDataset(name, dataset.shape, data.dtype, dataset.axes, lambda: dataset)
+def _type_text(data: Any) -> str:
+    """The type in words where it has some."""
+    names = data.dtype.names
+    if names and set(names) <= {"R", "G", "B", "A"}:
+        return "a picture in colours"
+    return str(data.dtype)
+
+
+def _stored(
+    entry: Entry, part: tuple[Any, Axes, int], name: str, made_from: str, left_out: list[str]
+) -> StoredDataset:
+    data, axes, signal = part
+    metadata = plain_metadata(entry.get("metadata") or {})
+    doubts = axis_doubts(name, axes, signal, metadata)
+    cautions = (*entry.get(CAUTIONS, ()), *left_out, *doubts)
+    history = [*entry.get(NOTES, ()), *cautions, *([made_from] if made_from else [])]
+
+    def read() -> Dataset:
+        return Dataset(name, data, axes=axes, signal=signal, metadata=metadata, history=history)
+
+    return StoredDataset(
+        name,
+        tuple(int(n) for n in data.shape),
+        data.dtype,
+        axes,
+        read,
+        signal=signal,
+        made_from=made_from,
+        cautions=cautions,
+    )
 
 
 def arranged(entry: Entry) -> tuple[Any, Axes, int]:
     """The array with its signal axes last, its axes, and how many of them are the signal."""
     data = entry["data"]
     entries = _axes_in_order(entry.get("axes") or [], data.shape)
-    energies = [i for i, each in enumerate(entries) if _unit(each) in ENERGIES]
-    spectra = _signal_type(entry).startswith(("EELS", "EDS")) or _record_by(entry) == "spectrum"
-    spectral = _signal_axes(entries, energies, spectra)
+    spectral = signal_axes(entry, entries, [_unit(each) for each in entries])
     order = [i for i in range(data.ndim) if i not in spectral] + spectral
     if order != list(range(data.ndim)):
         data = data.transpose(order)
-    kind = _signal_type(entry) if len(spectral) == 1 else ""
+    kind = signal_type(entry) if len(spectral) == 1 else ""
     axes = [_axis(entries[i], kind if i in spectral else "") for i in order]
-    return data, complete_axes(axes, tuple(data.shape), len(spectral)), len(spectral)
+    axes = list(complete_axes(axes, tuple(data.shape), len(spectral)))
+    first = len(axes) - len(spectral)
+    return data, tuple(readable(a, spectral=i >= first) for i, a in enumerate(axes)), len(spectral)
 
 
 def _axes_in_order(axes: Sequence[Entry], shape: Sequence[int]) -> list[Entry]:
-    """One dictionary per array axis, in the array's order.
+    """One dictionary per array axis, in the array's order: that in which the reader lists them.
 
-    Where `index_in_array` contradicts the sizes (Velox's EELS maps), the list's own order holds.
+    Only where the sizes contradict it does `index_in_array` count.
     """
     index: list[int] = [each.get("index_in_array", -1) for each in axes]
+    if len(axes) == len(shape) and _sizes_fit(axes, shape):
+        return list(axes)
     if sorted(index) == list(range(len(shape))):
         by_index = sorted(axes, key=lambda each: each["index_in_array"])
-        if _sizes_fit(by_index, shape) or not _sizes_fit(axes, shape):
+        if _sizes_fit(by_index, shape):
             return by_index
     return list(axes) if len(axes) == len(shape) else [{} for _ in shape]
 
@@ -72,22 +116,9 @@ def _sizes_fit(axes: Sequence[Entry], shape: Sequence[int]) -> bool:
     return all(int(each.get("size", n)) == n for each, n in zip(axes, shape, strict=True))
 
 
-def _signal_axes(axes: Sequence[Entry], energies: list[int], spectra: bool) -> list[int]:
-    """Which array axes are the signal: what the reader says, else energies, else the last."""
-    n = len(axes)
-    flagged = [i for i in range(n) if not axes[i].get("navigate", False)]
-    if len(flagged) == 1:
-        return flagged
-    if len(energies) == 1:
-        return energies
-    if len(flagged) == n:  # nothing is told: an image, or a map whose last axis is the signal
-        return [] if n == 2 and not spectra else [n - 1]
-    return flagged
-
-
 def _axis(entry: Entry, kind: str) -> Axis:
     """The axis as the file has it, uncalibrated where it has no step."""
-    name, units = axis_name(entry.get("name")), _unit(entry)
+    name, units = axis_name(entry.get("name") or _name_in_units(entry)), _unit(entry)
     if kind == "EELS" and name in ("", "energy", "e"):
         name = "energy loss"
     elif not name and (units in ENERGIES or kind.startswith("EDS")):
@@ -105,57 +136,55 @@ def _number(value: Any, default: float) -> float:
 
 
 def _unit(entry: Entry) -> str:
-    return unit(entry.get("units"))
+    """The unit, also of "Energy Loss (eV)", as the standard of msa files writes it."""
+    units = unit(entry.get("units"))
+    found = BRACKETS.match(units)
+    return units if found is None else unit(found["units"])
 
 
-def _signal_type(entry: Entry) -> str:
-    signal = (entry.get("metadata") or {}).get("Signal") or {}
-    return clean(signal.get("signal_type")).upper()
+def _name_in_units(entry: Entry) -> str:
+    found = BRACKETS.match(unit(entry.get("units")))
+    return "" if found is None else found["name"]
 
 
-def _record_by(entry: Entry) -> str:
-    """What files before hspy 3.0 tell: "spectrum" or "image"; empty where nothing is told."""
-    signal = (entry.get("metadata") or {}).get("Signal") or {}
-    return clean(signal.get("record_by")).lower()
+def _range_text(axis: Axis) -> str:
+    """ "0–800 eV"; empty where it has no unit of spectra."""
+    if axis.units not in SPECTRAL and axis.units != "nm":
+        return ""
+    low, high = sorted((axis.values[0], axis.values[-1]))
+    digits = 0 if high - low >= 20 else 2
+    return f"{low:.{digits}f}–{high:.{digits}f} {axis.units}"
 
 
-def _title(entry: Entry) -> str:
-    general = (entry.get("metadata") or {}).get("General") or {}
-    return slug(general.get("title"))
+def with_mapped_metadata(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry with beam energy, angles, live time … among its metadata, as readers map them."""
+    metadata = plain_metadata(entry.get("metadata") or {})
+    original = entry.get("original_metadata") or {}
+    for source, (target, convert) in (entry.get("mapping") or {}).items():
+        value = _nested(original, source.split("."))
+        if value is None:
+            continue
+        with suppress(Exception):  # a reader's function of what this file does not have
+            value = value if convert is None else convert(value)
+            if value is not None and isinstance(target, str):
+                _set_nested(metadata, target.split("."), plain_metadata(value))
+    return {**entry, "metadata": metadata}
 
 
-def _short_name(entry: Entry) -> str:
-    """The short name: "eels" and "eds" by the kind of signal, else the title."""
-    kind = _signal_type(entry)
-    return "eds" if kind.startswith("EDS") else slug(kind) or _title(entry)
+def _nested(value: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
-def names(entries: Sequence[Entry], stem: str) -> list[str]:
-    """A name for every entry, none twice.
-
-    Several of a kind are told apart by their titles; a spectrum beside a map of its kind is
-    "eds_spectrum"; what is still alike is numbered, "eds", "eds_2".
-    """
-    maps = {_short_name(entry) for entry in entries if entry["data"].ndim > 1}
-    kinds = [
-        f"{kind}_spectrum" if entry["data"].ndim == 1 and kind in maps else kind
-        for entry in entries
-        if (kind := _short_name(entry) or stem)
-    ]
-    titles = [_title(entry) for entry in entries]
-    given: list[str] = []
-    for kind, title in zip(kinds, titles, strict=True):
-        unclear = kinds.count(kind) > 1 and title and titles.count(title) == 1
-        base = title if unclear and title not in kinds else kind
-        number = 1
-        while (name := base if number == 1 else f"{base}_{number}") in given:
-            number += 1
-        given.append(name)
-    return given
+def _set_nested(metadata: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    for key in keys[:-1]:
+        metadata = metadata.setdefault(key, {})
+    metadata[keys[-1]] = value
 
 
-def _plain_metadata(value: Any) -> Any:
+def plain_metadata(value: Any) -> Any:
     """The metadata as plain dictionaries and lists."""
     if isinstance(value, Mapping):
-        return {str(key): _plain_metadata(each) for key, each in value.items()}
-    return [_plain_metadata(each) for each in value] if isinstance(value, list) else value
+        return {str(key): plain_metadata(each) for key, each in value.items()}
+    return [plain_metadata(each) for each in value] if isinstance(value, list) else value

@@ -12,11 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.unit_names import ENERGIES, LENGTHS, clean
 from fusion.data.dataset import Dataset
+from fusion.prepare.sparse_parts import binned, cropped
+
+UNITS_OF = {"energy": ENERGIES, "wavelength": LENGTHS, "wavenumber": ("1/cm",)}
+"""Words for a spectral axis, whatever it is called, by its unit."""
 
 
 def axis_index(data: Dataset, name: str, call: str) -> int:
-    """Which axis is meant: its name, or the beginning of it where that is unique.
+    """Which axis is meant: its name, or the beginning of it where that is unique; or by its unit.
+
+    `energy`, `wavelength` and `wavenumber` mean the spectral axis of such a unit, whatever its name
+    is, where none is called so.
 
     Raises:
         ValueError: if none or several are.
@@ -26,13 +34,22 @@ def axis_index(data: Dataset, name: str, call: str) -> int:
     fitting = [i for i, n in enumerate(names) if n == word]
     fitting = fitting or [i for i, n in enumerate(names) if n.startswith(word)]
     fitting = fitting or [i for i, n in enumerate(names) if f" {word}" in n]
+    spectral = range(len(data.axes) - data.signal, len(data.axes))
+    units = UNITS_OF.get(word, ())
+    fitting = fitting or [i for i in spectral if clean(data.axes[i].units) in units]
     if len(fitting) != 1:
         known = ", ".join(f"{axis.name} ({axis.size})" for axis in data.axes)
         raise ValueError(
             f"`{call}`: {len(fitting) or 'no'} axes are called {name!r}; {data} has {known}: "
             "give enough of one name."
+            + (f" It is {_kind(data)}, without such an axis." if units and not fitting else "")
         )
     return fitting[0]
+
+
+def _kind(data: Dataset) -> str:
+    """In words."""
+    return ("an image", "of spectra", "of patterns")[min(data.signal, 2)]
 
 
 def by_axis_index(data: Dataset, parts: Mapping[str, Any], call: str) -> dict[int, Any]:
@@ -58,8 +75,12 @@ def crop(data: Dataset, ranges: Mapping[str, Any]) -> Dataset:
     for i, part in by_axis_index(data, ranges, call).items():
         chosen[i] = index_range(data, i, part, call)
     axes = [axis.cut(part) for axis, part in zip(data.axes, chosen, strict=True)]
+    if data.entries is None:
+        array = _array_unread(data)[tuple(chosen)]
+    else:
+        array = cropped(data.entries, data.shape, chosen)
     return data.derive(
-        _array_unread(data)[tuple(chosen)],
+        array,
         call,
         axes=axes,
         mask=_cut(data.mask, data.shape, chosen),
@@ -96,8 +117,12 @@ def bin_by(data: Dataset, factors: Mapping[str, int]) -> Dataset:
     mask = data.mask
     if mask is not None:
         mask = block_sums(mask.int(), _broadcast_groups(groups, mask)) > 0
+    if data.entries is None:
+        array = block_sums(_array_unread(data), groups)
+    else:
+        array = binned(data.entries, data.shape, groups)
     return data.derive(
-        block_sums(_array_unread(data), groups),
+        array,
         call,
         axes=[axis.binned(n) for axis, n in zip(data.axes, groups, strict=True)],
         mask=mask,

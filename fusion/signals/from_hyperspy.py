@@ -12,7 +12,8 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.unit_names import clean
 from fusion.data.dataset import Dataset
-from fusion.files.signal_dictionaries import arranged, names
+from fusion.files.dataset_names import names
+from fusion.files.signal_dictionaries import arranged
 
 INTERNAL = ("_HyperSpy", "_sig_", "_")
 """How keys begin that are no metadata of the measurement, or whole signals."""
@@ -63,7 +64,7 @@ def _signal_text(signal: Any) -> str:
 
 
 def _axis_entries(signal: Any) -> list[dict[str, Any]]:
-    """RosettaSciIO's dictionaries of the axes, which HyperSpy's own functions give in part."""
+    """RosettaSciIO's dictionaries of the axes, in the order of the array."""
     entries = []
     for axis in (*signal.axes_manager.navigation_axes, *signal.axes_manager.signal_axes):
         entry = {"name": clean(axis.name), "units": clean(axis.units), "navigate": axis.navigate}
@@ -73,13 +74,13 @@ def _axis_entries(signal: Any) -> list[dict[str, Any]]:
         else:
             entry["axis"] = np.asarray(axis.axis)
         entries.append(entry)
-    return entries
+    return sorted(entries, key=lambda entry: entry["index_in_array"])
 
 
 def axes_of(signal: Any) -> list[Axis]:
     """The signal's axes as ours: in the order of its array, those of the signal last."""
     entries = _axis_entries(signal)
-    entries.sort(key=lambda entry: (not entry["navigate"], entry["index_in_array"]))
+    entries.sort(key=lambda entry: not entry["navigate"])
     return [
         Axis(
             entry["name"],

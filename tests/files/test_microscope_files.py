@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fusion as fu
-from fusion.files import load
+from fusion.files import load, one
 from tests.helpers.microscope_files import (
     CUBE,
     EV,
@@ -21,7 +21,6 @@ from tests.helpers.microscope_files import (
     same,
     velox,
     write,
-    wrong,
 )
 
 
@@ -88,7 +87,7 @@ def test_an_image_has_no_signal_axis(tmp_path):
 @io
 def test_without_flags_the_last_axis_of_spectra_or_of_more_than_two_is_the_signal(tmp_path):
     for name, data, kind in (("line", CUBE[0], "EELS"), ("stack", CUBE, "")):
-        labels = ("y", "x", "depth")[: data.ndim]
+        labels = ("y", "x", "depth")[-data.ndim :]
         path = hspy(tmp_path / f"{name}.hspy", data, *labels, kind=kind, signal=data.ndim)
         assert load(path).signal == 1
 
@@ -135,4 +134,4 @@ def test_velox_gives_images_the_x_ray_map_summed_over_detectors_and_the_spectrum
     same(held["eds"], 2 * CUBE, *scan, energy)
     same(held["eds_spectrum"], CUBE.sum((0, 1)), energy)
     assert load(path, signal="EDS").metadata["Signal"]["signal_type"] == "EDS_TEM"
-    assert "haadf (5, 6) uint16 (y, x)" in wrong(path)
+    assert one(path).name == "eds"

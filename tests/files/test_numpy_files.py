@@ -16,7 +16,7 @@ def test_the_array_called_data_is_the_one_meant_and_the_others_are_there_by_name
     truth = np.ones((2, 12))
     np.savez(path, data=CUBE, energy=EV, energy_units="ev", truth_S=truth)
     energy = fu.Axis("energy", 1.0, 90.0, "eV")
-    same(load(path), CUBE, fu.Axis("y"), fu.Axis("x"), energy)
+    same(one(path), CUBE, fu.Axis("y"), fu.Axis("x"), energy)
     same(load(path, signal="TRUTH_s"), truth, fu.Axis("x"), energy)
     assert one(path).name == "data"
 
@@ -40,9 +40,11 @@ def test_several_arrays_are_all_given_each_with_its_own_energies(tmp_path):
     assert [held[name].axes[-1].units for name in held] == ["eV", "keV", ""]
     assert held["C"].axes[-1].name == "channel"
     said = wrong(path)
-    assert "eels (5, 6, 12) uint16 (y, x, energy); edxs" in said
-    assert "signal='…' (--signal … on the command line)" in said
-    assert "no data set 'adf' in it, but eels (5, 6, 12)" in wrong(path, signal="adf")
+    assert said.splitlines()[1:3] == [
+        '  signal="eels"  5 × 6 × 12 map',
+        '  signal="edxs"  5 × 6 × 12 map',
+    ]
+    assert 'no data set \'adf\' in it; there are "eels", "edxs"' in wrong(path, signal="adf")
 
 
 def test_arrays_of_which_two_could_be_the_energies_give_none(tmp_path):

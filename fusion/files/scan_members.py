@@ -1,0 +1,71 @@
+"""Which data sets of a file were measured at the same pixels, and are to be fitted together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from fusion.algebra.axis_differences import axis_differences
+from fusion.files.contents import SeveralDatasets, StoredDataset
+
+
+def of_one_scan(path: Path, contents: Sequence[StoredDataset]) -> list[StoredDataset]:
+    """Maps of one scan and the images beside them; without a map, spectra, or images of one size.
+
+    Raises:
+        SeveralDatasets: if there are maps, or images without a map, of different pixels.
+    """
+    measured = [each for each in contents if not each.made_from]
+    maps = [each for each in measured if each.is_map]
+    if not maps:
+        spectra = [each for each in measured if each.signal == 1]
+        others = [each for each in measured if each.signal != 1]
+        return _without(contents, _parts(spectra)) if spectra else _alike(path, others or measured)
+    chosen = _alike(path, maps)
+    images = [each for each in measured if each.signal == 0 and _same_pixels(each, chosen[0])]
+    return _without(contents, [*chosen, *images])
+
+
+def _alike(path: Path, contents: Sequence[StoredDataset]) -> list[StoredDataset]:
+    """All of them, if their pixels are as many.
+
+    Raises:
+        SeveralDatasets: if they are not.
+    """
+    if len({each.pixels for each in contents}) > 1:
+        raise SeveralDatasets(path, contents)
+    return list(contents)
+
+
+def _same_pixels(image: StoredDataset, of: StoredDataset) -> bool:
+    """Whether an image has the pixels of a map, and their size where both are told."""
+    if image.pixels != of.pixels:
+        return False
+    pairs = zip(image.axes, of.axes, strict=False)
+    return not any(axis_differences(a, b, origin=False) for a, b in pairs)
+
+
+def _parts(spectra: Sequence[StoredDataset]) -> list[StoredDataset]:
+    """Without one that is the sum of all others: Velox keeps it beside those of the segments."""
+    if len(spectra) < 3 or len({each.shape for each in spectra}) > 1:
+        return list(spectra)
+    values = torch.stack([each.open().tensor.double() for each in spectra])
+    total = values.sum(0)
+    sums = [torch.equal(2 * spectrum, total) for spectrum in values]
+    return [each for each, is_sum in zip(spectra, sums, strict=True) if not is_sum]
+
+
+def _without(
+    contents: Sequence[StoredDataset], chosen: Sequence[StoredDataset]
+) -> list[StoredDataset]:
+    """Those chosen, the first of them saying which others were left out."""
+    left = [each for each in contents if each not in chosen]
+    if not left:
+        return list(chosen)
+    names = ", ".join(f"{each.name} ({each.made_from or each.kind})" for each in left)
+    text = f"left out of the fusion, name what is meant to have others: {names}"
+    first = replace(chosen[0], cautions=(*chosen[0].cautions, text))
+    return [first, *chosen[1:]]

@@ -1,0 +1,46 @@
+"""Parts and sums of sparse data, which stay sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fusion.forms.entries import Entries
+
+
+def places(entries: Entries, shape: Sequence[int]) -> Tensor:
+    """Index of every entry along every axis of the array, (axis, entry)."""
+    rows = entries.i.long()
+    along: list[Tensor] = []
+    for n in reversed(shape[:-1]):
+        along.append(rows % n)
+        rows = torch.div(rows, n, rounding_mode="floor")
+    return torch.stack([*reversed(along), entries.j.long()])
+
+
+def cropped(entries: Entries, shape: Sequence[int], parts: Sequence[slice]) -> Tensor:
+    """The entries of a part of the array, as a sparse tensor of its shape."""
+    where = places(entries, shape)
+    kept = torch.ones(where.shape[1], dtype=torch.bool, device=where.device)
+    ranges = [part.indices(n)[:2] for part, n in zip(parts, shape, strict=True)]
+    for index, (start, stop) in zip(where, ranges, strict=True):
+        kept &= (index >= start) & (index < stop)
+    offset = torch.tensor([start for start, _ in ranges], device=where.device)
+    return _tensor(
+        where[:, kept] - offset[:, None],
+        entries.x[kept],
+        [stop - start for start, stop in ranges],
+    )
+
+
+def binned(entries: Entries, shape: Sequence[int], groups: Sequence[int]) -> Tensor:
+    """Sums of so many neighbours along every axis, as a sparse tensor."""
+    by = torch.tensor(groups, device=entries.i.device)[:, None]
+    where = torch.div(places(entries, shape), by, rounding_mode="floor")
+    return _tensor(where, entries.x, [n // g for n, g in zip(shape, groups, strict=True)])
+
+
+def _tensor(where: Tensor, values: Tensor, shape: Sequence[int]) -> Tensor:
+    return torch.sparse_coo_tensor(where, values, tuple(shape), check_invariants=False)
