@@ -113,7 +113,7 @@ def _entries(
     entries = [with_mapped_metadata(_sparse(entry)) for entry in entries]
     entries = stacked(entries) if segments else entries
     told = [f"the reader says: {word}" for word in words]
-    return [{**entry, CAUTIONS: told} for entry in entries]
+    return [{**entry, CAUTIONS: [*told, *entry.get(CAUTIONS, ())]} for entry in entries]
 
 
 def _parameters(plugin: Plugin) -> Mapping[str, inspect.Parameter]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusion.files.signal_axes import signal_type
+from fusion.files.sparse_arrays import sparse_behind
 
 Entry = dict[str, Any]
 Read = Callable[..., list[Entry]]
@@ -42,7 +43,11 @@ def in_true_shape(entries: list[Entry], read: Read) -> list[Entry]:
     if not any(map(_is_wrong, from_first)) and len(from_first) == len(wrong):
         return _replaced(entries, wrong, from_first)
     frames = _maps(read(select_type="spectrum_image", sum_frames=False), ndim=4)
-    refolded = [_refolded(entry, entries[i]) for i, entry in zip(wrong, frames, strict=False)]
+    try:
+        refolded = [_refolded(entry, entries[i]) for i, entry in zip(wrong, frames, strict=True)]
+    except ValueError as error:
+        left = [entry for i, entry in enumerate(entries) if i not in wrong]
+        return [{**entry, "cautions": [f"left out: {error}"]} for entry in left]
     return _replaced(entries, wrong, refolded)
 
 
@@ -71,14 +76,16 @@ def _refolded(frames: Entry, entry: Entry) -> Entry:
     import sparse
 
     rows, columns = scan_shape(entry) or (0, 0)
-    data = frames["data"]
-    data = data if hasattr(data, "coords") else sparse.COO.from_numpy(np.asarray(data))
+    data = sparse_behind(frames["data"])
+    data = sparse.COO.from_numpy(np.asarray(frames["data"])) if data is None else data
+    if prod(data.shape[:3]) < rows * columns:
+        raise ValueError(
+            f"a map of {rows} × {columns} pixels, of which the reader gives {prod(data.shape[:3])}"
+        )
     pixel = np.ravel_multi_index(tuple(data.coords[:3]), data.shape[:3]) % (rows * columns)
     shape = (rows, columns, data.shape[3])
     coords = np.stack([pixel // columns, pixel % columns, data.coords[3]])
     folded = sparse.COO(coords, data.data, shape=shape)
-    if int(folded.sum()) != int(data.sum()) or prod(shape) == 0:
-        raise ValueError(f"a map of {rows} × {columns} pixels does not fit the spectra")
     axes = [dict(axis) for axis in entry["axes"]]
     for axis, size in zip(axes, shape, strict=True):
         axis["size"] = size

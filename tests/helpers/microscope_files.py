@@ -55,14 +55,31 @@ def eels(path: Path) -> Path:
     return hspy(path, CUBE, "y", "x", "Energy loss", kind="EELS")
 
 
-def velox(path: Path, cube: np.ndarray, images: dict[str, np.ndarray], detectors: int) -> Path:
-    """An emd as Velox writes it: images, and a stream of X-ray events per detector."""
+def velox(
+    path: Path,
+    cube: np.ndarray,
+    images: dict[str, np.ndarray],
+    detectors: int = 1,
+    scan: tuple[int, int] | None = None,
+) -> Path:
+    """An emd as Velox writes it: images, and a stream of X-ray events per detector.
+
+    Args:
+        path: of the file.
+        cube: counts (y, x, energy) of every detector.
+        images: by name; Velox's names are random, and their order is that of the names.
+        detectors: number of streams.
+        scan: (rows, columns) that its metadata tell, as part of a frame of 16 × 16.
+    """
     h5py = pytest.importorskip("h5py", reason="emd needs h5py")
     pytest.importorskip("sparse", reason="RosettaSciIO needs sparse for Velox's X-ray maps")
     place = {"PixelSize": {"width": "5e-10", "height": "5e-10"}, "Offset": {"x": "0", "y": "0"}}
     place |= {"PixelUnitX": "m", "PixelUnitY": "m", "DetectorIndex": "0", "Detector": "SuperX"}
     detector = {"DetectorName": "SuperX", "Dispersion": "10", "OffsetEnergy": "-100"}
     told = {"BinaryResult": place, "Detectors": {"Detector-0": detector}, "Scan": {}}
+    if scan is not None:
+        area = {"left": "0", "top": "0", "right": str(scan[1] / 16), "bottom": str(scan[0] / 16)}
+        told["Scan"] = {"ScanSize": {"width": "16", "height": "16"}, "ScanArea": area}
     told["Acquisition"] = {"AcquisitionStartDatetime": {"DateTime": "0"}}
     pixels = cube.reshape(-1, cube.shape[-1])
     events = [[*np.repeat(np.arange(len(counts)), counts), 65535] for counts in pixels]
