@@ -14,11 +14,13 @@ from fusion.answers.whole_files import atomic_write, replacing
 from fusion.files.calibration import slug
 from fusion.files.factor_dictionaries import (
     Signal,
+    axis_entry,
     factor_axes,
     signal_of,
     signals,
     spectral_factors,
 )
+from fusion.files.image_calibration import image_axes
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -104,7 +106,9 @@ def tif(result: Result, path: Path) -> list[Path]:
         out = path if len(names) == 1 else path.with_name(f"{path.stem}_{slug(name)}{path.suffix}")
         signal = signal_of(result, name)
         signal |= {"data": signal["data"].astype(np.float32)}
-        signal |= {"axes": [_nanometres(axis) for axis in signal["axes"]]}
+        shown = image_axes(axes, f"save({str(path)!r})")
+        rows, columns = (axis_entry(axis, i, navigate=False) for i, axis in enumerate(shown, 1))
+        signal |= {"axes": [signal["axes"][0], rows, columns]}
         with replacing(out) as part:
             _write("tiff", part, signal)
         written.append(out)
@@ -187,10 +191,3 @@ def _write(api: str, path: Path, signal: Signal) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         writer(str(path), signal, **OPTIONS.get(api, {}))
-
-
-def _nanometres(axis: dict[str, Any]) -> dict[str, Any]:
-    """The axis in nm where it is in m: tif has the scale as a fraction with eight digits."""
-    if axis["units"] != "m":
-        return axis
-    return axis | {"units": "nm", "scale": 1e9 * axis["scale"], "offset": 1e9 * axis["offset"]}

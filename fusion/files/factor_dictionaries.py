@@ -53,7 +53,7 @@ def signal_of(result: Result, name: str) -> Signal:
     shown = 1 if spectral or len(axes) == 1 else 2
     data = np.ascontiguousarray(F.T.reshape(F.shape[1], *(axis.size or 1 for axis in axes)))
     modes = (components, *axes)
-    entries = [_axis_entry(a, i, navigate=i < len(modes) - shown) for i, a in enumerate(modes)]
+    entries = [axis_entry(a, i, navigate=i < len(modes) - shown) for i, a in enumerate(modes)]
     known = metadata_along(result, axes)
     kind = signal_type(axes, known) if spectral else ""
     carried = {key: known[key] for key in CARRIED if key in known}
@@ -74,7 +74,7 @@ def signal_of(result: Result, name: str) -> Signal:
     }
 
 
-def _axis_entry(axis: Axis, index: int, *, navigate: bool) -> dict[str, Any]:
+def axis_entry(axis: Axis, index: int, *, navigate: bool) -> dict[str, Any]:
     """RosettaSciIO's dictionary of an axis."""
     entry: dict[str, Any] = {"name": axis.name, "units": axis.units, "size": int(axis.size or 0)}
     entry |= {"navigate": navigate, "index_in_array": index, "is_binned": False}

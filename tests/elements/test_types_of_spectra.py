@@ -25,10 +25,8 @@ def test_labels_of_eds_in_ev_are_those_in_kev():
 
 def test_labels_of_eels_in_kev_are_edges():
     axis = fu.Axis("energy", 0.001, 0.4, "keV", size=500)
-    marks = dict(
-        (name, x) for x, name in labels(axis, ["O"], metadata={"Signal": {"signal_type": "EELS"}})
-    )
-    assert marks == {"O K": pytest.approx(0.532)}
+    ((x, name),) = labels(axis, ["O"], metadata={"Signal": {"signal_type": "EELS"}})
+    assert (x, name) == (pytest.approx(0.532), "O K")
 
 
 def test_spectra_that_have_neither_are_said_with_their_type():
