@@ -25,8 +25,9 @@ class Preparing:
         """A part of the data: `crop(energy=(500, 560), y=(None, 20), x=slice(0, 32))`.
 
         Args:
-            ranges: for an axis by its name, (first, last) position in its units, both included,
-                None for the end; or a slice of indices. A name may be shortened where it stays
+            ranges: for an axis by its name, (first, last) position in its units, both included
+                (`data[…, 90.0:120.0]` leaves the last out), None for the end; or a slice of
+                indices. A name may be shortened where it stays
                 unique, and has `_` for a blank: `energy` or `energy_loss` for "energy loss",
                 `energy` for "Electron energy loss", too.
 
@@ -42,6 +43,35 @@ class Preparing:
         from fusion.prepare.crop_bin import crop
 
         return crop(self, ranges)  # type: ignore[arg-type]
+
+    __iter__ = None  # so that Python does not take `data[0]`, `data[1]` … for it
+
+    @checked_call
+    def __getitem__(self, key: Any) -> Dataset:
+        """A part of the data: `eels[3, 4]`, `eels[:, 10:20]`, `eels[..., 500.0:600.0]`.
+
+        Axes in the order of the array, energies last. Whole numbers count entries, negative ones
+        from the end; floats are positions in the axis' units, rounded to the nearest entry. The
+        last is not included (`crop` includes it): both as HyperSpy's `inav[…].isig[…]`. A single
+        number takes its axis away: `eels[3, 4]` is a spectrum, `eels[..., 532.0]` an image. Steps
+        are whole and positive. Mask and variance come along.
+
+        Raises:
+            IndexError: if there are too many parts, or one lies outside its axis.
+            TypeError: if one is a text, a list or an array.
+            ValueError: if nothing is left.
+
+        Example:
+            >>> from fusion.simulate import layers
+            >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+            >>> data[2:5, -1].shape
+            (3, 60)
+            >>> data[..., 90.0:120.0].axes[-1].values.max() < 120
+            True
+        """
+        from fusion.prepare.slicing import part_of
+
+        return part_of(self, key)  # type: ignore[arg-type]
 
     @checked_call
     def bin(self, **factors: int) -> Dataset:
