@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from fusion.algebra.calls import checked_call
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
     from fusion.data.dataset import Dataset
@@ -66,8 +68,8 @@ class Preparing:
             >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
             >>> data[2:5, -1].shape
             (3, 60)
-            >>> data[..., 90.0:120.0].axes[-1].values.max() < 120
-            True
+            >>> data[..., 90.0:120.0].history[-1]
+            '[…, 90.0:120.0]'
         """
         from fusion.prepare.slicing import part_of
 
@@ -279,6 +281,44 @@ class Preparing:
         from fusion.prepare.inspection import inspect
 
         return str(inspect(self))  # type: ignore[arg-type]
+
+    def to_hyperspy(self) -> Any:
+        """A HyperSpy signal of its kind (EELSSpectrum, EDSTEMSpectrum …; eXSpy, LumiSpy have them).
+
+        Axes, units, metadata and title come along, lazy stays lazy. A variance is HyperSpy's
+        `get_noise_variance()`; the mask, for which HyperSpy has no place, and the history are in
+        `metadata.sdfusion`, and `Dataset.from_hyperspy` takes them back.
+
+        Raises:
+            ImportError: if HyperSpy is not installed.
+            ValueError: if the data are sparse.
+        """
+        from fusion.signals.dataset_to_hyperspy import dataset_to_hyperspy
+
+        return dataset_to_hyperspy(self)  # type: ignore[arg-type]
+
+    def save(self, path: Any) -> Path:
+        """Write to a file, whole or not at all, of the kind that the ending says.
+
+        "data.hspy" and "data.zspy" hold all of it, as HyperSpy reads it. "data.npz" the array by
+        its name with energies, pixels, mask and variance, without metadata. "image.tif" an image
+        or a stack with scale and unit. "spectrum.msa" one spectrum, in six significant digits where
+        they are no whole numbers. "data.npy" the array alone. A `CutWarning` says what is lost.
+
+        Args:
+            path: of the file; ".npz" is added where the ending is none of these.
+
+        Returns:
+            The file that was written; `fusion.load` reads it.
+
+        Raises:
+            ValueError: if such a file cannot hold the data, they are sparse, or a package is not
+                installed (`pip install "sdfusion[io]"`).
+            OSError: if the folder cannot be written.
+        """
+        from fusion.files.dataset_export import save_dataset
+
+        return save_dataset(self, path)  # type: ignore[arg-type]
 
     def plot(self, **options: Any) -> Figure:
         """Total map, mean spectrum, and the scree; see `fusion.plots.plot_dataset`."""

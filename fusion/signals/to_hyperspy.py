@@ -36,7 +36,7 @@ def to_hyperspy(result: Result) -> dict[str, Any]:
         signal = _make_signal(hs, values, axes, spectral=spectral)
         _set_metadata(signal, name, metadata)
         if spectral:
-            _set_type(signal, kind)
+            set_type(signal, kind)
         signals[name] = signal
     return signals
 
@@ -94,7 +94,7 @@ def _set_metadata(signal: Any, name: str, metadata: dict[str, Any]) -> None:
     signal.metadata.set_item("General.title", f"{name} of {title}" if title else name)
 
 
-def _set_type(signal: Any, kind: str) -> None:
+def set_type(signal: Any, kind: str) -> None:
     """The signal's class is made that of its kind, where eXSpy is there to have it."""
     if not kind:
         return
