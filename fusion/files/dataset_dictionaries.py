@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.algebra.cautions import CutWarning, users_line
 from fusion.data.dataset import Dataset
-from fusion.data.signal_type import nested, signal_type
+from fusion.data.signal_type import signal_type
 from fusion.files.factor_dictionaries import Signal, axis_entry
 
 KEPT = "sdfusion"
@@ -130,18 +130,7 @@ def _fits(array: NDArray[Any], shape: tuple[int, ...]) -> bool:
     return array.ndim == len(shape) and all(m in (1, n) for m, n in sizes)
 
 
-def beam_energy(metadata: Mapping[str, Any]) -> float | None:
-    """keV, of the TEM or the SEM that the metadata have; None where they have none."""
-    found = (nested(metadata, "Acquisition_instrument", m, "beam_energy") for m in ("TEM", "SEM"))
-    return next((float(value) for value in found if isinstance(value, int | float)), None)
-
-
 def calibrated(axis: Axis, default: str) -> bool:
     """Whether an axis says more than its place in the array."""
-    return (axis.name, axis.scale, axis.offset, axis.units, axis.uniform) != (
-        default,
-        1.0,
-        0.0,
-        "",
-        True,
-    )
+    plain = (default, 1.0, 0.0, "", True)
+    return (axis.name, axis.scale, axis.offset, axis.units, axis.uniform) != plain

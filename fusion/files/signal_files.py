@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from importlib import import_module
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -65,4 +66,4 @@ def _beam_energy(metadata: Mapping[str, Any], kind: str) -> float:
     """keV as the writer finds it; 0 for none."""
     microscope = "SEM" if "SEM" in kind else "TEM"
     value = nested(metadata, "Acquisition_instrument", microscope, "beam_energy")
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(value) if isinstance(value, Real) else 0.0
