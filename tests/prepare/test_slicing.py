@@ -100,6 +100,20 @@ def test_what_cannot_be_is_said(key, kind, said):
         data()[key]
 
 
+@pytest.mark.parametrize("even", [True, False])
+def test_along_a_falling_axis_before_is_above_and_behind_is_below(even):
+    x = 700.0 - 10 * np.arange(41)
+    axis = fu.Axis("wavelength", -10.0, 700.0, "nm") if even else fu.Axis("wavelength", values=x)
+    light = fu.Dataset("light", 1 + np.arange(82.0).reshape(2, 41), axes=["x", axis])
+    assert light[:, 800.0:600.0].axes[-1].values.tolist() == x[:10].tolist()
+    assert light[:, 400.0:100.0].axes[-1].values.tolist() == x[30:].tolist()
+    for key in (slice(250.0, None), slice(None, 750.0)):
+        with pytest.raises(
+            IndexError, match="lies outside wavelength: positions run from 700 to 300"
+        ):
+            light[:, key]
+
+
 def test_a_data_set_is_no_sequence_of_its_rows():
     with pytest.raises(TypeError, match="not iterable"):
         iter(data())

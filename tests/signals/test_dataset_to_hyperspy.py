@@ -22,8 +22,9 @@ def test_every_type_comes_back_with_mask_variance_and_metadata(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("EELS", "EELSSpectrum"), ("EDS_TEM", "EDSTEMSpectrum"), ("EDS_SEM", "EDSSEMSpectrum")]
-)  # fmt: skip
+    ("kind", "name"),
+    [("EELS", "EELSSpectrum"), ("EDS_TEM", "EDSTEMSpectrum"), ("EDS_SEM", "EDSSEMSpectrum")],
+)
 def test_the_class_is_that_of_the_type(kind, name):
     pytest.importorskip("exspy")
     signal = cube(kind).to_hyperspy()
