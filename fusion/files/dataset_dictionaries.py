@@ -57,7 +57,7 @@ def metadata_with_noise(data: Dataset) -> dict[str, Any]:
     general = metadata.setdefault("General", {})
     general["title"] = general.get("title") or data.name
     signal = metadata.setdefault("Signal", {})
-    signal["signal_type"] = signal_type(data.channels, data.metadata)
+    signal["signal_type"] = signal_type(data.channels, data.metadata) if data.signal else ""
     signal.pop("Noise_properties", None)
     kept: dict[str, Any] = {"signal": data.signal, "history": "\n".join(data.history)}
     if data.mask is not None:

@@ -117,11 +117,12 @@ def msa(data: Dataset, path: Path, call: str) -> Iterator[str]:
             f"`{call}`: the steps of {axis.name} are not even, and msa knows scale and offset "
             "alone: save as hspy."
         )
-    signal = dictionary_of(data) | {"data": data.numpy().reshape(-1)}
-    signal |= {"axes": [axis_entry(axis, 0, navigate=False)], "metadata": metadata_with_noise(data)}
+    metadata = metadata_with_noise(data)
+    signal = dictionary_of(data) | {"data": data.numpy().reshape(-1), "metadata": metadata}
+    signal |= {"axes": [axis_entry(axis, 0, navigate=False)]}
     with replacing(path) as part:
         write_signal("msa", part, signal)
-    yield from type_lost_in_msa(signal["metadata"])
+    yield from type_lost_in_msa(metadata)
     yield from _mask_and_variance(data)
 
 

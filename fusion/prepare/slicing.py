@@ -62,7 +62,7 @@ def _entries(axis: Axis, part: Any, text: str) -> int | slice:
         if i is None or not -n <= i < n:
             _refuse_outside(axis, part, text)
         return i + n if i < 0 else i
-    if part.step is not None and not (isinstance(part.step, Integral) and part.step > 0):
+    if part.step is not None and not (isinstance(part.step, Integral) and int(part.step) > 0):
         raise ValueError(
             f"`{text}`: a step of {part.step!r} along {axis.name}: give a whole number from 1 on; "
             f"`bin({_word(axis)}=2)` adds neighbours up."
@@ -126,7 +126,8 @@ def _is_position(part: Any) -> bool:
 
 def _check_kind(axis: Axis, part: Any, text: str) -> None:
     """Complain of what is neither an entry nor a position."""
-    if isinstance(part, Real) and not isinstance(part, bool | np.bool_) and np.isfinite(part):
+    number = isinstance(part, Real) and not isinstance(part, bool | np.bool_)
+    if number and np.isfinite(float(part)):
         return
     said = repr(part) if isinstance(part, str | bool | float | None) else type(part).__name__
     raise TypeError(

@@ -6,7 +6,6 @@ from typing import Any
 
 from fusion.algebra.calls import checked_call
 from fusion.data.dataset import Dataset
-from fusion.data.signal_type import signal_type
 from fusion.files.dataset_dictionaries import metadata_with_noise, shown_axes
 from fusion.signals.to_hyperspy import axis_entry, hyperspy, set_type
 
@@ -25,9 +24,9 @@ def dataset_to_hyperspy(data: Dataset) -> Any:
         signal = signal.as_lazy()
     metadata = metadata_with_noise(data)
     noise = metadata["Signal"].pop("Noise_properties", {})
-    del metadata["Signal"]["signal_type"]
+    kind = metadata["Signal"].pop("signal_type")
     signal.metadata.add_dictionary(metadata)
-    set_type(signal, signal_type(data.channels, data.metadata))
+    set_type(signal, kind)
     if "variance" in noise:
         signal.set_noise_variance(noise["variance"])
     elif noise:

@@ -84,6 +84,17 @@ def test_images_and_patterns_are_two_dimensional_signals(signal):
     assert_equal(fu.Dataset.from_hyperspy(made), data)
 
 
+def test_an_image_of_a_spectrum_image_is_no_spectrum(tmp_path):
+    image = cube("EELS")[..., 405.0]
+    signal = image.to_hyperspy()
+    assert type(signal) is hs.signals.Signal2D
+    assert signal.metadata.Signal.signal_type == ""
+    np.testing.assert_array_equal(signal.data, image.numpy())
+    held = fu.load(image.save(tmp_path / "a.hspy"))
+    assert held.signal == 0
+    np.testing.assert_array_equal(held.numpy(), image.numpy())
+
+
 def test_a_signal_that_was_cut_in_hyperspy_keeps_what_fits():
     data = cube("EELS", mask=np.arange(40) == 3)
     cut = fu.Dataset.from_hyperspy(data.to_hyperspy().inav[1:3, :2])
