@@ -13,7 +13,7 @@ from fusion.algebra.unit_names import ENERGIES
 EV = {"meV": 1e-3, "eV": 1.0, "keV": 1e3, "MeV": 1e6}
 HIGHEST_XRAY = 150e3  # eV; the K lines of uranium lie at 115 keV
 LOWEST_XRAY = 100.0  # eV, that an X-ray spectrum has to reach: Be Kα lies at 109 eV
-COARSEST_XRAY = 200.0  # eV a channel, above the resolution of every X-ray detector
+COARSEST_XRAY = 500.0  # eV a channel; no X-ray spectrum is binned so far
 HIGHEST_LOSS = 50e3  # eV; edges are measured to some 10 keV
 TINY = 1e-6  # steps below which a position without unit is one in m
 

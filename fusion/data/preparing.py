@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from fusion.algebra.calls import checked_call
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
     from fusion.data.dataset import Dataset
@@ -25,11 +27,11 @@ class Preparing:
         """A part of the data: `crop(energy=(500, 560), y=(None, 20), x=slice(0, 32))`.
 
         Args:
-            ranges: for an axis by its name, (first, last) position in its units, both included,
-                None for the end; or a slice of indices. A name may be shortened where it stays
-                unique, and has `_` for a blank: `energy` or `energy_loss` for "energy loss".
-                `energy`, `wavelength` and `wavenumber` mean the spectral axis of such a unit,
-                whatever it is called.
+            ranges: for an axis by its name, (first, last) position in its units, both included
+                (`data[…, 90.0:120.0]` leaves the last out), None for the end; or a slice of
+                indices. A name may be shortened where it stays unique, and has `_` for a blank:
+                `energy` or `energy_loss` for "energy loss". `energy`, `wavelength` and `wavenumber`
+                mean the spectral axis of such a unit, whatever it is called.
 
         Raises:
             ValueError: if there is no such axis, or several, or nothing lies in the range.
@@ -43,6 +45,35 @@ class Preparing:
         from fusion.prepare.crop_bin import crop
 
         return crop(self, ranges)  # type: ignore[arg-type]
+
+    __iter__ = None  # so that Python does not take `data[0]`, `data[1]` … for it
+
+    @checked_call
+    def __getitem__(self, key: Any) -> Dataset:
+        """A part of the data: `eels[3, 4]`, `eels[:, 10:20]`, `eels[..., 500.0:600.0]`.
+
+        Axes in the order of the array, energies last. Whole numbers count entries, negative ones
+        from the end; floats are positions in the axis' units, rounded to the nearest entry. The
+        last is not included (`crop` includes it): both as HyperSpy's `inav[…].isig[…]`. A single
+        number takes its axis away: `eels[3, 4]` is a spectrum, `eels[..., 532.0]` an image. Steps
+        are whole and positive. Mask and variance come along.
+
+        Raises:
+            IndexError: if there are too many parts, or one lies outside its axis.
+            TypeError: if one is a text, a list or an array.
+            ValueError: if nothing is left.
+
+        Example:
+            >>> from fusion.simulate import layers
+            >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+            >>> data[2:5, -1].shape
+            (3, 60)
+            >>> data[..., 90.0:120.0].history[-1]
+            '[…, 90.0:120.0]'
+        """
+        from fusion.prepare.slicing import part_of
+
+        return part_of(self, key)  # type: ignore[arg-type]
 
     @checked_call
     def bin(self, **factors: int) -> Dataset:
@@ -269,6 +300,44 @@ class Preparing:
         from fusion.prepare.inspection import inspect
 
         return str(inspect(self))  # type: ignore[arg-type]
+
+    def to_hyperspy(self) -> Any:
+        """A HyperSpy signal of its kind (EELSSpectrum, EDSTEMSpectrum …; eXSpy, LumiSpy have them).
+
+        Axes, units, metadata and title come along, lazy stays lazy. A variance is HyperSpy's
+        `get_noise_variance()`; the mask, for which HyperSpy has no place, and the history are in
+        `metadata.sdfusion`, and `Dataset.from_hyperspy` takes them back.
+
+        Raises:
+            ImportError: if HyperSpy is not installed.
+            ValueError: if the data are sparse.
+        """
+        from fusion.signals.dataset_to_hyperspy import dataset_to_hyperspy
+
+        return dataset_to_hyperspy(self)  # type: ignore[arg-type]
+
+    def save(self, path: Any) -> Path:
+        """Write to a file, whole or not at all, of the kind that the ending says.
+
+        "data.hspy" and "data.zspy" hold all of it, as HyperSpy reads it. "data.npz" the array by
+        its name with energies, pixels, mask and variance, without metadata. "image.tif" an image
+        or a stack with scale and unit. "spectrum.msa" one spectrum, in six significant digits where
+        they are no whole numbers. "data.npy" the array alone. A `CutWarning` says what is lost.
+
+        Args:
+            path: of the file; ".npz" is added where the ending is none of these.
+
+        Returns:
+            The file that was written; `fusion.load` reads it.
+
+        Raises:
+            ValueError: if such a file cannot hold the data, they are sparse, or a package is not
+                installed (`pip install "sdfusion[io]"`).
+            OSError: if the folder cannot be written.
+        """
+        from fusion.files.dataset_export import save_dataset
+
+        return save_dataset(self, path)  # type: ignore[arg-type]
 
     def plot(self, **options: Any) -> Figure:
         """Total map, mean spectrum, and the scree; see `fusion.plots.plot_dataset`."""

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
+from fusion.answers.measured import metadata_along
 from fusion.data.dataset import Dataset
+from fusion.data.signal_type import has_edges, nested, signal_type
 from fusion.elements.intensities import Fitted, Intensities, Measure
 from fusion.elements.table import KEV, atomic_mass
 from fusion.elements.table import lines as xray_lines
@@ -140,7 +142,8 @@ def composition(
     well, `fusion.ambiguity` says how far apart they are.
 
     Args:
-        what: a result with spectra on an axis in keV; or a data set, every pixel a component.
+        what: a result with X-ray spectra, on an axis in keV or, where the metadata of their data
+            set say that they are EDS, in eV; or a data set, every pixel a component.
         k_factors: {line: k} or {line: (k, standard error)}, one line an element, k for weight
             fractions, all against one reference: {"Si Ka": 1.0, "Fe Ka": (1.2, 0.05)}.
         by: how the intensities are measured: `Fitted()`, the default, or `Windows()`.
@@ -221,8 +224,12 @@ def _with_error(value: float, error: float) -> str:
 def _spectra_of(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset, tuple[str, ...]]:
     """(names, spectra (n, channel) with their variance, messages)."""
     if isinstance(what, Dataset):
-        if what.signal != 1 or what.axes[-1].units not in KEV:
-            raise ValueError(f"`composition({what}, …)`: give spectra on an axis in keV.")
+        if what.signal != 1 or not _could_be_xrays(what):
+            kind = signal_type(what.channels, what.metadata) or "of no type"
+            raise ValueError(
+                f"`composition({what}, …)`: {what.signal} signal axes, {kind}: "
+                "give X-ray spectra on an axis in keV or eV."
+            )
         n = what.matrix_shape[0]
         variance = (
             None if what.variance is None else what.variance.expand(what.shape).reshape(n, -1)
@@ -238,6 +245,13 @@ def _spectra_of(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset
     return names, Dataset(name, S, axes=["component", axis], variance=variance), messages
 
 
+def _could_be_xrays(data: Dataset) -> bool:
+    """Whether spectra may be those of X-rays: who asks for lines of them says so."""
+    stated = nested(data.metadata, "Signal", "signal_type")
+    lines = has_edges(data.axes[-1], data.metadata) is False
+    return data.axes[-1].units in KEV and (lines or not stated)
+
+
 def _xray_factor(result: Any, name: str | None) -> tuple[str, Axis]:
     """The factor of the X-ray spectra, and its axis."""
     known = {
@@ -245,15 +259,17 @@ def _xray_factor(result: Any, name: str | None) -> tuple[str, Axis]:
         for key, axes in result.axes.items()
         if axes[0] is not None
         and len(axes[0]) == 1
-        and axes[0][0].units == "keV"
-        and "loss" not in axes[0][0].name
+        and axes[0][0].units in KEV
+        and has_edges(axes[0][0], metadata_along(result, axes[0])) is False
     }
     if name is not None and name in known:
         return name, known[name]
     if name is not None or len(known) != 1:
         raise ValueError(
-            f"`composition(factor={name!r})`: the factors on an axis of X-ray energies in keV are "
-            f"{', '.join(known) or 'none'}, of {', '.join(result.factors)}: name one of them."
+            f"`composition(factor={name!r})`: the factors on an axis of X-ray energies are "
+            f"{', '.join(known) or 'none'}, of {', '.join(result.factors)}: name one of them; "
+            "spectra in eV are X-rays where metadata['Signal']['signal_type'] of their data set "
+            "says EDS_TEM or EDS_SEM."
         )
     return next(iter(known.items()))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,18 +68,25 @@ class Peaks(Sequence[Peak]):
     __repr__ = __str__
 
 
-def explain(spectrum: ArrayLike, axis: Axis, elements: str | Iterable[str]) -> Peaks:
+def explain(
+    spectrum: ArrayLike,
+    axis: Axis,
+    elements: str | Iterable[str],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+) -> Peaks:
     """The peaks of a spectrum with the lines or edges of these elements that explain them.
 
     Peaks are looked for in the root of the spectrum, where counts have one noise; they stand seven
-    noises above the valleys beside them. On an axis in keV a line explains a peak that lies within
-    half a detector's width (130 eV at Mn Ka); on one of losses an edge explains what lies from 3 eV
+    noises above the valleys beside them. Of X-rays a line explains a peak that lies within
+    half a detector's width (130 eV at Mn Ka); of losses an edge explains what lies from 3 eV
     before its onset to 35 eV behind, the nearest onset first.
 
     Args:
         spectrum: (channel,), a component's or a measured one; for edges less its background.
         axis: of the channels, in eV or keV.
         elements: that are expected.
+        metadata: of the data set, whose signal type tells X-rays from losses, as for `labels`.
 
     Raises:
         ValueError: if the spectrum does not fit the axis, or there is no such element.
@@ -90,7 +97,7 @@ def explain(spectrum: ArrayLike, axis: Axis, elements: str | Iterable[str]) -> P
             f"`explain`: a spectrum of shape {y.shape}: give one, such as `result['S'][:, 0]`."
         )
     axis = axis.sized(len(y))
-    edged, x = is_energy_loss(axis), axis.values
+    edged, x = is_energy_loss(axis, metadata), axis.values
     known, every = _named_energies(elements, edged), _named_energies(_all_elements(), edged)
     peaks = []
     for i in _peak_indices(y, x * KEV[axis.units], edged):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
+from fusion.data.signal_type import has_edges, signal_type
 
 ELECTRONS = {"K": (2,), "L": (2, 2, 4), "M": (2, 2, 4, 4, 6)}
 """Of the subshells of every shell: how often they are ionised, but for their energies."""
@@ -129,11 +130,16 @@ def edges(elements: str | Iterable[str], within: Within = None) -> list[Edge]:
 
 @checked_call
 def labels(
-    axis: Axis, elements: str | Iterable[str], *, least: float = 0.1
+    axis: Axis,
+    elements: str | Iterable[str],
+    *,
+    least: float = 0.1,
+    metadata: Mapping[str, Any] | None = None,
 ) -> list[tuple[float, str]]:
     """(position in the axis' unit, name) of what these elements show on an axis.
 
-    X-ray lines on an axis in keV; edges on one in eV, or one called an energy loss. What lies
+    X-ray lines for EDS, edges for EELS, as the metadata say; where they say nothing, X-ray lines on
+    an axis in keV, edges on one in eV, or one called an energy loss. What lies
     within 1.5 % of the axis has one label: edges of one shell together, "Si L2,3"; of lines of one
     the strongest. Edges that are seldom seen, such as L1, have none.
 
@@ -141,8 +147,13 @@ def labels(
         axis: of the spectra.
         elements: as in `lines`.
         least: weight below which an X-ray line has no label.
+        metadata: of the data set, whose `["Signal"]["signal_type"]` is asked.
+
+    Raises:
+        ValueError: if the axis is in no unit of energy, or the spectra are of a type that has
+            neither lines nor edges.
     """
-    photons = not is_energy_loss(axis)
+    photons = not is_energy_loss(axis, metadata)
     near = NEAR * float(np.ptp(axis.values)) * KEV[axis.units]  # keV
     if photons:
         strong = sorted(lines(elements, axis, least=least), key=lambda line: -line.weight)
@@ -170,17 +181,30 @@ def _joined_name(name: str, numbers: Sequence[str]) -> str:
     return name.rstrip("0123456789") + ",".join(sorted(numbers))
 
 
-def is_energy_loss(axis: Axis) -> bool:
+def is_energy_loss(axis: Axis, metadata: Mapping[str, Any] | None = None) -> bool:
     """Whether an axis is one of energy losses, with edges, or one of photons, with lines.
 
     Raises:
-        ValueError: if it is in no unit of energy.
+        ValueError: if it is in no unit of energy, or of spectra that have neither.
     """
+    _check_units(axis)
+    edged = has_edges(axis, metadata or {})
+    if edged is None:
+        kind = signal_type((axis,), metadata or {})
+        raise ValueError(
+            f"`{axis!r}`: spectra of {f'type {kind}' if kind else 'such energies'} have neither "
+            "X-ray lines nor edges: leave the elements out, or say what was measured: "
+            "metadata={'Signal': {'signal_type': 'EDS_TEM'}} (or EDS_SEM, EELS)."
+        )
+    return edged
+
+
+def _check_units(axis: Axis) -> None:
+    """Complain of an axis in no unit of energy."""
     if axis.units not in KEV:
         raise ValueError(
             f"`{axis!r}`: X-ray lines and edges need an axis in eV or keV: give it its units."
         )
-    return axis.units == "eV" or "loss" in axis.name
 
 
 def atomic_mass(element: str) -> float:
@@ -204,7 +228,7 @@ def _energy_range(call: str, within: Within) -> tuple[float, float]:
     if within is None:
         return 0.0, float("inf")
     if isinstance(within, Axis):
-        is_energy_loss(within)
+        _check_units(within)
         x = within.values * KEV[within.units]
         return float(x.min()), float(x.max())
     low, high = within

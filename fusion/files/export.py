@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.cautions import CutWarning, users_line
 from fusion.answers.whole_files import atomic_write, replacing
 from fusion.files.calibration import slug
 from fusion.files.factor_dictionaries import (
-    Signal,
+    axis_entry,
     factor_axes,
     signal_of,
     signals,
     spectral_factors,
 )
+from fusion.files.image_calibration import image_axes
+from fusion.files.signal_files import type_lost_in_msa, write_signal
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -31,7 +34,7 @@ def hspy(result: Result, path: Path) -> list[Path]:
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for i, signal in enumerate(signals(result)):
             part = temporary.with_name(f"{i}.hspy")
-            _write("hspy", part, signal)
+            write_signal("hspy", part, signal)
             with h5py.File(part, "r") as other:
                 for key, value in other.attrs.items():
                     file.attrs[key] = value
@@ -50,7 +53,7 @@ def zspy(result: Result, path: Path) -> list[Path]:
     with replacing(path) as temporary:
         for i, signal in enumerate(signals(result)):
             part = temporary.with_name(f"{i}.zspy")
-            _write("zspy", part, signal)
+            write_signal("zspy", part, signal)
             if not temporary.exists():
                 part.rename(temporary)
                 continue
@@ -77,8 +80,14 @@ def msa(result: Result, path: Path) -> list[Path]:
             single = signal | {"data": spectrum, "axes": [axis | {"index_in_array": 0}]}
             out = path.with_name(f"{path.stem}_{slug(name) or 's'}_{k + 1}{path.suffix}")
             with replacing(out) as part:
-                _write("msa", part, single | {"metadata": metadata})
+                write_signal("msa", part, single | {"metadata": metadata})
             written.append(out)
+        for lost in type_lost_in_msa(signal["metadata"]):
+            warnings.warn(
+                f"`save({str(path)!r})`: {name}: msa does not hold {lost}: hspy does.",
+                CutWarning,
+                stacklevel=users_line(),
+            )
     return written
 
 
@@ -104,9 +113,11 @@ def tif(result: Result, path: Path) -> list[Path]:
         out = path if len(names) == 1 else path.with_name(f"{path.stem}_{slug(name)}{path.suffix}")
         signal = signal_of(result, name)
         signal |= {"data": signal["data"].astype(np.float32)}
-        signal |= {"axes": [_nanometres(axis) for axis in signal["axes"]]}
+        shown = image_axes(axes, f"save({str(path)!r})")
+        rows, columns = (axis_entry(axis, i, navigate=False) for i, axis in enumerate(shown, 1))
+        signal |= {"axes": [signal["axes"][0], rows, columns]}
         with replacing(out) as part:
-            _write("tiff", part, signal)
+            write_signal("tiff", part, signal)
         written.append(out)
     return written
 
@@ -145,12 +156,23 @@ def save(result: Result, path: Path, write: Callable[[Result, Path], list[Path]]
         ValueError: if the package that it needs is not installed, or the result has nothing that
             such a file can hold.
     """
-    try:
+    with needs_package(f"save({str(path)!r})", "npz or csv"):
         return write(result, path)
+
+
+@contextmanager
+def needs_package(call: str, other: str = "npz") -> Iterator[None]:
+    """What is not installed, in words, with the formats that need nothing.
+
+    Raises:
+        ValueError: if a package is missing.
+    """
+    try:
+        yield
     except ImportError as error:
         raise ValueError(
-            f"`save({str(path)!r})`: {error.name} is not installed: pip install "
-            '"sdfusion[io]", or save as npz or csv.'
+            f"`{call}`: {error.name} is not installed: pip install "
+            f'"sdfusion[io]", or save as {other}.'
         ) from error
 
 
@@ -172,25 +194,3 @@ def table(result: Result) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([c[i] if i < len(c) else "" for c in columns] for i in range(longest))
     return text.getvalue()
-
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "hspy": {"show_progressbar": False},
-    "zspy": {"show_progressbar": False},
-    "msa": {"format": "XY"},  # six significant digits; "Y" has six decimals
-}
-
-
-def _write(api: str, path: Path, signal: Signal) -> None:
-    """With RosettaSciIO's writer."""
-    writer = import_module(f"rsciio.{api}").file_writer
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        writer(str(path), signal, **OPTIONS.get(api, {}))
-
-
-def _nanometres(axis: dict[str, Any]) -> dict[str, Any]:
-    """The axis in nm where it is in m: tif has the scale as a fraction with eight digits."""
-    if axis["units"] != "m":
-        return axis
-    return axis | {"units": "nm", "scale": 1e9 * axis["scale"], "offset": 1e9 * axis["offset"]}

@@ -8,6 +8,8 @@ import numpy as np
 
 from fusion._version import __version__
 from fusion.algebra.axis import Axes, Axis
+from fusion.answers.measured import metadata_along
+from fusion.data.signal_type import signal_type
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -21,8 +23,8 @@ CARRIED = ("Acquisition_instrument", "Sample")
 def signals(result: Result) -> list[Signal]:
     """The factors as RosettaSciIO's dictionaries, which HyperSpy reads as signals.
 
-    Spectra are (component | energy), EELS by an axis in eV or of a loss, EDS by one in keV; maps
-    (component | x, y) with their calibration; what runs along neither, (component | index).
+    Spectra are (component | energy), of the type of their data set (`fusion.data.signal_type`);
+    maps (component | x, y) with their calibration; what runs along neither, (component | index).
     """
     return [signal_of(result, name) for name, F in result.factors.items() if F.ndim == 2]
 
@@ -51,16 +53,17 @@ def signal_of(result: Result, name: str) -> Signal:
     shown = 1 if spectral or len(axes) == 1 else 2
     data = np.ascontiguousarray(F.T.reshape(F.shape[1], *(axis.size or 1 for axis in axes)))
     modes = (components, *axes)
-    entries = [_axis_entry(a, i, navigate=i < len(modes) - shown) for i, a in enumerate(modes)]
-    metadata = _metadata(result, axes) if spectral else {}
-    general = {"title": name, "notes": result.summary()}
+    entries = [axis_entry(a, i, navigate=i < len(modes) - shown) for i, a in enumerate(modes)]
+    known = metadata_along(result, axes)
+    kind = signal_type(axes, known) if spectral else ""
+    carried = {key: known[key] for key in CARRIED if key in known}
     return {
         "data": data,
         "axes": entries,
         "metadata": {
-            **metadata,
-            "General": general,
-            "Signal": {"signal_type": _signal_type(axes[0], metadata) if spectral else ""},
+            **carried,
+            "General": {"title": name, "notes": result.summary()},
+            "Signal": {"signal_type": kind},
         },
         "original_metadata": {"sdfusion": _provenance(result, name)},
         "package_info": {"package": "", "package_version": ""},
@@ -71,32 +74,13 @@ def signal_of(result: Result, name: str) -> Signal:
     }
 
 
-def _axis_entry(axis: Axis, index: int, *, navigate: bool) -> dict[str, Any]:
+def axis_entry(axis: Axis, index: int, *, navigate: bool) -> dict[str, Any]:
     """RosettaSciIO's dictionary of an axis."""
     entry: dict[str, Any] = {"name": axis.name, "units": axis.units, "size": int(axis.size or 0)}
     entry |= {"navigate": navigate, "index_in_array": index, "is_binned": False}
     if axis.uniform:
         return entry | {"_type": "UniformDataAxis", "scale": axis.scale, "offset": axis.offset}
     return entry | {"_type": "DataAxis", "axis": axis.values}
-
-
-def _signal_type(axis: Axis, metadata: dict[str, Any]) -> str:
-    """HyperSpy's type of a spectrum on an axis."""
-    if axis.units == "eV" or "loss" in axis.name:
-        return "EELS"
-    if axis.units != "keV":
-        return ""
-    instrument = metadata.get("Acquisition_instrument") or {}
-    return "EDS_SEM" if "SEM" in instrument else "EDS_TEM"
-
-
-def _metadata(result: Result, axes: Axes) -> dict[str, Any]:
-    """What is known of the measurement that has these channels."""
-    fits = [] if result.minimised is None else [fit for _, _, fit in result.minimised.fits]
-    for data in (fit.dataset for fit in fits if fit.dataset is not None):
-        if data.channels == axes:
-            return {key: data.metadata[key] for key in CARRIED if key in data.metadata}
-    return {}
 
 
 def _provenance(result: Result, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fusion.data.axis_sense import axis_doubts
 from fusion.data.dataset import Dataset
 from fusion.files.calibration import ENERGIES, axis_at, axis_name, complete_axes, readable, slug
 from fusion.files.contents import StoredDataset, listed
+from fusion.files.dataset_dictionaries import restored
 from fusion.files.dataset_names import element_of, names, short_name
 from fusion.files.signal_axes import signal_axes, signal_type
 
@@ -68,7 +69,8 @@ def _stored(
     history = [*entry.get(NOTES, ()), *cautions, *([made_from] if made_from else [])]
 
     def read() -> Dataset:
-        return Dataset(name, data, axes=axes, signal=signal, metadata=metadata, history=history)
+        made = Dataset(name, data, axes=axes, signal=signal, metadata=metadata, history=history)
+        return restored(made)
 
     return StoredDataset(
         name,

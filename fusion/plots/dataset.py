@@ -48,8 +48,8 @@ def plot_dataset(
     Args:
         dataset: spectra, patterns or an image.
         noise: what `dataset.noise()` gave, where it is known already.
-        elements: whose X-ray lines (on an axis in keV) or edges (in eV) are named on the spectrum,
-            as for `fusion.elements.labels`: ["Mn", "O"].
+        elements: whose X-ray lines (of EDS) or edges (of EELS) are named on the spectrum, as for
+            `fusion.elements.labels`: ["Mn", "O"].
         figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
@@ -81,7 +81,7 @@ def plot_dataset(
             from fusion.plots.labels import name_curves
 
             drawn = [a for a in figure.axes if a.get_xlabel() == dataset.axes[-1].label]
-            curves = [(panel, dataset.axes[-1]) for panel in drawn]
+            curves = [(panel, dataset.axes[-1], dataset.metadata) for panel in drawn]
             name_curves(take_as_they_are(figure), curves, elements)
     return figure
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
+from fusion.algebra.units import in_one_unit, length_text
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -198,7 +199,7 @@ def image(panel: Panel, values: Array, axes: Axes, *, ends: bool, cmap: Any = "v
     """
     import matplotlib
 
-    both = signed(values)
+    axes, both = in_one_unit(axes), signed(values)
     low, high, clipped = _colour_range(values, both)
     chosen = matplotlib.colormaps["RdBu_r"] if both else matplotlib.colormaps.get_cmap(cmap)
     colours = chosen.with_extremes(bad=NOTHING)
@@ -213,6 +214,7 @@ def image(panel: Panel, values: Array, axes: Axes, *, ends: bool, cmap: Any = "v
 
 def picture(panel: Panel, colours: Array, axes: Axes) -> None:
     """Pixels of given colours, (rows, columns, 3), with a scale bar or ticks."""
+    axes = in_one_unit(axes)
     _draw_pixels(panel, colours, axes, {})
     _bar_or_ticks(panel, axes, True)
 
@@ -301,7 +303,7 @@ def scale_bar(panel: Panel, axis: Axis) -> None:
     bar = AnchoredSizeBar(
         panel.transData,
         length,
-        f"{length:g} {axis.units.replace('um', 'µm')}",
+        length_text(length, axis.units),
         "lower left",
         pad=0.25,
         borderpad=0.3,

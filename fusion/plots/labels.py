@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes as Panel
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
+from fusion.data.signal_type import has_edges
 from fusion.elements.table import KEV, labels
 from fusion.plots.drawing import GREY
 
@@ -96,24 +97,29 @@ def spread_out(at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 
 @checked_call
 def name_curves(
-    figure: Figure, curves: Iterable[tuple[Panel, Axis]], elements: str | Sequence[str]
+    figure: Figure, curves: Iterable[tuple[Any, ...]], elements: str | Sequence[str]
 ) -> None:
-    """The lines or edges of these elements on every panel whose axis is one of energies.
+    """The lines or edges of these elements on every panel whose spectra have any.
+
+    X-ray lines or edges: as the metadata say, else the axis; see `fusion.elements.labels`.
 
     Args:
         figure: of the panels, all else drawn.
-        curves: (panel, its horizontal axis).
+        curves: (panel, its horizontal axis), or (panel, axis, metadata of the data set).
         elements: as for `fusion.elements.labels`.
 
     Raises:
-        ValueError: if no axis is one of energies, or there is no such element.
+        ValueError: if no axis is one of energies, no spectrum has lines or edges, or there is no
+            such element.
     """
     figure.draw_without_rendering()  # so that the panels have their size
-    of_energies = [(panel, axis) for panel, axis in curves if axis.units in KEV]
+    told = [(panel, axis, *(known or ({},))) for panel, axis, *known in curves]
+    of_energies = [(panel, axis, known) for panel, axis, known in told if axis.units in KEV]
     if not of_energies:
         raise ValueError(
             f"`plot(elements={elements!r})`: no curve runs along an axis in {' or '.join(KEV)}: "
             "give the axis of energies its units, or leave the elements out."
         )
-    for panel, axis in of_energies:
-        mark(panel, labels(axis, elements))
+    marked = [each for each in of_energies if has_edges(*each[1:]) is not None]
+    for panel, axis, known in marked or of_energies[:1]:  # which says why there is none
+        mark(panel, labels(axis, elements, metadata=known))

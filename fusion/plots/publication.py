@@ -7,6 +7,7 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.units import in_one_unit
 from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _maps_in_row(n: int, width: float) -> int:
 
 def _aspect(axes: Any) -> float:
     """Height of a map over its width, within reason."""
-    y, x = axes
+    y, x = in_one_unit(axes)
     height, width = abs((y.size or 1) * y.scale), abs((x.size or 1) * x.scale)
     return min(max(height / width, 0.3), 2.0) if y.units == x.units else 1.0
 

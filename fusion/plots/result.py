@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
+from fusion.answers.measured import metadata_along
 from fusion.plots.plain_names import plain_names, take_as_they_are
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def plot_result(
         result: what `fit` gave, or `Result.load`.
         factors: names of those to show; default: all.
         components: numbers of those to show, from 0; default: all.
-        elements: whose X-ray lines (on axes in keV) or edges (in eV) are named on the spectra, as
+        elements: whose X-ray lines (of EDS) or edges (of EELS) are named on the spectra, as
             for `fusion.elements.labels`: ["Mn", "O"].
         figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
@@ -56,7 +57,7 @@ def plot_result(
 
     from fusion.plots import drawing as draw
 
-    curves: list[tuple[Any, Axis]] = []
+    curves: list[tuple[Any, ...]] = []
 
     names = _factors_to_show(result, factors)
     blocks = _blocks(result, names, components)
@@ -168,8 +169,8 @@ def _block_size(result: Result, group: Sequence[str], chosen: Sequence[int]) -> 
 
 def _draw_block(
     part: Any, result: Result, group: Sequence[str], chosen: Sequence[int]
-) -> list[tuple[Any, Axis]]:
-    """A row of panels for every component; those that are curves, with their axes."""
+) -> list[tuple[Any, ...]]:
+    """A row of panels for every component; those that are curves, with axis and metadata."""
     from fusion.plots import drawing as draw
 
     stacks, rows = _stacks_and_rows(group, chosen)
@@ -181,7 +182,7 @@ def _draw_block(
     K = result.factors[group[0]].shape[1]
     shares, names = _explained(result, K), getattr(result.model, "component_names", ())
     names = names if len(names) == K else ()
-    curves: list[tuple[Any, Axis]] = []
+    curves: list[tuple[Any, ...]] = []
     for position, k in enumerate(chosen):
         stack, row = divmod(position, rows)
         first = stack * (1 + len(group))
@@ -197,7 +198,8 @@ def _draw_block(
             panel = part.add_subplot(grid[row, column])
             axes = _row_axes(result, name)
             draw.factor(panel, result.factors[name][:, k], axes, ends=lowest)
-            curves += [(panel, axes[0])] if axes is not None and len(axes) == 1 else []
+            if axes is not None and len(axes) == 1:
+                curves.append((panel, axes[0], metadata_along(result, axes)))
             if row == 0:
                 panel.set_title(_title(result, name))
     return curves

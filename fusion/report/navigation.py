@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.units import in_one_unit
 from fusion.report.averaging import binned, bins_for
 from fusion.report.data_parts import Array, DataPart
 
@@ -94,7 +95,7 @@ def groups(parts: Sequence[DataPart]) -> list[Group]:
         columns = sum(_map_count(parts[i]) for i in members)
         bins = bins_for(shape, (), max(MAPS // max(columns, 1), 1))
         long = tuple(axis for axis in axes if (axis.size or 1) > 1)
-        result.append(Group(long, shape, bins, members))
+        result.append(Group((*long[:-2], *in_one_unit(long[-2:])), shape, bins, members))
     return result
 
 
@@ -106,7 +107,8 @@ def _same_places(axes: Axes, others: Axes) -> bool:
     """Whether pixels lie at the same places, names aside."""
     return all(
         a.units == b.units and np.allclose(a.values, b.values)
-        for a, b in zip(axes, others, strict=True)
+        for one, other in zip(axes, others, strict=True)
+        for a, b in (in_one_unit((one, other)),)
     )
 
 

@@ -71,7 +71,7 @@ def report(
         result: what `fit` gave, or `Result.load`.
         path: of the file; None writes none.
         data: the data sets of a result that was loaded; without them the page shows the fit alone.
-        elements: whose X-ray lines (on axes in keV) and edges (in eV) are marked, as for
+        elements: whose X-ray lines (of EDS) and edges (of EELS) are marked, as for
             `fusion.elements.labels`: ["Mn", "O"].
         lines: what else is marked: {data set name: [(energy, label), …]}, in the unit of its axis.
         title: heading; default: how many components in what.
@@ -102,16 +102,22 @@ def _marks(
     """What is marked in the spectra of every data set."""
     marks = {name: list(given) for name, given in lines.items()}
     if len(elements):
+        from fusion.data.signal_type import has_edges
         from fusion.elements import labels
         from fusion.elements.table import KEV
 
-        spectra = [n for n, d in result.data.items() if d.signal == 1 and d.axes[-1].units in KEV]
-        if not spectra:
+        known = {
+            n: (d.axes[-1], d.metadata)
+            for n, d in result.data.items()
+            if d.signal == 1 and d.axes[-1].units in KEV
+        }
+        if not known:
             raise ValueError(
                 f"`report(elements={elements!r})`: no data set has an axis in {' or '.join(KEV)}: "
                 "give the axis of energies its units, or leave the elements out."
             )
-        for name, summary in result.data.items():
-            if name in spectra:
-                marks[name] = [*marks.get(name, []), *labels(summary.axes[-1], elements)]
+        marked = {n: each for n, each in known.items() if has_edges(*each) is not None}
+        for name, (axis, metadata) in (marked or known).items():  # labels says why there is none
+            found = labels(axis, elements, metadata=metadata)
+            marks[name] = [*marks.get(name, []), *found]
     return marks

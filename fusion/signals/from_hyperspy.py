@@ -12,6 +12,7 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.unit_names import clean
 from fusion.data.dataset import Dataset
+from fusion.files.dataset_dictionaries import KEPT, restored
 from fusion.files.dataset_names import names
 from fusion.files.signal_dictionaries import arranged
 
@@ -35,10 +36,11 @@ def from_hyperspy(signal: Any, *, name: str | None = None, mask: Any = None) -> 
             "give real numbers, and no ragged signal."
         )
     array, axes, spectral = arranged(entry)
-    variance, history = _variance(signal)
+    ours = "variance" in (metadata.get(KEPT) or {})
+    variance, history = (None, ()) if ours else _variance(signal)
     name = names([entry], "data")[0] if name is None else name
     try:
-        return Dataset(
+        made = Dataset(
             name,
             array,
             axes=axes,
@@ -48,6 +50,7 @@ def from_hyperspy(signal: Any, *, name: str | None = None, mask: Any = None) -> 
             history=history,
             metadata=metadata,
         )
+        return restored(made)
     except ValueError as error:
         shape = tuple(getattr(mask, "shape", ()))
         if mask is not None and shape == tuple(signal.axes_manager.navigation_shape):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
 from fusion.answers.diagnostics import DataSummary
+from fusion.answers.measured import data_along
 from fusion.answers.result import Result
+from fusion.data.signal_type import nested, signal_type
 from fusion.files.calibration import ENERGIES
 
 Array = NDArray[Any]
@@ -27,15 +28,15 @@ def to_hyperspy(result: Result) -> dict[str, Any]:
         axes = result.axes.get(name, (None,) * values.ndim)[0]
         if values.ndim != 2:
             continue  # the core of a Tucker decomposition is neither map nor spectrum
-        summary, spectral = _dataset_of(result, axes)
+        summary, spectral = data_along(result, axes)
         metadata = {} if summary is None else dict(summary.metadata)
-        kind = signal_type(axes, metadata) if spectral else ""
+        kind = signal_type(axes or (), metadata) if spectral else ""
         if kind.startswith("EDS") and summary is not None:
             values = values * _total_amounts(result, summary, values.shape[1])
         signal = _make_signal(hs, values, axes, spectral=spectral)
         _set_metadata(signal, name, metadata)
         if spectral:
-            _set_type(signal, kind)
+            set_type(signal, kind)
         signals[name] = signal
     return signals
 
@@ -53,18 +54,6 @@ def hyperspy(call: str) -> Any:
             f'`{call}`: HyperSpy is not installed: pip install "sdfusion[hyperspy]".'
         ) from error
     return hs
-
-
-def _dataset_of(result: Result, axes: Axes | None) -> tuple[DataSummary | None, bool]:
-    """The data set whose pixels or channels these axes are, and whether they are its channels."""
-    for summary in result.data.values():
-        split = len(summary.axes) - summary.signal
-        if axes and summary.signal and axes == summary.axes[split:]:
-            return summary, True
-    for summary in result.data.values():
-        if axes and axes == summary.axes[: len(summary.axes) - summary.signal]:
-            return summary, False
-    return None, False
 
 
 def _total_amounts(result: Result, summary: DataSummary, K: int) -> Array:
@@ -100,30 +89,12 @@ def axis_entry(axis: Axis, navigate: bool) -> dict[str, Any]:
 def _set_metadata(signal: Any, name: str, metadata: dict[str, Any]) -> None:
     """Title and metadata of the measurement, without those of its signal."""
     metadata = {key: value for key, value in metadata.items() if key != "Signal"}
-    title = _nested(metadata, "General", "title")
+    title = nested(metadata, "General", "title")
     signal.metadata.add_dictionary(metadata)
     signal.metadata.set_item("General.title", f"{name} of {title}" if title else name)
 
 
-def _nested(metadata: Mapping[str, Any], *keys: str) -> Any:
-    """An entry of nested dictionaries, or None."""
-    value: Any = metadata
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def signal_type(axes: Axes | None, metadata: Mapping[str, Any]) -> str:
-    """HyperSpy's signal type: as the metadata say, else as the energies do; "" for neither."""
-    stated = _nested(metadata, "Signal", "signal_type")
-    if stated or not axes or len(axes) != 1:
-        return str(stated or "")
-    if "loss" in axes[0].name.lower() or axes[0].units == "eV":
-        return "EELS"
-    return "EDS_TEM" if axes[0].units == "keV" else ""
-
-
-def _set_type(signal: Any, kind: str) -> None:
+def set_type(signal: Any, kind: str) -> None:
     """The signal's class is made that of its kind, where eXSpy is there to have it."""
     if not kind:
         return

@@ -123,7 +123,7 @@ def test_a_component_without_any_of_the_lines_has_no_composition():
 def test_a_result_without_x_ray_spectra_is_said():
     data = fu.Dataset("eels", np.random.default_rng(0).random((9, 30)), axes=["x", "e"])
     result = fu.fit(fu.models.NMF(data, 1), fu.losses.Frobenius(data), max_steps=2, progress=False)
-    with pytest.raises(ValueError, match="in keV are none, of C, S"):
+    with pytest.raises(ValueError, match="of X-ray energies are none, of C, S"):
         result.composition(K)
 
 

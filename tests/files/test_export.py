@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fusion as fu
+from fusion.algebra.cautions import CutWarning
 from fusion.losses import Frobenius
 
 io = pytest.mark.skipif(find_spec("rsciio") is None, reason='needs pip install "sdfusion[io]"')
@@ -174,3 +175,33 @@ def test_a_package_that_is_missing_is_named(tmp_path, result, monkeypatch):
         with pytest.raises(ValueError, match=r"is not installed: pip install \"sdfusion\[io\]\""):
             result.save(tmp_path / f"a.{suffix}")
     assert not list(Path(tmp_path).iterdir())
+
+
+@io
+def test_pixels_in_two_units_of_length_have_one_in_a_tif(tmp_path):
+    pytest.importorskip("tifffile", reason="tif needs tifffile")
+    answer(fu.Axis("y", 0.0051, units="µm"), fu.Axis("x", 2.5, units="nm")).save(tmp_path / "a.tif")
+    y, x = fu.load(tmp_path / "a.tif").axes[1:]
+    assert (y.units, x.units) == ("nm", "nm")
+    assert (y.scale, x.scale) == (pytest.approx(5.1), pytest.approx(2.5))
+
+
+@io
+def test_fine_steps_of_a_coarse_unit_keep_their_digits_in_a_tif(tmp_path):
+    pytest.importorskip("tifffile", reason="tif needs tifffile")
+    step = 1.23456e-6
+    answer(fu.Axis("y", step, units="mm"), fu.Axis("x", step, units="mm")).save(tmp_path / "a.tif")
+    y, x = fu.load(tmp_path / "a.tif").axes[1:]
+    assert (y.units, x.units) == ("nm", "nm")
+    assert (y.scale, x.scale) == (pytest.approx(1.23456, rel=1e-5),) * 2
+
+
+@io
+def test_a_tif_of_axes_that_have_no_unit_in_common_has_none_and_says_so(tmp_path):
+    pytest.importorskip("tifffile", reason="tif needs tifffile")
+    made = answer(fu.Axis("time", 0.5, units="s"), fu.Axis("x", 2.5, units="nm"))
+    with pytest.warns(CutWarning, match=r"time is in s, x in nm, and a tif has one unit"):
+        made.save(tmp_path / "a.tif")
+    y, x = fu.load(tmp_path / "a.tif").axes[1:]
+    assert (y.units, x.units) == ("", "")
+    assert (y.scale, x.scale) == (pytest.approx(0.5), pytest.approx(2.5))

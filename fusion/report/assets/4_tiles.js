@@ -13,11 +13,22 @@ function niceLength(most) {
   return Math.max(...[1, 2, 5].map((m) => m * power).filter((x) => x <= most));
 }
 
+// a length in the unit that gives a number from 1 to 1000: "10 nm" for 0.01 µm
+function lengthText(length, units) {
+  const sizes = { pm: 1e-12, nm: 1e-9, "µm": 1e-6, mm: 1e-3, m: 1 }, here = units === "Å" ? 1e-10 : sizes[units];
+  let told = [length, units];
+  if (here && !(length > 1 - 1e-9 && length < 1000)) {
+    const all = Object.entries(sizes).map(([name, size]) => [(length * here) / size, name]);
+    told = all.filter(([number]) => number > 1 - 1e-9).pop() ?? all[0];
+  }
+  return `${parseFloat(told[0].toPrecision(3))} ${told[1]}`.trim();
+}
+
 // a bar with its length on it, as a share of the width that is shown
 function bar(holder, extent, units) {
   const length = niceLength(Math.abs(extent) * 0.3);
   holder.style.width = `${(100 * length) / Math.abs(extent)}%`;
-  holder.textContent = `${parseFloat(length.toPrecision(3))} ${units}`;
+  holder.textContent = lengthText(length, units);
 }
 
 class Tile {
