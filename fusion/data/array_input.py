@@ -102,6 +102,15 @@ def sparse_entries(
     return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
 
 
+def folded_to(entries: Entries, shape: tuple[int, int]) -> Entries:
+    """The same entries as (pixel, channel) where the signal has other axes than the last."""
+    if entries.shape == shape:
+        return entries
+    flat = entries.i.long() * entries.shape[1] + entries.j
+    i = torch.div(flat, shape[1], rounding_mode="floor")
+    return Entries(i, flat - i * shape[1], entries.x, shape)
+
+
 def fits_in_memory(owner: Dataset, lazy: Any) -> None:
     """Complain of a lazy array that is larger than the machine's memory."""
     try:

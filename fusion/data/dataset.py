@@ -15,6 +15,7 @@ from fusion.algebra.calls import checked_call
 from fusion.data.array_input import (
     both_masks,
     fits_in_memory,
+    folded_to,
     mask_of,
     read_array,
     tensor_of,
@@ -91,6 +92,8 @@ class Dataset(Preparing):
                 "give 0 to that many."
             )
         self.signal = int(signal)
+        if self.entries is not None:
+            self.entries = folded_to(self.entries, self.matrix_shape)
         self.axes = named(axes, self.shape, self.signal)
         self.mask = both_masks(mask_of(self, mask), own_mask)
         self.variance = variance_of(self, variance)

@@ -108,7 +108,7 @@ def inspect(dataset: Dataset) -> Inspection:
         shape=dataset.shape,
         signal=dataset.signal,
         axes=tuple(_axis_text(axis) for axis in dataset.axes),
-        dtype=str(dataset.tensor.dtype).removeprefix("torch."),
+        dtype=str(dataset.dtype).removeprefix("torch."),
         total=total,
         mean_per_pixel=total / max(int((stats.row_counts > 0).sum()), 1),
         mean=total / valid,
@@ -134,15 +134,14 @@ def inspect(dataset: Dataset) -> Inspection:
 
 def noise_or_reason(dataset: Dataset, stats: Tally) -> tuple[Noise | None, str]:
     """(the noise, "") of what is neither masked nor NaN, or (None, why it is not known)."""
+    from fusion.prepare.noise import noise_of_what_is_left
+
     if not stats.row_counts.any():
         return None, "nothing is left"
-    values = dataset.tensor
-    if stats.broken:
-        mask = ~values.isfinite().cpu()
-        mask = mask if dataset.mask is None else mask | dataset.mask
-        dataset = dataset.derive(values, "without NaN", mask=mask)
+    if not stats.filled_columns.any():
+        return None, "all values are zero: there is nothing to fit"
     try:
-        return dataset.noise(), ""
+        return noise_of_what_is_left(dataset), ""
     except ValueError as error:
         return None, str(error).removeprefix(f"`{dataset}`: ").rstrip(".")
 
@@ -158,6 +157,9 @@ def _count_spikes(dataset: Dataset, stats: Tally) -> int | None:
     """How many values stand alone; None where it was not looked."""
     if dataset.signal != 1 or stats.negatives or prod(dataset.shape) > MANY:
         return None  # the noise of what is negative does not follow its level
+    if dataset.entries is not None:
+        return None
+    dataset = dataset.renamed(dataset.name)  # what is lazy is read for this, and not kept
     before = dataset.numpy()
     spikes = (dataset.remove_spikes(threshold=THRESHOLD).numpy() != before) & (before == before)
     if dataset.mask is not None:

@@ -62,7 +62,8 @@ def uneven_edge(squares: Array, correlations: Array, asked: float) -> float:
             noise = rng.choice([-1.0, 1.0], (n, m))
         start = rng.standard_normal(min(n, m))
         options: Any = {"k": 1, "v0": start, "tol": 1e-3, "return_singular_vectors": False}
-        singular_values += np.asarray(svds(noise * sizes, **options)).tolist()
+        noise *= sizes
+        singular_values += np.asarray(svds(noise, **options)).tolist()
     return _with_margin(float(np.mean(singular_values)), n, m, correlations, 4)
 
 
