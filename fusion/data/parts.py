@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PART = 2**18
 """Values that are looked at once."""
-BLOCKS = 2**25
+BLOCKS = 2**23
 """Bytes of lazy data that are read at once: neighbouring blocks up to that; a larger one alone."""
 
 

@@ -75,26 +75,24 @@ def scree_test(X: Array) -> Scree:
     for rank in range(most + 1):
         # a component that is signal must not pass for correlated noise
         removed = min(rank + AHEAD, most)
-        after = (left[:, rank:removed] * -values[rank:removed]) @ right[rank:removed]
-        after += rest
-        level, correlations = _noise_correlations(after, right[:removed])
+        ahead = left[:, rank:removed] * values[rank:removed]
+        level, correlations = _noise_correlations(
+            _less(rest, ahead, right[rank:removed]), right[:removed]
+        )
         edge = even_edge(n, m, correlations)
         if values[rank] <= edge * level or rank == most:
             break
-        del after
-        off = np.outer(left[:, rank] * -values[rank], right[rank])
-        rest = np.add(off, rest, out=off)
-    off = None  # large, and not needed any more
+        rest = _less(rest, left[:, rank : rank + 1] * values[rank], right[rank : rank + 1])
     while rank:  # fewer stand out where the noise is uneven
         level, correlations = _noise_correlations(rest, right[:rank])
-        squares = _leverage_corrected(rest**2, left, right, rank)
-        squares /= squares.mean()
-        drawn = uneven_edge(squares, correlations, values[rank - 1] / level)
+        drawn = uneven_edge(
+            _leverage_corrected(rest**2, left, right, rank), correlations, values[rank - 1] / level
+        )
         edge = max(even_edge(n, m, correlations), drawn)
         fewer = int((values[:rank] > edge * level).sum())
         if fewer == rank:
             break
-        rest = rest + (left[:, fewer:rank] * values[fewer:rank]) @ right[fewer:rank]
+        rest = _less(rest, left[:, fewer:rank] * -values[fewer:rank], right[fewer:rank])
         rank = fewer
     clear = int((values[:rank] > hard_threshold(n, m) * edge * level).sum())
     return Scree(
@@ -140,6 +138,12 @@ def svd(X: Array) -> tuple[Array, Array, Array]:
     if tall:
         return values, X @ vectors / scale, vectors.T
     return values, vectors, (vectors.T @ X) / scale[:, None]
+
+
+def _less(X: Array, left: Array, right: Array) -> Array:
+    """X − left right, with no more than one other array of its size."""
+    product = left @ right
+    return np.subtract(X, product, out=product)
 
 
 def _leverage_corrected(squares: Array, left: Array, right: Array, rank: int) -> Array:
