@@ -26,7 +26,7 @@ def noise_by_mean(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, 
     Entries are divided by a number of their pixel times one of their channel: by anything else, a
     component would become several.
     """
-    step = max(1, min(X.shape) // ROWS)
+    step = -(-min(X.shape) // ROWS)
     if step == 1:
         return _by_turns(X, rows, columns)
     _, gain, readout, levels = _by_turns(X[::step], rows[::step], columns)
