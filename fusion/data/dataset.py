@@ -23,6 +23,7 @@ from fusion.data.array_input import (
     variance_of,
     without_mask,
 )
+from fusion.data.parts import as_numpy
 from fusion.data.preparing import Preparing
 from fusion.data.usable_form import all_finite, form_of
 from fusion.forms.contract import Form
@@ -151,7 +152,7 @@ class Dataset(Preparing):
 
     def numpy(self) -> NDArray[Any]:
         """The data as a NumPy array, not to be written to."""
-        return self.tensor.cpu().numpy()
+        return as_numpy(self.tensor)
 
     @checked_call
     def derive(self, array: Any, step: str, **changes: Any) -> "Dataset":

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.cautions import NoiseWarning, users_line
-from fusion.data.count_value import value_of_a_count
+from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
-from fusion.data.tally import Tally, tally
+from fusion.data.tally import tally
 from fusion.prepare.image_noise import neighbour_variance
 from fusion.prepare.mean_variance import variance_by_mean
 from fusion.prepare.noise_levels import (
@@ -113,20 +113,10 @@ def measure(data: Dataset) -> Noise:
 def noise_of_what_is_left(data: Dataset) -> Noise:
     """The same where NaN and infinities are left out as if they were masked."""
     stats = tally(data)
-    q = _count_value(stats)
+    q = count_value_of(stats)
     noise = _tell(data, noise_sample(data, stats, q))
     # means of counts, or counts over a time: the noise is that of counts
     return noise if q in (None, 1.0) else _in_unit(noise, q)
-
-
-def _count_value(stats: Tally) -> float | None:
-    """What a count is worth; None of what are no counts."""
-    if stats.negatives or not stats.maximum > 0:
-        return None
-    q = value_of_a_count(stats.sample)
-    if stats.whole:
-        return q or 1.0  # so few counts that the sample has none
-    return None if q == 1.0 else q
 
 
 def _tell(data: Dataset, sample: NoiseSample) -> Noise:

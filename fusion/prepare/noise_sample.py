@@ -26,6 +26,7 @@ RUN = 32  # pixels next to each other
 FEWEST = 1.0  # mean counts of an entry below which neighbours are summed first
 RARE = 0.3  # mean counts of a channel or pixel below which it is left out
 CHANNELS, PIXELS = 128, 256  # are left by such sums, at least
+FEW = 64  # spectra, where some are enough
 READ = 512  # sparse pixels that are read at once
 
 
@@ -245,3 +246,12 @@ def _sparse_spectra(
         values = np.zeros((len(part), m))
         values[rows, as_numpy(held.j[places])] = as_numpy(held.x[places])
         yield part, values
+
+
+def spread_spectra(data: Dataset, stats: Tally) -> Array:
+    """A few spectra as measured, spread over those that are not empty, (pixel, channel)."""
+    filled = np.flatnonzero(stats.filled_rows)
+    chosen = filled[:: max(1, len(filled) // FEW)]
+    wanted = np.zeros(data.matrix_shape[0], dtype=bool)
+    wanted[chosen] = True
+    return np.concatenate([values.astype(float) for _, values in _spectra(data, wanted)])
