@@ -27,7 +27,8 @@ def noticed_advice(facts: Inspection, data: Dataset) -> Iterator[str]:
     if found.hot_channels:
         yield (
             f"Far above the channels beside {_them(found.hot_channels)} in nearly all pixels: "
-            f"{_channels(found.hot_channels, data)}: a defect of the detector? {_mask(data, found.hot_channels)}"
+            f"{_channels(found.hot_channels, data)}: a defect of the detector? "
+            f"{_mask(data, found.hot_channels)}"
         )
     if found.dead_channels:
         yield (
