@@ -9,6 +9,7 @@ peak is. No other peak is cut: a line of the sample may well stand alone.
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,9 @@ from fusion.algebra.axis import Axis
 TALL = 8.0  # times the highest channel beside the peak, from which the peak is cut off
 FOOT = 0.005  # of its height, down to which a peak reaches while it falls
 FEW = 16  # channels, below which nothing is cut
-CUT = "ends below a peak at 0"  # mark of such a panel
 ROOM = 1.15  # of the highest shown, that the panel has
+CUT: WeakSet[Any] = WeakSet()
+"""Panels that end below such a peak."""
 
 
 def height_beside_zero(values: NDArray[np.float64], axis: Axis) -> float | None:
@@ -47,7 +49,7 @@ def end_above_the_rest(panel: Any, values: NDArray[np.float64], axis: Axis) -> N
     A curve that joins others may raise the end, not lower it.
     """
     beside = height_beside_zero(values, axis)
-    cut = panel.get_gid() == CUT
+    cut = panel in CUT
     if len(panel.lines) > 1:
         if cut:
             own = float(np.nanmax(values)) if beside is None else beside
@@ -55,7 +57,7 @@ def end_above_the_rest(panel: Any, values: NDArray[np.float64], axis: Axis) -> N
         return
     if beside is None:
         return
-    panel.set_gid(CUT)
+    CUT.add(panel)
     panel.set_ylim(top=ROOM * beside)
     text = f"peak at 0 up to {np.nanmax(values):.3g}"
     panel.text(1.0, 0.98, text, transform=panel.transAxes, ha="right", va="top", fontsize=6)

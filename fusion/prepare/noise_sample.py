@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
-from fusion.data.parts import as_numpy, parts
 from fusion.data.tally import Tally, hidden_lines
+from fusion.prepare.chosen_pixels import spectra_of
 from fusion.prepare.crop_bin import block_sums
 
 Array = NDArray[np.float64]
@@ -26,8 +25,6 @@ RUN = 32  # pixels next to each other
 FEWEST = 1.0  # mean counts of an entry below which neighbours are summed first
 RARE = 0.3  # mean counts of a channel or pixel below which it is left out
 CHANNELS, PIXELS = 128, 256  # are left by such sums, at least
-FEW = 64  # spectra, where some are enough
-READ = 512  # sparse pixels that are read at once
 
 
 class NoiseSample(NamedTuple):
@@ -191,7 +188,7 @@ def _sums(
     place = np.full(data.matrix_shape[0], -1, dtype=np.int32)
     place[_members(data.shape[:split], groups[:split], chosen)] = np.arange(len(chosen))[:, None]
     X = np.zeros((len(chosen), len(columns)))
-    for pixels, values in _spectra(data, place >= 0):
+    for pixels, values in spectra_of(data, place >= 0):
         if count is not None and count != 1.0:
             values = np.rint(values / count)
         spectra: Any = values.reshape(len(pixels), *data.shape[split:])
@@ -214,44 +211,3 @@ def _members(shape: Sequence[int], groups: Sequence[int], chosen: NDArray) -> ND
         along = i[:, None] * g + np.arange(g)
         numbers = (numbers[:, :, None] * n + along[:, None, :]).reshape(len(chosen), -1)
     return numbers
-
-
-def _spectra(data: Dataset, wanted: Bools) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
-    """(pixels, their spectra) of those that are wanted."""
-    m = data.matrix_shape[1]
-    if data.entries is not None:
-        yield from _sparse_spectra(data, np.flatnonzero(wanted))
-        return
-    for part in parts(data, wanted):
-        if isinstance(part.channels, slice) or len(part.channels) == m:
-            yield part.pixels, part.values
-            continue
-        whole = np.zeros((len(part.pixels), m), dtype=part.values.dtype)  # a block of channels
-        whole[:, part.channels] = part.values
-        yield part.pixels, whole
-
-
-def _sparse_spectra(
-    data: Dataset, pixels: NDArray[np.intp]
-) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
-    """The same of sparse data: the entries of a row stand together."""
-    held, m = data.entries, data.matrix_shape[1]
-    assert held is not None
-    start = as_numpy(held.start).astype(np.int64)
-    for part in (pixels[a : a + READ] for a in range(0, len(pixels), READ)):
-        sizes = start[part + 1] - start[part]
-        rows = np.repeat(np.arange(len(part)), sizes)
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        places = torch.from_numpy(np.repeat(start[part], sizes) + within).to(held.x.device)
-        values = np.zeros((len(part), m))
-        values[rows, as_numpy(held.j[places])] = as_numpy(held.x[places])
-        yield part, values
-
-
-def spread_spectra(data: Dataset, stats: Tally) -> Array:
-    """A few spectra as measured, spread over those that are not empty, (pixel, channel)."""
-    filled = np.flatnonzero(stats.filled_rows)
-    chosen = filled[:: max(1, len(filled) // FEW)]
-    wanted = np.zeros(data.matrix_shape[0], dtype=bool)
-    wanted[chosen] = True
-    return np.concatenate([values.astype(float) for _, values in _spectra(data, wanted)])

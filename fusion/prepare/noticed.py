@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.data.count_value import count_value_of
-from fusion.prepare.noise_sample import spread_spectra
+from fusion.prepare.chosen_pixels import spread_spectra
 
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
