@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import cases, gpu, scaling
 from benchmarks.cases import Options, Skipped
+from benchmarks.looking import looking
 from benchmarks.machine import Rates, described
 from benchmarks.table import Report
 from benchmarks.trust import trust
@@ -27,6 +28,7 @@ CASES: dict[str, Callable[[Options], Report]] = {
         scaling.background,
         scaling.growth,
         scaling.memory,
+        looking,
         gpu.gpu,
         trust,
     )

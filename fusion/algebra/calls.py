@@ -10,6 +10,8 @@ from math import inf
 from numbers import Integral
 from typing import Any, ParamSpec, TypeVar
 
+from fusion.algebra.memory import is_out_of_memory, out_of_memory
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -52,6 +54,7 @@ def checked_call(function: Callable[P, T]) -> Callable[P, T]:
 
     Raises:
         TypeError: naming what was meant, or the options that there are.
+        ValueError: where memory did not suffice: how much was asked for, and what would fit.
     """
     signature = inspect.signature(function)
 
@@ -61,7 +64,12 @@ def checked_call(function: Callable[P, T]) -> Callable[P, T]:
             signature.bind(*args, **options)
         except TypeError:
             raise TypeError(_told(function, signature, args, options)) from None
-        return function(*args, **options)
+        try:
+            return function(*args, **options)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise out_of_memory(function.__qualname__.removesuffix(".__init__"), error) from error
 
     return checked
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ def read_array(
         sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
         return None, None, array, tuple(n for n in sizes if n is not None)
     if hasattr(getattr(array, "_meta", None), "nnz") and hasattr(array, "compute"):
-        array = array.compute()  # dask of sparse blocks: as small as they are
+        if not bool(getattr(array._meta, "fill_value", 0) != 0):
+            return None, None, *sparse_entries(owner, *_of_blocks(array), axes)
+        array = array.map_blocks(lambda block: block.todense(), dtype=array.dtype)
     if hasattr(array, "nnz") and bool(getattr(array, "fill_value", 0) != 0):
         array = array.todense()  # all that is not listed has a value: dense in truth
     if (parts := sparse_parts(array)) is not None:
@@ -43,6 +46,19 @@ def read_array(
         return None, tensor, None, tuple(tensor.shape)
     check_type(owner, array.dtype, array.shape)
     return array, None, None, tuple(int(n) for n in array.shape)
+
+
+def _of_blocks(array: Any) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """(positions (axis, entry), values, shape) of a dask array of sparse blocks, one by one."""
+    places, values = [], []
+    ends = [np.cumsum([0, *chunks]).tolist() for chunks in array.chunks]
+    for block in product(*(range(n) for n in array.numblocks)):
+        own = sparse_parts(array.blocks[block].compute())
+        assert own is not None
+        corner = torch.tensor([along[i] for along, i in zip(ends, block, strict=True)])
+        places.append(own[0] + corner[:, None])
+        values.append(own[1])
+    return torch.cat(places, 1), torch.cat(values), tuple(int(n) for n in array.shape)
 
 
 def without_mask(array: Any) -> tuple[Any, Any]:
@@ -100,6 +116,15 @@ def sparse_entries(
     if len(shape) == 2 and len(sizes) == len(axes or ()) > 2 and prod(sizes[:-1]) == rows:
         shape = sizes  # the axes tell how the matrix folds
     return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
+
+
+def folded_to(entries: Entries, shape: tuple[int, int]) -> Entries:
+    """The same entries as (pixel, channel) where the signal has other axes than the last."""
+    if entries.shape == shape:
+        return entries
+    flat = entries.i.long() * entries.shape[1] + entries.j
+    i = torch.div(flat, shape[1], rounding_mode="floor")
+    return Entries(i, flat - i * shape[1], entries.x, shape)
 
 
 def fits_in_memory(owner: Dataset, lazy: Any) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fusion.data.tally import Tally
 
 SAMPLE = 2**20
 """Values that are looked at, spread over all."""
@@ -46,3 +51,13 @@ def _common_factor(whole: NDArray) -> float:
     if len(values) < VARIED or values[-1] > 2**53:
         return 1.0
     return float(np.gcd.reduce(values.astype(np.int64)))
+
+
+def count_value_of(stats: Tally) -> float | None:
+    """What a count is worth in data of these sums; None in what are no counts, or nothing."""
+    if stats.negatives or not stats.maximum > 0:
+        return None
+    q = value_of_a_count(stats.sample)
+    if stats.whole:
+        return q or 1.0  # so few counts that the sample has none
+    return None if q == 1.0 else q  # the sample alone is whole

@@ -15,6 +15,7 @@ from fusion.algebra.calls import checked_call
 from fusion.data.array_input import (
     both_masks,
     fits_in_memory,
+    folded_to,
     mask_of,
     read_array,
     tensor_of,
@@ -22,6 +23,7 @@ from fusion.data.array_input import (
     variance_of,
     without_mask,
 )
+from fusion.data.parts import as_numpy
 from fusion.data.preparing import Preparing
 from fusion.data.usable_form import all_finite, form_of
 from fusion.forms.contract import Form
@@ -91,6 +93,8 @@ class Dataset(Preparing):
                 "give 0 to that many."
             )
         self.signal = int(signal)
+        if self.entries is not None:
+            self.entries = folded_to(self.entries, self.matrix_shape)
         self.axes = named(axes, self.shape, self.signal)
         self.mask = both_masks(mask_of(self, mask), own_mask)
         self.variance = variance_of(self, variance)
@@ -148,7 +152,7 @@ class Dataset(Preparing):
 
     def numpy(self) -> NDArray[Any]:
         """The data as a NumPy array, not to be written to."""
-        return self.tensor.cpu().numpy()
+        return as_numpy(self.tensor)
 
     @checked_call
     def derive(self, array: Any, step: str, **changes: Any) -> "Dataset":

@@ -295,6 +295,7 @@ class Preparing:
 
         return measure(self)  # type: ignore[arg-type]
 
+    @checked_call
     def summary(self) -> str:
         """What is in the data: axes, values, zeros, negatives, noise, scree, advice on K."""
         from fusion.prepare.inspection import inspect

@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import Tensor
 
+from fusion.data.tally import tally
 from fusion.forms.contract import Form
 from fusion.forms.dense import Dense
 from fusion.forms.entries import Entries
@@ -67,19 +68,26 @@ def all_finite(data: Dataset) -> bool:
     Raises:
         ValueError: if there are NaN or infinities, only zeros, or nothing outside the mask.
     """
-    keep = None if data.mask is None else ~data.mask.expand(data.shape)
-    if keep is not None and not keep.any():
+    if data.mask is not None and bool(data.mask.all()):
         raise ValueError(
             f"`{data}`: the mask excludes all {prod(data.shape)} values: True means excluded."
         )
     if data.entries is not None:  # finite and not zero, as they were read
         return True
-    broken, nonzero, finite = _look(data, keep)
+    told = None
+    if data.lazy is not None or data.tallied is not None:  # one pass over the blocks tells all
+        told = tally(data)
+        broken, nonzero = told.broken, bool(told.filled_rows.any())
+        finite = not broken and not told.masked
+    else:
+        broken, nonzero, finite = _look(data)
     if broken > 0:
-        bad = ~torch.isfinite(data.tensor.cpu())
-        first = tuple(int(i) for i in (bad if keep is None else bad & keep).nonzero()[0])
+        pixel, channel = (told or tally(data)).first_broken or (0, 0)
+        first = tuple(
+            int(i) for i in np.unravel_index(pixel * data.matrix_shape[1] + channel, data.shape)
+        )
         raise ValueError(
-            f"`{data}`: {broken} of {data.tensor.numel()} values are NaN or infinite, "
+            f"`{data}`: {broken} of {prod(data.shape)} values are NaN or infinite, "
             f"the first at {first} ({', '.join(axis.name for axis in data.axes)}): "
             f"mask them (mask=~numpy.isfinite(array)){_turned_hint(data)}."
         )
@@ -88,13 +96,13 @@ def all_finite(data: Dataset) -> bool:
     return finite
 
 
-def _look(data: Dataset, keep: Tensor | None) -> tuple[int, bool, bool]:
+def _look(data: Dataset) -> tuple[int, bool, bool]:
     """(values that are not finite, whether one is not zero, whether all are finite), by parts.
 
     The first two without what is masked.
     """
     rows = data.matrix
-    keep = None if keep is None else keep.reshape(rows.shape)
+    keep = None if data.mask is None else (~data.mask).expand(data.shape).reshape(rows.shape)
     broken, nonzero, finite = 0, False, True
     step = max(1, PART // rows.shape[1])
     for part in (slice(i, i + step) for i in range(0, len(rows), step)):
@@ -115,6 +123,8 @@ def _look(data: Dataset, keep: Tensor | None) -> tuple[int, bool, bool]:
 
 def _turned_hint(data: Dataset) -> str:
     """Said where the mask of a square map would hide what is not finite if it were turned."""
+    if data.lazy is not None:
+        return ""
     if data.mask is None or len(data.pixels) != 2 or data.mask.shape[0] != data.mask.shape[1]:
         return ""
     keep = ~data.mask.transpose(0, 1).expand(data.shape).to(data.tensor.device)

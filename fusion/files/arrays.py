@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.memory import asked_bytes, out_of_memory
 from fusion.algebra.unit_names import unit
 from fusion.data.dataset import Dataset
 from fusion.files.calibration import axis_at, axis_name, complete_axes, slug
@@ -34,6 +35,7 @@ DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
 """What NumPy and zip raise of files that are cut off or changed."""
+MOST_PACKED = 1100  # times its size that a zip file may hold: who asks for more is damaged
 UNIT = re.compile(r"(?:^|_)(ev|kev|nm)$", re.IGNORECASE)
 
 
@@ -137,6 +139,9 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
+        asked = asked_bytes(str(error)) if isinstance(error, MemoryError) else None
+        if asked is not None and asked <= MOST_PACKED * path.stat().st_size:
+            raise out_of_memory(f"load({str(path)!r})", error) from error
         raise ValueError(
             f"{path}: cannot be read ({first_line(error)}): cut off or damaged? "
             "Copy or save it again."

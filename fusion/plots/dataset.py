@@ -198,6 +198,8 @@ def _wants_log(data: Dataset, stats: Tally) -> bool:
 def _log_scale(panel: Any, stats: Tally, unit: str) -> None:
     """A log scale that ends below the lowest channels, outliers aside."""
     positive = stats.means[stats.means > 0]
+    for note in list(panel.texts):  # of a peak that is cut off: here none is
+        note.remove()
     panel.set_yscale("log")
     panel.set_ylim(np.percentile(positive, 1) / 2, positive.max() * 2)
     panel.set_ylabel(f"{unit}, log scale")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.units import in_one_unit, length_text
+from fusion.plots.tall_peak import end_above_the_rest
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -137,7 +138,10 @@ def curve(
     color: str = BLUE,
     label: str | None = None,
 ) -> None:
-    """Values against an axis; grey where they are NaN, a line at zero where signs differ."""
+    """Values against an axis; grey where they are NaN, a line at zero where signs differ.
+
+    A huge peak at energy 0 does not set the scale (`tall_peak`).
+    """
     x = axis.values
     few = {"marker": "o", "markersize": 2.5} if len(x) <= FEW else {}
     panel.plot(x, values, color=color, label=label, **few)
@@ -152,6 +156,7 @@ def curve(
         panel.axhline(0.0, color=GREY, linewidth=0.6, zorder=0)
     else:
         panel.set_ylim(bottom=0.0)
+        end_above_the_rest(panel, values, axis)
     ticks(panel)
     if _counts_only(axis):
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))

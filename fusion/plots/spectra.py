@@ -9,6 +9,7 @@ import numpy as np
 
 from fusion.algebra.calls import checked_call
 from fusion.plots.plain_names import plain_names, take_as_they_are
+from fusion.plots.tall_peak import ROOM, height_beside_zero
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
@@ -38,7 +39,8 @@ def plot_spectra(
         factor: name of the spectra; default: the first over the channels.
         components: numbers of those to show, from 0; default: all.
         lines: (energy, label) to be marked, in the unit of the axis; those outside it are left out.
-        normalise: each to its own maximum; else as the result has them.
+        normalise: each to its own maximum, a huge peak at energy 0 left out (which is cut off, see
+            `fusion.plots.tall_peak`); else as the result has them.
         offset: by which every spectrum stands above the one before, in units of the highest.
         panel: matplotlib axes to draw into; default: a figure of its own.
 
@@ -56,9 +58,12 @@ def plot_spectra(
     name, values, (axis,) = pick.curves("plot_spectra", result, factor)
     chosen = pick.components("plot_spectra", values.shape[1], components)
     called = pick.names(result, values.shape[1])
+    beside = [height_beside_zero(column, axis) for column in values.T]
     heights = np.nanmax(np.abs(values), axis=0)
+    heights = np.array([b or h for b, h in zip(beside, heights, strict=True)])
     scale = np.where(heights > 0, heights, 1.0) if normalise else np.ones(values.shape[1])
-    step = offset * float(np.nanmax(values[:, chosen] / scale[chosen], initial=0.0))
+    shown = float(np.max((heights / scale)[chosen], initial=0.0))
+    step = offset * shown
     with draw.style(panel):
         panel = draw.panel_or_new(panel, WIDTH, HEIGHT, result)
         for place, k in enumerate(chosen):
@@ -66,6 +71,8 @@ def plot_spectra(
             curve = values[:, k] / scale[k] + place * step
             panel.plot(axis.values, curve, label=called[k], linewidth=1.2, **style)
         _finish_axes(panel, axis, bottom=None if draw.signed(values[:, chosen]) else 0.0)
+        if any(beside[k] for k in chosen):
+            panel.set_ylim(top=ROOM * (shown + (len(chosen) - 1) * step))
         panel.set_ylabel(f"{name} / maximum" if normalise else name)
         if step:
             panel.set_yticks([])

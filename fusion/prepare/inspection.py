@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from math import isfinite, prod
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.data.tally import Tally, tally
 from fusion.prepare.inspection_text import LABEL, LINE, MANY, THRESHOLD, advice, summary_lines
+from fusion.prepare.noticed import Noticed, noticed
 
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
@@ -39,6 +40,7 @@ class Inspection:
         spikes: how many values `remove_spikes` replaces at first; None where it was not looked: no
             spectra, negative values, or very many.
         noise: what `Dataset.noise` tells; None where it cannot, with the reason in `no_noise`.
+        noticed: what should be mended: empty pixels, peaks that hold nearly all, saturation.
         components: how many stand clearly out of the noise, advice on K; None without `noise`.
         messages: advice, a sentence each.
     """
@@ -63,6 +65,7 @@ class Inspection:
     spikes: int | None
     noise: Noise | None
     no_noise: str
+    noticed: Noticed
     components: int | None
     history: tuple[str, ...]
     messages: tuple[str, ...]
@@ -75,6 +78,7 @@ class Inspection:
     def as_dict(self) -> dict[str, Any]:
         """Everything as numbers, text and lists, for JSON; what is not a number is None."""
         entries = {each.name: getattr(self, each.name) for each in fields(self)}
+        entries["noticed"] = asdict(self.noticed)
         if self.noise is not None:
             numbers = ("gain", "readout", "counts", "correlation", "inflation", "binned")
             entries["noise"] = {name: getattr(self.noise, name) for name in numbers}
@@ -108,7 +112,7 @@ def inspect(dataset: Dataset) -> Inspection:
         shape=dataset.shape,
         signal=dataset.signal,
         axes=tuple(_axis_text(axis) for axis in dataset.axes),
-        dtype=str(dataset.tensor.dtype).removeprefix("torch."),
+        dtype=str(dataset.dtype).removeprefix("torch."),
         total=total,
         mean_per_pixel=total / max(int((stats.row_counts > 0).sum()), 1),
         mean=total / valid,
@@ -124,6 +128,7 @@ def inspect(dataset: Dataset) -> Inspection:
         spikes=_count_spikes(dataset, stats),
         noise=noise,
         no_noise=no_noise,
+        noticed=noticed(dataset, stats),
         components=None if noise is None else noise.scree.clear,
         history=dataset.history,
         messages=(),
@@ -134,15 +139,14 @@ def inspect(dataset: Dataset) -> Inspection:
 
 def noise_or_reason(dataset: Dataset, stats: Tally) -> tuple[Noise | None, str]:
     """(the noise, "") of what is neither masked nor NaN, or (None, why it is not known)."""
+    from fusion.prepare.noise import noise_of_what_is_left
+
     if not stats.row_counts.any():
         return None, "nothing is left"
-    values = dataset.tensor
-    if stats.broken:
-        mask = ~values.isfinite().cpu()
-        mask = mask if dataset.mask is None else mask | dataset.mask
-        dataset = dataset.derive(values, "without NaN", mask=mask)
+    if not stats.filled_columns.any():
+        return None, "all values are zero: there is nothing to fit"
     try:
-        return dataset.noise(), ""
+        return noise_of_what_is_left(dataset), ""
     except ValueError as error:
         return None, str(error).removeprefix(f"`{dataset}`: ").rstrip(".")
 
@@ -158,6 +162,9 @@ def _count_spikes(dataset: Dataset, stats: Tally) -> int | None:
     """How many values stand alone; None where it was not looked."""
     if dataset.signal != 1 or stats.negatives or prod(dataset.shape) > MANY:
         return None  # the noise of what is negative does not follow its level
+    if dataset.entries is not None:  # of what is not listed there is nothing to look at
+        return None
+    dataset = dataset.renamed(dataset.name)  # what is lazy is read for this, and not kept
     before = dataset.numpy()
     spikes = (dataset.remove_spikes(threshold=THRESHOLD).numpy() != before) & (before == before)
     if dataset.mask is not None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusion.prepare.noticed_text import noticed_advice
+
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
     from fusion.prepare.inspection import Inspection
@@ -30,6 +32,7 @@ def advice(facts: Inspection, data: Dataset) -> Iterator[str]:
         return
     if facts.spikes:
         yield f"{facts.spikes} values look like spikes: see whether they are, then remove_spikes()."
+    yield from noticed_advice(facts, data)
     yield from _loss_advice(facts)
     if facts.noise is None:
         return
@@ -123,7 +126,9 @@ def summary_lines(facts: Inspection) -> Iterator[tuple[str, str]]:
     if facts.spikes is not None:
         yield "spikes", f"{facts.spikes} values stand alone by {THRESHOLD:g} standard deviations"
     elif facts.signal == 1:
-        why = "behind a subtraction" if facts.negative else f"in more than {MANY:.0e} values"
+        many = prod(facts.shape) > MANY
+        why = f"in more than {MANY:.0e} values" if many else "in sparse data"
+        why = "behind a subtraction" if facts.negative else why
         yield "spikes", f"not looked for {why}"
     yield "noise", str(facts.noise) if facts.noise else f"not measured: {facts.no_noise}"
     if facts.noise:

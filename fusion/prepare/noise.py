@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.cautions import NoiseWarning, users_line
-from fusion.data.count_value import value_of_a_count
+from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
 from fusion.prepare.image_noise import neighbour_variance
 from fusion.prepare.mean_variance import variance_by_mean
 from fusion.prepare.noise_levels import (
@@ -22,6 +23,7 @@ from fusion.prepare.noise_levels import (
     noise_by_mean,
     noise_by_pixel_and_channel,
 )
+from fusion.prepare.noise_sample import NoiseSample, noise_sample
 from fusion.prepare.scree import Scree
 
 if TYPE_CHECKING:
@@ -31,11 +33,6 @@ Array = NDArray[np.float64]
 
 FEW = 4  # pixels or channels below which nothing tells noise from signal
 ROUNDING = 1e6  # singular value over the edge above which all noise is rounding
-ROWS = 2048  # pixels that are looked at, at most, spread over the scan
-FEWEST = 1.0  # mean counts of an entry below which neighbours are summed first
-RUN = 32  # of them next to each other
-RARE = 0.3  # mean counts of a channel or pixel below which it is left out
-CHANNELS, PIXELS = 128, 256  # are left by such sums, at least
 COUNTS = 0.15  # how far the gain of integers may be from 1 for them to count as Poisson counts
 CORRELATED = 0.1  # of neighbouring channels, above which the noise is not called independent
 
@@ -110,10 +107,21 @@ def measure(data: Dataset) -> Noise:
             nothing is left of them beyond rounding.
     """
     data.check()
-    q = value_of_a_count(data.numpy() if data.mask is None else _unmasked(data))
-    if q not in (None, 1.0):  # means of counts, or counts over a time: the noise is that of counts
-        return _in_unit(measure(data.derive(np.round(data.numpy() / q), "in counts")), q)
-    X, coarse, binned = _unmasked_matrix(data)
+    return noise_of_what_is_left(data)
+
+
+def noise_of_what_is_left(data: Dataset) -> Noise:
+    """The same where NaN and infinities are left out as if they were masked."""
+    stats = tally(data)
+    q = count_value_of(stats)
+    noise = _tell(data, noise_sample(data, stats, q))
+    # means of counts, or counts over a time: the noise is that of counts
+    return noise if q in (None, 1.0) else _in_unit(noise, q)
+
+
+def _tell(data: Dataset, sample: NoiseSample) -> Noise:
+    """The noise of these pixels."""
+    X, coarse, binned = sample
     if min(X.shape) < FEW:
         raise ValueError(
             f"`{data}`: the noise is told from {FEW} pixels and {FEW} channels or more; here "
@@ -156,12 +164,6 @@ def measure(data: Dataset) -> Noise:
     )
 
 
-def _unmasked(data: Dataset) -> Array:
-    """The values that are not masked."""
-    assert data.mask is not None
-    return data.numpy()[~np.broadcast_to(data.mask.numpy(), data.shape)]
-
-
 def _in_unit(noise: Noise, q: float) -> Noise:
     """The noise of counts where each is worth q."""
     return replace(
@@ -196,56 +198,6 @@ def estimate_variance(data: Dataset) -> Dataset:
     return data.derive(
         data.tensor, f"estimate_variance(): {noise}", variance=np.maximum(variance, 1e-300)
     )
-
-
-def _unmasked_matrix(data: Dataset) -> tuple[Array, NDArray[np.intp], tuple[int, ...]]:
-    """(entries (n, m) without empty rows and columns, which columns, sums along each axis)."""
-    from fusion.prepare.crop_bin import block_sums
-
-    values = data.numpy()
-    values = values.astype(np.int64 if values.dtype.kind in "bui" else np.float64, copy=False)
-    mask = None if data.mask is None else data.mask.expand(data.shape).numpy()
-    if mask is not None:
-        values = np.where(mask, 0, values)
-    split = len(data.shape) - data.signal
-    groups = [1] * values.ndim
-    if could_be_counts(values):
-        groups = _neighbours_to_sum(data.shape, split, float(values.mean()))
-    kept = tuple(slice(0, n - n % g) for n, g in zip(data.shape, groups, strict=True))
-    X = block_sums(values[kept], groups)
-    X = X.reshape(prod(X.shape[:split]), -1)
-    dirty = np.zeros(X.shape, dtype=bool)
-    if mask is not None:
-        dirty = block_sums(mask[kept].astype(int), groups).reshape(X.shape) > 0
-    full, columns = ~dirty.all(1), np.flatnonzero(~dirty.all(0) & (X != 0).any(0))
-    clean = full & ~dirty[:, columns].any(1) & (X[:, columns] != 0).any(1)
-    chosen = np.flatnonzero(clean)
-    if len(chosen) > ROWS:  # runs of neighbours, spread over the scan
-        runs = np.array_split(chosen, ROWS // RUN)
-        chosen = np.concatenate([run[:RUN] for run in runs])
-    X = X[np.ix_(chosen, columns)].astype(float)
-    if X.size and could_be_counts(X):  # channels of few counts are not near normal
-        good = X.mean(0) >= min(RARE, 0.5 * X.mean())
-        X, columns = X[:, good], columns[good]
-        X = X[X.mean(1) >= min(RARE, 0.5 * X.mean())]
-    return X, columns, tuple(groups)
-
-
-def _neighbours_to_sum(shape: tuple[int, ...], split: int, mean: float) -> list[int]:
-    """How many neighbours to sum along every axis, so that an entry has a count or more."""
-    groups = [1] * len(shape)
-    while mean * prod(groups) < FEWEST:
-        channels = prod(n // g for n, g in zip(shape[split:], groups[split:], strict=True))
-        pixels = prod(n // g for n, g in zip(shape[:split], groups[:split], strict=True))
-        before = list(groups)
-        if channels >= 2 * CHANNELS:
-            groups[-1] *= 2
-        if mean * prod(groups) < FEWEST and pixels >= 2 * PIXELS:
-            longest = int(np.argmax([n // g for n, g in zip(shape[:split], groups, strict=False)]))
-            groups[longest] *= 2
-        if groups == before:
-            break
-    return groups
 
 
 def _channel_variances(data: Dataset, columns: NDArray[np.intp], variance: Array) -> Array:

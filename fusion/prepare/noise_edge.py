@@ -41,11 +41,12 @@ def uneven_edge(squares: Array, correlations: Array, asked: float) -> float:
     norms of rows and columns.
 
     Args:
-        squares: of the residual, (n, m), of mean 1.
+        squares: of the residual, (n, m).
     """
     from scipy.ndimage import uniform_filter1d
     from scipy.sparse.linalg import svds
 
+    squares /= squares.mean()  # the caller has no other use for them
     n, m = squares.shape
     power = np.sqrt(_power_spectrum(m, correlations))
     if correlations.size:
@@ -55,15 +56,24 @@ def uneven_edge(squares: Array, correlations: Array, asked: float) -> float:
         return 0.0
     rng, sizes, singular_values = np.random.default_rng(0), np.sqrt(squares), []
     for _ in range(DRAWS):
-        if correlations.size:
-            noise = np.fft.rfft(rng.standard_normal((n, m)), axis=1)
-            noise = np.fft.irfft(noise * power, n=m, axis=1)
-        else:
-            noise = rng.choice([-1.0, 1.0], (n, m))
+        noise = _drawn(sizes, correlations, power, rng)
         start = rng.standard_normal(min(n, m))
         options: Any = {"k": 1, "v0": start, "tol": 1e-3, "return_singular_vectors": False}
-        singular_values += np.asarray(svds(noise * sizes, **options)).tolist()
+        singular_values += np.asarray(svds(noise, **options)).tolist()
+        del noise  # before the next are drawn
     return _with_margin(float(np.mean(singular_values)), n, m, correlations, 4)
+
+
+def _drawn(sizes: Array, correlations: Array, power: Array, rng: np.random.Generator) -> Array:
+    """Noise of these sizes, with signs by chance, or as correlated."""
+    if not correlations.size:
+        signs = 2 * rng.integers(0, 2, sizes.shape, dtype=np.int8) - 1
+        return signs * sizes
+    noise = np.fft.rfft(rng.standard_normal(sizes.shape), axis=1)
+    noise *= power
+    noise = np.fft.irfft(noise, n=sizes.shape[1], axis=1)
+    noise *= sizes
+    return noise
 
 
 def hard_threshold(n: int, m: int) -> float:

@@ -10,6 +10,7 @@ from fusion.prepare.scree import Scree, equaliser, scree_test
 Array = NDArray[np.float64]
 
 ROUNDS = 5  # of noise and components, each from the other
+ROWS = 512  # pixels, spread over all, from which gain and read-out are told by turns
 SETTLED = 0.01  # relative change of the noise, at which they end
 UNEVEN = 0.3  # relative spread of channels' variances from which they do not follow the mean
 FULL = 100  # entries of a level, at least
@@ -25,25 +26,38 @@ def noise_by_mean(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, 
     Entries are divided by a number of their pixel times one of their channel: by anything else, a
     component would become several.
     """
-    mean = np.outer(rows, columns) / X.mean()
+    step = -(-min(X.shape) // ROWS)
+    if step == 1:
+        return _by_turns(X, rows, columns)
+    _, gain, readout, levels = _by_turns(X[::step], rows[::step], columns)
+    return _divided(X, rows, columns, gain, readout)[0], gain, readout, levels
 
-    def divided(gain: float, readout: float) -> tuple[Scree, Array]:
-        across, along = (gain * means + readout for means in (rows, columns))
-        size = np.sqrt(np.outer(across, along) / (gain * X.mean() + readout))
-        return scree_test(X / size), size
 
-    guesses = (_gain_readout(_transfer_curve(X, np.outer(*equaliser(X)), mean)), (1.0, 0.0))
-    levels = np.zeros((0, 2))
+def _by_turns(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, float, Array]:
+    """The same; components tell what is noise, the noise what is a component."""
+    places = _levels_of(X, rows, columns)
+    guesses = (_gain_readout(_transfer_curve(np.outer(*equaliser(X)), *places)), (1.0, 0.0))
     (gain, readout), (scree, size) = min(
-        ((start, divided(*start)) for start in guesses), key=lambda each: each[1][0].rank
+        ((start, _divided(X, rows, columns, *start)) for start in guesses),
+        key=lambda each: each[1][0].rank,
     )
+    levels = np.zeros((0, 2))
     for iteration in range(ROUNDS):
-        scree, size = (scree, size) if iteration == 0 else divided(gain, readout)
-        levels = _transfer_curve(X, scree.residual_squares * size**2, mean)
+        scree, size = (scree, size) if iteration == 0 else _divided(X, rows, columns, gain, readout)
+        levels = _transfer_curve(scree.residual_squares * size**2, *places)
         before, (gain, readout) = gain, _gain_readout(levels)
         if abs(gain - before) < SETTLED * gain:
             break
     return scree, gain, readout, levels
+
+
+def _divided(
+    X: Array, rows: Array, columns: Array, gain: float, readout: float
+) -> tuple[Scree, Array]:
+    """(scree of the entries in units of their noise, the size of it)."""
+    across, along = (gain * means + readout for means in (rows, columns))
+    size = np.sqrt(np.outer(across, along) / (gain * X.mean() + readout))
+    return scree_test(X / size), size
 
 
 def equal_in_all_channels(scree: Scree) -> bool:
@@ -53,12 +67,16 @@ def equal_in_all_channels(scree: Scree) -> bool:
     return bool(spread.std() / spread.mean() < max(UNEVEN, chance))
 
 
-def _transfer_curve(X: Array, squares: Array, mean: Array) -> Array:
+def _levels_of(X: Array, rows: Array, columns: Array) -> tuple[list[NDArray[np.intp]], Array]:
+    """(which entries have one expected level, the mean of these), per level."""
+    order = np.argsort(np.outer(rows, columns), axis=None)
+    groups = np.array_split(order, max(2, min(LEVELS, X.size // FULL)))
+    return groups, np.array([X.reshape(-1)[group].mean() for group in groups]).clip(0)
+
+
+def _transfer_curve(squares: Array, groups: list[NDArray[np.intp]], level: Array) -> Array:
     """(mean, variance) of entries of one expected level each, (level, 2)."""
-    order = np.argsort(mean, axis=None, kind="stable")
-    parts = np.array_split(order, max(2, min(LEVELS, X.size // FULL)))
-    level = np.array([X.flat[p].mean() for p in parts]).clip(0)
-    return np.stack([level, [squares.flat[p].mean() for p in parts]], axis=1)
+    return np.stack([level, [squares.reshape(-1)[group].mean() for group in groups]], axis=1)
 
 
 def _gain_readout(levels: Array) -> tuple[float, float]:

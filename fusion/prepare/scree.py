@@ -75,21 +75,24 @@ def scree_test(X: Array) -> Scree:
     for rank in range(most + 1):
         # a component that is signal must not pass for correlated noise
         removed = min(rank + AHEAD, most)
-        after = rest - (left[:, rank:removed] * values[rank:removed]) @ right[rank:removed]
-        level, correlations = _noise_correlations(after, right[:removed])
+        ahead = left[:, rank:removed] * values[rank:removed]
+        level, correlations = _noise_correlations(
+            _less(rest, ahead, right[rank:removed]), right[:removed]
+        )
         edge = even_edge(n, m, correlations)
         if values[rank] <= edge * level or rank == most:
             break
-        rest = rest - values[rank] * np.outer(left[:, rank], right[rank])
+        rest = _less(rest, left[:, rank : rank + 1] * values[rank], right[rank : rank + 1])
     while rank:  # fewer stand out where the noise is uneven
         level, correlations = _noise_correlations(rest, right[:rank])
-        squares = _leverage_corrected(rest**2, left, right, rank)
-        drawn = uneven_edge(squares / squares.mean(), correlations, values[rank - 1] / level)
+        drawn = uneven_edge(
+            _leverage_corrected(rest**2, left, right, rank), correlations, values[rank - 1] / level
+        )
         edge = max(even_edge(n, m, correlations), drawn)
         fewer = int((values[:rank] > edge * level).sum())
         if fewer == rank:
             break
-        rest = rest + (left[:, fewer:rank] * values[fewer:rank]) @ right[fewer:rank]
+        rest = _less(rest, left[:, fewer:rank] * -values[fewer:rank], right[fewer:rank])
         rank = fewer
     clear = int((values[:rank] > hard_threshold(n, m) * edge * level).sum())
     return Scree(
@@ -137,10 +140,20 @@ def svd(X: Array) -> tuple[Array, Array, Array]:
     return values, vectors, (vectors.T @ X) / scale[:, None]
 
 
+def _less(X: Array, left: Array, right: Array) -> Array:
+    """X − left right, with no more than one other array of its size."""
+    product = left @ right
+    return np.subtract(X, product, out=product)
+
+
 def _leverage_corrected(squares: Array, left: Array, right: Array, rank: int) -> Array:
-    """Squares of a residual, raised by what the components took of the noise (leverage)."""
-    leverages = (left[:, :rank] ** 2).sum(1), (right[:rank] ** 2).sum(0)
-    return squares / np.outer(*(1 - part.clip(max=0.9) for part in leverages))
+    """Squares of a residual, raised by what the components took of the noise (leverage).
+
+    Changes them in place.
+    """
+    squares /= 1 - (left[:, :rank] ** 2).sum(1)[:, None].clip(max=0.9)
+    squares /= 1 - (right[:rank] ** 2).sum(0).clip(max=0.9)
+    return squares
 
 
 def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
@@ -157,7 +170,8 @@ def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
     n, m = residual.shape
     lags = range(min(LAGS, m // 4) + 1)
     size = (n - len(right)) * (m - np.arange(len(lags)))
-    autocov = np.array([(residual[:, : m - lag] * residual[:, lag:]).sum() for lag in lags]) / size
+    products = [np.einsum("ij,ij->", residual[:, : m - lag], residual[:, lag:]) for lag in lags]
+    autocov = np.array(products) / size
     projection = np.array([_projected(lag, right, lags) for lag in lags]).T  # (seen, true)
     autocov = np.linalg.solve(projection, autocov)
     if not autocov[0] > 0:

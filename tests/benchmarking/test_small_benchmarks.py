@@ -43,6 +43,13 @@ def test_growth_and_memory_have_a_line_for_every_size():
     assert len(CASES["memory"](SMALL).rows) == 1
 
 
+def test_looking_has_a_line_for_every_kind_of_data_and_no_action_fails():
+    rows = CASES["looking"](SMALL).rows
+    assert [row[0] for row in rows] == ["dense, 8 MB", "lazy, 8 MB", "sparse, 8 MB"]
+    told = {cell for row in rows[:2] for cell in row[1:]} | set(rows[2][1:4])
+    assert not [cell for cell in told if cell.startswith("failed")]
+
+
 def test_a_peer_that_is_not_installed_is_skipped_with_a_line(monkeypatch, capsys):
     monkeypatch.setattr(methods, "find_spec", lambda name: None)
     assert SMALL.chosen(methods.FOR_POLYADIC) == list(methods.LOOPS)

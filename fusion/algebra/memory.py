@@ -1,0 +1,48 @@
+"""Memory that did not suffice, in a line: what was asked for, what is free, what would fit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+MEMINFO = Path("/proc/meminfo")
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
+ASKED = re.compile(r"allocate ([0-9.]+) (bytes|[KMGTP]iB)")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory: NumPy's class, or PyTorch's words."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def out_of_memory(call: str, error: BaseException) -> ValueError:
+    """The error as users read it."""
+    need = asked_bytes(str(error))
+    more = "more memory is needed than there is" if need is None else f"{_size(need)} more needed"
+    free = free_bytes()
+    there = "" if free is None else f", {_size(free)} free"
+    return ValueError(
+        f"`{call}`: {more}{there}: crop or bin the data first, or give them lazily (a dask array), "
+        "so that they are looked at block by block."
+    )
+
+
+def asked_bytes(text: str) -> int | None:
+    """How many bytes NumPy or PyTorch asked for, by what their errors say."""
+    found = ASKED.search(text)
+    return None if found is None else int(float(found[1]) * UNITS[found[2]])
+
+
+def free_bytes() -> int | None:
+    """Bytes that programs may have now; None where the system does not tell."""
+    try:
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
+        return 1024 * int(lines["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.3g} GB"

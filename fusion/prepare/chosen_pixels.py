@@ -1,0 +1,68 @@
+"""Spectra of some pixels of a data set, dense, lazy or sparse, read a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fusion.data.dataset import Dataset
+from fusion.data.parts import as_numpy, parts
+from fusion.data.tally import Tally
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FEW = 64  # spectra, where some are enough
+READ = 512  # sparse pixels that are read at once
+
+
+def spectra_of(data: Dataset, wanted: Bools) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+    """(pixels, their spectra) of those that are wanted.
+
+    Where blocks of lazy data hold a part of the channels, a pixel comes with each of them, the
+    other channels 0: sums of what comes are whole.
+    """
+    m = data.matrix_shape[1]
+    if data.entries is not None:
+        yield from _of_sparse(data, np.flatnonzero(wanted))
+        return
+    for part in parts(data, wanted):
+        if isinstance(part.channels, slice) or len(part.channels) == m:
+            yield part.pixels, part.values
+            continue
+        whole = np.zeros((len(part.pixels), m), dtype=part.values.dtype)  # a block of channels
+        whole[:, part.channels] = part.values
+        yield part.pixels, whole
+
+
+def _of_sparse(
+    data: Dataset, pixels: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+    """The same of sparse data: the entries of a row stand together."""
+    held, m = data.entries, data.matrix_shape[1]
+    assert held is not None
+    start = as_numpy(held.start).astype(np.int64)
+    for part in (pixels[a : a + READ] for a in range(0, len(pixels), READ)):
+        sizes = start[part + 1] - start[part]
+        rows = np.repeat(np.arange(len(part)), sizes)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        places = torch.from_numpy(np.repeat(start[part], sizes) + within).to(held.x.device)
+        values = np.zeros((len(part), m))
+        values[rows, as_numpy(held.j[places])] = as_numpy(held.x[places])
+        yield part, values
+
+
+def spread_spectra(data: Dataset, stats: Tally) -> Array:
+    """A few spectra as measured, spread over those that are not empty, (pixel, channel)."""
+    filled = np.flatnonzero(stats.filled_rows)
+    chosen = filled[:: max(1, len(filled) // FEW)]
+    wanted = np.zeros(data.matrix_shape[0], dtype=bool)
+    wanted[chosen] = True
+    spectra = np.zeros((len(chosen), data.matrix_shape[1]))
+    for pixels, values in spectra_of(data, wanted):
+        spectra[np.searchsorted(chosen, pixels)] += values
+    return spectra

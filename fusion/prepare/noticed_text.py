@@ -1,0 +1,141 @@
+"""What was noticed in a data set, in words, each with the line that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fusion.algebra.axis import Axis
+    from fusion.data.dataset import Dataset
+    from fusion.prepare.inspection import Inspection
+    from fusion.prepare.noticed import Noticed
+
+LISTED = 4  # channels that are named
+FEW = 10.0  # counts of a pixel, below which some are empty by chance
+SCATTERED = 0.01  # share of empty pixels that is told
+COARSE = 5.0  # eV of a channel, from which an axis is one of X-rays
+
+
+def noticed_advice(facts: Inspection, data: Dataset) -> Iterator[str]:
+    """What to mend, a sentence each."""
+    found = facts.noticed
+    yield from _empty_advice(facts, found, data)
+    if found.peak is not None:
+        yield _peak_advice(found, data)
+    if found.hot_channels:
+        yield (
+            f"Far above the channels beside {_them(found.hot_channels)} in nearly all pixels: "
+            f"{_channels(found.hot_channels, data)}: a defect of the detector? "
+            f"{_mask(data, found.hot_channels)}"
+        )
+    if found.dead_channels:
+        yield (
+            f"Nothing was counted in {_channels(found.dead_channels, data)}, though much on either "
+            f"side: {_mask(data, found.dead_channels)}"
+        )
+    if found.saturated:
+        yield (
+            f"{found.saturated} values are at the maximum, {facts.maximum:.6g}: cut off there? "
+            f"masked(data.numpy() >= {facts.maximum:.6g}), on the command line --mask FILE."
+        )
+    if found.count_value not in (None, 1.0):
+        yield (
+            f"Values are counts × {found.count_value:.4g}: divide by that for Poisson; "
+            "estimate_variance() allows for it."
+        )
+
+
+def _empty_advice(facts: Inspection, found: Noticed, data: Dataset) -> Iterator[str]:
+    """Empty pixels: a border, lines, or scattered."""
+    if not found.empty_pixels:
+        return
+    scan = data.shape[: len(data.pixels)]
+    crops, said = [], []
+    for axis, n, (first, last) in zip(data.pixels, scan, found.filled_box, strict=True):
+        if (first, last) == (0, n - 1):
+            continue
+        crops.append(f"{axis.name.replace(' ', '_')}=slice({first}, {last + 1})")
+        said.append(f"{axis.name} {_borders(first, last, n)}")
+    lines = [
+        f"{axis.name} {_some(entries)}"
+        for axis, entries in zip(data.pixels, found.empty_lines, strict=True)
+        if entries
+    ]
+    start = f"Nothing was counted in {found.empty_pixels} of {prod(scan)} pixels"
+    if crops:
+        text = f"{start}: {' and '.join(said)} are empty: crop({', '.join(crops)})"
+        yield f"{text}; within it {', '.join(lines)}, too: masked()." if lines else f"{text}."
+    elif lines:
+        yield f"{start}: {', '.join(lines)} are empty: {_EMPTY_MASK}"
+    elif found.empty_pixels > SCATTERED * prod(scan):
+        if facts.mean_per_pixel < FEW * (found.count_value or 1.0):
+            n = " and ".join(f"{axis.name}=2" for axis in data.pixels)
+            yield f"{start}, scattered, as is natural with so few: bin({n.replace(' and', ',')})."
+        else:
+            yield f"{start}, scattered among others with many: {_EMPTY_MASK}"
+
+
+_EMPTY_MASK = "masked(data.numpy().sum(-1) == 0), on the command line --mask FILE."
+
+
+def _borders(first: int, last: int, n: int) -> str:
+    """ "0 to 2 and 60 to 63"."""
+    ends = [(0, first - 1)] * (first > 0) + [(last + 1, n - 1)] * (last < n - 1)
+    return " and ".join(f"{a} to {b}" if a < b else f"{a}" for a, b in ends)
+
+
+def _peak_advice(found: Noticed, data: Dataset) -> str:
+    """Where nearly all counts are, and how to leave them out or keep only them."""
+    peak, axis = found.peak, data.channels[0]
+    assert peak is not None
+    word, x = axis.name.split()[0], axis.values
+    low, high = sorted((float(x[peak.first]), float(x[peak.last])))
+    share = f"{100 * peak.share:.3g} % of the counts lie between {low:.4g} and {high:.4g}"
+    share = f"{share} {axis.units}".rstrip()
+    if not peak.at_zero:
+        return f"{share}: crop({word}=({low:.4g}, {high:.4g})), --energy {low:.4g}:{high:.4g}."
+    beyond = x[x > high]
+    after = float(beyond.min()) if beyond.size else high
+    mend = f"crop({word}=({after:.4g}, None)), --energy {after:.4g}:"
+    if _of_losses(axis):
+        return (
+            f"{share}, the zero-loss peak, as is natural: {mend} where only losses are asked for."
+        )
+    return (
+        f"{share}, the zero peak of the electronics, which says nothing of the sample: {mend} "
+        "leaves it out."
+    )
+
+
+def _of_losses(axis: Axis) -> bool:
+    """Whether an energy is that of losses: by its name, else by its step."""
+    electronvolts = abs(axis.scale) * (1000.0 if axis.units == "keV" else 1.0)
+    return "loss" in axis.name.lower() or (axis.units == "eV" and electronvolts < COARSE)
+
+
+def _channels(numbers: Sequence[int], data: Dataset) -> str:
+    """ "channel 7 (0.35 keV)"."""
+    axis = data.channels[0]
+    named = [f"{i} ({axis.values[i]:.4g} {axis.units})".replace(" )", ")") for i in numbers]
+    more = f" and {len(named) - LISTED} more" if len(named) > LISTED else ""
+    return f"channel{'s' * (len(named) > 1)} {', '.join(named[:LISTED])}{more}"
+
+
+def _them(numbers: Sequence[int]) -> str:
+    return "them" if len(numbers) > 1 else "it"
+
+
+def _some(numbers: Sequence[int]) -> str:
+    more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
+    return ", ".join(map(str, numbers[:LISTED])) + more
+
+
+def _mask(data: Dataset, numbers: Sequence[int]) -> str:
+    """How channels are masked."""
+    listed = ", ".join(map(str, numbers[:LISTED])) + ", …" * (len(numbers) > LISTED)
+    return (
+        f"masked(numpy.isin(numpy.arange({data.shape[-1]}), [{listed}])), on the command line "
+        "--mask FILE."
+    )
