@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.cautions import CutWarning, users_line
 from fusion.data.dataset import Dataset
 from fusion.elements.table import KEV, Line, lines
 from fusion.elements.xray_detector import (
@@ -19,6 +21,8 @@ from fusion.elements.xray_detector import (
     fit_detector,
     is_counts,
     linear_background,
+    reach,
+    share_on,
     shell_spectra,
     values_and_variances,
 )
@@ -91,11 +95,12 @@ class Fitted(Measure):
         self, spectra: Dataset, wanted: Sequence[str], others: Sequence[str]
     ) -> Intensities:
         axis = spectra.axes[-1]
-        targets = _lines_of(axis, wanted)
+        targets = _lines_of(axis, wanted, reach(axis))
         elements = [*dict.fromkeys([line.element for line in targets]), *others]
         back = dict(linear_background(axis) if self.background is None else self.background)
         detector = self.detector or fit_detector(spectra, elements, back)
         notes = () if self.detector else (str(detector),)
+        notes += tuple(_tails(axis, targets))
         return _fit_lines(spectra, shell_spectra(axis, elements, detector) | back, targets, notes)
 
 
@@ -123,7 +128,7 @@ class Windows(Measure):
         self, spectra: Dataset, wanted: Sequence[str], others: Sequence[str]
     ) -> Intensities:
         axis = spectra.axes[-1]
-        targets = _lines_of(axis, wanted)
+        targets = _lines_of(axis, wanted, _ends(axis))
         rows = np.stack([self._net_row(axis, line) for line in targets])
         x, variance = values_and_variances(spectra)
         every = np.broadcast_to(rows, (len(x), *rows.shape))
@@ -171,11 +176,31 @@ class Windows(Measure):
         return row / float(row @ self.detector.profile(axis, line))
 
 
-def _lines_of(axis: Axis, names: Sequence[str]) -> list[Line]:
+def _ends(axis: Axis) -> tuple[float, float]:
+    """Lowest and highest energy of an axis, keV."""
+    x = axis.values * KEV[axis.units]
+    return float(x.min()), float(x.max())
+
+
+def _tails(axis: Axis, wanted: Sequence[Line]) -> Iterator[str]:
+    """A caution for every line that lies beyond the end of the axis."""
+    low, high = _ends(axis)
+    for line in wanted:
+        if not low <= line.energy <= high:
+            text = (
+                f"{line.name}: lies at {line.energy:.3f} keV, the axis goes from {low:.3f} to "
+                f"{high:.3f} keV: its intensity rests on the {100 * share_on(axis, line):.0f} % of "
+                "it that lie there, and on the width of the line"
+            )
+            warnings.warn(f"`composition`: {text}.", CutWarning, stacklevel=users_line())
+            yield text
+
+
+def _lines_of(axis: Axis, names: Sequence[str], within: tuple[float, float]) -> list[Line]:
     """The lines of these names.
 
     Raises:
-        ValueError: if one is no line, or not on the axis.
+        ValueError: if one is no line, or not within these energies.
     """
     chosen = []
     for name in names:
@@ -183,11 +208,11 @@ def _lines_of(axis: Axis, names: Sequence[str]) -> list[Line]:
         if not same:
             there = ", ".join(line.name for line in lines(name.partition(" ")[0], axis))
             raise ValueError(f"`{name}`: is no line; there are {there} on this axis.")
-        x = axis.values * KEV[axis.units]
-        if not x.min() <= same[0].energy <= x.max():
+        if not within[0] <= same[0].energy <= within[1]:
+            low, high = _ends(axis)
             raise ValueError(
-                f"`{name}`: lies at {same[0].energy:.3f} keV, the axis goes from {x.min():.3f} "
-                f"to {x.max():.3f} keV: take another line of it."
+                f"`{name}`: lies at {same[0].energy:.3f} keV, the axis goes from {low:.3f} "
+                f"to {high:.3f} keV: take another line of it."
             )
         chosen += same
     return chosen

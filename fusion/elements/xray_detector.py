@@ -23,6 +23,8 @@ APART = 8.0
 """Widths of a line between the knots of a background."""
 LEAST = 0.02
 """Weight of a shell's lines on an axis below which it is left out."""
+TAIL = 2.0
+"""Standard deviations by which a line beyond the end of an axis still reaches onto it."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,24 @@ def shell_spectra(axis: Axis, elements: Sequence[str], detector: Detector) -> di
     """{"Fe K": (channel,)}: the lines of a shell together, 1 in its strongest one."""
     spectra: dict[str, Array] = {}
     weights: dict[str, float] = {}
-    for line in lines(elements, axis):
+    for line in lines(elements, reach(axis)):
         name = f"{line.element} {line.shell}"
         spectra[name] = spectra.get(name, 0.0) + line.weight * detector.profile(axis, line)
-        weights[name] = weights.get(name, 0.0) + line.weight
+        weights[name] = weights.get(name, 0.0) + line.weight * share_on(axis, line)
     return {name: s for name, s in spectra.items() if weights[name] >= LEAST}
+
+
+def reach(axis: Axis) -> tuple[float, float]:
+    """(low, high) in keV between which a line has a tail on the axis."""
+    x = axis.values * KEV[axis.units]
+    low, high = float(x.min()), float(x.max())
+    sigmas = [float(USUAL.fwhm(at)) / 2.3548 for at in (low, high)]
+    return low - TAIL * sigmas[0], high + TAIL * sigmas[1]
+
+
+def share_on(axis: Axis, line: Line) -> float:
+    """Which share of a line lies on the axis."""
+    return float(USUAL.profile(axis, line).sum())
 
 
 def linear_background(axis: Axis) -> dict[str, Array]:
