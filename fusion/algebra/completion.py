@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 STEPS = 15  # alternating steps
+PART = 2**14  # hidden entries that are filled in together
 
 
 def complete(
@@ -29,7 +30,8 @@ def complete(
     for _ in range(steps):
         U = np.linalg.qr(filled @ V)[0]
         W = filled.T @ U
-        guess = np.einsum("ek,ek->e", U[rows], W[columns])
+        for part in (slice(i, i + PART) for i in range(0, len(rows), PART)):
+            guess[part] = np.einsum("ek,ek->e", U[rows[part]], W[columns[part]])
         filled[rows, columns] = guess
         V = np.linalg.qr(W)[0]
     return filled, V, guess

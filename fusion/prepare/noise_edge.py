@@ -54,7 +54,8 @@ def uneven_edge(squares: Array, correlations: Array, asked: float) -> float:
     norms = np.sqrt(squares.sum(1).max()) + np.sqrt(squares.sum(0).max())
     if power.max() * (norms + np.sqrt(np.log(n + m) * squares.max())) < asked:
         return 0.0
-    rng, sizes, singular_values = np.random.default_rng(0), np.sqrt(squares), []
+    rng, singular_values = np.random.default_rng(0), []
+    sizes = np.sqrt(squares, out=squares)
     for _ in range(DRAWS):
         noise = _drawn(sizes, correlations, power, rng)
         start = rng.standard_normal(min(n, m))

@@ -30,20 +30,21 @@ def noise_by_mean(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, 
     if step == 1:
         return _by_turns(X, rows, columns)
     _, gain, readout, levels = _by_turns(X[::step], rows[::step], columns)
-    return _divided(X, rows, columns, gain, readout)[0], gain, readout, levels
+    return _divided(X, rows, columns, gain, readout), gain, readout, levels
 
 
 def _by_turns(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, float, Array]:
     """The same; components tell what is noise, the noise what is a component."""
     places = _levels_of(X, rows, columns)
     guesses = (_gain_readout(_transfer_curve(np.outer(*equaliser(X)), *places)), (1.0, 0.0))
-    (gain, readout), (scree, size) = min(
+    (gain, readout), scree = min(
         ((start, _divided(X, rows, columns, *start)) for start in guesses),
-        key=lambda each: each[1][0].rank,
+        key=lambda each: each[1].rank,
     )
     levels = np.zeros((0, 2))
     for iteration in range(ROUNDS):
-        scree, size = (scree, size) if iteration == 0 else _divided(X, rows, columns, gain, readout)
+        scree = scree if iteration == 0 else _divided(X, rows, columns, gain, readout)
+        size = _sizes(X, rows, columns, gain, readout)
         levels = _transfer_curve(scree.residual_squares * size**2, *places)
         before, (gain, readout) = gain, _gain_readout(levels)
         if abs(gain - before) < SETTLED * gain:
@@ -51,13 +52,18 @@ def _by_turns(X: Array, rows: Array, columns: Array) -> tuple[Scree, float, floa
     return scree, gain, readout, levels
 
 
-def _divided(
-    X: Array, rows: Array, columns: Array, gain: float, readout: float
-) -> tuple[Scree, Array]:
-    """(scree of the entries in units of their noise, the size of it)."""
+def _divided(X: Array, rows: Array, columns: Array, gain: float, readout: float) -> Scree:
+    """The scree of the entries in units of their noise."""
+    scaled = _sizes(X, rows, columns, gain, readout)
+    return scree_test(np.divide(X, scaled, out=scaled))
+
+
+def _sizes(X: Array, rows: Array, columns: Array, gain: float, readout: float) -> Array:
+    """Standard deviation of the noise of every entry."""
     across, along = (gain * means + readout for means in (rows, columns))
-    size = np.sqrt(np.outer(across, along) / (gain * X.mean() + readout))
-    return scree_test(X / size), size
+    sizes = np.outer(across, along)
+    sizes /= gain * X.mean() + readout
+    return np.sqrt(sizes, out=sizes)
 
 
 def equal_in_all_channels(scree: Scree) -> bool:

@@ -29,8 +29,9 @@ class Scree:
         correlation: of neighbouring channels' noise; `inflation`: 1 + 2 Σ of all lags.
         residual_squares: (data − components above the edge)², (n, m), raised by what these take
             of the noise of each row and column.
-        scaled: the data over the noise level, (n, m); `signal`: of the
-            clear components, each by as much smaller as makes it nearest to the truth.
+        scaled: the data over the noise level, (n, m).
+        clear_parts: maps (n, clear) and spectra (clear, m) of the clear components, each by as
+            much smaller as makes it nearest to the truth; `signal` is their product.
         correlations: of channels 1, 2, … apart, up to the first that could be chance.
     """
 
@@ -43,8 +44,13 @@ class Scree:
     inflation: float
     residual_squares: Array
     scaled: Array
-    signal: Array
+    clear_parts: tuple[Array, Array]
     correlations: Array
+
+    @property
+    def signal(self) -> Array:
+        """What the clear components make of the data, (n, m)."""
+        return self.clear_parts[0] @ self.clear_parts[1]
 
     @property
     def over_edge(self) -> Array:
@@ -69,8 +75,8 @@ def scree_test(X: Array) -> Scree:
         (2001); Hong, Sheng & Dobriban, arXiv:2012.02985 (2020), on signs by chance.
     """
     n, m = X.shape
-    values, left, right = svd(X)
     most = min(MOST, min(n, m) // 4)
+    values, left, right = svd(X, most + 1)
     rank, rest, correlations, edge, level = 0, X, np.zeros(0), 0.0, 1.0
     for rank in range(most + 1):
         # a component that is signal must not pass for correlated noise
@@ -105,7 +111,10 @@ def scree_test(X: Array) -> Scree:
         inflation=max(1.0 + 2 * float(correlations.sum()), 0.0),
         residual_squares=_leverage_corrected(rest**2, left, right, rank),
         scaled=X / level,
-        signal=(left[:, :clear] * shrink(values[:clear] / level, edge, n, m)) @ right[:clear],
+        clear_parts=(
+            left[:, :clear] * shrink(values[:clear] / level, edge, n, m),
+            right[:clear],
+        ),
         correlations=correlations,
     )
 
@@ -129,12 +138,15 @@ def equaliser(X: Array) -> tuple[Array, Array]:
     return rows / rows.mean(), columns * rows.mean()
 
 
-def svd(X: Array) -> tuple[Array, Array, Array]:
-    """Thin SVD through the smaller Gram matrix, (values, (n, r), (r, m))."""
+def svd(X: Array, most: int | None = None) -> tuple[Array, Array, Array]:
+    """Thin SVD through the smaller Gram matrix, (values, (n, r), (r, m)).
+
+    All values, and the vectors of the `most` largest.
+    """
     tall = X.shape[0] >= X.shape[1]
     squares, vectors = np.linalg.eigh(X.T @ X if tall else X @ X.T)
-    values, vectors = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1]
-    scale = np.maximum(values, 1e-7 * values[0] if values[0] > 0 else 1.0)
+    values, vectors = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1][:, :most].copy()
+    scale = np.maximum(values, 1e-7 * values[0] if values[0] > 0 else 1.0)[:most]
     if tall:
         return values, X @ vectors / scale, vectors.T
     return values, vectors, (vectors.T @ X) / scale[:, None]

@@ -28,15 +28,19 @@ def held_out(noise: Noise, most: int, *, seed: int = 0) -> Criterion:
     X = noise.scree.scaled
     most = max(min(most, min(X.shape) - 2), 0)
     rng = generator(seed)
-    parts = []
+    count, sums, products = 0, np.zeros(most + 1), np.zeros((most + 1, most + 1))
     for _ in range(FOLDS):
         hidden, scored = speckle(X.shape, noise.scree.correlations.size, rng)
-        parts.append(_squared_errors(X, hidden, scored, most))
-    squares = np.concatenate(parts, axis=1)  # (K, entry)
-    curve = squares.mean(1)
+        squares = _squared_errors(X, hidden, scored, most)  # (K, entry)
+        count += squares.shape[1]
+        sums += squares.sum(1)
+        products += squares @ squares.T
+        del squares  # before those of the next fold
+    curve = sums / count
     best = int(curve.argmin())
-    worse = squares - squares[best]
-    error = worse.std(1) / np.sqrt(squares.shape[1])
+    own = products.diagonal()
+    worse = (own - 2 * products[best] + own[best]) / count - (curve - curve[best]) ** 2
+    error = np.sqrt(np.maximum(worse, 0.0) / count)
     chosen = int(np.flatnonzero(curve - curve[best] <= ERRORS * error)[0])
     said = f"entries held out are predicted best with {chosen}"
     said += " or more, which are not tried." if chosen == most else "."
@@ -63,14 +67,15 @@ def speckle(
 
 def _squared_errors(X: Array, hidden: NDArray, scored: NDArray, most: int) -> Array:
     """Squared errors of the scored entries for K = 0 … most, (most + 1, entry)."""
-    scored_hidden = scored[hidden]
+    scored_hidden, true = scored[hidden], X[scored]
     filled = np.where(hidden, 0.0, X)
-    V, errors = np.zeros((X.shape[1], 0)), [X[scored] ** 2]
-    for _ in range(most):
+    V, errors = np.zeros((X.shape[1], 0)), np.empty((most + 1, true.size))
+    errors[0] = true**2
+    for k in range(1, most + 1):
         V = np.concatenate([V, _next_direction(filled, V)], axis=1)
         filled, V, guess = complete(filled, hidden, V)
-        errors.append((X[scored] - guess[scored_hidden]) ** 2)
-    return np.stack(errors)
+        errors[k] = (true - guess[scored_hidden]) ** 2
+    return errors
 
 
 def _next_direction(filled: Array, V: Array, steps: int = 8) -> Array:
