@@ -54,7 +54,14 @@ def jeol(path: Path, entries: list[Entry], read: Read) -> list[Entry]:
 
 
 def emd(path: Path, entries: list[Entry], read: Read) -> list[Entry]:
-    """See `fusion.files.velox`."""
+    """Maps in their true shape (`fusion.files.velox`); EELS with beam and stage of the others.
+
+    RosettaSciIO 0.15.0 maps these metadata for images and X-rays alone.
+    """
+    mapping = next((e["mapping"] for e in entries if e.get("mapping")), {})
+    kept = {key: to for key, to in mapping.items() if "Acquisition_instrument.TEM" in str(to[0])}
+    kept = {key: to for key, to in kept.items() if "EDS" not in str(to[0])}
+    entries = [{"mapping": kept, **entry} for entry in entries]
     return velox.in_true_shape(entries, read)
 
 

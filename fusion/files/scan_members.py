@@ -21,9 +21,10 @@ def of_one_scan(path: Path, contents: Sequence[StoredDataset]) -> list[StoredDat
     measured = [each for each in contents if not each.made_from]
     maps = [each for each in measured if each.is_map]
     if not maps:
-        spectra = [each for each in measured if each.signal == 1]
-        others = [each for each in measured if each.signal != 1]
-        return _without(contents, _parts(spectra)) if spectra else _alike(path, others or measured)
+        spectra = [each for each in measured if each.signal == 1 and each.axes[-1].units]
+        if spectra:
+            return _without(contents, _parts(spectra))
+        return _alike(path, measured or contents)
     chosen = _alike(path, maps)
     images = [each for each in measured if each.signal == 0 and _same_pixels(each, chosen[0])]
     return _without(contents, [*chosen, *images])

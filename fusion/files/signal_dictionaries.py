@@ -20,6 +20,8 @@ from fusion.files.signal_axes import signal_axes, signal_type
 
 Entry = Mapping[str, Any]
 PLACE = (("scale", 1.0), ("offset", 0.0))  # of an axis, where the file does not tell
+VOLTS = {"V": 1e-3, "eV": 1e-3, "kV": 1.0, "keV": 1.0}
+"""keV of a unit of beam energies, which HyperSpy has in keV."""
 NOTES, CAUTIONS = "notes", "cautions"
 """Keys of what was noted of an entry while it was read, and of what a user should hear of it."""
 
@@ -170,6 +172,9 @@ def with_mapped_metadata(entry: dict[str, Any]) -> dict[str, Any]:
             value = value if convert is None else convert(value)
             if value is not None and isinstance(target, str):
                 _set_nested(metadata, target.split("."), plain_metadata(value))
+    for scope in (metadata.get("Acquisition_instrument") or {}).values():
+        if isinstance(scope, dict) and scope.get("beam_energy_units") in VOLTS:
+            scope["beam_energy"] *= VOLTS[scope.pop("beam_energy_units")]
     return {**entry, "metadata": metadata}
 
 
