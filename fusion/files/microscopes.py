@@ -29,8 +29,11 @@ EAGER = ("PantaRhei", "Semper", "TIFF")
 OPTIONS: dict[str, dict[str, Any]] = {
     "NeXus": {"nxdata_only": True},  # axes are listed as data otherwise
     "Bruker": {"index": "all"},  # the first of several detectors otherwise
+    "Delmic": {"signal": "all"},  # without its images otherwise
+    "JEOL": {"read_em_image": True},  # that of the scan is left out otherwise
+    "Tofwerk": {"signal": "all"},  # the sum of the spectra alone otherwise
 }
-"""Of a reader."""
+"""Of a reader, so that it gives all that is in a file."""
 OURS = ("filename", "lazy", "kwds", "kwargs")
 """Parameters of readers that are no options of `load`."""
 WIDER = (np.uint16, np.uint32)
@@ -54,15 +57,16 @@ def in_microscope_file(
         ValueError: if RosettaSciIO is not installed, knows no such suffix or option, or no reader
             succeeds.
     """
-    failures = []
+    failures, strange = [], None
     for plugin in _plugins(path):
         try:
             read = partial(_read, plugin, path, lazy)
             chosen = _checked_options(path, plugin, options)
             entries = _entries(path, plugin, read, chosen, segments=segments)
             usable, unusable = stored_datasets(path, entries)
-        except OptionError:
-            raise
+        except OptionError as error:
+            strange = error
+            continue
         except Exception as error:  # a reader may raise anything
             failures.append(f"{plugin['name']} {_reason(error)}")
             continue
@@ -72,6 +76,8 @@ def in_microscope_file(
             f"{path}: {plugin['name']} finds no array of real numbers, but {listed(unusable)}"
             f"{rename(path) or ': give a file with some.'}"
         )
+    if strange is not None:
+        raise strange
     raise ValueError(f"{path}: {'; '.join(failures)}{way_on(path)}")
 
 
