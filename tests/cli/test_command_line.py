@@ -13,7 +13,7 @@ import pytest
 
 import fusion as fu
 from fusion.cli import main
-from fusion.cli.prepared_data import _enclosing_window
+from fusion.cli.windows import enclosing_window
 from fusion.simulate import layers
 
 WRITTEN = ["figure.png", "report.html", "result.npz", "spectra.csv", "summary.txt"]
@@ -208,7 +208,7 @@ def test_a_background_window_may_lie_outside_the_energies_of_the_fit(tmp_path):
     ],
 )
 def test_what_is_read_holds_the_window_and_the_energies(wanted, window, needed):
-    assert _enclosing_window(wanted, window) == needed
+    assert enclosing_window(wanted, window) == needed
 
 
 def test_variance_may_be_a_number_or_a_file(file, tmp_path, capsys):
@@ -272,7 +272,7 @@ def test_bad_files_and_windows_and_bins_are_named_in_one_line(file, tmp_path, cu
     assert "runs from 90 to 101 eV" in fails(capsys, "unmix", file, *tail, "--energy", "200:300")
     assert "do not divide by 5" in fails(capsys, "unmix", file, *tail, "--bin", "5")
     np.save(tmp_path / "mask.npy", np.zeros((6, 5), bool))
-    said = fails(capsys, "unmix", file, *tail, "--mask", tmp_path / "mask.npy")
+    said = fails(capsys, "unmix", file, *tail, "--mask", tmp_path / "mask.npy", status=2)
     assert "mask of shape (6, 5)" in said
     assert "K must be 1 to 12" in fails(capsys, "unmix", file, "-k", 13, "-o", tmp_path / "out")
     np.savez(tmp_path / "net.npz", data=cube - 5.0)
