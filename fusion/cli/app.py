@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import click
 
 from fusion._version import __version__
-from fusion.cli.cautions import cautions_in_lines
 from fusion.cli.demo import demo
 from fusion.cli.fuse import fuse
 from fusion.cli.info import info
@@ -17,7 +16,7 @@ from fusion.cli.interruption import as_exceptions, exit_status
 from fusion.cli.plot import plot
 from fusion.cli.rank import rank
 from fusion.cli.unmix import unmix
-from fusion.cli.words import command_words
+from fusion.cli.words import cautions_in_lines, command_words
 
 SMALLER = "cut or sum the data, --energy A:B, --bin N, --bin y=N"
 
@@ -56,11 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complaint(error: Exception) -> str:
     """What is wrong, in a line; where something is to be chosen, a line for each choice."""
-    lines = getattr(error, "lines", None)
-    if lines:
-        from fusion.cli.choices import quoted_lines  # needs torch, as such an error did
+    if hasattr(error, "contents"):
+        from fusion.cli.chosen_files import quoted_lines  # needs torch, as such an error did
 
-        return quoted_lines(error)
+        return quoted_lines(error)  # type: ignore[arg-type]
     text = _one_line(command_words(str(error)))
     if isinstance(error, MemoryError):
         return f"out of memory ({text or 'no more is said'}): {SMALLER}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import click
 
+from fusion.algebra.unit_names import clean
 from fusion.cli.named_options import fitting_names, kind_of, unused
 from fusion.data.dataset import Dataset
 from fusion.prepare.crop_bin import UNITS_OF, axis_index
@@ -52,6 +53,34 @@ def bins_by_dataset(texts: Sequence[str], datasets: Sequence[Dataset]) -> dict[s
         data.name: {e.axis or data.axes[i].name: e.number for i, e in chosen[data.name].items()}
         for data in datasets
     }
+
+
+def binned(data: Dataset, groups: Mapping[str, int]) -> Dataset:
+    """The data set, neighbours summed.
+
+    Raises:
+        ValueError: if something would be left over, with what the command line can do about it.
+    """
+    for word, number in groups.items():
+        i = axis_index(data, word, "--bin")
+        size, axis = data.shape[i], data.axes[i]
+        if number < 1 or number > size or size % number == 0:
+            continue  # the first two `bin` itself complains of
+        ways = [f"take {_one_of([n for n in range(2, size + 1) if size % n == 0])}"]
+        if i == len(data.axes) - 1 and data.signal == 1:
+            ends = axis.values[[0, size - size % number - 1]]
+            flag = next((w for w, u in UNITS_OF.items() if clean(axis.units) in u), "channels")
+            ways = [f'crop them, --{flag} "{data.name}={ends.min():.9g}:{ends.max():.9g}"', *ways]
+        raise ValueError(
+            f"--bin {number}: the {size} entries along {axis.name} of {data.name} do not divide by "
+            f"{number}: {', or '.join(ways)}."
+        )
+    return data.bin(**groups) if groups else data
+
+
+def _one_of(numbers: Sequence[int]) -> str:
+    """The first few of them."""
+    return f"one of {', '.join(map(str, numbers[:6]))}" if len(numbers) > 1 else f"{numbers[0]}"
 
 
 def _parsed(text: str, datasets: Sequence[Dataset]) -> Bin:

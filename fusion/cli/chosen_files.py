@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import glob
+import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from fusion.cli.options import flag_of
 from fusion.data.dataset import Dataset
 from fusion.files import SeveralDatasets
 from fusion.files import _contents as stored_in
-from fusion.files.calibration import slug
 from fusion.files.contents import StoredDataset, default_of, pick
 from fusion.files.scan_members import of_one_scan
 
@@ -99,8 +99,11 @@ def chosen_of(
         if len({name.casefold() for name in signal}) < len(signal):
             raise click.UsageError(f"--signal: {', '.join(signal)}: name every data set once")
         found = contents(files[0], options)
-        named = [pick(files[0], found, name) for name in signal]
-        return opened(files[0], found, named or of_one_scan(files[0], found))
+        meant = [pick(files[0], found, name) for name in signal]
+        if not meant:  # as stored: what was left out is said for all of a command's files alike
+            names = [each.name for each in of_one_scan(files[0], found)]
+            meant = [each for name in names for each in found if each.name == name]
+        return opened(files[0], found, meant)
     if len(signal) not in (0, 1, len(files)):
         raise click.UsageError(
             f"--signal: {len(signal)} names for {len(files)} file{'s' * (len(files) > 1)}: "
@@ -136,7 +139,7 @@ def _distinct(chosen: Sequence[Chosen]) -> list[Chosen]:
     distinct: list[Chosen] = []
     for each in chosen:
         alike = names.count(each.data.name) > 1
-        base = slug(each.path.stem) or "data" if alike else each.data.name
+        base = _stem(each.path) if alike else each.data.name
         taken = {other.data.name for other in distinct} | (set(names) if alike else set())
         name, number = base, 1
         while name in taken:
@@ -145,6 +148,11 @@ def _distinct(chosen: Sequence[Chosen]) -> list[Chosen]:
         data = each.data if name == each.data.name else each.data.renamed(name)
         distinct.append(Chosen(data, each.path, each.stored, each.left))
     return distinct
+
+
+def _stem(path: Path) -> str:
+    """Name of a file as that of a data set: "tilt_-10" keeps its sign, "a.b" is no attribute."""
+    return path.stem.replace(".", "_") or "data"
 
 
 def _expanded(files: Sequence[Path]) -> list[Path]:
@@ -170,3 +178,14 @@ def _value(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def quoted_lines(error: SeveralDatasets) -> str:
+    """What could be meant, a line each, that a shell takes as it stands."""
+    contents = [replace(each, name=in_quotes(each.name)) for each in error.contents]
+    return SeveralDatasets(error.path, contents).lines("--signal ")
+
+
+def in_quotes(name: str) -> str:
+    r"""A name as it stands between double quotes of a shell: `"`, `$`, `\`` and `\` are escaped."""
+    return re.sub(r'(["\\$`])', r"\\\1", name)

@@ -15,7 +15,7 @@ from fusion.data.tally import tally
 from fusion.files.contents import StoredDataset
 from fusion.prepare.inspection import Inspection, inspect
 
-HEADER = ("name", "kind", "shape", "spectra", "values", "sum")
+HEADER = ("name", "kind", "shape", "spectra", "type", "sum")
 WIDTH = 100  # characters of a line
 GAP = 2
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis_differences import is_plain_index
-from fusion.cli.bin_option import bins_by_dataset
+from fusion.cli.bin_option import binned, bins_by_dataset
 from fusion.cli.chosen_files import Chosen, chosen_of, reader_options
 from fusion.cli.named_options import Suits, by_dataset, kind_of, split_name
 from fusion.cli.windows import (
@@ -58,7 +58,7 @@ def prepared(
             data = data.masked(_single_array("--mask", masks[data.name]))
         window = windows.get(data.name)
         data = _cropped_first(data, wanted, window)
-        data = data.bin(**groups[data.name]) if groups[data.name] else data
+        data = binned(data, groups[data.name])
         data = _with_variance(data, variances.get(data.name, "none"))
         if window is not None:
             data = data.subtract_background(window)

@@ -18,7 +18,7 @@ def used_lines(chosen: Sequence[Chosen], losses: Mapping[str, str]) -> list[str]
         for each in chosen
     ]
     left = {each.path: ", ".join(each.left) for each in chosen if each.left}
-    return [*lines, *(f"left out of {path}: {names}" for path, names in left.items())]
+    return [*lines, *(f"left out of {path} (--signal): {names}" for path, names in left.items())]
 
 
 def used_report(chosen: Sequence[Chosen], losses: Mapping[str, str]) -> dict[str, dict[str, Any]]:

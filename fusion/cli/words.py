@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fusion.algebra.cautions import FusionWarning
 
 NUMBER = r"-?[\w.+-]*"
 CALL = r"\w+\((?:[^()]|\([^()]*\))*\)"
@@ -38,8 +45,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"\bvariance=(?:…|\w+\b)?", "--variance V"),
     # which data set, how it is read, how long it may take
     (r"""\bsignal=(['"])(.*?)\1""", r'--signal "\2"'),
-    (r"`load\('[^']*', (segments|dataset)=[^`]*\)`", r"--\1"),
-    (r"`load\('[^']*', (\w+)=[^`]*\)`", r"--reader \1"),
+    (r"`load\('([^']*)', (segments|dataset)=[^`]*\)`", r"\1: --\2"),
+    (r"`load\('([^']*)', (\w+)=[^`]*\)`", r"\1: --reader \2"),
     (
         r"(crop or bin the data first), or give them lazily \(a dask array\), so that they are "
         r"looked at block by block",
@@ -82,3 +89,22 @@ def _ends(found: re.Match[str]) -> str:
     """Without None for an end that is open."""
     low, high = ("" if end == "None" else end for end in found.group(2, 3))
     return f"--{found[1]} {low}:{high}"
+
+
+@contextmanager
+def cautions_in_lines() -> Iterator[None]:
+    """Cautions of the package as a line each on standard error, none twice; others as usual."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FusionWarning)
+        usual = warnings.showwarning
+
+        def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+            if not issubclass(category, FusionWarning):
+                usual(message, category, *place, **more)
+            elif (text := " ".join(command_words(str(message)).split())) not in said:
+                said.add(text)
+                print(f"warning: {text}", file=sys.stderr)
+
+        warnings.showwarning = show
+        yield
