@@ -18,8 +18,6 @@ from fusion.cli.rank import rank
 from fusion.cli.unmix import unmix
 from fusion.cli.words import cautions_in_lines, command_words
 
-SMALLER = "cut or sum the data, --energy A:B, --bin N, --bin y=N"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; every complaint is one line on standard error.
@@ -61,7 +59,8 @@ def _complaint(error: Exception) -> str:
         return quoted_lines(error)  # type: ignore[arg-type]
     text = _one_line(command_words(str(error)))
     if isinstance(error, MemoryError):
-        return f"out of memory ({text or 'no more is said'}): {SMALLER}"
+        said = text or "no more is said"
+        return f"out of memory ({said}): cut or sum the data, --energy A:B, --bin N, --bin y=N"
     return text or type(error).__name__
 
 

@@ -97,7 +97,7 @@ def unused(flag: str, text: str, reasons: dict[str, str]) -> click.UsageError:
     """The complaint of an option that was used for nothing; no reasons where all have their own."""
     why = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
     why = why or "every data set has one of its own: leave it away"
-    return click.UsageError(f"{flag} {text}: cannot be used: {why}")
+    return click.UsageError(f"{flag} {text}: cannot be used here: {why}")
 
 
 def kind_of(data: Dataset) -> str:

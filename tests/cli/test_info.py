@@ -8,6 +8,7 @@ import re
 import subprocess
 
 import numpy as np
+import pytest
 
 import fusion as fu
 from fusion.algebra.axis import Axis

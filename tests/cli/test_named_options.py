@@ -182,6 +182,6 @@ def test_a_mask_without_a_name_must_fit_all(scan, tmp_path):
 def test_all_that_is_given_is_used_or_refused():
     image = fu.Dataset("adf", np.ones((4, 6)), axes=["y", "x"], signal=0)
     entries = [split_name("--x", "5", ["adf"])]
-    with pytest.raises(click.UsageError, match="--x 5: cannot be used: adf is no spectrum"):
+    with pytest.raises(click.UsageError, match="--x 5: cannot be used here: adf is no spectrum"):
         by_dataset("--x", entries, [image], lambda data, value, named: "is no spectrum")
     assert by_dataset("--x", entries, [image], lambda data, value, named: "") == {"adf": "5"}
