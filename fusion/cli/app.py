@@ -16,6 +16,7 @@ from fusion.cli.interruption import as_exceptions, exit_status
 from fusion.cli.plot import plot
 from fusion.cli.rank import rank
 from fusion.cli.unmix import unmix
+from fusion.cli.words import cautions_in_lines, command_words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = None if argv is None else list(argv)
     try:
-        with as_exceptions():
+        with as_exceptions(), cautions_in_lines():
             status = cli.main(args=arguments, prog_name="sdfusion", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_:
         print(help_.format_message())
@@ -52,8 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complaint(error: Exception) -> str:
     """What is wrong, in a line; where something is to be chosen, a line for each choice."""
-    lines = getattr(error, "lines", None)
-    return lines("--signal ") if lines else _one_line(str(error)) or type(error).__name__
+    if hasattr(error, "contents"):
+        from fusion.cli.chosen_files import quoted_lines  # needs torch, as such an error did
+
+        return quoted_lines(error)  # type: ignore[arg-type]
+    text = _one_line(command_words(str(error)))
+    if isinstance(error, MemoryError):
+        said = text or "no more is said"
+        return f"out of memory ({said}): cut or sum the data, --energy A:B, --bin N, --bin y=N"
+    return text or type(error).__name__
 
 
 def _one_line(text: str) -> str:

@@ -12,13 +12,15 @@ import click
 import torch
 
 from fusion.cli.answer_folder import answer_folder
+from fusion.cli.chosen_files import Chosen
 from fusion.cli.interruption import deferred, exit_status
+from fusion.cli.named_options import by_dataset, split_name
 from fusion.cli.output import json_report, print_answer, write_answer
 from fusion.cli.prepared_data import prepared
+from fusion.cli.used import used_lines, used_report
 from fusion.data.dataset import Dataset
 from fusion.engine.status import Status
 from fusion.language.loss import Loss
-from fusion.language.term import Term
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality
 from fusion.models import NMF, SharedMaps, SharedSpectra
 from fusion.search.fit import fit
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from fusion.answers.result import Result
 
 MAX_STEPS = 10_000  # what stops a fit that never converges
+AUTO = "auto"
+LOSSES = {"frobenius": Frobenius, "gaussian": Gaussian, "poisson": Poisson}
 STOPPED = 3  # exit status where a fit stopped before it converged
 
 
@@ -37,7 +41,7 @@ def fit_files(
     *,
     k: int,
     output: Path,
-    loss: str,
+    loss: Sequence[str],
     orthogonality: float,
     ard: bool,
     starts: int,
@@ -46,15 +50,18 @@ def fit_files(
     max_seconds: float | None,
     as_json: bool,
     quiet: bool,
+    joint: bool = False,
     share: str | None = None,
     **reading: Any,
 ) -> None:
     """Fit the data sets of the files, and write the answer."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        datasets = prepared(files, joint=share is not None, **reading)
-        model = _build_model(datasets, k, share)
-        formula = Loss([(1.0, _fit_term(data, loss)) for data in datasets])
+        chosen = prepared(files, joint=joint, **reading)
+        datasets = [each.data for each in chosen]
+        losses = losses_by_dataset(loss, datasets)
+        model = _build_model(chosen, k, joint, share)
+        formula = Loss([(1.0, LOSSES[losses[data.name]](data)) for data in datasets])
         maps = [n for n in model.factors if n.startswith("C")]
         for name in maps if orthogonality else ():
             formula = formula + orthogonality * SoftOrthogonality(name)
@@ -74,7 +81,9 @@ def fit_files(
             )
             known = {f"warning: {message}" for message in result.messages}
             result.messages.extend(text for text in _unique(caught) if text not in known)
-            give_answer(result, output, json_report(result), as_json=as_json, quiet=quiet)
+            report = json_report(result, used_report(chosen, losses))
+            used = used_lines(chosen, losses)
+            give_answer(result, output, report, as_json=as_json, quiet=quiet, used=used)
 
 
 def give_answer(
@@ -85,33 +94,62 @@ def give_answer(
     as_json: bool,
     quiet: bool,
     figure: Figure | None = None,
+    used: Sequence[str] = (),
 ) -> None:
     """Write the answer and tell of it, whatever signal comes; then leave with the status it has."""
     with deferred() as signals:
-        written = write_answer(result, output, figure)
-        print_answer(result, report, output, written, as_json=as_json, quiet=quiet)
+        written = write_answer(result, output, figure, used)
+        print_answer(result, report, output, written, as_json=as_json, quiet=quiet, used=used)
     if signals or result.status == Status.INTERRUPTED.value:
         raise click.exceptions.Exit(exit_status())
     if not result.converged:
         raise click.exceptions.Exit(STOPPED)
 
 
-def _fit_term(data: Dataset, loss: str) -> Term:
-    """The fit of one data set; `auto` asks the data."""
-    if loss == "auto":
-        if data.variance is not None:
-            return Frobenius(data)
-        try:
-            return Poisson(data) if data.noise().counts else Gaussian(data)
-        except ValueError:
-            return Gaussian(data)
-    return {"frobenius": Frobenius, "gaussian": Gaussian, "poisson": Poisson}[loss](data)
+def losses_by_dataset(texts: Sequence[str], datasets: Sequence[Dataset]) -> dict[str, str]:
+    """The name of the loss of each data set; `auto` asks the data.
+
+    Raises:
+        click.UsageError: if there is no such loss, or no such data set.
+    """
+    entries = [split_name("--loss", text, [data.name for data in datasets]) for text in texts]
+    for entry in entries:
+        if entry.value not in (AUTO, *LOSSES):
+            raise click.UsageError(f"--loss {entry.text}: give one of {', '.join((AUTO, *LOSSES))}")
+    chosen = by_dataset("--loss", entries, datasets, lambda data, value, named: "")
+    asked = {data.name: chosen.get(data.name, AUTO) for data in datasets}
+    return {
+        data.name: _fitting_loss(data) if asked[data.name] == AUTO else asked[data.name]
+        for data in datasets
+    }
 
 
-def _build_model(datasets: Sequence[Dataset], k: int, share: str | None) -> Any:
-    if share == "spectra":
-        return SharedSpectra(*datasets, K=k)
-    return SharedMaps(*datasets, K=k) if share == "maps" else NMF(datasets[0], k)
+def _fitting_loss(data: Dataset) -> str:
+    """The loss that the data suggest."""
+    if data.variance is not None:
+        return "frobenius"
+    try:
+        return "poisson" if data.noise().counts else "gaussian"
+    except ValueError:
+        return "gaussian"
+
+
+def _build_model(chosen: Sequence[Chosen], k: int, joint: bool, share: str | None) -> Any:
+    """The model of one data set, or of several.
+
+    Raises:
+        click.UsageError: if it is said what is shared, and one data set is there.
+    """
+    datasets = [each.data for each in chosen]
+    if not joint:
+        return NMF(datasets[0], k)
+    if share is not None and len(datasets) == 1:
+        left = f", left out: {', '.join(chosen[0].left)}" if chosen[0].left else ""
+        raise click.UsageError(
+            f"--share {share}: one data set is there, {datasets[0].name}{left}: name others with "
+            "--signal, give more files, or leave it away"
+        )
+    return (SharedSpectra if share == "spectra" else SharedMaps)(*datasets, K=k)
 
 
 def _checked_device(name: str | None) -> str | None:

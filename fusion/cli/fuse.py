@@ -12,17 +12,19 @@ from fusion.cli.options import FILE, FITTING, READING, SAYING
 
 @click.command()
 @click.argument("files", type=FILE, nargs=-1, required=True)
-@click.option("--share", type=click.Choice(["maps", "spectra"]), default="maps", show_default=True,
-              help="What the data sets have in common.")  # fmt: skip
+@click.option("--share", type=click.Choice(["maps", "spectra"]),
+              help="What the data sets have in common.  [default: maps]")  # fmt: skip
 @READING
 @FITTING
 @SAYING
 def fuse(files: tuple[Path, ...], **given: Any) -> None:
     """Factorise several data sets together: all signals of one file, or one of every file.
 
-    Put the detector first that sees every component. --energy, --bin and the like are for spectra
-    that have such energies; what they do not fit is an error.
+    Put the detector first that sees every component. --energy, --bin and the like may be given for
+    each data set: --energy eels=95:150 --energy edxs=0.2:10; without a name they are for all that
+    they can mean, and an error where that is none. Files of one kind of data set, as a.bcf and
+    b.bcf, give data sets of their own names, a and b.
     """
     from fusion.cli.fitting import fit_files
 
-    fit_files(list(files), **given)
+    fit_files(list(files), joint=True, **given)

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fusion.cli.options import FILE
+from fusion.cli.options import FILE, READER, SIGNAL
 
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--signal", metavar="NAME", help="Which data set, of several; default: all.")
-@click.option("--json", "as_json", is_flag=True, help="For machines, on standard output.")
-def info(file: Path, signal: str | None, as_json: bool) -> None:
-    """What is in FILE: axes, counts, noise, and how many components stand out of it."""
-    from fusion.cli.prepared_data import all_datasets
-    from fusion.prepare.inspection import inspect
+@SIGNAL
+@READER
+@click.option("--all", "every", is_flag=True, help="All that can be told of every data set.")
+@click.option("--json", "as_json", is_flag=True, help="For machines, all of it, on stdout.")
+def info(file: Path, signal: str | None, every: bool, as_json: bool, **reading: Any) -> None:
+    """What is in FILE: axes, counts, noise, and how many components stand out of it.
 
-    inspections = [inspect(data) for data in all_datasets(file, signal)]
+    Of several data sets a table, then the maps; one of them with --signal, or --all.
+    """
+    from fusion.cli.chosen_files import contents, reader_options
+    from fusion.cli.file_table import dictionaries, in_words
+    from fusion.files.contents import pick
+
+    if signal is not None and every:
+        raise click.UsageError(f"--all: --signal {signal} is one: give one of the two")
+    found = contents(file, reader_options(**reading))
+    chosen = found if signal is None else [pick(file, found, signal)]
     if as_json:
-        print(json.dumps([each.as_dict() for each in inspections]))
+        print(json.dumps(dictionaries(chosen)))
     else:
-        print("\n\n".join(str(each) for each in inspections))
+        print(in_words(file, chosen, every=every))

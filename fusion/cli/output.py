@@ -12,9 +12,12 @@ import numpy as np
 
 from fusion.answers.result import Result
 from fusion.cli.answer_folder import ANSWER, whole_answer
+from fusion.cli.words import command_words
 
 
-def write_answer(result: Result, folder: Path, figure: Any = None) -> list[str]:
+def write_answer(
+    result: Result, folder: Path, figure: Any = None, used: Sequence[str] = ()
+) -> list[str]:
     """result.npz, summary.txt, figure.png, spectra.csv, report.html: all of them, or none.
 
     Returns:
@@ -22,7 +25,7 @@ def write_answer(result: Result, folder: Path, figure: Any = None) -> list[str]:
     """
     with whole_answer(folder) as part:
         result.save(part / "result.npz")
-        (part / "summary.txt").write_text(summary_text(result), encoding="utf-8")
+        (part / "summary.txt").write_text(summary_text(result, used), encoding="utf-8")
         result.save(part / "spectra.csv")
         drawn = result.plot() if figure is None else figure
         drawn.savefig(part / "figure.png", format="png", dpi=150)
@@ -32,10 +35,12 @@ def write_answer(result: Result, folder: Path, figure: Any = None) -> list[str]:
     return written
 
 
-def summary_text(result: Result) -> str:
-    """The answer, the noise that was assumed, what was done before, and every start."""
+def summary_text(result: Result, used: Sequence[str] = ()) -> str:
+    """The answer, what it is of, the noise that was assumed, what was done before, all starts."""
     lines = [result.stamp.upper()] if result.stamp else []
-    lines += [result.summary(), "", "noise assumed"]
+    lines += [command_words(result.summary()), ""]
+    lines += [*used, ""] if used else []
+    lines += ["noise assumed"]
     lines += [f"  {name}: {data.noise}" for name, data in result.data.items()]
     steps = [f"  {name}: {step}" for name, data in result.data.items() for step in data.history]
     lines += ["", "prepared", *steps] if steps else []
@@ -45,8 +50,8 @@ def summary_text(result: Result) -> str:
     return "\n".join([*lines, ""])
 
 
-def json_report(result: Result) -> dict[str, Any]:
-    """The summary for machines, `--json`."""
+def json_report(result: Result, used: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The summary for machines, `--json`; `used` is what else is known of each data set."""
     return {
         "status": result.status,
         "converged": result.converged,
@@ -61,6 +66,7 @@ def json_report(result: Result) -> dict[str, Any]:
                 "noise": data.noise,
                 "explained_variance": data.explained_variance,
                 "chi2_per_value": data.chi2,
+                **(used or {}).get(name, {}),
             }
             for name, data in result.data.items()
         ],
@@ -76,12 +82,13 @@ def print_answer(
     *,
     as_json: bool,
     quiet: bool,
+    used: Sequence[str] = (),
 ) -> None:
     """Print the answer for people, or for machines."""
     if as_json:
         print(json.dumps(report))
     elif not quiet:
-        print(result.summary())
+        print("\n".join([*used, command_words(result.summary())]))
         print(f"wrote {', '.join(written[:-1])} and {written[-1]} to {folder}")
         if "report.html" not in written:
             print('for report.html, maps linked to spectra: pip install "sdfusion[report]"')

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
 from fusion.algebra.axis_differences import is_plain_index
+from fusion.cli.bin_option import binned, bins_by_dataset
+from fusion.cli.chosen_files import Chosen, chosen_of, reader_options
+from fusion.cli.named_options import Suits, by_dataset, kind_of, split_name
+from fusion.cli.windows import (
+    Window,
+    backgrounds_by_dataset,
+    cuts_by_dataset,
+    enclosing_window,
+)
 from fusion.data.dataset import Dataset
-from fusion.files import load, one, scan_in
+
+WHOLE: Window = (None, None)
 
 
 def prepared(
@@ -19,79 +29,112 @@ def prepared(
     *,
     joint: bool,
     signal: Sequence[str],
-    energy: str | None,
     bins: Sequence[str],
-    background_window: str | None,
+    background_window: Sequence[str],
     variance: Sequence[str],
-    mask: Path | None,
-) -> list[Dataset]:
-    """The data sets, prepared."""
-    datasets = _one_of_each(files, signal, joint)
-    if len({d.name for d in datasets}) < len(datasets):
-        datasets = [data.renamed(path.stem) for data, path in zip(datasets, files, strict=True)]
-    datasets = _images_beside(datasets) if joint else datasets
-    wanted = _parse_window("--energy", energy) if energy else (None, None)
-    window = _parse_window("--background-window", background_window) if background_window else None
-    hull = wanted if window is None else _enclosing_window(wanted, window)
-    general, own = _parse_variances(variance, [data.name for data in datasets])
+    mask: Sequence[str],
+    reader: Sequence[str] = (),
+    segments: bool = False,
+    dataset: str | None = None,
+    **cuts: Sequence[str],
+) -> list[Chosen]:
+    """The data sets, prepared: masked, cropped, binned, with variances, without backgrounds.
+
+    Raises:
+        click.UsageError: if an option is none, or cannot be used for any of them.
+        ValueError: if a step cannot be done.
+    """
+    chosen = chosen_of(files, signal, reader_options(reader, segments, dataset), joint=joint)
+    chosen = _images_beside(chosen) if joint else chosen
+    datasets = [each.data for each in chosen]
+    wanted = cuts_by_dataset(cuts, datasets)
+    windows = backgrounds_by_dataset(background_window, datasets)
+    groups = bins_by_dataset(bins, datasets)
+    variances = _by_value("--variance", variance, datasets, _suits_variance)
+    masks = _by_value("--mask", mask, datasets, _suits_mask, for_all=True)
     ready = []
     for data in datasets:
-        if mask is not None:
-            data = data.masked(_single_array("--mask", mask))
-        spectra = data.signal == 1  # what follows is of no meaning for an image beside them
-        if spectra and hull != (None, None):
-            data = data.crop(**{data.channels[0].name: hull})
-        if groups := dict(_parse_bin(text, data) for text in bins if spectra or "=" in text):
-            data = data.bin(**groups)
-        if spectra:
-            data = _with_variance(data, own.get(data.name, general))
-        elif data.name in own:
-            data = _with_variance(data, own[data.name])
-        if spectra and window is not None:
+        if data.name in masks:
+            data = data.masked(_single_array("--mask", masks[data.name]))
+        window = windows.get(data.name)
+        data = _cropped_first(data, wanted, window)
+        data = binned(data, groups[data.name])
+        data = _with_variance(data, variances.get(data.name, "none"))
+        if window is not None:
             data = data.subtract_background(window)
-            if wanted != (None, None):
-                data = data.crop(**{data.channels[0].name: wanted})
+            data = _cropped(data, wanted.get(data.name, WHOLE), wanted)
         ready.append(data)
-    return ready
+    return [replace(each, data=data) for each, data in zip(chosen, ready, strict=True)]
 
 
-def _images_beside(datasets: Sequence[Dataset]) -> list[Dataset]:
+def _cropped_first(data: Dataset, wanted: Mapping[str, Window], window: Window | None) -> Dataset:
+    """What is needed: the part that is wanted, and the window of the background."""
+    part = wanted.get(data.name, WHOLE)
+    return _cropped(data, part if window is None else enclosing_window(part, window), wanted)
+
+
+def _cropped(data: Dataset, part: Window, wanted: Mapping[str, Window]) -> Dataset:
+    if part == WHOLE:
+        return data
+    try:
+        return data.crop(**{data.channels[0].name: part})
+    except ValueError as error:
+        if len(wanted) < 2:
+            raise
+        raise ValueError(
+            f"{data.name}: {error} A window of one data set alone begins with its name: "
+            f'--energy "{data.name}=FIRST:LAST".'
+        ) from None
+
+
+def _images_beside(chosen: Sequence[Chosen]) -> list[Chosen]:
     """Arrays without energies, of the pixels of a map beside them, as the images that they are."""
+    datasets = [each.data for each in chosen]
     maps = [d.shape[: len(d.shape) - d.signal] for d in datasets if len(d.shape) > 2 and d.signal]
 
-    def is_image(data: Dataset) -> bool:
+    def as_image(data: Dataset) -> Dataset:
         plain = data.signal == 1 and is_plain_index(data.axes[-1])
-        return plain and data.shape in maps
+        if not plain or data.shape not in maps:
+            return data
+        return Dataset(data.name, data.tensor, axes=["y", "x"], signal=0)
 
-    return [
-        Dataset(data.name, data.tensor, axes=["y", "x"], signal=0) if is_image(data) else data
-        for data in datasets
-    ]
-
-
-def all_datasets(file: Path, signal: str | None) -> list[Dataset]:
-    """All data sets of a file, or the one of this name."""
-    datasets = load(file) if signal is None else load(file, signal=signal)
-    return list(datasets.values()) if isinstance(datasets, dict) else [datasets]
+    return [replace(each, data=as_image(each.data)) for each in chosen]
 
 
-def _one_of_each(files: Sequence[Path], signal: Sequence[str], joint: bool) -> list[Dataset]:
-    """All data sets of one file where they are fitted together, else one of every file."""
-    if joint and len(files) == 1:
-        if len(set(signal)) < len(signal):
-            raise click.UsageError(f"--signal: {', '.join(signal)}: name every data set once")
-        return scan_in(files[0], signal)
-    if len(signal) not in (0, 1, len(files)):
-        raise click.UsageError(
-            f"--signal: {len(signal)} names for {len(files)} file{'s' * (len(files) > 1)}: "
-            "give one for all, or one for each"
-        )
-    names = list(signal) * (len(files) if len(signal) == 1 else 1) or [None] * len(files)
-    return [one(path, name) for path, name in zip(files, names, strict=True)]
+def _by_value(
+    flag: str, texts: Sequence[str], datasets: Sequence[Dataset], suits: Suits, **how: bool
+) -> dict[str, str]:
+    """Values or files by data set; the name of a file may hold "=", too."""
+    names = [data.name for data in datasets]
+    entries = [split_name(flag, t, names, whole=lambda value: Path(value).exists()) for t in texts]
+    return by_dataset(flag, entries, datasets, suits, **how)
 
 
-def _single_array(option: str, path: Path) -> Any:
+def _suits_variance(data: Dataset, value: str, named: bool) -> str:
+    if named or data.signal or value == "none":
+        return ""
+    return f"{kind_of(data)}, for which it is given by name: --variance {data.name}={value}"
+
+
+def _suits_mask(data: Dataset, value: str, named: bool) -> str:
+    """Whether a mask is of the shape of the pixels, the channels or the array."""
+    got = np.shape(_single_array("--mask", value))
+    split = len(data.shape) - data.signal
+    entries = len(got) == len(data.shape) and all(
+        m in (1, n) for m, n in zip(got, data.shape, strict=True)
+    )
+    if entries or got in (data.shape[:split], data.shape[split:]):
+        return ""
+    return (
+        f"{kind_of(data)}, this is a mask of shape {got}: give {data.shape[:split]} (pixels), "
+        f"{data.shape[split:]} (channels) or {data.shape}, in the array's order; for one data set "
+        "alone --mask NAME=FILE"
+    )
+
+
+def _single_array(option: str, name: str) -> Any:
     """The one array of a file."""
+    path = Path(name)
     try:
         with path.open("rb") as file:  # opened here: NumPy leaves a damaged one open
             loaded = np.load(file, allow_pickle=False)
@@ -107,38 +150,6 @@ def _single_array(option: str, path: Path) -> Any:
     return next(iter(arrays.values()))
 
 
-def _parse_window(option: str, text: str) -> tuple[float | None, float | None]:
-    """(first, last) of "500:560"; either may be missing."""
-    try:
-        low, high = (float(part) if part.strip() else None for part in text.split(":"))
-    except ValueError:
-        raise click.UsageError(f"{option} {text}: give first:last, for instance 500:560") from None
-    return low, high
-
-
-def _enclosing_window(wanted: Any, window: Any) -> tuple[float | None, float | None]:
-    """Energies that are needed where those of the window are needed first."""
-    low, high = zip(wanted, window, strict=True)
-    first = window[0] if wanted[0] is None else None if None in low else min(low)
-    return first, None if None in high else max(high)
-
-
-def _parse_variances(texts: Sequence[str], names: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """(for all spectra, for a data set by its name) of "estimate", "haadf=25"."""
-    general, own = "none", {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if equals and name in names:
-            own[name] = value
-        elif equals and not Path(text).exists():
-            raise click.UsageError(
-                f"--variance {text}: no data set {name!r}; there are {', '.join(names)}"
-            )
-        else:
-            general = text
-    return general, own
-
-
 def _with_variance(data: Dataset, variance: str) -> Dataset:
     """The data set with the variance that was asked for: none, estimate, a number or a file."""
     if variance == "none":
@@ -148,13 +159,5 @@ def _with_variance(data: Dataset, variance: str) -> Dataset:
     try:
         value = float(variance)
     except ValueError:
-        value = _single_array("--variance", Path(variance))
+        value = _single_array("--variance", variance)
     return data.with_variance(value)
-
-
-def _parse_bin(text: str, data: Dataset) -> tuple[str, int]:
-    """(axis, number) of "energy=2" or "2"."""
-    name, _, number = text.rpartition("=")
-    if not number.isdecimal():
-        raise click.UsageError(f"--bin {text}: give a number of channels, or axis=number")
-    return name or data.axes[-1].name, int(number)

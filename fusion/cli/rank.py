@@ -25,15 +25,16 @@ def rank(
     file: Path, *, quick: bool, output: Path | None, seed: int, as_json: bool, **reading: Any
 ) -> None:
     """How many components FILE shows: criteria side by side, and a recommendation."""
+    from fusion.algebra.cautions import NoiseWarning
     from fusion.cli.pictures import picture_format, write_picture
     from fusion.cli.prepared_data import prepared
     from fusion.ranking import rank
 
     kind = picture_format(output) if output else ""
-    with warnings.catch_warnings(record=True):  # of correlated noise: the ranking says it
-        warnings.simplefilter("always", UserWarning)
-        (data,) = prepared([file], joint=False, **reading)
-    ranking = rank(data, ard=not quick, stability=not quick, seed=seed)
+    with warnings.catch_warnings():  # of correlated noise: the ranking says it
+        warnings.simplefilter("ignore", NoiseWarning)
+        (chosen,) = prepared([file], joint=False, **reading)
+    ranking = rank(chosen.data, ard=not quick, stability=not quick, seed=seed)
     if output:
         write_picture(ranking, output, kind)
     print(json.dumps(ranking.as_dict()) if as_json else ranking)

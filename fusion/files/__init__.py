@@ -13,11 +13,10 @@ from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import FileWarning, users_line
 from fusion.data.dataset import Dataset
 from fusion.files import arrays, microscopes
-from fusion.files.calibration import slug
 from fusion.files.contents import SeveralDatasets, StoredDataset, default_of, pick
 from fusion.files.scan_members import of_one_scan
 
-__all__ = ["SeveralDatasets", "load", "one", "scan_in"]
+__all__ = ["SeveralDatasets", "contents_of", "load", "one", "scan_in"]
 
 READERS: dict[str, Callable[..., list[StoredDataset]]] = {
     ".npz": arrays.in_npz,
@@ -93,7 +92,7 @@ def load(
     paths = _paths(path)
     if len(paths) > 1 or isinstance(path, list | tuple):
         return _several(paths, signal, options)
-    contents = _contents(paths[0], options)
+    contents = contents_of(paths[0], options)
     if signal is not None:
         return _opened([pick(paths[0], contents, signal)])[0]
     datasets = _opened(contents)
@@ -110,7 +109,7 @@ def one(path: Place, signal: str | None = None, **options: Any) -> Dataset:
         OSError: if it cannot be opened.
     """
     (path,) = _paths(path)
-    contents = _contents(path, options)
+    contents = contents_of(path, options)
     meant = default_of(contents) if signal is None else pick(path, contents, signal)
     if meant is None:
         raise SeveralDatasets(path, contents)
@@ -130,7 +129,7 @@ def scan_in(path: Place, signal: Sequence[str] = (), **options: Any) -> list[Dat
         OSError: if it cannot be opened.
     """
     (path,) = _paths(path)
-    contents = _contents(path, options)
+    contents = contents_of(path, options)
     if signal:
         return _opened([pick(path, contents, name) for name in signal])
     return _opened(of_one_scan(path, contents))
@@ -151,7 +150,7 @@ def _several(
     """All data sets of several files by name, with that of the file where names are the same."""
     found = []
     for path in paths:
-        contents = _contents(path, options)
+        contents = contents_of(path, options)
         chosen = contents if signal is None else [pick(path, contents, signal)]
         found += [(path, len(chosen), data) for data in _opened(chosen)]
     names = [data.name for _, _, data in found]
@@ -159,8 +158,7 @@ def _several(
     for path, count, data in found:
         name = data.name
         if names.count(name) > 1:
-            stem = slug(path.stem) or "data"
-            name = stem if count == 1 else f"{stem}_{name}"
+            name = path.stem if count == 1 else f"{path.stem}_{name}"
         number, base = 1, name
         while name in together:
             number += 1
@@ -196,8 +194,12 @@ def _paths(path: Place | Sequence[Place]) -> list[Path]:
     return [plain]
 
 
-def _contents(path: Path, options: dict[str, Any]) -> list[StoredDataset]:
-    """What is in the file."""
+def contents_of(path: Path, options: dict[str, Any]) -> list[StoredDataset]:
+    """What is in a file, unread; options as in `load`.
+
+    Raises:
+        ValueError: as `load`.
+    """
     if not path.exists():
         raise ValueError(f"{path}: no such file: check the name and the folder.")
     suffix = path.suffix.lower()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,38 +12,11 @@ import pytest
 
 import fusion as fu
 from fusion.cli import main
-from fusion.cli.prepared_data import _enclosing_window
+from fusion.cli.windows import enclosing_window
 from fusion.simulate import layers
+from tests.helpers.commands import fails, run
 
 WRITTEN = ["figure.png", "report.html", "result.npz", "spectra.csv", "summary.txt"]
-
-
-@pytest.fixture
-def cube() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    cube = rng.gamma(1, 1, (30, 2)) @ rng.gamma(1, 1, (12, 2)).T
-    return rng.poisson(20 * cube).reshape(5, 6, 12)
-
-
-@pytest.fixture
-def file(tmp_path, cube):
-    path = tmp_path / "map.npz"
-    np.savez(path, data=cube, other=cube, energy=np.linspace(90, 101, 12), energy_units="eV")
-    return path
-
-
-def run(*arguments) -> int:
-    return main([str(a) for a in arguments])
-
-
-def fails(capsys, *arguments, status: int = 1, lines: int = 1) -> str:
-    """The one line that a failing call writes; one more for each of several choices."""
-    assert run(*arguments) == status
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == lines
-    return said.err
 
 
 @pytest.mark.parametrize("loss", ["auto", "frobenius", "gaussian", "poisson"])
@@ -62,22 +34,6 @@ def test_unmix_writes_five_files_and_prints_the_summary(file, tmp_path, capsys, 
     rows = list(csv.reader((folder / "spectra.csv").read_text().splitlines()))
     assert rows[0] == ["S: energy (eV)", "S 1", "S 2"]
     np.testing.assert_allclose(np.array(rows[1:], float)[:, 1:], result["S"])
-
-
-def test_plot_makes_a_page_of_a_saved_answer_and_says_what_is_missing(
-    file, tmp_path, capsys, monkeypatch
-):
-    assert run("unmix", file, "-k", 2, "-o", tmp_path, "--starts", 2, "--quiet") == 0
-    assert "not at hand" not in (tmp_path / "report.html").read_text()
-    assert run("plot", tmp_path / "result.npz", "-o", tmp_path / "page.html") == 0
-    assert "not at hand" in (tmp_path / "page.html").read_text()
-    monkeypatch.setitem(sys.modules, "bokeh", None)
-    monkeypatch.setattr("fusion.cli.output.find_spec", lambda name: None)
-    told = fails(capsys, "plot", tmp_path / "result.npz", "-o", tmp_path / "page.html")
-    assert 'pip install "sdfusion[report]"' in told
-    assert run("unmix", file, "-k", 2, "-o", tmp_path / "b", "--starts", 2) == 0
-    assert 'pip install "sdfusion[report]"' in capsys.readouterr().out
-    assert not (tmp_path / "b" / "report.html").exists()
 
 
 def test_json_is_the_only_thing_on_standard_output_and_quiet_says_nothing(file, tmp_path, capsys):
@@ -117,35 +73,6 @@ def test_orthogonality_and_ard_enter_the_formula(file, tmp_path, capsys):
     assert "ln(" in said
 
 
-def test_fuse_shares_spectra_between_files_and_maps_within_one(file, tmp_path, cube, capsys):
-    np.savez(tmp_path / "b.npz", data=cube[:3], energy=np.linspace(90, 101, 12), energy_units="eV")
-    tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 1, "--json")
-    assert run("fuse", file, tmp_path / "b.npz", "--share", "spectra", *tail) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [d["name"] for d in told["data_sets"]] == ["map", "b"]
-    np.savez(tmp_path / "two.npz", eels=cube, edxs=cube[..., :7])
-    assert run("fuse", tmp_path / "two.npz", *tail) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [d["name"] for d in told["data_sets"]] == ["eels", "edxs"]
-    with_other = ("fuse", file, tmp_path / "b.npz", "--share", "maps", "-k", 2)
-    assert "pixels" in fails(capsys, *with_other, "-o", tmp_path / "none")
-    assert not (tmp_path / "none").exists()
-
-
-def test_of_several_signals_some_can_be_fused_and_images_are_left_as_they_are(
-    tmp_path, cube, capsys
-):
-    np.savez(tmp_path / "a.npz", eels=cube, edxs=cube[..., :8], more=cube)
-    tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 1, "--json", "--bin", 2)
-    assert run("fuse", tmp_path / "a.npz", "--signal", "edxs", "--signal", "eels", *tail) == 0
-    told = json.loads(capsys.readouterr().out)["data_sets"]
-    assert [(d["name"], d["shape"][-1]) for d in told] == [("edxs", 4), ("eels", 6)]
-    asked = ("fuse", tmp_path / "a.npz", "--signal", "adf", *tail)
-    assert "no data set 'adf'" in fails(capsys, *asked)
-    asked = ("unmix", tmp_path / "a.npz", "--signal", "eels", "--signal", "edxs", *tail)
-    assert "2 names for 1 file" in fails(capsys, *asked, status=2)
-
-
 def test_warnings_stand_in_the_summary(tmp_path, capsys):
     scene = layers(shape=(12, 14), channels=80)
     counts = 4.0 * np.random.default_rng(0).poisson(scene.datasets["counts"].numpy() / 4)
@@ -162,25 +89,6 @@ def test_warnings_stand_in_the_summary(tmp_path, capsys):
 def test_a_device_that_is_not_there_is_named_in_one_line(file, tmp_path, capsys):
     tail = ("-k", 2, "-o", tmp_path / "out", "--device", "meta:x")
     assert "--device meta:x" in fails(capsys, "unmix", file, *tail)
-
-
-def test_info_describes_every_data_set(file, tmp_path, cube, capsys):
-    assert run("info", file) == 0
-    said = capsys.readouterr().out
-    assert "5 × 6 × 12" in said
-    assert "90 to 101 eV" in said
-    np.savez(tmp_path / "two.npz", eels=cube, edxs=cube[..., :7])
-    assert run("info", tmp_path / "two.npz", "--json") == 0
-    assert [d["name"] for d in json.loads(capsys.readouterr().out)] == ["eels", "edxs"]
-
-
-def test_plot_draws_the_data_of_a_file(file, tmp_path, cube, capsys):
-    assert run("plot", file, "--signal", "data", "-o", tmp_path / "a.png") == 0
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    np.savez(tmp_path / "two.npz", eels=cube, edxs=cube)
-    said = fails(capsys, "plot", tmp_path / "two.npz", "-o", tmp_path / "b.png", lines=3)
-    assert "edxs" in said  # which of the two?
-    assert not (tmp_path / "b.png").exists()
 
 
 def test_a_background_window_may_lie_outside_the_energies_of_the_fit(tmp_path):
@@ -208,7 +116,7 @@ def test_a_background_window_may_lie_outside_the_energies_of_the_fit(tmp_path):
     ],
 )
 def test_what_is_read_holds_the_window_and_the_energies(wanted, window, needed):
-    assert _enclosing_window(wanted, window) == needed
+    assert enclosing_window(wanted, window) == needed
 
 
 def test_variance_may_be_a_number_or_a_file(file, tmp_path, capsys):
@@ -222,16 +130,6 @@ def test_variance_may_be_a_number_or_a_file(file, tmp_path, capsys):
     capsys.readouterr()
     assert "-1" in fails(capsys, *read, "--variance", "-1")
     assert "no such file" in fails(capsys, *read, "--variance", "estmate")
-
-
-def test_plot_draws_an_answer_again(file, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert run("unmix", file, "-k", 2, "-o", out, "--starts", 1, "--quiet") == 0
-    assert run("plot", out / "result.npz", "-o", tmp_path / "a.pdf") == 0
-    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
-    assert ".png, .pdf or .svg" in fails(
-        capsys, "plot", out / "result.npz", "-o", tmp_path / "a.doc", status=2
-    )
 
 
 @pytest.mark.slow
@@ -272,7 +170,7 @@ def test_bad_files_and_windows_and_bins_are_named_in_one_line(file, tmp_path, cu
     assert "runs from 90 to 101 eV" in fails(capsys, "unmix", file, *tail, "--energy", "200:300")
     assert "do not divide by 5" in fails(capsys, "unmix", file, *tail, "--bin", "5")
     np.save(tmp_path / "mask.npy", np.zeros((6, 5), bool))
-    said = fails(capsys, "unmix", file, *tail, "--mask", tmp_path / "mask.npy")
+    said = fails(capsys, "unmix", file, *tail, "--mask", tmp_path / "mask.npy", status=2)
     assert "mask of shape (6, 5)" in said
     assert "K must be 1 to 12" in fails(capsys, "unmix", file, "-k", 13, "-o", tmp_path / "out")
     np.savez(tmp_path / "net.npz", data=cube - 5.0)
@@ -331,16 +229,6 @@ def test_help_tells_of_every_command(capsys):
         assert f"sdfusion {command}" in said
 
 
-@pytest.fixture
-def two(tmp_path, monkeypatch):
-    """Two data sets in one file, and files that are none."""
-    monkeypatch.chdir(tmp_path)
-    random = np.random.default_rng(0)
-    np.savez("two.npz", eels=random.poisson(5.0, (6, 7, 30)), eds=random.poisson(5.0, (6, 7, 30)))
-    (tmp_path / "cut.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:-200])
-    (tmp_path / "empty.npy").write_bytes(b"")
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -357,11 +245,6 @@ def test_what_is_damaged_or_no_number_is_told_in_a_line(two, options, capsys):
     assert "\n" not in said
 
 
-def test_a_data_set_that_is_named_twice_is_refused(two, capsys):
-    assert main(["fuse", "two.npz", "--signal", "eels", "--signal", "eels", "-k", "2"]) == 2
-    assert "once" in capsys.readouterr().err
-
-
 def test_a_fit_that_did_not_converge_leaves_with_status_3(two, capsys):
     options = ["-k", "2", "--max-seconds", "1e-6", "-o", "out", "--quiet"]
     assert main(["unmix", "two.npz", "--signal", "eels", *options]) == 3
@@ -369,20 +252,3 @@ def test_a_fit_that_did_not_converge_leaves_with_status_3(two, capsys):
     assert told.startswith("NOT CONVERGED")
     assert "not an answer" in told
     assert 'class="verdict bad"' in Path("out/report.html").read_text(encoding="utf-8")
-
-
-def test_a_variance_for_one_data_set_by_its_name(two):
-    options = ["-k", "2", "-o", "out", "--quiet", "--starts", "1", "--variance", "eels=5"]
-    assert main(["fuse", "two.npz", *options]) == 0
-    assert fu.Result.load("out/result.npz").data["eels"].noise != "gaussian, size unknown"
-
-
-def test_an_array_of_the_pixels_of_the_map_beside_it_is_an_image(tmp_path, cube):
-    np.savez(tmp_path / "map.npz", data=cube, energy=np.linspace(90, 101, 12), energy_units="eV")
-    np.save(tmp_path / "adf.npy", cube.sum(-1) + np.random.default_rng(1).normal(0, 5, (5, 6)))
-    files = tmp_path / "map.npz", tmp_path / "adf.npy"
-    tail = ("-k", 2, "--starts", 1, "--variance", "adf=25", "-o", tmp_path / "out", "--quiet")
-    assert run("fuse", *files, *tail) == 0
-    result = fu.Result.load(tmp_path / "out" / "result.npz")
-    assert result.data["adf"].shape == (5, 6)
-    assert result.data["adf"].signal == 0

@@ -57,9 +57,9 @@ def test_a_signal_in_a_fit_leaves_the_best_so_far_written(monkeypatch, number, s
 def test_a_signal_while_files_are_written_waits_for_them(monkeypatch):
     told = output.summary_text
 
-    def interrupted(result):
+    def interrupted(*answer):
         os.kill(os.getpid(), signal.SIGTERM)
-        return told(result)
+        return told(*answer)
 
     monkeypatch.setattr(output, "summary_text", interrupted)
     assert main(CALL) == 143
