@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import glob
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
@@ -12,15 +14,19 @@ from typing import Any, overload
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import FileWarning, users_line
 from fusion.data.dataset import Dataset
-from fusion.files import arrays, microscopes
+from fusion.files import arrays, microscopes, oxford
+from fusion.files.by_path import at_path
 from fusion.files.contents import SeveralDatasets, StoredDataset, default_of, pick
+from fusion.files.promised_sizes import check_promised
 from fusion.files.scan_members import of_one_scan
+from fusion.files.zarr_folders import check_harmless, is_zarr
 
 __all__ = ["SeveralDatasets", "contents_of", "load", "one", "scan_in"]
 
 READERS: dict[str, Callable[..., list[StoredDataset]]] = {
     ".npz": arrays.in_npz,
     ".npy": arrays.in_npy,
+    ".h5oina": oxford.in_h5oina,
 }
 """What a file of this suffix holds, unread; all other suffixes are RosettaSciIO's."""
 
@@ -54,9 +60,17 @@ def load(
     """The data set in a file; all of them by name, where it holds several.
 
     NumPy's npz and npy are read by this package alone: every array of two axes or more is a data
-    set; what lies beside it tells of its axes: `fusion.files.arrays`. All else RosettaSciIO reads
+    set; what lies beside it tells of its axes, mask and variance: `fusion.files.beside_arrays`.
+    Oxford's h5oina is read by its specification. All else RosettaSciIO reads
     (`pip install "sdfusion[io]"`): dm3, dm4, emd (Velox, Berkeley), bcf, hspy, zspy, msa, rpl, prz,
     ser, nxs, tif …; docs/formats.md says what it reads wrongly, and what is done about it.
+
+    Any array of an HDF5 file or zarr folder is opened by its path, lazily:
+    `fu.load("a.h5", dataset="/a/b", energy="/a/e")`. `dataset` is a path, or a list of some;
+    `energy`, `wavelength` or `wavenumber` the positions along the spectral axis, an array, an
+    `Axis` or a path in the file; `axes` an `Axis` or a name per array axis, in the order of the
+    file. Without them, dimension scales and NeXus attributes tell the axes. The spectral axis is
+    that of a spectral name or unit, else the last; `axes=["y", "x"]` makes an image.
 
     A spectral axis is found by its unit, the type of the signal, the word of the format and its
     name, before any flag of the reader, and comes last. What was left out, what the reader warned
@@ -72,7 +86,7 @@ def load(
         segments: maps of the segments of one X-ray detector as one stack (segment, y, x, energy),
             not as their sum.
         options: of the reader of this format, such as `index=1` (Bruker), `rebin_energy=4`,
-            `first_frame=10` (Velox); of HDF5 by path, `dataset="/a/b"`.
+            `first_frame=10` (Velox); or `dataset`, `axes`, `energy` …, as above.
 
     Raises:
         ValueError: if the file holds no data that could be used or none of that name, its reader is
@@ -92,7 +106,7 @@ def load(
     paths = _paths(path)
     if len(paths) > 1 or isinstance(path, list | tuple):
         return _several(paths, signal, options)
-    contents = contents_of(paths[0], options)
+    contents = contents_of(paths[0], options, signal)
     if signal is not None:
         return _opened([pick(paths[0], contents, signal)])[0]
     datasets = _opened(contents)
@@ -109,7 +123,7 @@ def one(path: Place, signal: str | None = None, **options: Any) -> Dataset:
         OSError: if it cannot be opened.
     """
     (path,) = _paths(path)
-    contents = contents_of(path, options)
+    contents = contents_of(path, options, signal)
     meant = default_of(contents) if signal is None else pick(path, contents, signal)
     if meant is None:
         raise SeveralDatasets(path, contents)
@@ -150,7 +164,7 @@ def _several(
     """All data sets of several files by name, with that of the file where names are the same."""
     found = []
     for path in paths:
-        contents = contents_of(path, options)
+        contents = contents_of(path, options, signal)
         chosen = contents if signal is None else [pick(path, contents, signal)]
         found += [(path, len(chosen), data) for data in _opened(chosen)]
     names = [data.name for _, _, data in found]
@@ -194,22 +208,50 @@ def _paths(path: Place | Sequence[Place]) -> list[Path]:
     return [plain]
 
 
-def contents_of(path: Path, options: dict[str, Any]) -> list[StoredDataset]:
+def contents_of(
+    path: Path, options: dict[str, Any], name: str | None = None
+) -> list[StoredDataset]:
     """What is in a file, unread; options as in `load`.
+
+    Args:
+        path: of the file.
+        options: of `load` and of its reader.
+        name: of an array that is opened by its path.
 
     Raises:
         ValueError: as `load`.
     """
-    if not path.exists():
-        raise ValueError(f"{path}: no such file: check the name and the folder.")
-    suffix = path.suffix.lower()
-    if path.is_dir() and suffix not in (".zspy", ".zarr"):
-        raise ValueError(f"{path}: is a folder: give a file.")
-    if path.is_file() and path.stat().st_size == 0:
-        raise ValueError(f"{path}: the file is empty (0 bytes): copy or save it again.")
+    _check_readable(path)
     before = path.stat()
-    contents = READERS.get(suffix, microscopes.in_microscope_file)(path, **options)
+    if "dataset" in options:
+        contents = at_path(path, name=name, **options)
+    else:
+        check_promised(path)
+        read = READERS.get(path.suffix.lower(), microscopes.in_microscope_file)
+        with warnings.catch_warnings():  # readers that fail leave their file to Python to close
+            warnings.simplefilter("ignore", ResourceWarning)
+            try:
+                contents = read(path, **options)
+            except ValueError:
+                gc.collect()  # some are in cycles
+                raise
     after = path.stat()
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
         raise ValueError(f"{path}: it changed while it was read: read it when it is complete.")
     return contents
+
+
+def _check_readable(path: Path) -> None:
+    """Complain of what is no file, or must not be read."""
+    if not path.exists():
+        raise ValueError(f"{path}: no such file: check the name and the folder.")
+    if not (path.is_file() or path.is_dir()):
+        raise ValueError(f"{path}: is no file, but a pipe or device: give a file.")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"{path}: may not be read: ask its owner, or `chmod u+r` it.")
+    if path.is_dir() and not is_zarr(path):
+        raise ValueError(f"{path}: is a folder: give a file.")
+    if path.is_dir():
+        check_harmless(path)
+    if path.is_file() and path.stat().st_size == 0:
+        raise ValueError(f"{path}: the file is empty (0 bytes): copy or save it again.")

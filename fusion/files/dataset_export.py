@@ -65,6 +65,7 @@ def npz(data: Dataset, path: Path, call: str) -> Iterator[str]:
     if data.signal == 1:
         arrays[f"{name}_energy"] = data.channels[0].values
         arrays[f"{name}_energy_units"] = np.array(data.channels[0].units)
+        arrays[f"{name}_energy_name"] = np.array(data.channels[0].name)
     if pixels and all(axis.uniform for axis in pixels):
         arrays["pixel_size"] = np.array([axis.scale for axis in pixels])
         if len({axis.units for axis in pixels}) == 1:
@@ -80,10 +81,14 @@ def npz(data: Dataset, path: Path, call: str) -> Iterator[str]:
 
 def _lost_in_npz(data: Dataset) -> Iterator[str]:
     """What is not read back."""
-    if data.signal != 1 or len(data.axes) < 2:
+    if data.signal != 1 and not (data.pixels and all(axis.uniform for axis in data.pixels)):
         yield f"that {data.signal} of {len(data.axes)} axes are the signal"
+    plain = named(None, data.shape, data.signal)[len(data.pixels) :]
+    told = zip(data.channels, plain, strict=True) if data.signal > 1 else ()
+    if known := [axis.name for axis, index in told if calibrated(axis, index.name)]:
+        yield f"what the axes are ({', '.join(known)})"
     kind = signal_type(data.channels, data.metadata)
-    bare = [Axis("energy", units=axis.units) for axis in data.channels]
+    bare = [Axis(axis.name, units=axis.units) for axis in data.channels]
     if kind != signal_type(bare, {}):
         yield f"the type of the signal ({kind})"
     for axis in data.pixels:

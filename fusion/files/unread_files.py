@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fusion.files.path_lines import ways
+from fusion.files.zarr_folders import is_zarr
+
 MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "HDF5", (".h5", ".hdf5", ".hspy", ".emd", ".nxs", ".h5oina", ".nc")),
-    (b"PK\x03\x04", "a zip archive, as npz and prz are", (".npz", ".prz", ".zip", ".zspy")),
+    (b"PK\x03\x04", "a zip archive (npz, prz)", (".npz", ".prz", ".zip", ".zspy")),
     (b"\x93NUMPY", "a NumPy array", (".npy",)),
     (b"II*\0", "TIFF", (".tif", ".tiff", ".elid")),
     (b"MM\0*", "TIFF", (".tif", ".tiff")),
@@ -26,12 +29,15 @@ MAGIC = (
 def way_on(path: Path) -> str:
     """How to go on with a file that nothing reads: what it is, by its beginning, what opens it."""
     what, _ = _kind(path)
-    if what == "HDF5":
-        return _by_path(path)
-    return rename(path) or (
-        ": export it there as .hspy, .msa, .rpl or .tif, or read it as an array and save that, "
+    if what == "HDF5" or is_zarr(path):
+        return ways(path)
+    export = (
+        "export it there as .hspy, .msa, .rpl or .tif, or read it as an array and save that, "
         "numpy.savez('map.npz', data=array)."
     )
+    if what and not rename(path):
+        return f": it begins as {what} does: cut off or damaged? Copy it again; else {export}"
+    return rename(path) or f": {export}"
 
 
 def rename(path: Path) -> str:
@@ -50,8 +56,3 @@ def _kind(path: Path) -> tuple[str, tuple[str, ...]]:
             start = file.read(16)
     found = [(what, suffixes) for magic, what, suffixes in MAGIC if start.startswith(magic)]
     return found[0] if found else ("", ())
-
-
-def _by_path(path: Path) -> str:
-    """Lines that open the arrays of an HDF5 file."""
-    return ": it is HDF5: open an array of it with h5py and make it a `fusion.Dataset`."
