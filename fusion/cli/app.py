@@ -57,7 +57,8 @@ def _complaint(error: Exception) -> str:
         from fusion.cli.chosen_files import quoted_lines  # needs torch, as such an error did
 
         return quoted_lines(error)  # type: ignore[arg-type]
-    text = _one_line(command_words(str(error)))
+    lines = map(_one_line, command_words(str(error)).strip().split("\n  "))  # choices are indented
+    text = "\n  ".join(lines)
     if isinstance(error, MemoryError):
         said = text or "no more is said"
         return f"out of memory ({said}): cut or sum the data, --energy A:B, --bin N, --bin y=N"

@@ -44,6 +44,15 @@ RULES: tuple[tuple[str, str], ...] = (
     (rf"{OWNER}with_variance\([^()]*\)", "--variance V"),
     (r"\bvariance=(?:…|\w+\b)?", "--variance V"),
     # which data set, how it is read, how long it may take
+    (
+        r"fu\.load\(\"[^\"]*\", dataset=(\"[^\"]*\"), energy=(\"[^\"]*\")\)",
+        r"--dataset \1 --reader energy=\2",
+    ),
+    (r"fu\.load\(\"[^\"]*\", dataset=(\"[^\"]*\")\)", r"--dataset \1"),
+    (
+        r"\(an image: add axes=\[\"y\", \"x\"\]; energies: energy=\"/path\", or an array\)",
+        '(an image: add --reader \'axes=["y", "x"]\'; energies: --reader energy=/path)',
+    ),
     (r"""\bsignal=(['"])(.*?)\1""", r'--signal "\2"'),
     (r"`load\('([^']*)', (segments|dataset)=[^`]*\)`", r"\1: --\2"),
     (r"`load\('([^']*)', (\w+)=[^`]*\)`", r"\1: --reader \2"),

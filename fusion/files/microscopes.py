@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -57,7 +57,8 @@ def in_microscope_file(
         ValueError: if RosettaSciIO is not installed, knows no such suffix or option, or no reader
             succeeds.
     """
-    failures, strange = [], None
+    failures: list[tuple[str, str]] = []
+    strange: OptionError | None = None
     for plugin in _plugins(path):
         try:
             read = partial(_read, plugin, path, lazy)
@@ -68,7 +69,7 @@ def in_microscope_file(
             strange = error
             continue
         except Exception as error:  # a reader may raise anything
-            failures.append(f"{plugin['name']} {_reason(error)}")
+            failures.append((plugin["name"], _reason(error)))
             continue
         if usable:
             return usable
@@ -78,7 +79,17 @@ def in_microscope_file(
         )
     if strange is not None:
         raise strange
-    raise ValueError(f"{path}: {'; '.join(failures)}{way_on(path)}")
+    raise ValueError(f"{path}: {_together(failures)}{way_on(path)}")
+
+
+def _together(failures: Sequence[tuple[str, str]]) -> str:
+    """Why no reader reads it; of several the names, and what those need that are not complete."""
+    if len(failures) == 1:
+        return " ".join(failures[0])
+    needs = [f"{name} {reason}" for name, reason in failures if reason.startswith("needs")]
+    others = [name for name, reason in failures if not reason.startswith("needs")]
+    said = [f"{' and '.join(others)} cannot read it"] if others else []
+    return "; ".join([*said, *needs])
 
 
 class OptionError(ValueError):
