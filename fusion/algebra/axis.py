@@ -111,6 +111,8 @@ class Axis:
         Raises:
             ValueError: if there is no entry between them, or the axis runs back and forth.
         """
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"{self.name} from {low:g} to {high:g}: give the lower end first.")
         x = self.values
         steps = np.diff(x)
         if (steps > 0).any() and (steps < 0).any():

@@ -47,8 +47,8 @@ def clean(value: Any) -> str:
 def unit(value: Any) -> str:
     """The unit as the project writes it: "eV", "keV", "nm", "µm" …; "MeV" is no "meV"."""
     cleaned = clean(value)
-    if cleaned == "MeV":
-        return cleaned
+    if cleaned.startswith("M") and cleaned.casefold() == "mev":
+        return "MeV"
     return SPELLINGS.get(cleaned.casefold(), cleaned)
 
 

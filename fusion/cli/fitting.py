@@ -59,6 +59,10 @@ def fit_files(
         warnings.simplefilter("always", UserWarning)
         chosen = prepared(files, joint=joint, **reading)
         datasets = [each.data for each in chosen]
+        if not joint and datasets[0].signal == 0:
+            raise click.UsageError(
+                f"{datasets[0].name} is an image: unmix needs spectra; fuse takes images, too"
+            )
         losses = losses_by_dataset(loss, datasets)
         model = _build_model(chosen, k, joint, share)
         formula = Loss([(1.0, LOSSES[losses[data.name]](data)) for data in datasets])

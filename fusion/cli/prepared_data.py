@@ -96,7 +96,8 @@ def _images_beside(chosen: Sequence[Chosen]) -> list[Chosen]:
         plain = data.signal == 1 and is_plain_index(data.axes[-1])
         if not plain or data.shape not in maps:
             return data
-        return Dataset(data.name, data.tensor, axes=["y", "x"], signal=0)
+        axes = [axis if axis.units else name for axis, name in zip(data.axes, "yx", strict=True)]
+        return data.derive(data.tensor, "taken for an image", axes=axes, signal=0)
 
     return [replace(each, data=as_image(each.data)) for each in chosen]
 

@@ -48,6 +48,10 @@ RULES: tuple[tuple[str, str], ...] = (
         r"fu\.load\(\"[^\"]*\", dataset=(\"[^\"]*\"), energy=(\"[^\"]*\")\)",
         r"--dataset \1 --reader energy=\2",
     ),
+    (
+        r"fu\.load\(\"[^\"]*\", dataset=(\"[^\"]*\"), axes=(\[[^\]]*\])\)",
+        r"--dataset \1 --reader 'axes=\2'",
+    ),
     (r"fu\.load\(\"[^\"]*\", dataset=(\"[^\"]*\")\)", r"--dataset \1"),
     (
         r"\(an image: add axes=\[\"y\", \"x\"\]; energies: energy=\"/path\", or an array\)",

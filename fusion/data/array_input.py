@@ -90,6 +90,8 @@ def sparse_entries(
         raise ValueError(f"`{owner}`: {bad} of {len(values)} entries are NaN or infinite.")
     if values.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch adds none of these
         values = values.to(torch.int64)
+    if values.dtype in (torch.float16, torch.bfloat16):  # whose sums overflow
+        values = values.float()
     columns = shape[-1]
     *outer, j = coordinates
     i = outer[0] if outer else torch.zeros_like(j)

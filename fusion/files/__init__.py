@@ -109,6 +109,11 @@ def load(
     contents = contents_of(paths[0], options, signal)
     if signal is not None:
         return _opened([pick(paths[0], contents, signal)])[0]
+    if segments and not any(axis.name == "segment" for each in contents for axis in each.axes):
+        raise ValueError(
+            f"`load({str(path)!r}, segments=True)`: no maps of several segments of one detector in "
+            "it: leave that out."
+        )
     datasets = _opened(contents)
     return datasets[0] if len(datasets) == 1 else {data.name: data for data in datasets}
 

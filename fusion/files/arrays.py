@@ -125,10 +125,10 @@ def _stored(
     def read() -> Dataset:
         with _one_line_errors(path):
             array = _mapped(path) if lazy else _array(path, header.name)
-            noise: dict[str, Any] = {
-                what: noise_values(what, name, _array(path, name))
-                for what, name in found.noise.items()
-            }
+            stored = {what: (name, _array(path, name)) for what, name in found.noise.items()}
+        axes, noise = len(header.shape), {}
+        for what, (name, values) in stored.items():
+            noise[what] = noise_values(what, f"{path}: {name}", values, axes)
         history = (*cautions, *found.notes, *([made_from] if made_from else []))
         return Dataset(
             header.name, array, axes=found.axes, signal=found.signal, history=history, **noise

@@ -35,6 +35,9 @@ from fusion.files.calibration import axis_at, axis_name, complete_axes
 from fusion.files.contents import listed
 from fusion.files.noise_arrays import NOISE, fits
 
+SCAN = ("z", "y", "x")
+"""Names of vectors that hold positions of a scan, the last of them along its last axis."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -145,6 +148,7 @@ class Beside:
         bare = [name for name in fitting if re.fullmatch(WORDS, name, re.IGNORECASE)]
         like = [name for name in fitting if SPECTRAL.search(name)]
         steady = [n for n in fitting if _monotonic(self._vectors[n]) and not TOLD.search(n)]
+        steady = [n for n in steady if n.lower() not in SCAN]
         for some in (bare[:1], like, steady if not like else []):
             if len(some) == 1:
                 return some[0]
@@ -186,7 +190,25 @@ class Beside:
                 return n - scanned
             if n == 2 and self._told_steps("pixel_size", header).shape == (2,):
                 return 0
+            if n == 2 and all(
+                axis.units or not axis.uniform or axis.scale != 1 or axis.offset
+                for axis in self._positions(header, 2)
+            ):
+                return 0
         return 1
+
+    def _positions(self, header: ArrayHeader, n: int) -> list[Axis]:
+        """Axes of the scan at the positions of vectors called "y", "x"; no name where none fits."""
+        found = []
+        for name, size in zip(SCAN[len(SCAN) - n :], header.shape, strict=False):
+            own = next((v for v in self._vectors if v.lower() == name), None)
+            if own is None or self._vectors[own].size != size or not self.is_meant(header):
+                found.append(Axis(""))
+                continue
+            told = f"{own}_units"
+            self.used |= {own, *([told] if told in self.small else [])}
+            found.append(axis_at(name, self._vectors[own], unit(self.small.get(told))))
+        return found
 
     def _told_steps(self, what: str, header: ArrayHeader) -> NDArray[Any]:
         values = self.small.get(self._find(header, what) or "", np.array([]))
@@ -200,7 +222,8 @@ class Beside:
             with suppress(ValueError, SyntaxError, TypeError):
                 entries = [ast.literal_eval(str(e)) for e in np.atleast_1d(self.small[named])]
                 return [Axis(axis_name(a), float(s), units=unit(u)) for a, s, u in entries], []
-        plain, name = [Axis("") for _ in range(n)], self._find(header, "pixel_size")
+        plain = self._positions(header, n) if 0 < n <= len(SCAN) else [Axis("") for _ in range(n)]
+        name = self._find(header, "pixel_size")
         if name is None or name not in self.small:
             return plain, []
         size = self.small[name].squeeze() if self.small[name].size == 1 else self.small[name]
@@ -211,8 +234,13 @@ class Beside:
         self.used |= {name, *([units] if (units := self._find(header, "pixel_units")) else [])}
         if size.dtype.kind not in "iuf" or not (np.isfinite(size) & (size > 0)).all():
             return plain, [f"{name} of {self.path.name} is not used: no sizes above 0, but {size}"]
-        text = unit(self.small.get(units or ""))
-        return [Axis("", float(step), units=text) for step in np.broadcast_to(size, n)], []
+        told = np.atleast_1d(self.small.get(units or "", np.array("")))
+        if told.size not in (1, n):
+            return plain, [
+                f"{name} of {self.path.name} is not used: {told.size} units for {n} axes"
+            ]
+        pairs = zip(np.broadcast_to(size, n), np.broadcast_to(told, n), strict=True)
+        return [Axis("", float(step), units=unit(str(text))) for step, text in pairs], []
 
     def _unfit(self, header: ArrayHeader, name: str, n: int) -> list[str]:
         self.used |= {name, "pixel_units"}

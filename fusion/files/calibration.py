@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,15 @@ def complete_axes(axes: list[Axis], shape: tuple[int, ...], signal: int) -> Axes
             axes[i] = Axis(name, each.scale, each.offset, each.units, values)
             used.add(name)
     return named(axes, shape, signal)
+
+
+KEPT = "sdfusion"
+"""Key in the metadata of what HyperSpy has no place for: mask, variance, history, signal axes."""
+
+
+def is_as_saved(kept: Any, names: Sequence[str], shape: Sequence[int]) -> bool:
+    """Whether axes are those that a data set was saved with, in their order."""
+    if not isinstance(kept, Mapping) or "axes" not in kept or "shape" not in kept:
+        return False
+    saved = [axis_name(name) for name in str(kept["axes"]).split("\n")]
+    return [int(n) for n in kept["shape"]] == list(shape) and saved == [*map(axis_name, names)]

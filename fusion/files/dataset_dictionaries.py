@@ -13,10 +13,8 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.cautions import CutWarning, users_line
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import signal_type
+from fusion.files.calibration import KEPT, is_as_saved
 from fusion.files.factor_dictionaries import Signal, axis_entry
-
-KEPT = "sdfusion"
-"""Key in the metadata of what HyperSpy has no place for: mask, variance, history, signal axes."""
 
 
 def dictionary_of(data: Dataset) -> Signal:
@@ -60,6 +58,8 @@ def metadata_with_noise(data: Dataset) -> dict[str, Any]:
     signal["signal_type"] = signal_type(data.channels, data.metadata) if data.signal else ""
     signal.pop("Noise_properties", None)
     kept: dict[str, Any] = {"signal": data.signal, "history": "\n".join(data.history)}
+    kept |= {"name": data.name, "axes": "\n".join(axis.name for axis in data.axes)}
+    kept["shape"] = list(data.shape)
     if data.mask is not None:
         kept["mask"] = data.mask.numpy()
     if data.variance is not None:
@@ -78,14 +78,15 @@ def restored(data: Dataset) -> Dataset:
         return data
     metadata = {key: value for key, value in data.metadata.items() if key != KEPT}
     found: dict[str, Any] = {"mask": data.mask, "variance": data.variance}
+    as_saved = is_as_saved(kept, [axis.name for axis in data.axes], data.shape)
     for what in ("mask", "variance"):
         array = _array(kept.get(what), bool if what == "mask" else float)
-        if array is not None and _fits(array, data.shape):
+        if array is not None and as_saved and _fits(array, data.shape):
             found[what] = array
         elif array is not None:
             warnings.warn(
                 f"`{data}`: the {what} that was saved with it, of shape {array.shape}, does not "
-                f"fit {data.shape}: it is left out, as the signal was cut since.",
+                f"fit {data.shape}: it is left out, as the signal was cut or turned since.",
                 CutWarning,
                 stacklevel=users_line(),
             )
@@ -94,7 +95,7 @@ def restored(data: Dataset) -> Dataset:
         data.name,
         data.tensor if data.lazy is None else data.lazy,
         axes=data.axes,
-        signal=int(kept.get("signal", data.signal)),
+        signal=int(kept["signal"]) if as_saved else data.signal,
         history=(*history, *data.history),
         metadata=metadata,
         **found,

@@ -19,9 +19,13 @@ from fusion.data.signal_type import signal_type
 from fusion.files.dataset_dictionaries import calibrated, dictionary_of, metadata_with_noise
 from fusion.files.export import needs_package
 from fusion.files.factor_dictionaries import axis_entry
-from fusion.files.image_calibration import image_axes
+from fusion.files.image_calibration import image_axes, rising
 from fusion.files.signal_files import type_lost_in_msa, write_signal
 
+RESERVED = ("file", "args", "kwds", "allow_pickle", "pixel_size", "pixel_units", "nav_axes", "mask")
+"""Names that arrays beside the data have, or NumPy's own arguments."""
+ELSEWHERE = (".csv", ".txt", ".rpl", ".dm3", ".dm4", ".emd", ".bcf", ".ser", ".prz", ".h5", ".png")
+"""Endings of files that hold something else than an npz."""
 EXACT = (np.uint8, np.uint16, np.float32)
 """Types of values that ImageJ's tif has."""
 
@@ -31,6 +35,11 @@ def save_dataset(data: Dataset, path: Any) -> Path:
     """Write a data set; see `Dataset.save`."""
     path = Path(path)
     write = WRITERS.get(path.suffix.lower())
+    if path.suffix.lower() in ELSEWHERE:
+        raise ValueError(
+            f"`{data.name}.save({str(path)!r})`: no writer for {path.suffix}: give "
+            f"{', '.join(WRITERS)}."
+        )
     if write is None:
         path, write = path.with_name(f"{path.name}.npz"), npz
     call = f"{data.name}.save({str(path)!r})"
@@ -60,7 +69,16 @@ def hspy(data: Dataset, path: Path, call: str) -> Iterator[str]:
 
 def npz(data: Dataset, path: Path, call: str) -> Iterator[str]:
     """The array by its name, what calibrates it, mask and variance beside it."""
-    name, arrays = data.name, {data.name: data.numpy()}
+    name, values = data.name, data.numpy()
+    if name in RESERVED:
+        raise ValueError(
+            f"`{call}`: an array of an npz called {name!r} means something else: "
+            f"`{name}.renamed('map').save(…)`, or save as hspy."
+        )
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+        yield "that its values are booleans"
+    arrays = {name: values}
     pixels = in_one_unit(data.pixels)
     if data.signal == 1:
         arrays[f"{name}_energy"] = data.channels[0].values
@@ -91,9 +109,12 @@ def _lost_in_npz(data: Dataset) -> Iterator[str]:
     bare = [Axis(axis.name, units=axis.units) for axis in data.channels]
     if kind != signal_type(bare, {}):
         yield f"the type of the signal ({kind})"
+    even = all(axis.uniform for axis in data.pixels)
     for axis in data.pixels:
         if not axis.uniform:
             yield f"the uneven steps of {axis.name}"
+        elif not even and calibrated(axis, axis.name):
+            yield f"the steps of {axis.name}"
         elif axis.offset:
             yield f"where {axis.name} begins ({axis.offset:g} {axis.units})"
 
@@ -143,9 +164,9 @@ def tif(data: Dataset, path: Path, call: str) -> Iterator[str]:
         raise ValueError(
             f"`{call}`: the pixels are not even, and tif knows scale alone: save as hspy."
         )
-    array = data.numpy()
+    array, (rows, columns) = rising(data.numpy(), data.axes[-2:])
     held = array if array.dtype in EXACT else array.astype(np.float32)
-    axes = (*data.axes[:-2], *image_axes(data.axes[-2:], call))
+    axes = (*data.axes[:-2], *image_axes((rows, columns), call))
     entries = [axis_entry(a, i, navigate=i < len(axes) - 2) for i, a in enumerate(axes)]
     with replacing(path) as part:
         write_signal("tiff", part, dictionary_of(data) | {"data": held, "axes": entries})

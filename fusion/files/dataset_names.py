@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fusion.elements.symbols import SYMBOLS
-from fusion.files.calibration import slug
+from fusion.files.calibration import KEPT, slug
 from fusion.files.signal_axes import signal_type
 
 Entry = Mapping[str, Any]
@@ -34,6 +34,9 @@ def element_of(entry: Entry) -> str:
 
 def short_name(entry: Entry) -> str:
     """The short name: "eels" and "eds" by the kind of signal, else the title."""
+    kept = (entry.get("metadata") or {}).get(KEPT)
+    if isinstance(kept, Mapping) and kept.get("name"):  # a data set that was saved
+        return str(kept["name"])
     kind = signal_type(entry)
     return "eds" if kind.startswith("EDS") else slug(kind) or title_of(entry)
 

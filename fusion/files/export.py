@@ -20,7 +20,7 @@ from fusion.files.factor_dictionaries import (
     signals,
     spectral_factors,
 )
-from fusion.files.image_calibration import image_axes
+from fusion.files.image_calibration import image_axes, rising
 from fusion.files.signal_files import type_lost_in_msa, write_signal
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ def tif(result: Result, path: Path) -> list[Path]:
             )
         out = path if len(names) == 1 else path.with_name(f"{path.stem}_{slug(name)}{path.suffix}")
         signal = signal_of(result, name)
-        signal |= {"data": signal["data"].astype(np.float32)}
-        shown = image_axes(axes, f"save({str(path)!r})")
+        maps, turned = rising(signal["data"].astype(np.float32), axes)
+        signal |= {"data": maps}
+        shown = image_axes(turned, f"save({str(path)!r})")
         rows, columns = (axis_entry(axis, i, navigate=False) for i, axis in enumerate(shown, 1))
         signal |= {"axes": [signal["axes"][0], rows, columns]}
         with replacing(out) as part:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.cautions import CutWarning, users_line
@@ -11,6 +15,17 @@ from fusion.algebra.units import LENGTHS, in_one_unit, in_units, ratio
 FINEST, FINE = 1e-3, 0.1
 """Of a step in its unit: the least that is kept, as the tags of a tif are fractions with eight
 digits, and the least in the unit that is taken instead."""
+
+
+def rising(images: NDArray[Any], axes: Axes) -> tuple[NDArray[Any], Axes]:
+    """Images (…, row, column) turned so that positions rise, as a tif has them, and their axes."""
+    turned = list(axes)
+    for i, axis in enumerate(axes):
+        if axis.uniform and axis.scale < 0:
+            images = np.flip(images, i - len(axes))
+            last = axis.offset + axis.scale * ((axis.size or 1) - 1)
+            turned[i] = Axis(axis.name, -axis.scale, last, axis.units, size=axis.size)
+    return images, tuple(turned)
 
 
 def image_axes(axes: Axes, call: str) -> Axes:

@@ -79,6 +79,11 @@ def in_microscope_file(
         )
     if strange is not None:
         raise strange
+    if options and len(failures) == 1:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise ValueError(
+            f"{path}: with {given}, {_together(failures)}: leave it out, or change it."
+        )
     raise ValueError(f"{path}: {_together(failures)}{way_on(path)}")
 
 

@@ -32,8 +32,14 @@ def _broadcasts(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return len(small) == len(shape) and all(m in (1, n) for m, n in zip(small, shape, strict=True))
 
 
-def noise_values(what: str, name: str, values: NDArray[Any]) -> NDArray[Any]:
+def noise_values(what: str, name: str, values: NDArray[Any], axes: int) -> NDArray[Any]:
     """Mask or variance as short as it can be: of length 1 along axes where nothing changes.
+
+    Args:
+        what: "mask" or "variance".
+        name: in the file.
+        values: as stored; of pixels alone they stay as they are.
+        axes: how many the array has.
 
     Raises:
         ValueError: if a mask has other values than 0 and 1.
@@ -45,7 +51,7 @@ def noise_values(what: str, name: str, values: NDArray[Any]) -> NDArray[Any]:
                 "booleans, True = left out"
             )
         values = values.astype(bool)
-    for axis in range(values.ndim):
+    for axis in range(values.ndim if values.ndim == axes else 0):
         first = values.take([0], axis)
         values = first if values.ndim > 1 and (values == first).all() else values
     return values

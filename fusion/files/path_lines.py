@@ -9,6 +9,8 @@ from pathlib import Path
 from fusion.files.array_header import ArrayHeader
 from fusion.files.stored_array import kind_of
 
+IMAGE = 16
+"""Rows and columns from which on floats of two axes without energies are taken for an image."""
 ENERGIES = ("energ", "wavelength", "wavenumber")
 """Beginnings of names of arrays that hold positions along a spectral axis."""
 
@@ -57,6 +59,9 @@ def _call(path: Path, header: ArrayHeader, vectors: Sequence[ArrayHeader]) -> st
         and any(word in vector.name.rpartition("/")[2].lower() for word in ENERGIES)
     ]
     told = f", energy={_quoted(beside[0])}" if len(beside) == 1 else ""
+    image = header.dtype.kind == "f" and len(header.shape) == 2 and min(header.shape) >= IMAGE
+    if not told and image:
+        told = ', axes=["y", "x"]'
     return f"fu.load({_quoted(str(path))}, dataset={_quoted(header.name)}{told})"
 
 

@@ -45,10 +45,10 @@ def _bytes_of_bruker(path: Path) -> int:
     """Size of a Bruker composite by its head: chunks of one size behind 280 bytes."""
     with path.open("rb") as file:
         head = file.read(BRUKER_HEAD)
-    if len(head) < BRUKER_HEAD:
-        return BRUKER_HEAD
     if not head.startswith(b"AAMVHFSS"):
         return 0  # the reader says that it is none
+    if len(head) < BRUKER_HEAD:
+        return BRUKER_HEAD
     (chunk,), (count,) = (struct.unpack_from("<I", head, place) for place in (0x128, 0x148))
     return chunk * count + 280
 

@@ -21,10 +21,17 @@ Entry = Mapping[str, Any]
 
 ONE_AXIS = ("EELS", "EDS", "CL", "PL", "RAMAN", "XPS", "XAS", "XRF", "AES", "SIMS", "LUMINESCENCE")
 """Types of signal that are spectra, by their beginning."""
-SPECTRAL_NAME = re.compile(
-    r"energy|loss|wave ?(length|number)|raman|shift|frequency|channel|binding|m/z|lambda|λ",
-    re.IGNORECASE,
+FULL_NAME = re.compile(
+    r"energy|loss|wave ?(length|number)|raman|binding|m/z|lambda|λ", re.IGNORECASE
 )
+"""Names that only a spectral axis has; what tifffile joins with "|" is no name."""
+FAINT_NAME = re.compile(r"shift|frequency|channel", re.IGNORECASE)
+"""Names that spectral axes have, and others: for where nothing is flagged."""
+OF_THE_BEAM = re.compile(r"beam|incident|excitation|primary", re.IGNORECASE)
+"""Names of energies that are set, not measured."""
+SPATIAL_NAMES = ("x", "y", "width", "height", "kx", "ky", "qx", "qy")
+SPATIAL_UNITS = (*LENGTHS, "px", "pixel", "pixels", "1/nm", "1/Å", "mrad", "deg")
+RECIPROCAL = ("1/nm", "1/Å", "mrad")
 FORMATS = {"Spectrum image": "spectra", "Spectrum": "spectra", "Image": "image"}
 """DigitalMicrograph's own word for what an array is."""
 
@@ -38,22 +45,57 @@ def signal_axes(entry: Entry, axes: Sequence[Entry], units: Sequence[str]) -> li
         units: theirs, as this project writes them.
     """
     n = len(axes)
-    by_unit = [i for i in range(n) if units[i] in SPECTRAL]
-    if len(by_unit) == 1:
-        return by_unit
     flagged = [i for i in range(n) if not axes[i].get("navigate", False)]
+    by_unit = [i for i in range(n) if units[i] in SPECTRAL]
+    series = [i for i in by_unit if _is_set(axes, units, i, flagged)]
+    if len(by_unit) == 1 and not series:
+        return by_unit
     kind, word = signal_type(entry), _format_word(entry)
     one = kind.startswith(ONE_AXIS) or word == "spectra" or record_by(entry) == "spectrum"
     energies = kind.startswith(("EELS", "EDS"))  # which no axis in nm has
     possible = [i for i in range(n) if not (energies and units[i] in LENGTHS)]
+    named = [i for i in _named(axes, FULL_NAME) if i not in series]
+    if not named and _are_images(entry, axes, units, flagged):
+        return [] if n == 2 else flagged
     if one and possible and word != "image":
         return [_spectral_axis(entry, axes, flagged, possible)]
-    named = [i for i in range(n) if SPECTRAL_NAME.search(clean(axes[i].get("name")))]
     if len(flagged) in (0, n):  # nothing is told by flags
+        named = named or _named(axes, FAINT_NAME)
         if len(named) == 1 and n > 1:
             return named
         return [] if n == 2 else [n - 1]
-    return named if len(named) == 1 and named[0] not in flagged else flagged
+    images = "DIFFRACTION" in kind
+    return named if len(named) == 1 and named[0] not in flagged and not images else flagged
+
+
+def _named(axes: Sequence[Entry], pattern: re.Pattern[str]) -> list[int]:
+    """Which axes have such a name."""
+    names = [clean(axis.get("name")) for axis in axes]
+    return [i for i, name in enumerate(names) if pattern.search(name) and "|" not in name]
+
+
+def _is_set(axes: Sequence[Entry], units: Sequence[str], i: int, flagged: Sequence[int]) -> bool:
+    """Whether an axis in eV is that of a series, over energies of the beam, say."""
+    if i in flagged:
+        return False
+    others = [axes[j] for j in flagged]
+    beside = bool(_named(others, FULL_NAME)) or any(units[j] in RECIPROCAL for j in flagged)
+    return beside or bool(OF_THE_BEAM.search(clean(axes[i].get("name"))))
+
+
+def _are_images(
+    entry: Entry, axes: Sequence[Entry], units: Sequence[str], flagged: Sequence[int]
+) -> bool:
+    """Whether two flagged axes are those of images, whatever was measured in them."""
+    told = entry.get("post_process") or _format_word(entry) == "spectra" or record_by(entry)
+    if len(flagged) != 2 or told:
+        return False
+    names = [clean(axes[i].get("name")).lower() for i in flagged]
+    spatial = [
+        name in SPATIAL_NAMES or units[i] in SPATIAL_UNITS
+        for i, name in zip(flagged, names, strict=True)
+    ]
+    return all(spatial)
 
 
 def _spectral_axis(
@@ -63,7 +105,7 @@ def _spectral_axis(
     n = len(axes)
     if len(possible) == 1:
         return possible[0]
-    named = [i for i in range(n) if SPECTRAL_NAME.search(clean(axes[i].get("name")))]
+    named = _named(axes, FULL_NAME) or _named(axes, FAINT_NAME)
     if len(named) == 1:
         return named[0]
     if len(flagged) == 1:

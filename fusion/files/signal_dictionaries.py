@@ -12,7 +12,16 @@ from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.unit_names import BRACKETS, SPECTRAL, unit
 from fusion.data.axis_sense import axis_doubts
 from fusion.data.dataset import Dataset
-from fusion.files.calibration import ENERGIES, axis_at, axis_name, complete_axes, readable, slug
+from fusion.files.calibration import (
+    ENERGIES,
+    KEPT,
+    axis_at,
+    axis_name,
+    complete_axes,
+    is_as_saved,
+    readable,
+    slug,
+)
 from fusion.files.contents import StoredDataset, listed
 from fusion.files.dataset_dictionaries import restored
 from fusion.files.dataset_names import element_of, names, short_name
@@ -90,7 +99,11 @@ def arranged(entry: Entry) -> tuple[Any, Axes, int]:
     """The array with its signal axes last, its axes, and how many of them are the signal."""
     data = entry["data"]
     entries = _axes_in_order(entry.get("axes") or [], data.shape)
-    spectral = signal_axes(entry, entries, [_unit(each) for each in entries])
+    kept = (entry.get("metadata") or {}).get(KEPT)
+    if is_as_saved(kept, [str(each.get("name") or "") for each in entries], data.shape):
+        spectral = list(range(data.ndim))[data.ndim - int(kept["signal"]) :]
+    else:
+        spectral = signal_axes(entry, entries, [_unit(each) for each in entries])
     order = [i for i in range(data.ndim) if i not in spectral] + spectral
     if order != list(range(data.ndim)):
         data = data.transpose(order)
@@ -173,7 +186,8 @@ def with_mapped_metadata(entry: dict[str, Any]) -> dict[str, Any]:
             if value is not None and isinstance(target, str):
                 _set_nested(metadata, target.split("."), plain_metadata(value))
     for scope in (metadata.get("Acquisition_instrument") or {}).values():
-        if isinstance(scope, dict) and scope.get("beam_energy_units") in VOLTS:
+        known = isinstance(scope, dict) and isinstance(scope.get("beam_energy"), int | float)
+        if known and scope.get("beam_energy_units") in VOLTS:
             scope["beam_energy"] *= VOLTS[scope.pop("beam_energy_units")]
     return {**entry, "metadata": metadata}
 

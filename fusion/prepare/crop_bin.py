@@ -41,15 +41,18 @@ def axis_index(data: Dataset, name: str, call: str) -> int:
         known = ", ".join(f"{axis.name} ({axis.size})" for axis in data.axes)
         raise ValueError(
             f"`{call}`: {len(fitting) or 'no'} axes are called {name!r}; {data} has {known}: "
-            "give enough of one name."
-            + (f" It is {_kind(data)}, without such an axis." if units and not fitting else "")
+            "give enough of one name." + (f" {_instead(data)}" if units and not fitting else "")
         )
     return fitting[0]
 
 
-def _kind(data: Dataset) -> str:
-    """In words."""
-    return ("an image", "of spectra", "of patterns")[min(data.signal, 2)]
+def _instead(data: Dataset) -> str:
+    """What the data have in the place of such a spectral axis."""
+    if data.signal != 1:
+        return f"It is {'an image' if data.signal == 0 else 'of patterns'}, without such an axis."
+    units = clean(data.channels[0].units)
+    word = next((w for w, known in UNITS_OF.items() if units in known), data.channels[0].name)
+    return f"Its spectral axis is in {units or 'no unit'}: {word.replace(' ', '_')}=…."
 
 
 def by_axis_index(data: Dataset, parts: Mapping[str, Any], call: str) -> dict[int, Any]:

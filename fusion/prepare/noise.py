@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusion.algebra.cautions import NoiseWarning, users_line
 from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
+from fusion.data.signal_type import signal_type
 from fusion.data.tally import tally
 from fusion.prepare.image_noise import neighbour_variance
 from fusion.prepare.mean_variance import variance_by_mean
@@ -119,13 +120,19 @@ def noise_of_what_is_left(data: Dataset) -> Noise:
     return noise if q in (None, 1.0) else _in_unit(noise, q)
 
 
+def _are_xrays(data: Dataset) -> bool:
+    """Whether they are counted one by one, as the type says, whatever neighbours share."""
+    return signal_type(data.channels, data.metadata).startswith("EDS")
+
+
 def _tell(data: Dataset, sample: NoiseSample) -> Noise:
     """The noise of these pixels."""
     X, coarse, binned = sample
     if min(X.shape) < FEW:
+        few = [n if min(data.matrix_shape) < FEW else m for n, m in zip(data.matrix_shape, X.shape)]
         raise ValueError(
             f"`{data}`: the noise is told from {FEW} pixels and {FEW} channels or more; here "
-            f"{X.shape[0]} and {X.shape[1]} are not empty: give variance=… instead."
+            f"{few[0]} and {few[1]} are not empty: give variance=… instead."
         )
     if X.min() == X.max():
         raise ValueError(f"`{data}`: all values are the same, {X.min():g}: there is no noise.")
@@ -137,7 +144,8 @@ def _tell(data: Dataset, sample: NoiseSample) -> Noise:
         scree, gain, readout, levels = noise_by_mean(X, rows, columns)
         levels = levels / summed
         ratio = gain + readout / X.mean()
-        counts = could_be_counts(X) and abs(ratio - 1) < COUNTS and scree.correlation < CORRELATED
+        single = scree.correlation < CORRELATED or _are_xrays(data)
+        counts = could_be_counts(X) and abs(ratio - 1) < COUNTS and single
         gain, readout = (ratio, 0.0) if counts else (gain, readout)
     if scree is None or not (could_be_counts(X) or equal_in_all_channels(scree)):
         other, across, along = noise_by_pixel_and_channel(X)

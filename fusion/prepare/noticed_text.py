@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from fusion.algebra.axis import Axis
     from fusion.data.dataset import Dataset
@@ -92,13 +94,14 @@ def _peak_advice(found: Noticed, data: Dataset) -> str:
     assert peak is not None
     word, x = axis.name.split()[0], axis.values
     low, high = sorted((float(x[peak.first]), float(x[peak.last])))
-    share = f"{100 * peak.share:.3g} % of the counts lie between {low:.4g} and {high:.4g}"
+    first, last = _outwards(axis, low, high)
+    share = f"{100 * peak.share:.3g} % of the counts lie between {first} and {last}"
     share = f"{share} {axis.units}".rstrip()
     if not peak.at_zero:
-        return f"{share}: crop({word}=({low:.4g}, {high:.4g})), --energy {low:.4g}:{high:.4g}."
+        return f"{share}: crop({word}=({first}, {last})), --energy {first}:{last}."
     beyond = x[x > high]
-    after = float(beyond.min()) if beyond.size else high
-    mend = f"crop({word}=({after:.4g}, None)), --energy {after:.4g}:"
+    after, _ = _outwards(axis, float(beyond.min()) if beyond.size else high, high)
+    mend = f"crop({word}=({after}, None)), --energy {after}:"
     if _of_losses(axis):
         return (
             f"{share}, the zero-loss peak, as is natural: {mend} where only losses are asked for."
@@ -107,6 +110,14 @@ def _peak_advice(found: Noticed, data: Dataset) -> str:
         f"{share}, the zero peak of the electronics, which says nothing of the sample: {mend} "
         "leaves it out."
     )
+
+
+def _outwards(axis: Axis, low: float, high: float) -> tuple[str, str]:
+    """Two positions with a digit more than the steps have, so that no channel is lost."""
+    step = float(np.abs(np.diff(axis.values)).min(initial=1.0)) or 1.0
+    scale = 10 ** max(1 - int(np.floor(np.log10(step))), 0)
+    ends = np.floor(low * scale + 1e-6) / scale, np.ceil(high * scale - 1e-6) / scale
+    return f"{ends[0]:.12g}", f"{ends[1]:.12g}"
 
 
 def _of_losses(axis: Axis) -> bool:

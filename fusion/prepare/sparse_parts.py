@@ -12,12 +12,12 @@ from fusion.forms.entries import Entries
 
 def places(entries: Entries, shape: Sequence[int]) -> Tensor:
     """Index of every entry along every axis of the array, (axis, entry)."""
-    rows = entries.i.long()
+    flat = entries.i.long() * entries.shape[1] + entries.j
     along: list[Tensor] = []
-    for n in reversed(shape[:-1]):
-        along.append(rows % n)
-        rows = torch.div(rows, n, rounding_mode="floor")
-    return torch.stack([*reversed(along), entries.j.long()])
+    for n in reversed(shape):
+        along.append(flat % n)
+        flat = torch.div(flat, n, rounding_mode="floor")
+    return torch.stack(along[::-1])
 
 
 def cropped(entries: Entries, shape: Sequence[int], parts: Sequence[slice]) -> Tensor:

@@ -161,3 +161,32 @@ def test_options_that_numpys_files_do_not_have_are_refused(tmp_path):
     held = load(tmp_path / "a.npy", lazy=True)
     assert held.lazy is not None
     np.testing.assert_array_equal(held.numpy(), CUBE)
+
+
+def test_positions_of_a_scan_are_those_of_its_axes_not_a_spectrum(tmp_path):
+    path, rng = tmp_path / "a.npz", np.random.default_rng(0)
+    x, y = 0.5 * np.arange(9), 0.25 * np.arange(6)
+    np.savez(path, data=rng.normal(size=(6, 9)), x=x, y=y)
+    image = fu.load(path)
+    assert (image.signal, [a.name for a in image.axes]) == (0, ["y", "x"])
+    assert [axis.scale for axis in image.axes] == [0.25, 0.5]
+    np.savez(path, data=rng.normal(size=(6, 9, 9)), x=x, y=y, energy=100.0 + np.arange(9))
+    data = fu.load(path)
+    assert [(a.name, a.scale) for a in data.axes] == [("y", 0.25), ("x", 0.5), ("energy", 1.0)]
+    np.savez(path, data=rng.normal(size=(6, 20, 20)), x=0.5 * np.arange(20))
+    assert fu.load(path).axes[-1].name == "channel"
+
+
+def test_every_axis_of_a_scan_may_have_a_unit_of_its_own(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, data=np.ones((6, 9, 20)), pixel_size=[0.5, 0.2], pixel_units=["nm", "µm"])
+    assert [axis.units for axis in fu.load(path).pixels] == ["nm", "µm"]
+
+
+@pytest.mark.parametrize("where", ["row", "column", "none"])
+def test_a_mask_of_whole_lines_of_a_scan_is_one_of_pixels(tmp_path, where):
+    mask = np.zeros((6, 9), bool)
+    mask[{"row": (2, slice(None)), "column": (slice(None), 3), "none": slice(0, 0)}[where]] = True
+    np.savez(tmp_path / "a.npz", data=np.ones((6, 9, 20)), mask=mask)
+    held = fu.load(tmp_path / "a.npz").mask
+    np.testing.assert_array_equal(held.expand(6, 9, 20)[..., 0].numpy(), mask)

@@ -188,3 +188,13 @@ def test_a_zarr_folder_opens_by_paths_and_tells_them(tmp_path):
     zarr_of(tmp_path / "b.zarr")
     (path / "loop").symlink_to(tmp_path / "b.zarr", target_is_directory=True)
     assert "loop in it is a link to another place" in opened(path, dataset="a/map")
+
+
+def test_arrays_whose_names_are_cut_alike_are_numbered(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    start = "/entry1/instrument/spectrometer_of_beamline"
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for i, name in enumerate(("first", "second")):
+            file[f"{start}/{name}/data"] = np.full((2, 3, 4), float(i))
+    held = fu.load(tmp_path / "a.h5", dataset=[f"{start}/first/data", f"{start}/second/data"])
+    assert [float(data.numpy().max()) for data in held.values()] == [0.0, 1.0]

@@ -210,3 +210,42 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
     with pytest.raises(OSError, match="cannot be written"):
         cube("EELS").save(tmp_path / "none" / "a.npz")
     assert (tmp_path / "a.npz").read_bytes() == before
+
+
+def test_axes_come_back_in_their_order_also_where_one_is_set_in_kev(tmp_path):
+    rng = np.random.default_rng(0)
+    beam = fu.Axis("beam energy", 5.0, 5.0, "keV")
+    stack = fu.Dataset(
+        "stack", rng.poisson(3, (4, 4, 4)), axes=[beam, "y", "x"], signal=0,
+        mask=rng.random((4, 4, 4)) < 0.3,
+    )  # fmt: skip
+    series = fu.Dataset(
+        "e", rng.poisson(3, (3, 4, 5, 20)), axes=[beam, "y", "x", fu.Axis("t", 1.0, units="nm")]
+    )
+    for data in (stack, series):
+        data.save(tmp_path / "a.hspy")
+        held = fu.load(tmp_path / "a.hspy")
+        assert held.name == data.name
+        assert_equal(held, data)
+
+
+def test_a_falling_image_is_turned_for_a_tif_with_its_places(tmp_path):
+    image = np.arange(12.0, dtype=np.float32).reshape(3, 4)
+    axes = [fu.Axis("y", -1.0, 3.0, "nm"), fu.Axis("x", 1.0, 0.0, "nm")]
+    data = fu.Dataset("a", image, axes=axes, signal=0)
+    data.save(tmp_path / "a.tif")
+    held = fu.load(tmp_path / "a.tif")
+    np.testing.assert_array_equal(held.numpy(), image[::-1])
+    np.testing.assert_allclose(held.axes[0].scale, 1.0)
+
+
+def test_an_npz_says_what_it_loses_and_takes_no_name_that_means_something_else(tmp_path):
+    uneven = fu.Axis("x", values=[0.0, 1.0, 3.0], units="nm")
+    data = fu.Dataset("a", np.ones((2, 3, 4)), axes=[fu.Axis("y", 0.25, 0, "nm"), uneven, "e"])
+    with pytest.warns(CutWarning, match=r"the steps of y; the uneven steps of x"):
+        data.save(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"called 'pixel_size' means something else"):
+        data.renamed("pixel_size").save(tmp_path / "b.npz")
+    with pytest.warns(CutWarning, match="values are booleans"):
+        fu.Dataset("b", np.eye(5, dtype=bool)).save(tmp_path / "c.npz")
+    np.testing.assert_array_equal(fu.load(tmp_path / "c.npz").numpy(), np.eye(5))

@@ -94,3 +94,50 @@ def test_the_unit_of_the_standard_of_msa_is_taken_out_of_its_words():
     held = entry(("", 6, "Energy Loss (eV)", False), kind="EELS")
     _, (axis,), _ = arranged(held)
     assert (axis.name, axis.units) == ("energy loss", "eV")
+
+
+Y, X = ("y", 3, "nm", False), ("x", 4, "nm", False)
+
+
+@pytest.mark.parametrize(
+    ("axes", "kind", "names", "signal"),
+    [
+        # images of whatever was measured
+        ((Y, X), "CL", ["y", "x"], 0),
+        ((("y", 3, "µm", False), ("x", 4, "µm", False)), "XPS", ["y", "x"], 0),
+        ((("y", 3, "1/nm", False), ("x", 4, "1/nm", False)), "EELS", ["y", "x"], 0),
+        ((("time", 2, "s", True), Y, X), "EELS", ["time", "y", "x"], 2),
+        # series over an energy that is set
+        (
+            (("beam energy", 2, "keV", True), ("y", 3, "nm", True), ("x", 4, "nm", True),
+             ("Wavelength", 5, "nm", False)),
+            "CL_SEM", ["beam energy", "y", "x", "wavelength"], 1,
+        ),
+        (
+            (("energy", 2, "keV", True), ("y", 3, "nm", True), ("x", 4, "nm", True),
+             ("ky", 5, "1/nm", False), ("kx", 6, "1/nm", False)),
+            "", ["energy", "y", "x", "ky", "kx"], 2,
+        ),
+        # names that other axes have, too
+        ((("focus shift", 2, "nm", True), Y, X), "", ["focus shift", "y", "x"], 2),
+        ((("Color|EM-Wavelength|Channel", 2, "", True), Y, X), "", None, 2),
+        (
+            (("drive frequency", 2, "kHz", True), ("ky", 5, "1/nm", False),
+             ("kx", 6, "1/nm", False)),
+            "electron_diffraction", ["drive frequency", "ky", "kx"], 2,
+        ),
+        # stacks over losses, spectra along momentum
+        ((("Energy", 5, "eV", True), Y, X), "", ["y", "x", "energy"], 1),
+        ((("q", 5, "1/nm", False), ("Energy", 6, "eV", False)), "EELS", ["q", "energy loss"], 1),
+        (
+            (("tilt", 2, "deg", True), ("y", 3, "nm", True), ("x", 4, "nm", True),
+             ("Energy loss", 6, "eV", False)),
+            "EELS", ["tilt", "y", "x", "energy loss"], 1,
+        ),
+        ((("binding energy", 7, "eV", False),), "XPS", ["binding energy"], 1),
+    ],
+)  # fmt: skip
+def test_what_laboratories_measure(axes, kind, names, signal):
+    got, spectral = order(entry(*axes, kind=kind))
+    assert spectral == signal
+    assert names is None or got == names

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,14 @@ def test_what_was_noticed_is_in_the_dictionary_for_machines():
     noticed = inspect(of(values)).as_dict()["noticed"]
     assert noticed["empty_pixels"] == 28
     assert noticed["filled_box"] == [[2, 11], [0, 13]]
+
+
+def test_the_window_of_a_narrow_peak_holds_its_channels():
+    x = np.arange(2048)
+    mean = 0.02 + 3000 * np.exp(-0.5 * ((x - 1005) / 1.5) ** 2)
+    counts = np.random.default_rng(0).poisson(mean, (12, 12, 2048))
+    data = fu.Dataset("raman", counts, axes=["y", "x", fu.Axis("wavenumber", 0.05, 1000, "1/cm")])
+    said = re.search(r"crop\(wavenumber=\(([\d.]+), ([\d.]+)\)\)", str(data.summary()))
+    low, high = said.groups()
+    part = data.crop(wavenumber=(float(low), float(high)))
+    assert part.numpy().sum() > 0.99 * counts.sum()
