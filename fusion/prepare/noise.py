@@ -129,7 +129,7 @@ def _tell(data: Dataset, sample: NoiseSample) -> Noise:
     """The noise of these pixels."""
     X, coarse, binned = sample
     if min(X.shape) < FEW:
-        few = [n if min(data.matrix_shape) < FEW else m for n, m in zip(data.matrix_shape, X.shape)]
+        few = data.matrix_shape if min(data.matrix_shape) < FEW else X.shape
         raise ValueError(
             f"`{data}`: the noise is told from {FEW} pixels and {FEW} channels or more; here "
             f"{few[0]} and {few[1]} are not empty: give variance=… instead."
