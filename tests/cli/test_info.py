@@ -75,9 +75,14 @@ def test_options_reach_the_reader_with_their_types(tmp_path, monkeypatch, capsys
         return [StoredDataset("a", (3, 4, 5), np.float64, axes, read, cautions=("no calibration",))]
 
     monkeypatch.setitem(READERS, ".made", reader)
+    monkeypatch.setattr("fusion.files.at_path", lambda path, name, **told: reader(path, **told))
     (tmp_path / "a.made").write_text("x")
     options = ["--reader", "index=1", "--reader", "sum=true", "--reader", "type=a b"]
-    assert run("info", tmp_path / "a.made", *options, "--dataset", "/a/b") == 0
-    assert asked == {"index": 1, "sum": True, "type": "a b", "dataset": "/a/b"}
+    assert run("info", tmp_path / "a.made", *options) == 0
+    assert asked == {"index": 1, "sum": True, "type": "a b"}
     assert asked["sum"] is True
+    asked.clear()
+    assert capsys.readouterr().out.count("warning: no calibration") == 1
+    assert run("info", tmp_path / "a.made", "--dataset", "/a/b", "--reader", "energy=/e") == 0
+    assert asked == {"dataset": "/a/b", "energy": "/e"}
     assert capsys.readouterr().out.count("warning: no calibration") == 1
