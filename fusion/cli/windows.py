@@ -54,9 +54,11 @@ def backgrounds_by_dataset(texts: Sequence[str], datasets: Sequence[Dataset]) ->
 
 def enclosing_window(wanted: Window, window: Window) -> Window:
     """Energies that are needed where those of the window are needed first."""
-    low, high = zip(wanted, window, strict=True)
-    first = window[0] if wanted[0] is None else None if None in low else min(low)
-    return first, None if None in high else max(high)
+    (low, high), (begin, end) = wanted, window
+    last = None if high is None or end is None else max(high, end)
+    if low is None:
+        return begin, last
+    return None if begin is None else min(low, begin), last
 
 
 def _suits(word: str) -> Suits:

@@ -99,7 +99,7 @@ def arranged(entry: Entry) -> tuple[Any, Axes, int]:
     """The array with its signal axes last, its axes, and how many of them are the signal."""
     data = entry["data"]
     entries = _axes_in_order(entry.get("axes") or [], data.shape)
-    kept = (entry.get("metadata") or {}).get(KEPT)
+    kept: Any = (entry.get("metadata") or {}).get(KEPT)
     if is_as_saved(kept, [str(each.get("name") or "") for each in entries], data.shape):
         spectral = list(range(data.ndim))[data.ndim - int(kept["signal"]) :]
     else:

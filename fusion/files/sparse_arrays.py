@@ -28,7 +28,8 @@ def sparse_behind(array: Any) -> Any:
         return array
     if not hasattr(array, "dask") or array.npartitions != 1:
         return None
-    import dask
+    from dask.core import flatten
+    from dask.local import get_sync
 
     graph = dict(array.dask)
     sources = {key for key in graph if isinstance(key, str) and key.startswith("original-")}
@@ -38,7 +39,7 @@ def sparse_behind(array: Any) -> Any:
         source = f"original-{key[0]}" if isinstance(key, tuple) else ""
         if source in sources:
             graph[key] = _value(graph[source])
-    found = dask.get(graph, next(iter(dask.core.flatten(array.__dask_keys__()))))
+    found: Any = get_sync(graph, next(iter(flatten(array.__dask_keys__()))))
     fits = hasattr(found, "nnz") and found.shape == array.shape and found.dtype == array.dtype
     return found if fits else None
 

@@ -118,7 +118,8 @@ def _any_of_groups(flags: Bools, groups: Sequence[int]) -> Bools:
         if g > 1:
             flags = flags[(*[slice(None)] * i, slice(0, n - n % g))]
             shape = flags.shape
-            flags = flags.reshape(*shape[:i], n // g, g, *shape[i + 1 :]).any(axis=i + 1)
+            split = flags.reshape(*shape[:i], n // g, g, *shape[i + 1 :])
+            flags = np.asarray(split.any(axis=i + 1))
     return flags
 
 
