@@ -277,6 +277,8 @@ class Dataset(Preparing):
             ValueError: if there are NaN or infinities, only zeros, or nothing outside the mask.
         """
         if not self._checked:
+            if self.lazy is not None:  # a fit has to read them whole
+                fits_in_memory(self, self.lazy)
             self._finite = all_finite(self)
             self._checked = True
 

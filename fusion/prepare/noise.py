@@ -15,6 +15,7 @@ from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import signal_type
 from fusion.data.tally import tally
+from fusion.data.usable_form import all_finite
 from fusion.prepare.image_noise import neighbour_variance
 from fusion.prepare.mean_variance import variance_by_mean
 from fusion.prepare.noise_levels import (
@@ -107,7 +108,7 @@ def measure(data: Dataset) -> Noise:
         ValueError: if there are fewer than four pixels or channels, all values are the same, or
             nothing is left of them beyond rounding.
     """
-    data.check()
+    all_finite(data)
     return noise_of_what_is_left(data)
 
 
