@@ -97,7 +97,7 @@ def _images_beside(chosen: Sequence[Chosen]) -> list[Chosen]:
         if not plain or data.shape not in maps:
             return data
         axes = [axis if axis.units else name for axis, name in zip(data.axes, "yx", strict=True)]
-        return data.derive(data.tensor, "taken for an image", axes=axes, signal=0)
+        return data.derive(data._array, "taken for an image", axes=axes, signal=0)
 
     return [replace(each, data=as_image(each.data)) for each in chosen]
 

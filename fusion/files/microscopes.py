@@ -16,7 +16,7 @@ from fusion.files.detector_segments import stacked
 from fusion.files.reader_repairs import REPAIRS
 from fusion.files.reader_words import heard
 from fusion.files.signal_dictionaries import CAUTIONS, stored_datasets, with_mapped_metadata
-from fusion.files.sparse_arrays import sparse_behind, worth_it
+from fusion.files.sparse_arrays import is_sparse_behind, sparse_behind, worth_it
 from fusion.files.unread_files import rename, way_on
 
 Plugin = dict[str, Any]
@@ -59,6 +59,7 @@ def in_microscope_file(
     """
     failures: list[tuple[str, str]] = []
     strange: OptionError | None = None
+    nothing = ""
     for plugin in _plugins(path):
         try:
             read = partial(_read, plugin, path, lazy)
@@ -73,10 +74,9 @@ def in_microscope_file(
             continue
         if usable:
             return usable
-        raise ValueError(
-            f"{path}: {plugin['name']} finds no array of real numbers, but {listed(unusable)}"
-            f"{rename(path) or ': give a file with some.'}"
-        )
+        nothing = f"{plugin['name']} finds no array of real numbers, but {listed(unusable)}"
+    if nothing:
+        raise ValueError(f"{path}: {nothing}{rename(path) or ': give a file with some.'}")
     if strange is not None:
         raise strange
     if options and len(failures) == 1:
@@ -232,6 +232,6 @@ def _checked_whole(entries: list[Entry]) -> list[Entry]:
     """The same, after the last value of each is read: a truncated file is found out now."""
     for entry in entries:
         data = entry["data"]
-        if hasattr(data, "compute") and sparse_behind(data) is None:
+        if hasattr(data, "compute") and not is_sparse_behind(data):
             data[(-1,) * data.ndim].compute()
     return entries

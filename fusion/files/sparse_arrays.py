@@ -26,15 +26,13 @@ def sparse_behind(array: Any) -> Any:
     """
     if hasattr(array, "nnz"):
         return array
-    if not hasattr(array, "dask") or array.npartitions != 1:
+    if not is_sparse_behind(array):
         return None
     from dask.core import flatten
     from dask.local import get_sync
 
     graph = dict(array.dask)
-    sources = {key for key in graph if isinstance(key, str) and key.startswith("original-")}
-    if not sources or not all(hasattr(_value(graph[key]), "nnz") for key in sources):
-        return None
+    sources = _sources(graph)
     for key in list(graph):
         source = f"original-{key[0]}" if isinstance(key, tuple) else ""
         if source in sources:
@@ -42,6 +40,20 @@ def sparse_behind(array: Any) -> Any:
     found: Any = get_sync(graph, next(iter(flatten(array.__dask_keys__()))))
     fits = hasattr(found, "nnz") and found.shape == array.shape and found.dtype == array.dtype
     return found if fits else None
+
+
+def is_sparse_behind(array: Any) -> bool:
+    """Whether all that a dask array of one block is made of is sparse; nothing is computed."""
+    if not hasattr(array, "dask") or array.npartitions != 1:
+        return False
+    graph = dict(array.dask)
+    sources = _sources(graph)
+    return bool(sources) and all(hasattr(_value(graph[key]), "nnz") for key in sources)
+
+
+def _sources(graph: dict[Any, Any]) -> set[str]:
+    """Keys of the arrays that dask was given."""
+    return {key for key in graph if isinstance(key, str) and key.startswith("original-")}
 
 
 def _value(node: Any) -> Any:

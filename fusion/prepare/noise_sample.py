@@ -18,9 +18,7 @@ Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ROWS = 2048  # pixels that are looked at, at most, spread over the scan
-ENTRIES = (
-    3 * 2**19
-)  # of them and their channels, at most: the scree has a dozen arrays of that size
+ENTRIES = 3 * 2**19  # of pixels and channels, at most: the scree has a dozen arrays of that size
 RUN = 32  # pixels next to each other
 FEWEST = 1.0  # mean counts of an entry below which neighbours are summed first
 RARE = 0.3  # mean counts of a channel or pixel below which it is left out
