@@ -6,7 +6,7 @@ from fusion.algebra.axis import Axes, Axis
 
 SIZES = (
     {"m": 1.0, "mm": 1e-3, "µm": 1e-6, "nm": 1e-9, "Å": 1e-10, "pm": 1e-12},
-    {"keV": 1e3, "eV": 1.0, "meV": 1e-3},
+    {"MeV": 1e6, "keV": 1e3, "eV": 1.0, "meV": 1e-3},
     {"rad": 1.0, "mrad": 1e-3},
 )
 LENGTHS = ("pm", "nm", "µm", "mm", "m")

@@ -14,14 +14,10 @@ from typing import Any
 import click
 
 from fusion.algebra.cautions import FileWarning, users_line
-from fusion.cli.options import flag_of
 from fusion.data.dataset import Dataset
 from fusion.files import SeveralDatasets, contents_of
-from fusion.files.contents import StoredDataset, default_of, pick
+from fusion.files.contents import StoredDataset, free_name, meant, pick
 from fusion.files.scan_members import of_one_scan
-
-NUMPY = (".npz", ".npy")
-"""Files that are read without a reader that could have options."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +58,6 @@ def reader_options(reader: Sequence[str], segments: bool, dataset: str | None) -
     return options
 
 
-def contents(path: Path, options: Mapping[str, Any]) -> list[StoredDataset]:
-    """What is in a file, unread.
-
-    Raises:
-        ValueError: as `fusion.load`, and if an option of the reader was used for nothing.
-    """
-    if options and path.suffix.lower() in NUMPY:
-        flags = ", ".join(flag_of(name) for name in options)
-        raise ValueError(f"{path}: {flags}: npz and npy have no such options: leave that away.")
-    found = contents_of(path, dict(options))
-    stacked = any(axis.name == "segment" for each in found for axis in each.axes)
-    if options.get("segments") and not stacked:
-        raise ValueError(
-            f"{path}: --segments: no maps of several segments of one detector in it: leave that "
-            "away."
-        )
-    return found
-
-
 def chosen_of(
     files: Sequence[Path], signal: Sequence[str], options: Mapping[str, Any], *, joint: bool
 ) -> list[Chosen]:
@@ -97,12 +74,9 @@ def chosen_of(
     if joint and len(files) == 1:
         if len({name.casefold() for name in signal}) < len(signal):
             raise click.UsageError(f"--signal: {', '.join(signal)}: name every data set once")
-        found = contents(files[0], options)
-        meant = [pick(files[0], found, name) for name in signal]
-        if not meant:  # as stored: what was left out is said for all of a command's files alike
-            names = [each.name for each in of_one_scan(files[0], found)]
-            meant = [each for name in names for each in found if each.name == name]
-        return opened(files[0], found, meant)
+        found = contents_of(files[0], dict(options))
+        named = [pick(files[0], found, name) for name in signal]
+        return opened(files[0], found, named or of_one_scan(files[0], found))
     if len(signal) not in (0, 1, len(files)):
         raise click.UsageError(
             f"--signal: {len(signal)} names for {len(files)} file{'s' * (len(files) > 1)}: "
@@ -114,22 +88,19 @@ def chosen_of(
 
 def _one(path: Path, signal: str | None, options: Mapping[str, Any]) -> Chosen:
     """The one named, the only one, or the only map."""
-    found = contents(path, options)
-    meant = default_of(found) if signal is None else pick(path, found, signal)
-    if meant is None:
-        raise SeveralDatasets(path, found)
-    return opened(path, found, [meant])[0]
+    found = contents_of(path, dict(options))
+    return opened(path, found, [meant(path, found, signal)])[0]
 
 
 def opened(
-    path: Path, found: Sequence[StoredDataset], meant: Sequence[StoredDataset]
+    path: Path, found: Sequence[StoredDataset], chosen: Sequence[StoredDataset]
 ) -> list[Chosen]:
     """Those meant, read; what there is to say of how they were read is said once."""
-    names = {each.name for each in meant}
+    names = {each.name for each in chosen}
     left = tuple(f"{e.name} ({e.made_from or e.kind})" for e in found if e.name not in names)
-    for text in dict.fromkeys(text for each in meant for text in each.cautions):
+    for text in dict.fromkeys(text for each in chosen for text in each.cautions):
         warnings.warn(text, FileWarning, stacklevel=users_line())
-    return [Chosen(each.open(), path, each.name, left) for each in meant]
+    return [Chosen(each.open(), path, each.name, left) for each in chosen]
 
 
 def _distinct(chosen: Sequence[Chosen]) -> list[Chosen]:
@@ -140,10 +111,7 @@ def _distinct(chosen: Sequence[Chosen]) -> list[Chosen]:
         alike = names.count(each.data.name) > 1
         base = _stem(each.path) if alike else each.data.name
         taken = {other.data.name for other in distinct} | (set(names) if alike else set())
-        name, number = base, 1
-        while name in taken:
-            number += 1
-            name = f"{base}_{number}"
+        name = free_name(base, taken)
         data = each.data if name == each.data.name else each.data.renamed(name)
         distinct.append(Chosen(data, each.path, each.stored, each.left))
     return distinct

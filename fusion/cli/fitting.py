@@ -19,6 +19,8 @@ from fusion.cli.output import json_report, print_answer, write_answer
 from fusion.cli.prepared_data import prepared
 from fusion.cli.used import used_lines, used_report
 from fusion.data.dataset import Dataset
+from fusion.data.signal_type import signal_type
+from fusion.data.tally import tally
 from fusion.engine.status import Status
 from fusion.language.loss import Loss
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality
@@ -134,8 +136,10 @@ def _fitting_loss(data: Dataset) -> str:
         return "frobenius"
     try:
         return "poisson" if data.noise().counts else "gaussian"
-    except ValueError:
-        return "gaussian"
+    except ValueError:  # too few of them tell: X-rays are counted one by one
+        stats = tally(data)
+        xrays = signal_type(data.channels, data.metadata).startswith("EDS")
+        return "poisson" if xrays and stats.whole and stats.minimum >= 0 else "gaussian"
 
 
 def _build_model(chosen: Sequence[Chosen], k: int, joint: bool, share: str | None) -> Any:

@@ -22,13 +22,14 @@ def info(file: Path, signal: str | None, every: bool, as_json: bool, **reading: 
 
     Of several data sets a table, then the maps; one of them with --signal, or --all.
     """
-    from fusion.cli.chosen_files import contents, reader_options
+    from fusion.cli.chosen_files import reader_options
     from fusion.cli.file_table import dictionaries, in_words
+    from fusion.files import contents_of
     from fusion.files.contents import pick
 
     if signal is not None and every:
         raise click.UsageError(f"--all: --signal {signal} is one: give one of the two")
-    found = contents(file, reader_options(**reading))
+    found = contents_of(file, reader_options(**reading))
     chosen = found if signal is None else [pick(file, found, signal)]
     if as_json:
         print(json.dumps(dictionaries(chosen)))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 
 from fusion.data.dataset import Dataset
-from fusion.files.contents import DASHES
+from fusion.files.contents import plain_name
 
 Suits = Callable[[Dataset, str, bool], str]
 """(data set, value, whether it is named) → "", or why the option can't be used for it."""
@@ -25,7 +25,7 @@ class Named(NamedTuple):
 def fitting_names(word: str, names: Sequence[str]) -> list[str]:
     """Names that a word means: as `--signal`, case and kinds of dashes do not matter."""
     exact = [name for name in names if name == word]
-    return exact or [name for name in names if _plain(name) == _plain(word)]
+    return exact or [name for name in names if plain_name(name) == plain_name(word)]
 
 
 def split_name(
@@ -106,10 +106,6 @@ def kind_of(data: Dataset) -> str:
     if data.signal == 0:
         return f"is {'an image' if len(data.shape) == 2 else 'a stack of images'} ({shape})"
     return f"holds {'spectra' if data.signal == 1 else 'patterns'} ({shape})"
-
-
-def _plain(name: str) -> str:
-    return name.casefold().translate(DASHES)
 
 
 def _or(names: Sequence[str]) -> str:

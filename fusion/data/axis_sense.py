@@ -9,8 +9,8 @@ import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.unit_names import ENERGIES
+from fusion.algebra.units import ratio
 
-EV = {"meV": 1e-3, "eV": 1.0, "keV": 1e3, "MeV": 1e6}
 HIGHEST_XRAY = 150e3  # eV; the K lines of uranium lie at 115 keV
 LOWEST_XRAY = 100.0  # eV, that an X-ray spectrum has to reach: Be Kα lies at 109 eV
 COARSEST_XRAY = 500.0  # eV a channel; no X-ray spectrum is binned so far
@@ -52,7 +52,7 @@ def _energies(name: str, axis: Axis, kind: str) -> Iterator[str]:
         )
     if axis.units not in ENERGIES:
         return
-    x = axis.values * EV[axis.units]
+    x = axis.values * (ratio("eV", axis.units) or 1.0)
     low, high, step = float(x.min()), float(x.max()), float(np.abs(np.diff(x)).max(initial=0.0))
     other = "eV" if axis.units == "keV" else "keV"
     if loss and high < 0:

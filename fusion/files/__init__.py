@@ -16,7 +16,7 @@ from fusion.algebra.cautions import FileWarning, users_line
 from fusion.data.dataset import Dataset
 from fusion.files import arrays, microscopes, oxford
 from fusion.files.by_path import at_path
-from fusion.files.contents import SeveralDatasets, StoredDataset, default_of, pick
+from fusion.files.contents import SeveralDatasets, StoredDataset, free_name, meant, pick
 from fusion.files.promised_sizes import check_promised
 from fusion.files.scan_members import of_one_scan
 from fusion.files.zarr_folders import check_harmless, is_zarr
@@ -109,11 +109,6 @@ def load(
     contents = contents_of(paths[0], options, signal)
     if signal is not None:
         return _opened([pick(paths[0], contents, signal)])[0]
-    if segments and not any(axis.name == "segment" for each in contents for axis in each.axes):
-        raise ValueError(
-            f"`load({str(path)!r}, segments=True)`: no maps of several segments of one detector in "
-            "it: leave that out."
-        )
     datasets = _opened(contents)
     return datasets[0] if len(datasets) == 1 else {data.name: data for data in datasets}
 
@@ -128,11 +123,7 @@ def one(path: Place, signal: str | None = None, **options: Any) -> Dataset:
         OSError: if it cannot be opened.
     """
     (path,) = _paths(path)
-    contents = contents_of(path, options, signal)
-    meant = default_of(contents) if signal is None else pick(path, contents, signal)
-    if meant is None:
-        raise SeveralDatasets(path, contents)
-    return _opened([meant])[0]
+    return _opened([meant(path, contents_of(path, options, signal), signal)])[0]
 
 
 @checked_call
@@ -151,7 +142,16 @@ def scan_in(path: Place, signal: Sequence[str] = (), **options: Any) -> list[Dat
     contents = contents_of(path, options)
     if signal:
         return _opened([pick(path, contents, name) for name in signal])
-    return _opened(of_one_scan(path, contents))
+    chosen = of_one_scan(path, contents)
+    datasets = _opened(chosen)
+    if left := [each for each in contents if each not in chosen]:
+        names = ", ".join(f"{each.name} ({each.made_from or each.kind})" for each in left)
+        warnings.warn(
+            f"left out, name what is meant to have others: {names}",
+            FileWarning,
+            stacklevel=users_line(),
+        )
+    return datasets
 
 
 def _opened(contents: Iterable[StoredDataset]) -> list[Dataset]:
@@ -178,10 +178,7 @@ def _several(
         name = data.name
         if names.count(name) > 1:
             name = path.stem if count == 1 else f"{path.stem}_{name}"
-        number, base = 1, name
-        while name in together:
-            number += 1
-            name = f"{base}_{number}"
+        name = free_name(name, together)
         together[name] = data if name == data.name else data.renamed(name)
     return together
 
@@ -240,6 +237,12 @@ def contents_of(
             except ValueError:
                 gc.collect()  # some are in cycles
                 raise
+    stacked = any(axis.name == "segment" for each in contents for axis in each.axes)
+    if options.get("segments") and not stacked:
+        raise ValueError(
+            f"`load({str(path)!r}, segments=…)`: no maps of several segments of one detector in "
+            "it: leave that out."
+        )
     after = path.stat()
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
         raise ValueError(f"{path}: it changed while it was read: read it when it is complete.")

@@ -15,7 +15,7 @@ from fusion.data.dataset import Dataset
 from fusion.files import told_axes
 from fusion.files.array_header import ArrayHeader
 from fusion.files.calibration import axis_at, complete_axes, readable, slug
-from fusion.files.contents import StoredDataset
+from fusion.files.contents import StoredDataset, free_name
 from fusion.files.signal_axes import FAINT_NAME, FULL_NAME
 from fusion.files.stored_array import StoredArray, kind_of
 
@@ -61,25 +61,15 @@ def at_path(
     given = slug(path.stem) or "data"
     names = [slug(where.rpartition("/")[2]) or given for where in paths]
     names = [n if names.count(n) == 1 else slug(p) for n, p in zip(names, paths, strict=True)]
-    names = numbered([name] if name is not None and len(paths) == 1 else names)
-    found = zip(names, paths, strict=True)
+    given_names: list[str] = []
+    for base in [name] if name is not None and len(paths) == 1 else names:
+        given_names.append(free_name(base, given_names))
+    found = zip(given_names, paths, strict=True)
     read_now = lazy is False or (lazy is None and find_spec("dask") is None)
     return [
         _stored(call, path, n, where, axes, word, options.get(word), read_now=read_now)
         for n, where in found
     ]
-
-
-def numbered(names: Sequence[str]) -> list[str]:
-    """The names, none twice: what is there already gets a number."""
-    given: list[str] = []
-    for base in names:
-        name, number = base, 1
-        while name in given:
-            number += 1
-            name = f"{base}_{number}"
-        given.append(name)
-    return given
 
 
 def _stored(

@@ -24,7 +24,6 @@ NAMES = {
     "energyloss": "energy loss",
     "eels": "energy loss",
 }
-ENERGIES = ("eV", "keV")
 TINY = 1e-3  # steps below which a length is not told in m or mm
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,19 @@ def default_of(contents: Sequence[StoredDataset]) -> StoredDataset | None:
     return next((some[0] for some in (marked, maps) if len(some) == 1), None)
 
 
+def meant(path: Path, contents: Sequence[StoredDataset], signal: str | None) -> StoredDataset:
+    """The one named; where none is, the only one, the one marked, or the only map.
+
+    Raises:
+        SeveralDatasets: where it must be said which.
+        ValueError: if there is none of that name.
+    """
+    found = default_of(contents) if signal is None else pick(path, contents, signal)
+    if found is None:
+        raise SeveralDatasets(path, contents)
+    return found
+
+
 def pick(path: Path, contents: Sequence[StoredDataset], signal: str) -> StoredDataset:
     """The one of this name: upper and lower case, and kinds of dashes, are the same.
 
@@ -108,7 +121,7 @@ def pick(path: Path, contents: Sequence[StoredDataset], signal: str) -> StoredDa
         ValueError: if there is none.
     """
     exact = [entry for entry in contents if entry.name == signal]
-    alike = [entry for entry in contents if _plain(entry.name) == _plain(str(signal))]
+    alike = [entry for entry in contents if plain_name(entry.name) == plain_name(str(signal))]
     if not (matching := exact or alike):
         names = ", ".join(f'"{each.name}"' for each in contents)
         raise ValueError(f"{path}: no data set {signal!r} in it; there are {names}: give one.")
@@ -119,8 +132,18 @@ def pick(path: Path, contents: Sequence[StoredDataset], signal: str) -> StoredDa
     return matching[0]
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name as it is compared: without case, with one kind of dash."""
     return name.casefold().translate(DASHES)
+
+
+def free_name(base: str, taken: Container[str]) -> str:
+    """The name, with a number behind it where it is taken: "eds", "eds_2"."""
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}_{number}"
+    return name
 
 
 def listed(things: Sequence[Any]) -> str:

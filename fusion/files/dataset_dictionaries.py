@@ -51,7 +51,7 @@ def metadata_with_noise(data: Dataset) -> dict[str, Any]:
 
     `Signal.Noise_properties.variance` is one number, or a signal of the shape of the data.
     """
-    metadata = _copied(data.metadata)
+    metadata = plain_metadata(data.metadata)
     general = metadata.setdefault("General", {})
     general["title"] = general.get("title") or data.name
     signal = metadata.setdefault("Signal", {})
@@ -115,11 +115,11 @@ def _noise_properties(data: Dataset, variance: NDArray[Any]) -> dict[str, Any]:
     return {"_sig_variance": signal}
 
 
-def _copied(value: Any) -> Any:
-    """Metadata as plain dictionaries of their own."""
+def plain_metadata(value: Any) -> Any:
+    """The metadata as plain dictionaries and lists."""
     if isinstance(value, Mapping):
-        return {str(key): _copied(each) for key, each in value.items()}
-    return value
+        return {str(key): plain_metadata(each) for key, each in value.items()}
+    return [plain_metadata(each) for each in value] if isinstance(value, list) else value
 
 
 def _array(value: Any, kind: type) -> NDArray[Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fusion.elements.symbols import SYMBOLS
 from fusion.files.calibration import KEPT, slug
+from fusion.files.contents import free_name
 from fusion.files.signal_axes import signal_type
 
 Entry = Mapping[str, Any]
@@ -69,8 +70,5 @@ def names(entries: Sequence[Entry], stem: str, ranges: Sequence[str] = ()) -> li
             base = title
         elif len(alike) > 1 and extent and len(set(alike)) == len(alike):
             base = f"{kind} ({extent})"
-        number = 1
-        while (name := base if number == 1 else f"{base}_{number}") in given:
-            number += 1
-        given.append(name)
+        given.append(free_name(base, given))
     return given

@@ -17,7 +17,7 @@ import numpy as np
 
 from fusion.algebra.axis import Axis
 from fusion.files.calibration import slug
-from fusion.files.contents import StoredDataset, first_line
+from fusion.files.contents import StoredDataset, first_line, free_name
 from fusion.files.hdf5_links import DAMAGE, numeric_arrays, opened
 from fusion.files.oxford_arrays import Pixels, image, spectra
 from fusion.files.path_lines import ways
@@ -100,11 +100,7 @@ def _named(found: list[Found]) -> list[Found]:
     """None of them with the name of another."""
     names: list[str] = []
     for entry in found:
-        number, name = 1, entry.name
-        while name in names:
-            number += 1
-            name = f"{entry.name}_{number}"
-        names.append(name)
+        names.append(free_name(entry.name, names))
     return [
         Found(name, e.pixels, e.where, e.energy, e.metadata, e.made_from)
         for name, e in zip(names, found, strict=True)

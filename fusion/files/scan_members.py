@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,11 +22,11 @@ def of_one_scan(path: Path, contents: Sequence[StoredDataset]) -> list[StoredDat
     if not maps:
         spectra = [each for each in measured if each.signal == 1 and each.axes[-1].units]
         if spectra:
-            return _without(contents, _parts(spectra))
+            return _parts(spectra)
         return _alike(path, measured or contents)
     chosen = _alike(path, maps)
     images = [each for each in measured if each.signal == 0 and _same_pixels(each, chosen[0])]
-    return _without(contents, [*chosen, *images])
+    return [*chosen, *images]
 
 
 def _alike(path: Path, contents: Sequence[StoredDataset]) -> list[StoredDataset]:
@@ -57,16 +56,3 @@ def _parts(spectra: Sequence[StoredDataset]) -> list[StoredDataset]:
     total = values.sum(0)
     sums = [torch.equal(2 * spectrum, total) for spectrum in values]
     return [each for each, is_sum in zip(spectra, sums, strict=True) if not is_sum]
-
-
-def _without(
-    contents: Sequence[StoredDataset], chosen: Sequence[StoredDataset]
-) -> list[StoredDataset]:
-    """Those chosen, the first of them saying which others were left out."""
-    left = [each for each in contents if each not in chosen]
-    if not left:
-        return list(chosen)
-    names = ", ".join(f"{each.name} ({each.made_from or each.kind})" for each in left)
-    text = f"left out of the fusion, name what is meant to have others: {names}"
-    first = replace(chosen[0], cautions=(*chosen[0].cautions, text))
-    return [first, *chosen[1:]]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fusion.algebra.axis import Axes, Axis
-from fusion.algebra.unit_names import BRACKETS, SPECTRAL, unit
+from fusion.algebra.unit_names import BRACKETS, ENERGIES, SPECTRAL, unit
 from fusion.data.axis_sense import axis_doubts
 from fusion.data.dataset import Dataset
+from fusion.data.signal_type import nested
 from fusion.files.calibration import (
-    ENERGIES,
     KEPT,
     axis_at,
     axis_name,
@@ -23,7 +23,7 @@ from fusion.files.calibration import (
     slug,
 )
 from fusion.files.contents import StoredDataset, listed
-from fusion.files.dataset_dictionaries import restored
+from fusion.files.dataset_dictionaries import plain_metadata, restored
 from fusion.files.dataset_names import element_of, names, short_name
 from fusion.files.signal_axes import signal_axes, signal_type
 
@@ -178,7 +178,7 @@ def with_mapped_metadata(entry: dict[str, Any]) -> dict[str, Any]:
     metadata = plain_metadata(entry.get("metadata") or {})
     original = entry.get("original_metadata") or {}
     for source, (target, convert) in (entry.get("mapping") or {}).items():
-        value = _nested(original, source.split("."))
+        value = nested(original, *source.split("."))
         if value is None:
             continue
         with suppress(Exception):  # a reader's function of what this file does not have
@@ -192,20 +192,7 @@ def with_mapped_metadata(entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "metadata": metadata}
 
 
-def _nested(value: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
 def _set_nested(metadata: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
         metadata = metadata.setdefault(key, {})
     metadata[keys[-1]] = value
-
-
-def plain_metadata(value: Any) -> Any:
-    """The metadata as plain dictionaries and lists."""
-    if isinstance(value, Mapping):
-        return {str(key): plain_metadata(each) for key, each in value.items()}
-    return [plain_metadata(each) for each in value] if isinstance(value, list) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from operator import index
 from typing import Any
@@ -86,8 +86,8 @@ def crop(data: Dataset, ranges: Mapping[str, Any]) -> Dataset:
         array,
         call,
         axes=axes,
-        mask=_cut(data.mask, data.shape, chosen),
-        variance=_cut(data.variance, data.shape, chosen),
+        mask=cut(data.mask, data.shape, chosen),
+        variance=cut(data.variance, data.shape, chosen),
     )
 
 
@@ -101,8 +101,8 @@ def take_entries(data: Dataset, i: int, rows: NDArray[np.intp]) -> Dataset:
         _array_unread(data)[tuple(chosen)],
         f"{len(rows)} of {data.shape[i]} entries along {axes[i].name}",
         axes=axes,
-        mask=_cut(data.mask, data.shape, chosen),
-        variance=_cut(data.variance, data.shape, chosen),
+        mask=cut(data.mask, data.shape, chosen),
+        variance=cut(data.variance, data.shape, chosen),
     )
 
 
@@ -213,13 +213,15 @@ def _range_text(part: Any) -> str:
     return str(tuple(part)) if isinstance(part, list | tuple) else repr(part)
 
 
-def _cut(array: Tensor | None, shape: tuple[int, ...], index: list[slice]) -> Tensor | None:
+def cut(
+    array: Tensor | None, shape: Sequence[int], chosen: Sequence[int | slice | NDArray[np.intp]]
+) -> Tensor | None:
     """The same part of something that broadcasts to the data."""
     if array is None:
         return None
+    sizes = zip(chosen, array.shape, shape, strict=True)
     return array[
         tuple(
-            part if m == n else slice(None)
-            for part, m, n in zip(index, array.shape, shape, strict=True)
+            part if m == n else 0 if isinstance(part, int) else slice(None) for part, m, n in sizes
         )
     ]

@@ -6,10 +6,10 @@ from numbers import Integral, Real
 from typing import Any, NoReturn
 
 import numpy as np
-from torch import Tensor
 
 from fusion.algebra.axis import Axis
 from fusion.data.dataset import Dataset
+from fusion.prepare.crop_bin import cut
 
 DIGITS = 1e-12
 """Of an entry, below which a position is cut off before it is rounded, as HyperSpy does."""
@@ -33,8 +33,8 @@ def part_of(data: Dataset, key: Any) -> Dataset:
         f"[{_key_text(key)}]",
         axes=[data.axes[i].cut(chosen[i]) for i in kept],  # type: ignore[arg-type]
         signal=sum(i >= split for i in kept),
-        mask=_cut(data.mask, data.shape, chosen),
-        variance=_cut(data.variance, data.shape, chosen),
+        mask=cut(data.mask, data.shape, chosen),
+        variance=cut(data.variance, data.shape, chosen),
     )
 
 
@@ -165,15 +165,3 @@ def _key_text(key: Any) -> str:
     if isinstance(key, np.generic):
         key = key.item()
     return repr(key) if isinstance(key, str | int | float | None) else type(key).__name__
-
-
-def _cut(array: Tensor | None, shape: tuple[int, ...], chosen: list[int | slice]) -> Tensor | None:
-    """The same part of something that broadcasts to the data."""
-    if array is None:
-        return None
-    sizes = zip(chosen, array.shape, shape, strict=True)
-    return array[
-        tuple(
-            part if m == n else 0 if isinstance(part, int) else slice(None) for part, m, n in sizes
-        )
-    ]

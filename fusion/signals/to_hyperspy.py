@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
+from fusion.algebra.unit_names import ENERGIES
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.measured import data_along
 from fusion.answers.result import Result
 from fusion.data.signal_type import nested, signal_type
-from fusion.files.calibration import ENERGIES
 
 Array = NDArray[Any]
 

@@ -55,9 +55,9 @@ def test_what_nothing_uses_is_refused(folder, capsys, options, reason):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--reader", "index=1"], "--reader index: npz and npy have no such options"),
-        (["--segments"], "--segments: npz and npy"),
-        (["--dataset", "/a/b"], "--dataset: npz and npy"),
+        (["--reader", "index=1"], "--reader index: NumPy's files have no such option"),
+        (["--segments"], "--segments: no maps of several segments"),
+        (["--dataset", "/a/b"], "is not HDF5"),
     ],
 )
 @pytest.mark.parametrize("command", ["info", "plot", "rank", "unmix", "fuse"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fusion as fu
+from fusion.cli.fitting import losses_by_dataset
 from fusion.files import SeveralDatasets, load, one, scan_in
 from fusion.files.dataset_names import element_of, names
 from tests.helpers.microscope_files import io, velox
@@ -49,6 +50,13 @@ def test_the_only_map_is_meant_and_a_scan_is_it_with_the_images_beside_it(tmp_pa
         together = scan_in(path)
     assert [data.name for data in together] == ["eds", "haadf"]
     assert [data.name for data in scan_in(path, ["fe", "EDS"])] == ["fe", "eds"]
+
+
+def test_xrays_of_a_single_spectrum_are_counts_for_the_command_line():
+    counts = RNG.poisson(3.0, 200)
+    for kind, loss in (("EDS_TEM", "poisson"), ("EELS", "gaussian")):
+        data = fu.Dataset("a", counts, metadata={"Signal": {"signal_type": kind}})
+        assert losses_by_dataset([], [data]) == {"a": loss}
 
 
 def test_two_maps_are_to_be_chosen_from_a_complete_list_that_can_be_pasted(tmp_path):
