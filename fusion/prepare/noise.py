@@ -133,7 +133,7 @@ def _tell(data: Dataset, sample: NoiseSample) -> Noise:
         few = data.matrix_shape if min(data.matrix_shape) < FEW else X.shape
         raise ValueError(
             f"`{data}`: the noise is told from {FEW} pixels and {FEW} channels or more; here "
-            f"{few[0]} and {few[1]} are not empty: give variance=… instead."
+            f"{few[0]} and {few[1]} are whole and not empty: give variance=… instead."
         )
     if X.min() == X.max():
         raise ValueError(f"`{data}`: all values are the same, {X.min():g}: there is no noise.")

@@ -190,6 +190,8 @@ def _sums(
     for pixels, values in spectra_of(data, place >= 0):
         if count is not None and count != 1.0:
             values = np.rint(values / count)
+        if not len(pixels):
+            continue
         spectra: Any = values.reshape(len(pixels), *data.shape[split:])
         for i, (n, g) in enumerate(zip(data.shape[split:], groups[split:], strict=True)):
             spectra = spectra[(*[slice(None)] * (i + 1), slice(0, n - n % g))]
@@ -208,5 +210,6 @@ def _members(shape: Sequence[int], groups: Sequence[int], chosen: NDArray) -> ND
     numbers = np.zeros((len(chosen), 1), dtype=np.intp)
     for i, n, g in zip(np.unravel_index(chosen, coarse), shape, groups, strict=True):
         along = i[:, None] * g + np.arange(g)
-        numbers = (numbers[:, :, None] * n + along[:, None, :]).reshape(len(chosen), -1)
+        size = numbers.shape[1] * g
+        numbers = (numbers[:, :, None] * n + along[:, None, :]).reshape(len(chosen), size)
     return numbers

@@ -62,6 +62,15 @@ def test_sums_of_neighbours_are_those_of_the_array():
     np.testing.assert_array_equal(sample.values, blocks.reshape(-1, 300 // gc)[:, sample.channels])
 
 
+def test_a_mask_that_hides_a_value_of_every_pixel_is_told():
+    mask = np.zeros((12, 10, 40), bool)
+    mask.reshape(-1, 40)[np.arange(120), np.arange(120) % 40] = True
+    hidden = fu.Dataset("a", np.random.default_rng(0).poisson(3.0, (12, 10, 40)), mask=mask)
+    for look in (hidden.noise, hidden.estimate_variance, lambda: hidden.denoise(2)):
+        with pytest.raises(ValueError, match=r"here 0 and 40 are whole and not empty"):
+            look()
+
+
 def test_few_channels_of_a_long_axis_are_not_summed_to_nothing():
     values = np.zeros((16, 16, 4096), np.uint16)
     values[..., 19:33] = np.random.default_rng(0).poisson(5.0, (16, 16, 14))
