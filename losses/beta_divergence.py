@@ -12,7 +12,7 @@ from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.term import State
 from fusion.likelihood import elementwise
-from fusion.likelihood.elementwise import SQUARE, Elementwise
+from fusion.likelihood.entry_losses import SQUARE, Elementwise
 from fusion.losses.poisson import by_channel
 
 FLOOR = 1e-9

@@ -5,7 +5,7 @@ from torch import Tensor
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.term import State
-from fusion.likelihood.elementwise import SQUARE
+from fusion.likelihood.entry_losses import SQUARE
 
 
 class Frobenius(Fit):

@@ -13,7 +13,7 @@ from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.surrogate import FitInformation
 from fusion.language.term import State
-from fusion.likelihood.elementwise import SQUARE
+from fusion.likelihood.entry_losses import SQUARE
 from fusion.prepare.image_noise import neighbour_variance
 
 EXACT = torch.finfo(torch.float32).eps ** 2

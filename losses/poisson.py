@@ -14,14 +14,14 @@ from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.term import State
 from fusion.likelihood import elementwise
-from fusion.likelihood.elementwise import Elementwise
+from fusion.likelihood.entry_losses import Elementwise
 from fusion.losses.frobenius import Frobenius
 
 
 class _Log(Elementwise):
     """m − x ln m: m from column sums, −x ln m on the counts alone; +∞ where m ≤ 0 < x."""
 
-    vanishes_at_zero, linear = True, 1.0
+    vanishes_at_zero, linear, logarithmic = True, 1.0, True
 
     def value(self, x: Tensor, m: Tensor) -> Tensor:
         # 0 ln 0 = 0; the logarithm of a non-positive mean is −∞, not NaN

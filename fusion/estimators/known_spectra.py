@@ -15,7 +15,7 @@ from fusion.engine.poisson_pixels import grams, maximum_likelihood
 from fusion.language.factor import Factor
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model
-from fusion.likelihood.elementwise import SQUARE
+from fusion.likelihood.entry_losses import SQUARE
 from fusion.search.fit import fit
 
 FLOOR = 1e-12

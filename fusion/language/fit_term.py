@@ -18,7 +18,7 @@ from fusion.language.model import Model
 from fusion.language.surrogate import Surrogate
 from fusion.language.term import State
 from fusion.likelihood import elementwise, metric
-from fusion.likelihood.elementwise import SQUARE, SQUARE_OF_PREDICTION, Elementwise
+from fusion.likelihood.entry_losses import SQUARE, SQUARE_OF_PREDICTION, Elementwise
 
 
 class Fit(Surrogate):

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from fusion.algebra.prediction import CP, Expanded, Prediction, Tucker
 from fusion.forms.contract import Form
-from fusion.likelihood.elementwise import SQUARE, Chunks, Elementwise
+from fusion.likelihood.entry_losses import SQUARE, Elementwise
+from fusion.likelihood.passes import passes
 
 Directions = Sequence[Tensor | None]
 """A direction for every tensor; None = zero."""
@@ -259,9 +260,9 @@ class Entrywise(Metric):
         self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor
     ) -> None:
         self.L, self.R = parts
-        self.chunks = Chunks(form, loss)
+        self.reads = passes(form, loss, self.L)
         self.scale = scale.to(self.L.dtype)
-        self.bends = [self.chunks.bend(L, R) for L, R in zip(self.L, self.R, strict=True)]
+        self.bends = [self.reads.bend(L, R) for L, R in zip(self.L, self.R, strict=True)]
         self.made: list[Tensor] | None = None
 
     def product(self, d: Directions, wanted: Sequence[bool] | None = None) -> list[Tensor | None]:
@@ -270,7 +271,7 @@ class Entrywise(Metric):
             for x, v in zip((self.L, self.R), d, strict=True)
         )
         made = [
-            self.chunks.product(*given)
+            self.reads.product(*given)
             for given in zip(self.L, self.R, dL, dR, self.bends, strict=True)
         ]
         return [torch.stack(h) * self.scale[:, None, None] for h in zip(*made, strict=True)]
@@ -278,7 +279,7 @@ class Entrywise(Metric):
     def blocks(self, j: int) -> RowBlocks:
         if self.made is None:
             made = [
-                self.chunks.blocks(*given) for given in zip(self.L, self.R, self.bends, strict=True)
+                self.reads.blocks(*given) for given in zip(self.L, self.R, self.bends, strict=True)
             ]
             self.made = [torch.stack(b) for b in zip(*made, strict=True)]
         return RowBlocks(self.made[j] * self.scale[:, None, None, None])

@@ -18,7 +18,7 @@ from fusion.engine.batched_nnls import nnls, solve, variances
 from fusion.engine.poisson_pixels import deviance, grams, information, maximum_likelihood
 from fusion.forms.contract import Form
 from fusion.language.fit_term import Fit
-from fusion.likelihood.elementwise import SQUARE
+from fusion.likelihood.entry_losses import SQUARE
 from fusion.references.reference_fit import PixelFit, ReferenceFit, summarise
 from fusion.references.residual_shape import Residuals
 

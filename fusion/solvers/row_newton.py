@@ -12,11 +12,14 @@ from torch import Tensor
 from fusion.algebra.calls import checked_class
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
-from fusion.likelihood.elementwise import Chunks
+from fusion.likelihood.data_passes import EntryPasses
 from fusion.likelihood.metric import Entrywise
+from fusion.likelihood.passes import passes
 from fusion.solvers.alternating import Alternating, allowed
-from fusion.solvers.base import SCOUTED
+from fusion.solvers.base import SCOUTED, Track
+from fusion.solvers.compiled_descent import CompiledDescent
 from fusion.solvers.coordinate_descent import coordinate_descent
+from fusion.solvers.count_sweeps import CountSweeps
 from fusion.solvers.gauss_newton import GaussNewton
 
 FEWEST = 10
@@ -74,7 +77,7 @@ class RowNewton(Alternating):
             )
         for i, form, kind, _ in closed_forms:
             loss = objective.loss.surrogates[i][1].entrywise  # pyright: ignore[reportAttributeAccessIssue]
-            if kind is not Entrywise or not Chunks(form, loss).sparse:
+            if kind is not Entrywise or isinstance(passes(form, loss, objective.like), EntryPasses):
                 raise ValueError("`RowNewton`: for counts, mostly zeros: use `GaussNewton()`.")
 
     @classmethod
@@ -115,6 +118,16 @@ class RowNewton(Alternating):
     def extrapolated(self, slot: Slot, new: Tensor, old: Tensor, beta: Tensor) -> Tensor:
         further = new + beta.reshape(-1, *(1,) * (new.ndim - 1)) * (new - old)
         return allowed(slot, torch.maximum(further, INSIDE * new), old)
+
+    @torch.no_grad()
+    def descend(
+        self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
+    ) -> None:
+        sweeps = CountSweeps.of(objective, self.order(objective))
+        if sweeps is None:
+            super().descend(objective, flat, states, track, max_steps)
+        else:
+            CompiledDescent(self, sweeps, flat, track).run(states, max_steps)
 
     @torch.no_grad()
     def update(self, objective: Objective, slot: Slot, values: Values, states: States) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from fusion.likelihood.elementwise import Elementwise
+from fusion.likelihood.entry_losses import Elementwise
 
 
 class ElementwiseContract(ABC):

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from fusion.algebra.prediction import CP
 from fusion.forms.contract import Form
 from fusion.likelihood import elementwise
-from fusion.likelihood.elementwise import Elementwise
+from fusion.likelihood.entry_losses import Elementwise
 from fusion.testing.random_tensors import STARTS, normal, uniform
 
 

@@ -26,7 +26,7 @@ from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State, Term
-from fusion.likelihood.elementwise import SQUARE
+from fusion.likelihood.entry_losses import SQUARE
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result

@@ -8,7 +8,7 @@ from fusion.algebra.prediction import CP
 from fusion.forms.dense import Dense
 from fusion.forms.weights import Weights
 from fusion.likelihood import metric
-from fusion.likelihood.elementwise import SQUARE
+from fusion.likelihood.entry_losses import SQUARE
 from tests.helpers.planted_factors import counts
 
 

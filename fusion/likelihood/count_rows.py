@@ -1,0 +1,189 @@
+"""Counts as the compiled passes read them, by the rows of either factor, on several threads."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from fusion.algebra.threads import Workers
+from fusion.forms.contract import Form
+from fusion.forms.entries import Entries
+from fusion.likelihood import count_kernels
+
+Array = NDArray[np.float64]
+BLOCKS = 64
+"""Ranges of rows that threads take, at most: a held-up thread holds up no more than one of them."""
+LEAST = 20_000
+"""Counts of a range, at least: what handing it over costs is small beside it."""
+WHOLE = 2**24
+"""Largest count that single precision holds exactly, as it does all below."""
+
+
+class Side(NamedTuple):
+    """Counts sorted by the rows of one factor."""
+
+    start: NDArray  # (row + 1,) where every row begins
+    column: NDArray  # (count,) row of the other factor
+    x: NDArray  # (count,) counts times their weights
+    bounds: NDArray  # (block + 1,) ranges of rows with about as many counts each
+
+
+_KEPT: WeakKeyDictionary[Form, CountRows] = WeakKeyDictionary()
+
+
+def count_rows(form: Form) -> CountRows:
+    """The counts of a form, sorted once for all that read it."""
+    if form not in _KEPT:
+        _KEPT[form] = CountRows(form)
+    return _KEPT[form]
+
+
+class CountRows:
+    """The counts of a data set, with weights of rank one, for M = L Rᵀ and ℓ = −x ln m.
+
+    The weights are in the counts: Σ w (m − x ln m) has them in its linear part beside that.
+
+    Args:
+        form: counts on a CPU, weights of rank one.
+    """
+
+    def __init__(self, form: Form) -> None:
+        self._entries = _weighted(form)
+        positive = self._entries.x[self._entries.x > 0]
+        self.least = float(positive.min()) if len(positive) else 1.0
+        """The smallest count times its weight."""
+
+    @cached_property
+    def sides(self) -> tuple[Side, Side]:
+        """By the rows of L, and by those of R."""
+        entries = self._entries
+        start, column, x = (a.numpy() for a in (entries.start, entries.j, entries.x))
+        turned = csr_matrix((x, column, start), entries.shape).tocsc()
+        return _side(start, column, x), _side(turned.indptr, turned.indices, turned.data)
+
+    def bend(
+        self,
+        j: int,
+        mine: Array,
+        other: Array,
+        workers: Workers,
+        into: tuple[Array, Array],
+        *,
+        loss: bool = False,
+    ) -> float:
+        """Gradient and packed curvature of every row, written into (row, K), (row, K (K + 1) / 2).
+
+        Args:
+            j: 0 by the rows of L, 1 by those of R.
+            mine: that factor (row, K), K padded.
+            other: the other one, transposed, (K, column).
+            workers: threads.
+            into: where gradient and curvature go.
+            loss: whether Σ ℓ is asked for.
+
+        Returns:
+            Σ ℓ, or nothing of meaning.
+        """
+        side, run = self.sides[j], count_kernels.kernels(mine.shape[1]).bend
+        losses = np.zeros(len(side.bounds) - 1)
+
+        def task(b: int) -> None:
+            rows = side.bounds[b], side.bounds[b + 1]
+            losses[b] = run(*side[:3], mine, other, *rows, *into, loss)
+
+        workers.share(task, len(losses))
+        return float(losses.sum())
+
+    def slope(self, j: int, mine: Array, other: Array, workers: Workers, into: Array) -> float:
+        """The gradient alone, and Σ ℓ."""
+        side, run = self.sides[j], count_kernels.kernels(mine.shape[1]).slope
+        losses, nothing = np.zeros(len(side.bounds) - 1), np.empty((0, 0))
+
+        def task(b: int) -> None:
+            rows = side.bounds[b], side.bounds[b + 1]
+            losses[b] = run(*side[:3], mine, other, *rows, into, nothing, True)
+
+        workers.share(task, len(losses))
+        return float(losses.sum())
+
+    def product(
+        self,
+        j: int,
+        mine: Array,
+        other: Array,
+        d_mine: Array,
+        d_other: Array,
+        workers: Workers,
+        into: Array,
+    ) -> None:
+        """Rows of the Gauss–Newton product of a direction, written into (row, K)."""
+        side, run = self.sides[j], count_kernels.kernels(mine.shape[1]).product
+
+        def task(b: int) -> None:
+            rows = side.bounds[b], side.bounds[b + 1]
+            run(*side[:3], mine, other, d_mine, d_other, *rows, into)
+
+        workers.share(task, len(side.bounds) - 1)
+
+
+def newton_rows(
+    x: Array, gradient: Array, curvature: Array, least: float, workers: Workers, into: Array
+) -> None:
+    """A bounded Newton step x ≥ 0 of every row that never raises its loss, written into (row, K).
+
+    Coordinate descent on the K numbers of a row gives the step d within the bounds. −x ln m is
+    self-concordant: by how much the curvature can change on the way is bounded by the largest
+    relative change of an entry, or by λ = √(dᵀHd) over √(least weighted count), whichever is less;
+    the whole step is made where that bound proves a descent, else the share 1 / (1 + bound) of it.
+
+    References:
+        Nesterov & Nemirovskii, Interior-Point Polynomial Algorithms (1994), chapter 2.
+    """
+    run, rows = count_kernels.kernels(x.shape[1]).newton, len(x)
+    blocks = min(BLOCKS, max(1, rows // 2000))
+    bounds = np.linspace(0, rows, blocks + 1).astype(np.int64)
+
+    def task(b: int) -> None:
+        run(x, gradient, curvature, bounds[b], bounds[b + 1], least, into)
+
+    workers.share(task, blocks)
+
+
+def padded(values: Array) -> Array:
+    """(row, K) with zeros up to a number of components that kernels are compiled for."""
+    K = count_kernels.padded(values.shape[1])
+    if values.shape[1] == K:
+        return np.ascontiguousarray(values)
+    full = np.zeros((len(values), K))
+    full[:, : values.shape[1]] = values
+    return full
+
+
+def _weighted(form: Form) -> Entries:
+    """The non-zero counts times their weights, in single precision where that is exact."""
+    entries, w = form.entries(), form.weights
+    x = entries.x
+    if w.rows is None and w.cols is None:
+        whole = x.dtype == torch.float32 or (
+            len(x) and bool((x == x.round()).all()) and float(x.max()) <= WHOLE
+        )
+        return Entries(entries.i, entries.j, x.float() if whole else x.double(), entries.shape)
+    x = x.double()
+    for weights, index in ((w.rows, entries.i), (w.cols, entries.j)):
+        x = x if weights is None else x * weights.double().index_select(0, index)
+    seen = x > 0
+    return Entries(entries.i[seen], entries.j[seen], x[seen], entries.shape)
+
+
+def _side(start: NDArray, column: NDArray, x: NDArray) -> Side:
+    """With ranges of rows that hold about as many counts each."""
+    count = max(1, min(BLOCKS, len(x) // LEAST, len(start) - 1))
+    inner = np.searchsorted(start, np.linspace(0, len(x), count + 1)[1:-1])
+    bounds = np.unique(np.concatenate([[0], inner, [len(start) - 1]])).astype(np.int64)
+    return Side(start, column, x, bounds)

@@ -1,0 +1,112 @@
+"""Descents by compiled sweeps over counts, extrapolated; at their end all factors at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.engine.variables import States
+from fusion.likelihood.count_rows import Array
+from fusion.solvers.base import Track, states_of
+from fusion.solvers.count_sweeps import CountSweeps, Factors, Row
+from fusion.solvers.gauss_newton import GaussNewton
+
+if TYPE_CHECKING:
+    from fusion.solvers.row_newton import RowNewton
+
+GROW, SHRINK = 1.1, 0.5
+"""How the extrapolation answers to a fall and a rise of the loss."""
+INSIDE = 0.1
+"""Share of an entry that an extrapolation leaves at least: a likelihood ends at zero."""
+TOGETHER = 1e-7
+"""Fall of the loss over the window, a share of it, from which on all factors move at once."""
+NEAR = 1e-6
+"""Damping of these steps at first: they begin near a minimum."""
+
+
+@dataclass
+class Descent:
+    """One start on its way."""
+
+    factors: Factors  # where the loss is looked at: extrapolated
+    last: Factors  # what the Newton steps gave, which is extrapolated from
+    beta: float
+    loss: float = np.inf
+    terms: Array = field(default_factory=lambda: np.zeros(0))
+    kept: Factors = field(default_factory=dict)  # the lowest point so far
+    rows: dict[str, Row] = field(default_factory=dict)
+    plain: bool = False  # the next sweep is not extrapolated, so it goes down
+
+
+class CompiledDescent:
+    """A batch of starts, each by its own sweeps."""
+
+    def __init__(self, options: RowNewton, sweeps: CountSweeps, flat: Tensor, track: Track) -> None:
+        self.options, self.sweeps, self.track = options, sweeps, track
+        self.objective = sweeps.objective
+        values = {k: v.detach() for k, v in self.objective.values(flat).items()}
+        self.starts = []
+        for s in range(len(flat)):
+            factors = sweeps.factors(values, s)
+            self.starts.append(Descent(factors, dict(factors), options.extrapolation))
+
+    def run(self, states: States, max_steps: int) -> None:
+        window, falls = self.options.window, []
+        for step in range(max_steps + 1):
+            for start in self.starts:
+                self._look(start)
+            terms = torch.from_numpy(np.stack([start.terms for start in self.starts]))
+            flat = self.objective.raws(self.sweeps.values([s.factors for s in self.starts]))
+            ended = self.track.record(flat, terms, states)
+            if bool(ended.all()) or step == max_steps:
+                return
+            rows = (~ended).nonzero()[:, 0].tolist()
+            if len(rows) < len(self.starts):
+                self.starts = [self.starts[row] for row in rows]
+                states = states_of(states, rows)
+                falls = [loss[rows] for loss in falls]
+            falls.append(np.array([start.loss for start in self.starts]))
+            falls = falls[-window - 1 :]
+            if len(falls) > window and (falls[0] - falls[-1] <= TOGETHER * abs(falls[-1])).all():
+                self._together(flat[rows], states, max_steps - step)
+                return
+            for start in self.starts:
+                self._sweep(start)
+
+    def _look(self, start: Descent) -> None:
+        """The loss where a start stands; back to where it was lowest, if it rose."""
+        terms = self.sweeps.look(start.factors, start.rows)
+        loss = float(terms.sum())
+        rounding = 4 * np.finfo(float).eps * abs(start.loss)
+        if not loss <= start.loss + rounding and start.beta > 0 and not start.plain and start.kept:
+            start.factors, start.last = dict(start.kept), dict(start.kept)
+            start.beta, start.plain = start.beta * SHRINK, True
+            start.terms = self.sweeps.look(start.factors, start.rows)
+            return
+        if not start.plain:
+            start.beta = min(1.0, start.beta * GROW)
+        start.loss, start.terms, start.plain = loss, terms, False
+        start.kept = dict(start.factors)
+
+    def _sweep(self, start: Descent) -> None:
+        """Every factor once, from the newest of the others, a little beyond its Newton step."""
+        beta = 0.0 if start.plain else start.beta
+        for slot in self.sweeps.order:
+            new = self.sweeps.step(slot, start.factors, start.rows)
+            further = new
+            if beta > 0 and start.last[slot.name] is not new:
+                further = np.maximum(new + beta * (new - start.last[slot.name]), INSIDE * new)
+            start.last[slot.name], start.factors[slot.name] = new, further
+        start.rows = {name: start.rows[name] for name in self.sweeps.first}
+        self.sweeps.rescale(start.factors, start.last)
+
+    def _together(self, flat: Tensor, states: States, max_steps: int) -> None:
+        """All factors at once, where by turns they come forward slowly."""
+        options = self.options
+        joint = GaussNewton(options.tolerance, options.window, damping=NEAR)
+        with torch.enable_grad():
+            joint.descend(self.objective, flat, states, self.track, max_steps)
