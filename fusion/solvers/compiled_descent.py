@@ -23,7 +23,9 @@ GROW, SHRINK = 1.1, 0.5
 INSIDE = 0.1
 """Share of an entry that an extrapolation leaves at least: a likelihood ends at zero."""
 TOGETHER = 1e-7
-"""Fall of the loss over the window, a share of it, from which on all factors move at once."""
+"""Fall of the loss over the window, a share of it, from which on all factors may move at once."""
+FAR = 30
+"""Sweeps that must be ahead for that, as the loss falls: a joint step costs as much as many."""
 NEAR = 1e-6
 """Damping of these steps at first: they begin near a minimum."""
 
@@ -55,7 +57,7 @@ class CompiledDescent:
             self.starts.append(Descent(factors, dict(factors), options.extrapolation))
 
     def run(self, states: States, max_steps: int) -> None:
-        window, falls = self.options.window, []
+        window, losses = self.options.window, []
         for step in range(max_steps + 1):
             for start in self.starts:
                 self._look(start)
@@ -68,14 +70,25 @@ class CompiledDescent:
             if len(rows) < len(self.starts):
                 self.starts = [self.starts[row] for row in rows]
                 states = states_of(states, rows)
-                falls = [loss[rows] for loss in falls]
-            falls.append(np.array([start.loss for start in self.starts]))
-            falls = falls[-window - 1 :]
-            if len(falls) > window and (falls[0] - falls[-1] <= TOGETHER * abs(falls[-1])).all():
+                losses = [loss[rows] for loss in losses]
+            losses.append(np.array([start.loss for start in self.starts]))
+            losses = losses[-2 * window - 1 :]
+            if all(self._slow(line) for line in np.transpose(losses)):
                 self._together(flat[rows], states, max_steps - step)
                 return
             for start in self.starts:
                 self._sweep(start)
+
+    def _slow(self, losses: Array) -> bool:
+        """Whether a start has far to go by turns, in small steps; of its losses, 2 windows."""
+        window, size = self.options.window, abs(losses[-1])
+        if len(losses) <= 2 * window:
+            return False
+        before, now = losses[0] - losses[window], losses[window] - losses[-1]
+        least = self.options.tolerance * size
+        if not least < now <= TOGETHER * size:
+            return False
+        return now >= before or window * np.log(least / now) / np.log(now / before) > FAR
 
     def _look(self, start: Descent) -> None:
         """The loss where a start stands; back to where it was lowest, if it rose."""

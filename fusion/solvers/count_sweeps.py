@@ -17,6 +17,7 @@ from fusion.likelihood.compiled_passes import compiles
 from fusion.likelihood.count_rows import Array, CountRows, count_rows, newton_rows, padded
 from fusion.likelihood.metric import Entrywise
 from fusion.solvers.gauge import Gauge, gauges
+from fusion.solvers.row_penalties import RowPenalties
 
 Factors = dict[str, Array]
 """(row, K) of every factor, K padded."""
@@ -66,6 +67,7 @@ class CountSweeps:
     def __init__(self, objective: Objective, order: Sequence[Slot], fits: list[CountFit]) -> None:
         self.objective, self.order, self.fits = objective, order, fits
         self.gauge: Mapping[str, Gauge] = gauges(objective)
+        self.penalties = RowPenalties(objective, self.gauge)
         self.parts = {
             slot.name: [(fit, fit.names.index(slot.name)) for fit in fits if slot.name in fit.names]
             for slot in objective.slots
@@ -85,8 +87,10 @@ class CountSweeps:
     def of(cls, objective: Objective, order: Sequence[Slot]) -> CountSweeps | None:
         """The sweeps, where compiled passes serve; else None."""
         bounded = all(slot.module is not None and slot.module.lower == 0 for slot in order)
-        gauge = gauges(objective).values()
-        if not bounded or any(mode != 2 for taken in gauge for _, mode in taken.values()):
+        gauge = gauges(objective)
+        if not bounded or any(mode != 2 for g in gauge.values() for _, mode in g.values()):
+            return None
+        if not RowPenalties.suits(objective, gauge):
             return None
         values = {k: v.detach() for k, v in objective.values(objective.current()).items()}
         with torch.no_grad():
@@ -98,7 +102,7 @@ class CountSweeps:
     # ---- one start -------------------------------------------------------------------------------
 
     def look(self, factors: Factors, rows: dict[str, Row]) -> Array:
-        """Weighted values of the fits, (fit,); what the first factors need is written into rows."""
+        """Weighted terms, fits first; what the first factors need is written into rows."""
         losses = np.zeros(len(self.fits))
         for name in self.first:
             rows[name] = self.bend(name, factors, rows.get(name), losses)
@@ -109,7 +113,9 @@ class CountSweeps:
             losses[fit.place] = fit.counts.slope(0, mine, turned, workers, room)
         for fit in self.fits:
             losses[fit.place] = fit.scale * (losses[fit.place] + fit.mass(factors))
-        return losses
+        if not self.penalties.count:
+            return losses
+        return np.concatenate([losses, self.penalties.terms(self.values([factors]))])
 
     def bend(
         self, name: str, factors: Factors, room: Row | None = None, losses: Array | None = None
@@ -133,6 +139,10 @@ class CountSweeps:
             if count:
                 total.gradient += part.gradient
                 total.curvature += part.curvature
+        if self.penalties.count:
+            more = self.penalties.bend(name, self.values([factors]), mine.shape[1])
+            total.gradient += more[0]
+            total.curvature += more[1]
         return total
 
     def step(self, slot: Slot, factors: Factors, rows: Mapping[str, Row]) -> Array:

@@ -63,8 +63,6 @@ class RowNewton(Alternating):
 
     def check(self, objective: Objective) -> None:
         super().check(objective)
-        if objective.loss.penalties:
-            raise ValueError("`RowNewton`: fits alone, no other terms: use `GaussNewton()`.")
         values = {k: v.detach() for k, v in objective.values(objective.current()).items()}
         with torch.no_grad():
             _, closed_forms = objective.closed(values)
@@ -79,6 +77,12 @@ class RowNewton(Alternating):
             loss = objective.loss.surrogates[i][1].entrywise  # pyright: ignore[reportAttributeAccessIssue]
             if kind is not Entrywise or isinstance(passes(form, loss, objective.like), EntryPasses):
                 raise ValueError("`RowNewton`: for counts, mostly zeros: use `GaussNewton()`.")
+        if objective.loss.penalties and CountSweeps.of(objective, self.order(objective)) is None:
+            told = ", ".join(f"`{term}`" for _, _, term in objective.loss.penalties)
+            raise ValueError(
+                f"`RowNewton`: beside fits terms that are quadratic row by row, of factors without "
+                f"unit columns, and numba installed; here {told}: use `GaussNewton()`."
+            )
 
     @classmethod
     def suited(cls, objective: Objective) -> bool:
@@ -99,7 +103,7 @@ class RowNewton(Alternating):
         return True
 
     def suits(self, term: Any) -> bool:
-        return getattr(term, "entrywise", None) is not None
+        return getattr(term, "entrywise", None) is not None or term.quadratic
 
     def scouting(self) -> RowNewton:
         return replace(self, window=2, tolerance=max(self.tolerance, SCOUTED))
