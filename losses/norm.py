@@ -43,6 +43,9 @@ class SquaredNorm(FactorTerm, Surrogate):
     def value(self, model: Model, state: State) -> Tensor:
         return 0.5 * (self.of(model) / self.scale).square().sum(dtype=torch.float64)
 
+    def curvature_product(self, value: Tensor, state: State) -> Callable[[Tensor], Tensor]:
+        return lambda v: v / self.scale**2
+
     def __str__(self) -> str:
         return f"SquaredNorm({self.symbol!r}, {self.scale:g})"
 
@@ -80,6 +83,10 @@ class Norm(FactorTerm, Prior):
             0.5 * self.of(model).square().sum(dtype=torch.float64) / state["size"]
             + 0.5 * state["size"]
         )
+
+    def curvature_product(self, value: Tensor, state: State) -> Callable[[Tensor], Tensor]:
+        size = state["size"].to(value)[:, None, None]
+        return lambda v: v / size
 
     def moves(self, model: Model) -> Sequence[Move]:
         if self.factor is None or not bool(self.of(model).any()):

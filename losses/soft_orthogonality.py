@@ -1,6 +1,6 @@
 """Components that avoid each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -96,6 +96,18 @@ class SoftOrthogonality(FactorTerm, Surrogate):
         step = (self.of(model) * state["seen"] - state["point"]) * state["scale"]
         step = step - state["units"] * (state["units"] * step).sum(0)
         return 0.5 * (step.sum(1)).square().sum(dtype=torch.float64)
+
+    def curvature_product(self, value: Tensor, state: State) -> Callable[[Tensor], Tensor]:
+        U, seen, scale = state["units"], state["seen"], state["scale"][:, None]
+
+        def tangent(step: Tensor) -> Tensor:
+            return step - U * (U * step).sum(1, keepdim=True)
+
+        def product(v: Tensor) -> Tensor:
+            change = tangent(v * seen * scale).sum(2, keepdim=True).expand_as(v)
+            return tangent(change) * scale * seen
+
+        return product
 
     def formula(self) -> tuple[str, str]:
         C = self.symbol.lower()

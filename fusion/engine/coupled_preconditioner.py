@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from fusion.engine.column_maps import Entering
 from fusion.engine.curvature import Curvature
 from fusion.engine.row_blocks import Block
-from fusion.engine.variables import Slot
+from fusion.engine.row_groups import WIDEST, RowGroup, is_raw_variable
 from fusion.likelihood.metric import Coupling
 
 MOST = 800
 """Largest size of the small matrix: what is inverted at every step."""
-WIDEST = 16
-"""Components up to which it is made: its cost grows with their fourth power."""
 STIFF = 1e4
 """What holds the norms of unit columns, a multiple of the columns' own curvature."""
 CHUNK = 2**20
@@ -25,36 +24,46 @@ CHUNK = 2**20
 
 @dataclass(frozen=True)
 class LowRankTerm:
-    """One way in which a factor meets others: U = base ⊗ 1, or 1 for a core."""
+    """One way in which factors meet others: U = base ⊗ select, or 1 for a core."""
 
-    block: Block
-    inverse: Tensor  # (start, row, k, k) of the damped block on the free variables
+    group: RowGroup
+    inverse: Tensor  # (start, row, w, w) of the damped block on the free variables
     base: Tensor | None  # (start, row, r)
+    select: Tensor | None  # (w, k) from the factors' rows to the tensor's; None: the same
     part: slice  # of the small vector
 
     def down(self, z: Tensor) -> Tensor:
         """Uᵀ z, (start, size)."""
-        rows = self.block.view(z)
-        return (rows if self.base is None else self.base.mT @ rows).flatten(1)
+        rows = self.group.block.view(z)
+        met = rows if self.base is None else self.base.mT @ rows
+        return (met if self.select is None else met @ self.select).flatten(1)
 
     def up(self, y: Tensor) -> Tensor:
-        """U y, (start, row, k)."""
-        k = self.block.matrix.shape[-1]
+        """U y, (start, row, w)."""
+        k = self.inverse.shape[-1] if self.select is None else self.select.shape[1]
         y = y[:, self.part].unflatten(1, (-1, k))
+        y = y if self.select is None else y @ self.select.mT
         return y if self.base is None else self.base @ y
 
     def met(self, other: LowRankTerm) -> Tensor:
-        """Uᵀ D⁻¹ U' of two ways of one factor, (start, size, size)."""
+        """Uᵀ D⁻¹ U' of two ways of one group, (start, size, size)."""
         if self.base is None or other.base is None:
             return self.inverse[:, 0]
-        (starts, rows, r), k = self.base.shape, self.inverse.shape[-1]
-        total = self.base.new_zeros(starts, r * r, k * k, dtype=torch.float64)
-        step = max(1, CHUNK // (starts * max(r, k) ** 2))
+        (starts, rows, r), w = self.base.shape, self.inverse.shape[-1]
+        q = other.base.shape[-1]
+        total = self.base.new_zeros(starts, r * q, w * w, dtype=torch.float64)
+        step = max(1, CHUNK // (starts * max(r, q, w) ** 2))
         for at in range(0, rows, step):
             part = slice(at, at + step)
             pairs = self.base[:, part, :, None] * other.base[:, part, None, :]
             total += pairs.flatten(2).mT @ self.inverse[:, part].flatten(2)
-        return total.reshape(starts, r, r, k, k).transpose(2, 3).reshape(starts, r * k, r * k)
+        total = total.reshape(starts, r, q, w, w)
+        if self.select is not None:
+            total = self.select.to(total).mT @ total
+        if other.select is not None:
+            total = total @ other.select.to(total)
+        k, m = total.shape[-2:]
+        return total.transpose(2, 3).reshape(starts, r * k, q * m)
 
 
 class WoodburyCorrection:
@@ -66,7 +75,7 @@ class WoodburyCorrection:
     themselves: U holds the columns, too, so that M can keep them from growing.
     """
 
-    def __init__(self, ways: dict[str, list[LowRankTerm]], small: Tensor) -> None:
+    def __init__(self, ways: Mapping[tuple[str, ...], list[LowRankTerm]], small: Tensor) -> None:
         self.ways = ways
         every = (way for same in ways.values() for way in same)
         self.inner = sorted(every, key=lambda way: way.part.start)
@@ -96,66 +105,93 @@ class WoodburyCorrection:
             u = first.up(y)
             for way in others:
                 u = u + way.up(y)
-            first.block.view(z).sub_((first.inverse @ u[..., None])[..., 0])
+            first.group.block.subtract(z, (first.inverse @ u[..., None])[..., 0])
 
 
 def woodbury_correction(
-    curvature: Curvature, blocks: list[Block], inverses: list[Tensor]
+    curvature: Curvature,
+    blocks: Sequence[Block],
+    groups: Sequence[RowGroup],
+    inverses: Sequence[Tensor],
 ) -> WoodburyCorrection | None:
     """From the fits that are of low rank beside their row blocks; None where none is, or too wide.
 
     Args:
         curvature: at this point, with its penalties.
         blocks: of every variable.
-        inverses: of their damped blocks on the free variables.
+        groups: of the variables, each with its damped block.
+        inverses: of the groups' blocks on the free variables.
     """
-    space = _SmallSpace(curvature, blocks, inverses)
-    for names, coupling in curvature.fits.couplings():
-        space.add(names, coupling)
+    space = _SmallSpace(curvature, groups, inverses)
+    for entering, coupling in curvature.fits.couplings():
+        space.add(entering, coupling)
     if not space.parts or space.size > MOST:
         return None
-    space.hold_unit_columns()
+    space.hold_unit_columns(blocks)
     return WoodburyCorrection(space.terms, space.matrix())
 
 
 class _SmallSpace:
     """The low-rank terms of all factors side by side in one small vector, and M between them."""
 
-    def __init__(self, curvature: Curvature, blocks: list[Block], inverses: list[Tensor]) -> None:
-        self.curvature, self.blocks, self.inverses = curvature, blocks, inverses
-        objective = curvature.objective
-        self.known = {
-            slot.name: i
-            for i, slot in enumerate(objective.slots)
-            if is_raw_variable(slot) and slot.name not in objective.held
-        }
-        self.terms: dict[str, list[LowRankTerm]] = {}
+    def __init__(
+        self, curvature: Curvature, groups: Sequence[RowGroup], inverses: Sequence[Tensor]
+    ) -> None:
+        self.curvature = curvature
+        self.held = curvature.objective.held
+        self.slots = {slot.name: slot for slot in curvature.objective.slots}
+        pairs = zip(groups, inverses, strict=True)
+        self.of = {name: (group, inverse) for group, inverse in pairs for name in group.names}
+        self.terms: dict[tuple[str, ...], list[LowRankTerm]] = {}
         self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
         """(places here, places in a matrix, that matrix)."""
         self.size = 0
-        self._places: dict[tuple[str, int | None], Tensor] = {}
+        self._places: dict[object, Tensor] = {}
 
-    def add(self, names: Sequence[str | None], coupling: Coupling) -> None:
-        """The coupling of one prediction, as far as its tensors are factors as they are."""
+    def add(self, entering: Sequence[Entering | None], coupling: Coupling) -> None:
+        """The coupling of one prediction, as far as its tensors are made of raw variables."""
         readable, at = [], 0
-        for name, (base, weight), width in zip(names, coupling.bases, coupling.sizes, strict=True):
-            if name in self.known and _block_of_rows(self.blocks[self.known[name]], base, width):
-                readable.append((name, base, weight, width, at))
+        for factors, (base, weight), width in zip(
+            entering, coupling.bases, coupling.sizes, strict=True
+        ):
+            maps = self._readable(factors or {}, base, width)
+            if maps:
+                readable.append(((factors, maps), base, weight, width, at))
             at += width
         if len(readable) > 1:
             here = torch.cat([self._place(*term) for *term, _ in readable])
             there = torch.cat([self._range(at, at + width) for *_, width, at in readable])
             self.parts.append((here, there, coupling.matrix))
 
-    def hold_unit_columns(self) -> None:
+    def _readable(self, factors: Entering, base: Tensor | None, width: int) -> Entering:
+        """The factors in a tensor that are raw variables, if they are of one group."""
+        able = {
+            name: B
+            for name, B in factors.items()
+            if name not in self.held and is_raw_variable(self.slots[name])
+        }
+        groups = {self.of[name][0].names for name in able}
+        if len(groups) != 1:
+            return {}
+        group = self.of[next(iter(able))][0]
+        if base is None:
+            whole = group.block.rows == 1 and group.block.matrix.shape[-1] == width
+            return able if whole else {}
+        rows = group.block.rows == base.shape[1] and max(*base.shape[2:], *group.sizes) <= WIDEST
+        shaped = all(
+            self.slots[n].shape[-1] == k for n, k in zip(group.names, group.sizes, strict=True)
+        )
+        return able if rows and shaped else {}
+
+    def hold_unit_columns(self, blocks: Sequence[Block]) -> None:
         """Keep columns of norm 1 from growing along themselves."""
         flat = self.curvature.flat
-        for slot in self.curvature.objective.slots:
-            if slot.name in self.terms and slot.module is not None and slot.module.scale_free:
-                unit, block = slot.of(flat), self.blocks[self.known[slot.name]]
-                k = unit.shape[-1]
+        for slot, block in zip(self.curvature.objective.slots, blocks, strict=True):
+            group, _ = self.of[slot.name]
+            if group.names in self.terms and slot.module is not None and slot.module.scale_free:
+                unit, k = slot.of(flat), slot.shape[-1]
                 bend = (unit * block.times(flat, block.matrix).reshape(unit.shape)).sum(1)
-                here = self._place(slot.name, unit, None, k * k)[:: k + 1]
+                here = self._place(2 * ({slot.name: None},), unit, None, k * k)[:: k + 1]
                 self.parts.append((here, self._range(0, k), STIFF * torch.diag_embed(bend)))
 
     def matrix(self) -> Tensor:
@@ -166,33 +202,27 @@ class _SmallSpace:
             small[:, here[:, None], here] += matrix[:, there[:, None], there]
         return small
 
-    def _place(self, name: str, base: Tensor | None, weight: Tensor | None, width: int) -> Tensor:
-        """Where a term lies in the small vector."""
-        key = name, None if weight is None else id(weight)
+    def _place(
+        self,
+        factors: tuple[Entering | None, Entering],
+        base: Tensor | None,
+        weight: Tensor | None,
+        width: int,
+    ) -> Tensor:
+        """Where a term lies in the small vector: the factors in a tensor, and those that move."""
+        tensor, maps = factors
+        same = frozenset((n, None if B is None else id(B)) for n, B in (tensor or {}).items())
+        key = same, None if weight is None else id(weight)
         if key not in self._places:
             part = slice(self.size, self.size + width)
             self.size += width
-            base = base if base is None or weight is None else base * weight[:, None]
-            i = self.known[name]
-            term = LowRankTerm(self.blocks[i], self.inverses[i], base, part)
-            self.terms.setdefault(name, []).append(term)
             self._places[key] = self._range(part.start, part.stop)
+            group, inverse = self.of[next(iter(maps))]
+            select = None if base is None else group.columns(maps, base.shape[-1])
+            base = base if base is None or weight is None else base * weight[:, None]
+            term = LowRankTerm(group, inverse, base, select, part)
+            self.terms.setdefault(group.names, []).append(term)
         return self._places[key]
 
     def _range(self, start: int, stop: int) -> Tensor:
         return torch.arange(start, stop, device=self.curvature.flat.device)
-
-
-def is_raw_variable(slot: Slot) -> bool:
-    """Whether a factor is its raw variable, but for a bound or the norm of its columns."""
-    if slot.module is None:
-        return False
-    return all(c.identity or c.unit_norm == 2 for c in slot.module.chain)
-
-
-def _block_of_rows(block: Block, base: Tensor | None, wide: int) -> bool:
-    """Whether the blocks are those of a factor's rows, or the one of a whole core."""
-    k = block.matrix.shape[-1]
-    if base is None:
-        return block.rows == 1 and k == wide
-    return block.rows == base.shape[1] and k == base.shape[2] <= WIDEST

@@ -10,6 +10,7 @@ from fusion.engine.constraint_jacobian import ConstraintJacobian
 from fusion.engine.fit_curvature import FitCurvature
 from fusion.engine.hessian import Hessian, alternating_signs, row_blocks
 from fusion.engine.objective import Objective
+from fusion.engine.penalty_curvature import PenaltyCurvature
 from fusion.engine.row_blocks import Block
 from fusion.engine.variables import Slot, States, Values
 from fusion.language.loss import Loss
@@ -40,13 +41,14 @@ class Curvature:
         }
         self.fits = FitCurvature(objective, values, states)
         self.values = self.fits.values
-        self.penalties: Hessian | None = None
+        self.penalties: PenaltyCurvature | None = None
         self._known: dict[str, Block] = {}
+        self.columns: dict[str, Tensor] = {}
+        """All of the curvature that variables with a full block have a part in, (start, n, m)."""
 
     def add_penalties(self, states: States) -> None:
         """The penalties' part, once their lagged pieces are known."""
-        with torch.enable_grad():
-            made = Hessian(self.objective.penalty_curvature(self.values, states), self.values)
+        made = PenaltyCurvature(self.objective, self.values, states)
         self.penalties = made if made else None
 
     def pull(self, w: Values, out: Tensor | None = None) -> Tensor:
@@ -66,7 +68,7 @@ class Curvature:
         made = self.fits(pushed)
         if self.penalties is not None:
             more = self.penalties(pushed)
-            made = {name: h + more[name] for name, h in made.items()}
+            made = {name: h + more[name] if name in more else h for name, h in made.items()}
         return self.pull(made, out)
 
     # ---- blocks ----------------------------------------------------------------------------------
@@ -154,8 +156,9 @@ class Curvature:
         for i in range(n):
             probe = torch.zeros_like(self.flat)
             probe[:, slot.part.start + i] = 1
-            columns.append(self(probe)[:, slot.part])
-        block = torch.stack(columns, -1)[:, None]
+            columns.append(self(probe))
+        self.columns[slot.name] = torch.stack(columns, -1)
+        block = self.columns[slot.name][:, None, slot.part]
         return 0.5 * (block + block.transpose(-1, -2))
 
     def _diagonal(self, slot: Slot) -> Tensor:

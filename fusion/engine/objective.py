@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fusion.engine.batching import over_starts
+from fusion.engine.column_maps import ColumnMaps
 from fusion.engine.variables import States, Values, Variables
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -43,6 +44,8 @@ class Objective(Variables):
     def __init__(self, model: Model, loss: Loss) -> None:
         super().__init__(model)
         self.loss, self._holder = loss, _Holder(model)
+        self.maps = ColumnMaps()
+        """How factors enter the tensors of predictions, found once."""
         self.gauges: dict[str, Any] | None = None
         """Where norms of unit columns go, once `fusion.solvers.gauge` has found it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -45,6 +45,18 @@ class Surrogate(Term):
         None = no curvature.
         """
         return self.value(model, state)
+
+    def curvature_product(self, value: Tensor, state: State) -> Callable[[Tensor], Tensor] | None:
+        """δ ↦ H δ of a term about one named factor, H the Hessian of `curvature` in its value.
+
+        None: autograd finds it. For speed alone; it is used where it stands in the class of
+        `curvature`, or in one derived from that.
+
+        Args:
+            value: of the factor, of all starts at once, (start, n, K).
+            state: the lagged pieces, (start, …) each.
+        """
+        return None
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         """The lagged pieces at the present point, from those of the step before."""
