@@ -8,7 +8,7 @@ from torch import Tensor
 from fusion.engine.batching import over_starts
 from fusion.engine.constraint_jacobian import ConstraintJacobian
 from fusion.engine.fit_curvature import FitCurvature
-from fusion.engine.hessian import Hessian, alternating_signs, row_blocks
+from fusion.engine.hessian import Hessian, alternating_signs
 from fusion.engine.objective import Objective
 from fusion.engine.penalty_curvature import PenaltyCurvature
 from fusion.engine.row_blocks import Block
@@ -102,13 +102,9 @@ class Curvature:
             matrix = self._full(slot) if small else self._diagonal(slot)
             own = small and slot.module is not None and slot.shape != slot.module.shape
             return Block(slot.part, matrix.shape[1], _floored(matrix, own), own_units=own)
-        value = self.values[slot.name]
         block = self._rows(slot)
         if self.penalties is not None and self.penalties.touches(slot.name):
-            more = row_blocks(self.penalties, slot.name, value)
-            if bool((more == more[:, :1]).all()):
-                more = more[:, :1]
-            block = block + Block(slot.part, block.rows, more)
+            block = block + Block(slot.part, block.rows, self.penalties.blocks(slot.name))
         slope = self._slope(slot)
         matrix = block.matrix
         if slope is not None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from fusion.algebra.arrays import defined_beside
-from fusion.engine.hessian import Hessian
+from fusion.engine.hessian import Hessian, row_blocks
 from fusion.engine.objective import Objective
 from fusion.engine.variables import States, Values
 from fusion.language.penalty import FactorTerm
-from fusion.language.surrogate import Surrogate
+from fusion.language.surrogate import FactorCurvature, Surrogate
 from fusion.language.term import State
 
 
@@ -21,10 +21,10 @@ class PenaltyCurvature:
 
     def __init__(self, objective: Objective, values: Values, states: States) -> None:
         self.values = values
-        self.closed: list[tuple[str, float, Callable[[Tensor], Tensor]]] = []
+        self.closed: list[tuple[str, float, FactorCurvature]] = []
         rest = []
         for i, weight, term in objective.loss.penalties:
-            found = _closed_product(term, values, states[i])
+            found = _closed(term, values, states[i])
             if found is None:
                 rest.append((i, weight, term.curvature))
             else:
@@ -42,29 +42,29 @@ class PenaltyCurvature:
     def __call__(self, v: Values) -> Values:
         """H v of the factors that bend; directions that are not given are zero."""
         made = self.rest(v) if self.rest else {}
-        for name, weight, product in self.closed:
+        for name, weight, closed in self.closed:
             if name in v:
-                more = weight * product(v[name])
+                more = weight * closed.product(v[name])
                 made[name] = made[name] + more if name in made else more
         return made
 
-    def own(self, name: str, v: Tensor) -> Tensor:
-        """The part of H v in the variable in which v lies."""
-        made = self.rest.own(name, v) if self.rest else torch.zeros_like(v)
-        for known, weight, product in self.closed:
-            if known == name:
-                made = made + weight * product(v)
-        return made
+    def blocks(self, name: str) -> Tensor:
+        """Row blocks in one factor, (start, row or 1, K, K)."""
+        made = [weight * closed.rows for known, weight, closed in self.closed if known == name]
+        if self.rest.touches(name):
+            rest = row_blocks(self.rest, name, self.values[name])
+            alike = bool((rest == rest[:, :1]).all())
+            made.append(rest[:, :1] if alike else rest)
+        return reduce(torch.add, made)
 
 
-def _closed_product(
-    term: Surrogate, values: Values, state: State
-) -> tuple[str, Callable[[Tensor], Tensor]] | None:
-    """The factor that a term is about, and its product; None where autograd is needed."""
+def _closed(term: Surrogate, values: Values, state: State) -> tuple[str, FactorCurvature] | None:
+    """The factor that a term is about, and how it bends; None where autograd is needed."""
     name = term.factor if isinstance(term, FactorTerm) else None
-    if name is None or not defined_beside(type(term), "curvature_product", "curvature"):
+    own = all(
+        defined_beside(type(term), "factor_curvature", main) for main in ("curvature", "value")
+    )
+    if name is None or not own:
         return None
-    if not defined_beside(type(term), "curvature_product", "value"):
-        return None
-    product = term.curvature_product(values[name].detach(), state)
-    return None if product is None else (name, product)
+    made = term.factor_curvature(values[name].detach(), state)
+    return None if made is None else (name, made)

@@ -21,6 +21,16 @@ class FitInformation:
     """Diagonal of the Gauss–Newton matrix in the factor's value."""
 
 
+@dataclass(frozen=True)
+class FactorCurvature:
+    """The Hessian of a term in one factor, of all starts at once."""
+
+    product: Callable[[Tensor], Tensor]
+    """δ ↦ H δ, (start, n, K)."""
+    rows: Tensor
+    """About what a row bends with itself, (start, n, K, K); (start, 1, K, K): all rows alike."""
+
+
 class Surrogate(Term):
     """A term that is replaced at every outer step by one that touches it there.
 
@@ -46,11 +56,11 @@ class Surrogate(Term):
         """
         return self.value(model, state)
 
-    def curvature_product(self, value: Tensor, state: State) -> Callable[[Tensor], Tensor] | None:
-        """δ ↦ H δ of a term about one named factor, H the Hessian of `curvature` in its value.
+    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature | None:
+        """The Hessian of `curvature` in the value of the one named factor that a term is about.
 
         None: autograd finds it. For speed alone; it is used where it stands in the class of
-        `curvature`, or in one derived from that.
+        `curvature` and `value`, or in one derived from that.
 
         Args:
             value: of the factor, of all starts at once, (start, n, K).
