@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -25,6 +26,10 @@ class ColumnMaps:
 
     def __init__(self) -> None:
         self.found: dict[int, Entering | None] = {}
+        self.places: list[tuple] = []
+        """Where the tensors belong, see `Objective.closed`."""
+        self.replayed: list[Entering] | None = None
+        """The factors in every tensor, where these are all that they are made of."""
         self._probes: dict[int, Tensor] = {}
 
     def entering(
@@ -37,10 +42,24 @@ class ColumnMaps:
             names: the factor that a tensor is; None: it is none.
             values: of all factors, leaves of that graph.
         """
-        return [
+        made = [
             {name: None} if name is not None else self._of(k, T, values)
             for k, (T, name) in enumerate(zip(tensors, names, strict=True))
         ]
+        known = [factors for factors in made if factors]
+        whole = len(known) == len(made) and all(
+            name is not None or _equal(T, entered(factors, values))
+            for name, T, factors in zip(names, tensors, known, strict=True)
+        )
+        self.replayed = known if whole else None
+        return made
+
+    def replay(self, values: Values) -> list[Tensor] | None:
+        """The tensors at other values without the model's `forward`; None where that is needed."""
+        if self.replayed is None:
+            return None
+        made = [entered(factors, values) for factors in self.replayed]
+        return [T for T in made if T is not None]
 
     def _of(self, k: int, T: Tensor, values: Values) -> Entering | None:
         if not T.requires_grad:
@@ -67,6 +86,34 @@ class ColumnMaps:
                 T.shape[1:], generator=generator, device=T.device, dtype=T.dtype
             )
         return self._probes[k]
+
+
+def entered(factors: Entering | None, v: Values) -> Tensor | None:
+    """Σ v B over the factors in a tensor that are given; None where none is."""
+    parts = [
+        v[name] if B is None else v[name] @ B for name, B in (factors or {}).items() if name in v
+    ]
+    return reduce(torch.add, parts) if parts else None
+
+
+def pulled_back(
+    entering: Sequence[Entering | None], h: Sequence[Tensor | None], pulled: Values
+) -> Values:
+    """Gradients by the factors from those by the tensors, added to what is there."""
+    for factors, x in zip(entering, h, strict=True):
+        if x is not None:
+            for name, B in (factors or {}).items():
+                part = x if B is None else x @ B.mT
+                pulled[name] = pulled[name] + part if name in pulled else part
+    return pulled
+
+
+def _equal(T: Tensor, made: Tensor | None) -> bool:
+    """Whether a tensor is a sum of factors but for rounding."""
+    if made is None:
+        return False
+    with torch.no_grad():
+        return bool((T - made).abs().amax() <= _share(T) * made.abs().amax())
 
 
 def _solved(probe: Tensor, seen: Values) -> Entering | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import reduce
 
 import torch
 from torch import Tensor
 
-from fusion.engine.column_maps import Entering
+from fusion.engine.column_maps import Entering, entered, pulled_back
 from fusion.engine.hessian import Hessian, row_blocks
 from fusion.engine.objective import Objective
 from fusion.engine.row_blocks import Block
@@ -29,7 +28,9 @@ class FitCurvature:
             self.values = {name: v.detach().requires_grad_() for name, v in values.items()}
             self.tensors, closed_forms = objective.closed(self.values)
             closed = {i for i, *_ in closed_forms}
+            objective.maps.places = list(closed_forms)
             rest = [i for i, _, _ in objective.loss.fits if i not in closed]
+            self.rest_of_fits = bool(rest)
             self.rest = Hessian(objective.fit_curvature_of(rest, self.values, states), self.values)
         self.names: list[str | None] = [name for *_, names in closed_forms for name in names]
         self.metrics: list[tuple[Metric, slice]] = []
@@ -52,6 +53,8 @@ class FitCurvature:
         """How factors enter the tensors, and the graph to those where autograd must carry them."""
         with torch.enable_grad():
             self.entering = self._maps.entering(self.tensors, self.names, self.values)
+        if self.rest_of_fits:
+            self._maps.replayed = None  # some fit is not of these tensors
         self.loose = [k for k, factors in enumerate(self.entering) if factors is None]
         self.pulled: Values = {}
         if not self.loose:
@@ -66,7 +69,7 @@ class FitCurvature:
 
     def _push(self, v: Values) -> list[Tensor | None]:
         """Directions of the tensors from directions of the factors."""
-        d = [_entered(factors, v) for factors in self.entering]
+        d = [entered(factors, v) for factors in self.entering]
         pairs = [(g, v[name]) for name, g in self.pulled.items() if name in v]
         if pairs:
             gradients, directions = zip(*pairs, strict=True)
@@ -79,11 +82,7 @@ class FitCurvature:
 
     def _pull(self, h: list[Tensor | None], pulled: Values) -> Values:
         """Gradients by the factors from gradients by the tensors, added to `made`."""
-        for factors, x in zip(self.entering, h, strict=True):
-            if x is not None:
-                for name, B in (factors or {}).items():
-                    part = x if B is None else x @ B.mT
-                    pulled[name] = pulled[name] + part if name in pulled else part
+        pulled = pulled_back(self.entering, h, pulled)
         if self.loose:
             gradients = torch.autograd.grad(
                 [self.tensors[k] for k in self.loose],
@@ -174,11 +173,3 @@ class FitCurvature:
         left, right = factors[name], factors[other]
         matrix = matrix if left is None else left @ matrix
         return RowBlocks(matrix if right is None else matrix @ right.mT, weight)
-
-
-def _entered(factors: Entering | None, v: Values) -> Tensor | None:
-    """Σ v B over the factors in a tensor that move; None where none does."""
-    parts = [
-        v[name] if B is None else v[name] @ B for name, B in (factors or {}).items() if name in v
-    ]
-    return reduce(torch.add, parts) if parts else None
