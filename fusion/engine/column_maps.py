@@ -28,6 +28,8 @@ class ColumnMaps:
         self.found: dict[int, Entering | None] = {}
         self.places: list[tuple] = []
         """Where the tensors belong, see `Objective.closed`."""
+        self.asked = False
+        """Whether the model was ever looked at."""
         self.replayed: list[Entering] | None = None
         """The factors in every tensor, where these are all that they are made of."""
         self._probes: dict[int, Tensor] = {}

@@ -26,15 +26,12 @@ class FitCurvature:
     def __init__(self, objective: Objective, values: Values, states: States) -> None:
         with torch.enable_grad():
             self.values = {name: v.detach().requires_grad_() for name, v in values.items()}
-            self.tensors, closed_forms = objective.closed(self.values)
+            self.tensors, closed_forms, self.entering = objective.learn(self.values)
             closed = {i for i, *_ in closed_forms}
-            objective.maps.places = list(closed_forms)
             rest = [i for i, _, _ in objective.loss.fits if i not in closed]
-            self.rest_of_fits = bool(rest)
             self.rest = Hessian(objective.fit_curvature_of(rest, self.values, states), self.values)
         self.names: list[str | None] = [name for *_, names in closed_forms for name in names]
         self.metrics: list[tuple[Metric, slice]] = []
-        self._maps = objective.maps
         at = 0
         for i, form, metric, names in closed_forms:
             weight, term = objective.loss.surrogates[i]
@@ -50,11 +47,7 @@ class FitCurvature:
         self._between()
 
     def _between(self) -> None:
-        """How factors enter the tensors, and the graph to those where autograd must carry them."""
-        with torch.enable_grad():
-            self.entering = self._maps.entering(self.tensors, self.names, self.values)
-        if self.rest_of_fits:
-            self._maps.replayed = None  # some fit is not of these tensors
+        """The graph from the factors to those tensors where autograd must carry directions."""
         self.loose = [k for k, factors in enumerate(self.entering) if factors is None]
         self.pulled: Values = {}
         if not self.loose:

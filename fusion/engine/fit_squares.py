@@ -111,6 +111,8 @@ class FitSquares:
 
 def squares_at(objective: Objective, values: Values, states: States) -> FitSquares | None:
     """All fits at a batch of points; None where they are no such thing, or not yet known to be."""
+    if not objective.maps.asked:
+        objective.learn(values)
     tensors = objective.maps.replay(values)
     if not tensors or not all(
         _of_squares(term, form, metric)
@@ -124,15 +126,20 @@ def squares_at(objective: Objective, values: Values, states: States) -> FitSquar
 
 def _of_squares(term: Fit, form: Any, metric: type) -> bool:
     """Whether a fit is a function of its squares, and these come from the data's own products."""
-    owner, kind = type(term), type(form)
+    owner = type(term)
     said = defined_beside(owner, "value_of_squares", "value")
     if term.lagged:
         said = said and defined_beside(owner, "refresh_of_squares", "refresh")
-    own = isinstance(form, Reading) and (kind.inner, kind.overlap) == (
-        Reading.inner,
-        Reading.overlap,
+    return (
+        said and own_products(form) and metric is CPGrams and owner.half_squares is Fit.half_squares
     )
-    return said and own and metric is CPGrams and owner.half_squares is Fit.half_squares
+
+
+def own_products(form: Any) -> bool:
+    """Whether inner products with the data are those of its `matmul`."""
+    if not isinstance(form, Reading):
+        return False
+    return (type(form).inner, type(form).overlap) == (Reading.inner, Reading.overlap)
 
 
 def _squares(form: Reading, L: Tensor, R: Tensor) -> Squares:

@@ -105,6 +105,25 @@ class Objective(Variables):
 
         return list(self._map(each, values, self.no_states())), places
 
+    def learn(self, values: Values) -> tuple[list[Tensor], list[tuple[int, Any, Any, list]], list]:
+        """How factors enter the predictions here; noted in `maps`.
+
+        Returns:
+            What `closed` returns, with a graph from the values, and the factors in every tensor.
+        """
+        with torch.enable_grad():
+            leaves = {
+                n: v if v.is_leaf and v.requires_grad else v.detach().requires_grad_()
+                for n, v in values.items()
+            }
+            tensors, places = self.closed(leaves)
+            names = [name for *_, names in places for name in names]
+            entering = self.maps.entering(tensors, names, leaves)
+        self.maps.asked, self.maps.places = True, list(places)
+        if len(places) < len(self.loss.fits):  # some fit is not of these tensors
+            self.maps.replayed = None
+        return tensors, self.maps.places, entering
+
     def penalty_curvature(self, values: Values, states: States) -> Tensor:
         """The same for the penalties."""
         return self.each([(i, w, t.curvature) for i, w, t in self.loss.penalties], values, states)
