@@ -50,20 +50,38 @@ class LowRankTerm:
         if self.base is None or other.base is None:
             return self.inverse[:, 0]
         (starts, rows, r), w = self.base.shape, self.inverse.shape[-1]
-        q = other.base.shape[-1]
-        total = self.base.new_zeros(starts, r * q, w * w, dtype=torch.float64)
+        q, same = other.base.shape[-1], self.base is other.base
+        (left, right, back), kept, spread = _pairs(r, q, same, self.base), *_upper(w, self.base)
+        total = self.base.new_zeros(starts, len(left), len(kept), dtype=torch.float64)
         step = max(1, CHUNK // (starts * max(r, q, w) ** 2))
         for at in range(0, rows, step):
             part = slice(at, at + step)
-            pairs = self.base[:, part, :, None] * other.base[:, part, None, :]
-            total += pairs.flatten(2).mT @ self.inverse[:, part].flatten(2)
-        total = total.reshape(starts, r, q, w, w)
+            pairs = self.base[:, part, left] * other.base[:, part, right]
+            total += pairs.mT @ self.inverse[:, part].flatten(2)[..., kept]
+        total = total[:, back][:, :, spread].reshape(starts, r, q, w, w)
         if self.select is not None:
             total = self.select.to(total).mT @ total
         if other.select is not None:
             total = total @ other.select.to(total)
         k, m = total.shape[-2:]
         return total.transpose(2, 3).reshape(starts, r * k, q * m)
+
+
+def _upper(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Places of the upper triangle in a flattened (n, n), and which of them every place is."""
+    i, j = torch.triu_indices(n, n, device=like.device)
+    which = torch.zeros(n, n, dtype=torch.long, device=like.device)
+    which[i, j] = which[j, i] = torch.arange(len(i), device=like.device)
+    return i * n + j, which.flatten()
+
+
+def _pairs(r: int, q: int, same: bool, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Columns to multiply, left and right, and which of these every pair of columns is."""
+    if same:
+        places, which = _upper(r, like)
+        return places // r, places % r, which
+    every = torch.arange(r * q, device=like.device)
+    return every // q, every % q, every
 
 
 class WoodburyCorrection:
@@ -75,7 +93,12 @@ class WoodburyCorrection:
     themselves: U holds the columns, too, so that M can keep them from growing.
     """
 
-    def __init__(self, ways: Mapping[tuple[str, ...], list[LowRankTerm]], small: Tensor) -> None:
+    def __init__(
+        self,
+        ways: Mapping[tuple[str, ...], list[LowRankTerm]],
+        small: Tensor,
+        alone: Sequence[int] = (),
+    ) -> None:
         self.ways = ways
         every = (way for same in ways.values() for way in same)
         self.inner = sorted(every, key=lambda way: way.part.start)
@@ -90,11 +113,10 @@ class WoodburyCorrection:
         size = torch.where(size > 0, size, 1)
         small = small * size[:, :, None] * size[:, None]
         meets = meets / (size[:, :, None] * size[:, None])
-        unit = torch.eye(small.shape[1], dtype=small.dtype, device=small.device)
-        small_inverse, info = torch.linalg.solve_ex(unit + small @ meets, small)
-        small_inverse = small_inverse / (size[:, :, None] * size[:, None])
-        sound = (info == 0) & torch.isfinite(small_inverse).all((1, 2))
-        self.small = torch.where(sound[:, None, None], 0.5 * (small_inverse + small_inverse.mT), 0)
+        made = _without_group(small, meets, alone) if alone else _inverse(small, meets)
+        made = made / (size[:, :, None] * size[:, None])
+        sound = torch.isfinite(made).all((1, 2))[:, None, None]
+        self.small = torch.where(sound, 0.5 * (made + made.mT), 0)
 
     def add(self, z: Tensor) -> None:
         """Correct z = D⁻¹ r, in place."""
@@ -106,6 +128,32 @@ class WoodburyCorrection:
             for way in others:
                 u = u + way.up(y)
             first.group.block.subtract(z, (first.inverse @ u[..., None])[..., 0])
+
+
+def _inverse(small: Tensor, meets: Tensor) -> Tensor:
+    """(1 + M W)⁻¹ M; not finite where there is none."""
+    unit = torch.eye(small.shape[1], dtype=small.dtype, device=small.device)
+    made, info = torch.linalg.solve_ex(unit + small @ meets, small)
+    return torch.where((info == 0)[:, None, None], made, torch.nan)
+
+
+def _without_group(small: Tensor, meets: Tensor, alone: Sequence[int]) -> Tensor:
+    """The same with the places `alone` eliminated: M is zero between them, W beside the others.
+
+    With N = (1 + K W_r)⁻¹ K of the others, K = M_rr − M_ra W_a M_ar, and Z = 1 − W_r N.
+    """
+    a = torch.as_tensor(alone, device=small.device)
+    others = torch.ones(small.shape[1], dtype=torch.bool, device=small.device)
+    others[a] = False
+    r = others.nonzero()[:, 0]
+    across, W_a, W_r = small[:, a[:, None], r], meets[:, a[:, None], a], meets[:, r[:, None], r]
+    N = _inverse(small[:, r[:, None], r] - across.mT @ (W_a @ across), W_r)
+    made, unit = torch.empty_like(small), torch.eye(len(r), dtype=N.dtype, device=N.device)
+    cross = across @ (unit - W_r @ N)
+    made[:, r[:, None], r], made[:, a[:, None], r] = N, cross
+    made[:, r[:, None], a] = cross.mT
+    made[:, a[:, None], a] = -(cross @ W_r @ across.mT)
+    return made
 
 
 def woodbury_correction(
@@ -128,7 +176,7 @@ def woodbury_correction(
     if not space.parts or space.size > MOST:
         return None
     space.hold_unit_columns(blocks)
-    return WoodburyCorrection(space.terms, space.matrix())
+    return WoodburyCorrection(space.terms, space.matrix(), space.alone())
 
 
 class _SmallSpace:
@@ -146,6 +194,8 @@ class _SmallSpace:
         self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
         """(places here, places in a matrix, that matrix)."""
         self.size = 0
+        self.met_itself: set[tuple[str, ...]] = set()
+        """Groups between whose own terms M is not zero."""
         self._places: dict[object, Tensor] = {}
 
     def add(self, entering: Sequence[Entering | None], coupling: Coupling) -> None:
@@ -162,6 +212,8 @@ class _SmallSpace:
             here = torch.cat([self._place(*term) for *term, _ in readable])
             there = torch.cat([self._range(at, at + width) for *_, width, at in readable])
             self.parts.append((here, there, coupling.matrix))
+            groups = [self.of[next(iter(maps))][0].names for (_, maps), *_ in readable]
+            self.met_itself.update(names for names in groups if groups.count(names) > 1)
 
     def _readable(self, factors: Entering, base: Tensor | None, width: int) -> Entering:
         """The factors in a tensor that are raw variables, if they are of one group."""
@@ -193,6 +245,16 @@ class _SmallSpace:
                 bend = (unit * block.times(flat, block.matrix).reshape(unit.shape)).sum(1)
                 here = self._place(2 * ({slot.name: None},), unit, None, k * k)[:: k + 1]
                 self.parts.append((here, self._range(0, k), STIFF * torch.diag_embed(bend)))
+                self.met_itself.add(group.names)
+
+    def alone(self) -> list[int]:
+        """Places of the largest group of factors that meets others only; none: an empty list."""
+        places = {
+            names: [at for term in terms for at in range(term.part.start, term.part.stop)]
+            for names, terms in self.terms.items()
+            if names not in self.met_itself
+        }
+        return max(places.values(), key=len, default=[])
 
     def matrix(self) -> Tensor:
         """M, (start, size, size), float64."""
