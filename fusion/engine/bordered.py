@@ -15,7 +15,7 @@ class Border:
 
     Args:
         places: of the few variables in the flat vector, (m,).
-        columns: (start, n, m) of the damped curvature.
+        columns: of the damped curvature, (m, start, n).
         precondition: P, (start, n) → (start, n), symmetric; what it leaves at the few is ignored.
         free: which variables move, (start, n) of 0 and 1.
     """
@@ -27,26 +27,27 @@ class Border:
         precondition: Callable[[Tensor], Tensor],
         free: Tensor,
     ) -> None:
-        self.places = places
-        few = free[:, places]
-        corner = columns[:, places] * few[:, :, None] * few[:, None] + torch.diag_embed(1 - few)
-        self.met = columns * free[:, :, None] * few[:, None]
-        self.met[:, places] = 0
-        made = [precondition(column).clone() for column in self.met.unbind(-1)]
-        self.solved = torch.stack(made, -1)
-        self.solved[:, places] = 0
-        small = (corner - self.met.mT @ self.solved).double()
+        self.places, self.few = places, free[:, places]
+        apart = torch.diag_embed(1 - self.few)
+        both = self.few[:, :, None] * self.few[:, None]
+        corner = columns[:, :, places].permute(1, 2, 0) * both + apart
+        self.met = columns * free * self.few.T[:, :, None]
+        self.met[:, :, places] = 0
+        self.solved = torch.empty_like(self.met)
+        for column, into in zip(self.met, self.solved, strict=True):
+            into.copy_(precondition(column))
+        self.solved[:, :, places] = 0
+        small = (corner - torch.einsum("isn,jsn->sij", self.met, self.solved)).double()
         root, info = torch.linalg.cholesky_ex(0.5 * (small + small.mT))
         sound = ((info == 0) & torch.isfinite(root).all((1, 2)))[:, None, None]
         alone, _ = torch.linalg.cholesky_ex(0.5 * (corner + corner.mT).double())
         self.root = torch.where(sound, root, alone)
-        self.met, self.solved = self.met * sound, self.solved * sound
-        self.few = few
+        self.sound = sound[:, :, 0].to(free)
 
     def add(self, z: Tensor, r: Tensor) -> None:
         """Correct z = P r, in place."""
         z[:, self.places] = 0
-        rest = r[:, self.places] - (self.met.mT @ z[..., None])[..., 0]
+        rest = r[:, self.places] - torch.einsum("jsn,sn->sj", self.met, z) * self.sound
         y = torch.cholesky_solve(rest[..., None].double(), self.root)[..., 0].to(z) * self.few
-        z.sub_((self.solved @ y[..., None])[..., 0])
+        z.sub_(torch.einsum("jsn,sj->sn", self.solved, y * self.sound))
         z[:, self.places] = y

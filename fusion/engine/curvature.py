@@ -44,7 +44,7 @@ class Curvature:
         self.penalties: PenaltyCurvature | None = None
         self._known: dict[str, Block] = {}
         self.columns: dict[str, Tensor] = {}
-        """All of the curvature that variables with a full block have a part in, (start, n, m)."""
+        """All of the curvature that variables with a full block have a part in, (m, start, n)."""
 
     def add_penalties(self, states: States) -> None:
         """The penalties' part, once their lagged pieces are known."""
@@ -148,14 +148,23 @@ class Curvature:
     def _full(self, slot: Slot) -> Tensor:
         """The full block of a small variable, (start, 1, n, n)."""
         n = slot.part.stop - slot.part.start
-        columns = []
-        for i in range(n):
-            probe = torch.zeros_like(self.flat)
-            probe[:, slot.part.start + i] = 1
-            columns.append(self(probe))
-        self.columns[slot.name] = torch.stack(columns, -1)
-        block = self.columns[slot.name][:, None, slot.part]
+        probes = torch.eye(n, dtype=self.flat.dtype, device=self.flat.device)
+        of_all = self.flat.new_ones(len(self.flat), 1)
+        columns = [
+            self._column(slot, (of_all * probe).unflatten(1, slot.shape)) for probe in probes
+        ]
+        self.columns[slot.name] = torch.stack(columns)
+        block = self.columns[slot.name][:, :, slot.part].permute(1, 2, 0)[:, None]
         return 0.5 * (block + block.transpose(-1, -2))
+
+    def _column(self, slot: Slot, v: Tensor) -> Tensor:
+        """Curvature product of a direction of one raw variable, (start, n)."""
+        pushed = {slot.name: self.chains[slot.name].push(v) if slot.name in self.chains else v}
+        made = self.fits(pushed)
+        if self.penalties is not None:
+            more = self.penalties(pushed)
+            made = {name: h + more[name] if name in more else h for name, h in made.items()}
+        return self.pull(made)
 
     def _diagonal(self, slot: Slot) -> Tensor:
         """An estimate of the diagonal where rows meet and there are many, (start, n, 1, 1)."""

@@ -104,11 +104,10 @@ class System:
         total = sum(part.stop - part.start for part, *_ in few)
         if not few or total > FULL or total == self.gradient.shape[1]:
             return None
-        whole = torch.cat([columns for _, columns, _ in few], -1)
-        at = 0
+        whole, at = torch.cat([columns for _, columns, _ in few]), 0
         for part, columns, corner in few:
-            whole[:, part, at : at + columns.shape[-1]] = corner
-            at += columns.shape[-1]
+            whole[at : at + len(columns), :, part] = corner.movedim(-1, 0)
+            at += len(columns)
         device = self.gradient.device
         places = torch.cat([torch.arange(p.start, p.stop, device=device) for p, *_ in few])
         return Border(places, whole, self._by_rows, self.free)
