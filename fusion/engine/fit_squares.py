@@ -115,8 +115,8 @@ def squares_at(objective: Objective, values: Values, states: States) -> FitSquar
         objective.learn(values)
     tensors = objective.maps.replay(values)
     if not tensors or not all(
-        _of_squares(term, form, metric)
-        for (_, form, metric, _), (_, _, term) in zip(
+        len(names) == 2 and _of_squares(term, form, metric)
+        for (_, form, metric, names), (_, _, term) in zip(
             objective.maps.places, objective.loss.fits, strict=True
         )
     ):
