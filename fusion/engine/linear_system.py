@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fusion.engine import conjugate_gradients as cg
 from fusion.engine.bordered import Border
-from fusion.engine.coupled_preconditioner import woodbury_correction
 from fusion.engine.curvature import FULL, Curvature, diagonal_scale
+from fusion.engine.factor_coupling import woodbury_correction
 from fusion.engine.row_blocks import Block, JointBlock
 from fusion.engine.row_groups import is_raw_variable, row_groups
 
