@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from fusion.forms.contract import Form
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.term import State
@@ -34,6 +35,9 @@ class Frobenius(Fit):
 
     def value(self, model: Model, state: State) -> Tensor:
         return self.half_squares(model)
+
+    def value_of_squares(self, half: Tensor, form: Form, state: State) -> Tensor:
+        return half
 
     def curvature(self, model: Model, state: State) -> Tensor:
         return self.half_products(model)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fusion.algebra.cautions import NoiseWarning
 from fusion.algebra.prediction import Expanded
+from fusion.forms.contract import Form
 from fusion.language.fit_term import Fit
 from fusion.language.model import Model
 from fusion.language.surrogate import FitInformation
@@ -81,21 +82,23 @@ class Gaussian(Fit):
         return variance
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
-        form, _ = self.pair(model)
+        return self.refresh_of_squares(self.half_squares(model), self.pair(model)[0], state)
+
+    def refresh_of_squares(self, half: Tensor, form: Form, state: State) -> State:
         if self.known_variance is not None:
-            return {"variance": form.norm2().new_tensor(self.known_variance)}
+            return {"variance": torch.full_like(half, self.known_variance)}
         # an exact fit has no noise, but a loss all the same; below this squares are rounding
         floor = EXACT * form.norm2()
-        return {
-            "variance": torch.maximum(2 * self.half_squares(model), floor).detach() / form.count()
-        }
+        return {"variance": torch.maximum(2 * half, floor).detach() / form.count()}
 
     def learned(self, state: State) -> Mapping[str, Tensor]:
         return {"σ²": state["variance"]}
 
     def value(self, model: Model, state: State) -> Tensor:
-        n, variance = self.pair(model)[0].count(), state["variance"]
-        return self.half_squares(model) / variance + 0.5 * n * variance.log()
+        return self.value_of_squares(self.half_squares(model), self.pair(model)[0], state)
+
+    def value_of_squares(self, half: Tensor, form: Form, state: State) -> Tensor:
+        return half / state["variance"] + 0.5 * form.count() * state["variance"].log()
 
     def scale(self, state: State) -> Tensor:
         return 1 / state["variance"]

@@ -10,7 +10,7 @@ from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm, expected_size
 from fusion.language.prior import Move, Prior
-from fusion.language.surrogate import FitInformation, Surrogate
+from fusion.language.surrogate import FactorCurvature, FitInformation, Surrogate
 from fusion.language.term import State
 
 
@@ -42,6 +42,9 @@ class SquaredNorm(FactorTerm, Surrogate):
 
     def value(self, model: Model, state: State) -> Tensor:
         return 0.5 * (self.of(model) / self.scale).square().sum(dtype=torch.float64)
+
+    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature:
+        return _same_for_all(value.new_full((len(value),), self.scale**-2), value)
 
     def __str__(self) -> str:
         return f"SquaredNorm({self.symbol!r}, {self.scale:g})"
@@ -81,6 +84,9 @@ class Norm(FactorTerm, Prior):
             + 0.5 * state["size"]
         )
 
+    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature:
+        return _same_for_all(1 / state["size"].to(value), value)
+
     def moves(self, model: Model) -> Sequence[Move]:
         if self.factor is None or not bool(self.of(model).any()):
             return ()
@@ -96,3 +102,10 @@ class Norm(FactorTerm, Prior):
 
     def formula(self) -> tuple[str, str]:
         return f"‖{self.symbol}‖", rf"\|{self.symbol}\|_F"
+
+
+def _same_for_all(bend: Tensor, value: Tensor) -> FactorCurvature:
+    """Every entry by itself, all alike: `bend` of every start, (start,)."""
+    unit = torch.eye(value.shape[-1], dtype=value.dtype, device=value.device)
+    every = bend.reshape(-1, *[1] * (value.ndim - 1))
+    return FactorCurvature(lambda v: every * v, bend[:, None, None, None] * unit)

@@ -8,7 +8,7 @@ from torch import Tensor
 from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
-from fusion.language.surrogate import FitInformation, Surrogate
+from fusion.language.surrogate import FactorCurvature, FitInformation, Surrogate
 from fusion.language.term import State
 
 RAMP = 15
@@ -96,6 +96,19 @@ class SoftOrthogonality(FactorTerm, Surrogate):
         step = (self.of(model) * state["seen"] - state["point"]) * state["scale"]
         step = step - state["units"] * (state["units"] * step).sum(0)
         return 0.5 * (step.sum(1)).square().sum(dtype=torch.float64)
+
+    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature:
+        U, seen, scale = state["units"], state["seen"], state["scale"][:, None]
+
+        def tangent(step: Tensor) -> Tensor:
+            return step - U * (U * step).sum(1, keepdim=True)
+
+        def product(v: Tensor) -> Tensor:
+            change = tangent(v * seen * scale).sum(2, keepdim=True)
+            return tangent(change) * scale * seen
+
+        # but for what one row moves the norms: all alike
+        return FactorCurvature(product, (scale.mT * scale)[:, None])
 
     def formula(self) -> tuple[str, str]:
         C = self.symbol.lower()

@@ -65,6 +65,23 @@ class Constraint(nn.Module):
         """A raw variable whose forward is `value` (or the nearest value that is possible)."""
         raise NotImplementedError
 
+    def batched(self, raw: Tensor) -> Tensor | None:
+        """`forward` of the matrices of all starts at once, (start, n, K); None: one by one.
+
+        For speed alone; it is used where it stands in the class of `forward`, or in one derived
+        from that.
+        """
+        return None
+
+    def jacobian(
+        self, raw: Tensor
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+        """(δ ↦ J δ, w ↦ Jᵀ w) of `forward` at a batch of raw variables (start, n, K).
+
+        Needed only where `derivative` is None; None here, too: autograd finds it. For speed alone.
+        """
+        return None
+
     def derivative(self, raw: Tensor) -> Callable[[Tensor], Tensor] | None:
         """δ ↦ d forward δ at a batch of raw variables (start, …), where it is its own adjoint.
 

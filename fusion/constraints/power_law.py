@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -62,6 +63,28 @@ class PowerLaw(Constraint):
     def forward(self, raw: Tensor) -> Tensor:
         amplitude, exponent = raw.clamp_min(0)
         return amplitude * torch.exp(-self.log_energy[:, None] * exponent)
+
+    def batched(self, raw: Tensor) -> Tensor:
+        amplitude, exponent = raw.clamp_min(0).split(1, 1)
+        return amplitude * torch.exp(-self.log_energy[:, None] * exponent)
+
+    def jacobian(
+        self, raw: Tensor
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        amplitude, exponent = raw.clamp_min(0).split(1, 1)
+        above = (raw >= 0).to(raw)  # below its bound the value stands still
+        by_amplitude = torch.exp(-self.log_energy[:, None] * exponent)
+        by_exponent = -self.log_energy[:, None] * amplitude * by_amplitude
+
+        def push(v: Tensor) -> Tensor:
+            first, second = (above * v).split(1, 1)
+            return by_amplitude * first + by_exponent * second
+
+        def pull(w: Tensor) -> Tensor:
+            parts = [(by_amplitude * w).sum(1), (by_exponent * w).sum(1)]
+            return above * torch.stack(parts, 1)
+
+        return push, pull
 
     def right_inverse(self, value: Tensor) -> Tensor:
         """Weighted line through log value; a column without positive values has amplitude 0."""

@@ -17,6 +17,9 @@ class NonNegative(Constraint):
     def forward(self, raw: Tensor) -> Tensor:
         return raw.clamp_min(0)
 
+    def batched(self, raw: Tensor) -> Tensor:
+        return self(raw)
+
     def right_inverse(self, value: Tensor) -> Tensor:
         return value.clamp_min(0)
 
@@ -28,6 +31,9 @@ class Free(Constraint):
     identity = entrywise = signed = True
 
     def forward(self, raw: Tensor) -> Tensor:
+        return raw
+
+    def batched(self, raw: Tensor) -> Tensor:
         return raw
 
     def right_inverse(self, value: Tensor) -> Tensor:

@@ -30,6 +30,10 @@ class UnitColumns(Constraint):
         norm2 = raw.square().sum(0)
         return raw / torch.where(norm2 > 0, norm2, 1).sqrt()
 
+    def batched(self, raw: Tensor) -> Tensor:
+        norm2 = raw.square().sum(1, keepdim=True)
+        return raw / torch.where(norm2 > 0, norm2, 1).sqrt()
+
     def right_inverse(self, value: Tensor) -> Tensor:
         return self(value)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from fusion.algebra.arrays import defined_beside
+from fusion.constraints.contract import Constraint
 from fusion.engine.batching import over_starts
-from fusion.engine.variables import Slot
+from fusion.engine.variables import Slot, constrained
+
+Step = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+"""J v and Jᵀ w of one constraint."""
 
 
 class ConstraintJacobian:
@@ -15,18 +21,22 @@ class ConstraintJacobian:
 
     def __init__(self, slot: Slot, flat: Tensor) -> None:
         assert slot.module is not None
-        value, self.steps, self.closed = slot.of(flat).detach(), [], True
+        value, steps = slot.of(flat).detach(), []
         for constraint in slot.module.chain:
             if not constraint.identity:
-                step = constraint.derivative(value)
-                if step is None or not defined_beside(type(constraint), "derivative", "forward"):
-                    self.closed = False
-                    break
-                self.steps.append(step)
-            value = over_starts(constraint, value)
+                step = _closed(constraint, value)
+                if step is None:
+                    self._by_autograd(slot, flat)
+                    return
+                steps.append(step)
+            value = constrained(constraint, value)
+        self.steps: list[Step] | None = steps
         self.value = value
-        if self.closed:
-            return
+
+    def _by_autograd(self, slot: Slot, flat: Tensor) -> None:
+        """The graph from the raw variable, and that of its adjoint."""
+        assert slot.module is not None
+        self.steps = None
         with torch.enable_grad():
             self.raw = slot.of(flat).detach().requires_grad_()
             self.made = over_starts(slot.module.constrain, self.raw)
@@ -36,16 +46,27 @@ class ConstraintJacobian:
 
     def push(self, v: Tensor) -> Tensor:
         """J v: raw direction → direction of the value."""
-        if not self.closed:
+        if self.steps is None:
             return torch.autograd.grad(self.pulled, self.dual, v, retain_graph=True)[0]
-        for step in self.steps:
-            v = step(v)
+        for there, _ in self.steps:
+            v = there(v)
         return v
 
     def pull(self, w: Tensor) -> Tensor:
         """Jᵀ w: gradient by the value → gradient by the raw variable."""
-        if not self.closed:
+        if self.steps is None:
             return torch.autograd.grad(self.made, self.raw, w, retain_graph=True)[0]
-        for step in reversed(self.steps):
-            w = step(w)
+        for _, back in reversed(self.steps):
+            w = back(w)
         return w
+
+
+def _closed(constraint: Constraint, raw: Tensor) -> Step | None:
+    """A constraint's Jacobian, there and back, as it says it itself; None where it does not."""
+    if defined_beside(type(constraint), "derivative", "forward"):
+        both = constraint.derivative(raw)
+        if both is not None:
+            return both, both
+    if raw.ndim == 3 and defined_beside(type(constraint), "jacobian", "forward"):
+        return constraint.jacobian(raw)
+    return None

@@ -13,11 +13,12 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fusion.engine.coupled_preconditioner import CHUNK, WoodburyCorrection, is_raw_variable
+from fusion.engine.coupled_preconditioner import CHUNK, LowRankTerm
 from fusion.engine.hessian import alternating_signs
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective
 from fusion.engine.quadratic import Quadratic
+from fusion.engine.row_groups import is_raw_variable
 from fusion.engine.variables import Slot, Values
 
 DENSE = 1500
@@ -181,33 +182,40 @@ def _low_rank(quadratic: Quadratic, free: Tensor) -> Values | None:
     system = System(quadratic.curvature, torch.zeros_like(flat), free[None].to(flat.dtype), damping)
     if system.coupled is None or not _inverse_holds(quadratic, system, free):
         return None
-    total, lone = torch.zeros_like(flat[0]), torch.zeros_like(flat[0])
-    for slot, block, inverse in zip(objective.slots, system.blocks, system.inverses, strict=True):
-        A = inverse[0].expand(block.rows, -1, -1)
-        total[slot.part] = (
-            A.diagonal(dim1=-2, dim2=-1) - _shared(system.coupled, slot.name, A)
-        ).flatten()
-        lone[slot.part] = 1 / block.expanded()[0].diagonal(dim1=-2, dim2=-1).flatten()
+    total, lone = torch.zeros_like(flat), torch.zeros_like(flat)
+    for group, inverse in zip(system.groups, system.inverses, strict=True):
+        A = inverse[0].expand(group.block.rows, -1, -1)
+        shared = _shared(system.coupled.ways.get(group.names, ()), system.coupled.small[0], A)
+        group.block.write(total, (A.diagonal(dim1=-2, dim2=-1) - shared)[None])
+    for block in system.blocks:
+        lone[:, block.part] = 1 / block.expanded().diagonal(dim1=-2, dim2=-1).flatten(1)
+    total, lone = total[0], lone[0]
     return _variances_of_values(
         quadratic, free, total, lone, free.nonzero()[:0, 0], total.new_zeros(0, 0)
     )
 
 
-def _shared(coupled: WoodburyCorrection, name: str, A: Tensor) -> Tensor:
-    """Diagonal of D⁻¹ U S Uᵀ D⁻¹ in one factor, (row, k)."""
-    ways = coupled.ways.get(name)
-    if ways is None:
+def _shared(ways: Sequence[LowRankTerm], small: Tensor, A: Tensor) -> Tensor:
+    """Diagonal of D⁻¹ U S Uᵀ D⁻¹ in the factors of one group, (row, w)."""
+    if not ways:
         return torch.zeros_like(A[..., 0])
     at = torch.cat([torch.arange(w.part.start, w.part.stop, device=A.device) for w in ways])
-    S, k = coupled.small[0][at[:, None], at], A.shape[-1]
-    bases = torch.cat([w.base[0] for w in ways if w.base is not None], 1)
-    made, step = torch.empty_like(A[..., 0]), max(1, CHUNK // (len(at) * k))
+    S = small[at[:, None], at]
+    made, step = torch.empty_like(A[..., 0]), max(1, CHUNK // (len(at) * A.shape[-1]))
     for first in range(0, len(A), step):
         part = slice(first, first + step)
-        Z = bases[part, :, None, None] * A[part, None]  # (row, r, k, k)
-        Z = Z.flatten(1, 2).mT.to(S)  # (row, k, r k): the direction, and what of U it meets
+        # (row, w, size): the direction, and what of U it meets
+        Z = torch.cat([_met_by_rows(way, A, part) for way in ways], 1).mT.to(S)
         made[part] = ((Z @ S) * Z).sum(-1).to(made)
     return made
+
+
+def _met_by_rows(way: LowRankTerm, A: Tensor, rows: slice) -> Tensor:
+    """Uᵀ D⁻¹ of some rows, (row, size, w)."""
+    moved = A[rows] if way.select is None else way.select.mT @ A[rows]
+    if way.base is None:
+        return moved
+    return (way.base[0, rows, :, None, None] * moved[:, None]).flatten(1, 2)
 
 
 def _inverse_holds(quadratic: Quadratic, system: System, free: Tensor) -> bool:
@@ -220,8 +228,8 @@ def _inverse_holds(quadratic: Quadratic, system: System, free: Tensor) -> bool:
 
     wanted = tangent(quadratic(tangent(v)) * free)
     solution = torch.empty_like(wanted)[None]
-    for block, inverse in zip(system.blocks, system.inverses, strict=True):
-        block.solve(solution, wanted[None], inverse)
+    for group, inverse in zip(system.groups, system.inverses, strict=True):
+        group.block.solve(solution, wanted[None], inverse)
     assert system.coupled is not None
     system.coupled.add(solution)
     image = tangent(quadratic(tangent(solution[0])) * free)

@@ -8,8 +8,9 @@ from torch import Tensor
 from fusion.engine.batching import over_starts
 from fusion.engine.constraint_jacobian import ConstraintJacobian
 from fusion.engine.fit_curvature import FitCurvature
-from fusion.engine.hessian import Hessian, alternating_signs, row_blocks
+from fusion.engine.hessian import Hessian, alternating_signs
 from fusion.engine.objective import Objective
+from fusion.engine.penalty_curvature import PenaltyCurvature
 from fusion.engine.row_blocks import Block
 from fusion.engine.variables import Slot, States, Values
 from fusion.language.loss import Loss
@@ -40,13 +41,14 @@ class Curvature:
         }
         self.fits = FitCurvature(objective, values, states)
         self.values = self.fits.values
-        self.penalties: Hessian | None = None
+        self.penalties: PenaltyCurvature | None = None
         self._known: dict[str, Block] = {}
+        self.columns: dict[str, Tensor] = {}
+        """All of the curvature that variables with a full block have a part in, (m, start, n)."""
 
     def add_penalties(self, states: States) -> None:
         """The penalties' part, once their lagged pieces are known."""
-        with torch.enable_grad():
-            made = Hessian(self.objective.penalty_curvature(self.values, states), self.values)
+        made = PenaltyCurvature(self.objective, self.values, states)
         self.penalties = made if made else None
 
     def pull(self, w: Values, out: Tensor | None = None) -> Tensor:
@@ -66,7 +68,7 @@ class Curvature:
         made = self.fits(pushed)
         if self.penalties is not None:
             more = self.penalties(pushed)
-            made = {name: h + more[name] for name, h in made.items()}
+            made = {name: h + more[name] if name in more else h for name, h in made.items()}
         return self.pull(made, out)
 
     # ---- blocks ----------------------------------------------------------------------------------
@@ -100,13 +102,9 @@ class Curvature:
             matrix = self._full(slot) if small else self._diagonal(slot)
             own = small and slot.module is not None and slot.shape != slot.module.shape
             return Block(slot.part, matrix.shape[1], _floored(matrix, own), own_units=own)
-        value = self.values[slot.name]
         block = self._rows(slot)
         if self.penalties is not None and self.penalties.touches(slot.name):
-            more = row_blocks(self.penalties, slot.name, value)
-            if bool((more == more[:, :1]).all()):
-                more = more[:, :1]
-            block = block + Block(slot.part, block.rows, more)
+            block = block + Block(slot.part, block.rows, self.penalties.blocks(slot.name))
         slope = self._slope(slot)
         matrix = block.matrix
         if slope is not None:
@@ -150,13 +148,23 @@ class Curvature:
     def _full(self, slot: Slot) -> Tensor:
         """The full block of a small variable, (start, 1, n, n)."""
         n = slot.part.stop - slot.part.start
-        columns = []
-        for i in range(n):
-            probe = torch.zeros_like(self.flat)
-            probe[:, slot.part.start + i] = 1
-            columns.append(self(probe)[:, slot.part])
-        block = torch.stack(columns, -1)[:, None]
+        probes = torch.eye(n, dtype=self.flat.dtype, device=self.flat.device)
+        of_all = self.flat.new_ones(len(self.flat), 1)
+        columns = [
+            self._column(slot, (of_all * probe).unflatten(1, slot.shape)) for probe in probes
+        ]
+        self.columns[slot.name] = torch.stack(columns)
+        block = self.columns[slot.name][:, :, slot.part].permute(1, 2, 0)[:, None]
         return 0.5 * (block + block.transpose(-1, -2))
+
+    def _column(self, slot: Slot, v: Tensor) -> Tensor:
+        """Curvature product of a direction of one raw variable, (start, n)."""
+        pushed = {slot.name: self.chains[slot.name].push(v) if slot.name in self.chains else v}
+        made = self.fits(pushed)
+        if self.penalties is not None:
+            more = self.penalties(pushed)
+            made = {name: h + more[name] if name in more else h for name, h in made.items()}
+        return self.pull(made)
 
     def _diagonal(self, slot: Slot) -> Tensor:
         """An estimate of the diagonal where rows meet and there are many, (start, n, 1, 1)."""

@@ -7,25 +7,26 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from fusion.engine.hessian import Hessian, alternating_signs, row_blocks
+from fusion.engine.column_maps import Entering, entered, pulled_back
+from fusion.engine.hessian import Hessian, row_blocks
 from fusion.engine.objective import Objective
 from fusion.engine.row_blocks import Block
 from fusion.engine.variables import States, Values
-from fusion.likelihood.metric import Coupling, Metric, TuckerGrams
+from fusion.likelihood.metric import Coupling, Metric, RowBlocks, TuckerGrams
 
 
 class FitCurvature:
     """Gauss–Newton products of the fits by the values of the factors.
 
-    In closed form in the tensors of every prediction; a factor that is such a tensor is taken as it
-    is, between others autograd carries directions there and back. What has no closed form is left
-    to double backward.
+    In closed form in the tensors of every prediction; where factors enter these column by column,
+    products do, too, else autograd carries directions there and back. What has no closed form is
+    left to double backward.
     """
 
     def __init__(self, objective: Objective, values: Values, states: States) -> None:
         with torch.enable_grad():
             self.values = {name: v.detach().requires_grad_() for name, v in values.items()}
-            self.tensors, closed_forms = objective.closed(self.values)
+            self.tensors, closed_forms, self.entering = objective.learn(self.values)
             closed = {i for i, *_ in closed_forms}
             rest = [i for i, _, _ in objective.loss.fits if i not in closed]
             self.rest = Hessian(objective.fit_curvature_of(rest, self.values, states), self.values)
@@ -46,10 +47,9 @@ class FitCurvature:
         self._between()
 
     def _between(self) -> None:
-        """The graph from the factors to those tensors that are none of them."""
-        self.loose = [
-            k for k, name in enumerate(self.names) if name is None and self.tensors[k].requires_grad
-        ]
+        """The graph from the factors to those tensors where autograd must carry directions."""
+        self.loose = [k for k, factors in enumerate(self.entering) if factors is None]
+        self.pulled: Values = {}
         if not self.loose:
             return
         made = [self.tensors[k] for k in self.loose]
@@ -62,8 +62,8 @@ class FitCurvature:
 
     def _push(self, v: Values) -> list[Tensor | None]:
         """Directions of the tensors from directions of the factors."""
-        d = [None if name is None else v.get(name) for name in self.names]
-        pairs = [(g, v[name]) for name, g in self.pulled.items() if name in v] if self.loose else []
+        d = [entered(factors, v) for factors in self.entering]
+        pairs = [(g, v[name]) for name, g in self.pulled.items() if name in v]
         if pairs:
             gradients, directions = zip(*pairs, strict=True)
             made = torch.autograd.grad(
@@ -75,9 +75,7 @@ class FitCurvature:
 
     def _pull(self, h: list[Tensor | None], pulled: Values) -> Values:
         """Gradients by the factors from gradients by the tensors, added to `made`."""
-        for name, x in zip(self.names, h, strict=True):
-            if name is not None and x is not None:
-                pulled[name] = pulled[name] + x if name in pulled else x
+        pulled = pulled_back(self.entering, h, pulled)
         if self.loose:
             gradients = torch.autograd.grad(
                 [self.tensors[k] for k in self.loose],
@@ -95,7 +93,7 @@ class FitCurvature:
         """H v, by name; directions that are not given are zero; of all factors, or some."""
         d = self._push(v)
         wanted = self.values.keys() if wanted is None else wanted
-        needed = [name is None or name in wanted for name in self.names]
+        needed = [f is None or any(name in wanted for name in f) for f in self.entering]
         h = [x for metric, part in self.metrics for x in metric.product(d[part], needed[part])]
         made = self._pull(h, self.rest(v) if self.rest else {})
         return {
@@ -107,10 +105,10 @@ class FitCurvature:
         """The part of H v in the variable in which v lies."""
         return self({name: v}, [name])[name]
 
-    def couplings(self) -> list[tuple[list[str | None], Coupling]]:
-        """How the tensors of every prediction meet, and the factors that they are."""
-        made = ((self.names[part], metric.coupling()) for metric, part in self.metrics)
-        return [(names, coupling) for names, coupling in made if coupling is not None]
+    def couplings(self) -> list[tuple[list[Entering | None], Coupling]]:
+        """How the tensors of every prediction meet, and the factors in them."""
+        made = ((self.entering[part], metric.coupling()) for metric, part in self.metrics)
+        return [(entering, coupling) for entering, coupling in made if coupling is not None]
 
     def block_of_core(self, name: str) -> Tensor | None:
         """The whole block of a factor that is the core of one prediction and nothing else."""
@@ -119,30 +117,20 @@ class FitCurvature:
             for metric, part in self.metrics
             if isinstance(metric, TuckerGrams) and self.names[part.start] == name
         ]
-        alone = self.names.count(name) == 1 and not self.loose and not self.rest
+        alone = len(self._tensors_of(name)) == 1 and not self.loose and not self.rest
         return found[0] if found and alone else None
 
     def blocks(self, name: str) -> tuple[Tensor, Tensor | None]:
         """Row blocks of a factor (start, row or 1, k, k), and weights of the rows.
 
-        From the closed forms where the factor enters every tensor as it is, or with something
-        added; else probed by products.
+        From the closed forms where the factor enters every tensor column by column; else probed by
+        products.
         """
         value = self.values[name]
-        closed_blocks = [] if not (self.rest and self.rest.touches(name)) else None
-        probe = torch.ones_like(value) * alternating_signs(value.shape[-1], value)
-        moved = self._push({name: probe})
-        for metric, part in self.metrics:
-            for j, k in enumerate(range(part.start, part.stop)):
-                d = moved[k]
-                if closed_blocks is None or d is None or not bool(d.any()):
-                    continue
-                same = d.shape == probe.shape and torch.equal(d, probe)
-                block = metric.blocks(j) if same and value.ndim == 3 else None
-                closed_blocks = None if block is None else [*closed_blocks, block]
-        if closed_blocks is None or not closed_blocks:
+        closed_blocks = self._closed_blocks(name) if value.ndim == 3 else None
+        if not closed_blocks:
             block = row_blocks(self, name, value)
-            if self.loose and name in self.pulled:  # rows that are averaged cancel by turns
+            if name in self.pulled:  # rows that are averaged cancel by turns
                 block = 0.5 * (block + row_blocks(self, name, value, turning=False))
             return block, None
         part, rows = slice(0), value.shape[1]
@@ -150,3 +138,31 @@ class FitCurvature:
         for block in closed_blocks[1:]:
             total = total + Block(part, rows, *block)
         return total.matrix, total.weight
+
+    def _closed_blocks(self, name: str) -> list[RowBlocks] | None:
+        """What every tensor that a factor enters has to say; None where one cannot."""
+        if name in self.pulled or (self.rest and self.rest.touches(name)):
+            return None
+        made = [self._entered_blocks(k, name, name) for k in self._tensors_of(name)]
+        known = [block for block in made if block is not None]
+        return known if len(known) == len(made) else None
+
+    def between(self, name: str, other: str) -> list[RowBlocks]:
+        """What every row of one factor has with the same row of another, (start, …, k, k')."""
+        both = [k for k in self._tensors_of(name) if k in self._tensors_of(other)]
+        made = [self._entered_blocks(k, name, other) for k in both]
+        return [block for block in made if block is not None]
+
+    def _tensors_of(self, name: str) -> list[int]:
+        return [k for k, factors in enumerate(self.entering) if name in (factors or {})]
+
+    def _entered_blocks(self, k: int, name: str, other: str) -> RowBlocks | None:
+        """B D Bᵀ' of a tensor with row blocks D in which two factors are."""
+        metric, part = next((m, p) for m, p in self.metrics if p.start <= k < p.stop)
+        block, factors = metric.blocks(k - part.start), self.entering[k]
+        if block is None or factors is None:
+            return None
+        matrix, weight = block
+        left, right = factors[name], factors[other]
+        matrix = matrix if left is None else left @ matrix
+        return RowBlocks(matrix if right is None else matrix @ right.mT, weight)

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from fusion.engine import conjugate_gradients as cg
-from fusion.engine.coupled_preconditioner import is_raw_variable, woodbury_correction
-from fusion.engine.curvature import Curvature, diagonal_scale
-from fusion.engine.row_blocks import Block
+from fusion.engine.bordered import Border
+from fusion.engine.curvature import FULL, Curvature, diagonal_scale
+from fusion.engine.factor_coupling import woodbury_correction
+from fusion.engine.row_blocks import Block, JointBlock
+from fusion.engine.row_groups import is_raw_variable, row_groups
 
 UPRIGHT = 1e-2
 """Share of its largest diagonal that strong damping adds to a block: it may be nearly singular."""
@@ -38,20 +40,20 @@ class System:
         self.curvature, self.gradient, self.free = curvature, gradient, free
         self.blocks = curvature.blocks()
         self.damped = [_damping_of(block, damping) for block in self.blocks]
-        self.inverses = [
-            _inverse(block, damped, free)
-            for block, damped in zip(self.blocks, self.damped, strict=True)
-        ]
+        self.groups = row_groups(curvature, self.blocks, self.damped)
+        self.inverses = [_inverse(group.block, None, free) for group in self.groups]
         self.units = {
             slot.name: curvature.chains[slot.name]
             for slot in curvature.objective.slots
             if is_raw_variable(slot) and slot.module is not None and slot.module.scale_free
         }
-        self.coupled = woodbury_correction(curvature, self.blocks, self.inverses)
+        self.coupled = woodbury_correction(curvature, self.blocks, self.groups, self.inverses)
+        self.found = torch.empty_like(gradient)
+        self.border = self._border()
 
     def solve(self, tolerance: float, max_products: int) -> tuple[Tensor, Tensor, int]:
         """The step, H times it on the free variables, and how many products were made."""
-        self.bent, self.found = torch.empty_like(self.gradient), torch.empty_like(self.gradient)
+        self.bent = torch.empty_like(self.gradient)
         return cg.solve(
             self._product,
             self._precondition,
@@ -74,8 +76,15 @@ class System:
         return self.bent
 
     def _precondition(self, r: Tensor) -> Tensor:
-        for block, inverse in zip(self.blocks, self.inverses, strict=True):
-            block.solve(self.found, r, inverse)
+        self._by_rows(r)
+        if self.border is not None:
+            self.border.add(self.found, r)
+        return self.found
+
+    def _by_rows(self, r: Tensor) -> Tensor:
+        """Rows by themselves, and how they meet in least squares."""
+        for group, inverse in zip(self.groups, self.inverses, strict=True):
+            group.block.solve(self.found, r, inverse)
         if self.coupled is not None:
             self.coupled.add(self.found)
         for slot in self.curvature.objective.slots:
@@ -83,6 +92,25 @@ class System:
                 part = slot.of(self.found)
                 part.copy_(self.units[slot.name].push(part))
         return self.found
+
+    def _border(self) -> Border | None:
+        """The variables of which the whole curvature is known, beside all others."""
+        slots, held = self.curvature.objective.slots, self.curvature.objective.held
+        few = [
+            (slot.part, self.curvature.columns[slot.name], (block.matrix + damped)[:, 0])
+            for slot, block, damped in zip(slots, self.blocks, self.damped, strict=True)
+            if slot.name in self.curvature.columns and slot.name not in held
+        ]
+        total = sum(part.stop - part.start for part, *_ in few)
+        if not few or total > FULL or total == self.gradient.shape[1]:
+            return None
+        whole, at = torch.cat([columns for _, columns, _ in few]), 0
+        for part, columns, corner in few:
+            whole[at : at + len(columns), :, part] = corner.movedim(-1, 0)
+            at += len(columns)
+        device = self.gradient.device
+        places = torch.cat([torch.arange(p.start, p.stop, device=device) for p, *_ in few])
+        return Border(places, whole, self._by_rows, self.free)
 
 
 def _damping_of(block: Block, damping: Tensor) -> Tensor:
@@ -96,12 +124,12 @@ def _damping_of(block: Block, damping: Tensor) -> Tensor:
     return share[..., None] * (block.matrix + torch.diag_embed(floor.expand_as(diagonal)))
 
 
-def _inverse(block: Block, damped: Tensor, free: Tensor) -> Tensor:
+def _inverse(block: Block | JointBlock, damped: Tensor | None, free: Tensor) -> Tensor:
     """Inverse of every row's block and its damping on the free variables, zero on the others.
 
     Rows that share one matrix differ in which variables are free alone: one inverse a pattern.
     """
-    mask, full = block.view(free), block.matrix + damped
+    mask, full = block.view(free), block.matrix if damped is None else block.matrix + damped
     k = full.shape[-1]
     if full.shape[1] > 1 or block.rows == 1 or k > MOST_PATTERNS:
         both = mask[..., :, None] * mask[..., None, :]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fusion.engine.batching import over_starts
+from fusion.engine.column_maps import ColumnMaps
 from fusion.engine.variables import States, Values, Variables
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -43,6 +44,8 @@ class Objective(Variables):
     def __init__(self, model: Model, loss: Loss) -> None:
         super().__init__(model)
         self.loss, self._holder = loss, _Holder(model)
+        self.maps = ColumnMaps()
+        """How factors enter the tensors of predictions, found once."""
         self.gauges: dict[str, Any] | None = None
         """Where norms of unit columns go, once `fusion.solvers.gauge` has found it."""
 
@@ -101,6 +104,25 @@ class Objective(Variables):
             return tuple(tensors)
 
         return list(self._map(each, values, self.no_states())), places
+
+    def learn(self, values: Values) -> tuple[list[Tensor], list[tuple[int, Any, Any, list]], list]:
+        """How factors enter the predictions here; noted in `maps`.
+
+        Returns:
+            What `closed` returns, with a graph from the values, and the factors in every tensor.
+        """
+        with torch.enable_grad():
+            leaves = {
+                n: v if v.is_leaf and v.requires_grad else v.detach().requires_grad_()
+                for n, v in values.items()
+            }
+            tensors, places = self.closed(leaves)
+            names = [name for *_, names in places for name in names]
+            entering = self.maps.entering(tensors, names, leaves)
+        self.maps.asked, self.maps.places = True, list(places)
+        if len(places) < len(self.loss.fits):  # some fit is not of these tensors
+            self.maps.replayed = None
+        return tensors, self.maps.places, entering
 
     def penalty_curvature(self, values: Values, states: States) -> Tensor:
         """The same for the penalties."""

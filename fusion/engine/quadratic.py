@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fusion.engine.coupled_preconditioner import is_raw_variable
 from fusion.engine.curvature import Curvature
 from fusion.engine.objective import Objective
+from fusion.engine.row_groups import is_raw_variable
 from fusion.engine.variables import Slot, States
 
 
@@ -33,7 +33,7 @@ class Quadratic:
         made = self.curvature.fits(pushed)
         if self.curvature.penalties is not None:
             more = self.curvature.penalties(pushed)
-            made = {name: h + more[name] for name, h in made.items()}
+            made = {name: h + more[name] if name in more else h for name, h in made.items()}
         pulled = {n: self.bent[n].pull(x) if n in self.bent else x for n, x in made.items()}
         return self.objective.pack(pulled)[0]
 

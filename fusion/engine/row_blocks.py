@@ -34,6 +34,14 @@ class Block:
         """The inverses of all rows, weights and all, times this part, written into another."""
         into[:, self.part] = _times(inverse, self.view(flat)).flatten(1)
 
+    def write(self, into: Tensor, rows: Tensor) -> None:
+        """Write (start, row, k) into this part of a flat vector."""
+        self.view(into).copy_(rows)
+
+    def subtract(self, into: Tensor, rows: Tensor) -> None:
+        """Take (start, row, k) from this part of a flat vector."""
+        self.view(into).sub_(rows)
+
     def add_times(self, into: Tensor, flat: Tensor, matrix: Tensor) -> None:
         """The same, added to this part of another flat vector."""
         if self.weight is None and matrix.shape[1] == 1:
@@ -51,6 +59,42 @@ class Block:
         if self.weight is other.weight:
             return Block(self.part, self.rows, self.matrix + other.matrix, self.weight)
         return Block(self.part, self.rows, self.expanded() + other.expanded())
+
+
+@dataclass(frozen=True)
+class JointBlock:
+    """Factors whose rows meet: row i of them all, side by side, has the block matrix[i or 0]."""
+
+    members: tuple[Block, ...]
+    matrix: Tensor  # (start, row or 1, w, w), w = Σ k
+    weight: None = None
+
+    @property
+    def rows(self) -> int:
+        """The same in all of them."""
+        return self.members[0].rows
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [block.matrix.shape[-1] for block in self.members]
+
+    def view(self, flat: Tensor) -> Tensor:
+        """(start, row, w) of their parts of a flat vector."""
+        return torch.cat([block.view(flat) for block in self.members], -1)
+
+    def solve(self, into: Tensor, flat: Tensor, inverse: Tensor) -> None:
+        """The inverses of all rows times their parts, written into another."""
+        self.write(into, _times(inverse, self.view(flat)))
+
+    def write(self, into: Tensor, rows: Tensor) -> None:
+        """Write (start, row, w) into their parts of a flat vector."""
+        for block, x in zip(self.members, torch.split(rows, self._sizes, -1), strict=True):
+            block.write(into, x)
+
+    def subtract(self, into: Tensor, rows: Tensor) -> None:
+        """Take (start, row, w) from their parts of a flat vector."""
+        for block, x in zip(self.members, torch.split(rows, self._sizes, -1), strict=True):
+            block.subtract(into, x)
 
 
 def _times(matrix: Tensor, v: Tensor) -> Tensor:

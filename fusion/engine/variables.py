@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.arrays import defined_beside
+from fusion.constraints.contract import Constraint
 from fusion.engine.batching import over_starts
 from fusion.language.factor import FactorModule
 from fusion.language.model import Model
@@ -85,7 +88,7 @@ class Variables:
         return {
             slot.name: raws[slot.name]
             if slot.module is None
-            else over_starts(slot.module.constrain, raws[slot.name])
+            else reduce(lambda x, c: constrained(c, x), slot.module.chain, raws[slot.name])
             for slot in self.slots
         }
 
@@ -140,9 +143,25 @@ class Variables:
         raws = self.split(flat)
         return self.pack(
             {
-                slot.name: over_starts(slot.module.retract, raws[slot.name])
+                slot.name: _retracted(slot.module, raws[slot.name])
                 if slot.module is not None and slot.module.scale_free
                 else raws[slot.name]
                 for slot in self.slots
             }
         )
+
+
+def constrained(constraint: Constraint, raw: Tensor) -> Tensor:
+    """The value behind a raw variable, of all starts, (start, …)."""
+    if raw.ndim == 3 and defined_beside(type(constraint), "batched", "forward"):
+        value = constraint.batched(raw)
+        if value is not None:
+            return value
+    return over_starts(constraint, raw)
+
+
+def _retracted(module: FactorModule, raw: Tensor) -> Tensor:
+    """Raw variables in standard position: where these are the value, but for its norms, itself."""
+    if all(c.identity or c.unit_norm == 2 for c in module.chain):
+        return reduce(lambda x, c: constrained(c, x), module.chain, raw)
+    return over_starts(module.retract, raw)

@@ -43,6 +43,23 @@ class Fit(Surrogate):
         """Factor before Σ w ℓ, given the lagged pieces; a number, or one a start."""
         return 1.0
 
+    def value_of_squares(self, half: Tensor, form: Form, state: State) -> Tensor:
+        """`value`, where it is a function of `half_squares` alone that grows with `scale` of it.
+
+        For speed alone, and so is `refresh_of_squares`; each is used where it stands in the class
+        of `value` and `refresh`, or in one derived from that.
+
+        Args:
+            half: ½ Σ (x − m)² / v of all starts at once, (start,).
+            form: the data.
+            state: the lagged pieces, (start, …) each.
+        """
+        raise NotImplementedError
+
+    def refresh_of_squares(self, half: Tensor, form: Form, state: State) -> State:
+        """`refresh`, where it needs nothing but `half_squares`; the same arguments."""
+        raise NotImplementedError
+
     @property
     def in_units_of_noise(self) -> bool:
         """Whether its value says how probable the data are; False where σ = 1 is but assumed."""

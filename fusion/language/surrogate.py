@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,6 +19,16 @@ class FitInformation:
     gradient: Tensor
     curvature: Tensor
     """Diagonal of the Gauss–Newton matrix in the factor's value."""
+
+
+@dataclass(frozen=True)
+class FactorCurvature:
+    """The Hessian of a term in one factor, of all starts at once."""
+
+    product: Callable[[Tensor], Tensor]
+    """δ ↦ H δ, (start, n, K)."""
+    rows: Tensor
+    """About what a row bends with itself, (start, n, K, K); (start, 1, K, K): all rows alike."""
 
 
 class Surrogate(Term):
@@ -45,6 +55,18 @@ class Surrogate(Term):
         None = no curvature.
         """
         return self.value(model, state)
+
+    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature | None:
+        """The Hessian of `curvature` in the value of the one named factor that a term is about.
+
+        None: autograd finds it. For speed alone; it is used where it stands in the class of
+        `curvature` and `value`, or in one derived from that.
+
+        Args:
+            value: of the factor, of all starts at once, (start, n, K).
+            state: the lagged pieces, (start, …) each.
+        """
+        return None
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         """The lagged pieces at the present point, from those of the step before."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fusion.engine.hessian import Hessian
 from fusion.engine.objective import Objective
+from fusion.engine.size_likeness import likeness_in_sizes
 from fusion.engine.variables import Values
 
 
@@ -22,14 +23,12 @@ def rescaled_to_data(
     if not names or not objective.loss.fits:
         return values
     values = _turned_towards_data(objective, values, names)
+    likeness = likeness_in_sizes(objective, values)
     scale = {name: objective.like.new_ones(values[name].shape[0]) for name in names}
     for _ in range(rounds):
         with torch.enable_grad():
             leaves = {name: s.detach().requires_grad_() for name, s in scale.items()}
-            grown = {
-                n: v * _per_start(leaves[n], v) if n in leaves else v for n, v in values.items()
-            }
-            distance, curvature, half = objective.likeness(grown)
+            distance, curvature, half = likeness(leaves)
             size, met = _norm_and_overlap(objective, distance, half)
             gradients = torch.autograd.grad(
                 distance.sum(), list(leaves.values()), retain_graph=True, allow_unused=True

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fusion.algebra.calls import checked_class
 from fusion.engine.curvature import Curvature
+from fusion.engine.fit_squares import FitSquares, squares_at
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective
 from fusion.engine.variables import States, Values
@@ -121,7 +122,7 @@ class Trial:
 
     flat: Tensor  # (start, n)
     loss: Tensor  # (start,)
-    fits: Tracked
+    fits: Tracked | FitSquares
 
 
 class _Descent:
@@ -136,7 +137,7 @@ class _Descent:
         self.states = states
         self.damping = self.flat.new_full((flat.shape[0],), options.damping)
         # the fits here, where nothing of them was refreshed since they were evaluated
-        self.fits: Tracked | None = None
+        self.fits: Tracked | FitSquares | None = None
         self.curvature: Curvature | None = None
         self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
 
@@ -163,10 +164,12 @@ class _Descent:
         """Lagged pieces and terms at the present point, (start, term)."""
         objective = self.objective
         values = objective.values(self.flat) if self.fits is None else self.fits.values
-        if self.lagged_fits:
+        if isinstance(self.fits, FitSquares):
+            self.states = self.fits.refresh(self.states) if self.lagged_fits else self.states
+        elif self.lagged_fits:
             self.states, self.fits = objective.refresh_fits(values, self.states), None
         if self.fits is None:
-            self.fits = Tracked(objective.fits, values, self.states)
+            self.fits = self._fits(values, self.states)
         self.curvature, told = None, {}
         if objective.wanted:
             self.curvature = Curvature(objective, self.flat, self.states)
@@ -233,13 +236,18 @@ class _Descent:
         self.fits = None
         self.flat = self.objective.retract(torch.where(kept, accepted.flat, start))
 
+    def _fits(self, values: Values, states: States) -> Tracked | FitSquares:
+        """From Gram matrices where all fits are functions of their squares, else by autograd."""
+        made = squares_at(self.objective, values, states)
+        return Tracked(self.objective.fits, values, states) if made is None else made
+
     def _evaluate(self, flat: Tensor, rows: Tensor | None = None) -> Trial:
         """Loss and fit gradient at trial points under the present lagged pieces."""
         states = self.states if rows is None else states_of(self.states, rows)
         with torch.no_grad():
             values = self.objective.values(flat)
             penalty = self.objective.penalties(values, states)
-        fits = Tracked(self.objective.fits, values, states)
+        fits = self._fits(values, states)
         return Trial(flat, fits.terms.sum(1) + penalty.sum(1), fits)
 
 

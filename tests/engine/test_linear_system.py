@@ -39,7 +39,17 @@ def test_a_step_is_the_same_whether_or_not_factors_are_known_to_meet(point, monk
 
 @pytest.mark.parametrize(
     "point",
-    ["nmf", "rank-one weights", "gaussian", "cpd", "tucker", "shared, weights"],
+    [
+        "nmf",
+        "rank-one weights",
+        "gaussian",
+        "cpd",
+        "tucker",
+        "shared, weights",
+        "coupled, weights",
+        "mixed",
+        "background",
+    ],
     indirect=True,
 )
 def test_a_step_takes_a_product_or_two_where_factors_meet_in_least_squares_alone(point):
