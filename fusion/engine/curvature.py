@@ -264,7 +264,11 @@ def without_curvature(objective: Objective) -> str | None:
     """Why no second derivative is to be had, in words; None where it is."""
     values = objective.values(objective.current())
     states = states_at(objective, batched=True)
+    with torch.no_grad():  # products of factors as they are need no derivative of the model
+        plain = {i for i, *_, names in objective.closed(values)[1] if None not in names}
     for i, (_, term) in enumerate(objective.loss.surrogates):
+        if i in plain:
+            continue
         try:
             with torch.enable_grad():
                 leaves = {name: v.detach().requires_grad_() for name, v in values.items()}

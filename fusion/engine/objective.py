@@ -138,6 +138,14 @@ class Objective(Variables):
         sums = self._map(each, values, self.no_states())
         return sums[:, 0], sums[:, 1], sums[:, 2]
 
+    def products(self, values: Values) -> Tensor:
+        """Σ over the fits of ½⟨M, M⟩ − ⟨M, M₀⟩ over ‖X‖², M₀ = M here, (start,)."""
+
+        def each(model: Model, _: States) -> Tensor:
+            return torch.stack([t.products_over_size(model) for _, _, t in self.loss.fits]).sum()
+
+        return self._map(each, values, self.no_states())
+
     def each(
         self, parts: Sequence[tuple[int, float, Callable]], values: Values, states: States
     ) -> Tensor:

@@ -180,6 +180,11 @@ class Fit(Surrogate):
             return elementwise.curvature(form, SQUARE, M)
         return 0.5 * _products(form, M, M) - _products(form, M, M.map(torch.detach))
 
+    def products_over_size(self, model: Model) -> Tensor:
+        """(½⟨M, M⟩ − ⟨M, M₀⟩) / ‖X‖² (weighted): how M turns and grows, whatever the data."""
+        size = self.pair(model)[0].norm2().clamp_min(torch.finfo(torch.float64).tiny)
+        return self.half_products(model) / size
+
     def likeness(self, model: Model) -> tuple[Tensor, Tensor, Tensor]:
         """How far the sizes of M and X are apart, all over ‖X‖², under the weights of the data.
 
@@ -187,7 +192,7 @@ class Fit(Surrogate):
         """
         form, M = self.pair(model)
         size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
-        products = self.half_products(model)
+        products = self.products_over_size(model) * size
         if form.rank_one:
             half = -products.detach()
         else:

@@ -45,7 +45,7 @@ def _gauges(objective: Objective) -> dict[str, Gauge]:
         values[slot.name] = size.to(objective.like.device)
     with torch.enable_grad():
         leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
-        hessian = Hessian(objective.likeness(leaves)[1], leaves)
+        hessian = Hessian(objective.products(leaves), leaves)
     products = [hessian({name: values[name]}) for name in names]
     gram = torch.tensor(
         [[float((row[b] * values[b]).sum()) for b in names] for row in products],
@@ -73,11 +73,11 @@ def _taken_up(
     """Along which modes the others take up a factor's norms; None where none do."""
     K = values[unit].shape[-1]
     t = torch.linspace(0.5, 2, K, dtype=values[unit].dtype, device=values[unit].device)[None]
-    before = objective.likeness(values)[2]  # of ⟨M, M⟩: t is one of many, so M is the same, too
+    before = -objective.products(values)  # of ⟨M, M⟩: t is one of many, so M is the same, too
     modes = [[d for d, n in enumerate(values[name].shape) if d > 0 and n == K] for name in powers]
     for chosen in product(*modes) if powers else ():
         gauge = {name: (p, d) for (name, p), d in zip(powers.items(), chosen, strict=True)}
-        after = objective.likeness(_rescale_factors(values, unit, t, gauge))[2]
+        after = -objective.products(_rescale_factors(values, unit, t, gauge))
         if bool((before - after).abs() <= GAUGE * before.abs()):
             return gauge
     return None
