@@ -31,6 +31,7 @@ from fusion.search.initialisation import Init, Random
 from fusion.search.moves import improve
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
 from fusion.search.problem import Problem, as_loss, pose
+from fusion.search.racing import Halving
 from fusion.search.pruning import order_components, prune
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
@@ -68,6 +69,7 @@ def fit(
     starts: int = 10,
     init: Init | Sequence[Any] | None = None,
     seed: int = 0,
+    race: bool = True,
     compress: bool = True,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -133,7 +135,7 @@ def fit(
     with _threads(objective, len(posed.flat)), _reporting(progress, callback) as report:
         watch.report = report
         limit = float("inf") if max_seconds is None else float(max_seconds)
-        outcome = watch.kept(_descend_and_improve, posed, watch, steps, begun, limit)
+        outcome = watch.kept(_descend_and_improve, posed, watch, steps, begun, limit, race)
         if not bool(torch.isfinite(outcome.loss).any()):
             raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
         fitted, remarks = prune(objective, chosen, outcome, watch, steps)
@@ -166,14 +168,14 @@ def fit_whole(*args: Any, **options: Any) -> Result:
 
 
 def _descend_and_improve(
-    posed: Problem, watch: Watch, steps: int, begun: float, limit: float
+    posed: Problem, watch: Watch, steps: int, begun: float, limit: float, race: bool
 ) -> Outcome:
     """All starts, then the best of them, as far down as time and steps allow."""
     objective, working, solver = posed.objective, posed.working, posed.solver
     several, compressed = len(posed.flat) > 1, posed.compressed
     most = min([steps, *warm_up_steps(objective.loss)])
     watch.deadline = begun + limit * (FOR_ALL if several else 1)
-    outcome = watch.kept(_search, working, solver, posed.flat, watch, most, compressed)
+    outcome = watch.kept(_search, working, solver, posed.flat, watch, most, compressed, race)
     with watch.dispensable():
         watch.deadline = begun + limit * (FOR_BEST if compressed else 1)
         _continue_best_alone(working, solver, outcome, watch, steps)
@@ -210,7 +212,7 @@ def _check_options(starts: Any, seed: Any, max_steps: Any, max_seconds: Any, cal
 
 
 def _search(
-    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, quick: bool
+    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, quick: bool, race: bool
 ) -> Outcome:
     """All starts downhill; where data are large, first on a part of them, then the best alone.
 
@@ -223,11 +225,12 @@ def _search(
         flat = starts_from_sample(objective, look, first, flat, watch, most)
     elif most > 0:
         flat = approach_data(objective.model, objective.loss, solver, flat, watch)
+    judge = Halving(objective, len(flat)) if race and len(flat) > 1 else None
     if few:
         return _continue_best(objective, solver, flat, watch, most, first.max_steps)
     if most == 0 or (look is None and not quick):
-        return solver.minimise(objective, flat, watch, most)
-    outcome = first.minimise(objective, flat, watch, most)
+        return solver.minimise(objective, flat, watch, most, judge=judge)
+    outcome = first.minimise(objective, flat, watch, most, judge=judge)
     del flat
     if first.tolerance > solver.tolerance:
         # on compressed data what is found is not the last word

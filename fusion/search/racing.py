@@ -1,7 +1,9 @@
-"""Points that go downhill beside each other until one of them has won."""
+"""Starts and points that go downhill beside each other, fewer and fewer, until one has won."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,11 +11,18 @@ from torch import Tensor
 
 from fusion.engine.objective import Objective
 from fusion.engine.variables import States
-from fusion.solvers.base import states_of
+from fusion.solvers.base import Judge, states_of
 
 if TYPE_CHECKING:
     from fusion.solvers.base import Outcome, Solver, Watch
 
+ROUND = 2
+"""Steps after which the first starts are dropped; then after twice as many, and so on."""
+
+SLOWING = 0.8
+"""A fall is taken to be at most this share of the one before it."""
+SETTLING = 3
+"""Steps after a jump before it is judged."""
 LAP = 12
 """Steps made before points are compared."""
 LAPS = 10
@@ -22,7 +31,51 @@ GAIN = 1e-9
 """A point is lower than the first if it is by more than this share."""
 
 
-class Race:
+class Halving(Judge):
+    """Successive halving: after 2, 4, 8 … steps the better half of the starts goes on.
+
+    They are compared by the terms that are one fixed objective, on all that the objective reads,
+    and by where each would end if it went on to slow down as it does.
+
+    References:
+        Karnin et al., ICML (2013); Jamieson & Talwalkar, AISTATS (2016).
+    """
+
+    def __init__(self, objective: Objective, starts: int) -> None:
+        self.fixed, self.starts = objective.fixed, starts
+        self.left = set(range(starts))
+
+    def dropped(self, outcome: Outcome, running: Sequence[int]) -> set[int]:
+        rounds, steps = 0, len(outcome.history) - 1
+        while ROUND << rounds < steps:
+            rounds += 1
+        if steps != ROUND << rounds:
+            return set()
+        ends = expected_ends(outcome, self.fixed)
+        best = sorted(self.left, key=lambda row: ends[row])
+        self.left = set(best[: ceil(self.starts / 2 ** (rounds + 1))])
+        return set(running) - self.left
+
+
+def expected_ends(outcome: Outcome, fixed: Sequence[bool]) -> list[float]:
+    """The loss at which each start would end, by the last third of its way and the one before it.
+
+    Falls that shrink by one factor each time add up as a geometric series (Aitken); +∞ where the
+    loss is not finite. What has ended stays where it is.
+    """
+    chosen = torch.tensor(list(fixed), device=outcome.terms.device)
+    now = outcome.terms[:, chosen].sum(1)
+    span = (len(outcome.history) - 1) // 3
+    if span:
+        late, early = (outcome.history[-1 - n][:, chosen].sum(1) for n in (span, 2 * span))
+        fall = (late - now).clamp_min(0)
+        share = (fall / (early - late).clamp_min(torch.finfo(now.dtype).tiny)).clamp(0, SLOWING)
+        rest = fall * share / (1 - share)
+        now = now - torch.where(torch.isfinite(outcome.history[-1]).all(1), rest, 0)
+    return now.nan_to_num(nan=torch.inf).tolist()
+
+
+class Race(Judge):
     """Points that go downhill as a batch of starts, until one lies below the first.
 
     They are compared by the terms that are one fixed objective.
@@ -43,6 +96,8 @@ class Race:
         self.begun = flat, states
         self.laps: list[tuple[Outcome, list[int]]] = []
         self.running = list(range(len(flat)))
+        self.simpler: Tensor | None = None
+        self.last = False
         self.loss = torch.full((len(flat),), torch.inf, dtype=torch.float64, device=flat.device)
 
     def winner(self, simpler: list[bool], laps: int) -> int:
@@ -50,18 +105,53 @@ class Race:
 
         Those that are simpler win where they are not clearly higher.
         """
+        self.simpler = torch.tensor(simpler)
         for left in reversed(range(laps)):
+            self.last = left == 0
             falls = self.lap(LAP)
-            least = GAIN * abs(float(self.loss[0]))
-            judged = self.loss - 2 * least * torch.tensor(simpler).to(self.loss)
-            best = int(judged.argmin())
-            if float(judged[0] - judged[best]) > least:
-                return best
-            ahead = {row: float(judged[row] - judged[0]) for row in falls}
-            self.running = [row for row in falls if row == 0 or ahead[row] < left * falls[row]]
+            if ahead := self._ahead_of_first():
+                return ahead
+            behind = {row: float(self._judged()[row] - self.loss[0]) for row in falls}
+            self.running = [row for row in falls if row == 0 or behind[row] < left * falls[row]]
             if self.running in ([], [0]) or self.watch.late or self.watch.stopped:
                 break
         return 0
+
+    def dropped(self, outcome: Outcome, running: Sequence[int]) -> set[int]:
+        """All of them, as soon as one lies below the first."""
+        if self.simpler is None or len(outcome.history) <= SETTLING:
+            return set()
+        self._note(outcome)
+        if self._ahead_of_first():
+            return set(running)
+        steps = len(outcome.history) - 1
+        if self.last and 2 * steps == LAP:
+            return {row for row in running if self.running[row] and self._hopeless(outcome, row)}
+        return set()
+
+    def _hopeless(self, outcome: Outcome, place: int) -> bool:
+        """Whether one is farther behind the first than it falls in the half of a last lap.
+
+        Falls grow smaller on the way down.
+        """
+        point, half = self.running[place], len(outcome.history) // 2
+        fall = outcome.history[half][place, self.fixed].sum() - self.loss[point]
+        return not float(self._judged()[point] - self.loss[0]) < 2 * float(fall)
+
+    def _ahead_of_first(self) -> int:
+        """The lowest point if it is clearly lower than the first; else 0."""
+        judged, least = self._judged(), GAIN * abs(float(self.loss[0]))
+        best = int(judged.argmin())
+        return best if float(judged[0] - judged[best]) > least else 0
+
+    def _judged(self) -> Tensor:
+        """(point,) losses, of those that are simpler a little less."""
+        assert self.simpler is not None
+        return self.loss - 2 * GAIN * abs(float(self.loss[0])) * self.simpler.to(self.loss)
+
+    def _note(self, made: Outcome) -> None:
+        loss = made.terms[:, self.fixed].sum(1).nan_to_num(nan=torch.inf)
+        self.loss[self.running] = loss
 
     def lowest(self) -> int:
         """The point that is lowest as they stand."""
@@ -70,10 +160,10 @@ class Race:
     def lap(self, steps: int) -> dict[int, float]:
         """So many steps of all that run: how fast those fall, in a lap, that have not arrived."""
         flat, states = self._now()
-        made = self.solver.minimise(self.objective, flat, self.watch, steps, states)
+        made = self.solver.minimise(self.objective, flat, self.watch, steps, states, self)
         self.laps.append((made, self.running))
-        loss = made.terms[:, self.fixed].sum(1).nan_to_num(nan=torch.inf)
-        self.loss[self.running] = loss
+        self._note(made)
+        loss = self.loss[self.running]
         half = len(made.history) // 2
         falls = (made.history[half][:, self.fixed].sum(1) - loss) * steps / max(steps - half, 1)
         on_its_way = torch.isfinite(made.history[-1]).all(1).tolist()
