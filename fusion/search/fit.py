@@ -182,7 +182,8 @@ def _descend_and_improve(
     watch.deadline = begun + limit
     with watch.dispensable():
         if not watch.stopped:
-            posed.messages += improve(working, solver, outcome, watch, steps)
+            pruned = not compressed  # else all that moves ask for is quick
+            posed.messages += improve(working, solver, outcome, watch, steps, pruned=pruned)
     if compressed:
         del working  # as large as what polishing needs
         posed.working, posed.flat = objective, outcome.flat
@@ -218,14 +219,16 @@ def _search(
 
     So, too, after the few steps of a solver that has `initial`.
     """
+    judge = Halving(len(flat)) if race and len(flat) > 1 else None
     first = solver.scouting()
     few = first.max_steps < solver.max_steps
     look = None if few or first is solver or most == 0 else watch.kept(sample_problem, objective)
     if look is not None:
         flat = starts_from_sample(objective, look, first, flat, watch, most)
     elif most > 0:
-        flat = approach_data(objective.model, objective.loss, solver, flat, watch)
-    judge = Halving(objective, len(flat)) if race and len(flat) > 1 else None
+        flat = approach_data(objective.model, objective.loss, solver, flat, watch, judge)
+    if judge is not None:
+        judge.on(objective)
     if few:
         return _continue_best(objective, solver, flat, watch, most, first.max_steps)
     if most == 0 or (look is None and not quick):

@@ -41,20 +41,34 @@ class Halving(Judge):
         Karnin et al., ICML (2013); Jamieson & Talwalkar, AISTATS (2016).
     """
 
-    def __init__(self, objective: Objective, starts: int) -> None:
-        self.fixed, self.starts = objective.fixed, starts
-        self.left = set(range(starts))
+    def __init__(self, starts: int) -> None:
+        self.starts, self.left = starts, list(range(starts))
+        self.steps = 0
+        """Made in descents before this one."""
+
+    def on(self, objective: Objective) -> Halving:
+        """The same race, gone on with in another descent of all starts."""
+        self.fixed, self.steps = objective.fixed, self.steps + self.made
+        self.made = 0
+        return self
+
+    made = 0
+    fixed: Sequence[bool] = ()
 
     def dropped(self, outcome: Outcome, running: Sequence[int]) -> set[int]:
-        rounds, steps = 0, len(outcome.history) - 1
-        while ROUND << rounds < steps:
-            rounds += 1
-        if steps != ROUND << rounds:
-            return set()
-        ends = expected_ends(outcome, self.fixed)
-        best = sorted(self.left, key=lambda row: ends[row])
-        self.left = set(best[: ceil(self.starts / 2 ** (rounds + 1))])
-        return set(running) - self.left
+        self.made = len(outcome.history) - 1
+        count = self._places()
+        if self.made and count < len(self.left):
+            ends = expected_ends(outcome, self.fixed)
+            self.left = sorted(self.left, key=lambda row: ends[row])[:count]
+        return set(running) - set(self.left)
+
+    def _places(self) -> int:
+        """How many go on from here."""
+        steps, count = self.steps + self.made, self.starts
+        while steps >= ROUND and count > 1:
+            steps, count = steps // 2, ceil(count / 2)
+        return count
 
 
 def expected_ends(outcome: Outcome, fixed: Sequence[bool]) -> list[float]:
