@@ -15,6 +15,7 @@ class Status(Enum):
     MAX_SECONDS = "stopped at max_seconds before it converged: allow more time; no answer yet"
     LEFT = "left behind: another start was lower, and was gone on with alone"
     DROPPED = "dropped: others were ahead, and went on without it"
+    ALIKE = "dropped: it had come to where another start was, which went on"
     INTERRUPTED = "interrupted before it converged: the best answer so far is returned"
     DIVERGED = "failed: the loss is not finite from the start: check the guess, or use another init"
 
@@ -26,4 +27,4 @@ class Status(Enum):
     @property
     def ran_on(self) -> bool:
         """Whether it was run until it ended, not let go for the sake of another."""
-        return self not in (Status.LEFT, Status.DROPPED)
+        return self not in (Status.LEFT, Status.DROPPED, Status.ALIKE)

@@ -27,11 +27,11 @@ from fusion.language.model import Model
 from fusion.language.term import Term
 from fusion.search.answer_cautions import raise_cautions
 from fusion.search.continuation import continue_from, polish
+from fusion.search.heats import Heats
 from fusion.search.initialisation import Init, Random
 from fusion.search.moves import improve
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
 from fusion.search.problem import Problem, as_loss, pose
-from fusion.search.racing import Halving
 from fusion.search.pruning import order_components, prune
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
@@ -213,13 +213,19 @@ def _check_options(starts: Any, seed: Any, max_steps: Any, max_seconds: Any, cal
 
 
 def _search(
-    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, quick: bool, race: bool
+    objective: Objective,
+    solver: Solver,
+    flat: Tensor,
+    watch: Watch,
+    most: int,
+    quick: bool,
+    race: bool,
 ) -> Outcome:
     """All starts downhill; where data are large, first on a part of them, then the best alone.
 
     So, too, after the few steps of a solver that has `initial`.
     """
-    judge = Halving(len(flat)) if race and len(flat) > 1 else None
+    judge = Heats(len(flat)) if race and len(flat) > 1 else None
     first = solver.scouting()
     few = first.max_steps < solver.max_steps
     look = None if few or first is solver or most == 0 else watch.kept(sample_problem, objective)

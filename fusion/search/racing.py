@@ -1,26 +1,22 @@
-"""Starts and points that go downhill beside each other, fewer and fewer, until one has won."""
+"""Points that go downhill beside each other until one of them has won."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fusion.engine.objective import Objective
+from fusion.engine.status import Status
 from fusion.engine.variables import States
 from fusion.solvers.base import Judge, states_of
 
 if TYPE_CHECKING:
     from fusion.solvers.base import Outcome, Solver, Watch
 
-ROUND = 2
-"""Steps after which the first starts are dropped; then after twice as many, and so on."""
 
-SLOWING = 0.8
-"""A fall is taken to be at most this share of the one before it."""
 SETTLING = 3
 """Steps after a jump before it is judged."""
 LAP = 12
@@ -29,64 +25,6 @@ LAPS = 10
 """Most laps; what falls too slowly to win within them is left before."""
 GAIN = 1e-9
 """A point is lower than the first if it is by more than this share."""
-
-
-class Halving(Judge):
-    """Successive halving: after 2, 4, 8 … steps the better half of the starts goes on.
-
-    They are compared by the terms that are one fixed objective, on all that the objective reads,
-    and by where each would end if it went on to slow down as it does.
-
-    References:
-        Karnin et al., ICML (2013); Jamieson & Talwalkar, AISTATS (2016).
-    """
-
-    def __init__(self, starts: int) -> None:
-        self.starts, self.left = starts, list(range(starts))
-        self.steps = 0
-        """Made in descents before this one."""
-
-    def on(self, objective: Objective) -> Halving:
-        """The same race, gone on with in another descent of all starts."""
-        self.fixed, self.steps = objective.fixed, self.steps + self.made
-        self.made = 0
-        return self
-
-    made = 0
-    fixed: Sequence[bool] = ()
-
-    def dropped(self, outcome: Outcome, running: Sequence[int]) -> set[int]:
-        self.made = len(outcome.history) - 1
-        count = self._places()
-        if self.made and count < len(self.left):
-            ends = expected_ends(outcome, self.fixed)
-            self.left = sorted(self.left, key=lambda row: ends[row])[:count]
-        return set(running) - set(self.left)
-
-    def _places(self) -> int:
-        """How many go on from here."""
-        steps, count = self.steps + self.made, self.starts
-        while steps >= ROUND and count > 1:
-            steps, count = steps // 2, ceil(count / 2)
-        return count
-
-
-def expected_ends(outcome: Outcome, fixed: Sequence[bool]) -> list[float]:
-    """The loss at which each start would end, by the last third of its way and the one before it.
-
-    Falls that shrink by one factor each time add up as a geometric series (Aitken); +∞ where the
-    loss is not finite. What has ended stays where it is.
-    """
-    chosen = torch.tensor(list(fixed), device=outcome.terms.device)
-    now = outcome.terms[:, chosen].sum(1)
-    span = (len(outcome.history) - 1) // 3
-    if span:
-        late, early = (outcome.history[-1 - n][:, chosen].sum(1) for n in (span, 2 * span))
-        fall = (late - now).clamp_min(0)
-        share = (fall / (early - late).clamp_min(torch.finfo(now.dtype).tiny)).clamp(0, SLOWING)
-        rest = fall * share / (1 - share)
-        now = now - torch.where(torch.isfinite(outcome.history[-1]).all(1), rest, 0)
-    return now.nan_to_num(nan=torch.inf).tolist()
 
 
 class Race(Judge):
@@ -131,17 +69,17 @@ class Race(Judge):
                 break
         return 0
 
-    def dropped(self, outcome: Outcome, running: Sequence[int]) -> set[int]:
-        """All of them, as soon as one lies below the first."""
+    def dropped(self, outcome: Outcome, running: Sequence[int]) -> dict[int, Status]:
+        """All of them, as soon as one lies below the first; late in a last lap the hopeless."""
         if self.simpler is None or len(outcome.history) <= SETTLING:
-            return set()
+            return {}
         self._note(outcome)
         if self._ahead_of_first():
-            return set(running)
-        steps = len(outcome.history) - 1
-        if self.last and 2 * steps == LAP:
-            return {row for row in running if self.running[row] and self._hopeless(outcome, row)}
-        return set()
+            return dict.fromkeys(running, Status.DROPPED)
+        if not self.last or 2 * (len(outcome.history) - 1) != LAP:
+            return {}
+        others = [row for row in running if self.running[row]]
+        return {row: Status.DROPPED for row in others if self._hopeless(outcome, row)}
 
     def _hopeless(self, outcome: Outcome, place: int) -> bool:
         """Whether one is farther behind the first than it falls in the half of a last lap.

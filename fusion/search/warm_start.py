@@ -13,7 +13,7 @@ from fusion.language.loss import Loss
 
 if TYPE_CHECKING:
     from fusion.language.model import Model
-    from fusion.search.racing import Halving
+    from fusion.search.heats import Heats
     from fusion.solvers.base import Judge, Solver, Watch
 
 
@@ -36,7 +36,7 @@ def approach_data(
     solver: Solver,
     flat: Tensor,
     watch: Watch,
-    judge: Halving | None = None,
+    judge: Heats | None = None,
 ) -> Tensor:
     """Starts brought near the data by an easier loss, where there is one; those in the race."""
     easy = easier_loss(loss) if solver.approached else None

@@ -104,8 +104,8 @@ class Judge(ABC):
     """Says on the way which of a batch of starts are not worth another step."""
 
     @abstractmethod
-    def dropped(self, outcome: Outcome, running: Sequence[int]) -> set[int]:
-        """Those to leave the batch, of the starts that have not ended.
+    def dropped(self, outcome: Outcome, running: Sequence[int]) -> Mapping[int, Status]:
+        """Those to leave the batch, of the starts that have not ended, and why.
 
         Args:
             outcome: with every step so far in its history.
@@ -299,9 +299,9 @@ class Track:
     def _dropped(self, judge: Judge, ended: Tensor) -> Tensor:
         """Which of those that have not ended the judge lets go, (start in batch,) bool."""
         left = self.rows[~ended].tolist()
-        dropped = judge.dropped(self.outcome, left) if left else set()
-        for row in dropped:
-            self.outcome.status[row] = Status.DROPPED
+        dropped = judge.dropped(self.outcome, left) if left else {}
+        for row, reason in dropped.items():
+            self.outcome.status[row] = reason
         return torch.tensor([row in dropped for row in self.rows.tolist()], device=ended.device)
 
     def interrupt(self, states: States) -> None:
