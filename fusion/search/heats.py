@@ -25,8 +25,9 @@ LOOKS = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Steps after which finalists are looked at."""
 SLOWING = 0.8
 """A fall is taken to be at most this share of the one before it."""
-DOUBT = 2.0
-"""A start is behind if so many times what it is expected to fall would not bring it level."""
+DOUBT = 5.0
+"""A start is behind if so many times what it is expected to fall would not bring it level: where it
+slows down as 1 / steps, it falls 4 times as far as by the same share each time."""
 ALIKE = 0.985
 """Cosine of the components that differ most, above which two starts are on one way: 10°."""
 
