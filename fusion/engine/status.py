@@ -15,7 +15,7 @@ class Status(Enum):
     MAX_SECONDS = "stopped at max_seconds before it converged: allow more time; no answer yet"
     LEFT = "left behind: another start was lower, and was gone on with alone"
     DROPPED = "dropped: others were ahead, and went on without it"
-    ALIKE = "dropped: it had come to where another start was, which went on"
+    ALIKE = "dropped: another start had come to the same components, and went on"
     INTERRUPTED = "interrupted before it converged: the best answer so far is returned"
     DIVERGED = "failed: the loss is not finite from the start: check the guess, or use another init"
 
@@ -28,3 +28,11 @@ class Status(Enum):
     def ran_on(self) -> bool:
         """Whether it was run until it ended, not let go for the sake of another."""
         return self not in (Status.LEFT, Status.DROPPED, Status.ALIKE)
+
+
+_LET_GO = tuple(s.value.split(":")[0] for s in Status if not s.ran_on)
+
+
+def ran_on(told: str) -> bool:
+    """The same of a status as it is told, of a saved result as well."""
+    return not told.startswith(_LET_GO)

@@ -38,6 +38,8 @@ from fusion.solvers import Outcome, Solver, Watch
 
 FOR_ALL, FOR_BEST = 0.5, 0.75
 """Shares of a limited time until the best start goes on alone, and until it does on all data."""
+SHORT = 12
+"""Steps of the race on a part of the data."""
 SETTLED = 0.01
 """Share of the tolerance to which the winner of a race goes on under a rule."""
 SMALL = 2_000_000
@@ -96,6 +98,11 @@ def fit(
         init: `Random()` (default), `NNDSVD()`, `SPA()`, `VCA()`, `NFINDR()`, `Current()`, or a
             list of starts ({name: array}, a tensorly tensor, a result).
         seed: of the random starts.
+        race: short runs of all starts, of large data on a sample of the pixels, then the better
+            half, the three best, and the best alone once the others are behind or come to the same
+            components. A start is dropped by its loss on all pixels; `result.losses` has that, its
+            status says when. A start that is slow at first may be lost though it would have ended
+            lowest: False runs every one to its end, which takes 3 to 6 times as long.
         compress: iterate on data compressed to a few directions where that pays (least squares of
             a large data set, its weights meanwhile taken as one of every pixel times one of every
             channel), then polish the best start on all of them; the losses of the result are
@@ -232,7 +239,10 @@ def _search(
     few = first.max_steps < solver.max_steps
     look = None if few or first is solver or most == 0 else watch.kept(sample_problem, objective)
     if look is not None:
-        flat = starts_from_sample(objective, look, first, flat, watch, most)
+        short = most if judge is None else min(most, SHORT)
+        flat = starts_from_sample(objective, look, first, flat, watch, short)
+        if judge is not None:
+            judge.ran_on_part()
     elif most > 0:
         flat = approach_data(objective.model, objective.loss, solver, flat, watch, judge)
     if judge is not None:

@@ -50,6 +50,7 @@ class Heats(Judge):
         self.starts, self.left = starts, list(range(starts))
         self.reasons: dict[int, Status] = {}
         self.before = self.made = 0  # steps of earlier descents, and of this one
+        self.at_once = False
 
     def on(self, objective: Objective) -> Heats:
         """The same race, to go on with in another descent of all starts."""
@@ -57,9 +58,13 @@ class Heats(Judge):
         self.before, self.made = self.before + self.made, 0
         return self
 
+    def ran_on_part(self) -> None:
+        """They are judged at once by where a run on a part of the data has led, on all of them."""
+        self.before, self.at_once = HEATS[-1][0], True
+
     def dropped(self, outcome: Outcome, running: Sequence[int]) -> dict[int, Status]:
         self.made = len(outcome.history) - 1
-        if self.made and len(self.left) > 1:
+        if (self.made or self.at_once) and len(self.left) > 1:
             self._judge(outcome, self.before + self.made)
         return {row: self.reasons[row] for row in running if row in self.reasons}
 

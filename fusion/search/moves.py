@@ -100,7 +100,7 @@ def improve(
         outcome.products += final.products
         append_history(outcome, best, final, 0)
         if short:
-            outcome.status[:] = [Status.LEFT] * len(outcome.status)
+            outcome.status[:] = [Status.LEFT if s.ran_on else s for s in outcome.status]
         replace_start(outcome, best, final)
     return kept
 
