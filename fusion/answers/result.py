@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
 from fusion.answers.diagnostics import DataSummary
-from fusion.engine.status import ran_on
+from fusion.engine.status import Status, ran_on
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 
@@ -125,7 +125,9 @@ class Result:
         if ended == n:
             return f"{n} start{'s' * (n > 1)}, {alike} within 1e-4 of the best"
         here = "which is the answer" if ended == 1 else f"{alike} of them within 1e-4 of the best"
-        return f"{n} starts: {ended} run to the end, {here}; {n - ended} dropped on the way"
+        same = sum(status.startswith(Status.ALIKE.value) for status in self.statuses)
+        where = f", {same} of them at the components of another" if same else ""
+        return f"{n} starts: {ended} run to the end, {here}; {n - ended} dropped on the way{where}"
 
     def left_over(self) -> float:
         """Half the squares that are left, in units of the noise; |loss| where none is known.

@@ -52,7 +52,7 @@ def test_interrupted_while_it_is_summarised_a_converged_answer_is_one():
 
 
 def test_interrupted_in_moves_a_converged_start_is_no_answer_yet(monkeypatch):
-    def stopped(objective, solver, outcome, watch, steps):
+    def stopped(objective, solver, outcome, watch, steps, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(search, "improve", stopped)
