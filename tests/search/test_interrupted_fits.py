@@ -71,6 +71,6 @@ def test_a_second_ctrl_c_ends_the_fit():
 
 def test_ctrl_c_in_a_criterion_of_rank_is_no_answer(monkeypatch):
     data = fu.Dataset("a", counts())
-    monkeypatch.setattr(search, "improve", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(search, "improve", lambda *a, **o: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         fu.rank(data, held_out=False, stability=False)
