@@ -43,6 +43,8 @@ def approach_data(
     if easy is None:
         return flat
     easier = watch.kept(lambda: Objective(model, easy.compressed(model) or easy))
+    if any(fit.stand_in() is not None for _, _, fit in loss.fits):
+        judge = None  # other losses than those that starts are dropped by
     judge = None if judge is None else judge.on(easier)
     near = descend_easily(easier, solver, flat, watch, judge=judge)
     return watch.kept(_inside_the_domain, Objective(model, loss), near, flat)
