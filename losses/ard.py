@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ from fusion.losses.amount_prior import Amounts, Exponential
 
 PAIRS = 4
 """How many of the most similar pairs are tried as merges at a time."""
+FEW = 4
+"""Components up to which no more than two are merged at a time."""
 LEAST = 0.1
 """Amount, as a share of the mean at the start, below which the largest component is let alone."""
 
@@ -148,7 +151,9 @@ class ARD(FactorTerm, Prior):
             U = torch.nn.functional.normalize(rank[name]().to(C.dtype), dim=0)
             alike = alike * (U.T @ U)
         pairs = sorted(combinations(alive, 2), key=lambda p: -float(alike[p]))[:PAIRS]
-        merges = [self._merge(rank, maps, i, j, float(sums[i]), float(sums[j])) for i, j in pairs]
+        merges = [self._merge(rank, maps, i, [j], sums) for i, j in pairs]
+        if len(alive) > FEW:
+            merges.append(self._merge_half(rank, maps, alive, alike, sums))
         weakest = min(alive, key=lambda k: float(sums[k]))
         return (
             *merges,
@@ -158,21 +163,53 @@ class ARD(FactorTerm, Prior):
             ),
         )
 
+    @classmethod
+    def _merge_half(
+        cls,
+        rank: Mapping[str, FactorModule],
+        maps: Sequence[str],
+        alive: Sequence[int],
+        alike: Tensor,
+        sums: Tensor,
+    ) -> Move:
+        """Each component of the weaker half into that of the stronger half which it is most like.
+
+        Where far too many were asked for, one at a time takes long.
+        """
+        order = sorted(alive, key=lambda k: -float(sums[k]))
+        kept, gone = order[: (len(order) + 1) // 2], order[(len(order) + 1) // 2 :]
+        into = {j: max(kept, key=lambda i, j=j: float(alike[i, j])) for j in gone}
+        values: dict[str, Tensor] = {}
+        for i in kept:
+            members = [j for j in gone if into[j] == i]
+            if members:
+                values |= cls._merge(rank, maps, i, members, sums, values).values
+        return Move(f"components {', '.join(map(str, sorted(gone)))} merged into others", values)
+
     @staticmethod
     def _merge(
-        rank: Mapping[str, FactorModule], maps: Sequence[str], i: int, j: int, wi: float, wj: float
+        rank: Mapping[str, FactorModule],
+        maps: Sequence[str],
+        i: int,
+        others: Sequence[int],
+        sums: Tensor,
+        before: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> Move:
-        """Component j into i: amounts added, the other factors averaged by amount."""
+        """Other components into i: amounts added, the other factors averaged by amount."""
+        together = [i, *others]
+        share = sums[together] / sums[together].sum()
         values = {}
         for name, module in rank.items():
-            value = module().clone()
+            value = before[name].clone() if name in before else module().clone()
+            columns = value[:, together]
             if name in maps:
-                value[:, i] += value[:, j]
-                value[:, j] = 0
+                value[:, i] = columns.sum(1)
+                value[:, others] = 0
             else:
-                value[:, i] = (wi * value[:, i] + wj * value[:, j]) / (wi + wj)
+                value[:, i] = columns @ share.to(columns)
             values[name] = value
-        return Move(f"component {j} merged into {i}", values)
+        text = ", ".join(map(str, others))
+        return Move(f"component{'s' * (len(others) > 1)} {text} merged into {i}", values)
 
     def off(self, model: Model, state: State) -> Tensor:
         sizes = self.prior.size(self._seen(model))

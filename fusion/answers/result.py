@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
 from fusion.answers.diagnostics import DataSummary
+from fusion.engine.status import Status, ran_on
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 
@@ -37,7 +38,8 @@ class Result:
         axes: for every factor, for every mode, the axes behind it, or None.
         status: why the best start ended, in words that a user can act on.
         converged: whether that is a minimum as far as the solver can tell.
-        loss: of the answer; `losses`: of every start; `statuses`: of every start.
+        loss: of the answer; `losses`: of every start, where it ended or was dropped; `statuses`:
+            of every start, which of the two and why.
         n_components: their number, None where the factors differ in it.
         history: for the answer's start at every step: "loss", every term, and what terms learn on
             the way, such as "λ of ARD('C')", (step, K).
@@ -105,8 +107,27 @@ class Result:
         return "" if self.converged else f"not converged: {steps} step{'s' * (steps != 1)}"
 
     def agreeing(self) -> int:
-        """How many starts ended within 1e-4 of what the best leaves of the data, itself one."""
-        return int((self.losses <= self.loss + CLOSE * self.left_over()).sum())
+        """How many starts ended within 1e-4 of what the best leaves of the data, itself one.
+
+        Those that were dropped on the way did not end, wherever they were.
+        """
+        close = self.losses <= self.loss + CLOSE * self.left_over()
+        return int((close & self.ended).sum())
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """(start,) whether it was run until it ended, not dropped on the way or left behind."""
+        return np.array([ran_on(status) for status in self.statuses])
+
+    def told_of_starts(self) -> str:
+        """How many starts there were, how many ended, and how many of them at the answer."""
+        n, ended, alike = len(self.losses), int(self.ended.sum()), self.agreeing()
+        if ended == n:
+            return f"{n} start{'s' * (n > 1)}, {alike} within 1e-4 of the best"
+        here = "which is the answer" if ended == 1 else f"{alike} of them within 1e-4 of the best"
+        same = sum(status.startswith(Status.ALIKE.value) for status in self.statuses)
+        where = f", {same} of them at the components of another" if same else ""
+        return f"{n} starts: {ended} run to the end, {here}; {n - ended} dropped on the way{where}"
 
     def left_over(self) -> float:
         """Half the squares that are left, in units of the noise; |loss| where none is known.
@@ -125,8 +146,7 @@ class Result:
             f"{self.status}",
             f"loss {self.loss:.8g} = {self.formula}",
             f"{self.solver}",
-            f"{len(self.losses)} start{'s' * (len(self.losses) > 1)} in {self.seconds:.1f} s, "
-            f"{self.agreeing()} within 1e-4 of the best",
+            f"{self.told_of_starts()}; {self.seconds:.1f} s",
         ]
         for name, array in self.factors.items():
             lines.append(f"  {name} {array.shape}")

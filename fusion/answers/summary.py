@@ -10,6 +10,7 @@ import torch
 
 from fusion.answers.diagnostics import describe, hide_masked_rows
 from fusion.engine.objective import Objective
+from fusion.engine.status import Status
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -55,7 +56,7 @@ def summarise(
         converged=status.ok,
         loss=float(outcome.loss[best]),
         losses=outcome.loss.cpu().numpy(),
-        statuses=[s.value for s in outcome.status],
+        statuses=[_told(outcome, row, steps) for row in range(len(outcome.status))],
         n_components=ranks.pop() if len(ranks) == 1 else None,
         history={"loss": history.sum(1)}
         | {label: history[:, i] for i, label in enumerate(labels)}
@@ -71,6 +72,16 @@ def summarise(
         model=model,
         minimised=loss,
     )
+
+
+def _told(outcome: Outcome, row: int, steps: torch.Tensor) -> str:
+    """Why a start ended; of one that was dropped, where it was then."""
+    status = outcome.status[row]
+    if status not in (Status.DROPPED, Status.ALIKE):
+        return status.value
+    made = int(torch.isfinite(steps[:, row]).all(1).sum()) - 1
+    when = f"after {made} step{'s' * (made != 1)}" if made > 0 else "after a first short run"
+    return f"{status.value} ({when}, at loss {float(outcome.loss[row]):.8g})"
 
 
 def _learned_paths(outcome: Outcome, best: int) -> dict[str, Array]:

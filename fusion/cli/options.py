@@ -94,6 +94,8 @@ FITTING = combined_options(
     click.option("--ard", is_flag=True, help="Switch off components that are not needed."),
     click.option("--starts", type=click.IntRange(min=1), default=10, show_default=True,
                  help="Random starts."),
+    click.option("--race/--no-race", default=True, show_default=True,
+                 help="Drop starts that fall behind; or run every one to its end."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the starts."),
     click.option("--device", metavar="NAME", help="cpu, cuda … (default: cpu)."),
     click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True),

@@ -44,8 +44,9 @@ def facts(result: Result) -> list[tuple[str, str]]:
         for name, summary in result.data.items()
         if summary.chi2 is not None
     ]
-    n = len(result.losses)
-    pairs.append((f"{starts_agreeing(result)} of {n}", "starts agree" if n > 1 else "start"))
+    n, ended = len(result.losses), int(result.ended.sum())
+    raced = f"starts agree that were run to the end, of {n}" if ended < n else "starts agree"
+    pairs.append((f"{starts_agreeing(result)} of {ended}", raced if n > 1 else "start"))
     pairs.append((_duration(result.seconds), "of computing"))
     return pairs
 
@@ -67,6 +68,11 @@ def cautions(
         sentences.append(
             "One start only: whether another one would end at a lower loss is not known. Ten or "
             "more are usual."
+        )
+    elif int(result.ended.sum()) < n:
+        sentences.append(
+            f"{sentence(result.told_of_starts())} Whether those would have ended here, too, is not "
+            "known: `fu.fit(…, race=False)` runs every start to its end."
         )
     elif starts_agreeing(result) == 1:
         sentences.append(

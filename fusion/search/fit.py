@@ -27,6 +27,7 @@ from fusion.language.model import Model
 from fusion.language.term import Term
 from fusion.search.answer_cautions import raise_cautions
 from fusion.search.continuation import continue_from, polish
+from fusion.search.heats import Heats
 from fusion.search.initialisation import Init, Random
 from fusion.search.moves import improve
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
@@ -37,6 +38,10 @@ from fusion.solvers import Outcome, Solver, Watch
 
 FOR_ALL, FOR_BEST = 0.5, 0.75
 """Shares of a limited time until the best start goes on alone, and until it does on all data."""
+SHORT = 12
+"""Steps of the race on a part of the data."""
+SETTLED = 0.01
+"""Share of the tolerance to which the winner of a race goes on under a rule."""
 SMALL = 2_000_000
 """Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
 
@@ -68,6 +73,7 @@ def fit(
     starts: int = 10,
     init: Init | Sequence[Any] | None = None,
     seed: int = 0,
+    race: bool = True,
     compress: bool = True,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -92,6 +98,11 @@ def fit(
         init: `Random()` (default), `NNDSVD()`, `SPA()`, `VCA()`, `NFINDR()`, `Current()`, or a
             list of starts ({name: array}, a tensorly tensor, a result).
         seed: of the random starts.
+        race: short runs of all starts, of large data on a sample of the pixels, then the better
+            half, the three best, and the best alone once the others are behind or come to the same
+            components. A start is dropped by its loss on all pixels; `result.losses` has that, its
+            status says when. A start that is slow at first may be lost though it would have ended
+            lowest: False runs every one to its end, which takes 3 to 6 times as long.
         compress: iterate on data compressed to a few directions where that pays (least squares of
             a large data set, its weights meanwhile taken as one of every pixel times one of every
             channel), then polish the best start on all of them; the losses of the result are
@@ -133,7 +144,7 @@ def fit(
     with _threads(objective, len(posed.flat)), _reporting(progress, callback) as report:
         watch.report = report
         limit = float("inf") if max_seconds is None else float(max_seconds)
-        outcome = watch.kept(_descend_and_improve, posed, watch, steps, begun, limit)
+        outcome = watch.kept(_descend_and_improve, posed, watch, steps, begun, limit, race)
         if not bool(torch.isfinite(outcome.loss).any()):
             raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
         fitted, remarks = prune(objective, chosen, outcome, watch, steps)
@@ -166,21 +177,22 @@ def fit_whole(*args: Any, **options: Any) -> Result:
 
 
 def _descend_and_improve(
-    posed: Problem, watch: Watch, steps: int, begun: float, limit: float
+    posed: Problem, watch: Watch, steps: int, begun: float, limit: float, race: bool
 ) -> Outcome:
     """All starts, then the best of them, as far down as time and steps allow."""
     objective, working, solver = posed.objective, posed.working, posed.solver
     several, compressed = len(posed.flat) > 1, posed.compressed
     most = min([steps, *warm_up_steps(objective.loss)])
     watch.deadline = begun + limit * (FOR_ALL if several else 1)
-    outcome = watch.kept(_search, working, solver, posed.flat, watch, most, compressed)
+    outcome = watch.kept(_search, working, solver, posed.flat, watch, most, compressed, race)
     with watch.dispensable():
         watch.deadline = begun + limit * (FOR_BEST if compressed else 1)
         _continue_best_alone(working, solver, outcome, watch, steps)
     watch.deadline = begun + limit
     with watch.dispensable():
         if not watch.stopped:
-            posed.messages += improve(working, solver, outcome, watch, steps)
+            pruned = not compressed  # else all that moves ask for is quick
+            posed.messages += improve(working, solver, outcome, watch, steps, pruned=pruned)
     if compressed:
         del working  # as large as what polishing needs
         posed.working, posed.flat = objective, outcome.flat
@@ -210,30 +222,59 @@ def _check_options(starts: Any, seed: Any, max_steps: Any, max_seconds: Any, cal
 
 
 def _search(
-    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, quick: bool
+    objective: Objective,
+    solver: Solver,
+    flat: Tensor,
+    watch: Watch,
+    most: int,
+    quick: bool,
+    race: bool,
 ) -> Outcome:
     """All starts downhill; where data are large, first on a part of them, then the best alone.
 
     So, too, after the few steps of a solver that has `initial`.
     """
+    judge = Heats(len(flat)) if race and len(flat) > 1 else None
     first = solver.scouting()
     few = first.max_steps < solver.max_steps
     look = None if few or first is solver or most == 0 else watch.kept(sample_problem, objective)
     if look is not None:
-        flat = starts_from_sample(objective, look, first, flat, watch, most)
+        short = most if judge is None else min(most, SHORT)
+        flat = starts_from_sample(objective, look, first, flat, watch, short)
+        if judge is not None:
+            judge.ran_on_part()
     elif most > 0:
-        flat = approach_data(objective.model, objective.loss, solver, flat, watch)
+        flat = approach_data(objective.model, objective.loss, solver, flat, watch, judge)
+    if judge is not None:
+        judge.on(objective)
     if few:
         return _continue_best(objective, solver, flat, watch, most, first.max_steps)
     if most == 0 or (look is None and not quick):
-        return solver.minimise(objective, flat, watch, most)
-    outcome = first.minimise(objective, flat, watch, most)
+        outcome = solver.minimise(objective, flat, watch, most, judge=judge)
+        if judge is not None and not all(objective.fixed):
+            _settle(objective, solver, outcome, watch, most)
+        return outcome
+    outcome = first.minimise(objective, flat, watch, most, judge=judge)
     del flat
     if first.tolerance > solver.tolerance:
         # on compressed data what is found is not the last word
         last = first.until(solver.tolerance) if quick else solver
         continue_from(objective, last, outcome, outcome.best(), watch, most)
     return outcome
+
+
+def _settle(
+    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, most: int
+) -> None:
+    """Bring the winner of a race nearer to the fixed point of a rule.
+
+    Of many that end a little way off on every side the lowest is taken; of one it cannot be.
+    """
+    best = outcome.best()
+    if outcome.status[best].ok and not watch.stopped:
+        made = int(torch.isfinite(torch.stack(outcome.history)[:, best].sum(1)).sum())
+        closer = solver.until(solver.tolerance * SETTLED)
+        continue_from(objective, closer, outcome, best, watch, max(0, most - made))
 
 
 def _continue_best_alone(

@@ -14,6 +14,7 @@ from fusion.search.racing import LAPS, Race
 from fusion.search.warm_start import warm_up_steps
 
 if TYPE_CHECKING:
+    from fusion.engine.variables import States
     from fusion.language.prior import Move
     from fusion.solvers.base import Outcome, Solver, Watch
 
@@ -22,18 +23,33 @@ PAUSE = 40
 
 
 def improve(
-    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, max_steps: int
+    objective: Objective,
+    solver: Solver,
+    outcome: Outcome,
+    watch: Watch,
+    max_steps: int,
+    *,
+    pruned: bool = False,
 ) -> list[str]:
     """Try the terms' moves from the best start, keep those that lower the loss, and descend again.
 
     Writes `outcome`. All moves of a round race against the point as it is.
+
+    Args:
+        objective: what is minimised.
+        solver: makes the steps.
+        outcome: of all starts.
+        watch: the clock.
+        max_steps: of the descent from where the moves led.
+        pruned: whether what is off is left out next, and moves are asked for again after that: then
+            the first that switches something off ends them, as all that follows is quicker without.
 
     Returns:
         The labels of the moves that were kept.
     """
     best, kept = outcome.best(), []
     flat, states = outcome.flat[best : best + 1], one_start(outcome.states, best)
-    short = bool(warm_up_steps(objective.loss))
+    short = bool(warm_up_steps(objective.loss)) and not outcome.status[best].ok
     raced: list[tuple[Race, list[Move]]] = []  # from where it stands
 
     def go_on(race: Race, chosen: int) -> None:
@@ -71,6 +87,9 @@ def improve(
                 if watch.stopped:
                     break
             go_on(race, chosen)
+            if pruned and chosen and any_off(objective, flat, states):
+                max_steps = 0
+                break
     if watch.stopped and raced:
         race, moves = min(raced, key=lambda each: float(each[0].loss.min()))
         chosen = race.lowest()
@@ -81,9 +100,20 @@ def improve(
         outcome.products += final.products
         append_history(outcome, best, final, 0)
         if short:
-            outcome.status[:] = [Status.LEFT] * len(outcome.status)
+            outcome.status[:] = [Status.LEFT if s.ran_on else s for s in outcome.status]
         replace_start(outcome, best, final)
     return kept
+
+
+def any_off(objective: Objective, flat: Tensor, states: States) -> bool:
+    """Whether some component is switched off at a point, (1, n)."""
+    values = {name: value[0] for name, value in objective.values(flat).items()}
+    with torch.no_grad(), objective.model.once(values):
+        found = [
+            prior.off(objective.model, {key: value[0] for key, value in states[i].items()})
+            for i, _, prior in objective.loss.priors
+        ]
+    return any(off is not None and bool(off.any()) for off in found)
 
 
 def _proposed_moves(objective: Objective, flat: Tensor) -> list[Move]:

@@ -12,7 +12,8 @@ from torch import Tensor
 from fusion.engine.objective import Objective
 from fusion.language.fit_term import Fit
 from fusion.search.continuation import record_continuation
-from fusion.search.warm_start import lifted_off_bounds
+from fusion.search.moves import improve
+from fusion.search.warm_start import lifted_off_bounds, warm_up_steps
 
 if TYPE_CHECKING:
     from fusion.language.loss import Loss
@@ -46,7 +47,12 @@ def prune(
         states = watch.kept(_states_of_kept, left, states, kept)
         begun = [{key: value[None] for key, value in state.items()} for state in states]
         flat = watch.kept(_point_inside_domain, left, begun)
-        final = solver.minimise(left, flat, watch, max_steps, begun)
+        # where moves do not wait for the end of the descent, they come first
+        steps = 0 if warm_up_steps(loss) and not watch.stopped else max_steps
+        final = solver.minimise(left, flat, watch, steps, begun)
+        with watch.dispensable():
+            if not watch.stopped:
+                messages += improve(left, solver, final, watch, max_steps, pruned=True)
         _pad_learned(final, outcome, best)
         record_continuation(outcome, best, final)
         model = watch.kept(_write_into_model, left, final.flat[0])

@@ -13,7 +13,8 @@ from fusion.language.loss import Loss
 
 if TYPE_CHECKING:
     from fusion.language.model import Model
-    from fusion.solvers.base import Solver, Watch
+    from fusion.search.heats import Heats
+    from fusion.solvers.base import Judge, Solver, Watch
 
 
 APPROACH = 8
@@ -29,13 +30,23 @@ def warm_up_steps(loss: Loss) -> list[int]:
     return [prior.warm_up for _, _, prior in loss.priors if prior.warm_up is not None]
 
 
-def approach_data(model: Model, loss: Loss, solver: Solver, flat: Tensor, watch: Watch) -> Tensor:
-    """Starts brought near the data by an easier loss, where there is one."""
+def approach_data(
+    model: Model,
+    loss: Loss,
+    solver: Solver,
+    flat: Tensor,
+    watch: Watch,
+    judge: Heats | None = None,
+) -> Tensor:
+    """Starts brought near the data by an easier loss, where there is one; those in the race."""
     easy = easier_loss(loss) if solver.approached else None
     if easy is None:
         return flat
     easier = watch.kept(lambda: Objective(model, easy.compressed(model) or easy))
-    near = descend_easily(easier, solver, flat, watch)
+    if any(fit.stand_in() is not None for _, _, fit in loss.fits):
+        judge = None  # other losses than those that starts are dropped by
+    judge = None if judge is None else judge.on(easier)
+    near = descend_easily(easier, solver, flat, watch, judge=judge)
     return watch.kept(_inside_the_domain, Objective(model, loss), near, flat)
 
 
@@ -80,10 +91,15 @@ def easier_loss(loss: Loss) -> Loss | None:
 
 
 def descend_easily(
-    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, steps: int = APPROACH
+    objective: Objective,
+    solver: Solver,
+    flat: Tensor,
+    watch: Watch,
+    steps: int = APPROACH,
+    judge: Judge | None = None,
 ) -> Tensor:
     """Starts after a few steps with an easier loss, lifted off their bounds."""
-    near = solver.minimise(objective, flat, watch, steps).flat
+    near = solver.minimise(objective, flat, watch, steps, judge=judge).flat
     return watch.kept(lambda: objective.raws(lifted_off_bounds(objective, objective.values(near))))
 
 

@@ -88,15 +88,29 @@ class Outcome:
     def best(self) -> int:
         """The start with the lowest loss; of equal ones that which was gone on with alone.
 
-        Those left behind do not count: under a rule the loss of the others may have risen since.
+        Those left behind or dropped do not count: under a rule the loss of the others may have
+        risen since.
         """
         loss = torch.nan_to_num(self.loss, nan=torch.inf)
-        left = torch.tensor([s is Status.LEFT for s in self.status], device=loss.device)
+        left = torch.tensor([not s.ran_on for s in self.status], device=loss.device)
         loss = loss if bool(left.all()) else torch.where(left, torch.inf, loss)
         best = int(loss.argmin())
         if self.ahead is not None and bool(loss[self.ahead] - loss[best] <= TIE * loss[best].abs()):
             return self.ahead
         return best
+
+
+class Judge(ABC):
+    """Says on the way which of a batch of starts are not worth another step."""
+
+    @abstractmethod
+    def dropped(self, outcome: Outcome, running: Sequence[int]) -> Mapping[int, Status]:
+        """Those to leave the batch, of the starts that have not ended, and why.
+
+        Args:
+            outcome: with every step so far in its history.
+            running: rows of the starts that have not ended.
+        """
 
 
 class Solver(ABC):
@@ -115,9 +129,13 @@ class Solver(ABC):
         watch: Watch,
         max_steps: int,
         states: States | None = None,
+        judge: Judge | None = None,
     ) -> Outcome:
-        """From every row of `flat` (start, n) downhill; the best point of each, also on ctrl-C."""
-        track = Track(objective, flat, self.tolerance, self.window, watch)
+        """From every row of `flat` (start, n) downhill; the best point of each, also on ctrl-C.
+
+        A judge is asked after every step which starts are not worth another one.
+        """
+        track = Track(objective, flat, self.tolerance, self.window, watch, judge)
         states = objective.no_states() if states is None else states
         try:
             self.descend(objective, flat, states, track, max_steps)
@@ -192,7 +210,13 @@ class Track:
     """
 
     def __init__(
-        self, objective: Objective, flat: Tensor, tolerance: float, window: int, watch: Watch
+        self,
+        objective: Objective,
+        flat: Tensor,
+        tolerance: float,
+        window: int,
+        watch: Watch,
+        judge: Judge | None = None,
     ) -> None:
         starts = flat.shape[0]
         self.tolerance, self.window, self.watch, self.objective = (
@@ -201,6 +225,7 @@ class Track:
             watch,
             objective,
         )
+        self.judge = judge
         self.rule = self.by_change = not all(objective.fixed)
         self.rows = torch.arange(starts, device=flat.device)
         terms = torch.full(
@@ -240,6 +265,8 @@ class Track:
         self.watch.stopped = stop
         self.step += 1
         ended = self._ended(flat, loss, stop)
+        if self.judge is not None:
+            ended |= self._dropped(self.judge, ended)
         self.rows, self.first, self.stuck = rows[~ended], self.first[~ended], self.stuck[~ended]
         self.recent = [r[~ended] for r in self.recent[-self.window :]]
         self.before = flat[~ended] if self.by_change else None
@@ -268,6 +295,14 @@ class Track:
                 self.outcome.status[row] = status
             ended |= new
         return ended
+
+    def _dropped(self, judge: Judge, ended: Tensor) -> Tensor:
+        """Which of those that have not ended the judge lets go, (start in batch,) bool."""
+        left = self.rows[~ended].tolist()
+        dropped = judge.dropped(self.outcome, left) if left else {}
+        for row, reason in dropped.items():
+            self.outcome.status[row] = reason
+        return torch.tensor([row in dropped for row in self.rows.tolist()], device=ended.device)
 
     def interrupt(self, states: States) -> None:
         """The user asked to stop: what is still on its way stays at its best, or where it began."""

@@ -52,7 +52,7 @@ def test_interrupted_while_it_is_summarised_a_converged_answer_is_one():
 
 
 def test_interrupted_in_moves_a_converged_start_is_no_answer_yet(monkeypatch):
-    def stopped(objective, solver, outcome, watch, steps):
+    def stopped(objective, solver, outcome, watch, steps, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(search, "improve", stopped)
@@ -71,6 +71,6 @@ def test_a_second_ctrl_c_ends_the_fit():
 
 def test_ctrl_c_in_a_criterion_of_rank_is_no_answer(monkeypatch):
     data = fu.Dataset("a", counts())
-    monkeypatch.setattr(search, "improve", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(search, "improve", lambda *a, **o: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         fu.rank(data, held_out=False, stability=False)

@@ -359,7 +359,7 @@ def test_models_linear_in_each_factor_come_near_the_truth(make, solver):
 def test_all_starts_together_equal_one_by_one(solver):
     data = fu.Dataset("a", mixture())
     starts = [dict(zip("CS", point(seed), strict=True)) for seed in range(4)]
-    told = {"solver": solver, "max_steps": 12, "progress": False}
+    told = {"solver": solver, "max_steps": 12, "race": False, "progress": False}
     together = fu.fit(Bilinear(data), Frobenius(data), init=starts, **told)
     alone = [fu.fit(Bilinear(data), Frobenius(data), init=[s], **told) for s in starts]
     assert_allclose(together.losses, [a.loss for a in alone], rtol=1e-10)
@@ -401,7 +401,7 @@ def test_data_in_another_unit_give_the_same_answer(solver, scale):
 def test_the_best_start_after_the_first_steps_goes_on_alone(solver):
     data = fu.Dataset("a", mixture())
     model, loss = models.NMF(data, K), Frobenius(data)
-    told = {"starts": 10, "progress": False}
+    told = {"starts": 10, "race": False, "progress": False}
     result = fu.fit(model, loss, solver=replace(solver, initial=5), max_steps=20, **told)
     few = fu.fit(model, loss, solver=solver, max_steps=5, **told)
     best = int(np.argmin(few.losses))
