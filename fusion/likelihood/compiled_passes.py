@@ -32,17 +32,13 @@ class CompiledPasses(Passes):
         self.rows: CountRows = count_rows(form)
 
     def total(self, L: Tensor, R: Tensor) -> Tensor:
-        mine, other, room = _factors(L, R)[0]
-        value = self.rows.slope(0, mine, other, shared_workers(), room)
-        return L.new_tensor(value, dtype=torch.float64)
+        return self.evaluate(L, R)[0]
 
     def evaluate(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        K, workers, values = L.shape[1], shared_workers(), [0.0, 0.0]
-        (left, right) = _factors(L, R)
-        for j, (mine, other, room) in enumerate((left, right)):
-            values[j] = self.rows.slope(j, mine, other, workers, room)
-        gL, gR = (torch.from_numpy(room[:, :K]) for _, _, room in (left, right))
-        return L.new_tensor(values[0], dtype=torch.float64), gL, gR
+        K = L.shape[1]
+        value, left, right = self.rows.slopes(*_arrays(L, R), shared_workers())
+        gL, gR = (torch.from_numpy(g[:, :K]) for g in (left, right))
+        return L.new_tensor(value, dtype=torch.float64), gL, gR
 
     def bend(self, L: Tensor, R: Tensor) -> None:
         """Nothing: a prediction is made anew sooner than it is fetched from memory."""
@@ -50,28 +46,22 @@ class CompiledPasses(Passes):
     def product(
         self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: None
     ) -> tuple[Tensor, Tensor]:
-        K, workers = L.shape[1], shared_workers()
-        here, there = _factors(L, R), _factors(dL, dR)
-        for j in (0, 1):
-            (mine, other, room), (d_mine, d_other, _) = here[j], there[j]
-            self.rows.product(j, mine, other, d_mine, d_other, workers, room)
-        hL, hR = (torch.from_numpy(room[:, :K]) for _, _, room in here)
+        K = L.shape[1]
+        moved = self.rows.products(*_arrays(L, R), *_arrays(dL, dR), shared_workers())
+        hL, hR = (torch.from_numpy(h[:, :K]) for h in moved)
         return hL, hR
 
     def blocks(self, L: Tensor, R: Tensor, bend: None) -> tuple[Tensor, Tensor]:
         K, workers, made = L.shape[1], shared_workers(), []
-        for j, (mine, other, room) in enumerate(_factors(L, R)):
+        left, right = _arrays(L, R)
+        for j, (mine, other) in enumerate(((left, right), (right, left))):
             Kp = mine.shape[1]
-            half = np.empty((len(mine), Kp * (Kp + 1) // 2))
-            self.rows.bend(j, mine, other, workers, (room, half))
-            made.append(unpacked(torch.from_numpy(half[:, : K * (K + 1) // 2]), K))
+            into = np.empty_like(mine), np.empty((len(mine), Kp * (Kp + 1) // 2))
+            self.rows.bend(j, mine, np.ascontiguousarray(other.T), workers, into)
+            made.append(unpacked(torch.from_numpy(into[1][:, : K * (K + 1) // 2]), K))
         return made[0], made[1]
 
 
-def _factors(L: Tensor, R: Tensor) -> list[tuple[Array, Array, Array]]:
-    """For either side: its factor, the other one transposed, and room for an answer."""
-    left, right = (padded(F.detach().numpy()) for F in (L, R))
-    return [
-        (mine, np.ascontiguousarray(other.T), np.empty_like(mine))
-        for mine, other in ((left, right), (right, left))
-    ]
+def _arrays(L: Tensor, R: Tensor) -> tuple[Array, Array]:
+    """Both factors, K padded."""
+    return padded(L.detach().numpy()), padded(R.detach().numpy())

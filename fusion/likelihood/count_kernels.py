@@ -32,9 +32,9 @@ class Kernels(NamedTuple):
     bend: (
         Any  # gradient and curvature of every row; returns Σ ℓ of these rows where it is asked for
     )
-    slope: Any  # the same without the curvature
+    slopes: Any  # gradient of both factors, that of R added up, and Σ ℓ
     newton: Any  # bounded Newton step of every row
-    product: Any  # Gauss–Newton product
+    products: Any  # Gauss–Newton product with a direction of both factors, that of R added up
 
 
 def padded(K: int) -> int:
@@ -56,7 +56,7 @@ def installed() -> bool:
 def kernels(K: int) -> Kernels:
     """The passes for K components, K from `padded`; above the sizes one that takes any K."""
     size = K if K in SIZES else 0
-    return Kernels(_bend(size, True), _bend(size, False), _newton(size), _product(size))
+    return Kernels(_bend(size), _slopes(size), _newton(size), _products(size))
 
 
 def _compiled(function: Any) -> Any:
@@ -70,7 +70,7 @@ def _compiled(function: Any) -> Any:
         return njit(**options)(function)
 
 
-def _bend(K: int, curved: bool) -> Any:
+def _bend(K: int) -> Any:
     P = K * (K + 1) // 2
 
     def bend(start, column, x, L, R, a, b, gradient, curvature, with_loss):
@@ -103,8 +103,6 @@ def _bend(K: int, curved: bool) -> Any:
                     for t in range(n):
                         total += q[t] * near[k, t]
                     g[k] -= total
-                    if not curved:
-                        continue
                     for l in range(k + 1):  # noqa: E741
                         total = 0.0
                         for t in range(n):
@@ -127,21 +125,65 @@ def _bend(K: int, curved: bool) -> Any:
                 begin += n
             for k in range(k_of):
                 gradient[i, k] = g[k]
-            if curved:
-                for p in range(pairs):
-                    curvature[i, p] = h[p]
+            for p in range(pairs):
+                curvature[i, p] = h[p]
         return loss - np.log(product)
 
     return _compiled(bend)
 
 
-def _product(K: int) -> Any:
-    def product(start, column, x, L, R, dL, dR, a, b, moved):
+def _slopes(K: int) -> Any:
+    def slopes(start, column, x, L, R, a, b, gradient, other):
+        k_of = K if K else L.shape[1]
+        near = np.empty((k_of, PART))
+        m, q = np.empty(PART), np.empty(PART)
+        loss, product = 0.0, 1.0
+        for i in range(a, b):
+            for k in range(k_of):
+                gradient[i, k] = 0.0
+            begin, end = start[i], start[i + 1]
+            while begin < end:
+                n = min(PART, end - begin)
+                for k in range(k_of):
+                    for t in range(n):
+                        near[k, t] = R[k, column[begin + t]]
+                for t in range(n):
+                    mean = 0.0
+                    for k in range(k_of):
+                        mean += L[i, k] * near[k, t]
+                    m[t] = mean
+                    q[t] = x[begin + t] / mean
+                for k in range(k_of):
+                    total = 0.0
+                    for t in range(n):
+                        total += q[t] * near[k, t]
+                    gradient[i, k] -= total
+                for t in range(n):
+                    for k in range(k_of):
+                        other[column[begin + t], k] -= q[t] * L[i, k]
+                    if x[begin + t] == 1.0 and m[t] > 0.0:
+                        product *= m[t]
+                        if product < 1e-150 or product > 1e150:
+                            loss -= np.log(product)
+                            product = 1.0
+                    elif m[t] > 0.0:
+                        loss -= x[begin + t] * np.log(m[t])
+                    else:
+                        loss = np.inf
+                begin += n
+        return loss - np.log(product)
+
+    return _compiled(slopes)
+
+
+def _products(K: int) -> Any:
+    def products(start, column, x, L, R, dL, dR, a, b, moved, other):
         k_of = K if K else L.shape[1]
         near, moving = np.empty((k_of, PART)), np.empty((k_of, PART))
-        h, total = np.empty(PART), np.empty(k_of)
+        h = np.empty(PART)
         for i in range(a, b):
-            total[:] = 0.0
+            for k in range(k_of):
+                moved[i, k] = 0.0
             begin, end = start[i], start[i + 1]
             while begin < end:
                 n = min(PART, end - begin)
@@ -156,15 +198,16 @@ def _product(K: int) -> Any:
                         change += dL[i, k] * near[k, t] + L[i, k] * moving[k, t]
                     h[t] = x[begin + t] * change / (mean * mean)
                 for k in range(k_of):
-                    part = 0.0
+                    total = 0.0
                     for t in range(n):
-                        part += h[t] * near[k, t]
-                    total[k] += part
+                        total += h[t] * near[k, t]
+                    moved[i, k] += total
+                for t in range(n):
+                    for k in range(k_of):
+                        other[column[begin + t], k] += h[t] * L[i, k]
                 begin += n
-            for k in range(k_of):
-                moved[i, k] = total[k]
 
-    return _compiled(product)
+    return _compiled(products)
 
 
 def _newton(K: int) -> Any:

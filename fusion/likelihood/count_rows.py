@@ -19,6 +19,8 @@ from fusion.likelihood import count_kernels
 Array = NDArray[np.float64]
 BLOCKS = 64
 """Ranges of rows that threads take, at most: a held-up thread holds up no more than one of them."""
+ROOMS = 8
+"""The same where every range has a room for the other factor."""
 LEAST = 20_000
 """Counts of a range, at least: what handing it over costs is small beside it."""
 WHOLE = 2**24
@@ -32,6 +34,7 @@ class Side(NamedTuple):
     column: NDArray  # (count,) row of the other factor
     x: NDArray  # (count,) counts times their weights
     bounds: NDArray  # (block + 1,) ranges of rows with about as many counts each
+    coarse: NDArray  # the same, fewer: each adds up rows of the other factor in a room of its own
 
 
 _KEPT: WeakKeyDictionary[Form, CountRows] = WeakKeyDictionary()
@@ -100,36 +103,34 @@ class CountRows:
         workers.share(task, len(losses))
         return float(losses.sum())
 
-    def slope(self, j: int, mine: Array, other: Array, workers: Workers, into: Array) -> float:
-        """The gradient alone, and Σ ℓ."""
-        side, run = self.sides[j], count_kernels.kernels(mine.shape[1]).slope
-        losses, nothing = np.zeros(len(side.bounds) - 1), np.empty((0, 0))
+    def slopes(self, L: Array, R: Array, workers: Workers) -> tuple[float, Array, Array]:
+        """(Σ ℓ, its gradient in L, its gradient in R), L and R (row, K), K padded."""
+        side, run = self.sides[0], count_kernels.kernels(L.shape[1]).slopes
+        turned, left = np.ascontiguousarray(R.T), np.empty_like(L)
+        bounds, sums = side.coarse, np.zeros((len(side.coarse) - 1, *R.shape))
+        losses = np.zeros(len(sums))
 
         def task(b: int) -> None:
-            rows = side.bounds[b], side.bounds[b + 1]
-            losses[b] = run(*side[:3], mine, other, *rows, into, nothing, True)
+            losses[b] = run(*side[:3], L, turned, bounds[b], bounds[b + 1], left, sums[b])
 
-        workers.share(task, len(losses))
-        return float(losses.sum())
+        workers.share(task, len(sums))
+        return float(losses.sum()), left, sums.sum(0)
 
-    def product(
-        self,
-        j: int,
-        mine: Array,
-        other: Array,
-        d_mine: Array,
-        d_other: Array,
-        workers: Workers,
-        into: Array,
-    ) -> None:
-        """Rows of the Gauss–Newton product of a direction, written into (row, K)."""
-        side, run = self.sides[j], count_kernels.kernels(mine.shape[1]).product
+    def products(
+        self, L: Array, R: Array, dL: Array, dR: Array, workers: Workers
+    ) -> tuple[Array, Array]:
+        """The Gauss–Newton product with a direction (dL, dR), by the rows of L and of R."""
+        side, run = self.sides[0], count_kernels.kernels(L.shape[1]).products
+        turned, turning = np.ascontiguousarray(R.T), np.ascontiguousarray(dR.T)
+        bounds, sums = side.coarse, np.zeros((len(side.coarse) - 1, *R.shape))
+        left = np.empty_like(L)
 
         def task(b: int) -> None:
-            rows = side.bounds[b], side.bounds[b + 1]
-            run(*side[:3], mine, other, d_mine, d_other, *rows, into)
+            rows = bounds[b], bounds[b + 1]
+            run(*side[:3], L, turned, dL, turning, *rows, left, sums[b])
 
-        workers.share(task, len(side.bounds) - 1)
+        workers.share(task, len(sums))
+        return left, sums.sum(0)
 
 
 def newton_rows(
@@ -182,8 +183,12 @@ def _weighted(form: Form) -> Entries:
 
 
 def _side(start: NDArray, column: NDArray, x: NDArray) -> Side:
-    """With ranges of rows that hold about as many counts each."""
-    count = max(1, min(BLOCKS, len(x) // LEAST, len(start) - 1))
-    inner = np.searchsorted(start, np.linspace(0, len(x), count + 1)[1:-1])
-    bounds = np.unique(np.concatenate([[0], inner, [len(start) - 1]])).astype(np.int64)
-    return Side(start, column, x, bounds)
+    return Side(start, column, x, _ranges(start, BLOCKS), _ranges(start, ROOMS))
+
+
+def _ranges(start: NDArray, most: int) -> NDArray:
+    """Ranges of rows that hold about as many counts each, (range + 1,)."""
+    rows, total = len(start) - 1, int(start[-1])
+    count = max(1, min(most, total // LEAST, rows))
+    inner = np.searchsorted(start, np.linspace(0, total, count + 1)[1:-1])
+    return np.unique(np.concatenate([[0], inner, [rows]])).astype(np.int64)

@@ -106,11 +106,9 @@ class CountSweeps:
         losses = np.zeros(len(self.fits))
         for name in self.first:
             rows[name] = self.bend(name, factors, rows.get(name), losses)
-        workers = shared_workers()
         for fit in self.rest:
             mine, other = (factors[name] for name in fit.names)
-            turned, room = np.ascontiguousarray(other.T), np.empty_like(mine)
-            losses[fit.place] = fit.counts.slope(0, mine, turned, workers, room)
+            losses[fit.place] = fit.counts.slopes(mine, other, shared_workers())[0]
         for fit in self.fits:
             losses[fit.place] = fit.scale * (losses[fit.place] + fit.mass(factors))
         if not self.penalties.count:

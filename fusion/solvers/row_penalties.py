@@ -42,11 +42,14 @@ class RowPenalties:
             return True
         if not all(term.quadratic and term.potential and not term.lagged for term in terms):
             return False
-        if any(abs(power + 1) > POWER for taken in gauge.values() for power, _ in taken.values()):
-            return False
-        values = objective.values(objective.current())
-        penalised = _gradients(objective, values)
-        return not any(bool(penalised[unit].any()) for unit in gauge)
+        penalised = {
+            name
+            for name, g in _gradients(objective, objective.values(objective.current())).items()
+            if bool(g.any())
+        }
+        taken = [(n, power) for g in gauge.values() for n, (power, _) in g.items()]
+        as_they_are = all(abs(power + 1) <= POWER for n, power in taken if n in penalised)
+        return as_they_are and not penalised & gauge.keys()
 
     def terms(self, values: Values) -> Array:
         """Their weighted values at one start, (penalty,)."""
@@ -62,14 +65,15 @@ class RowPenalties:
         with torch.enable_grad():
             leaf = value.detach().requires_grad_()
             bent = self.objective.penalty_curvature(values | {name: leaf}, self.states)
-            hessian = Hessian(bent, {name: leaf})
-        blocks = row_blocks(hessian, name, value)[0] if hessian else value.new_zeros(1, 1, 1)
-        K = value.shape[-1]
-        full = np.zeros((len(blocks), columns, columns))
-        full[:, :K, :K] = blocks.numpy()
+            hessian = Hessian(bent, {name: leaf}) if bent.requires_grad else None
+            own = row_blocks(hessian, name, value) if hessian and hessian.touches(name) else None
+        K, rows = value.shape[-1], 1 if own is None else own.shape[1]
+        full = np.zeros((rows, columns, columns))
+        if own is not None:
+            full[:, :K, :K] = own[0].detach().numpy()
         if name in self.gauge:
-            b = sum((g[other][0] * values[other][0]).sum(0) for other in self.gauge[name])
-            assert isinstance(b, torch.Tensor)
+            met = [g[other][0] * values[other][0] for other in self.gauge[name]]
+            b = torch.stack([amounts.sum(0) for amounts in met]).sum(0)
             gradient = gradient + b * value[0]
             full[:, np.arange(K), np.arange(K)] += b.clamp_min(0).numpy()
         padded = np.zeros((len(gradient), columns))
