@@ -249,7 +249,8 @@ def _search(
         judge.on(objective)
     if few:
         return _continue_best(objective, solver, flat, watch, most, first.max_steps)
-    if most == 0 or (look is None and not quick):
+    alone = len(flat) == 1 and not quick  # nothing to be told apart
+    if most == 0 or alone or (look is None and not quick):
         outcome = solver.minimise(objective, flat, watch, most, judge=judge)
         if judge is not None and not all(objective.fixed):
             _settle(objective, solver, outcome, watch, most)

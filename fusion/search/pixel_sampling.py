@@ -22,8 +22,6 @@ ROWS = 4096
 """Pixels that are looked at."""
 WORTH = 4
 """How many times more there must be."""
-FILLING = 2
-"""Steps in which the maps of all pixels follow, everything else held."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,8 @@ def starts_from_sample(
     merged = {name: level.get(name, sample_values[name]) for name in values}
     held = copy(objective)
     held.held = {name for name in values if name not in names}
-    return solver.filling().minimise(held, objective.raws(merged).detach(), watch, FILLING).flat
+    follow = solver.filling()
+    return follow.minimise(held, objective.raws(merged).detach(), watch, follow.max_steps).flat
 
 
 def pixel_factors(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:

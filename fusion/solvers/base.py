@@ -156,8 +156,8 @@ class Solver(ABC):
         return replace(self, tolerance=tolerance)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
 
     def filling(self) -> Solver:
-        """The same, for a few steps in which some factors follow others that are held."""
-        return self
+        """The same, for the few steps in which some factors follow others that are held."""
+        return replace(self, max_steps=2)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
 
     def polishing(self) -> Solver:
         """The same, for a start that is very near its end."""

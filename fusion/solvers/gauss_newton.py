@@ -56,7 +56,7 @@ class GaussNewton(Solver):
         return replace(self, window=2, tolerance=tolerance, forcing=forcing)
 
     def filling(self) -> GaussNewton:
-        return replace(self, tolerance=0.0, damping=1e-6)
+        return replace(self, tolerance=0.0, damping=1e-6, max_steps=2)
 
     def polishing(self) -> GaussNewton:
         return replace(self, window=1)

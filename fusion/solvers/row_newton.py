@@ -113,7 +113,7 @@ class RowNewton(Alternating):
         return GaussNewton(tolerance=self.tolerance, window=self.window).scouting()
 
     def filling(self) -> RowNewton:
-        return replace(self, tolerance=0.0, extrapolation=0.0)
+        return replace(self, tolerance=0.0, extrapolation=0.0, max_steps=2)
 
     def order(self, objective: Objective) -> list[Slot]:
         """Spectra before maps: the amounts, which are in the maps, fit what was found last."""
