@@ -59,7 +59,9 @@ def sparse_parts(values: Any) -> tuple[Tensor, Tensor, tuple[int, ...]] | None:
             values = getattr(values, convert)()
             break
     places = values.coords if hasattr(values, "coords") else (values.row, values.col)
-    stacked = torch.stack([as_tensor(np.asarray(place)).long() for place in places])
+    small = max(values.shape, default=0) < 2**31  # half the memory
+    index = torch.int32 if small else torch.int64
+    stacked = torch.stack([as_tensor(np.asarray(place)).to(index) for place in places])
     return stacked, as_tensor(values.data), tuple(int(n) for n in values.shape)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fusion.algebra.arrays import as_tensor, sparse_parts
 from fusion.algebra.axis import Axis
-from fusion.forms.entries import Entries
+from fusion.forms.entries import PART, Entries
 from fusion.forms.weights import separable
 
 if TYPE_CHECKING:
@@ -92,14 +92,15 @@ def sparse_entries(
         values = values.to(torch.int64)
     if values.dtype in (torch.float16, torch.bfloat16):  # whose sums overflow
         values = values.float()
-    columns = shape[-1]
+    columns, rows = shape[-1], prod(shape[:-1])
     *outer, j = coordinates
+    if rows >= 2**31:
+        outer = [place.long() for place in outer]
     i = outer[0] if outer else torch.zeros_like(j)
     for place, n in zip(outer[1:], shape[1:-1], strict=True):
         i = i * n + place
-    flat = i * columns + j
-    if not bool((flat[1:] > flat[:-1]).all()):
-        flat, order = torch.sort(flat)
+    if not _in_order(i, j):
+        flat, order = torch.sort(i.long() * columns + j)
         values = values[order]
         if bool((flat[1:] == flat[:-1]).any()):  # several counts of one place add up
             flat, group = torch.unique_consecutive(flat, return_inverse=True)
@@ -113,11 +114,20 @@ def sparse_entries(
         raise ValueError(f"`{owner}`: all values are zero: there is nothing to fit.")
     if not bool(keep.all()):
         i, j, values = i[keep], j[keep], values[keep]
-    rows = prod(shape) // columns
     sizes = tuple(axis.size or 0 for axis in axes or () if isinstance(axis, Axis))
     if len(shape) == 2 and len(sizes) == len(axes or ()) > 2 and prod(sizes[:-1]) == rows:
         shape = sizes  # the axes tell how the matrix folds
     return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
+
+
+def _in_order(i: Tensor, j: Tensor) -> bool:
+    """Whether every place comes once, by rows, then columns; looked at in parts."""
+    for a in range(0, len(i) - 1, PART):
+        here, there = slice(a, min(a + PART, len(i) - 1)), slice(a + 1, a + 1 + PART)
+        further = (i[there] > i[here]) | ((i[there] == i[here]) & (j[there] > j[here]))
+        if not bool(further.all()):
+            return False
+    return True
 
 
 def folded_to(entries: Entries, shape: tuple[int, int]) -> Entries:

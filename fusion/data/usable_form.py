@@ -52,7 +52,7 @@ def _sparse_form(
             "of whole pixels and channels: give a dense array for a tensor decomposition or "
             "other weights."
         )
-    held = data.entries.to(device, dtype)
+    held = data.entries.to(device, _kept_type(data.entries.x, device, dtype))
     keep = torch.ones(len(held.x), dtype=torch.bool, device=device)
     for vector, index in ((weights.rows, held.i), (weights.cols, held.j)):
         if vector is not None:
@@ -60,6 +60,14 @@ def _sparse_form(
     if not bool(keep.all()):
         held = Entries(held.i[keep], held.j[keep], held.x[keep], shape)
     return Sparse(held, weights, dtype)
+
+
+def _kept_type(x: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.dtype:
+    """Single precision where it holds the values exactly and products are made wider anyway."""
+    if device.type != "cpu" or x.dtype in (torch.float32, dtype):
+        return dtype if device.type != "cpu" else x.dtype
+    narrow = not x.dtype.is_floating_point and float(x.max()) <= 2**24
+    return torch.float32 if narrow else dtype
 
 
 def all_finite(data: Dataset) -> bool:

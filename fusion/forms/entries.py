@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from functools import cached_property
 
 import torch
@@ -20,7 +21,11 @@ class Entries:
         small = max(*shape, len(x)) < 2**31
         index = torch.int32 if small else torch.int64
         self.i, self.j, self.x = i.to(index), j.to(index), x
-        self.start = self._ends(self.i, shape[0])
+
+    @cached_property
+    def start(self) -> Tensor:
+        """Where every row begins, (row + 1,)."""
+        return self._ends(self.i, self.shape[0])
 
     @staticmethod
     def _ends(index: Tensor, n: int) -> Tensor:
@@ -38,6 +43,12 @@ class Entries:
         """The transpose."""
         columns, rows, x = (a.index_select(0, self.order) for a in (self.j, self.i, self.x))
         return Entries(columns, rows, x, (self.shape[1], self.shape[0]))
+
+    def parts(self) -> Iterator[Entries]:
+        """They in order, some at a time: few on a CPU, whose cache they should not leave."""
+        step = 16 * PART if self.x.device.type == "cpu" else 256 * PART
+        for part in (slice(a, a + step) for a in range(0, len(self.x), step)):
+            yield Entries(self.i[part], self.j[part], self.x[part], self.shape)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Entries:
         """Moved and converted."""

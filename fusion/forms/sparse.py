@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from fusion.forms.contract import Form
 from fusion.forms.entries import Entries
 from fusion.forms.reading import CHUNK
 from fusion.forms.weights import Weights
+
+TOGETHER = 2**20
+"""Non-zero values that are read together."""
 
 
 class Sparse(Form):
@@ -41,18 +46,47 @@ class Sparse(Form):
             yield rows, block
 
     def matmul(self, B: Tensor) -> Tensor:
-        return self.held.matrix(self.held.x.to(B.dtype)) @ B
+        if self.device.type != "cpu":
+            return self.held.matrix(self.held.x.to(B.dtype)) @ B
+        made = B.new_empty(self.shape[0], B.shape[1])
+        for rows, part in self._parts():
+            made[rows] = torch.from_numpy(part.astype(B.numpy().dtype) @ B.numpy())
+        return made
 
     def rmatmul(self, G: Tensor) -> Tensor:
-        return self.held.transposed(self.held.x.to(G.dtype)) @ G
+        if self.device.type != "cpu":
+            return self.held.transposed(self.held.x.to(G.dtype)) @ G
+        total = G.new_zeros(self.shape[1], G.shape[1])
+        for rows, part in self._parts():
+            total += torch.from_numpy(part.astype(G.numpy().dtype).T @ G[rows].numpy())
+        return total
+
+    def _parts(self) -> Iterator[tuple[slice, csr_matrix]]:
+        """Some rows at a time, so that what is made of them is small."""
+        start, j, x = (a.numpy() for a in (self.held.start, self.held.j, self.held.x))
+        ends = np.searchsorted(start, np.arange(0, len(x) + TOGETHER, TOGETHER))
+        ends = np.unique(np.append(ends, self.shape[0]).clip(0, self.shape[0]))
+        for a, b in zip([0, *ends[:-1]], ends, strict=True):
+            part = slice(int(start[a]), int(start[b]))
+            if b > a:
+                shape = (int(b - a), self.shape[1])
+                own = csr_matrix((x[part], j[part], start[a : b + 1] - start[a]), shape)
+                yield slice(int(a), int(b)), own
 
     def sums(self) -> tuple[Tensor, Tensor]:
         if self._sums is None:
-            x = self.held.x.double()
-            c = torch.ones(self.shape[1]) if self.weights.cols is None else self.weights.cols
-            ones = x.new_ones(self.shape[0], 1)
-            squares = self.held.matrix(x.square()) @ c.to(x)[:, None]
-            self._sums = squares[:, 0], (self.held.transposed(x) @ ones)[:, 0]
+            columns = self.shape[1], self.device
+            ones = torch.ones(columns[0], dtype=torch.float64, device=columns[1])
+            c = ones if self.weights.cols is None else self.weights.cols.double()
+            squares, total = c.new_zeros(self.shape[0]), torch.zeros_like(ones)
+            for a in range(0, len(self.held.x), TOGETHER):
+                i, j, x = (
+                    each[a : a + TOGETHER] for each in (self.held.i, self.held.j, self.held.x)
+                )
+                x = x.double()
+                squares.index_add_(0, i, x.square() * c.index_select(0, j))
+                total.index_add_(0, j, x)
+            self._sums = squares, total
         return self._sums
 
     def nonzeros(self) -> Entries:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion.forms.contract import Form
+from fusion.forms.entries import Entries
 from fusion.likelihood.entry_losses import Elementwise, weighted
 
 
@@ -91,9 +92,11 @@ class NonzeroPasses(Passes):
         self.form, self.loss = form, loss
 
     def total(self, L: Tensor, R: Tensor) -> Tensor:
-        entries, w = self.form.entries(), self.entry_weights()
-        value = self.loss.value(entries.x, entries.sample(L, R))
-        return (value if w is None else w * value).sum(dtype=torch.float64)
+        total = L.new_zeros((), dtype=torch.float64)
+        for part in self.form.entries().parts():  # nothing of the size of the entries is made
+            value, w = self.loss.value(part.x, part.sample(L, R)), self.entry_weights(part)
+            total = total + (value if w is None else w * value).sum(dtype=torch.float64)
+        return total
 
     def evaluate(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         entries = self.form.entries()
@@ -119,9 +122,9 @@ class NonzeroPasses(Passes):
         halves = self.form.entries().spread(bend, pairs(L), pairs(R))
         return unpacked(halves[0], L.shape[1]), unpacked(halves[1], L.shape[1])
 
-    def entry_weights(self) -> Tensor | None:
-        """Weights of the entries; None = ones."""
-        entries, weights = self.form.entries(), self.form.weights
+    def entry_weights(self, part: Entries | None = None) -> Tensor | None:
+        """Weights of the entries, or of a part of them; None = ones."""
+        entries, weights = part or self.form.entries(), self.form.weights
         if weights.rows is None and weights.cols is None:
             return None
         made = torch.ones_like(entries.x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -24,9 +26,15 @@ def axes(X):
     return [fu.Axis(n, size=s) for n, s in zip(("y", "x", "energy"), X.shape, strict=True)]
 
 
+def _csr(X):
+    with warnings.catch_warnings():  # torch says once that its CSR tensors are in beta
+        warnings.simplefilter("ignore", UserWarning)
+        return X.to_sparse_csr()
+
+
 SPARSE = {
     "torch coo": lambda X: torch.from_numpy(X).to_sparse(),
-    "torch csr": lambda X: torch.from_numpy(X.reshape(-1, X.shape[-1])).to_sparse_csr(),
+    "torch csr": lambda X: _csr(torch.from_numpy(X.reshape(-1, X.shape[-1]))),
     "scipy csr": lambda X: scipy.sparse.csr_matrix(X.reshape(-1, X.shape[-1])),
     "scipy coo": lambda X: scipy.sparse.coo_array(X.reshape(-1, X.shape[-1])),
     "sparse": lambda X: pytest.importorskip("sparse").COO.from_numpy(X),
