@@ -8,3 +8,14 @@ for pool in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(pool, "1")  # read when NumPy and torch are loaded, here and in children
 
 pytest.register_assert_rewrite("tests.helpers")  # so that a failed check in one shows its values
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-numba", action="store_true", help="as if numba were not installed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--no-numba"):
+        from fusion.likelihood import count_kernels
+
+        count_kernels.installed = lambda: False

@@ -19,10 +19,13 @@ COMPILED = 0.5
 
 def compiles(form: Form, loss: Elementwise, like: Tensor) -> bool:
     """Whether compiled passes serve: counts on a CPU, factors in double precision, numba there."""
+    return could_compile(form, loss, like) and count_kernels.installed()
+
+
+def could_compile(form: Form, loss: Elementwise, like: Tensor) -> bool:
+    """Whether they would, were numba there."""
     place = like.device.type == "cpu" and like.dtype == torch.float64
-    if not (loss.logarithmic and place and form.rank_one and form.density < COMPILED):
-        return False
-    return count_kernels.installed()
+    return loss.logarithmic and place and form.rank_one and form.density < COMPILED
 
 
 class CompiledPasses(Passes):

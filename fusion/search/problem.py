@@ -16,10 +16,15 @@ from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.seen_rows import mark_seen_rows
 from fusion.language.term import Term
+from fusion.likelihood import count_kernels
+from fusion.likelihood.compiled_passes import could_compile
 from fusion.search.given_starts import Given
 from fusion.search.initialisation import Init, Random
 from fusion.search.scale_check import check_scale
 from fusion.solvers import Adam, GaussNewton, RowNewton, Solver, TorchOptimizer
+
+_TOLD: list[str] = []
+"""What was said of counts without numba."""
 
 
 @dataclass
@@ -64,6 +69,7 @@ def pose(
     objective = Objective(fitted, loss)
     check_scale(objective)
     chosen, messages = _chosen_solver(solver, objective)
+    messages += _without_numba(objective)
     chosen.check(objective)
     quick = loss.compressed(fitted) if compress else None
     working = objective if quick is None else Objective(fitted, quick)
@@ -132,6 +138,23 @@ def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]
     if reason is None:
         return RowNewton() if RowNewton.suited(objective) else GaussNewton(), []
     return Adam(), [f"solver: Adam, since {reason}"]
+
+
+def _without_numba(objective: Objective) -> list[str]:
+    """A line where counts are read by torch that compiled passes would read, once a process."""
+    if count_kernels.installed() or _TOLD:
+        return []
+    with torch.no_grad(), objective.model.once():
+        for _, _, fit in objective.loss.fits:
+            closed = fit.closed(objective.model)
+            loss = fit.entrywise
+            if closed and loss and could_compile(closed[0], loss, objective.like):
+                _TOLD.append(fit.dataset.name)
+                return [
+                    "numba is not installed: counts take several times as long; "
+                    '`pip install "sdfusion[fast]"`'
+                ]
+    return []
 
 
 def _starting_points(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:

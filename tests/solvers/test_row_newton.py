@@ -7,12 +7,14 @@ import pytest
 
 import fusion as fu
 from fusion.engine.objective import Objective
+from fusion.likelihood import count_kernels
 from fusion.losses import L1, Frobenius, Poisson, SoftOrthogonality, SquaredNorm
 from fusion.models import NMF, SharedMaps, WithBackground
 from fusion.solvers import evaluate
 from tests.helpers.planted_factors import counts, few_counts
 
 RNG = np.random.default_rng(0)
+needs_numba = pytest.mark.skipif(not count_kernels.installed(), reason="numba is not installed")
 
 
 def count_models():
@@ -47,7 +49,7 @@ def test_row_newton_is_what_counts_are_fitted_with():
     many, thin = (fu.Dataset("a", counts(14, 15, 40, level=x)) for x in (50, 0.1))
     told = {"starts": 1, "max_steps": 2, "progress": False}
     rows = Poisson(few) + 0.1 * SquaredNorm("C")  # a penalty that adds up over the rows
-    for loss in (Poisson(few), rows):
+    for loss in (Poisson(few), rows) if count_kernels.installed() else (Poisson(few),):
         assert fu.fit(NMF(few, 2), loss, **told).solver.startswith("RowNewton")
     for model, loss in (
         (NMF(many, 2), Poisson(many)),
@@ -72,6 +74,7 @@ def test_row_newton_says_what_it_cannot_do(make):
         fu.fit(model, loss, solver=fu.RowNewton(), progress=False)
 
 
+@needs_numba
 @pytest.mark.parametrize("penalty", [0.5 * L1("C"), 0.05 * SquaredNorm("C"), 2.0 * L1("S")])
 @pytest.mark.parametrize("model", [NMF, SharedMaps])
 def test_with_penalties_that_add_up_over_rows_it_ends_at_a_minimum(penalty, model):
@@ -96,3 +99,14 @@ def test_with_penalties_that_add_up_over_rows_it_ends_at_a_minimum(penalty, mode
     size = float((gradient * x).abs().sum())
     assert size <= 1e-4 * abs(rows.loss)  # what is free is at rest
     assert float(gradient[x == 0].min()) >= -1e-3  # and nothing at its bound wants off it
+
+
+def test_without_numba_torch_reads_the_counts_and_the_result_says_so_once(monkeypatch):
+    data = fu.Dataset("a", few_counts(8, 9, 150))
+    told = {"starts": 1, "seed": 0, "progress": False}
+    compiled = fu.fit(NMF(data, 2), Poisson(data), **told)
+    monkeypatch.setattr(count_kernels, "installed", lambda: False)
+    monkeypatch.setattr("fusion.search.problem._TOLD", [])
+    plain, again = (fu.fit(NMF(data, 2), Poisson(data), **told) for _ in range(2))
+    assert plain.loss == pytest.approx(compiled.loss, rel=1e-5)
+    assert [sum("numba" in line for line in r.messages) for r in (plain, again)] == [1, 0]
