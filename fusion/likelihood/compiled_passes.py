@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,8 +15,8 @@ from fusion.likelihood.count_rows import Array, CountRows, count_rows, padded
 from fusion.likelihood.data_passes import Passes, unpacked
 from fusion.likelihood.entry_losses import Elementwise
 
-COMPILED = 0.5
-"""Share of non-zero values up to which listing them costs less than reading all."""
+SHARE, COUNTS = 0.5, 50_000_000
+"""Counts are listed, 16 bytes each, where they are at most this share of all values, or so many."""
 
 
 def compiles(form: Form, loss: Elementwise, like: Tensor) -> bool:
@@ -25,7 +27,9 @@ def compiles(form: Form, loss: Elementwise, like: Tensor) -> bool:
 def could_compile(form: Form, loss: Elementwise, like: Tensor) -> bool:
     """Whether they would, were numba there."""
     place = like.device.type == "cpu" and like.dtype == torch.float64
-    return loss.logarithmic and place and form.rank_one and form.density < COMPILED
+    if not (loss.logarithmic and place and form.rank_one):
+        return False
+    return form.density < SHARE or form.density * prod(form.shape) <= COUNTS
 
 
 class CompiledPasses(Passes):

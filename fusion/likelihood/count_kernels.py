@@ -16,8 +16,6 @@ SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 """Numbers of components that kernels are compiled for; others are padded with zeros."""
 PART = 64
 """Counts of a row that are taken together: all they need stays in the first cache."""
-SWEEPS, INNER = 20, 0.01
-"""Coordinate descent on the K numbers of a row: sweeps at most; done at this share of the first."""
 WHOLE = 0.9
 """Reach up to which a whole step may be made: it leaves every mean a tenth of what it was."""
 ROUNDING = 1e-8
@@ -211,7 +209,7 @@ def _products(K: int) -> Any:
 
 
 def _newton(K: int) -> Any:
-    def newton(x, gradient, curvature, a, b, least, into):
+    def newton(x, gradient, curvature, a, b, least, sweeps, inner, into):
         k_of = K if K else x.shape[1]
         h, d = np.empty((k_of, k_of)), np.empty(k_of)
         for i in range(a, b):
@@ -225,7 +223,7 @@ def _newton(K: int) -> Any:
                 largest = max(largest, h[k, k])
             flat = largest * 2.3e-16 + TINY
             first = 0.0
-            for sweep in range(SWEEPS):  # coordinate descent within the bounds
+            for sweep in range(sweeps):  # coordinate descent within the bounds
                 change = 0.0
                 for k in range(k_of):
                     slope = gradient[i, k]
@@ -239,7 +237,7 @@ def _newton(K: int) -> Any:
                     d[k] = new
                 if sweep == 0:
                     first = change
-                if change <= INNER * first:
+                if change <= inner * first:
                     break
             # how far the likelihood can be trusted to be what its curvature says
             bend, drop, far = 0.0, 0.0, 0.0

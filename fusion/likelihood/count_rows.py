@@ -134,26 +134,41 @@ class CountRows:
 
 
 def newton_rows(
-    x: Array, gradient: Array, curvature: Array, least: float, workers: Workers, into: Array
-) -> None:
-    """A bounded Newton step x ≥ 0 of every row that never raises its loss, written into (row, K).
+    x: Array,
+    bends: tuple[Array, Array],
+    least: float,
+    workers: Workers,
+    *,
+    sweeps: int = 6,
+    inner: float = 0.1,
+) -> Array:
+    """A bounded Newton step x ≥ 0 of every row that never raises its loss, (row, K).
 
     Coordinate descent on the K numbers of a row gives the step d within the bounds. −x ln m is
     self-concordant: by how much the curvature can change on the way is bounded by the largest
     relative change of an entry, or by λ = √(dᵀHd) over √(least weighted count), whichever is less;
     the whole step is made where that bound proves a descent, else the share 1 / (1 + bound) of it.
 
+    Args:
+        x: (row, K) ≥ 0, K padded.
+        bends: gradient (row, K) and packed curvature (row, K (K + 1) / 2) there.
+        least: smallest weighted count.
+        workers: threads.
+        sweeps: of coordinate descent, at most.
+        inner: a row is done when one changes it by less than this share of the first.
+
     References:
         Nesterov & Nemirovskii, Interior-Point Polynomial Algorithms (1994), chapter 2.
     """
-    run, rows = count_kernels.kernels(x.shape[1]).newton, len(x)
+    run, rows, into = count_kernels.kernels(x.shape[1]).newton, len(x), np.empty_like(x)
     blocks = min(BLOCKS, max(1, rows // 2000))
     bounds = np.linspace(0, rows, blocks + 1).astype(np.int64)
 
     def task(b: int) -> None:
-        run(x, gradient, curvature, bounds[b], bounds[b + 1], least, into)
+        run(x, *bends, bounds[b], bounds[b + 1], least, sweeps, inner, into)
 
     workers.share(task, blocks)
+    return into
 
 
 def padded(values: Array) -> Array:

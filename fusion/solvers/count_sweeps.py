@@ -143,16 +143,16 @@ class CountSweeps:
             total.curvature += more[1]
         return total
 
-    def step(self, slot: Slot, factors: Factors, rows: Mapping[str, Row]) -> Array:
-        """Bounded Newton steps of the rows of one factor."""
-        mine, workers = factors[slot.name], shared_workers()
+    def step(self, slot: Slot, factors: Factors, rows: Mapping[str, Row], **inner: float) -> Array:
+        """Bounded Newton steps of the rows of one factor; options of `newton_rows`."""
+        mine = factors[slot.name]
         if not self.parts[slot.name]:
             return mine
         row = rows.get(slot.name)
         if row is None:
             row = self._rooms[slot.name] = self.bend(slot.name, factors, self._rooms.get(slot.name))
-        new = np.empty_like(mine)
-        newton_rows(mine, row.gradient, row.curvature, self.least, workers, new)
+        bends = row.gradient, row.curvature
+        new = newton_rows(mine, bends, self.least, shared_workers(), **inner)
         return _known_kept(slot, new, mine)
 
     # ---- between the solver and the sweeps -------------------------------------------------------

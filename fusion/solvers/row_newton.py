@@ -34,8 +34,14 @@ class RowNewton(Alternating):
     """Every factor by turns: a Newton step within the bounds for each of its rows.
 
     Given the others, the rows of a factor are problems of their own, K numbers each. Under one step
-    length for all, a single row whose prediction nears zero holds up everything. For `Poisson`, of
-    counts that are mostly zeros, and of models in which factors enter predictions as they are.
+    length for all, a single row whose prediction nears zero holds up everything. For `Poisson`, and
+    models in which factors enter predictions as they are.
+
+    Compiled passes (numba, extra `fast`) read each count once a turn, and a step of theirs never
+    raises the loss of its row; beside the fits they take terms that are quadratic row by row
+    (`L1`, `SquaredNorm`). Where factors by turns come forward slowly, all move at once, by
+    `GaussNewton`. Passes of torch, which serve without numba, on a GPU and in single precision, are
+    for counts that are mostly zeros.
 
     With fewer than some ten counts for every unknown it may end in a poor minimum, where
     `GaussNewton`, which sees all factors at once, ends lower: `fit` picks accordingly.

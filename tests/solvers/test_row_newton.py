@@ -49,10 +49,12 @@ def test_row_newton_is_what_counts_are_fitted_with():
     many, thin = (fu.Dataset("a", counts(14, 15, 40, level=x)) for x in (50, 0.1))
     told = {"starts": 1, "max_steps": 2, "progress": False}
     rows = Poisson(few) + 0.1 * SquaredNorm("C")  # a penalty that adds up over the rows
-    for loss in (Poisson(few), rows) if count_kernels.installed() else (Poisson(few),):
-        assert fu.fit(NMF(few, 2), loss, **told).solver.startswith("RowNewton")
+    compiled = [(NMF(few, 2), rows), (NMF(many, 2), Poisson(many))]
+    assert fu.fit(NMF(few, 2), Poisson(few), **told).solver.startswith("RowNewton")
+    for model, loss in compiled:
+        name = "RowNewton" if count_kernels.installed() else "GaussNewton"
+        assert fu.fit(model, loss, **told).solver.startswith(name)
     for model, loss in (
-        (NMF(many, 2), Poisson(many)),
         (NMF(thin, 2), Poisson(thin)),
         (NMF(few, 2), Frobenius(few)),
         (NMF(few, 2), Poisson(few) + 0.1 * SoftOrthogonality("C")),
@@ -60,15 +62,14 @@ def test_row_newton_is_what_counts_are_fitted_with():
         assert fu.fit(model, loss, **told).solver.startswith("GaussNewton")
 
 
-@pytest.mark.parametrize("make", ["penalty", "sum", "many"])
+@pytest.mark.parametrize("make", ["penalty", "sum"])
 def test_row_newton_says_what_it_cannot_do(make):
-    few, many = fu.Dataset("a", few_counts(6, 7, 20)), fu.Dataset("a", counts(6, 7, 20, level=50))
+    few = fu.Dataset("a", few_counts(6, 7, 20))
     E = fu.Axis("energy", 1.0, 100.0, units="eV")
     raw, net = (fu.Dataset(n, few_counts(6, 7, 20), axes=["y", "x", E]) for n in ("raw", "net"))
     model, loss = {
         "penalty": (NMF(few, 2), Poisson(few) + 0.1 * SoftOrthogonality("C")),
         "sum": (WithBackground(raw, net, 2), Poisson(raw) + Poisson(net)),
-        "many": (NMF(many, 2), Poisson(many)),
     }[make]
     with pytest.raises(ValueError, match=r"RowNewton.*use `GaussNewton\(\)`"):
         fu.fit(model, loss, solver=fu.RowNewton(), progress=False)
