@@ -107,7 +107,9 @@ class _SmallSpace:
             if group.names in self.terms and slot.module is not None and slot.module.scale_free:
                 unit, k = slot.of(flat), slot.shape[-1]
                 bend = (unit * block.times(flat, block.matrix).reshape(unit.shape)).sum(1)
-                here = self._place(2 * ({slot.name: None},), unit, None, k * k)[:: k + 1]
+                here = self._place(({slot.name: None}, {slot.name: None}), unit, None, k * k)[
+                    :: k + 1
+                ]
                 self.parts.append((here, self._range(0, k), STIFF * torch.diag_embed(bend)))
                 self.met_itself.add(group.names)
 

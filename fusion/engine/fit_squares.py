@@ -40,6 +40,8 @@ class FitSquares:
         self, objective: Objective, values: Values, tensors: Sequence[Tensor], states: States
     ) -> None:
         self.objective = objective
+        assert objective.maps.replayed is not None
+        self.entering = objective.maps.replayed
         self.values = {name: v.detach() for name, v in values.items()}
         pairs = zip(tensors[::2], tensors[1::2], strict=True)
         forms = [form for _, form, *_ in objective.maps.places]
@@ -84,7 +86,7 @@ class FitSquares:
                 both = _gradients(form, s)
                 tensors += [g * scale.reshape(-1, 1, 1) for g in both]
             like = self.objective.like.dtype
-            made = pulled_back(self.objective.maps.replayed, [g.to(like) for g in tensors], {})
+            made = pulled_back(self.entering, [g.to(like) for g in tensors], {})
             self._gradient = {
                 name: made[name] if name in made else torch.zeros_like(v)
                 for name, v in self.values.items()

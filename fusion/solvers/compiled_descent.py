@@ -108,9 +108,9 @@ class CompiledDescent:
     def _sweep(self, start: Descent) -> None:
         """Every factor once, from the newest of the others, a little beyond its Newton step."""
         beta = 0.0 if start.plain else start.beta
-        inner = {"sweeps": self.options.sweeps, "inner": self.options.inner}
+        inner = self.options.sweeps, self.options.inner
         for slot in self.sweeps.order:
-            new = self.sweeps.step(slot, start.factors, start.rows, **inner)
+            new = self.sweeps.step(slot, start.factors, start.rows, *inner)
             further = new
             if beta > 0 and start.last[slot.name] is not new:
                 further = np.maximum(new + beta * (new - start.last[slot.name]), INSIDE * new)

@@ -143,8 +143,10 @@ class CountSweeps:
             total.curvature += more[1]
         return total
 
-    def step(self, slot: Slot, factors: Factors, rows: Mapping[str, Row], **inner: float) -> Array:
-        """Bounded Newton steps of the rows of one factor; options of `newton_rows`."""
+    def step(
+        self, slot: Slot, factors: Factors, rows: Mapping[str, Row], sweeps: int, inner: float
+    ) -> Array:
+        """Bounded Newton steps of the rows of one factor; options as of `newton_rows`."""
         mine = factors[slot.name]
         if not self.parts[slot.name]:
             return mine
@@ -152,7 +154,8 @@ class CountSweeps:
         if row is None:
             row = self._rooms[slot.name] = self.bend(slot.name, factors, self._rooms.get(slot.name))
         bends = row.gradient, row.curvature
-        new = newton_rows(mine, bends, self.least, shared_workers(), **inner)
+        workers = shared_workers()
+        new = newton_rows(mine, bends, self.least, workers, sweeps=sweeps, inner=inner)
         return _known_kept(slot, new, mine)
 
     # ---- between the solver and the sweeps -------------------------------------------------------

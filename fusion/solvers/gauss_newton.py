@@ -221,7 +221,7 @@ class _Descent:
             trial = self._evaluate(point, rows)
             slope = (gradient[rows] * (trial.flat - start[rows])).sum(1)
             good[rows] = _descends(trial.loss, loss[rows], slope)
-            accepted = _write_rows(accepted, rows, trial)
+            accepted = self._with_rows(accepted, rows, trial)
         gain = torch.where(
             first, (loss - accepted.loss) / promised.clamp_min(torch.finfo(loss.dtype).tiny), 0
         )
@@ -250,17 +250,23 @@ class _Descent:
         fits = self._fits(values, states)
         return Trial(flat, fits.terms.sum(1) + penalty.sum(1), fits)
 
+    def _with_rows(self, into: Trial, rows: Tensor, part: Trial) -> Trial:
+        """The trial of all starts with that of some."""
+        if len(rows) == len(into.flat):
+            return part
+        if isinstance(into.fits, Tracked) and isinstance(part.fits, Tracked):
+            into.fits.put(rows, part.fits)  # first: its graph reads the point
+        elif isinstance(into.fits, FitSquares) and isinstance(part.fits, FitSquares):
+            into.fits.put(rows, part.fits)
+        else:  # Gram matrices serve at some of the points alone
+            flat = into.flat.clone()
+            flat[rows] = part.flat
+            return self._evaluate(flat)
+        into.flat[rows], into.loss[rows] = part.flat, part.loss
+        return into
+
 
 def _descends(new: Tensor, old: Tensor, slope: Tensor) -> Tensor:
     """Whether a step brought a fair share of what its slope promised (rounding forgiven)."""
     rounding = 4 * torch.finfo(old.dtype).eps * old.abs()
     return torch.isfinite(new) & (slope <= 0) & (new <= old + SUFFICIENT * slope + rounding)
-
-
-def _write_rows(into: Trial, rows: Tensor, part: Trial) -> Trial:
-    """The trial of all starts with that of some."""
-    if len(rows) == len(into.flat):
-        return part
-    into.fits.put(rows, part.fits)  # first: its graph reads the point
-    into.flat[rows], into.loss[rows] = part.flat, part.loss
-    return into
