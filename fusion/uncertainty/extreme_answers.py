@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
 
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
-from fusion.language.model import Model
-from fusion.language.surrogate import Surrogate
-from fusion.language.term import State
 from fusion.solvers import GaussNewton, Watch
+from fusion.solvers.base import Outcome
+from fusion.uncertainty.mixing_pull import MixingPull
 from fusion.uncertainty.rotation import mixed_starts
 from fusion.uncertainty.standard_errors import FittedPoint
+from fusion.uncertainty.tangent_pulls import proposals
 
 BATCH = 2**23
 """Numbers of all the starts that go down together."""
-ROUNDS = 6
+ROUNDS = 8
 """How often the pulls are weighed anew, until each costs what the noise allows."""
 FIRST = 1e-5
 """Share of the data's squares with which one pulls at first: far, where nothing holds."""
 SETTLED = 1e-4
 """How far a component has mixed with another one when a round ends, to so much."""
-STEPS = 40
+STEPS = 6
 """Outer steps of one round."""
 BETWEEN = (0.2, 0.4, 0.6, 0.8)
 """Shares of the way from an answer that fits to one that does not."""
@@ -33,34 +34,16 @@ SHORT = 4
 """Steps from there."""
 NEAR = (0.8, 1.02)
 """Share of the allowed loss at which a pull is not weighed any more."""
-
-
-class MixingPull(Surrogate):
-    """−Σ p_m t_m, t_m how much of component j is in component k of a factor, between −1 and 1.
-
-    With a = ⟨s_j*, s_k⟩ and b = ⟨s_k*, s_k⟩ in the dual basis s* of the answer t is a / √(a² + b²),
-    so that no pull is without end.
-
-    p is a variable of the model that is held: every start of a batch has its own.
-    """
-
-    def __init__(self, mixes: Sequence[tuple[str, int, int]], duals: dict[str, Tensor]) -> None:
-        self.mixes, self.duals = mixes, duals
-
-    def mixing(self, model: Model) -> Tensor:
-        """All t, (mix,)."""
-        parts = []
-        inner = {name: dual @ model.factor(name)() for name, dual in self.duals.items()}
-        for name, j, k in self.mixes:
-            a, b = inner[name][j, k], inner[name][k, k]
-            parts.append(a / (a.square() + b.square()).clamp_min(1e-30).sqrt())
-        return torch.stack(parts)
-
-    def value(self, model: Model, state: State) -> Tensor:
-        return -(model.pull * self.mixing(model)).sum()
-
-    def curvature(self, model: Model, state: State) -> None:
-        return None
+FULL = 0.98
+"""Share of it to which pulled answers are moved along the line from the start."""
+STRETCHED = (0.5, 2.0)
+"""Shares from which they are."""
+LENGTHS = (1.0, 0.5, 0.25)
+"""Shares of the way to a proposal at which it is looked at: bounds may be in between."""
+EVEN = 1e-2
+"""Change of the loss that counts as none, a share of what is allowed."""
+WINDOW = 2
+"""Outer steps over which it is taken."""
 
 
 class BandSearch:
@@ -109,7 +92,7 @@ class BandSearch:
         nothing = torch.zeros_like(self.pull.of(start))
         start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
         self.lowest = self.start_loss = float(loss[0])
-        signs = self._pull_signs().to(start)
+        signs = self.term.signs().to(start)
         self._explore_all(start, signs)
         for pair in sorted({(min(j, k), max(j, k)) for _, j, k in self.term.mixes}):
             if empty := self.empty(pair):
@@ -124,13 +107,11 @@ class BandSearch:
                 slot.of(still)[:] = empty[slot.name]
         self.objective.still = still[0]
         start = torch.where(still, self.objective.lower(), start)
-        nothing, weight = (
-            torch.zeros_like(self.pull.of(start)),
-            start.new_full((1, 1), self.allowed),
-        )
-        start, loss = self._descend(start, nothing, weight)
+        nothing = torch.zeros_like(self.pull.of(start))
+        start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
         self.cost = float(loss[0]) - self.lowest
-        self._explore_all(start, signs)
+        if isfinite(self.cost):  # else a likelihood that forbids these zeros
+            self._explore_all(start, signs)
         self.objective.still, self.cost = None, 0.0
 
     def _explore_all(self, start: Tensor, signs: Tensor) -> None:
@@ -140,27 +121,55 @@ class BandSearch:
 
     def _explore_batch(self, start: Tensor, signs: Tensor) -> None:
         """One batch of pulls."""
-        weight = start.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
-        flat, ahead = self._mixed_starts(start, signs)
+        flat, weight, ahead = self._first_pulls(start, signs)
         far = flat.clone()
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         going = torch.arange(len(signs), device=flat.device)
         for _ in range(ROUNDS):
             w = weight[going]
             pulled, loss = self._descend(flat[going], w * signs[going], w)
-            share = (loss[:, None].to(w) - self.lowest) / self.allowed
+            share = self._share(loss)
             fits = share <= NEAR[1]
             far[going] = torch.where(fits, far[going], pulled)
             flat[going] = torch.where(fits | (not ahead), pulled, flat[going])
             low[going] = torch.where(fits, w, low[going])
             high[going] = torch.where(fits, high[going], w)
             weight[going] = _updated_weights(w, share, low[going], high[going])
-            going = going[~(fits & (share >= NEAR[0]))[:, 0]]
+            done = fits & (share >= NEAR[0])
+            done |= self._stretched(start, pulled, share, flat, going)
+            going = going[~done[:, 0]]
             if not len(going):
                 return
         gaps = going[torch.isfinite(high[going, 0])]
         if len(gaps):
             self._explore_between(torch.where(low[gaps] > 0, flat[gaps], start), far[gaps])
+
+    def _stretched(
+        self, start: Tensor, pulled: Tensor, share: Tensor, flat: Tensor, going: Tensor
+    ) -> Tensor:
+        """Pulled answers moved along the line from the start to where just as much is allowed.
+
+        The next round goes on from there; where a parabola was right it is the end, (going, 1).
+        """
+        done = torch.zeros_like(share, dtype=torch.bool)
+        rows = ((share > STRETCHED[0]) & (share < STRETCHED[1]))[:, 0].nonzero()[:, 0]
+        if not len(rows):
+            return done
+        length = (FULL / share[rows]).sqrt()
+        moved, loss = self._descend(
+            torch.maximum(torch.lerp(start, pulled[rows], length), self.objective.lower()),
+            torch.zeros_like(self.pull.of(pulled[rows])), self.allowed * torch.ones_like(length),
+            steps=0,
+        )  # fmt: skip
+        found = self._share(loss)
+        done[rows] = (found >= NEAR[0]) & (found <= NEAR[1])
+        good = (found <= NEAR[1])[:, 0]
+        flat[going[rows[good]]] = moved[good]
+        return done
+
+    def _share(self, loss: Tensor) -> Tensor:
+        """By how much losses have risen, over what is allowed, (start, 1)."""
+        return (loss[:, None].to(self.objective.like) - self.lowest) / self.allowed
 
     def _explore_between(self, near: Tensor, far: Tensor) -> None:
         """Answers between one that fits and one that does not, where no pull ends.
@@ -172,16 +181,23 @@ class BandSearch:
         nothing, weight = torch.zeros_like(self.pull.of(flat)), flat.new_full((1, 1), self.allowed)
         self._descend(flat, nothing, weight, steps=SHORT)
 
-    def _pull_signs(self) -> Tensor:
-        """Every mix up and down, and with the one the other way round: (pull, mix) of −1, 0, 1."""
-        mixes, rows = self.term.mixes, []
-        unit = torch.eye(len(mixes))
-        for i, (name, j, k) in enumerate(mixes):
-            back = mixes.index((name, k, j))
-            rows += [unit[i], -unit[i]]
-            if i < back:
-                rows += [a * unit[i] + b * unit[back] for a in (1, -1) for b in (1, -1)]
-        return torch.stack(rows)
+    def _first_pulls(self, start: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """Where pulls begin, and how strong they are, (pull, 1); whether mixing alone led there."""
+        flat, ahead = self._mixed_starts(start, signs)
+        weight = start.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
+        told = proposals(self.objective, self.term, self.pull, start, signs, FULL * self.allowed)
+        rows = told.near.nonzero()[:, 0]
+        if not len(rows):
+            return flat, weight, ahead
+        weight[rows] = told.weight[rows]
+        lower = self.objective.lower()
+        candidates = [flat[rows], start.expand(len(rows), -1)] + [
+            torch.maximum(start + share * told.direction[rows], lower) for share in LENGTHS
+        ]
+        totals = [self._total(tried, (weight * signs)[rows]) for tried in candidates]
+        best = torch.stack(totals).argmin(0)
+        flat[rows] = torch.stack(candidates)[best, torch.arange(len(rows), device=best.device)]
+        return self.objective.retract(flat), weight, ahead
 
     def _mixed_starts(self, start: Tensor, signs: Tensor) -> tuple[Tensor, bool]:
         """A start for every pull: as far as mixing alone gets, where the model is a product."""
@@ -198,17 +214,26 @@ class BandSearch:
         self, flat: Tensor, pull: Tensor, weight: Tensor, *, steps: int = STEPS
     ) -> tuple[Tensor, Tensor]:
         """Down under these pulls; where that ends, and the loss there without them."""
+        outcome = self._outcome(flat, pull, weight, steps)
+        loss = outcome.terms[:, self.columns].sum(1)
+        self.lowest = min(self.lowest, float(loss.min()))
+        good = loss - self.cost - self.lowest <= NEAR[1] * self.allowed
+        self.flats.append(outcome.flat[good])
+        self.losses.append(loss[good] - self.cost)
+        return outcome.flat, loss - self.cost
+
+    def _total(self, flat: Tensor, pull: Tensor) -> Tensor:
+        """The loss with these pulls."""
+        total = self._outcome(flat, pull, flat.new_full((1, 1), self.allowed), 0).loss
+        return torch.nan_to_num(total, nan=torch.inf)
+
+    def _outcome(self, flat: Tensor, pull: Tensor, weight: Tensor, steps: int) -> Outcome:
         flat = flat.clone()
         flat[:, self.pull.part] = pull
         most, least = float(weight.max()), float(weight.min())
-        tolerance = SETTLED * least / (abs(self.lowest) + most)
-        solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=3, damping=1e-4)
-        outcome = solver.minimise(self.objective, flat, Watch(), steps)
-        loss = outcome.terms[:, self.columns].sum(1)
-        self.lowest = min(self.lowest, float(loss.min()))
-        self.flats.append(outcome.flat)
-        self.losses.append(loss - self.cost)
-        return outcome.flat, self.losses[-1]
+        tolerance = max(SETTLED * least, EVEN * self.allowed) / (abs(self.lowest) + most)
+        solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=WINDOW, damping=1e-4)
+        return solver.minimise(self.objective, flat, Watch(), steps)
 
     @property
     def beaten(self) -> bool:
