@@ -42,6 +42,8 @@ LENGTHS = (1.0, 0.5, 0.25)
 """Shares of the way to a proposal at which it is looked at: bounds may be in between."""
 EVEN = 1e-2
 """Change of the loss that counts as none, a share of what is allowed."""
+FORCING = 0.1
+"""How far the linear system of a step is solved: a proposal is near its end."""
 WINDOW = 2
 """Outer steps over which it is taken."""
 
@@ -121,7 +123,7 @@ class BandSearch:
 
     def _explore_batch(self, start: Tensor, signs: Tensor) -> None:
         """One batch of pulls."""
-        flat, weight, ahead = self._first_pulls(start, signs)
+        flat, weight, ahead, signs = self._first_pulls(start, signs)
         far = flat.clone()
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         going = torch.arange(len(signs), device=flat.device)
@@ -181,23 +183,30 @@ class BandSearch:
         nothing, weight = torch.zeros_like(self.pull.of(flat)), flat.new_full((1, 1), self.allowed)
         self._descend(flat, nothing, weight, steps=SHORT)
 
-    def _first_pulls(self, start: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, bool]:
-        """Where pulls begin, and how strong they are, (pull, 1); whether mixing alone led there."""
+    def _first_pulls(self, start: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, bool, Tensor]:
+        """Where pulls begin, and how strong they are, (pull, 1); whether mixing alone led there.
+
+        And the pulls, without those that lead where others do.
+        """
         flat, ahead = self._mixed_starts(start, signs)
         weight = start.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
         told = proposals(self.objective, self.term, self.pull, start, signs, FULL * self.allowed)
-        rows = told.near.nonzero()[:, 0]
-        if not len(rows):
-            return flat, weight, ahead
-        weight[rows] = told.weight[rows]
+        rows = (told.near & ~told.again).nonzero()[:, 0]
+        if len(rows):
+            weight[rows] = told.weight[rows]
+            flat[rows] = self._lowest_of(start, flat, told.direction, weight * signs, rows)
+        kept = ~told.again
+        return self.objective.retract(flat)[kept], weight[kept], ahead, signs[kept]
+
+    def _lowest_of(
+        self, start: Tensor, flat: Tensor, direction: Tensor, pull: Tensor, rows: Tensor
+    ) -> Tensor:
+        """For some pulls the start, what mixing gave, or a point on the way to the proposal."""
         lower = self.objective.lower()
-        candidates = [flat[rows], start.expand(len(rows), -1)] + [
-            torch.maximum(start + share * told.direction[rows], lower) for share in LENGTHS
-        ]
-        totals = [self._total(tried, (weight * signs)[rows]) for tried in candidates]
-        best = torch.stack(totals).argmin(0)
-        flat[rows] = torch.stack(candidates)[best, torch.arange(len(rows), device=best.device)]
-        return self.objective.retract(flat), weight, ahead
+        tried = [flat[rows], start.expand(len(rows), -1)]
+        tried += [torch.maximum(start + share * direction[rows], lower) for share in LENGTHS]
+        best = torch.stack([self._total(points, pull[rows]) for points in tried]).argmin(0)
+        return torch.stack(tried)[best, torch.arange(len(rows), device=best.device)]
 
     def _mixed_starts(self, start: Tensor, signs: Tensor) -> tuple[Tensor, bool]:
         """A start for every pull: as far as mixing alone gets, where the model is a product."""
@@ -232,7 +241,7 @@ class BandSearch:
         flat[:, self.pull.part] = pull
         most, least = float(weight.max()), float(weight.min())
         tolerance = max(SETTLED * least, EVEN * self.allowed) / (abs(self.lowest) + most)
-        solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=WINDOW, damping=1e-4)
+        solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=WINDOW, damping=1e-4, forcing=FORCING)
         return solver.minimise(self.objective, flat, Watch(), steps)
 
     @property

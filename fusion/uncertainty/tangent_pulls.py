@@ -23,6 +23,8 @@ DAMPING = 1e-6
 """Share of the row blocks that is added."""
 TRUSTED = 0.3
 """Mixing up to which the loss is taken for a parabola."""
+SAME = 0.995
+"""Cosine of two directions, in units of the noise, from which they are one."""
 
 
 class Proposal(NamedTuple):
@@ -31,6 +33,7 @@ class Proposal(NamedTuple):
     direction: Tensor  # (pull, n) from the answer to where the loss has risen by what is allowed
     weight: Tensor  # (pull, 1) of a pull that leads there
     near: Tensor  # (pull,) whether components mix so little on the way that this can be trusted
+    again: Tensor  # (pull,) whether a pull before it leads to the same end
 
 
 def proposals(
@@ -55,12 +58,21 @@ def proposals(
     flat[:, pull.part] = torch.eye(signs.shape[1]).to(flat)[asked]
     downhill, directions = _directions(objective, term, flat)
     along, signs = downhill @ directions.T, signs[:, asked].to(flat)
-    slope = -((signs @ along) * signs).sum(1, keepdim=True)  # ∇tᵀ H⁻¹ ∇t
+    met = -(signs @ along @ signs.T)  # ∇tᵀ H⁻¹ ∇t of every two pulls
+    slope = met.diagonal()[:, None]
     weight = (2 * rise / slope.clamp_min(torch.finfo(flat.dtype).tiny)).sqrt()
     mixed = weight * slope / signs.abs().sum(1, keepdim=True)
     near = torch.isfinite(weight) & (slope > 0) & (mixed <= TRUSTED)
     direction = torch.where(near, weight, 0) * (signs @ directions)
-    return Proposal(direction, weight, near[:, 0] & torch.isfinite(direction).all(1))
+    near = near[:, 0] & torch.isfinite(direction).all(1)
+    return Proposal(direction, weight, near, _again(met, near))
+
+
+def _again(met: Tensor, near: Tensor) -> Tensor:
+    """Which directions are those of one before, (pull,), from their inner products."""
+    size = met.diagonal().clamp_min(torch.finfo(met.dtype).tiny).sqrt()
+    alike = (met / size[:, None] / size > SAME) & near[:, None] & near
+    return alike.tril(-1).any(1)
 
 
 def _directions(objective: Objective, term: MixingPull, flat: Tensor) -> tuple[Tensor, Tensor]:
