@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
 
 from fusion.answers.matching import match, spectral_angle
 from fusion.data.dataset import Dataset
+from fusion.prepare.noise import Noise
 from fusion.ranking.criterion import Array, Criterion, integers
 
 STEPS = 40  # of a fit
@@ -16,13 +16,13 @@ ALIKE = 10.0  # degrees: a spectrum that comes back within it is the same
 STARTS = 4
 
 
-def with_variance(data: Dataset) -> Dataset:
-    """The data with a variance, so that a misfit is counted in units of the noise."""
-    if data.variance is not None or data.signal == 0:
-        return data
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of correlations: said by the ranking
-        return data.estimate_variance()
+def in_units_of_noise(noise: Noise) -> Dataset:
+    """The data as the singular values read them: of noise 1, neighbours summed as far as needed.
+
+    Least squares of them is the misfit in units of the noise, as a product of a variance of every
+    pixel and one of every channel, and is compressed as it is: no pass over all data is left.
+    """
+    return Dataset("scaled", noise.scree.scaled, variance=1.0, signal=1)
 
 
 def ard(data: Dataset, most: int, *, seed: int = 0) -> Criterion:

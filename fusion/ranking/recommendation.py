@@ -179,7 +179,7 @@ def rank(
         criteria.append(cross_validated(noise, min(most, K + BEYOND), seed=seed))
     criteria += [criterion(noise, most) for criterion in CRITERIA]
     if ard or stability:
-        ready = fitted_criteria.with_variance(dataset)
+        ready = fitted_criteria.in_units_of_noise(noise)
         if ard:
             criteria.append(fitted_criteria.ard(ready, min(K + SURPLUS, side), seed=seed))
         if stability:
