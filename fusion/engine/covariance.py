@@ -19,6 +19,7 @@ from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective
 from fusion.engine.quadratic import Quadratic
 from fusion.engine.row_groups import is_raw_variable
+from fusion.engine.row_meetings import DenseMeeting, count_meeting
 from fusion.engine.variables import Slot, Values
 
 DENSE = 1500
@@ -99,25 +100,21 @@ def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | 
     beside = free.clone()
     beside[index] = False
     border = beside.nonzero()[:, 0]
-    H = torch.empty(len(free), len(border), dtype=blocks.dtype, device=free.device)
-    for column, j in enumerate(border.tolist()):
-        probe = torch.zeros_like(quadratic.flat[0])
-        probe[j] = 1
-        H[:, column] = quadratic(probe)
     units = quadratic.units(free)
-    schur, own = _corner(H[border], units[border])
+    meeting = count_meeting(quadratic, rows, border, units)
+    if meeting is None:
+        meeting = DenseMeeting(quadratic, index, border, units)
+    schur, own = _corner(meeting.corner, units[border])
     vary, diagonal = free[index], blocks.diagonal(dim1=-2, dim2=-1)
     unseen = vary & (diagonal <= 0)  # by any data
     inside = (vary & ~unseen).to(blocks.dtype)
     inverse = torch.linalg.inv(blocks + torch.diag_embed(RIDGE * diagonal + (1 - inside)))
     inverse = inverse * inside[:, :, None] * inside[:, None, :]
-    meets = torch.cat([H, units], 1)[index]  # (row, k, border)
-    solved = inverse @ meets
-    schur -= meets.flatten(0, 1).T @ solved.flatten(0, 1)
+    meeting.take_out(schur, inverse)
     covariance = _inverse(schur, len(border))
     total, lone = torch.zeros_like(quadratic.flat[0]), torch.zeros_like(quadratic.flat[0])
     total[border], lone[border] = covariance.diagonal()[: len(border)], 1 / own
-    total[index] = inverse.diagonal(dim1=-2, dim2=-1) + ((solved @ covariance) * solved).sum(-1)
+    total[index] = inverse.diagonal(dim1=-2, dim2=-1) + meeting.bring_back(covariance)
     total[index] = torch.where(unseen, torch.inf, total[index])
     lone[index] = torch.where(vary, 1 / diagonal.clamp_min(0), 0)
     return _variances_of_values(quadratic, free, total, lone, border, covariance)

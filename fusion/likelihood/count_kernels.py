@@ -59,7 +59,7 @@ def kernels(K: int) -> Kernels:
     return Kernels(_bend(size, True), _bend(size, False), _newton(size), _product(size))
 
 
-def _compiled(function: Any) -> Any:
+def compiled(function: Any) -> Any:
     """Compiled at the first call, kept on disk where a folder can be written."""
     from numba import njit
 
@@ -132,7 +132,7 @@ def _bend(K: int, curved: bool) -> Any:
                     curvature[i, p] = h[p]
         return loss - np.log(product)
 
-    return _compiled(bend)
+    return compiled(bend)
 
 
 def _product(K: int) -> Any:
@@ -164,7 +164,7 @@ def _product(K: int) -> Any:
             for k in range(k_of):
                 moved[i, k] = total[k]
 
-    return _compiled(product)
+    return compiled(product)
 
 
 def _newton(K: int) -> Any:
@@ -216,4 +216,4 @@ def _newton(K: int) -> Any:
                 share = 1.0 if h[k, k] <= flat else step
                 into[i, k] = max(x[i, k] + share * d[k], 0.0)
 
-    return _compiled(newton)
+    return compiled(newton)

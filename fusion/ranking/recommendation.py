@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ SURPLUS = 4  # components of an ARD fit above those that stand out
 LINE = 100
 CRITERIA = (real_error, indicator, reduced_eigenvalues, broken_stick)
 """Functions (noise, most) → Criterion that cost next to nothing; those that fit are beside them."""
+TABLE = {"noise edge": 0, "held-out entries": 1, "ARD": 3, "stability": 4}
+"""Places in the table; all others stand at 2, in their order."""
 REASONS = {  # why a criterion may choose (fewer, more) than stand out of the noise
     "held-out entries": (
         "few weak components predict entries that were not seen",
@@ -141,6 +143,7 @@ def rank(
     ard: bool = True,
     stability: bool = True,
     seed: int = 0,
+    callback: Callable[[Criterion], object] | None = None,
 ) -> Ranking:
     """How many components the data show, by eight criteria, with a recommendation.
 
@@ -151,8 +154,10 @@ def rank(
 
     Args:
         dataset: spectra with their noise: not denoised, four pixels and channels or more.
-        held_out: cross-validation, seconds; ard, stability: fits, up to minutes for large maps.
+        held_out: cross-validation; ard, stability: fits of the data in units of their noise. Each
+            takes seconds.
         seed: of what is drawn.
+        callback: told every `Criterion` as soon as it is known, those first that cost little.
 
     Raises:
         ValueError: if the noise cannot be told (see `Dataset.noise`).
@@ -167,28 +172,42 @@ def rank(
         >>> ranking.recommended  # two of the four phases have the same X-ray lines
         3
     """
-    from fusion.ranking import fitted_criteria
     from fusion.ranking.component_shape import component_shapes
-    from fusion.ranking.cross_validation import held_out as cross_validated
 
     noise = check_dataset("rank(…)", dataset).noise()
-    K, side = noise.scree.clear, min(noise.scree.scaled.shape)
-    most = min(max(K + BEYOND, LEAST), MOST, side - 1)
-    criteria = [noise_edge(noise, most)]
-    if held_out:
-        criteria.append(cross_validated(noise, min(most, K + BEYOND), seed=seed))
-    criteria += [criterion(noise, most) for criterion in CRITERIA]
-    if ard or stability:
-        ready = fitted_criteria.in_units_of_noise(noise)
-        if ard:
-            criteria.append(fitted_criteria.ard(ready, min(K + SURPLUS, side), seed=seed))
-        if stability:
-            numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
-            criteria.append(fitted_criteria.stability(ready, numbers, seed=seed))
+    K, criteria = noise.scree.clear, []
+    for criterion in _by_cost(noise, held_out, ard, stability, seed):
+        criteria.append(criterion)
+        if callback is not None:
+            callback(criterion)
+    criteria.sort(key=lambda each: TABLE.get(each.name, 2))
     shapes = component_shapes(noise, dataset.history)
     why = (*_edge_text(noise), *(_shape_text(each) for each in shapes if each.said),
            *_agreement(criteria, K), *_caution_text(noise, dataset))  # fmt: skip
     return Ranking(dataset.name, K, why, tuple(criteria), shapes, noise)
+
+
+def _by_cost(
+    noise: Noise, held_out: bool, ard: bool, stability: bool, seed: int
+) -> Iterator[Criterion]:
+    """Every criterion as soon as it is known, those that cost next to nothing first."""
+    from fusion.ranking import fitted_criteria
+    from fusion.ranking.cross_validation import held_out as cross_validated
+
+    K, side = noise.scree.clear, min(noise.scree.scaled.shape)
+    most = min(max(K + BEYOND, LEAST), MOST, side - 1)
+    yield noise_edge(noise, most)
+    for criterion in CRITERIA:
+        yield criterion(noise, most)
+    if held_out:
+        yield cross_validated(noise, min(most, K + BEYOND), seed=seed)
+    if ard or stability:
+        scaled = fitted_criteria.in_units_of_noise(noise)
+        if stability:
+            numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
+            yield fitted_criteria.stability(scaled, numbers, seed=seed)
+        if ard:
+            yield fitted_criteria.ard(scaled, min(K + SURPLUS, side), seed=seed)
 
 
 def _edge_text(noise: Noise) -> Iterator[str]:

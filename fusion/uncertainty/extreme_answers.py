@@ -241,7 +241,9 @@ class BandSearch:
         flat[:, self.pull.part] = pull
         most, least = float(weight.max()), float(weight.min())
         tolerance = max(SETTLED * least, EVEN * self.allowed) / (abs(self.lowest) + most)
-        solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=WINDOW, damping=1e-4, forcing=FORCING)
+        solver = GaussNewton(
+            tolerance=max(tolerance, 1e-15), window=WINDOW, damping=1e-4, forcing=FORCING
+        )
         return solver.minimise(self.objective, flat, Watch(), steps)
 
     @property
