@@ -36,7 +36,7 @@ NEAR = (0.8, 1.02)
 """Share of the allowed loss at which a pull is not weighed any more."""
 FULL = 0.98
 """Share of it to which pulled answers are moved along the line from the start."""
-STRETCHED = (0.5, 2.0)
+STRETCHED = (0.3, 2.0)
 """Shares from which they are."""
 LENGTHS = (1.0, 0.5, 0.25)
 """Shares of the way to a proposal at which it is looked at: bounds may be in between."""
@@ -44,6 +44,8 @@ EVEN = 1e-2
 """Change of the loss that counts as none, a share of what is allowed."""
 FORCING = 0.1
 """How far the linear system of a step is solved: a proposal is near its end."""
+PRODUCTS = 20
+"""Curvature products within a step, at most."""
 WINDOW = 2
 """Outer steps over which it is taken."""
 
@@ -124,7 +126,7 @@ class BandSearch:
     def _explore_batch(self, start: Tensor, signs: Tensor) -> None:
         """One batch of pulls."""
         flat, weight, ahead, signs = self._first_pulls(start, signs)
-        far = flat.clone()
+        near, far = start.repeat(len(flat), 1), flat.clone()
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         going = torch.arange(len(signs), device=flat.device)
         for _ in range(ROUNDS):
@@ -133,7 +135,9 @@ class BandSearch:
             share = self._share(loss)
             fits = share <= NEAR[1]
             far[going] = torch.where(fits, far[going], pulled)
-            flat[going] = torch.where(fits | (not ahead), pulled, flat[going])
+            near[going] = torch.where(fits, pulled, near[going])
+            goes_on = fits | (share < STRETCHED[1]) | (not ahead)
+            flat[going] = torch.where(goes_on, pulled, flat[going])
             low[going] = torch.where(fits, w, low[going])
             high[going] = torch.where(fits, high[going], w)
             weight[going] = _updated_weights(w, share, low[going], high[going])
@@ -144,7 +148,7 @@ class BandSearch:
                 return
         gaps = going[torch.isfinite(high[going, 0])]
         if len(gaps):
-            self._explore_between(torch.where(low[gaps] > 0, flat[gaps], start), far[gaps])
+            self._explore_between(near[gaps], far[gaps])
 
     def _stretched(
         self, start: Tensor, pulled: Tensor, share: Tensor, flat: Tensor, going: Tensor
@@ -242,7 +246,11 @@ class BandSearch:
         most, least = float(weight.max()), float(weight.min())
         tolerance = max(SETTLED * least, EVEN * self.allowed) / (abs(self.lowest) + most)
         solver = GaussNewton(
-            tolerance=max(tolerance, 1e-15), window=WINDOW, damping=1e-4, forcing=FORCING
+            tolerance=max(tolerance, 1e-15),
+            window=WINDOW,
+            damping=1e-4,
+            forcing=FORCING,
+            max_products=PRODUCTS,
         )
         return solver.minimise(self.objective, flat, Watch(), steps)
 
