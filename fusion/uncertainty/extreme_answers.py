@@ -40,6 +40,10 @@ STRETCHED = (0.3, 2.0)
 """Shares from which they are."""
 LENGTHS = (1.0, 0.5, 0.25)
 """Shares of the way to a proposal at which it is looked at: bounds may be in between."""
+LESS = 0.85
+"""Share of a pull that was too strong with which it is tried again, at most."""
+TIGHT = 1.1
+"""Ratio of a pull that is too strong to one that fits, below which a loss jumps between them."""
 EVEN = 1e-2
 """Change of the loss that counts as none, a share of what is allowed."""
 FORCING = 0.1
@@ -129,6 +133,7 @@ class BandSearch:
         near, far = start.repeat(len(flat), 1), flat.clone()
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         going = torch.arange(len(signs), device=flat.device)
+        gaps = going[:0]
         for _ in range(ROUNDS):
             w = weight[going]
             pulled, loss = self._descend(flat[going], w * signs[going], w)
@@ -143,10 +148,13 @@ class BandSearch:
             weight[going] = _updated_weights(w, share, low[going], high[going])
             done = fits & (share >= NEAR[0])
             done |= self._stretched(start, pulled, share, flat, going)
+            gap = (low[going] > 0) & (high[going] < TIGHT * low[going]) & ~done
+            gaps = torch.cat([gaps, going[gap[:, 0]]])
+            done |= gap
             going = going[~done[:, 0]]
             if not len(going):
-                return
-        gaps = going[torch.isfinite(high[going, 0])]
+                break
+        gaps = torch.cat([gaps, going[torch.isfinite(high[going, 0])]])
         if len(gaps):
             self._explore_between(near[gaps], far[gaps])
 
@@ -271,6 +279,7 @@ def _updated_weights(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -
 
     Between one that was too weak and one that was too strong, where both are known.
     """
-    wanted = weight * (0.95 / share.clamp_min(1e-6)).sqrt().clamp(0.01, 10)
+    step = (0.95 / share.clamp_min(1e-6)).sqrt().clamp(0.01, 10)
+    wanted = weight * torch.where(share > NEAR[1], step.clamp_max(LESS), step)
     between = (low * high).sqrt()
     return torch.where((wanted > low) & (wanted < high), wanted, between)
