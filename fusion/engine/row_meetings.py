@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion.engine.hessian import alternating_signs
 from fusion.engine.quadratic import Quadratic
 from fusion.engine.row_groups import is_raw_variable
 from fusion.engine.variables import Slot
@@ -124,3 +125,27 @@ def count_meeting(
         metric.reads, j, factors[j], factors[1 - j], float(metric.scale[0]), block,
         border - other.part.start,
     )  # fmt: skip
+
+
+def independent_blocks(quadratic: Quadratic, index: Tensor, free: Tensor) -> Tensor:
+    """Blocks of the rows that `index` (row, k) lists, (row, k, k), probed by k products."""
+    turns, columns = alternating_signs(len(index), quadratic.flat), []
+    for k in range(index.shape[1]):
+        probe = torch.zeros_like(quadratic.flat[0])
+        probe[index[:, k]] = turns
+        columns.append(quadratic(probe)[index] * turns[:, None])
+    made = torch.stack(columns, -1)
+    inside = free[index].to(made.dtype)
+    return 0.5 * (made + made.mT) * inside[:, :, None] * inside[:, None, :]
+
+
+def rows_are_independent(quadratic: Quadratic, index: Tensor, blocks: Tensor, free: Tensor) -> bool:
+    """Whether rows do not meet each other."""
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(index.shape, generator=generator, dtype=torch.float64).to(blocks)
+    v = v * free[index]
+    probe = torch.zeros_like(quadratic.flat[0])
+    probe[index] = v
+    made = quadratic(probe)[index] * free[index]
+    wanted = (blocks @ v[..., None])[..., 0]
+    return float((made - wanted).norm()) <= 1e-6 * float(wanted.norm())

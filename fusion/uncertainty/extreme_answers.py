@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from math import isfinite
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
-from fusion.solvers import GaussNewton, Watch
-from fusion.solvers.base import Outcome
-from fusion.uncertainty.mixing_pull import MixingPull
+from fusion.uncertainty.pulled_descents import NEAR, PulledDescents
 from fusion.uncertainty.rotation import mixed_starts
 from fusion.uncertainty.standard_errors import FittedPoint
 from fusion.uncertainty.tangent_pulls import proposals
@@ -24,16 +20,10 @@ ROUNDS = 8
 """How often the pulls are weighed anew, until each costs what the noise allows."""
 FIRST = 1e-5
 """Share of the data's squares with which one pulls at first: far, where nothing holds."""
-SETTLED = 1e-4
-"""How far a component has mixed with another one when a round ends, to so much."""
-STEPS = 6
-"""Outer steps of one round."""
 BETWEEN = (0.2, 0.4, 0.6, 0.8)
 """Shares of the way from an answer that fits to one that does not."""
 SHORT = 4
 """Steps from there."""
-NEAR = (0.8, 1.02)
-"""Share of the allowed loss at which a pull is not weighed any more."""
 FULL = 0.98
 """Share of it to which pulled answers are moved along the line from the start."""
 STRETCHED = (0.3, 2.0)
@@ -44,14 +34,6 @@ LESS = 0.85
 """Share of a pull that was too strong with which it is tried again, at most."""
 TIGHT = 1.1
 """Ratio of a pull that is too strong to one that fits, below which a loss jumps between them."""
-EVEN = 1e-2
-"""Change of the loss that counts as none, a share of what is allowed."""
-FORCING = 0.1
-"""How far the linear system of a step is solved: a proposal is near its end."""
-PRODUCTS = 20
-"""Curvature products within a step, at most."""
-WINDOW = 2
-"""Outer steps over which it is taken."""
 
 
 class BandSearch:
@@ -71,35 +53,17 @@ class BandSearch:
         size: float,
         empty: Callable[[tuple[int, int]], Values],
     ) -> None:
-        self.allowed, self.size, self.empty, self.cost = allowed, size, empty, 0.0
-        model = deepcopy(point.model)
-        mixes, duals = [], {}
-        for name in names:
-            value = model.factor(name)().detach()
-            scale = value.norm(dim=0)
-            alive = [k for k in range(value.shape[1]) if float(scale[k]) > 0]
-            duals[name] = torch.linalg.pinv(value)
-            mixes += [(name, j, k) for k in alive for j in alive if j != k]
-        self.term = MixingPull(mixes, duals)
-        model.pull = nn.Parameter(point.flat.new_zeros(len(mixes)))
-        with torch.no_grad():
-            quick = point.loss.compressed(model)
-        loss = point.loss if quick is None else quick
-        self.objective = Objective(model, loss + self.term)
-        self.objective.held.add("pull")
-        self.pull = next(s for s in self.objective.slots if s.name == "pull")
-        self.columns = [i for i, n in enumerate(self.objective.order) if n < len(loss.terms)]
-        self.flats: list[Tensor] = []
-        self.losses: list[Tensor] = []
+        self.allowed, self.size, self.empty = allowed, size, empty
+        self.down = PulledDescents(point, names, allowed, size)
+        self.objective, self.term, self.pull = self.down.objective, self.down.term, self.down.pull
 
     def run(self) -> None:
         """Find the answers at the edges."""
         start = self.objective.current()
         start = self.objective.retract(torch.maximum(start, self.objective.lower()))
-        self.lowest = self.size  # for the tolerance of the first descent
         nothing = torch.zeros_like(self.pull.of(start))
-        start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
-        self.lowest = self.start_loss = float(loss[0])
+        start, loss = self.down.descend(start, nothing, start.new_full((1, 1), self.allowed))
+        self.down.lowest = self.down.start_loss = float(loss[0])
         signs = self.term.signs().to(start)
         self._explore_all(start, signs)
         for pair in sorted({(min(j, k), max(j, k)) for _, j, k in self.term.mixes}):
@@ -116,11 +80,11 @@ class BandSearch:
         self.objective.still = still[0]
         start = torch.where(still, self.objective.lower(), start)
         nothing = torch.zeros_like(self.pull.of(start))
-        start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
-        self.cost = float(loss[0]) - self.lowest
-        if isfinite(self.cost):  # else a likelihood that forbids these zeros
+        start, loss = self.down.descend(start, nothing, start.new_full((1, 1), self.allowed))
+        self.down.cost = float(loss[0]) - self.down.lowest
+        if isfinite(self.down.cost):  # else a likelihood that forbids these zeros
             self._explore_all(start, signs)
-        self.objective.still, self.cost = None, 0.0
+        self.objective.still, self.down.cost = None, 0.0
 
     def _explore_all(self, start: Tensor, signs: Tensor) -> None:
         """All these pulls from an answer."""
@@ -136,8 +100,8 @@ class BandSearch:
         gaps = going[:0]
         for _ in range(ROUNDS):
             w = weight[going]
-            pulled, loss = self._descend(flat[going], w * signs[going], w)
-            share = self._share(loss)
+            pulled, loss = self.down.descend(flat[going], w * signs[going], w)
+            share = self.down.share(loss)
             fits = share <= NEAR[1]
             far[going] = torch.where(fits, far[going], pulled)
             near[going] = torch.where(fits, pulled, near[going])
@@ -170,20 +134,16 @@ class BandSearch:
         if not len(rows):
             return done
         length = (FULL / share[rows]).sqrt()
-        moved, loss = self._descend(
+        moved, loss = self.down.descend(
             torch.maximum(torch.lerp(start, pulled[rows], length), self.objective.lower()),
             torch.zeros_like(self.pull.of(pulled[rows])), self.allowed * torch.ones_like(length),
             steps=0,
         )  # fmt: skip
-        found = self._share(loss)
+        found = self.down.share(loss)
         done[rows] = (found >= NEAR[0]) & (found <= NEAR[1])
         good = (found <= NEAR[1])[:, 0]
         flat[going[rows[good]]] = moved[good]
         return done
-
-    def _share(self, loss: Tensor) -> Tensor:
-        """By how much losses have risen, over what is allowed, (start, 1)."""
-        return (loss[:, None].to(self.objective.like) - self.lowest) / self.allowed
 
     def _explore_between(self, near: Tensor, far: Tensor) -> None:
         """Answers between one that fits and one that does not, where no pull ends.
@@ -193,7 +153,7 @@ class BandSearch:
         """
         flat = torch.cat([torch.lerp(near, far, share) for share in BETWEEN])
         nothing, weight = torch.zeros_like(self.pull.of(flat)), flat.new_full((1, 1), self.allowed)
-        self._descend(flat, nothing, weight, steps=SHORT)
+        self.down.descend(flat, nothing, weight, steps=SHORT)
 
     def _first_pulls(self, start: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, bool, Tensor]:
         """Where pulls begin, and how strong they are, (pull, 1); whether mixing alone led there.
@@ -217,7 +177,7 @@ class BandSearch:
         lower = self.objective.lower()
         tried = [flat[rows], start.expand(len(rows), -1)]
         tried += [torch.maximum(start + share * direction[rows], lower) for share in LENGTHS]
-        best = torch.stack([self._total(points, pull[rows]) for points in tried]).argmin(0)
+        best = torch.stack([self.down.total(points, pull[rows]) for points in tried]).argmin(0)
         return torch.stack(tried)[best, torch.arange(len(rows), device=best.device)]
 
     def _mixed_starts(self, start: Tensor, signs: Tensor) -> tuple[Tensor, bool]:
@@ -227,51 +187,9 @@ class BandSearch:
             return start.expand(len(signs), -1).clone(), False
         n = len(signs)
         weight, nothing = start.new_full((1, 1), self.allowed), torch.zeros_like(self.pull.of(flat))
-        moved, loss = self._descend(flat, nothing, weight, steps=0)
-        good = loss.to(moved) - self.lowest <= self.allowed
+        moved, loss = self.down.descend(flat, nothing, weight, steps=0)
+        good = loss.to(moved) - self.down.lowest <= self.allowed
         return torch.where(good[:n, None], moved[:n], start), True
-
-    def _descend(
-        self, flat: Tensor, pull: Tensor, weight: Tensor, *, steps: int = STEPS
-    ) -> tuple[Tensor, Tensor]:
-        """Down under these pulls; where that ends, and the loss there without them."""
-        outcome = self._outcome(flat, pull, weight, steps)
-        loss = outcome.terms[:, self.columns].sum(1)
-        self.lowest = min(self.lowest, float(loss.min()))
-        good = loss - self.cost - self.lowest <= NEAR[1] * self.allowed
-        self.flats.append(outcome.flat[good])
-        self.losses.append(loss[good] - self.cost)
-        return outcome.flat, loss - self.cost
-
-    def _total(self, flat: Tensor, pull: Tensor) -> Tensor:
-        """The loss with these pulls."""
-        total = self._outcome(flat, pull, flat.new_full((1, 1), self.allowed), 0).loss
-        return torch.nan_to_num(total, nan=torch.inf)
-
-    def _outcome(self, flat: Tensor, pull: Tensor, weight: Tensor, steps: int) -> Outcome:
-        flat = flat.clone()
-        flat[:, self.pull.part] = pull
-        most, least = float(weight.max()), float(weight.min())
-        tolerance = max(SETTLED * least, EVEN * self.allowed) / (abs(self.lowest) + most)
-        solver = GaussNewton(
-            tolerance=max(tolerance, 1e-15),
-            window=WINDOW,
-            damping=1e-4,
-            forcing=FORCING,
-            max_products=PRODUCTS,
-        )
-        return solver.minimise(self.objective, flat, Watch(), steps)
-
-    @property
-    def beaten(self) -> bool:
-        """Whether a pull ended below the fit's own minimum by more than the noise."""
-        return self.start_loss - self.lowest > self.allowed
-
-    def solutions(self) -> tuple[Values, Tensor]:
-        """Values of all answers within the noise, (answer, …), and by how much the loss rises."""
-        flat, rises = torch.cat(self.flats), torch.cat(self.losses) - self.lowest
-        good = rises <= NEAR[1] * self.allowed
-        return self.objective.values(flat[good]), rises[good]
 
 
 def _updated_weights(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -> Tensor:

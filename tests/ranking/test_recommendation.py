@@ -9,7 +9,7 @@ import pytest
 
 import fusion as fu
 from fusion.ranking import Criterion
-from fusion.ranking.recommendation import REASONS, _agreement
+from fusion.ranking.reasons import REASONS, agreement
 from fusion.simulate import layers
 from tests.helpers.planted_factors import pure
 from tests.helpers.planted_ranks import data, quick
@@ -75,7 +75,7 @@ def test_a_criterion_that_differs_has_its_reason_for_fewer_or_more():
         for chosen, reason in zip((2, 4), reasons, strict=True):
             edge = Criterion("noise edge", "", K, 1.0 * K, 3, "")
             other = Criterion(name, "", K, 1.0 * K, chosen, "")
-            assert list(_agreement([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
+            assert list(agreement([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
 
 
 def test_correlated_noise_is_said():
