@@ -16,14 +16,14 @@ from fusion.uncertainty.tangent_pulls import proposals
 
 BATCH = 2**23
 """Numbers of all the starts that go down together."""
-ROUNDS = 8
+ROUNDS = 16
 """How often the pulls are weighed anew, until each costs what the noise allows."""
 FIRST = 1e-5
 """Share of the data's squares with which one pulls at first: far, where nothing holds."""
 BETWEEN = (0.2, 0.4, 0.6, 0.8)
 """Shares of the way from an answer that fits to one that does not."""
-SHORT = 4
-"""Steps from there."""
+SHORT, ROUGH = 4, 8
+"""Steps from there, and curvature products within one, at most."""
 FULL = 0.98
 """Share of it to which pulled answers are moved along the line from the start."""
 STRETCHED = (0.3, 2.0)
@@ -103,15 +103,18 @@ class BandSearch:
             pulled, loss = self.down.descend(flat[going], w * signs[going], w)
             share = self.down.share(loss)
             fits = share <= NEAR[1]
+            # a pull on its way goes on as it is, unless it has left for good
+            told = self.down.settled | (share > STRETCHED[1])
             far[going] = torch.where(fits, far[going], pulled)
             near[going] = torch.where(fits, pulled, near[going])
             goes_on = fits | (share < STRETCHED[1]) | (not ahead)
             flat[going] = torch.where(goes_on, pulled, flat[going])
-            low[going] = torch.where(fits, w, low[going])
-            high[going] = torch.where(fits, high[going], w)
-            weight[going] = _updated_weights(w, share, low[going], high[going])
-            done = fits & (share >= NEAR[0])
-            done |= self._stretched(start, pulled, share, flat, going)
+            low[going] = torch.where(told & fits, w, low[going])
+            high[going] = torch.where(told & ~fits, w, high[going])
+            anew = _updated_weights(w, share, low[going], high[going])
+            weight[going] = torch.where(told, anew, w)
+            done = told & fits & (share >= NEAR[0])
+            done |= self._stretched(start, pulled, share, flat, going) & told
             gap = (low[going] > 0) & (high[going] < TIGHT * low[going]) & ~done
             gaps = torch.cat([gaps, going[gap[:, 0]]])
             done |= gap
@@ -153,7 +156,7 @@ class BandSearch:
         """
         flat = torch.cat([torch.lerp(near, far, share) for share in BETWEEN])
         nothing, weight = torch.zeros_like(self.pull.of(flat)), flat.new_full((1, 1), self.allowed)
-        self.down.descend(flat, nothing, weight, steps=SHORT)
+        self.down.descend(flat, nothing, weight, steps=SHORT, products=ROUGH)
 
     def _first_pulls(self, start: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, bool, Tensor]:
         """Where pulls begin, and how strong they are, (pull, 1); whether mixing alone led there.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.engine.objective import Objective
+from fusion.engine.status import Status
 from fusion.engine.variables import Values
 from fusion.solvers import GaussNewton, Watch
 from fusion.solvers.base import Outcome
@@ -17,17 +18,17 @@ from fusion.uncertainty.standard_errors import FittedPoint
 
 SETTLED = 1e-4
 """How far a component has mixed with another one when a round ends, to so much."""
-STEPS = 6
+STEPS = 8
 """Outer steps of one round."""
 NEAR = (0.8, 1.02)
 """Share of the allowed loss at which a pull is not weighed any more."""
-EVEN = 1e-2
+EVEN = 5e-3
 """Change of the loss that counts as none, a share of what is allowed."""
-WINDOW = 2
+WINDOW = 3
 """Outer steps over which it is taken."""
 FORCING = 0.1
 """How far the linear system of a step is solved: a proposal is near its end."""
-PRODUCTS = 20
+PRODUCTS = 40
 """Curvature products within a step, at most."""
 
 
@@ -39,6 +40,7 @@ class PulledDescents:
         objective: the loss, of compressed data where that is the whole, and the pulls.
         allowed: by how much the loss may rise; size: half the data's squares.
         lowest: loss that was found; start_loss: that of the fit's own answer.
+        settled: which of the last descents came to their end, (start, 1).
         cost: of zeros that are kept, which is no pull's.
     """
 
@@ -72,23 +74,33 @@ class PulledDescents:
         return (loss[:, None].to(self.objective.like) - self.lowest) / self.allowed
 
     def descend(
-        self, flat: Tensor, pull: Tensor, weight: Tensor, *, steps: int = STEPS
+        self,
+        flat: Tensor,
+        pull: Tensor,
+        weight: Tensor,
+        *,
+        steps: int = STEPS,
+        products: int = PRODUCTS,
     ) -> tuple[Tensor, Tensor]:
         """Down under these pulls; where that ends, and the loss there without them."""
-        outcome = self._outcome(flat, pull, weight, steps)
+        outcome = self._outcome(flat, pull, weight, steps, products)
         loss = outcome.terms[:, self.columns].sum(1)
         self.lowest = min(self.lowest, float(loss.min()))
         good = loss - self.cost - self.lowest <= NEAR[1] * self.allowed
+        ended = [status in (Status.CONVERGED, Status.STALLED) for status in outcome.status]
+        self.settled = torch.tensor(ended, device=flat.device)[:, None]
         self.flats.append(outcome.flat[good])
         self.losses.append(loss[good] - self.cost)
         return outcome.flat, loss - self.cost
 
     def total(self, flat: Tensor, pull: Tensor) -> Tensor:
         """The loss with these pulls."""
-        total = self._outcome(flat, pull, flat.new_full((1, 1), self.allowed), 0).loss
+        total = self._outcome(flat, pull, flat.new_full((1, 1), self.allowed), 0, 0).loss
         return torch.nan_to_num(total, nan=torch.inf)
 
-    def _outcome(self, flat: Tensor, pull: Tensor, weight: Tensor, steps: int) -> Outcome:
+    def _outcome(
+        self, flat: Tensor, pull: Tensor, weight: Tensor, steps: int, products: int
+    ) -> Outcome:
         flat = flat.clone()
         flat[:, self.pull.part] = pull
         most, least = float(weight.max()), float(weight.min())
@@ -98,7 +110,7 @@ class PulledDescents:
             window=WINDOW,
             damping=1e-4,
             forcing=FORCING,
-            max_products=PRODUCTS,
+            max_products=products,
         )
         return solver.minimise(self.objective, flat, Watch(), steps)
 

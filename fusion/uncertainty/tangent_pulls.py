@@ -23,6 +23,8 @@ DAMPING = 1e-6
 """Share of the row blocks that is added."""
 TRUSTED = 0.3
 """Mixing up to which the loss is taken for a parabola."""
+EXACT = 0.1
+"""Mixing up to which two pulls of one direction end at one answer."""
 SAME = 0.995
 """Cosine of two directions, in units of the noise, from which they are one."""
 
@@ -65,7 +67,7 @@ def proposals(
     near = torch.isfinite(weight) & (slope > 0) & (mixed <= TRUSTED)
     direction = torch.where(near, weight, 0) * (signs @ directions)
     near = near[:, 0] & torch.isfinite(direction).all(1)
-    return Proposal(direction, weight, near, _again(met, near))
+    return Proposal(direction, weight, near, _again(met, near & (mixed <= EXACT)[:, 0]))
 
 
 def _again(met: Tensor, near: Tensor) -> Tensor:
