@@ -14,11 +14,16 @@ import torch
 from torch import Tensor
 
 from fusion.engine.coupled_preconditioner import CHUNK, LowRankTerm
-from fusion.engine.hessian import alternating_signs
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective
 from fusion.engine.quadratic import Quadratic
 from fusion.engine.row_groups import is_raw_variable
+from fusion.engine.row_meetings import (
+    DenseMeeting,
+    count_meeting,
+    independent_blocks,
+    rows_are_independent,
+)
 from fusion.engine.variables import Slot, Values
 
 DENSE = 1500
@@ -93,31 +98,27 @@ def _bordered(quadratic: Quadratic, free: Tensor, rows: list[Slot]) -> Values | 
     numbers = torch.arange(quadratic.objective.size, device=free.device)
     index = torch.cat([numbers[s.part].view(s.shape) for s in rows], 1) if rows else None
     index = numbers[:0].view(0, 1) if index is None else index
-    blocks = _blocks(quadratic, index, free)
-    if not _rows_are_independent(quadratic, index, blocks, free):
+    blocks = independent_blocks(quadratic, index, free)
+    if not rows_are_independent(quadratic, index, blocks, free):
         return None
     beside = free.clone()
     beside[index] = False
     border = beside.nonzero()[:, 0]
-    H = torch.empty(len(free), len(border), dtype=blocks.dtype, device=free.device)
-    for column, j in enumerate(border.tolist()):
-        probe = torch.zeros_like(quadratic.flat[0])
-        probe[j] = 1
-        H[:, column] = quadratic(probe)
     units = quadratic.units(free)
-    schur, own = _corner(H[border], units[border])
+    meeting = count_meeting(quadratic, rows, border, units)
+    if meeting is None:
+        meeting = DenseMeeting(quadratic, index, border, units)
+    schur, own = _corner(meeting.corner, units[border])
     vary, diagonal = free[index], blocks.diagonal(dim1=-2, dim2=-1)
     unseen = vary & (diagonal <= 0)  # by any data
     inside = (vary & ~unseen).to(blocks.dtype)
     inverse = torch.linalg.inv(blocks + torch.diag_embed(RIDGE * diagonal + (1 - inside)))
     inverse = inverse * inside[:, :, None] * inside[:, None, :]
-    meets = torch.cat([H, units], 1)[index]  # (row, k, border)
-    solved = inverse @ meets
-    schur -= meets.flatten(0, 1).T @ solved.flatten(0, 1)
+    meeting.take_out(schur, inverse)
     covariance = _inverse(schur, len(border))
     total, lone = torch.zeros_like(quadratic.flat[0]), torch.zeros_like(quadratic.flat[0])
     total[border], lone[border] = covariance.diagonal()[: len(border)], 1 / own
-    total[index] = inverse.diagonal(dim1=-2, dim2=-1) + ((solved @ covariance) * solved).sum(-1)
+    total[index] = inverse.diagonal(dim1=-2, dim2=-1) + meeting.bring_back(covariance)
     total[index] = torch.where(unseen, torch.inf, total[index])
     lone[index] = torch.where(vary, 1 / diagonal.clamp_min(0), 0)
     return _variances_of_values(quadratic, free, total, lone, border, covariance)
@@ -131,32 +132,6 @@ def _corner(corner: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
     made[:r, :r] = 0.5 * (corner + corner.T) + torch.diag(RIDGE * own)
     made[:r, r:], made[r:, :r] = units, units.T
     return made, own
-
-
-def _blocks(quadratic: Quadratic, index: Tensor, free: Tensor) -> Tensor:
-    """Blocks of the rows that `index` (row, k) lists, (row, k, k), probed by k products."""
-    turns, columns = alternating_signs(len(index), quadratic.flat), []
-    for k in range(index.shape[1]):
-        probe = torch.zeros_like(quadratic.flat[0])
-        probe[index[:, k]] = turns
-        columns.append(quadratic(probe)[index] * turns[:, None])
-    made = torch.stack(columns, -1)
-    inside = free[index].to(made.dtype)
-    return 0.5 * (made + made.mT) * inside[:, :, None] * inside[:, None, :]
-
-
-def _rows_are_independent(
-    quadratic: Quadratic, index: Tensor, blocks: Tensor, free: Tensor
-) -> bool:
-    """Whether rows do not meet each other."""
-    generator = torch.Generator().manual_seed(0)
-    v = torch.randn(index.shape, generator=generator, dtype=torch.float64).to(blocks)
-    v = v * free[index]
-    probe = torch.zeros_like(quadratic.flat[0])
-    probe[index] = v
-    made = quadratic(probe)[index] * free[index]
-    wanted = (blocks @ v[..., None])[..., 0]
-    return float((made - wanted).norm()) <= 1e-6 * float(wanted.norm())
 
 
 def _inverse(full: Tensor, r: int) -> Tensor:

@@ -57,7 +57,7 @@ def kernels(K: int) -> Kernels:
     return Kernels(_bend(size), _slopes(size), _newton(size), _products(size))
 
 
-def _compiled(function: Any) -> Any:
+def compiled(function: Any) -> Any:
     """Compiled at the first call, kept on disk where a folder can be written."""
     from numba import njit
 
@@ -127,7 +127,7 @@ def _bend(K: int) -> Any:
                 curvature[i, p] = h[p]
         return loss - np.log(product)
 
-    return _compiled(bend)
+    return compiled(bend)
 
 
 def _slopes(K: int) -> Any:
@@ -171,7 +171,7 @@ def _slopes(K: int) -> Any:
                 begin += n
         return loss - np.log(product)
 
-    return _compiled(slopes)
+    return compiled(slopes)
 
 
 def _products(K: int) -> Any:
@@ -205,7 +205,7 @@ def _products(K: int) -> Any:
                         other[column[begin + t], k] += h[t] * L[i, k]
                 begin += n
 
-    return _compiled(products)
+    return compiled(products)
 
 
 def _newton(K: int) -> Any:
@@ -257,4 +257,4 @@ def _newton(K: int) -> Any:
                 share = 1.0 if h[k, k] <= flat else step
                 into[i, k] = max(x[i, k] + share * d[k], 0.0)
 
-    return _compiled(newton)
+    return compiled(newton)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 
 from fusion.answers.matching import match, spectral_angle
 from fusion.data.dataset import Dataset
-from fusion.ranking.criterion import Array, Criterion, integers
+from fusion.engine.autograd import autograd
+from fusion.engine.objective import Objective
+from fusion.prepare.noise import Noise
+from fusion.ranking.criterion import Criterion, integers
+from fusion.search.initialisation import Random
+from fusion.solvers import GaussNewton, Watch
 
 STEPS = 40  # of a fit
 ALIKE = 10.0  # degrees: a spectrum that comes back within it is the same
 STARTS = 4
+SETTLED = 1e-7  # relative change of the loss at which they end
 
 
-def with_variance(data: Dataset) -> Dataset:
-    """The data with a variance, so that a misfit is counted in units of the noise."""
-    if data.variance is not None or data.signal == 0:
-        return data
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of correlations: said by the ranking
-        return data.estimate_variance()
+def in_units_of_noise(noise: Noise) -> Dataset:
+    """The data as the singular values read them: of noise 1, neighbours summed as far as needed.
+
+    Least squares of them is the misfit in units of the noise, as a product of a variance of every
+    pixel and one of every channel, and is compressed as it is: no pass over all data is left.
+    """
+    return Dataset("scaled", noise.scree.scaled, variance=1.0, signal=1)
 
 
 def ard(data: Dataset, most: int, *, seed: int = 0) -> Criterion:
@@ -68,20 +74,22 @@ def stability(data: Dataset, numbers: Iterable[int], *, seed: int = 0) -> Criter
     )
 
 
+@autograd()
 def _worst_angle(data: Dataset, K: int, seed: int) -> float:
-    """Median over the starts of the largest angle of a spectrum to that of the best start."""
+    """Median over the starts of the largest angle of a spectrum to that of the best start.
+
+    All starts go down together, as no answer is needed of any but its spectra.
+    """
     from fusion.losses import Frobenius
     from fusion.models import NMF
-    from fusion.search.fit import fit_whole
 
-    answers: list[tuple[float, Array]] = []
-    for start in range(STARTS):
-        result = fit_whole(
-            NMF(data, K), Frobenius(data), starts=1, seed=seed + start, progress=False,
-            max_steps=STEPS,
-        )  # fmt: skip
-        answers.append((result.loss, result["S"]))
-    answers.sort(key=lambda each: each[0])
-    best = answers[0][1]
-    worst = [float(spectral_angle(S[:, match(best, S)], best).max()) for _, S in answers[1:]]
+    model, loss = NMF(data, K).double(), 1.0 * Frobenius(data)
+    with torch.no_grad():
+        objective = Objective(model, loss.compressed(model) or loss)
+    flat = Random().starts(objective, STARTS, seed)
+    outcome = GaussNewton(tolerance=SETTLED).minimise(objective, flat, Watch(), STEPS)
+    spectra = objective.values(outcome.flat)["S"].cpu().numpy()
+    best = spectra[outcome.best()]
+    others = np.delete(spectra, outcome.best(), axis=0)
+    worst = [float(spectral_angle(S[:, match(best, S)], best).max()) for S in others]
     return float(np.median(worst))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fusion.algebra.calls import checked_call
 from fusion.data.dataset import check_dataset
 from fusion.ranking.criterion import Criterion
+from fusion.ranking.reasons import agreement, caution_text, edge_text, shape_text
 from fusion.ranking.singular_values import (
     broken_stick,
     indicator,
@@ -33,36 +32,8 @@ SURPLUS = 4  # components of an ARD fit above those that stand out
 LINE = 100
 CRITERIA = (real_error, indicator, reduced_eigenvalues, broken_stick)
 """Functions (noise, most) → Criterion that cost next to nothing; those that fit are beside them."""
-REASONS = {  # why a criterion may choose (fewer, more) than stand out of the noise
-    "held-out entries": (
-        "few weak components predict entries that were not seen",
-        "correlated or uneven noise helps to predict entries that were not seen",
-    ),
-    "RE": (
-        "it asks when the total of the rest is noise: insensitive to weak components",
-        "the rest is larger than counting noise: other noise, or components below the edge",
-    ),
-    "IND": (
-        "an empirical function, insensitive to weak components",
-        "an empirical function, made for noise of one size in all entries",
-    ),
-    "REV": (
-        "its F-test takes all later ones for noise, weak components among them",
-        "its F-test takes the largest of many noise values for one of them",
-    ),
-    "broken stick": (
-        "it counts what dominates; weak components are not seen by it",
-        "it does not ask how large the noise is",
-    ),
-    "ARD": (
-        "it counts non-negative components, and its prior switches weak ones off",
-        "it counts non-negative components, and noise that is not as assumed keeps weak ones on",
-    ),
-    "stability": (
-        "with more, answers differ from start to start: they are not unique",
-        "with more, answers are still the same from start to start",
-    ),
-}
+TABLE = {"noise edge": 0, "held-out entries": 1, "ARD": 3, "stability": 4}
+"""Places in the table; all others stand at 2, in their order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +112,7 @@ def rank(
     ard: bool = True,
     stability: bool = True,
     seed: int = 0,
+    callback: Callable[[Criterion], object] | None = None,
 ) -> Ranking:
     """How many components the data show, by eight criteria, with a recommendation.
 
@@ -151,8 +123,10 @@ def rank(
 
     Args:
         dataset: spectra with their noise: not denoised, four pixels and channels or more.
-        held_out: cross-validation, seconds; ard, stability: fits, up to minutes for large maps.
+        held_out: cross-validation; ard, stability: fits of the data in units of their noise. Each
+            takes seconds.
         seed: of what is drawn.
+        callback: told every `Criterion` as soon as it is known, those first that cost little.
 
     Raises:
         ValueError: if the noise cannot be told (see `Dataset.noise`).
@@ -167,83 +141,39 @@ def rank(
         >>> ranking.recommended  # two of the four phases have the same X-ray lines
         3
     """
-    from fusion.ranking import fitted_criteria
     from fusion.ranking.component_shape import component_shapes
-    from fusion.ranking.cross_validation import held_out as cross_validated
 
     noise = check_dataset("rank(…)", dataset).noise()
-    K, side = noise.scree.clear, min(noise.scree.scaled.shape)
-    most = min(max(K + BEYOND, LEAST), MOST, side - 1)
-    criteria = [noise_edge(noise, most)]
-    if held_out:
-        criteria.append(cross_validated(noise, min(most, K + BEYOND), seed=seed))
-    criteria += [criterion(noise, most) for criterion in CRITERIA]
-    if ard or stability:
-        ready = fitted_criteria.with_variance(dataset)
-        if ard:
-            criteria.append(fitted_criteria.ard(ready, min(K + SURPLUS, side), seed=seed))
-        if stability:
-            numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
-            criteria.append(fitted_criteria.stability(ready, numbers, seed=seed))
+    K, criteria = noise.scree.clear, []
+    for criterion in _by_cost(noise, held_out, ard, stability, seed):
+        criteria.append(criterion)
+        if callback is not None:
+            callback(criterion)
+    criteria.sort(key=lambda each: TABLE.get(each.name, 2))
     shapes = component_shapes(noise, dataset.history)
-    why = (*_edge_text(noise), *(_shape_text(each) for each in shapes if each.said),
-           *_agreement(criteria, K), *_caution_text(noise, dataset))  # fmt: skip
+    why = (*edge_text(noise), *(shape_text(each) for each in shapes if each.said),
+           *agreement(criteria, K), *caution_text(noise, dataset))  # fmt: skip
     return Ranking(dataset.name, K, why, tuple(criteria), shapes, noise)
 
 
-def _edge_text(noise: Noise) -> Iterator[str]:
-    """What stands out, and how clearly."""
-    above, K, values = noise.scree.rank, noise.scree.clear, noise.scree.over_edge
-    if above == 0:
-        yield "no singular value stands out of the noise: sum pixels or channels, or measure longer"
-        return
-    if K:
-        more = " or more" if (values[above : above + 1] > 1).any() else ""
-        verb = "singular values stand" if K > 1 else "singular value stands"
-        weakest = f"the weakest {values[K - 1]:.2f} times its edge"
-        yield f"{K}{more} {verb} clearly out of the noise: {weakest}"
-    if above > K:
-        ratios = ", ".join(f"{value:.2f}" for value in values[K:above])
-        yield (
-            f"marginal, not counted: {ratios} times the edge: there is something, but its map or "
-            "spectrum is mostly noise, and the data are farther from the truth with it"
-        )
-    elif len(values) > K:
-        yield f"the next singular value is {values[K]:.2f} times the edge: noise"
+def _by_cost(
+    noise: Noise, held_out: bool, ard: bool, stability: bool, seed: int
+) -> Iterator[Criterion]:
+    """Every criterion as soon as it is known, those that cost next to nothing first."""
+    from fusion.ranking import fitted_criteria
+    from fusion.ranking.cross_validation import held_out as cross_validated
 
-
-def _shape_text(shape: ComponentShape) -> str:
-    return f"component {shape.number} of the singular values: {shape.said}"
-
-
-def _agreement(criteria: list[Criterion], K: int) -> Iterator[str]:
-    """Which criteria agree, and why others may not."""
-    others = [c for c in criteria[1:] if c.chosen is not None]
-    same = [c.name for c in others if c.chosen == K]
-    if same:
-        yield f"the same by {', '.join(same)}"
-    for c in others:
-        if c.chosen is not None and c.chosen != K:
-            fewer, more = c.reasons or REASONS[c.name]
-            yield f"{c.name}: {c.chosen}; {fewer if c.chosen < K else more}"
-
-
-def _caution_text(noise: Noise, data: Dataset) -> Iterator[str]:
-    """What weakens the answer."""
-    if noise.correlated:
-        yield (
-            f"neighbouring channels are correlated ({noise.correlation:.2f}): the edge allows for "
-            "that as if it were the same in all channels, RE, IND and REV do not: the weakest may "
-            "be noise; compare with binned channels, where weaker ones may show, too"
-        )
-    subtracted = any("background" in step for step in data.history)
-    axis = data.channels[-1] if data.signal else None
-    energies = axis is not None and (axis.units.endswith("eV") or axis.name == "energy")
-    if energies and not subtracted and noise.channels is None and noise.scree.rank > 1:
-        yield (
-            "no background was subtracted here: where there is one that rises and falls with a "
-            "phase it is part of that component, where it does not it is counted as one of its own"
-        )
-    if np.prod(noise.binned) > 1:
-        sums = " × ".join(str(n) for n in noise.binned)
-        yield f"counts are few: sums of {sums} neighbours were looked at"
+    K, side = noise.scree.clear, min(noise.scree.scaled.shape)
+    most = min(max(K + BEYOND, LEAST), MOST, side - 1)
+    yield noise_edge(noise, most)
+    for criterion in CRITERIA:
+        yield criterion(noise, most)
+    if held_out:
+        yield cross_validated(noise, min(most, K + BEYOND), seed=seed)
+    if ard or stability:
+        scaled = fitted_criteria.in_units_of_noise(noise)
+        if stability:
+            numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
+            yield fitted_criteria.stability(scaled, numbers, seed=seed)
+        if ard:
+            yield fitted_criteria.ard(scaled, min(K + SURPLUS, side), seed=seed)

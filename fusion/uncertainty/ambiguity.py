@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,10 +18,11 @@ from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.answers.result import Result
 from fusion.engine.autograd import autograd
-from fusion.engine.quadratic import Quadratic
+from fusion.uncertainty.band import Band, entry_errors, two_sided_quantile
 from fusion.uncertainty.empty_rows import empty_rows
 from fusion.uncertainty.extreme_answers import BandSearch
-from fusion.uncertainty.standard_errors import FittedPoint, noise_levels, standard_errors
+from fusion.uncertainty.standard_errors import FittedPoint, noise_levels
+from fusion.uncertainty.uniqueness import determined_components, relative_widths, uniqueness_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,19 +31,6 @@ Array = NDArray[Any]
 
 EXACT = 1e-10
 """Share of the data's squares that counts as nothing: no measurement is better than 1e-5."""
-ALIKE = 1.5
-"""Times its error bars up to which a band counts as no wider."""
-OPEN = 5
-"""Times its error bars with partners held, from which those with all varying count as none."""
-NOISY = 0.5
-"""Of a component's area, from which a band is too wide to say anything of it."""
-
-
-class Band(NamedTuple):
-    """Lowest and highest value of every entry of a factor, of its shape."""
-
-    low: Array
-    high: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +76,7 @@ class Ambiguity:
     @property
     def width(self) -> dict[str, Array]:
         """Area of every component's band over that of the answer itself, (K,)."""
-        return _relative_widths(self.bands, self.factors)
+        return relative_widths(self.bands, self.factors)
 
     def plot(self, **options: Any) -> Figure:
         """Every factor with its band; see `fusion.plots.plot_ambiguity`."""
@@ -154,17 +141,12 @@ def ambiguity(
     noise = noise_levels(point)
     size = _half_data_squares(point)
     g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
-    deviations = _two_sided_quantile(level)
+    deviations = two_sided_quantile(level)
     allowed = max(0.5 * deviations**2 * g, EXACT * size)
-    bars = _entry_errors(point, g, deviations)
+    bars = entry_errors(point, g, deviations)
     search = BandSearch(point, names, allowed, size, partial(empty_rows, point, g, level))
     search.run()
     return _band_of_answers(result, point, search, bars, level)
-
-
-def _two_sided_quantile(level: float) -> float:
-    """Standard deviations to either side that hold this share of a normal distribution."""
-    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _factors_to_mix(point: FittedPoint, factors: Sequence[str] | None) -> list[str]:
@@ -211,35 +193,11 @@ def _half_data_squares(point: FittedPoint) -> float:
     return max(sizes)
 
 
-def _entry_errors(point: FittedPoint, g: float, deviations: float) -> dict[str, Tensor]:
-    """Error bars of single entries, the other factors held: from the curvature's row blocks."""
-    quadratic, errors_of = point.quadratic(), {}
-    for slot, block in zip(point.objective.slots, quadratic.curvature.blocks(), strict=True):
-        local = slot.module is not None and slot.module.entrywise
-        if not local or block.rows * block.matrix.shape[-1] != int(np.prod(slot.shape)):
-            continue
-        full = block.expanded()[0]
-        seen = full.diagonal(dim1=-2, dim2=-1) > 0
-        inverse = torch.linalg.pinv(full, hermitian=True).diagonal(dim1=-2, dim2=-1)
-        errors = deviations * (g * inverse.clamp_min(0)).sqrt() * seen
-        errors_of[slot.name] = _errors_of_values(quadratic, slot, errors.reshape(slot.shape))
-    return errors_of
-
-
-def _errors_of_values(quadratic: Quadratic, slot: Any, errors: Tensor) -> Tensor:
-    """Errors of values from those of raw entries; known ones have none."""
-    chain = quadratic.bent.get(slot.name)
-    if chain is not None and not slot.module.scale_free:
-        errors = errors * chain.push(torch.ones_like(errors)[None])[0].abs()
-    known = slot.module.known
-    return errors if known is None else torch.where(known, 0, errors)
-
-
 def _band_of_answers(
     result: Result, point: FittedPoint, search: BandSearch, bars: dict[str, Tensor], level: float
 ) -> Ambiguity:
     """Bands and words from the answers that were found."""
-    values, rises = search.solutions()
+    values, rises = search.down.solutions()
     if rules := [str(term) for _, term in point.loss.surrogates if not term.potential]:
         warnings.warn(
             f"`ambiguity`: {', '.join(rules)} is a rule that moves with the answer, no fixed loss: "
@@ -248,7 +206,7 @@ def _band_of_answers(
             ClaimWarning,
             stacklevel=users_line(),
         )
-    elif search.beaten:
+    elif search.down.beaten:
         warnings.warn(
             "`ambiguity`: an answer was found that fits better than the fit's own, by more than "
             "the noise: fit with more starts, and ask again.",
@@ -266,75 +224,18 @@ def _band_of_answers(
         hidden = np.isnan(result.factors[name])
         low, high, noise = (np.where(hidden, np.nan, x.cpu().numpy()) for x in (low, high, noise))
         bands[name], errors[name] = Band(low, high), noise
-    determined = _determined(result, bands, errors, level)
+    determined = determined_components(result, bands, errors, level)
     solutions = tuple({n: values[n][i].cpu().numpy() for n in bands} for i in range(len(rises)))
     return Ambiguity(
         factors={name: result.factors[name] for name in bands},
         axes={name: result.axes[name][0] for name in bands},
         bands=bands,
         errors=errors,
-        unique=_uniqueness_text(determined, bands, result.factors),
+        unique=uniqueness_text(determined, bands, result.factors),
         determined=determined,
         solutions=solutions,
         rises=rises.cpu().numpy(),
         allowed=search.allowed,
         level=level,
         channels=tuple(_channel_factors(point)),
-    )
-
-
-def _determined(
-    result: Result, bands: dict[str, Band], errors: dict[str, Array], level: float
-) -> dict[str, Array]:
-    """Whether the bands are about as wide as error bars with all factors varying."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            bars = standard_errors(result)
-        bars = {name: _two_sided_quantile(level) * bar for name, bar in bars.items()}
-    except ValueError:  # too large: the error bars with the other factors held
-        bars = errors
-    determined = {}
-    for name, (low, high) in bands.items():
-        bar = np.where(np.isnan(bars[name]), errors[name], bars[name])
-        held, free = np.nansum(errors[name], 0), np.nansum(np.where(np.isinf(bar), 0, bar), 0)
-        open_ = np.isinf(bar).any(0) | (free > OPEN * np.where(held > 0, held, np.inf))
-        wide = np.nansum(high - low, 0) > ALIKE * np.nansum(2 * np.where(np.isinf(bar), 0, bar), 0)
-        determined[name] = ~(open_ | wide)
-    return determined
-
-
-def _uniqueness_text(
-    determined: dict[str, Array], bands: dict[str, Band], factors: dict[str, Array]
-) -> str:
-    """Which components are determined, in a sentence."""
-    loose = {n: np.flatnonzero(~d) + 1 for n, d in determined.items() if not d.all()}
-    faint = {n: np.flatnonzero(w > NOISY) + 1 for n, w in _relative_widths(bands, factors).items()}
-    faint = {n: np.setdiff1d(ks, loose.get(n, [])) for n, ks in faint.items()}
-    if not loose and not any(map(len, faint.values())):
-        return "unique within the noise: every band is about as wide as its error bars"
-    sentences = []
-    if loose:
-        sentences.append(
-            f"not unique: other answers fit as well within the noise ({_listed(loose)})"
-        )
-    if any(map(len, faint.values())):
-        sentences.append(f"too noisy to tell: bands wider than half of the area ({_listed(faint)})")
-    return "; ".join(sentences)
-
-
-def _relative_widths(bands: dict[str, Band], factors: dict[str, Array]) -> dict[str, Array]:
-    """Area of every component's band over that of the component, (K,)."""
-    return {
-        name: np.nansum(high - low, 0) / np.maximum(np.nansum(np.abs(factors[name]), 0), 1e-300)
-        for name, (low, high) in bands.items()
-    }
-
-
-def _listed(components: dict[str, Array]) -> str:
-    """ "C: components 1, 2; S: component 3" """
-    return "; ".join(
-        f"{name}: component{'s' * (len(ks) > 1)} {', '.join(map(str, ks))}"
-        for name, ks in components.items()
-        if len(ks)
     )

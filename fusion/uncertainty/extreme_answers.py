@@ -3,64 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
+from math import isfinite
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
-from fusion.language.model import Model
-from fusion.language.surrogate import Surrogate
-from fusion.language.term import State
-from fusion.solvers import GaussNewton, Watch
+from fusion.uncertainty.pulled_descents import NEAR, PulledDescents
 from fusion.uncertainty.rotation import mixed_starts
 from fusion.uncertainty.standard_errors import FittedPoint
+from fusion.uncertainty.tangent_pulls import proposals
 
 BATCH = 2**23
 """Numbers of all the starts that go down together."""
-ROUNDS = 6
+ROUNDS = 16
 """How often the pulls are weighed anew, until each costs what the noise allows."""
 FIRST = 1e-5
 """Share of the data's squares with which one pulls at first: far, where nothing holds."""
-SETTLED = 1e-4
-"""How far a component has mixed with another one when a round ends, to so much."""
-STEPS = 40
-"""Outer steps of one round."""
 BETWEEN = (0.2, 0.4, 0.6, 0.8)
 """Shares of the way from an answer that fits to one that does not."""
-SHORT = 4
-"""Steps from there."""
-NEAR = (0.8, 1.02)
-"""Share of the allowed loss at which a pull is not weighed any more."""
-
-
-class MixingPull(Surrogate):
-    """−Σ p_m t_m, t_m how much of component j is in component k of a factor, between −1 and 1.
-
-    With a = ⟨s_j*, s_k⟩ and b = ⟨s_k*, s_k⟩ in the dual basis s* of the answer t is a / √(a² + b²),
-    so that no pull is without end.
-
-    p is a variable of the model that is held: every start of a batch has its own.
-    """
-
-    def __init__(self, mixes: Sequence[tuple[str, int, int]], duals: dict[str, Tensor]) -> None:
-        self.mixes, self.duals = mixes, duals
-
-    def mixing(self, model: Model) -> Tensor:
-        """All t, (mix,)."""
-        parts = []
-        inner = {name: dual @ model.factor(name)() for name, dual in self.duals.items()}
-        for name, j, k in self.mixes:
-            a, b = inner[name][j, k], inner[name][k, k]
-            parts.append(a / (a.square() + b.square()).clamp_min(1e-30).sqrt())
-        return torch.stack(parts)
-
-    def value(self, model: Model, state: State) -> Tensor:
-        return -(model.pull * self.mixing(model)).sum()
-
-    def curvature(self, model: Model, state: State) -> None:
-        return None
+SHORT, ROUGH = 4, 8
+"""Steps from there, and curvature products within one, at most."""
+FULL = 0.98
+"""Share of it to which pulled answers are moved along the line from the start."""
+STRETCHED = (0.3, 2.0)
+"""Shares from which they are."""
+LENGTHS = (1.0, 0.5, 0.25)
+"""Shares of the way to a proposal at which it is looked at: bounds may be in between."""
+LESS = 0.85
+"""Share of a pull that was too strong with which it is tried again, at most."""
+TIGHT = 1.1
+"""Ratio of a pull that is too strong to one that fits, below which a loss jumps between them."""
 
 
 class BandSearch:
@@ -80,36 +53,18 @@ class BandSearch:
         size: float,
         empty: Callable[[tuple[int, int]], Values],
     ) -> None:
-        self.allowed, self.size, self.empty, self.cost = allowed, size, empty, 0.0
-        model = deepcopy(point.model)
-        mixes, duals = [], {}
-        for name in names:
-            value = model.factor(name)().detach()
-            scale = value.norm(dim=0)
-            alive = [k for k in range(value.shape[1]) if float(scale[k]) > 0]
-            duals[name] = torch.linalg.pinv(value)
-            mixes += [(name, j, k) for k in alive for j in alive if j != k]
-        self.term = MixingPull(mixes, duals)
-        model.pull = nn.Parameter(point.flat.new_zeros(len(mixes)))
-        with torch.no_grad():
-            quick = point.loss.compressed(model)
-        loss = point.loss if quick is None else quick
-        self.objective = Objective(model, loss + self.term)
-        self.objective.held.add("pull")
-        self.pull = next(s for s in self.objective.slots if s.name == "pull")
-        self.columns = [i for i, n in enumerate(self.objective.order) if n < len(loss.terms)]
-        self.flats: list[Tensor] = []
-        self.losses: list[Tensor] = []
+        self.allowed, self.size, self.empty = allowed, size, empty
+        self.down = PulledDescents(point, names, allowed, size)
+        self.objective, self.term, self.pull = self.down.objective, self.down.term, self.down.pull
 
     def run(self) -> None:
         """Find the answers at the edges."""
         start = self.objective.current()
         start = self.objective.retract(torch.maximum(start, self.objective.lower()))
-        self.lowest = self.size  # for the tolerance of the first descent
         nothing = torch.zeros_like(self.pull.of(start))
-        start, loss = self._descend(start, nothing, start.new_full((1, 1), self.allowed))
-        self.lowest = self.start_loss = float(loss[0])
-        signs = self._pull_signs().to(start)
+        start, loss = self.down.descend(start, nothing, start.new_full((1, 1), self.allowed))
+        self.down.lowest = self.down.start_loss = float(loss[0])
+        signs = self.term.signs().to(start)
         self._explore_all(start, signs)
         for pair in sorted({(min(j, k), max(j, k)) for _, j, k in self.term.mixes}):
             if empty := self.empty(pair):
@@ -124,14 +79,12 @@ class BandSearch:
                 slot.of(still)[:] = empty[slot.name]
         self.objective.still = still[0]
         start = torch.where(still, self.objective.lower(), start)
-        nothing, weight = (
-            torch.zeros_like(self.pull.of(start)),
-            start.new_full((1, 1), self.allowed),
-        )
-        start, loss = self._descend(start, nothing, weight)
-        self.cost = float(loss[0]) - self.lowest
-        self._explore_all(start, signs)
-        self.objective.still, self.cost = None, 0.0
+        nothing = torch.zeros_like(self.pull.of(start))
+        start, loss = self.down.descend(start, nothing, start.new_full((1, 1), self.allowed))
+        self.down.cost = float(loss[0]) - self.down.lowest
+        if isfinite(self.down.cost):  # else a likelihood that forbids these zeros
+            self._explore_all(start, signs)
+        self.objective.still, self.down.cost = None, 0.0
 
     def _explore_all(self, start: Tensor, signs: Tensor) -> None:
         """All these pulls from an answer."""
@@ -140,27 +93,60 @@ class BandSearch:
 
     def _explore_batch(self, start: Tensor, signs: Tensor) -> None:
         """One batch of pulls."""
-        weight = start.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
-        flat, ahead = self._mixed_starts(start, signs)
-        far = flat.clone()
+        flat, weight, ahead, signs = self._first_pulls(start, signs)
+        near, far = start.repeat(len(flat), 1), flat.clone()
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         going = torch.arange(len(signs), device=flat.device)
+        gaps = going[:0]
         for _ in range(ROUNDS):
             w = weight[going]
-            pulled, loss = self._descend(flat[going], w * signs[going], w)
-            share = (loss[:, None].to(w) - self.lowest) / self.allowed
+            pulled, loss = self.down.descend(flat[going], w * signs[going], w)
+            share = self.down.share(loss)
             fits = share <= NEAR[1]
+            # a pull on its way goes on as it is, unless it has left for good
+            told = self.down.settled | (share > STRETCHED[1])
             far[going] = torch.where(fits, far[going], pulled)
-            flat[going] = torch.where(fits | (not ahead), pulled, flat[going])
-            low[going] = torch.where(fits, w, low[going])
-            high[going] = torch.where(fits, high[going], w)
-            weight[going] = _updated_weights(w, share, low[going], high[going])
-            going = going[~(fits & (share >= NEAR[0]))[:, 0]]
+            near[going] = torch.where(fits, pulled, near[going])
+            goes_on = fits | (share < STRETCHED[1]) | (not ahead)
+            flat[going] = torch.where(goes_on, pulled, flat[going])
+            low[going] = torch.where(told & fits, w, low[going])
+            high[going] = torch.where(told & ~fits, w, high[going])
+            anew = _updated_weights(w, share, low[going], high[going])
+            weight[going] = torch.where(told, anew, w)
+            done = told & fits & (share >= NEAR[0])
+            done |= self._stretched(start, pulled, share, flat, going) & told
+            gap = (low[going] > 0) & (high[going] < TIGHT * low[going]) & ~done
+            gaps = torch.cat([gaps, going[gap[:, 0]]])
+            done |= gap
+            going = going[~done[:, 0]]
             if not len(going):
-                return
-        gaps = going[torch.isfinite(high[going, 0])]
+                break
+        gaps = torch.cat([gaps, going[torch.isfinite(high[going, 0])]])
         if len(gaps):
-            self._explore_between(torch.where(low[gaps] > 0, flat[gaps], start), far[gaps])
+            self._explore_between(near[gaps], far[gaps])
+
+    def _stretched(
+        self, start: Tensor, pulled: Tensor, share: Tensor, flat: Tensor, going: Tensor
+    ) -> Tensor:
+        """Pulled answers moved along the line from the start to where just as much is allowed.
+
+        The next round goes on from there; where a parabola was right it is the end, (going, 1).
+        """
+        done = torch.zeros_like(share, dtype=torch.bool)
+        rows = ((share > STRETCHED[0]) & (share < STRETCHED[1]))[:, 0].nonzero()[:, 0]
+        if not len(rows):
+            return done
+        length = (FULL / share[rows]).sqrt()
+        moved, loss = self.down.descend(
+            torch.maximum(torch.lerp(start, pulled[rows], length), self.objective.lower()),
+            torch.zeros_like(self.pull.of(pulled[rows])), self.allowed * torch.ones_like(length),
+            steps=0,
+        )  # fmt: skip
+        found = self.down.share(loss)
+        done[rows] = (found >= NEAR[0]) & (found <= NEAR[1])
+        good = (found <= NEAR[1])[:, 0]
+        flat[going[rows[good]]] = moved[good]
+        return done
 
     def _explore_between(self, near: Tensor, far: Tensor) -> None:
         """Answers between one that fits and one that does not, where no pull ends.
@@ -170,18 +156,32 @@ class BandSearch:
         """
         flat = torch.cat([torch.lerp(near, far, share) for share in BETWEEN])
         nothing, weight = torch.zeros_like(self.pull.of(flat)), flat.new_full((1, 1), self.allowed)
-        self._descend(flat, nothing, weight, steps=SHORT)
+        self.down.descend(flat, nothing, weight, steps=SHORT, products=ROUGH)
 
-    def _pull_signs(self) -> Tensor:
-        """Every mix up and down, and with the one the other way round: (pull, mix) of −1, 0, 1."""
-        mixes, rows = self.term.mixes, []
-        unit = torch.eye(len(mixes))
-        for i, (name, j, k) in enumerate(mixes):
-            back = mixes.index((name, k, j))
-            rows += [unit[i], -unit[i]]
-            if i < back:
-                rows += [a * unit[i] + b * unit[back] for a in (1, -1) for b in (1, -1)]
-        return torch.stack(rows)
+    def _first_pulls(self, start: Tensor, signs: Tensor) -> tuple[Tensor, Tensor, bool, Tensor]:
+        """Where pulls begin, and how strong they are, (pull, 1); whether mixing alone led there.
+
+        And the pulls, without those that lead where others do.
+        """
+        flat, ahead = self._mixed_starts(start, signs)
+        weight = start.new_full((len(signs), 1), max(self.allowed, FIRST * self.size))
+        told = proposals(self.objective, self.term, self.pull, start, signs, FULL * self.allowed)
+        rows = (told.near & ~told.again).nonzero()[:, 0]
+        if len(rows):
+            weight[rows] = told.weight[rows]
+            flat[rows] = self._lowest_of(start, flat, told.direction, weight * signs, rows)
+        kept = ~told.again
+        return self.objective.retract(flat)[kept], weight[kept], ahead, signs[kept]
+
+    def _lowest_of(
+        self, start: Tensor, flat: Tensor, direction: Tensor, pull: Tensor, rows: Tensor
+    ) -> Tensor:
+        """For some pulls the start, what mixing gave, or a point on the way to the proposal."""
+        lower = self.objective.lower()
+        tried = [flat[rows], start.expand(len(rows), -1)]
+        tried += [torch.maximum(start + share * direction[rows], lower) for share in LENGTHS]
+        best = torch.stack([self.down.total(points, pull[rows]) for points in tried]).argmin(0)
+        return torch.stack(tried)[best, torch.arange(len(rows), device=best.device)]
 
     def _mixed_starts(self, start: Tensor, signs: Tensor) -> tuple[Tensor, bool]:
         """A start for every pull: as far as mixing alone gets, where the model is a product."""
@@ -190,36 +190,9 @@ class BandSearch:
             return start.expand(len(signs), -1).clone(), False
         n = len(signs)
         weight, nothing = start.new_full((1, 1), self.allowed), torch.zeros_like(self.pull.of(flat))
-        moved, loss = self._descend(flat, nothing, weight, steps=0)
-        good = loss.to(moved) - self.lowest <= self.allowed
+        moved, loss = self.down.descend(flat, nothing, weight, steps=0)
+        good = loss.to(moved) - self.down.lowest <= self.allowed
         return torch.where(good[:n, None], moved[:n], start), True
-
-    def _descend(
-        self, flat: Tensor, pull: Tensor, weight: Tensor, *, steps: int = STEPS
-    ) -> tuple[Tensor, Tensor]:
-        """Down under these pulls; where that ends, and the loss there without them."""
-        flat = flat.clone()
-        flat[:, self.pull.part] = pull
-        most, least = float(weight.max()), float(weight.min())
-        tolerance = SETTLED * least / (abs(self.lowest) + most)
-        solver = GaussNewton(tolerance=max(tolerance, 1e-15), window=3, damping=1e-4)
-        outcome = solver.minimise(self.objective, flat, Watch(), steps)
-        loss = outcome.terms[:, self.columns].sum(1)
-        self.lowest = min(self.lowest, float(loss.min()))
-        self.flats.append(outcome.flat)
-        self.losses.append(loss - self.cost)
-        return outcome.flat, self.losses[-1]
-
-    @property
-    def beaten(self) -> bool:
-        """Whether a pull ended below the fit's own minimum by more than the noise."""
-        return self.start_loss - self.lowest > self.allowed
-
-    def solutions(self) -> tuple[Values, Tensor]:
-        """Values of all answers within the noise, (answer, …), and by how much the loss rises."""
-        flat, rises = torch.cat(self.flats), torch.cat(self.losses) - self.lowest
-        good = rises <= NEAR[1] * self.allowed
-        return self.objective.values(flat[good]), rises[good]
 
 
 def _updated_weights(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -227,6 +200,7 @@ def _updated_weights(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -
 
     Between one that was too weak and one that was too strong, where both are known.
     """
-    wanted = weight * (0.95 / share.clamp_min(1e-6)).sqrt().clamp(0.01, 10)
+    step = (0.95 / share.clamp_min(1e-6)).sqrt().clamp(0.01, 10)
+    wanted = weight * torch.where(share > NEAR[1], step.clamp_max(LESS), step)
     between = (low * high).sqrt()
     return torch.where((wanted > low) & (wanted < high), wanted, between)

@@ -9,7 +9,7 @@ import pytest
 
 import fusion as fu
 from fusion.ranking import Criterion
-from fusion.ranking.recommendation import REASONS, _agreement
+from fusion.ranking.reasons import REASONS, agreement
 from fusion.simulate import layers
 from tests.helpers.planted_factors import pure
 from tests.helpers.planted_ranks import data, quick
@@ -75,7 +75,7 @@ def test_a_criterion_that_differs_has_its_reason_for_fewer_or_more():
         for chosen, reason in zip((2, 4), reasons, strict=True):
             edge = Criterion("noise edge", "", K, 1.0 * K, 3, "")
             other = Criterion(name, "", K, 1.0 * K, chosen, "")
-            assert list(_agreement([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
+            assert list(agreement([edge, other], 3)) == [f"{name}: {chosen}; {reason}"]
 
 
 def test_correlated_noise_is_said():
@@ -95,3 +95,24 @@ def test_small_data_have_an_answer(shape):
     found = quick(fu.Dataset("a", rng.poisson(rng.gamma(1, 100, shape)).astype(float)))
     assert 0 <= found.recommended <= min(shape)
     assert str(found)
+
+
+def test_every_criterion_is_told_as_soon_as_it_is_known_the_cheap_ones_first():
+    told = []
+    found = fu.rank(data("Gaussian", 2), callback=lambda each: told.append(each.name))
+    names = [each.name for each in found.criteria]
+    assert sorted(told) == sorted(names)
+    assert names[:3] == ["noise edge", "held-out entries", "RE"]
+    assert told[0] == "noise edge"
+    assert told[-3:] == ["held-out entries", "stability", "ARD"]
+
+
+def test_no_fit_of_a_ranking_reads_all_entries_of_the_data(monkeypatch):
+    from fusion.likelihood.data_passes import EntryPasses
+
+    def read(*_):
+        raise AssertionError("a pass over all entries")
+
+    for name in ("product", "evaluate", "blocks"):
+        monkeypatch.setattr(EntryPasses, name, read)
+    assert fu.rank(data("many counts", 3), held_out=False).recommended == 3

@@ -299,3 +299,24 @@ def test_errors_on_a_gpu_are_those_on_the_cpu():
         here.model, here.minimised, init=fu.Current(), starts=1, device="cuda", progress=False
     )
     np.testing.assert_allclose(flat(there.errors()), flat(here.errors()), rtol=1e-2)
+
+
+def test_errors_of_counts_count_by_count_are_those_of_all_products(monkeypatch):
+    rng = np.random.default_rng(5)
+    C, S = gauged(selective(rng, 80), selective(rng, 20))
+    data = fu.Dataset("a", rng.poisson(40 * C @ S.T * (rng.random((80, 20)) < 0.4)))
+    result = fitted(NMF(data, K), Poisson(data), {"C": 40 * C, "S": S})
+    monkeypatch.setattr(covariance, "DENSE", 0)
+    meetings, count_meeting = [], covariance.count_meeting
+
+    def kept(*given):
+        meetings.append(count_meeting(*given))
+        return meetings[-1]
+
+    monkeypatch.setattr(covariance, "count_meeting", kept)
+    sparse = fu.standard_errors(result)
+    assert meetings[-1] is not None
+    monkeypatch.setattr(covariance, "count_meeting", lambda *_: None)
+    dense = fu.standard_errors(result)
+    for name in ("C", "S"):
+        np.testing.assert_allclose(sparse[name], dense[name], rtol=1e-6)
