@@ -85,7 +85,7 @@ def fit(
     """Find the factors that make the loss smallest.
 
     The model is left untouched; `result.model` is a fitted copy. The same seed on the same machine
-    gives the same answer. Ctrl-C returns the best so far.
+    gives the same answer, to rounding (`threads`). Ctrl-C returns the best so far.
 
     Args:
         model: what the data are made of. Guesses assigned (`model.S = S0`) are the first start.
