@@ -132,6 +132,45 @@ def joint(pixels: int, channels: tuple[int, int], K: int, seed: int, scale: floa
     return Joint(f"{title}, eq. (14)", data, scale, start)
 
 
+def counted_joint(
+    side: int, channels: tuple[int, int], K: int, seed: int, counts: float = 200.0
+) -> dict[str, NDArray[np.float32]]:
+    """EELS and EDXS of one scan, both counted: (y, x, channel) each, so many counts a pixel.
+
+    Phases are round and melt into each other; EELS sees C + N, N a tenth of C, EDXS sees C.
+    """
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side
+    C = np.stack([_spot(rng, y, x) for _ in range(K)], -1).reshape(-1, K)
+    C /= C.sum(1, keepdims=True)
+    waves = [np.sin(6 * x + k) * np.cos(5 * y) for k in range(K)]
+    N = 0.1 * np.stack(waves, -1).reshape(-1, K) * C
+    S1, S2 = _steps(channels[0], K), _peaks(rng, channels[1], K)
+    return {
+        name: rng.poisson(counts * (left @ right.T)).astype(np.float32).reshape(side, side, -1)
+        for name, left, right in (("eels", np.maximum(C + N, 0), S1), ("edxs", C, S2))
+    }
+
+
+def _spot(rng: np.random.Generator, y: Array, x: Array) -> Array:
+    """A round phase somewhere, a little of it everywhere."""
+    return np.exp(-((y - rng.random()) ** 2 + (x - rng.random()) ** 2) / 0.05) + 0.02
+
+
+def _steps(channels: int, K: int) -> Array:
+    """Edges one after the other on one background, of sum 1, (channel, K)."""
+    e, onsets = np.linspace(0, 1, channels)[:, None], 0.1 + 0.2 * np.arange(K)
+    S = np.where(e > onsets, np.exp(-4 * (e - onsets)), 0) + 0.3 * np.exp(-3 * e)
+    return S / S.sum(0)
+
+
+def _peaks(rng: np.random.Generator, channels: int, K: int) -> Array:
+    """Four lines each on one continuum, of sum 1, (channel, K)."""
+    e, places = np.linspace(0, 1, channels)[:, None, None], rng.random((K, 4))
+    S = np.exp(-((e - places) ** 2) / (2 * 0.004**2)).sum(-1) + 0.05 * np.exp(-3 * e[..., 0])
+    return S / S.sum(0)
+
+
 def blocks(
     rng: np.random.Generator, C: Array, S: Array, background: Array | float = 0.0
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -21,6 +21,7 @@ MEANT = {
     "max_steps": ("max_iter", "maxiter", "n_iter", "n_iter_max", "iterations", "epochs", "steps"),
     "max_seconds": ("timeout", "max_time", "seconds", "time_limit"),
     "tolerance": ("tol", "rtol", "eps", "epsilon"),
+    "threads": ("n_jobs", "n_threads", "num_threads", "workers", "n_workers", "cores"),
     "seed": ("random_state", "rng", "generator"),
     "progress": ("verbose", "show_progressbar", "quiet"),
     "init": ("initial", "x0", "guess", "initialization", "start"),

@@ -1,50 +1,113 @@
-"""Threads of our own: how many there are to be had, and blocks of work shared among them."""
+"""Threads: how many there are to be had, a limit to them, and blocks of work shared among them."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from pathlib import Path
+from threading import Lock
 
 import torch
 
-CGROUPS = Path("/sys/fs/cgroup")
+from fusion.algebra.calls import whole_number
+from fusion.algebra.cores import cores, is_worker
+
+ROUNDS = 5
+"""Runs of each by which one thread is held against all."""
+
+_asked: ContextVar[int | None] = ContextVar("threads asked for", default=None)
+_before: list[int] = []
+_lock = Lock()
 
 
 def threads() -> int:
-    """Threads that a pass over data may use: those of torch, no more than there are cores for."""
-    return max(1, min(torch.get_num_threads(), cores()))
+    """Threads that a pass over data may use.
+
+    As many as were asked for (`limited_threads`); else those of torch, which are the user's
+    OMP_NUM_THREADS or `torch.set_num_threads`, no more than there are cores for; one in a worker of
+    dask or joblib and in other processes of a pool, which share the cores.
+    """
+    asked = _asked.get()
+    if asked is not None:
+        return asked
+    return 1 if is_worker() else max(1, min(torch.get_num_threads(), cores()))
 
 
-def cores() -> int:
-    """Cores that this process may use: its affinity, its group's share, what SLURM granted."""
-    told = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()]
-    told += [_quota(), _granted()]
-    return max(1, min(n for n in told if n))
+def asked_threads() -> int | None:
+    """The number that the user asked for, of a call around this one."""
+    return _asked.get()
 
 
-def _granted() -> int | None:
-    text = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return int(text) if text.isdigit() else None
+def checked_threads(call: str, count: int | None) -> int | None:
+    """A number of threads that can be.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    return None if count is None else whole_number(call, count)
 
 
-@cache
-def _quota() -> int | None:
-    """Cores of the control group (containers), rounded up; None without a limit."""
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """So many threads within, torch's as our own; None: those that `threads` says."""
+    if count is None:
+        with _torch_threads(threads()):
+            yield
+        return
+    token = _asked.set(count)
     try:
-        limit, period = (CGROUPS / "cpu.max").read_text().split()[:2]
-        return None if limit == "max" else max(1, -(-int(limit) // int(period)))
-    except (OSError, ValueError):
-        pass
+        with _torch_threads(count):
+            yield
+    finally:
+        _asked.reset(token)
+
+
+_inside: ContextVar[bool] = ContextVar("threads set", default=False)
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """The threads of torch, put back afterwards.
+
+    torch keeps the number for all threads of Python that begin later: calls at the same time must
+    not take what one of them has set for what the user had.
+    """
+    nested = _inside.get()
+    with _lock:
+        before = _before[0] if _before and not nested else torch.get_num_threads()
+        _before.append(before)
+    token = _inside.set(True)
+    torch.set_num_threads(count)
     try:
-        limit = int((CGROUPS / "cpu/cpu.cfs_quota_us").read_text())
-        period = int((CGROUPS / "cpu/cpu.cfs_period_us").read_text())
-        return max(1, -(-limit // period)) if limit > 0 else None
-    except (OSError, ValueError):
-        return None
+        yield
+    finally:
+        _inside.reset(token)
+        with _lock:
+            _before.remove(before)
+            torch.set_num_threads(before)
+
+
+def quicker(task: Callable[[], object], counts: tuple[int, int]) -> int:
+    """The number of threads of torch with which a task ends sooner, by alternating runs.
+
+    Threads of OpenMP wait for each other by spinning: where another process holds one of their
+    cores up, two of them take longer than one.
+    """
+    times: dict[int, list[float]] = {count: [] for count in counts}
+    for turn in range(ROUNDS + 1):
+        for count in counts:
+            with _torch_threads(count):
+                begun = time.perf_counter()
+                task()
+            if turn:  # the first wakes threads and fetches memory
+                times[count].append(time.perf_counter() - begun)
+    return min(counts, key=lambda count: statistics.median(times[count]))
 
 
 class Workers:

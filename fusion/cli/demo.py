@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from fusion.cli.options import FILE, SAYING
+from fusion.cli.options import FILE, SAYING, THREADS
 
 
 @click.command()
 @click.option("-o", "--output", type=FILE, metavar="DIR", default=Path("sdfusion-demo"),
               show_default=True, help="Folder for the answer; made if need be.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of scene and starts.")
+@THREADS
 @SAYING
 def demo(**given: Any) -> None:
     """Simulate EELS and EDXS of one scan; analyse each alone and both together."""

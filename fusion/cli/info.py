@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fusion.cli.options import FILE, READER, SIGNAL
+from fusion.cli.options import FILE, READER, SIGNAL, THREADS
 
 
 @click.command()
@@ -17,6 +17,7 @@ from fusion.cli.options import FILE, READER, SIGNAL
 @READER
 @click.option("--all", "every", is_flag=True, help="All that can be told of every data set.")
 @click.option("--json", "as_json", is_flag=True, help="For machines, all of it, on stdout.")
+@THREADS
 def info(file: Path, signal: str | None, every: bool, as_json: bool, **reading: Any) -> None:
     """What is in FILE: axes, counts, noise, and how many components stand out of it.
 

@@ -43,6 +43,14 @@ def flag_of(option: str) -> str:
     return f"--{option}" if option in ("segments", "dataset") else f"--reader {option}"
 
 
+def with_threads(context: click.Context, option: click.Parameter, value: int | None) -> None:
+    """All that the command does, within so many threads."""
+    if value is not None:
+        from fusion.algebra.threads import limited_threads
+
+        context.with_resource(limited_threads(value))
+
+
 SIGNAL = click.option("--signal", metavar="NAME", multiple=True, callback=at_most_one,
                       help="Which data set, of several.")  # fmt: skip
 READER = combined_options(
@@ -80,6 +88,9 @@ READING = combined_options(
     click.option("--mask", metavar="[NAME=]FILE", multiple=True,
                  help="Booleans (npy, npz): True is left out; in the array's order, y before x."),
 )  # fmt: skip
+THREADS = click.option("--threads", type=click.IntRange(min=1), metavar="N", expose_value=False,
+                       callback=with_threads,
+                       help="Of the CPU, at most.  [default: as many as suit]")  # fmt: skip
 FITTING = combined_options(
     click.option("-k", "--components", "k", type=click.IntRange(min=1), required=True, metavar="K",
                  help="Number of components."),
@@ -100,6 +111,7 @@ FITTING = combined_options(
     click.option("--device", metavar="NAME", help="cpu, cuda … (default: cpu)."),
     click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True),
                  callback=finite, help="Stop the fit after that long (default: no limit)."),
+    THREADS,
 )  # fmt: skip
 SAYING = combined_options(
     click.option("--json", "as_json", is_flag=True, help="Summary for machines, on stdout."),

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from fusion.cli.options import FILE, READING
+from fusion.cli.options import FILE, READING, THREADS
 
 
 @click.command()
@@ -21,6 +21,7 @@ from fusion.cli.options import FILE, READING
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
 @click.option("--json", "as_json", is_flag=True, help="For machines, on standard output.")
+@THREADS
 def rank(
     file: Path, *, quick: bool, output: Path | None, seed: int, as_json: bool, **reading: Any
 ) -> None:

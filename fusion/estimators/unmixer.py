@@ -18,8 +18,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning
+from fusion.algebra.threads import limited_threads
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
+from fusion.estimators.jobs import threads_of
 from fusion.estimators.known_spectra import known_maps
 from fusion.estimators.number import stand_out
 from fusion.estimators.reservoir import Reservoir
@@ -56,6 +58,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             sum.
         scan: (ny, nx) of the map, for penalties that need neighbours, such as `SpatialSmoothness`.
         solver, starts, init, max_steps, device: as in `fusion.fit`.
+        n_jobs: threads of the CPU; None: what suits, −1: all cores, −2: all but one.
         memory: values that `partial_fit` keeps; of more it keeps a random sample of the pixels.
         random_state: of the starts.
 
@@ -89,6 +92,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         init: Init | Sequence[Any] | None = None,
         max_steps: int | None = None,
         device: str | None = None,
+        n_jobs: int | None = None,
         memory: int = 2**27,
         random_state: Any = 0,
     ) -> None:
@@ -101,6 +105,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.init = init
         self.max_steps = max_steps
         self.device = device
+        self.n_jobs = n_jobs
         self.memory = memory
         self.random_state = random_state
 
@@ -158,7 +163,9 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         empty = np.asarray(abs(X).sum(axis=1)).ravel() == 0
         C = np.zeros((X.shape[0], S.shape[1]))
         if not empty.all():
-            C[~empty] = known_maps(self._fit_term(Dataset("data", X[~empty])), S, self.device)
+            term = self._fit_term(Dataset("data", X[~empty]))
+            with limited_threads(threads_of("Unmixer", self.n_jobs)):
+                C[~empty] = known_maps(term, S, self.device)
         return C
 
     def inverse_transform(self, C: Any) -> Array:
@@ -245,6 +252,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             seed=self._seed(),
             max_steps=self.max_steps,
             device=self.device,
+            threads=threads_of("Unmixer", self.n_jobs),
             progress=False,
         )
         C, S = (np.nan_to_num(result[name]).astype(float) for name in ("C", "S"))

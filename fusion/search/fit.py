@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from math import inf, prod
+from math import inf
 from numbers import Real
 from typing import Any, ParamSpec
 
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from fusion.algebra.calls import checked_call, whole_number
 from fusion.algebra.cautions import FusionWarning, kept_cautions
+from fusion.algebra.threads import limited_threads
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
-from fusion.data.dataset import Dataset
 from fusion.engine.autograd import autograd
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
@@ -33,6 +33,7 @@ from fusion.search.moves import improve
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
 from fusion.search.problem import Problem, as_loss, pose
 from fusion.search.pruning import order_components, prune
+from fusion.search.thread_count import suitable_threads, within_threads
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
 
@@ -42,9 +43,6 @@ SHORT = 12
 """Steps of the race on a part of the data."""
 SETTLED = 0.01
 """Share of the tolerance to which the winner of a race goes on under a rule."""
-SMALL = 2_000_000
-"""Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
-
 
 P = ParamSpec("P")
 
@@ -64,6 +62,7 @@ def _keeping_cautions(function: Callable[P, Result]) -> Callable[P, Result]:
 
 @checked_call
 @autograd()
+@within_threads
 @_keeping_cautions
 def fit(
     model: Model,
@@ -77,6 +76,7 @@ def fit(
     compress: bool = True,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    threads: int | None = None,
     max_steps: int | None = None,
     max_seconds: float | None = None,
     progress: bool = True,
@@ -85,7 +85,7 @@ def fit(
     """Find the factors that make the loss smallest.
 
     The model is left untouched; `result.model` is a fitted copy. The same seed on the same machine
-    gives the same answer. Ctrl-C returns the best so far.
+    gives the same answer, to rounding (`threads`). Ctrl-C returns the best so far.
 
     Args:
         model: what the data are made of. Guesses assigned (`model.S = S0`) are the first start.
@@ -109,6 +109,11 @@ def fit(
             those of all the data.
         device: "cpu", "cuda" …; default: where the model is.
         dtype: of the factors; default float64 on a CPU, float32 elsewhere.
+        threads: of the CPU, at most; a small problem takes one. None: those of torch
+            (OMP_NUM_THREADS), within affinity, control group and SLURM; one in a worker of dask or
+            joblib; one, too, where products with the data take no longer by it, as beside a busy
+            neighbour. Losses of sparse counts do not depend on the number; other sums may, by
+            rounding: give a number where two fits are to agree in every bit.
         max_steps: outer steps of every start; None: the solver's own.
         max_seconds: for all starts together; from half of it on the best start alone, if it has not
             converged. None: until they converge.
@@ -141,7 +146,8 @@ def fit(
     )
     objective, chosen, messages = posed.objective, posed.solver, posed.messages
     steps = chosen.max_steps if max_steps is None else int(max_steps)
-    with _threads(objective, len(posed.flat)), _reporting(progress, callback) as report:
+    count = watch.kept(suitable_threads, objective, len(posed.flat))
+    with limited_threads(count), _reporting(progress, callback) as report:
         watch.report = report
         limit = float("inf") if max_seconds is None else float(max_seconds)
         outcome = watch.kept(_descend_and_improve, posed, watch, steps, begun, limit, race)
@@ -304,24 +310,6 @@ def _continue_best(
         if goes_on:
             continue_from(objective, solver, outcome, best, watch, most - few)
     return outcome
-
-
-def _values_read(data: Dataset) -> int:
-    """Numbers that a pass over the data reads."""
-    return prod(data.shape) if data.entries is None else len(data.entries.x)
-
-
-@contextmanager
-def _threads(objective: Objective, starts: int) -> Iterator[None]:
-    """One thread for small problems: a barrier costs more than it brings on a busy machine."""
-    before = torch.get_num_threads()
-    data = max((_values_read(t.dataset) for _, _, t in objective.loss.fits), default=0)
-    if max(data, starts * objective.size) < SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

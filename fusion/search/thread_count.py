@@ -1,0 +1,79 @@
+"""How many threads a fit takes: one where it is small, else all or one, whichever is quicker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from math import prod
+from typing import ParamSpec, TypeVar
+
+import torch
+
+from fusion.algebra.threads import (
+    asked_threads,
+    checked_threads,
+    limited_threads,
+    quicker,
+    threads,
+)
+from fusion.data.dataset import Dataset
+from fusion.engine.objective import Objective
+from fusion.language.fit_term import Fit
+from fusion.likelihood.compiled_passes import compiles
+
+SMALL = 2_000_000
+"""Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
+COLUMNS = 8
+"""Of the product that is timed."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def within_threads(function: Callable[P, T]) -> Callable[P, T]:
+    """The same, within the number of threads that its option `threads` asks for."""
+
+    @wraps(function)
+    def limited(*args: P.args, **options: P.kwargs) -> T:
+        count = options.get("threads")
+        with limited_threads(checked_threads(f"{function.__name__}(threads={count!r})", count)):  # pyright: ignore[reportArgumentType]
+            return function(*args, **options)
+
+    return limited
+
+
+def suitable_threads(objective: Objective, starts: int) -> int:
+    """As many as suit these data.
+
+    One for small problems: a barrier costs more than it brings on a busy machine. For others what
+    was asked for; else, where passes would spin, all or one, whichever is quicker now.
+    """
+    fits = [term for _, _, term in objective.loss.fits]
+    largest = max(fits, key=lambda term: _values_read(term.dataset), default=None)
+    data = 0 if largest is None else _values_read(largest.dataset)
+    if max(data, starts * objective.size) < SMALL:
+        return 1
+    most = threads()
+    told = most == 1 or asked_threads() is not None or objective.like.device.type != "cpu"
+    if told or largest is None or _spins_not(largest, objective):
+        return most
+    return quicker(_product(largest, objective), (most, 1))
+
+
+def _spins_not(term: Fit, objective: Objective) -> bool:
+    """Whether its passes take blocks in turn, so that a thread held up holds up nobody."""
+    form, _ = term.pair(objective.model)
+    return term.entrywise is not None and compiles(form, term.entrywise, objective.like)
+
+
+def _product(term: Fit, objective: Objective) -> Callable[[], object]:
+    """A part of the data times a narrow matrix, and back: what steps consist of."""
+    form, _ = term.pair(objective.model)
+    _, x = next(iter(form.blocks(objective.like.dtype)))
+    right = torch.ones(x.shape[1], COLUMNS, dtype=x.dtype)
+    return lambda: x.T @ (x @ right)
+
+
+def _values_read(data: Dataset) -> int:
+    """Numbers that a pass over the data reads."""
+    return prod(data.shape) if data.entries is None else len(data.entries.x)
