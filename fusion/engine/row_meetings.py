@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,9 +13,11 @@ from fusion.engine.hessian import alternating_signs
 from fusion.engine.quadratic import Quadratic
 from fusion.engine.row_groups import is_raw_variable
 from fusion.engine.variables import Slot
-from fusion.likelihood.compiled_passes import CompiledPasses
 from fusion.likelihood.count_complement import brought_back, take_out
 from fusion.likelihood.metric import Entrywise
+
+if TYPE_CHECKING:
+    from fusion.likelihood.compiled_passes import CompiledPasses
 
 WIDEST = 8000
 """Numbers of the factor beside the rows up to which counts fill a matrix of them."""
@@ -114,7 +117,11 @@ def count_meeting(
         or set(names) != {slot.name for slot in slots}
     ):
         return None
-    if not isinstance(metric, Entrywise) or not isinstance(metric.reads, CompiledPasses):
+    if not isinstance(metric, Entrywise):
+        return None
+    from fusion.likelihood.compiled_passes import CompiledPasses  # brings in scipy
+
+    if not isinstance(metric.reads, CompiledPasses):
         return None
     size = other.part.stop - other.part.start
     if size > WIDEST or bool(units[rows[0].part].any()):

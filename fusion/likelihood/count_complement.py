@@ -8,12 +8,14 @@ rows of R, U_i as sparse as the counts of row i.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fusion.likelihood.count_kernels import compiled
-from fusion.likelihood.count_rows import Array, Side
+
+if TYPE_CHECKING:
+    from fusion.likelihood.count_rows import Array, Side
 
 
 def take_out(side: Side, L: Array, R: Array, scale: float, inverse: Array, S: Array) -> None:

@@ -9,7 +9,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from fusion.algebra.threads import Workers
 from fusion.forms.contract import Form
@@ -65,6 +64,8 @@ class CountRows:
     @cached_property
     def sides(self) -> tuple[Side, Side]:
         """By the rows of L, and by those of R."""
+        from scipy.sparse import csr_matrix  # here, as fits of other data do without scipy
+
         entries = self._entries
         start, column, x = (a.numpy() for a in (entries.start, entries.j, entries.x))
         turned = csr_matrix((x, column, start), entries.shape).tocsc()
