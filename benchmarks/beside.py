@@ -7,7 +7,6 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 TIME, LOSS = ".time_call", ".track_loss_of_call"
@@ -25,17 +24,23 @@ def rows(folder: Path, before: str, after: str) -> list[list[str]]:
     return [_row(name, old, new) for name in names]
 
 
-def _row(name: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _row(name: str, old: dict[str, float], new: dict[str, float]) -> list[str]:
     times = [numbers.get(name + TIME, math.nan) for numbers in (old, new)]
     losses = [numbers.get(name + LOSS, math.nan) for numbers in (old, new)]
     change = (losses[1] - losses[0]) / (abs(losses[0]) or 1.0)
     return [
         name,
-        *("failed" if math.isnan(t) else f"{t:.3g} s" for t in times),
+        *(_time(numbers, name + TIME) for numbers in (old, new)),
         _told(f"{times[0] / times[1]:.2g}"),
         _told(f"{losses[0]:.9g}"),
         _told(f"{change:.1e}"),
     ]
+
+
+def _time(numbers: dict[str, float], name: str) -> str:
+    if name not in numbers:
+        return "not run"
+    return "failed, or skipped" if math.isnan(numbers[name]) else f"{numbers[name]:.3g} s"
 
 
 def _told(text: str) -> str:

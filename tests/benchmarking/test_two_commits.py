@@ -116,7 +116,7 @@ def results(tmp_path):
         "a" * 40: {"m.A.time_call": [[2.0]], "m.A.track_loss_of_call": [[-100.0]],
                    "m.B.time_call": [[3.0]]},
         "b" * 40: {"m.A.time_call": [[0.5]], "m.A.track_loss_of_call": [[-101.0]],
-                   "m.B.time_call": [None]},
+                   "m.B.time_call": [None], "m.C.time_call": [1.0]},
     }  # fmt: skip
     for commit, entries in numbers.items():
         text = {"commit_hash": commit, "result_columns": ["result", "params"], "results": entries}
@@ -127,7 +127,8 @@ def results(tmp_path):
 def test_losses_stand_beside_times_and_a_failure_is_told(results):
     assert beside.rows(results, "a" * 40, "b" * 40) == [
         ["m.A", "2 s", "0.5 s", "4", "-100", "-1.0e-02"],
-        ["m.B", "3 s", "failed", "", "", ""],
+        ["m.B", "3 s", "failed, or skipped", "", "", ""],
+        ["m.C", "not run", "1 s", "", "", ""],
     ]
 
 
