@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from fusion.forms.contract import Form
 from fusion.forms.entries import Entries
 from fusion.forms.reading import CHUNK
 from fusion.forms.weights import Weights
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 TOGETHER = 2**20
 """Non-zero values that are read together."""
@@ -63,6 +66,8 @@ class Sparse(Form):
 
     def _parts(self) -> Iterator[tuple[slice, csr_matrix]]:
         """Some rows at a time, so that what is made of them is small."""
+        from scipy.sparse import csr_matrix  # loaded for sparse data alone
+
         start, j, x = (a.numpy() for a in (self.held.start, self.held.j, self.held.x))
         ends = np.searchsorted(start, np.arange(0, len(x) + TOGETHER, TOGETHER))
         ends = np.unique(np.append(ends, self.shape[0]).clip(0, self.shape[0]))

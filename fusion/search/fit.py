@@ -240,7 +240,7 @@ def _search(
 
     So, too, after the few steps of a solver that has `initial`.
     """
-    judge = Heats(len(flat)) if race and len(flat) > 1 else None
+    judge = Heats(len(flat), solver.pace) if race and len(flat) > 1 else None
     first = solver.scouting()
     few = first.max_steps < solver.max_steps
     look = None if few or first is solver or most == 0 else watch.kept(sample_problem, objective)

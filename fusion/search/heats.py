@@ -44,10 +44,11 @@ class Heats(Judge):
 
     Args:
         starts: their number.
+        pace: steps of the solver that count as one here.
     """
 
-    def __init__(self, starts: int) -> None:
-        self.starts, self.left = starts, list(range(starts))
+    def __init__(self, starts: int, pace: int = 1) -> None:
+        self.starts, self.pace, self.left = starts, pace, list(range(starts))
         self.reasons: dict[int, Status] = {}
         self.before = self.made = 0  # steps of earlier descents, and of this one
         self.at_once = False
@@ -60,12 +61,14 @@ class Heats(Judge):
 
     def ran_on_part(self) -> None:
         """They are judged at once by where a run on a part of the data has led, on all of them."""
-        self.before, self.at_once = HEATS[-1][0], True
+        self.before, self.at_once = HEATS[-1][0] * self.pace, True
 
     def dropped(self, outcome: Outcome, running: Sequence[int]) -> dict[int, Status]:
         self.made = len(outcome.history) - 1
         if (self.made or self.at_once) and len(self.left) > 1:
-            self._judge(outcome, self.before + self.made)
+            steps, more = divmod(self.before + self.made, self.pace)
+            if not more:
+                self._judge(outcome, steps)
         return {row: self.reasons[row] for row in running if row in self.reasons}
 
     def _judge(self, outcome: Outcome, steps: int) -> None:
@@ -129,15 +132,19 @@ def expected_ends(outcome: Outcome, fixed: Sequence[bool], times: float = 1.0) -
 def likeness(values: Values, i: int, j: int) -> float:
     """The least |cosine| of matched components of two starts, over all factors that have columns.
 
-    0 where there are none, as then it cannot be told.
+    The nearest pair is matched first, then the nearest of what is left: of starts on one way every
+    component has one partner. 0 where there are no columns, as then it cannot be told.
     """
-    from scipy.optimize import linear_sum_assignment
-
     units = [
         torch.nn.functional.normalize(v[[i, j]], dim=1) for v in values.values() if v.ndim == 3
     ]
     if len(units) < len(values) or len({u.shape[2] for u in units}) != 1:
         return 0.0
-    cosines = torch.stack([(u[0].T @ u[1]).abs() for u in units])
-    rows, columns = linear_sum_assignment(-cosines.sum(0).cpu().numpy())
-    return float(cosines[:, rows, columns].min())
+    cosines = torch.stack([(u[0].T @ u[1]).abs() for u in units]).cpu()
+    worst, near = cosines.amin(0), cosines.sum(0)
+    least, K = 1.0, len(near)
+    for _ in range(K):
+        row, column = divmod(int(near.argmax()), K)
+        least = min(least, float(worst[row, column]))
+        near[row], near[:, column] = -1, -1
+    return least

@@ -119,6 +119,8 @@ class Solver(ABC):
     tolerance: float
     window: int
     max_steps: int
+    pace: ClassVar[int] = 1
+    """Steps that bring a start as far as one of Gauss–Newton, about: a race waits for so many."""
     approached: ClassVar[bool] = True
     """Whether an easier loss should lead it near the data first."""
 

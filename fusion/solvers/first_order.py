@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ FIRST = 0.1
 
 class FirstOrderLoop(Solver):
     """Step, project, record; all starts as one batch of variables."""
+
+    pace: ClassVar[int] = 50
 
     def optimiser(self, flat: Tensor) -> torch.optim.Optimizer:
         """The optimiser of a leaf (start, n)."""
@@ -149,6 +151,7 @@ class LBFGS(Solver):
         max_steps: unless `fit` says otherwise.
     """
 
+    pace: ClassVar[int] = 10
     memory: int = 10
     tolerance: float = 1e-9
     window: int = 20

@@ -22,6 +22,7 @@ class LeastSquares(Alternating):
     are quadratic row by row.
     """
 
+    pace: ClassVar[int] = 8
     wants: ClassVar[str] = "a term quadratic in each factor, row by row"
 
     def suits(self, term: Any) -> bool:

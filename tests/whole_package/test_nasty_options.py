@@ -120,7 +120,7 @@ def test_random_numbers_of_the_user_are_left_alone():
 def test_no_start_is_lost_where_both_factors_may_have_any_sign():
     data = fu.Dataset("a", counts())
     model = BilinearOfSizes(20, 8, 2, C=[Free()], S=[Free()])
-    result = fu.fit(model, Frobenius(data), starts=6, progress=False)
+    result = fu.fit(model, Frobenius(data), starts=6, race=False, progress=False)
     assert result.losses == pytest.approx(np.full(6, result.loss), rel=1e-4)
 
 

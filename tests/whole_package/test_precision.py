@@ -24,7 +24,8 @@ def test_the_loss_reached_in_float32_is_that_of_float64(name):
     coarse = fu.fit(model, loss, dtype=torch.float32, progress=False, **fit_options(name))
     assert coarse.model.C.dtype == torch.float32
     if name in LEARNING:
-        assert coarse.loss == pytest.approx(fine.loss, rel=1e-4)
+        # rounding may lead to another order of merges, and to a lower end
+        assert coarse.loss <= fine.loss + 1e-4 * abs(fine.loss)
         return
     assert loss_in_float64(coarse, loss) == pytest.approx(loss_in_float64(fine, loss), rel=1e-6)
     assert coarse.loss == pytest.approx(loss_in_float64(coarse, loss), rel=1e-6)
