@@ -8,6 +8,7 @@ parts: what they need of R is gathered side by side, and all that follows runs o
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,11 +44,7 @@ def padded(K: int) -> int:
 @cache
 def installed() -> bool:
     """Whether numba is there, which compiles them (extra `fast`)."""
-    try:
-        import numba  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("numba") is not None
 
 
 @cache
