@@ -18,8 +18,8 @@ def counted(monkeypatch) -> list[tuple[int, int]]:
     """(steps of all starts, products) of every descent."""
     made, minimise = [], GaussNewton.minimise
 
-    def counting(self, objective, flat, *rest):
-        outcome = minimise(self, objective, flat, *rest)
+    def counting(self, objective, flat, *rest, **named):
+        outcome = minimise(self, objective, flat, *rest, **named)
         made.append((len(flat) * (len(outcome.history) - 1), outcome.products))
         return outcome
 
