@@ -14,6 +14,7 @@ from fusion.engine.quadratic import Quadratic
 from fusion.engine.row_groups import is_raw_variable
 from fusion.engine.variables import Slot
 from fusion.likelihood.count_complement import brought_back, take_out
+from fusion.likelihood.count_rows import Array, Side
 from fusion.likelihood.metric import Entrywise
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class CountMeeting:
         whole[self.places[:, None], self.places] = covariance[:r, :r]
         return torch.from_numpy(brought_back(*self._counts(), self.inverse, whole.numpy()))
 
-    def _counts(self) -> tuple:
+    def _counts(self) -> tuple[Side, Array, Array, float]:
         mine, other = (x.contiguous().numpy() for x in (self.mine, self.other))
         return self.passes.rows.sides[self.j], mine, other, self.scale
 
