@@ -260,14 +260,32 @@ def _search(
         outcome = solver.minimise(objective, flat, watch, most, judge=judge)
         if judge is not None and not all(objective.fixed):
             _settle(objective, solver, outcome, watch, most)
+        elif judge is not None:
+            _lowest_goes_on(objective, solver, outcome, watch, most)
         return outcome
     outcome = first.minimise(objective, flat, watch, most, judge=judge)
+    if judge is not None and all(objective.fixed):
+        _lowest_goes_on(objective, first, outcome, watch, most)
     del flat
     if first.tolerance > solver.tolerance:
         # on compressed data what is found is not the last word
         last = first.until(solver.tolerance) if quick else solver
         continue_from(objective, last, outcome, outcome.best(), watch, most)
     return outcome
+
+
+def _lowest_goes_on(
+    objective: Objective, solver: Solver, outcome: Outcome, watch: Watch, most: int
+) -> None:
+    """Where those that were left did not come as low as a dropped start stands, that one goes on.
+
+    So where steps or time ran out before what was hoped of them.
+    """
+    loss = torch.nan_to_num(outcome.loss, nan=torch.inf)
+    lowest = int(loss.argmin())
+    if bool(loss[lowest] < loss[outcome.best()]):
+        made = int(torch.isfinite(torch.stack(outcome.history)[:, lowest].sum(1)).sum())
+        continue_from(objective, solver, outcome, lowest, watch, max(0, most - made))
 
 
 def _settle(

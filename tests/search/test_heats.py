@@ -7,6 +7,7 @@ import torch
 import fusion as fu
 from fusion.losses import Frobenius
 from fusion.search.heats import Heats
+from tests.helpers.planted_factors import CASES
 
 PHASES = 3
 
@@ -102,3 +103,13 @@ def test_components_of_far_too_many_are_merged_in_few_races():
     result = fu.fit(model, loss, starts=4, progress=False)
     assert result.n_components == 3
     assert any("merged into others" in text for text in result.messages)
+
+
+@pytest.mark.parametrize("solver", [fu.LBFGS(), fu.GaussNewton()], ids=["LBFGS", "GN"])
+@pytest.mark.parametrize("steps", [5, 30, 150])
+def test_no_dropped_start_stands_below_the_answer(solver, steps):
+    for make in CASES:
+        case = make(0.02)
+        told = {"solver": solver, "starts": 4, "max_steps": steps, "progress": False}
+        result = fu.fit(case.model, case.loss, **told)
+        assert result.loss == result.losses.min()

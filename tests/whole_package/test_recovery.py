@@ -60,6 +60,7 @@ def test_first_order_result_is_valid_and_its_best_never_rises(make, solver):
         case.loss,
         solver=solver,
         starts=3,
+        race=False,
         max_steps=150,
         progress=False,
         callback=lambda step, losses: best.append(losses.numpy().copy()),
