@@ -106,9 +106,8 @@ def _bend(K: int) -> Any:
                         p += 1
                 if with_loss:
                     for t in range(n):
-                        if (
-                            x[begin + t] == 1.0 and m[t] > 0.0
-                        ):  # one logarithm for many single counts
+                        # one logarithm for many single counts
+                        if x[begin + t] == 1.0 and m[t] > 0.0:
                             product *= m[t]
                             if product < 1e-150 or product > 1e150:
                                 loss -= np.log(product)
