@@ -86,7 +86,7 @@ class CountRows:
         Args:
             j: 0 by the rows of L, 1 by those of R.
             mine: that factor (row, K), K padded.
-            other: the other one, transposed, (K, column).
+            other: the other one, likewise.
             workers: threads.
             into: where gradient and curvature go.
             loss: whether Σ ℓ is asked for.
@@ -104,15 +104,26 @@ class CountRows:
         workers.share(task, len(losses))
         return float(losses.sum())
 
+    def loss(self, L: Array, R: Array, workers: Workers) -> float:
+        """Σ ℓ alone; factors as of `slopes`."""
+        side, run = self.sides[0], count_kernels.kernels(L.shape[1]).slopes
+        losses = np.zeros(len(side.bounds) - 1)
+
+        def task(b: int) -> None:
+            losses[b] = run(*side[:3], L, R, side.bounds[b], side.bounds[b + 1], L, R, False)
+
+        workers.share(task, len(losses))
+        return float(losses.sum())
+
     def slopes(self, L: Array, R: Array, workers: Workers) -> tuple[float, Array, Array]:
         """(Σ ℓ, its gradient in L, its gradient in R), L and R (row, K), K padded."""
         side, run = self.sides[0], count_kernels.kernels(L.shape[1]).slopes
-        turned, left = np.ascontiguousarray(R.T), np.empty_like(L)
-        bounds, sums = side.coarse, np.zeros((len(side.coarse) - 1, *R.shape))
+        bounds, left = side.coarse, np.empty_like(L)
+        sums = np.zeros((len(bounds) - 1, *R.shape))
         losses = np.zeros(len(sums))
 
         def task(b: int) -> None:
-            losses[b] = run(*side[:3], L, turned, bounds[b], bounds[b + 1], left, sums[b])
+            losses[b] = run(*side[:3], L, R, bounds[b], bounds[b + 1], left, sums[b], True)
 
         workers.share(task, len(sums))
         return float(losses.sum()), left, sums.sum(0)
@@ -122,54 +133,15 @@ class CountRows:
     ) -> tuple[Array, Array]:
         """The Gauss–Newton product with a direction (dL, dR), by the rows of L and of R."""
         side, run = self.sides[0], count_kernels.kernels(L.shape[1]).products
-        turned, turning = np.ascontiguousarray(R.T), np.ascontiguousarray(dR.T)
-        bounds, sums = side.coarse, np.zeros((len(side.coarse) - 1, *R.shape))
-        left = np.empty_like(L)
+        bounds, left = side.coarse, np.empty_like(L)
+        sums = np.zeros((len(bounds) - 1, *R.shape))
 
         def task(b: int) -> None:
             rows = bounds[b], bounds[b + 1]
-            run(*side[:3], L, turned, dL, turning, *rows, left, sums[b])
+            run(*side[:3], L, R, dL, dR, *rows, left, sums[b])
 
         workers.share(task, len(sums))
         return left, sums.sum(0)
-
-
-def newton_rows(
-    x: Array,
-    bends: tuple[Array, Array],
-    least: float,
-    workers: Workers,
-    *,
-    sweeps: int = 6,
-    inner: float = 0.1,
-) -> Array:
-    """A bounded Newton step x ≥ 0 of every row that never raises its loss, (row, K).
-
-    Coordinate descent on the K numbers of a row gives the step d within the bounds. −x ln m is
-    self-concordant: by how much the curvature can change on the way is bounded by the largest
-    relative change of an entry, or by λ = √(dᵀHd) over √(least weighted count), whichever is less;
-    the whole step is made where that bound proves a descent, else the share 1 / (1 + bound) of it.
-
-    Args:
-        x: (row, K) ≥ 0, K padded.
-        bends: gradient (row, K) and packed curvature (row, K (K + 1) / 2) there.
-        least: smallest weighted count.
-        workers: threads.
-        sweeps: of coordinate descent, at most.
-        inner: a row is done when one changes it by less than this share of the first.
-
-    References:
-        Nesterov & Nemirovskii, Interior-Point Polynomial Algorithms (1994), chapter 2.
-    """
-    run, rows, into = count_kernels.kernels(x.shape[1]).newton, len(x), np.empty_like(x)
-    blocks = min(BLOCKS, max(1, rows // 2000))
-    bounds = np.linspace(0, rows, blocks + 1).astype(np.int64)
-
-    def task(b: int) -> None:
-        run(x, *bends, bounds[b], bounds[b + 1], least, sweeps, inner, into)
-
-    workers.share(task, blocks)
-    return into
 
 
 def padded(values: Array) -> Array:

@@ -14,7 +14,8 @@ from fusion.algebra.threads import shared_workers
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, Values
 from fusion.likelihood.compiled_passes import compiles
-from fusion.likelihood.count_rows import Array, CountRows, count_rows, newton_rows, padded
+from fusion.likelihood.count_newton import newton_rows
+from fusion.likelihood.count_rows import Array, CountRows, count_rows, padded
 from fusion.likelihood.metric import Entrywise
 from fusion.solvers.gauge import Gauge, gauges
 from fusion.solvers.row_penalties import RowPenalties
@@ -108,7 +109,7 @@ class CountSweeps:
             rows[name] = self.bend(name, factors, rows.get(name), losses)
         for fit in self.rest:
             mine, other = (factors[name] for name in fit.names)
-            losses[fit.place] = fit.counts.slopes(mine, other, shared_workers())[0]
+            losses[fit.place] = fit.counts.loss(mine, other, shared_workers())
         for fit in self.fits:
             losses[fit.place] = fit.scale * (losses[fit.place] + fit.mass(factors))
         if not self.penalties.count:
@@ -124,9 +125,9 @@ class CountSweeps:
         for count, (fit, j) in enumerate(self.parts[name]):
             other = factors[fit.names[1 - j]]
             part = total if count == 0 else _room(mine)
-            turned, into = np.ascontiguousarray(other.T), (part.gradient, part.curvature)
+            into = part.gradient, part.curvature
             value = fit.counts.bend(
-                j, mine, turned, workers, into, loss=losses is not None and name in self.first
+                j, mine, other, workers, into, loss=losses is not None and name in self.first
             )
             if losses is not None:
                 losses[fit.place] = value

@@ -11,7 +11,8 @@ import fusion as fu
 from fusion.algebra.threads import Workers
 from fusion.likelihood import count_kernels
 from fusion.likelihood.compiled_passes import CompiledPasses
-from fusion.likelihood.count_rows import CountRows, newton_rows, padded
+from fusion.likelihood.count_newton import newton_rows
+from fusion.likelihood.count_rows import CountRows, padded
 from fusion.likelihood.data_passes import NonzeroPasses
 from fusion.losses.poisson import LOG
 
@@ -59,7 +60,7 @@ def test_gradient_and_curvature_are_those_of_the_formula(K, weighted):
         P = padded(mine)
         k = P.shape[1]
         into = np.empty_like(P), np.empty((len(P), k * (k + 1) // 2))
-        value = rows.bend(j, P, np.ascontiguousarray(padded(other).T), WORKERS, into, loss=True)
+        value = rows.bend(j, P, padded(other), WORKERS, into, loss=True)
         expected, gradient, curvature = literal(x, w, mine, other)
         np.testing.assert_allclose(value, expected, rtol=1e-12)
         np.testing.assert_allclose(into[0][:, :K], gradient, rtol=1e-11, atol=1e-300)
@@ -111,7 +112,7 @@ def test_a_newton_step_never_raises_the_loss_of_a_row(scale, seed, sweeps):
 
     for _ in range(30):
         into = np.empty_like(L), np.empty((len(L), K * (K + 1) // 2))
-        rows.bend(0, L, np.ascontiguousarray(R.T), WORKERS, into)
+        rows.bend(0, L, R, WORKERS, into)
         into[0][:] += scale * R.sum(0)
         before, new = loss(L), newton_rows(L, into, rows.least, WORKERS, sweeps=sweeps)
         after = loss(new)
@@ -128,7 +129,7 @@ def test_one_count_alone_is_not_predicted_as_nothing():
         x, R = rng.random((1, 3)), rng.random((1, 3))
         form = form_of(np.ones((1, 1, 1)))
         into = np.empty((1, 3)), np.empty((1, 6))
-        CountRows(form).bend(0, x, np.ascontiguousarray(R.T), WORKERS, into)
+        CountRows(form).bend(0, x, R, WORKERS, into)
         into[0][:] += 100.0
         new = newton_rows(x, into, 1.0, WORKERS)
         assert new.sum() > 0
@@ -142,7 +143,7 @@ def test_the_answer_does_not_depend_on_the_number_of_threads(count, monkeypatch)
     for workers in (WORKERS, Workers(count)):
         with workers:
             into = np.empty_like(L), np.empty((len(L), 6))
-            value = rows.bend(0, L, np.ascontiguousarray(R.T), workers, into, loss=True)
+            value = rows.bend(0, L, R, workers, into, loss=True)
             answers.append((value, *into))
     assert len(rows.sides[0].bounds) > 10
     for one, other in zip(*answers, strict=True):
@@ -152,3 +153,22 @@ def test_the_answer_does_not_depend_on_the_number_of_threads(count, monkeypatch)
 def test_few_sizes_are_compiled():
     assert [count_kernels.padded(K) for K in range(1, 10)] == [1, 2, 3, 4, 6, 6, 8, 8, 12]
     assert count_kernels.padded(31) == 31
+
+
+def test_the_logarithm_of_means_is_exact_to_rounding():
+    rng = np.random.default_rng(0)
+    means = np.concatenate([10.0 ** rng.uniform(-290, 290, 4000), 1 + rng.uniform(-1e-6, 1e-6, 99)])
+    means = np.concatenate([means, np.sqrt(0.5) * np.array([1 - 1e-16, 1, 1 + 1e-15]), [1.0, 2.0]])
+    for mean in np.array_split(means, 50):
+        rows = CountRows(form_of(np.ones((len(mean), 1))))
+        made = rows.loss(mean[:, None].copy(), np.ones((1, 1)), WORKERS)
+        size = np.abs(np.log(mean)).sum()
+        np.testing.assert_allclose(made, -np.log(mean).sum(), rtol=0, atol=1e-15 * size + 1e-16)
+
+
+@pytest.mark.parametrize("mean", [0.0, np.inf, np.nan])
+def test_counts_where_none_can_be_are_impossible(mean):
+    rows = CountRows(form_of(np.ones((3, 2))))
+    L = np.array([[1.0], [mean], [2.0]])
+    assert rows.loss(L, np.ones((2, 1)), WORKERS) == np.inf
+    assert rows.slopes(L, np.ones((2, 1)), WORKERS)[0] == np.inf
