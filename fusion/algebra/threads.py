@@ -54,15 +54,15 @@ def checked_threads(call: str, count: int | None) -> int | None:
 
 
 @contextmanager
-def limited_threads(count: int | None) -> Iterator[None]:
-    """So many threads within, torch's as our own; None: those that `threads` says."""
+def limited_threads(count: int | None, in_torch: int | None = None) -> Iterator[None]:
+    """So many threads within, torch's as our own unless that is told; None: what `threads` says."""
     if count is None:
         with _torch_threads(threads()):
             yield
         return
     token = _asked.set(count)
     try:
-        with _torch_threads(count):
+        with _torch_threads(count if in_torch is None else in_torch):
             yield
     finally:
         _asked.reset(token)

@@ -25,9 +25,18 @@ FULL = 64
 
 
 class Curvature:
-    """Quadratic model at one point: products, and row blocks for damping and preconditioning."""
+    """Quadratic model at one point: products, and row blocks for damping and preconditioning.
 
-    def __init__(self, objective: Objective, flat: Tensor, states: States) -> None:
+    Args:
+        objective: what is minimised.
+        flat: the point, (start, n).
+        states: lagged pieces.
+        whole: products with the whole second derivative of counts, not Gauss–Newton's part alone.
+    """
+
+    def __init__(
+        self, objective: Objective, flat: Tensor, states: States, whole: bool = False
+    ) -> None:
         self.objective, self.flat = objective, flat.detach()
         self.chains = {
             slot.name: ConstraintJacobian(slot, self.flat)
@@ -39,7 +48,7 @@ class Curvature:
             name: self.chains[name].value if name in self.chains else raw
             for name, raw in raws.items()
         }
-        self.fits = FitCurvature(objective, values, states)
+        self.fits = FitCurvature(objective, values, states, whole)
         self.values = self.fits.values
         self.penalties: PenaltyCurvature | None = None
         self._known: dict[str, Block] = {}

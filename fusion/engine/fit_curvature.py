@@ -21,9 +21,17 @@ class FitCurvature:
     In closed form in the tensors of every prediction; where factors enter these column by column,
     products do, too, else autograd carries directions there and back. What has no closed form is
     left to double backward.
+
+    Args:
+        objective: with its fits.
+        values: of the factors, at one point.
+        states: lagged pieces.
+        whole: products with the whole second derivative of fits of counts by their tensors.
     """
 
-    def __init__(self, objective: Objective, values: Values, states: States) -> None:
+    def __init__(
+        self, objective: Objective, values: Values, states: States, whole: bool = False
+    ) -> None:
         with torch.enable_grad():
             self.values = {name: v.detach().requires_grad_() for name, v in values.items()}
             self.tensors, closed_forms, self.entering = objective.learn(self.values)
@@ -44,6 +52,8 @@ class FitCurvature:
             ).expand(len(tensors[0]))
             loss = term.entrywise  # pyright: ignore[reportAttributeAccessIssue]
             self.metrics.append((metric(form, loss, tensors, scale), part))
+            if whole:
+                self.metrics[-1][0].made_whole()
         self._between()
 
     def _between(self) -> None:

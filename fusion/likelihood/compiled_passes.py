@@ -51,10 +51,10 @@ class CompiledPasses(Passes):
         """Nothing: a prediction is made anew sooner than it is fetched from memory."""
 
     def product(
-        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: None
+        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: None, *, whole: bool = False
     ) -> tuple[Tensor, Tensor]:
-        K = L.shape[1]
-        moved = self.rows.products(*_arrays(L, R), *_arrays(dL, dR), shared_workers())
+        K, workers = L.shape[1], shared_workers()
+        moved = self.rows.products(*_arrays(L, R), *_arrays(dL, dR), workers, whole=whole)
         hL, hR = (torch.from_numpy(h[:, :K]) for h in moved)
         return hL, hR
 

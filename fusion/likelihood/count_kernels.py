@@ -30,7 +30,7 @@ class Kernels(NamedTuple):
         Any  # gradient and curvature of every row; returns Σ ℓ of these rows where it is asked for
     )
     slopes: Any  # gradient of both factors where asked for, that of R added up; returns Σ ℓ
-    products: Any  # Gauss–Newton product with a direction of both factors, that of R added up
+    products: Any  # curvature times a direction of both factors, that of R added up
 
 
 def padded(K: int) -> int:
@@ -194,10 +194,10 @@ def _slopes(K: int) -> Any:
 
 
 def _products(K: int) -> Any:
-    def products(start, column, x, L, R, dL, dR, a, b, moved, other):
+    def products(start, column, x, L, R, dL, dR, a, b, moved, other, whole):
         k_of = K if K else L.shape[1]
         near, moving = np.empty((k_of, PART)), np.empty((k_of, PART))
-        h, counts = np.empty(PART), np.empty(PART)
+        h, q, counts = np.empty(PART), np.empty(PART), np.empty(PART)
         for i in range(a, b):
             for k in range(k_of):
                 moved[i, k] = 0.0
@@ -211,7 +211,9 @@ def _products(K: int) -> Any:
                     for k in range(k_of):
                         mean += L[i, k] * near[k, t]
                         change += dL[i, k] * near[k, t] + L[i, k] * moving[k, t]
-                    h[t] = counts[t] * change / (mean * mean)
+                    inverse = 1.0 / mean
+                    q[t] = counts[t] * inverse
+                    h[t] = q[t] * inverse * change
                 for k in range(k_of):
                     total = 0.0
                     for t in range(n):
@@ -221,6 +223,16 @@ def _products(K: int) -> Any:
                     c = column[begin + t]
                     for k in range(k_of):
                         other[c, k] += h[t] * L[i, k]
+                if whole:  # the slope −x / m meets both directions
+                    for k in range(k_of):
+                        total = 0.0
+                        for t in range(n):
+                            total += q[t] * moving[k, t]
+                        moved[i, k] -= total
+                    for t in range(n):
+                        c = column[begin + t]
+                        for k in range(k_of):
+                            other[c, k] -= q[t] * dL[i, k]
                 begin += n
 
     return compiled(products)

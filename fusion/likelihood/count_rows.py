@@ -129,16 +129,19 @@ class CountRows:
         return float(losses.sum()), left, sums.sum(0)
 
     def products(
-        self, L: Array, R: Array, dL: Array, dR: Array, workers: Workers
+        self, L: Array, R: Array, dL: Array, dR: Array, workers: Workers, *, whole: bool = False
     ) -> tuple[Array, Array]:
-        """The Gauss–Newton product with a direction (dL, dR), by the rows of L and of R."""
+        """The curvature times a direction (dL, dR), by the rows of L and of R.
+
+        Gauss–Newton's part, or the whole of it, with what the slope of ℓ makes of dL and dR.
+        """
         side, run = self.sides[0], count_kernels.kernels(L.shape[1]).products
         bounds, left = side.coarse, np.empty_like(L)
         sums = np.zeros((len(bounds) - 1, *R.shape))
 
         def task(b: int) -> None:
             rows = bounds[b], bounds[b + 1]
-            run(*side[:3], L, R, dL, dR, *rows, left, sums[b])
+            run(*side[:3], L, R, dL, dR, *rows, left, sums[b], whole)
 
         workers.share(task, len(sums))
         return left, sums.sum(0)

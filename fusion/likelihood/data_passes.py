@@ -30,9 +30,12 @@ class Passes(ABC):
 
     @abstractmethod
     def product(
-        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: Any
+        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: Any, *, whole: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Gauss–Newton product: the curvature of ℓ times dM = dL Rᵀ + L dRᵀ, taken to L and R."""
+        """Gauss–Newton product: the curvature of ℓ times dM = dL Rᵀ + L dRᵀ, taken to L and R.
+
+        The whole second derivative has the slope of ℓ times dR and dL on top.
+        """
 
     @abstractmethod
     def blocks(self, L: Tensor, R: Tensor, bend: Any) -> tuple[Tensor, Tensor]:
@@ -64,14 +67,20 @@ class EntryPasses(Passes):
         """Nothing: it would be of the size of the data."""
 
     def product(
-        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: Any
+        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: Any, *, whole: bool = False
     ) -> tuple[Tensor, Tensor]:
         hL, hR = torch.empty_like(L), torch.zeros_like(R)
         for rows, x, w in self.form.chunks():
-            h = self.loss.curvature(x, L[rows] @ R.T) * (dL[rows] @ R.T + L[rows] @ dR.T)
+            m = L[rows] @ R.T
+            h = self.loss.curvature(x, m) * (dL[rows] @ R.T + L[rows] @ dR.T)
             h = h if w is None else weighted(w, h)
             hL[rows] = h @ R
             hR.addmm_(h.T, L[rows])
+            if whole:
+                slope = self.loss.slope(x, m)
+                slope = slope if w is None else weighted(w, slope)
+                hL[rows] += slope @ dR
+                hR.addmm_(slope.T, dL[rows])
         return hL, hR
 
     def blocks(self, L: Tensor, R: Tensor, bend: Any) -> tuple[Tensor, Tensor]:
@@ -112,11 +121,16 @@ class NonzeroPasses(Passes):
         return d if w is None else w * d
 
     def product(
-        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: Any
+        self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: Any, *, whole: bool = False
     ) -> tuple[Tensor, Tensor]:
         entries = self.form.entries()
         dM = entries.sample(torch.cat([dL, L], 1), torch.cat([R, dR], 1))
-        return entries.spread(bend * dM, L, R)
+        hL, hR = entries.spread(bend * dM, L, R)
+        if whole:
+            w, slope = self.entry_weights(), self.loss.slope(entries.x, entries.sample(L, R))
+            more = entries.spread(slope if w is None else w * slope, dL, dR)
+            hL, hR = hL + more[0], hR + more[1]
+        return hL, hR
 
     def blocks(self, L: Tensor, R: Tensor, bend: Any) -> tuple[Tensor, Tensor]:
         halves = self.form.entries().spread(bend, pairs(L), pairs(R))

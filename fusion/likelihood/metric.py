@@ -68,6 +68,9 @@ class Metric(ABC):
         """All that it has beside its blocks; None where that is not of low rank."""
         return None
 
+    def made_whole(self) -> None:  # noqa: B027
+        """From now on products are of the whole second derivative, where the form has it."""
+
 
 def closed_form(
     form: Form, M: Prediction, loss: Elementwise
@@ -260,7 +263,8 @@ class Entrywise(Metric):
         self, form: Form, loss: Elementwise, parts: Sequence[Tensor], scale: Tensor
     ) -> None:
         self.L, self.R = parts
-        self.reads = passes(form, loss, self.L)
+        self.reads, self.form, self.linear = passes(form, loss, self.L), form, loss.linear
+        self.whole = False
         self.scale = scale.to(self.L.dtype)
         self.bends = [self.reads.bend(L, R) for L, R in zip(self.L, self.R, strict=True)]
         self.made: list[Tensor] | None = None
@@ -271,10 +275,23 @@ class Entrywise(Metric):
             for x, v in zip((self.L, self.R), d, strict=True)
         )
         made = [
-            self.reads.product(*given)
+            self.reads.product(*given, whole=self.whole)
             for given in zip(self.L, self.R, dL, dR, self.bends, strict=True)
         ]
-        return [torch.stack(h) * self.scale[:, None, None] for h in zip(*made, strict=True)]
+        both = [torch.stack(h) for h in zip(*made, strict=True)]
+        if self.whole and self.linear:
+            w = self.form.weights
+            for h, v, mine, theirs in zip(
+                both, (dR, dL), (w.rows, w.cols), (w.cols, w.rows), strict=True
+            ):
+                total = v.sum(1, keepdim=True) if theirs is None else theirs.to(v) @ v
+                total = total.reshape(len(v), 1, -1) * self.linear
+                h.add_(total if mine is None else mine.to(v)[:, None] * total)
+        return [h * self.scale[:, None, None] for h in both]
+
+    def made_whole(self) -> None:
+        # a linear part under weights entry by entry would take a pass of its own
+        self.whole = self.form.rank_one or not self.linear
 
     def blocks(self, j: int) -> RowBlocks:
         if self.made is None:

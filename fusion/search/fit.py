@@ -146,8 +146,8 @@ def fit(
     )
     objective, chosen, messages = posed.objective, posed.solver, posed.messages
     steps = chosen.max_steps if max_steps is None else int(max_steps)
-    count = watch.kept(suitable_threads, objective, len(posed.flat))
-    with limited_threads(count), _reporting(progress, callback) as report:
+    counts = watch.kept(suitable_threads, objective, len(posed.flat))
+    with limited_threads(*counts), _reporting(progress, callback) as report:
         watch.report = report
         limit = float("inf") if max_seconds is None else float(max_seconds)
         outcome = watch.kept(_descend_and_improve, posed, watch, steps, begun, limit, race)

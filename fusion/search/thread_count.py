@@ -23,6 +23,8 @@ from fusion.likelihood.compiled_passes import compiles
 
 SMALL = 2_000_000
 """Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
+FEW = 50_000
+"""Counts below which one thread reads them as soon."""
 COLUMNS = 8
 """Of the product that is timed."""
 
@@ -42,22 +44,28 @@ def within_threads(function: Callable[P, T]) -> Callable[P, T]:
     return limited
 
 
-def suitable_threads(objective: Objective, starts: int) -> int:
-    """As many as suit these data.
+def suitable_threads(objective: Objective, starts: int) -> tuple[int, int]:
+    """As many as suit these data, of our own and of torch.
 
-    One for small problems: a barrier costs more than it brings on a busy machine. For others what
-    was asked for; else, where passes would spin, all or one, whichever is quicker now.
+    One for small problems: a barrier costs more than it brings on a busy machine. Compiled passes
+    have none, and starts go on side by side: all, from fewer counts on. For others what was asked
+    for; else, where passes would spin, all or one, whichever is quicker now.
     """
     fits = [term for _, _, term in objective.loss.fits]
     largest = max(fits, key=lambda term: _values_read(term.dataset), default=None)
     data = 0 if largest is None else _values_read(largest.dataset)
-    if max(data, starts * objective.size) < SMALL:
-        return 1
     most = threads()
+    apart = largest is not None and _spins_not(largest, objective)
+    small = starts * objective.size < SMALL
+    if apart and small:
+        return (most if data >= FEW else 1), 1
+    if max(data, starts * objective.size) < SMALL:
+        return 1, 1
     told = most == 1 or asked_threads() is not None or objective.like.device.type != "cpu"
-    if told or largest is None or _spins_not(largest, objective):
-        return most
-    return quicker(_product(largest, objective), (most, 1))
+    if told or largest is None or apart:
+        return most, most
+    count = quicker(_product(largest, objective), (most, 1))
+    return count, count
 
 
 def _spins_not(term: Fit, objective: Objective) -> bool:

@@ -243,6 +243,8 @@ class Track:
         self.recent: list[Tensor] = []
         self.before: Tensor | None = None
         self.stuck = torch.zeros(starts, dtype=torch.bool, device=flat.device)
+        # (start in batch,) whether a model that can be trusted says that nothing is left to fall
+        self.down = torch.zeros(starts, dtype=torch.bool, device=flat.device)
         self.first: Tensor | None = None
         self.step = 0
 
@@ -270,20 +272,22 @@ class Track:
         if self.judge is not None:
             ended |= self._dropped(self.judge, ended)
         self.rows, self.first, self.stuck = rows[~ended], self.first[~ended], self.stuck[~ended]
-        self.recent = [r[~ended] for r in self.recent[-self.window :]]
+        self.down, self.recent = (
+            torch.zeros_like(self.stuck),
+            [r[~ended] for r in self.recent[-self.window :]],
+        )
         self.before = flat[~ended] if self.by_change else None
         return ended
 
     def _ended(self, flat: Tensor, loss: Tensor, stop: bool) -> Tensor:
+        self.recent.append(self._change(flat) if self.by_change else loss)
         if self.by_change:
-            change = torch.full_like(loss, torch.inf) if self.before is None else self._change(flat)
-            self.recent.append(change)
             calm = torch.stack(self.recent).amax(0) <= self.tolerance**0.5
         else:
-            self.recent.append(loss)
             scale = torch.maximum(loss.abs(), torch.finfo(loss.dtype).eps ** 0.75 * self.first)
             calm = self.recent[0] - loss <= self.tolerance * scale
         calm &= len(self.recent) > self.window
+        calm |= self.down & (not self.by_change)
         ended = torch.zeros_like(self.stuck)
         for which, status in (
             (~torch.isfinite(loss), Status.DIVERGED),
@@ -317,7 +321,8 @@ class Track:
 
     def _change(self, flat: Tensor) -> Tensor:
         """Largest relative change of a factor since the last step, (start,)."""
-        assert self.before is not None
+        if self.before is None:
+            return flat.new_full((len(flat),), torch.inf, dtype=torch.float64)
         with torch.no_grad():
             now, then = self.objective.values(flat), self.objective.values(self.before)
             tiny = torch.finfo(flat.dtype).tiny

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.engine.variables import States
+from fusion.algebra.threads import Workers, shared_workers
+from fusion.engine.variables import States, Values
 from fusion.likelihood.count_rows import Array
+from fusion.solvers import gauss_newton
 from fusion.solvers.base import Track, states_of
 from fusion.solvers.count_sweeps import CountSweeps, Factors, Row
-from fusion.solvers.gauss_newton import GaussNewton
 
 if TYPE_CHECKING:
     from fusion.solvers.row_newton import RowNewton
@@ -51,16 +53,28 @@ class CompiledDescent:
         self.options, self.sweeps, self.track = options, sweeps, track
         self.objective = sweeps.objective
         values = {k: v.detach() for k, v in self.objective.values(flat).items()}
-        self.starts = []
-        for s in range(len(flat)):
-            factors = sweeps.factors(values, s)
-            self.starts.append(Descent(factors, dict(factors), options.extrapolation))
+        self.starts = [
+            Descent(factors, dict(factors), options.extrapolation)
+            for factors in self._factors(values, len(flat))
+        ]
+
+    def _factors(self, values: Values, starts: int) -> list[Factors]:
+        return [self.sweeps.factors(values, s) for s in range(starts)]
+
+    def _each(self, task: Callable[[Descent], None]) -> None:
+        """What is done to every start: several at once, or each by all threads.
+
+        Penalties read the model itself, one start at a time.
+        """
+        workers = shared_workers()
+        several = len(self.starts) > 1 and workers.count > 1 and not self.sweeps.penalties.count
+        self.sweeps.workers = Workers(1) if several else workers
+        (workers if several else Workers(1)).share(lambda s: task(self.starts[s]), len(self.starts))
 
     def run(self, states: States, max_steps: int) -> None:
         window, losses = self.options.window, []
         for step in range(max_steps + 1):
-            for start in self.starts:
-                self._look(start)
+            self._each(self._look)
             terms = torch.from_numpy(np.stack([start.terms for start in self.starts]))
             flat = self.objective.raws(self.sweeps.values([s.factors for s in self.starts]))
             ended = self.track.record(flat, terms, states)
@@ -76,8 +90,7 @@ class CompiledDescent:
             if all(self._slow(line) for line in np.transpose(losses)):
                 self._together(flat[rows], states, max_steps - step)
                 return
-            for start in self.starts:
-                self._sweep(start)
+            self._each(self._sweep)
 
     def _slow(self, losses: Array) -> bool:
         """Whether a start has far to go by turns, in small steps; of its losses, 2 windows."""
@@ -115,12 +128,22 @@ class CompiledDescent:
             if beta > 0 and start.last[slot.name] is not new:
                 further = np.maximum(new + beta * (new - start.last[slot.name]), INSIDE * new)
             start.last[slot.name], start.factors[slot.name] = new, further
-        start.rows = {name: start.rows[name] for name in self.sweeps.first}
         self.sweeps.rescale(start.factors, start.last)
 
     def _together(self, flat: Tensor, states: States, max_steps: int) -> None:
         """All factors at once, where by turns they come forward slowly."""
         options = self.options
-        joint = GaussNewton(options.tolerance, options.window, damping=NEAR)
+        joint = gauss_newton.GaussNewton(
+            options.tolerance, options.window, damping=NEAR, whole=True
+        )
         with torch.enable_grad():
-            joint.descend(self.objective, flat, states, self.track, max_steps)
+            descent = gauss_newton.Descent(joint, self.objective, flat, states, self.track)
+            descent.run(max_steps, self._swept)
+
+    @torch.no_grad()
+    def _swept(self, flat: Tensor) -> Tensor:
+        """Every factor once from here: rows find what is zero sooner than joint steps do."""
+        values = {k: v.detach() for k, v in self.objective.values(flat).items()}
+        self.starts = [Descent(f, dict(f), 0.0) for f in self._factors(values, len(flat))]
+        self._each(self._sweep)
+        return self.objective.raws(self.sweeps.values([s.factors for s in self.starts]))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.algebra.threads import shared_workers
+from fusion.algebra.threads import Workers
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, Values
 from fusion.likelihood.compiled_passes import compiles
@@ -55,6 +55,8 @@ class Row:
 
     gradient: Array
     curvature: Array
+    fresh: bool = False
+    """Whether it is that of the present point; else a room to write into."""
 
 
 class CountSweeps:
@@ -82,7 +84,7 @@ class CountSweeps:
                 self.first.append(slot.name)
                 covered |= own
         self.rest = [fit for fit in fits if fit.place not in covered]
-        self._rooms: dict[str, Row] = {}
+        self.workers = Workers(1)
 
     @classmethod
     def of(cls, objective: Objective, order: Sequence[Slot]) -> CountSweeps | None:
@@ -107,9 +109,10 @@ class CountSweeps:
         losses = np.zeros(len(self.fits))
         for name in self.first:
             rows[name] = self.bend(name, factors, rows.get(name), losses)
+            rows[name].fresh = True
         for fit in self.rest:
             mine, other = (factors[name] for name in fit.names)
-            losses[fit.place] = fit.counts.loss(mine, other, shared_workers())
+            losses[fit.place] = fit.counts.loss(mine, other, self.workers)
         for fit in self.fits:
             losses[fit.place] = fit.scale * (losses[fit.place] + fit.mass(factors))
         if not self.penalties.count:
@@ -120,7 +123,7 @@ class CountSweeps:
         self, name: str, factors: Factors, room: Row | None = None, losses: Array | None = None
     ) -> Row:
         """Gradient and curvature of a factor's rows, all fits added up."""
-        mine, workers = factors[name], shared_workers()
+        mine, workers = factors[name], self.workers
         total = _room(mine) if room is None else room
         for count, (fit, j) in enumerate(self.parts[name]):
             other = factors[fit.names[1 - j]]
@@ -145,17 +148,17 @@ class CountSweeps:
         return total
 
     def step(
-        self, slot: Slot, factors: Factors, rows: Mapping[str, Row], sweeps: int, inner: float
+        self, slot: Slot, factors: Factors, rows: dict[str, Row], sweeps: int, inner: float
     ) -> Array:
         """Bounded Newton steps of the rows of one factor; options as of `newton_rows`."""
         mine = factors[slot.name]
         if not self.parts[slot.name]:
             return mine
         row = rows.get(slot.name)
-        if row is None:
-            row = self._rooms[slot.name] = self.bend(slot.name, factors, self._rooms.get(slot.name))
-        bends = row.gradient, row.curvature
-        workers = shared_workers()
+        if row is None or not row.fresh:
+            row = rows[slot.name] = self.bend(slot.name, factors, row)
+        bends, row.fresh = (row.gradient, row.curvature), False
+        workers = self.workers
         new = newton_rows(mine, bends, self.least, workers, sweeps=sweeps, inner=inner)
         return _known_kept(slot, new, mine)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +26,10 @@ TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
 JUMPED = 1e-5
 """Damping after a jump, at most: what two components did, others do in long, flat directions."""
+LEFT = 0.1
+"""Share of the tolerance below which what a step promises does not count any more."""
+TRUSTED = 1e-5
+"""Damping up to which a step promises all that the loss can fall, not what damping leaves of it."""
 DAMPING = (1e-8, 1e8)
 """Range of the Levenberg damping; above it no step helps any more."""
 
@@ -41,6 +46,8 @@ class GaussNewton(Solver):
         max_products: curvature products within one step.
         forcing: how far the linear system is solved within a step.
         damping: Levenberg damping to start with, a share of the row blocks.
+        whole: for counts with the whole second derivative by the factors' products, not the part
+            that Gauss and Newton keep: near a minimum each step then squares what is left.
         max_steps: unless `fit` says otherwise.
     """
 
@@ -49,6 +56,7 @@ class GaussNewton(Solver):
     max_products: int = 60
     forcing: float = 0.1
     damping: float = 0.1
+    whole: bool = False
     max_steps: int = 300
 
     def scouting(self) -> GaussNewton:
@@ -72,7 +80,7 @@ class GaussNewton(Solver):
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
     ) -> None:
-        _Descent(self, objective, flat, states, track).run(max_steps)
+        Descent(self, objective, flat, states, track).run(max_steps)
 
 
 class Tracked:
@@ -125,7 +133,7 @@ class Trial:
     fits: Tracked | FitSquares
 
 
-class _Descent:
+class Descent:
     """One batch on its way down: all arrays hold the starts that have not ended."""
 
     def __init__(
@@ -141,7 +149,13 @@ class _Descent:
         self.curvature: Curvature | None = None
         self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
 
-    def run(self, max_steps: int) -> None:
+    def run(self, max_steps: int, between: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Steps until every start has ended.
+
+        Args:
+            max_steps: at most.
+            between: (start, n) → (start, n), lower still: what else is done after every step.
+        """
         for step in range(max_steps + 1):
             terms = self._look()
             self._note_damping()
@@ -153,6 +167,8 @@ class _Descent:
                 self._keep(rows)
                 terms = terms[rows]
             self._step(terms.sum(1))
+            if between is not None and not bool(self.track.down.all()):
+                self.flat, self.fits = between(self.flat), None
 
     def _note_damping(self) -> None:
         outcome = self.track.outcome
@@ -172,11 +188,14 @@ class _Descent:
             self.fits = self._fits(values, self.states)
         self.curvature, told = None, {}
         if objective.wanted:
-            self.curvature = Curvature(objective, self.flat, self.states)
+            self.curvature = self._curvature()
             told = self.curvature.information(self.fits.gradient)
         self.states = objective.refresh_penalties(values, self.states, told)
         self.penalties = Tracked(objective.penalties, values, self.states)
         return torch.cat([self.fits.terms, self.penalties.terms], 1)
+
+    def _curvature(self) -> Curvature:
+        return Curvature(self.objective, self.flat, self.states, self.options.whole)
 
     def _keep(self, rows: Tensor) -> None:
         """Go on with some of the starts."""
@@ -191,7 +210,7 @@ class _Descent:
         self.curvature = None
 
     def _step(self, loss: Tensor) -> None:
-        curvature = self.curvature or Curvature(self.objective, self.flat, self.states)
+        curvature = self.curvature or self._curvature()
         curvature.add_penalties(self.states)
         assert self.fits is not None
         more = self.penalties.gradient
@@ -202,6 +221,7 @@ class _Descent:
         system = System(curvature, gradient, free.to(self.flat.dtype), self.damping)
         direction, Hd, made = system.solve(self.options.forcing, self.options.max_products)
         self.track.outcome.products += made
+        self.solved = made < self.options.max_products
         promised = -((gradient * direction).sum(1) + 0.5 * (direction * Hd).sum(1))
         self._advance(loss, gradient, direction, promised)
 
@@ -225,10 +245,13 @@ class _Descent:
         gain = torch.where(
             first, (loss - accepted.loss) / promised.clamp_min(torch.finfo(loss.dtype).tiny), 0
         )
+        trusted = first & (gain > 0.5) & (self.damping <= TRUSTED) & self.solved
         factor = torch.where(gain > 0.75, 0.25, torch.where(gain < 0.25, 4.0, 1.0))
         factor = torch.where(good, torch.where(first, factor, 4.0), 16.0).to(self.damping)
         self.damping = (self.damping * factor).clamp(*DAMPING)
         kept = good[:, None]
+        least = LEFT * self.options.tolerance * accepted.loss.abs()
+        self.track.down = trusted & (promised <= least)
         self.track.stuck = ~good & (self.damping >= DAMPING[1])
         if bool(good.all()):
             self.fits, self.flat = accepted.fits, self.objective.retract(accepted.flat)

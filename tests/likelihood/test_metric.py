@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 
 from fusion.algebra.prediction import CP
 from fusion.forms.dense import Dense
 from fusion.forms.weights import Weights
 from fusion.likelihood import metric
+from fusion.likelihood.compiled_passes import CompiledPasses
+from fusion.likelihood.data_passes import EntryPasses, NonzeroPasses
 from fusion.likelihood.entry_losses import SQUARE
+from fusion.losses.poisson import LOG
 from tests.helpers.planted_factors import counts
 
 
@@ -23,3 +28,42 @@ def test_starts_of_a_batch_are_bent_one_by_one():
         one = kind(whole, SQUARE, (L[s : s + 1], R[s : s + 1]), scale[s : s + 1])
         for a, b in zip(one.product((L[s : s + 1], R[s : s + 1])), together, strict=True):
             assert torch.allclose(a[0], b[s])
+
+
+W = np.random.default_rng(1).random((9, 1)) * np.random.default_rng(2).random(7)
+WEIGHTS = {
+    "none": (np.ones((9, 7)), Weights()),
+    "rank one": (W, Weights(torch.from_numpy(W[:, 0] / W[0, 0]), torch.from_numpy(W[0].copy()))),
+    "entries": (W**2 + 0.1, Weights(full=torch.from_numpy(W**2 + 0.1))),
+}
+
+
+@pytest.mark.parametrize(
+    ("passes", "weights", "loss"),
+    [
+        *((p, w, LOG) for p in (CompiledPasses, NonzeroPasses) for w in ("none", "rank one")),
+        *((EntryPasses, w, SQUARE) for w in WEIGHTS),
+        *((EntryPasses, w, LOG) for w in ("none", "rank one")),
+    ],
+)
+def test_a_metric_made_whole_gives_the_second_derivative_of_the_fit(passes, weights, loss):
+    if passes is CompiledPasses:
+        pytest.importorskip("numba")
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.poisson(0.7, (9, 7)).astype(float))
+    w, kept = torch.from_numpy(WEIGHTS[weights][0]), WEIGHTS[weights][1]
+    parts = [torch.from_numpy(rng.random((1, n, 3)) + 0.1) for n in (9, 7)]
+    directions = [torch.from_numpy(rng.standard_normal(part.shape)) for part in parts]
+
+    def value(L, R):
+        m = L[0] @ R[0].T
+        return 1.7 * (w * (m - x * m.log() if loss is LOG else 0.5 * (x - m) ** 2)).sum()
+
+    form = Dense(x, kept, torch.float64)
+    met = metric.Entrywise(form, loss, parts, torch.tensor([1.7], dtype=torch.float64))
+    met.reads = passes(form) if passes is CompiledPasses else passes(form, loss)
+    met.bends = [met.reads.bend(parts[0][0], parts[1][0])]
+    met.made_whole()
+    _, expected = torch.autograd.functional.hvp(value, tuple(parts), tuple(directions))
+    for made, wanted in zip(met.product(directions), expected, strict=True):
+        torch.testing.assert_close(made, wanted, rtol=1e-10, atol=1e-12)

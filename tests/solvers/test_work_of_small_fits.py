@@ -14,7 +14,7 @@ from fusion.constraints import Free, NonNegative, PowerLaw, UnitColumns
 from fusion.engine.linear_system import System
 from fusion.losses import Frobenius, SoftOrthogonality, SquaredNorm
 from fusion.models import NMF
-from fusion.solvers.gauss_newton import _Descent
+from fusion.solvers.gauss_newton import Descent
 
 RNG = np.random.default_rng(0)
 MAPS = RNG.random((120, 3)) ** 2
@@ -86,7 +86,7 @@ def work(monkeypatch):
 
         monkeypatch.setattr(owner, name, counting)
 
-    count(_Descent, "_step")
+    count(Descent, "_step")
     count(System, "_product")
     count(torch.autograd, "grad")
     return counted
