@@ -12,6 +12,8 @@ from fusion.engine.fit_curvature import FitCurvature
 from fusion.engine.row_blocks import Block
 from fusion.engine.row_groups import WIDEST, has_rows_of_its_own
 
+SMALL = 2**12
+"""Numbers of all starts together below which a few more products cost less than to know them."""
 LEAST = 1e-10
 """Share of the diagonal that is added to the curvature along mixtures: some may be the same."""
 
@@ -84,13 +86,15 @@ def mixing_corrections(
 ) -> list[MixingCorrection]:
     """One for all factors that meet each other in products of two, some of them by counts.
 
+    None of small problems, and where all is least squares: how factors meet is known there.
+
     Args:
         curvature: at this point, with its penalties.
         blocks: of every variable.
         damped: what damping adds to each.
         free: which variables move, (start, n) of 0 and 1.
     """
-    if all(coupling is not None for coupling in curvature.fits.coupling_of):
+    if free.numel() < SMALL or all(coupling is not None for coupling in curvature.fits.coupling_of):
         return []
     slots, held = curvature.objective.slots, curvature.objective.held
     able = {
