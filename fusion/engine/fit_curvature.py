@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -104,7 +105,15 @@ class FitCurvature:
         d = self._push(v)
         wanted = self.values.keys() if wanted is None else wanted
         needed = [f is None or any(name in wanted for name in f) for f in self.entering]
-        h = [x for metric, part in self.metrics for x in metric.product(d[part], needed[part])]
+        h = [
+            x
+            for metric, part in self.metrics
+            for x in (
+                metric.product(d[part], needed[part])
+                if any(x is not None for x in d[part])  # else a pass over the data for zeros
+                else d[part]
+            )
+        ]
         made = self._pull(h, self.rest(v) if self.rest else {})
         return {
             name: made[name] if name in made else torch.zeros_like(self.values[name])
@@ -117,8 +126,16 @@ class FitCurvature:
 
     def couplings(self) -> list[tuple[list[Entering | None], Coupling]]:
         """How the tensors of every prediction meet, and the factors in them."""
-        made = ((self.entering[part], metric.coupling()) for metric, part in self.metrics)
-        return [(entering, coupling) for entering, coupling in made if coupling is not None]
+        return [
+            (self.entering[part], coupling)
+            for (_, part), coupling in zip(self.metrics, self.coupling_of, strict=True)
+            if coupling is not None
+        ]
+
+    @cached_property
+    def coupling_of(self) -> list[Coupling | None]:
+        """How the tensors of every prediction in closed form meet; None where not by low rank."""
+        return [metric.coupling() for metric, _ in self.metrics]
 
     def block_of_core(self, name: str) -> Tensor | None:
         """The whole block of a factor that is the core of one prediction and nothing else."""

@@ -11,6 +11,7 @@ from fusion.engine import conjugate_gradients as cg
 from fusion.engine.bordered import Border
 from fusion.engine.curvature import FULL, Curvature, diagonal_scale
 from fusion.engine.factor_coupling import woodbury_correction
+from fusion.engine.mixing_directions import mixing_corrections
 from fusion.engine.row_blocks import Block, JointBlock
 from fusion.engine.row_groups import is_raw_variable, row_groups
 
@@ -48,6 +49,7 @@ class System:
             if is_raw_variable(slot) and slot.module is not None and slot.module.scale_free
         }
         self.coupled = woodbury_correction(curvature, self.blocks, self.groups, self.inverses)
+        self.mixing = mixing_corrections(curvature, self.blocks, self.damped, free)
         self.found = torch.empty_like(gradient)
         self.border = self._border()
 
@@ -82,11 +84,13 @@ class System:
         return self.found
 
     def _by_rows(self, r: Tensor) -> Tensor:
-        """Rows by themselves, and how they meet in least squares."""
+        """Rows by themselves, how they meet in least squares, and mixtures where counts are."""
         for group, inverse in zip(self.groups, self.inverses, strict=True):
             group.block.solve(self.found, r, inverse)
         if self.coupled is not None:
             self.coupled.add(self.found)
+        for mixing in self.mixing:
+            mixing.add(self.found, r)
         for slot in self.curvature.objective.slots:
             if slot.name in self.units:
                 part = slot.of(self.found)

@@ -32,6 +32,8 @@ LENGTHS = (1.0, 0.5, 0.25)
 """Shares of the way to a proposal at which it is looked at: bounds may be in between."""
 LESS = 0.85
 """Share of a pull that was too strong with which it is tried again, at most."""
+SAME = 0.01
+"""Distance of two ends, a share of the way there, up to which they are one."""
 TIGHT = 1.1
 """Ratio of a pull that is too strong to one that fits, below which a loss jumps between them."""
 
@@ -118,12 +120,25 @@ class BandSearch:
             gap = (low[going] > 0) & (high[going] < TIGHT * low[going]) & ~done
             gaps = torch.cat([gaps, going[gap[:, 0]]])
             done |= gap
+            done |= told & self._same_ends(start, pulled, told)
             going = going[~done[:, 0]]
             if not len(going):
                 break
         gaps = torch.cat([gaps, going[torch.isfinite(high[going, 0])]])
         if len(gaps):
             self._explore_between(near[gaps], far[gaps])
+
+    def _same_ends(self, start: Tensor, pulled: Tensor, told: Tensor) -> Tensor:
+        """Which settled pulls ended where one before them did: they go on alike, (going, 1)."""
+        moved, parts = pulled - start, []
+        for slot in self.objective.slots:
+            if slot.name != self.pull.name:
+                size = slot.of(start).norm().clamp_min(torch.finfo(start.dtype).tiny)
+                parts.append(slot.of(moved).flatten(1) / size)
+        way = torch.cat(parts, 1)
+        apart, length = torch.cdist(way, way), way.norm(dim=1)
+        alike = (apart <= SAME * torch.maximum(length[:, None], length)) & told & told.T
+        return alike.tril(-1).any(1, keepdim=True)
 
     def _stretched(
         self, start: Tensor, pulled: Tensor, share: Tensor, flat: Tensor, going: Tensor
