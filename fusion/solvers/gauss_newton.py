@@ -26,8 +26,8 @@ TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
 JUMPED = 1e-5
 """Damping after a jump, at most: what two components did, others do in long, flat directions."""
-LEFT = 0.1
-"""Share of the tolerance below which what a step promises does not count any more."""
+LEFT = 0.25
+"""Share of the tolerance below which what is left to fall does not count any more."""
 TRUSTED = 1e-5
 """Damping up to which a step promises all that the loss can fall, not what damping leaves of it."""
 DAMPING = (1e-8, 1e8)
@@ -147,6 +147,8 @@ class Descent:
         # the fits here, where nothing of them was refreshed since they were evaluated
         self.fits: Tracked | FitSquares | None = None
         self.curvature: Curvature | None = None
+        self.promised: Tensor | None = None
+        """What the last step should bring, (start,)."""
         self.lagged_fits = any(t.lagged for _, _, t in objective.loss.fits)
 
     def run(self, max_steps: int, between: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -208,6 +210,7 @@ class Descent:
         self.fits.rows(rows)
         self.penalties.rows(rows)
         self.curvature = None
+        self.promised = None if self.promised is None else self.promised[rows]
 
     def _step(self, loss: Tensor) -> None:
         curvature = self.curvature or self._curvature()
@@ -251,13 +254,21 @@ class Descent:
         self.damping = (self.damping * factor).clamp(*DAMPING)
         kept = good[:, None]
         least = LEFT * self.options.tolerance * accepted.loss.abs()
-        self.track.down = trusted & (promised <= least)
+        self.track.down = trusted & (self._left(promised) <= least)
         self.track.stuck = ~good & (self.damping >= DAMPING[1])
         if bool(good.all()):
             self.fits, self.flat = accepted.fits, self.objective.retract(accepted.flat)
             return
         self.fits = None
         self.flat = self.objective.retract(torch.where(kept, accepted.flat, start))
+
+    def _left(self, promised: Tensor) -> Tensor:
+        """What is left to fall after a step, (start,): steps shorten as the last two did."""
+        promised = promised.abs()
+        before, self.promised = self.promised, promised
+        if before is None:
+            return promised
+        return promised * (promised / torch.where(before > 0, before, promised)).clamp_max(1)
 
     def _fits(self, values: Values, states: States) -> Tracked | FitSquares:
         """From Gram matrices where all fits are functions of their squares, else by autograd."""
