@@ -12,6 +12,7 @@ from fusion.algebra.arrays import defined_beside
 from fusion.engine.column_maps import pulled_back
 from fusion.engine.objective import Objective
 from fusion.engine.variables import States, Values
+from fusion.forms.compressed import Compressed
 from fusion.forms.reading import Reading
 from fusion.language.fit_term import Fit
 from fusion.likelihood.metric import CPGrams
@@ -138,27 +139,24 @@ def _of_squares(term: Fit, form: Any, metric: type) -> bool:
 
 
 def own_products(form: Any) -> bool:
-    """Whether inner products with the data are those of its `matmul`."""
+    """Whether inner products with the data are those of its `met` and `met_back`."""
+    if isinstance(form, Compressed):
+        return len(form.bases) == 2
     if not isinstance(form, Reading):
         return False
     return (type(form).inner, type(form).overlap) == (Reading.inner, Reading.overlap)
 
 
-def _squares(form: Reading, L: Tensor, R: Tensor) -> Squares:
+def _squares(form: Reading | Compressed, L: Tensor, R: Tensor) -> Squares:
     """No residual is formed: large numbers cancel, in float64 whatever the factors are."""
     L, R = L.detach().double(), R.detach().double()
     left, right = form.weighted(L, R)
-    columns = right.movedim(0, 1).flatten(1)  # starts are more columns of one product
-    met = form.matmul(columns).unflatten(1, (len(R), -1)).movedim(1, 0)
-    met = met if form.weights.rows is None else met * form.weights.rows[:, None]
+    met = form.met(R)
     size = ((L.mT @ left) * (R.mT @ right)).sum((1, 2))
     return Squares(0.5 * (form.norm2() + size) - (L * met).sum((1, 2)), L, R, met.contiguous())
 
 
-def _gradients(form: Reading, s: Squares) -> tuple[Tensor, Tensor]:
+def _gradients(form: Reading | Compressed, s: Squares) -> tuple[Tensor, Tensor]:
     """By L and by R, (start, row, K) and (start, column, K)."""
     left, right = form.weighted(s.L, s.R)
-    columns = left.movedim(0, 1).flatten(1)
-    back = form.rmatmul(columns).unflatten(1, (len(s.L), -1)).movedim(1, 0)
-    back = back if form.weights.cols is None else back * form.weights.cols[:, None]
-    return left @ (s.R.mT @ right) - s.met, right @ (s.L.mT @ left) - back
+    return left @ (s.R.mT @ right) - s.met, right @ (s.L.mT @ left) - form.met_back(s.L)

@@ -12,6 +12,7 @@ from fusion.engine.column_maps import Entering
 from fusion.engine.fit_squares import own_products
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
+from fusion.forms.compressed import Compressed
 from fusion.forms.reading import Reading
 from fusion.language.fit_term import Fit
 
@@ -60,17 +61,18 @@ def _summed(parts: Sequence[Likeness]) -> Likeness:
 class _InnerProducts:
     """One fit: L = Σ s_a P_a and R = Σ s_b Q_b over factors a and b, float64."""
 
-    def __init__(self, form: Reading, values: Values, left: Entering, right: Entering) -> None:
+    def __init__(
+        self, form: Reading | Compressed, values: Values, left: Entering, right: Entering
+    ) -> None:
         self.left, self.right = list(left), list(right)
         P, Q = _moved(values, left), _moved(values, right)  # (factor, start, n, K)
         rows, cols = form.weights.rows, form.weights.cols
         heavy = Q if cols is None else Q * cols[:, None]
-        columns = heavy.movedim(2, 0)
-        met = form.matmul(columns.flatten(1)).unflatten(1, columns.shape[1:]).movedim(0, 2)
+        met = form.met(Q.flatten(0, 1)).unflatten(0, Q.shape[:2])
         light = P if rows is None else P * rows[:, None]
         self.size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
         self.norm2 = form.norm2()
-        self.with_data = torch.einsum("asnk,bsnk->sab", light, met)
+        self.with_data = torch.einsum("asnk,bsnk->sab", P, met)
         grams = [torch.einsum("asnk,bsnl->sabkl", x, y) for x, y in ((P, light), (Q, heavy))]
         self.with_itself = torch.einsum("sackl,sbdkl->sacbd", *grams).flatten(3).flatten(1, 2)
 

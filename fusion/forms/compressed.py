@@ -69,6 +69,16 @@ class Compressed:
         small = M.projected(self.bases)
         return (self.core * small.dense()).sum(dtype=torch.float64)
 
+    def met(self, R: Tensor) -> Tensor:
+        """(W ∘ X) R of a matrix: (start, column, n) → (start, row, n)."""
+        U, V = self.bases
+        return U @ (self.core @ (V.T @ R))
+
+    def met_back(self, L: Tensor) -> Tensor:
+        """(W ∘ X)ᵀ L of a matrix: (start, row, n) → (start, column, n)."""
+        U, V = self.bases
+        return V @ (self.core.T @ (U.T @ L))
+
     def weighted(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """The factors of W ∘ (L Rᵀ)."""
         return self.weights.applied(L, R)

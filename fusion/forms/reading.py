@@ -8,7 +8,7 @@ into columns.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -49,6 +49,20 @@ class Reading(ABC):
     @abstractmethod
     def rmatmul(self, G: Tensor) -> Tensor:
         """Xᵀ G, without weights: (row, n) → (column, n)."""
+
+    def met(self, R: Tensor) -> Tensor:
+        """(W ∘ X) R for weights of rank one: (start, column, n) → (start, row, n)."""
+        w = self.weights
+        right = R if w.cols is None else R * w.cols[:, None]
+        made = _folded(self.matmul, right)
+        return made if w.rows is None else made * w.rows[:, None]
+
+    def met_back(self, L: Tensor) -> Tensor:
+        """(W ∘ X)ᵀ L for weights of rank one: (start, row, n) → (start, column, n)."""
+        w = self.weights
+        left = L if w.rows is None else L * w.rows[:, None]
+        made = _folded(self.rmatmul, left)
+        return made if w.cols is None else made * w.cols[:, None]
 
     @abstractmethod
     def rows(self, index: Tensor) -> Reading:
@@ -191,3 +205,9 @@ class Product(torch.autograd.Function):
         columns = B.movedim(in_dims[1], 1)  # (n, start, R): starts are more columns of one product
         out = Product.apply(form, columns.flatten(1), transposed)
         return out.unflatten(1, columns.shape[1:]), 1
+
+
+def _folded(product: Callable[[Tensor], Tensor], B: Tensor) -> Tensor:
+    """A product with a matrix, starts as more of its columns."""
+    columns = B.movedim(0, 1).flatten(1)
+    return product(columns).unflatten(1, (len(B), -1)).movedim(1, 0)
