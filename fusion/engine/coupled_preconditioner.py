@@ -48,8 +48,9 @@ class LowRankTerm:
         step = max(1, CHUNK // (starts * max(r, q, w) ** 2))
         for at in range(0, rows, step):
             part = slice(at, at + step)
-            pairs = self.base[:, part, left] * other.base[:, part, right]
-            total += pairs.mT @ self.inverse[:, part].flatten(2)[..., kept]
+            mine, its = self.base[:, part], other.base[:, part]
+            pairs = mine.index_select(2, left) * its.index_select(2, right)
+            total += pairs.mT @ self.inverse[:, part].flatten(2).index_select(2, kept)
         total = total[:, back][:, :, spread].reshape(starts, r, q, w, w)
         if self.select is not None:
             total = self.select.to(total).mT @ total

@@ -11,6 +11,7 @@ from fusion.engine.curvature import Curvature
 from fusion.engine.fit_curvature import FitCurvature
 from fusion.engine.row_blocks import Block
 from fusion.engine.row_groups import WIDEST, has_rows_of_its_own
+from fusion.engine.variables import Slot
 
 SMALL = 2**12
 """Numbers of all starts together below which a few more products cost less than to know them."""
@@ -157,7 +158,7 @@ def _sides(pairs: Sequence[tuple[str, str, bool]]) -> dict[str, bool]:
     return sides
 
 
-def _is_unit(slot) -> bool:
+def _is_unit(slot: Slot) -> bool:
     return slot.module is not None and slot.module.scale_free
 
 

@@ -120,7 +120,7 @@ class BandSearch:
             gap = (low[going] > 0) & (high[going] < TIGHT * low[going]) & ~done
             gaps = torch.cat([gaps, going[gap[:, 0]]])
             done |= gap
-            done |= told & self._same_ends(start, pulled, told)
+            done |= ends_of_others(self._ways(start, pulled), told)
             going = going[~done[:, 0]]
             if not len(going):
                 break
@@ -128,17 +128,14 @@ class BandSearch:
         if len(gaps):
             self._explore_between(near[gaps], far[gaps])
 
-    def _same_ends(self, start: Tensor, pulled: Tensor, told: Tensor) -> Tensor:
-        """Which settled pulls ended where one before them did: they go on alike, (going, 1)."""
+    def _ways(self, start: Tensor, pulled: Tensor) -> Tensor:
+        """From the start to ends of pulls, every variable as a share of its size there."""
         moved, parts = pulled - start, []
         for slot in self.objective.slots:
             if slot.name != self.pull.name:
                 size = slot.of(start).norm().clamp_min(torch.finfo(start.dtype).tiny)
                 parts.append(slot.of(moved).flatten(1) / size)
-        way = torch.cat(parts, 1)
-        apart, length = torch.cdist(way, way), way.norm(dim=1)
-        alike = (apart <= SAME * torch.maximum(length[:, None], length)) & told & told.T
-        return alike.tril(-1).any(1, keepdim=True)
+        return torch.cat(parts, 1)
 
     def _stretched(
         self, start: Tensor, pulled: Tensor, share: Tensor, flat: Tensor, going: Tensor
@@ -208,6 +205,18 @@ class BandSearch:
         moved, loss = self.down.descend(flat, nothing, weight, steps=0)
         good = loss.to(moved) - self.down.lowest <= self.allowed
         return torch.where(good[:n, None], moved[:n], start), True
+
+
+def ends_of_others(way: Tensor, settled: Tensor) -> Tensor:
+    """Which settled pulls ended where one before them did, (pull, 1): from there they go on alike.
+
+    Args:
+        way: from the start to their ends, (pull, n).
+        settled: (pull, 1) bool.
+    """
+    apart, length = torch.cdist(way, way), way.norm(dim=1)
+    alike = apart <= SAME * torch.maximum(length[:, None], length)
+    return (alike & settled & settled.T).tril(-1).any(1, keepdim=True)
 
 
 def _updated_weights(weight: Tensor, share: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ import fusion as fu
 from fusion.engine.fit_curvature import FitCurvature
 from fusion.engine.hessian import Hessian, row_blocks
 from fusion.engine.objective import Objective
-from fusion.losses import Frobenius
-from fusion.models import Tucker
+from fusion.likelihood.metric import Entrywise
+from fusion.losses import Frobenius, Poisson
+from fusion.models import SharedMaps, Tucker
 from tests.helpers.planted_factors import counts
 
 
@@ -59,3 +60,20 @@ def test_the_whole_block_of_a_core_is_the_probed_one():
         probe[:, i] = 1
         column = fits.own("core", probe.reshape(2, 2, 3, 2)).reshape(2, 12)
         assert torch.allclose(made[:, :, i], column, rtol=1e-10, atol=1e-10)
+
+
+def test_a_direction_that_enters_no_prediction_reads_no_data(monkeypatch):
+    a, b = fu.Dataset("a", counts(6, 5, 8)), fu.Dataset("b", counts(6, 5, 7, seed=1))
+    objective = Objective(SharedMaps(a, b, K=2), Poisson(a) + Poisson(b))
+    values = objective.values(fu.Random().starts(objective, 2, 0))
+    fits = FitCurvature(objective, values, objective.no_states())
+    spectra = [name for name in values if values[name].shape[1] == 8]
+    read, product = [], Entrywise.product
+    monkeypatch.setattr(
+        Entrywise, "product", lambda self, *rest: read.append(self) or product(self, *rest)
+    )
+    made = fits({name: torch.ones_like(values[name]) for name in spectra})
+    assert len(read) == 1
+    (other,) = (name for name in values if values[name].shape[1] == 7)
+    assert bool((made[other] == 0).all())
+    assert all(bool((made[name] != 0).any()) for name in made if name != other)

@@ -20,6 +20,7 @@ from tests.helpers.planted_factors import counts
 X, Y = counts(6, 5, 8), counts(6, 5, 7, seed=1)
 A, B = fu.Dataset("a", X), fu.Dataset("b", Y)
 HOLES = fu.Dataset("a", X, mask=np.random.default_rng(0).random(X.shape) < 0.2)
+MANY = fu.Dataset("a", counts(8, 10, 40, level=200.0))
 WEIGHED = fu.Dataset("a", X, variance=1 + X)
 
 
@@ -56,6 +57,7 @@ def nothing_is_small(monkeypatch):
 
 CASES = {
     "poisson": lambda: (NMF(A, 3), 1.0 * Poisson(A)),
+    "many counts": lambda: (NMF(MANY, 3), 1.0 * Poisson(MANY)),
     "no unit columns": lambda: (plain_factors(), 1.0 * Poisson(A)),
     "mask": lambda: (NMF(HOLES, 3), 2.0 * Poisson(HOLES)),
     "general weights": lambda: (NMF(WEIGHED, 3), 1.0 * Gaussian(WEIGHED)),
@@ -144,6 +146,14 @@ def test_a_step_is_the_same_whether_or_not_mixtures_are_known(case, monkeypatch)
     assert not plain.mixing
     assert torch.allclose(d, wanted, rtol=1e-5, atol=1e-7 * float(wanted.abs().max()))
     assert torch.allclose(Hd, Hwanted, rtol=1e-5, atol=1e-7 * float(Hwanted.abs().max()))
+
+
+@pytest.mark.parametrize("case", ["many counts", "general weights"])
+def test_a_step_takes_about_half_the_products_or_fewer(case, monkeypatch):
+    known = at(case, held=["C"], damping=1e-6, share=0.1).solve(0.01, 500)[2]
+    monkeypatch.setattr("fusion.engine.linear_system.mixing_corrections", lambda *_: [])
+    by_rows_alone = at(case, held=["C"], damping=1e-6, share=0.1).solve(0.01, 500)[2]
+    assert known <= 0.55 * by_rows_alone
 
 
 def test_small_problems_are_solved_without(monkeypatch):
