@@ -229,7 +229,7 @@ def variance_of(owner: Dataset, variance: Any) -> Tensor | None:
     variance = as_tensor(variance).clone()
     variance = variance.detach().cpu().double()
     try:
-        torch.broadcast_shapes(variance.shape, owner.shape)
+        np.broadcast_shapes(variance.shape, owner.shape)  # torch brings in sympy for its own
         fits = variance.ndim <= len(owner.shape)
         variance = variance.reshape(
             (1,) * (len(owner.shape) - variance.ndim) + tuple(variance.shape)
