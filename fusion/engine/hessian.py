@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fusion.engine.variables import Values
 
-FEW = 2**16
+FEW = 2**20
 """Up to so many numbers, directions are multiplied in rather than handed over."""
 
 

@@ -51,9 +51,9 @@ def two_detectors():
 @pytest.mark.parametrize(
     ("case", "most"),
     [
-        (nmf, {"bend": 42, "slopes": 32, "products": 87}),
-        (lambda: nmf(10), {"bend": 183, "slopes": 218, "products": 224}),
-        (sparse_prior, {"bend": 44, "slopes": 33, "products": 91}),
+        (nmf, {"bend": 35, "slopes": 28, "products": 67}),
+        (lambda: nmf(10), {"bend": 176, "slopes": 196, "products": 228}),
+        (sparse_prior, {"bend": 37, "slopes": 29, "products": 70}),
         (two_detectors, {"bend": 253, "slopes": 0, "products": 0}),
     ],
     ids=["nmf", "ten starts", "sparse prior", "two detectors"],
