@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from math import ceil
 from threading import Lock
 
 import torch
@@ -18,8 +19,10 @@ import torch
 from fusion.algebra.calls import whole_number
 from fusion.algebra.cores import cores, is_worker
 
-ROUNDS = 5
-"""Runs of each by which one thread is held against all."""
+ROUNDS = (3, 5)
+"""Runs of each by which one thread is held against all: of long tasks, of short ones."""
+LONG = 0.005
+"""Seconds of a run, at least: shorter ones fit between what another process is given."""
 
 _asked: ContextVar[int | None] = ContextVar("threads asked for", default=None)
 _before: list[int] = []
@@ -99,15 +102,21 @@ def quicker(task: Callable[[], object], counts: tuple[int, int]) -> int:
     Threads of OpenMP wait for each other by spinning: where another process holds one of their
     cores up, two of them take longer than one.
     """
-    times: dict[int, list[float]] = {count: [] for count in counts}
-    for turn in range(ROUNDS + 1):
-        for count in counts:
-            with _torch_threads(count):
-                begun = time.perf_counter()
+
+    def run(count: int, times: int) -> float:
+        with _torch_threads(count):
+            begun = time.perf_counter()
+            for _ in range(times):
                 task()
-            if turn:  # the first wakes threads and fetches memory
-                times[count].append(time.perf_counter() - begun)
-    return min(counts, key=lambda count: statistics.median(times[count]))
+            return (time.perf_counter() - begun) / times
+
+    first = min(run(count, 1) for _ in range(2) for count in counts)  # wakes threads, too
+    times, rounds = max(1, ceil(LONG / max(first, 1e-6))), ROUNDS[first < LONG]
+    seconds = {count: [] for count in counts}
+    for _ in range(rounds):
+        for count in counts:
+            seconds[count].append(run(count, times))
+    return min(counts, key=lambda count: statistics.median(seconds[count]))
 
 
 class Workers:

@@ -33,7 +33,7 @@ from fusion.search.moves import improve
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
 from fusion.search.problem import Problem, as_loss, pose
 from fusion.search.pruning import order_components, prune
-from fusion.search.thread_count import suitable_threads, within_threads
+from fusion.search.thread_count import within_threads
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
 
@@ -146,8 +146,7 @@ def fit(
     )
     objective, chosen, messages = posed.objective, posed.solver, posed.messages
     steps = chosen.max_steps if max_steps is None else int(max_steps)
-    counts = watch.kept(suitable_threads, objective, len(posed.flat))
-    with limited_threads(*counts), _reporting(progress, callback) as report:
+    with limited_threads(*posed.threads), _reporting(progress, callback) as report:
         watch.report = report
         limit = float("inf") if max_seconds is None else float(max_seconds)
         outcome = watch.kept(_descend_and_improve, posed, watch, steps, begun, limit, race)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.threads import limited_threads
 from fusion.engine.curvature import without_curvature
 from fusion.engine.objective import Objective
 from fusion.language.loss import Loss
@@ -21,6 +22,7 @@ from fusion.likelihood.compiled_passes import could_compile
 from fusion.search.given_starts import Given
 from fusion.search.initialisation import Init, Random
 from fusion.search.scale_check import check_scale
+from fusion.search.thread_count import suitable_threads
 from fusion.solvers import Adam, GaussNewton, RowNewton, Solver, TorchOptimizer
 
 _TOLD: list[str] = []
@@ -37,6 +39,7 @@ class Problem:
         solver: that was asked for, or suits.
         messages: why, where that is not plain.
         flat: (start, n) raw variables of the starts.
+        threads: that suit these data, of our own and of torch.
     """
 
     objective: Objective
@@ -44,6 +47,7 @@ class Problem:
     solver: Solver
     messages: list[str]
     flat: Tensor
+    threads: tuple[int, int]
 
     @property
     def compressed(self) -> bool:
@@ -68,13 +72,15 @@ def pose(
     mark_seen_rows(fitted, loss.datasets.values())
     objective = Objective(fitted, loss)
     check_scale(objective)
-    chosen, messages = _chosen_solver(solver, objective)
+    chosen, messages = _chosen_solver(solver, objective, starts)
     messages += _without_numba(objective)
     chosen.check(objective)
-    quick = loss.compressed(fitted) if compress else None
-    working = objective if quick is None else Objective(fitted, quick)
-    flat = _starting_points(init, working, starts, seed)
-    return Problem(objective, working, chosen, messages, flat)
+    counts = suitable_threads(objective, starts)
+    with limited_threads(*counts):
+        quick = loss.compressed(fitted) if compress else None
+        working = objective if quick is None else Objective(fitted, quick)
+        flat = _starting_points(init, working, starts, seed)
+    return Problem(objective, working, chosen, messages, flat, counts)
 
 
 def as_loss(model: Any, loss: Any) -> Loss:
@@ -122,7 +128,7 @@ def _on_device(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
         ) from None
 
 
-def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
+def _chosen_solver(given: Any, objective: Objective, starts: int) -> tuple[Solver, list[str]]:
     """The solver asked for, or the one that suits."""
     if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
         return TorchOptimizer(given), []
@@ -136,7 +142,7 @@ def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]
         )
     reason = without_curvature(objective)
     if reason is None:
-        return RowNewton() if RowNewton.suited(objective) else GaussNewton(), []
+        return RowNewton() if RowNewton.suited(objective, starts) else GaussNewton(), []
     return Adam(), [f"solver: Adam, since {reason}"]
 
 

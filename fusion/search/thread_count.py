@@ -7,6 +7,7 @@ from functools import wraps
 from math import prod
 from typing import ParamSpec, TypeVar
 
+import numpy as np
 import torch
 
 from fusion.algebra.threads import (
@@ -14,12 +15,15 @@ from fusion.algebra.threads import (
     checked_threads,
     limited_threads,
     quicker,
+    shared_workers,
     threads,
 )
 from fusion.data.dataset import Dataset
 from fusion.engine.objective import Objective
 from fusion.language.fit_term import Fit
 from fusion.likelihood.compiled_passes import compiles
+from fusion.likelihood.count_kernels import padded
+from fusion.likelihood.count_rows import count_rows
 
 SMALL = 2_000_000
 """Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
@@ -47,29 +51,25 @@ def within_threads(function: Callable[P, T]) -> Callable[P, T]:
 def suitable_threads(objective: Objective, starts: int) -> tuple[int, int]:
     """As many as suit these data, of our own and of torch.
 
-    One for small problems: a barrier costs more than it brings on a busy machine. Compiled passes
-    have none, and starts go on side by side: all, from fewer counts on. For others what was asked
-    for; else, where passes would spin, all or one, whichever is quicker now.
+    One for small problems: a barrier costs more than it brings on a busy machine; compiled passes
+    have none, so that fewer counts are enough. For others what was asked for; else all or one,
+    whichever is quicker now.
     """
     fits = [term for _, _, term in objective.loss.fits]
     largest = max(fits, key=lambda term: _values_read(term.dataset), default=None)
     data = 0 if largest is None else _values_read(largest.dataset)
-    most = threads()
-    apart = largest is not None and _spins_not(largest, objective)
-    small = starts * objective.size < SMALL
-    if apart and small:
-        return (most if data >= FEW else 1), 1
-    if max(data, starts * objective.size) < SMALL:
+    most, unknowns = threads(), starts * objective.size
+    apart = largest is not None and _compiled(largest, objective)
+    if most == 1 or max(data, unknowns) < (FEW if apart else SMALL) or largest is None:
         return 1, 1
-    told = most == 1 or asked_threads() is not None or objective.like.device.type != "cpu"
-    if told or largest is None or apart:
-        return most, most
-    count = quicker(_product(largest, objective), (most, 1))
-    return count, count
+    if asked_threads() is None and objective.like.device.type == "cpu":
+        task = _compiled_pass if apart else _product
+        most = quicker(task(largest, objective), (most, 1))
+    return most, 1 if apart and unknowns < SMALL else most
 
 
-def _spins_not(term: Fit, objective: Objective) -> bool:
-    """Whether its passes take blocks in turn, so that a thread held up holds up nobody."""
+def _compiled(term: Fit, objective: Objective) -> bool:
+    """Whether its passes take blocks in turn, without a barrier."""
     form, _ = term.pair(objective.model)
     return term.entrywise is not None and compiles(form, term.entrywise, objective.like)
 
@@ -80,6 +80,16 @@ def _product(term: Fit, objective: Objective) -> Callable[[], object]:
     _, x = next(iter(form.blocks(objective.like.dtype)))
     right = torch.ones(x.shape[1], COLUMNS, dtype=x.dtype)
     return lambda: x.T @ (x @ right)
+
+
+def _compiled_pass(term: Fit, objective: Objective) -> Callable[[], object]:
+    """All counts once, by the rows of the first factor."""
+    with torch.no_grad():
+        form, M = term.pair(objective.model)
+        K = padded(M.two_way()[1].shape[1])  # whose passes are needed anyway
+    L, R = (np.ones((n, K)) for n in form.shape)
+    into = np.empty_like(L), np.empty((len(L), K * (K + 1) // 2))
+    return lambda: count_rows(form).bend(0, L, R, shared_workers(), into)
 
 
 def _values_read(data: Dataset) -> int:

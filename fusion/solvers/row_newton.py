@@ -12,6 +12,7 @@ from torch import Tensor
 from fusion.algebra.calls import checked_class
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
+from fusion.likelihood.compiled_passes import compiles
 from fusion.likelihood.data_passes import EntryPasses
 from fusion.likelihood.metric import Entrywise
 from fusion.likelihood.passes import passes
@@ -24,6 +25,8 @@ from fusion.solvers.gauss_newton import GaussNewton
 
 FEWEST = 10
 """Non-zero counts for every unknown from which on it is the method of choice."""
+SEVERAL = 5
+"""Starts from which on it is with fewer."""
 INSIDE = 0.1
 """Share of an entry that an extrapolation leaves at least: a likelihood ends at zero."""
 
@@ -43,8 +46,9 @@ class RowNewton(Alternating):
     `GaussNewton`. Passes of torch, which serve without numba, on a GPU and in single precision, are
     for counts that are mostly zeros.
 
-    With fewer than some ten counts for every unknown it may end in a poor minimum, where
-    `GaussNewton`, which sees all factors at once, ends lower: `fit` picks accordingly.
+    With fewer than some ten counts for every unknown one start in some tens ends in a poor minimum,
+    where `GaussNewton`, which sees all factors at once, ends lower in five to ten times the time:
+    `fit` picks that where starts are few.
 
     Args:
         sweeps: over the K numbers of a row, to solve its Newton step within the bounds.
@@ -91,16 +95,21 @@ class RowNewton(Alternating):
             )
 
     @classmethod
-    def suited(cls, objective: Objective) -> bool:
-        """Whether it is the method of choice: counts alone, most of them zero."""
-        entries = 0
+    def suited(cls, objective: Objective, starts: int) -> bool:
+        """Whether it is the method of choice for so many starts: counts alone, most of them zero.
+
+        Starts of few counts may be unlucky: several make up for that, where passes are compiled.
+        """
+        entries, compiled = 0, True
         with torch.no_grad(), objective.model.once():
             for _, _, term in objective.loss.fits:
                 closed_form = term.closed(objective.model)
                 if closed_form is None or closed_form[1] is not Entrywise:
                     return False
-                entries += round(closed_form[0].density * prod(closed_form[0].shape))
-        if entries < FEWEST * objective.size:
+                form = closed_form[0]
+                entries += round(form.density * prod(form.shape))
+                compiled &= compiles(form, term.entrywise, objective.like)
+        if entries < FEWEST * objective.size and not (compiled and starts >= SEVERAL):
             return False
         try:
             cls().check(objective)

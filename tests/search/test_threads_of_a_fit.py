@@ -92,11 +92,22 @@ def test_without_a_number_dense_products_say_whether_one_or_all(large, four, mon
     assert asked == [((data.matrix_shape[1], thread_count.COLUMNS), (4, 1))]
 
 
-def test_blocks_taken_in_turn_need_no_such_measurement(large, monkeypatch):
+@pytest.mark.parametrize("best", [1, 4])
+def test_so_do_passes_over_counts_from_fewer_values_on(four, monkeypatch, best):
+    pytest.importorskip("numba")
     monkeypatch.setattr(thread_count, "threads", lambda: 4)
-    monkeypatch.setattr(thread_count, "quicker", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(thread_count, "FEW", 1)
+    asked = []
+
+    def quicker(one_pass, numbers):
+        asked.append((float(one_pass()), numbers))
+        return best
+
+    monkeypatch.setattr(thread_count, "quicker", quicker)
     data = counts()
-    assert during(Poisson(data), NMF(data, 3)) == {(4, 4)}
+    # torch keeps to one, as the factors are small
+    assert during(Poisson(data), NMF(data, 3)) == {(1, best)}
+    assert [numbers for _, numbers in asked] == [(4, 1)]
 
 
 @pytest.mark.parametrize("given", [0, -1, 1.5, "2", True])
