@@ -14,7 +14,7 @@ from fusion.engine.status import Status
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
-from fusion.solvers.base import Outcome
+from fusion.solvers.track import Outcome
 
 if TYPE_CHECKING:
     pass

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from fusion.engine.objective import Objective
-from fusion.solvers.base import for_all_starts, states_of
+from fusion.solvers.track import for_all_starts, states_of
 
 if TYPE_CHECKING:
-    from fusion.solvers.base import Outcome, Solver, Watch
+    from fusion.solvers.base import Solver
+    from fusion.solvers.track import Outcome
+    from fusion.solvers.watch import Watch
 
 
 def polish(

@@ -12,10 +12,10 @@ from torch import Tensor
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
 from fusion.engine.variables import Values
-from fusion.solvers.base import Judge
+from fusion.solvers.track import Judge
 
 if TYPE_CHECKING:
-    from fusion.solvers.base import Outcome
+    from fusion.solvers.track import Outcome
 
 HEATS = ((4, 0.5), (8, 0.3))
 """(steps, share of the starts that go on from there)."""

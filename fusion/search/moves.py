@@ -16,7 +16,9 @@ from fusion.search.warm_start import warm_up_steps
 if TYPE_CHECKING:
     from fusion.engine.variables import States
     from fusion.language.prior import Move
-    from fusion.solvers.base import Outcome, Solver, Watch
+    from fusion.solvers.base import Solver
+    from fusion.solvers.track import Outcome
+    from fusion.solvers.watch import Watch
 
 PAUSE = 40
 """Steps made before moves are tried again where none was kept."""

@@ -16,7 +16,8 @@ from fusion.search.warm_start import descend_easily, easier_loss, lifted_off_bou
 if TYPE_CHECKING:
     from fusion.language.loss import Loss
     from fusion.language.model import Model
-    from fusion.solvers.base import Solver, Watch
+    from fusion.solvers.base import Solver
+    from fusion.solvers.watch import Watch
 
 ROWS = 4096
 """Pixels that are looked at."""

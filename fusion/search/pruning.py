@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from fusion.language.model import Model
     from fusion.language.prior import Prior
     from fusion.language.term import State
-    from fusion.solvers.base import Outcome, Solver, Watch
+    from fusion.solvers.base import Solver
+    from fusion.solvers.track import Outcome
+    from fusion.solvers.watch import Watch
 
 
 def prune(

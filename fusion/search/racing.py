@@ -11,10 +11,12 @@ from torch import Tensor
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
 from fusion.engine.variables import States
-from fusion.solvers.base import Judge, states_of
+from fusion.solvers.track import Judge, states_of
 
 if TYPE_CHECKING:
-    from fusion.solvers.base import Outcome, Solver, Watch
+    from fusion.solvers.base import Solver
+    from fusion.solvers.track import Outcome
+    from fusion.solvers.watch import Watch
 
 
 SETTLING = 3

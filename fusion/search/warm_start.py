@@ -14,7 +14,9 @@ from fusion.language.loss import Loss
 if TYPE_CHECKING:
     from fusion.language.model import Model
     from fusion.search.heats import Heats
-    from fusion.solvers.base import Judge, Solver, Watch
+    from fusion.solvers.base import Solver
+    from fusion.solvers.track import Judge
+    from fusion.solvers.watch import Watch
 
 
 APPROACH = 8

@@ -2,11 +2,13 @@
 
 from fusion.engine.evaluation import evaluate
 from fusion.solvers.als import ALS, MALS
-from fusion.solvers.base import Outcome, Solver, Track, Watch
+from fusion.solvers.base import Solver
 from fusion.solvers.first_order import LBFGS, Adam, TorchOptimizer
 from fusion.solvers.gauss_newton import GaussNewton
 from fusion.solvers.hals import HALS
 from fusion.solvers.row_newton import RowNewton
+from fusion.solvers.track import Outcome, Track
+from fusion.solvers.watch import Watch
 
 __all__ = [
     "ALS",

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
-from fusion.solvers.base import Solver, Track, states_of
+from fusion.solvers.base import Solver
 from fusion.solvers.gauge import gauges, rescaled
+from fusion.solvers.track import Track, states_of
 
 SHRINK, GROW, GROW_LIMIT = 1.5, 1.01, 1.005
 """How the extrapolation answers to a rise and a fall of the loss: η, γ, γ̄ of Ang & Gillis."""

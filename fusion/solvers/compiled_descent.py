@@ -13,9 +13,10 @@ from torch import Tensor
 from fusion.algebra.threads import Workers, shared_workers
 from fusion.engine.variables import States, Values
 from fusion.likelihood.count_rows import Array
-from fusion.solvers import gauss_newton
-from fusion.solvers.base import Track, states_of
+from fusion.solvers import joint_descent
 from fusion.solvers.count_sweeps import CountSweeps, Factors, Row
+from fusion.solvers.gauss_newton import GaussNewton
+from fusion.solvers.track import Track, states_of
 
 if TYPE_CHECKING:
     from fusion.solvers.row_newton import RowNewton
@@ -133,11 +134,9 @@ class CompiledDescent:
     def _together(self, flat: Tensor, states: States, max_steps: int) -> None:
         """All factors at once, where by turns they come forward slowly."""
         options = self.options
-        joint = gauss_newton.GaussNewton(
-            options.tolerance, options.window, damping=NEAR, whole=True
-        )
+        joint = GaussNewton(options.tolerance, options.window, damping=NEAR, whole=True)
         with torch.enable_grad():
-            descent = gauss_newton.Descent(joint, self.objective, flat, states, self.track)
+            descent = joint_descent.Descent(joint, self.objective, flat, states, self.track)
             descent.run(max_steps, self._swept)
 
     @torch.no_grad()

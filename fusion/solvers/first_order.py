@@ -16,7 +16,8 @@ from fusion.algebra.calls import checked_class
 from fusion.engine.evaluation import evaluate
 from fusion.engine.objective import Objective
 from fusion.engine.variables import States
-from fusion.solvers.base import Solver, Track, states_of
+from fusion.solvers.base import Solver
+from fusion.solvers.track import Track, states_of
 
 HALVINGS = 20
 """How often a step that leaves the domain of the loss is halved."""

@@ -17,11 +17,12 @@ from fusion.likelihood.data_passes import EntryPasses
 from fusion.likelihood.metric import Entrywise
 from fusion.likelihood.passes import passes
 from fusion.solvers.alternating import Alternating, allowed
-from fusion.solvers.base import SCOUTED, Track
+from fusion.solvers.base import SCOUTED
 from fusion.solvers.compiled_descent import CompiledDescent
 from fusion.solvers.coordinate_descent import coordinate_descent
 from fusion.solvers.count_sweeps import CountSweeps
 from fusion.solvers.gauss_newton import GaussNewton
+from fusion.solvers.track import Track
 
 FEWEST = 10
 """Non-zero counts for every unknown from which on it is the method of choice."""

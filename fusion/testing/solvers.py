@@ -15,7 +15,9 @@ from fusion.language.factor import Factor
 from fusion.language.loss import Loss
 from fusion.losses import Frobenius
 from fusion.models import NMF
-from fusion.solvers.base import Outcome, Solver, Watch
+from fusion.solvers.base import Solver
+from fusion.solvers.track import Outcome
+from fusion.solvers.watch import Watch
 from fusion.testing.random_tensors import uniform
 
 STEPS = 20

@@ -12,7 +12,7 @@ from fusion.engine.objective import Objective
 from fusion.engine.status import Status
 from fusion.engine.variables import Values
 from fusion.solvers import GaussNewton, Watch
-from fusion.solvers.base import Outcome
+from fusion.solvers.track import Outcome
 from fusion.uncertainty.mixing_pull import MixingPull
 from fusion.uncertainty.standard_errors import FittedPoint
 

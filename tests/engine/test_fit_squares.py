@@ -12,7 +12,7 @@ from fusion.engine.objective import Objective
 from fusion.engine.size_likeness import likeness_in_sizes
 from fusion.losses import Frobenius
 from fusion.models import NMF
-from fusion.solvers.gauss_newton import Tracked
+from fusion.solvers.joint_descent import Tracked
 from tests.helpers.planted_factors import counts
 
 GRAMS = ["nmf", "rank-one weights", "gaussian", "coupled", "shared, weights", "mixed", "background"]

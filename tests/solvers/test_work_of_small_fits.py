@@ -14,7 +14,7 @@ from fusion.constraints import Free, NonNegative, PowerLaw, UnitColumns
 from fusion.engine.linear_system import System
 from fusion.losses import Frobenius, SoftOrthogonality, SquaredNorm
 from fusion.models import NMF
-from fusion.solvers.gauss_newton import Descent
+from fusion.solvers.joint_descent import Descent
 
 RNG = np.random.default_rng(0)
 MAPS = RNG.random((120, 3)) ** 2

@@ -1,0 +1,223 @@
+"""A batch of starts on its way: the best point of each, which have ended, and why."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fusion.engine.evaluation import evaluate
+from fusion.engine.objective import Objective
+from fusion.engine.status import Status
+from fusion.engine.variables import States
+from fusion.solvers.watch import Watch
+
+TIE = 1e-12
+"""Losses that differ by this share are equal but for rounding."""
+
+
+@dataclass
+class Outcome:
+    """What a solver found for every start."""
+
+    flat: Tensor  # (start, n) raw variables
+    terms: Tensor  # (start, term) weighted, float64, in the objective's order
+    states: list[dict[str, Tensor]]  # lagged pieces there
+    status: list[Status]
+    # a step each: (start, term), NaN where a start has ended
+    history: list[Tensor] = field(default_factory=list)
+    # the same of what terms learn, by name: (start, …)
+    learned: list[dict[str, Tensor]] = field(default_factory=list)
+    products: int = 0
+    damping: Tensor | None = None  # (start,) where the steps of a solver that has one ended
+    ahead: int | None = None  # the start that was gone on with alone
+
+    @property
+    def loss(self) -> Tensor:
+        """(start,) loss, +∞ before the first step."""
+        return self.terms.sum(1)
+
+    def best(self) -> int:
+        """The start with the lowest loss; of equal ones that which was gone on with alone.
+
+        Those left behind or dropped do not count: under a rule the loss of the others may have
+        risen since.
+        """
+        loss = torch.nan_to_num(self.loss, nan=torch.inf)
+        left = torch.tensor([not s.ran_on for s in self.status], device=loss.device)
+        loss = loss if bool(left.all()) else torch.where(left, torch.inf, loss)
+        best = int(loss.argmin())
+        if self.ahead is not None and bool(loss[self.ahead] - loss[best] <= TIE * loss[best].abs()):
+            return self.ahead
+        return best
+
+
+class Judge(ABC):
+    """Says on the way which of a batch of starts are not worth another step."""
+
+    @abstractmethod
+    def dropped(self, outcome: Outcome, running: Sequence[int]) -> Mapping[int, Status]:
+        """Those to leave the batch, of the starts that have not ended, and why.
+
+        Args:
+            outcome: with every step so far in its history.
+            running: rows of the starts that have not ended.
+        """
+
+
+class Track:
+    """Keeps the best point of every start, and says which starts have ended and why.
+
+    Starts that end leave the batch; `rows` says which starts the batch still holds.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        flat: Tensor,
+        tolerance: float,
+        window: int,
+        watch: Watch,
+        judge: Judge | None = None,
+    ) -> None:
+        starts = flat.shape[0]
+        self.tolerance, self.window, self.watch, self.objective = (
+            tolerance,
+            window,
+            watch,
+            objective,
+        )
+        self.judge = judge
+        self.rule = self.by_change = not all(objective.fixed)
+        self.rows = torch.arange(starts, device=flat.device)
+        terms = torch.full(
+            (starts, len(objective.order)), torch.inf, dtype=torch.float64, device=flat.device
+        )
+        self.outcome = Outcome(
+            flat.clone(),
+            terms,
+            [{} for _ in objective.loss.terms],
+            [Status.MAX_STEPS] * starts,
+        )
+        # (start in batch,) losses, or changes of the factors under a rule
+        self.recent: list[Tensor] = []
+        self.before: Tensor | None = None
+        self.stuck = torch.zeros(starts, dtype=torch.bool, device=flat.device)
+        # (start in batch,) whether a model that can be trusted says that nothing is left to fall
+        self.down = torch.zeros(starts, dtype=torch.bool, device=flat.device)
+        self.first: Tensor | None = None
+        self.step = 0
+
+    def record(self, flat: Tensor, terms: Tensor, states: States) -> Tensor:
+        """Note points and their terms, (start, term); say which have ended, (start,) bool."""
+        out, rows, loss = self.outcome, self.rows, terms.sum(1)
+        better = torch.isfinite(loss) if self.rule else loss < out.loss[rows]
+        out.flat[rows] = torch.where(better[:, None], flat, out.flat[rows])
+        out.terms[rows] = torch.where(better[:, None], terms, out.terms[rows])
+        out.states = [
+            _write_states(old, rows, new, len(out.flat))
+            for old, new in zip(out.states, states, strict=True)
+        ]
+        starts = len(out.flat)
+        out.history.append(for_all_starts(terms, rows, starts))
+        learned = self.objective.learned(states)
+        out.learned.append(
+            {name: for_all_starts(value, rows, starts) for name, value in learned.items()}
+        )
+        self.first = loss.abs() if self.first is None else self.first
+        stop = self.watch.stopped or bool(self.watch.report(self.step, out.loss))
+        self.watch.stopped = stop
+        self.step += 1
+        ended = self._ended(flat, loss, stop)
+        if self.judge is not None:
+            ended |= self._dropped(self.judge, ended)
+        self.rows, self.first, self.stuck = rows[~ended], self.first[~ended], self.stuck[~ended]
+        self.down, self.recent = (
+            torch.zeros_like(self.stuck),
+            [r[~ended] for r in self.recent[-self.window :]],
+        )
+        self.before = flat[~ended] if self.by_change else None
+        return ended
+
+    def _ended(self, flat: Tensor, loss: Tensor, stop: bool) -> Tensor:
+        self.recent.append(self._change(flat) if self.by_change else loss)
+        if self.by_change:
+            calm = torch.stack(self.recent).amax(0) <= self.tolerance**0.5
+        else:
+            scale = torch.maximum(loss.abs(), torch.finfo(loss.dtype).eps ** 0.75 * self.first)
+            calm = self.recent[0] - loss <= self.tolerance * scale
+        calm &= len(self.recent) > self.window
+        calm |= self.down & (not self.by_change)
+        ended = torch.zeros_like(self.stuck)
+        for which, status in (
+            (~torch.isfinite(loss), Status.DIVERGED),
+            (calm, Status.CONVERGED),
+            (self.stuck, Status.STALLED),
+            (torch.full_like(ended, self.watch.late), Status.MAX_SECONDS),
+            (torch.full_like(ended, stop), Status.INTERRUPTED),
+        ):
+            new = which & ~ended
+            for row in self.rows[new].tolist():
+                self.outcome.status[row] = status
+            ended |= new
+        return ended
+
+    def _dropped(self, judge: Judge, ended: Tensor) -> Tensor:
+        """Which of those that have not ended the judge lets go, (start in batch,) bool."""
+        left = self.rows[~ended].tolist()
+        dropped = judge.dropped(self.outcome, left) if left else {}
+        for row, reason in dropped.items():
+            self.outcome.status[row] = reason
+        return torch.tensor([row in dropped for row in self.rows.tolist()], device=ended.device)
+
+    def interrupt(self, states: States) -> None:
+        """The user asked to stop: what is still on its way stays at its best, or where it began."""
+        self.watch.stopped = True
+        if not self.outcome.history:
+            terms, _, states = evaluate(self.objective, self.outcome.flat, states)
+            self.record(self.outcome.flat, terms, states)
+        for row in self.rows.tolist():
+            self.outcome.status[row] = Status.INTERRUPTED
+
+    def _change(self, flat: Tensor) -> Tensor:
+        """Largest relative change of a factor since the last step, (start,)."""
+        if self.before is None:
+            return flat.new_full((len(flat),), torch.inf, dtype=torch.float64)
+        with torch.no_grad():
+            now, then = self.objective.values(flat), self.objective.values(self.before)
+            tiny = torch.finfo(flat.dtype).tiny
+            changes = [
+                torch.linalg.vector_norm((now[k] - then[k]).flatten(1), dim=1)
+                / torch.linalg.vector_norm(now[k].flatten(1), dim=1).clamp_min(tiny)
+                for k in now
+            ]
+        return torch.stack(changes).amax(0).double()
+
+
+def for_all_starts(value: Tensor, rows: Tensor | list[int], starts: int) -> Tensor:
+    """(row, …) of some starts as (start, …), NaN for the others."""
+    line = value.new_full((starts, *value.shape[1:]), torch.nan)
+    line[rows] = value
+    return line
+
+
+def states_of(states: Sequence, rows: Tensor | list[int]) -> States:
+    """The states of some starts."""
+    return [{key: value[rows] for key, value in state.items()} for state in states]
+
+
+def _write_states(
+    old: dict, rows: Tensor, new: Mapping[str, Tensor], starts: int
+) -> dict[str, Tensor]:
+    """The lagged pieces of all starts with those of some rows taken anew."""
+    written = dict(old)
+    for key, value in new.items():
+        full = (
+            written[key].clone() if key in written else value.new_zeros((starts, *value.shape[1:]))
+        )
+        full[rows] = value
+        written[key] = full
+    return written
