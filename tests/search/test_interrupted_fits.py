@@ -10,7 +10,7 @@ from benchmarks.trust.interrupts import CASES, Countdown, interrupts
 from fusion.engine.status import Status
 from fusion.losses import ARD, Frobenius, Gaussian
 from fusion.models import NMF
-from fusion.search import fit as search
+from fusion.search import downhill as search
 from fusion.solvers import Watch
 from tests.helpers.short_fits import counts
 
