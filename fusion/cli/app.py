@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = None if argv is None else list(argv)
     try:
-        with as_exceptions(), cautions_in_lines():
+        with as_exceptions(), cautions_in_lines(), _waiting(arguments or sys.argv[1:]):
             status = cli.main(args=arguments, prog_name="sdfusion", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_:
         print(help_.format_message())
@@ -49,6 +51,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {_complaint(error)}", file=sys.stderr)
         return 1
     return status if isinstance(status, int) else 0
+
+
+@contextmanager
+def _waiting(arguments: Sequence[str]) -> Iterator[None]:
+    """What is done now on standard error: kept up to date, or a line every half a minute."""
+    from fusion.algebra.waiting import LOG, waiting
+
+    shown = "--quiet" not in arguments
+    if shown and not sys.stderr.isatty():
+        LOG.addHandler(handler := logging.StreamHandler(sys.stderr))
+        level, _ = LOG.level, LOG.setLevel(logging.INFO)
+    name = next((word for word in arguments if not word.startswith("-")), "sdfusion")
+    try:
+        with waiting(name, shown):
+            yield
+    finally:
+        if shown and not sys.stderr.isatty():
+            LOG.removeHandler(handler)
+            LOG.setLevel(level)
 
 
 def _complaint(error: Exception) -> str:

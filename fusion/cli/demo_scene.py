@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def _run_demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
     scene = concurrent(shape=(32, 36), channels=160, dose=DOSE, seed=seed)
     eels, edxs = scene.datasets["eels"], scene.datasets["edxs"]
     K = len(scene.components)
-    progress = not quiet and sys.stderr.isatty()
+    progress = not quiet
     alone = {data.name: _fit_alone(data, K, seed, progress) for data in (eels, edxs)}
     loss = Frobenius(eels) + Frobenius(edxs) + SquaredNorm("N", DEPARTURE)
     model = SoftlyCoupled(eels, edxs, K)

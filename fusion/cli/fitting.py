@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,7 +84,7 @@ def fit_files(
                 device=_checked_device(device),
                 max_seconds=max_seconds,
                 max_steps=MAX_STEPS,
-                progress=not quiet and sys.stderr.isatty(),
+                progress=not quiet,
             )
             known = {f"warning: {message}" for message in result.messages}
             result.messages.extend(text for text in _unique(caught) if text not in known)

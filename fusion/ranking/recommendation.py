@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import ClaimWarning, users_line
+from fusion.algebra.waiting import waiting
 from fusion.data.dataset import check_dataset
 from fusion.ranking.criterion import Criterion
 from fusion.ranking.reasons import agreement, caution_text, edge_text, shape_text
@@ -112,6 +116,7 @@ def rank(
     ard: bool = True,
     stability: bool = True,
     seed: int = 0,
+    progress: bool = True,
     callback: Callable[[Criterion], object] | None = None,
 ) -> Ranking:
     """How many components the data show, by eight criteria, with a recommendation.
@@ -126,6 +131,7 @@ def rank(
         held_out: cross-validation; ard, stability: fits of the data in units of their noise. Each
             takes seconds.
         seed: of what is drawn.
+        progress: whether a line says which criterion is asked, as in `fit`.
         callback: told every `Criterion` as soon as it is known, those first that cost little.
 
     Raises:
@@ -143,12 +149,20 @@ def rank(
     """
     from fusion.ranking.component_shape import component_shapes
 
-    noise = check_dataset("rank(…)", dataset).noise()
-    K, criteria = noise.scree.clear, []
-    for criterion in _by_cost(noise, held_out, ard, stability, seed):
-        criteria.append(criterion)
-        if callback is not None:
-            callback(criterion)
+    with waiting("rank", progress) as step:
+        step.say("noise")
+        noise = check_dataset("rank(…)", dataset).noise()
+        K, criteria = noise.scree.clear, []
+        asked = _by_cost(noise, held_out, ard, stability, seed)
+        for name, criterion in asked.items():
+            step.say(name, len(criteria), len(asked))
+            try:
+                criteria.append(criterion())
+            except KeyboardInterrupt:
+                _say_stopped(list(asked)[len(criteria) :])
+                break
+            if callback is not None:
+                callback(criteria[-1])
     criteria.sort(key=lambda each: TABLE.get(each.name, 2))
     shapes = component_shapes(noise, dataset.history)
     why = (*edge_text(noise), *(shape_text(each) for each in shapes if each.said),
@@ -156,24 +170,36 @@ def rank(
     return Ranking(dataset.name, K, why, tuple(criteria), shapes, noise)
 
 
+def _say_stopped(left: Sequence[str]) -> None:
+    """That Ctrl-C was pressed: the recommendation is by the first criterion, and stands."""
+    warnings.warn(
+        f"`rank` was stopped: not asked were {', '.join(left)}; the recommendation does not depend "
+        "on them.",
+        ClaimWarning,
+        stacklevel=users_line(),
+    )
+
+
 def _by_cost(
     noise: Noise, held_out: bool, ard: bool, stability: bool, seed: int
-) -> Iterator[Criterion]:
-    """Every criterion as soon as it is known, those that cost next to nothing first."""
+) -> dict[str, Callable[[], Criterion]]:
+    """How every criterion is found, by name, those that cost next to nothing first."""
     from fusion.ranking import fitted_criteria
     from fusion.ranking.cross_validation import held_out as cross_validated
 
     K, side = noise.scree.clear, min(noise.scree.scaled.shape)
     most = min(max(K + BEYOND, LEAST), MOST, side - 1)
-    yield noise_edge(noise, most)
+    asked: dict[str, Callable[[], Criterion]] = {"noise edge": partial(noise_edge, noise, most)}
     for criterion in CRITERIA:
-        yield criterion(noise, most)
+        asked[criterion.__name__.replace("_", " ")] = partial(criterion, noise, most)
     if held_out:
-        yield cross_validated(noise, min(most, K + BEYOND), seed=seed)
-    if ard or stability:
-        scaled = fitted_criteria.in_units_of_noise(noise)
-        if stability:
-            numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
-            yield fitted_criteria.stability(scaled, numbers, seed=seed)
-        if ard:
-            yield fitted_criteria.ard(scaled, min(K + SURPLUS, side), seed=seed)
+        number = min(most, K + BEYOND)
+        asked["held-out entries"] = partial(cross_validated, noise, number, seed=seed)
+    scaled = cache(partial(fitted_criteria.in_units_of_noise, noise))
+    if stability:
+        numbers = range(max(K - 2, 1), min(K + 1, side) + 1)
+        asked["stability"] = lambda: fitted_criteria.stability(scaled(), numbers, seed=seed)
+    if ard:
+        number = min(K + SURPLUS, side)
+        asked["ARD"] = lambda: fitted_criteria.ard(scaled(), number, seed=seed)
+    return asked

@@ -31,7 +31,8 @@ def descend_and_improve(
     several, compressed = len(posed.flat) > 1, posed.compressed
     most = min([steps, *warm_up_steps(objective.loss)])
     watch.deadline = begun + limit * (FOR_ALL if several else 1)
-    outcome = watch.kept(_search, working, solver, posed.flat, watch, most, compressed, race)
+    with watch.at("race" if several and race else "descent"):
+        outcome = watch.kept(_search, working, solver, posed.flat, watch, most, compressed, race)
     with watch.dispensable():
         watch.deadline = begun + limit * (FOR_BEST if compressed else 1)
         _continue_best_alone(working, solver, outcome, watch, steps)
@@ -39,11 +40,13 @@ def descend_and_improve(
     with watch.dispensable():
         if not watch.stopped:
             pruned = not compressed  # else all that moves ask for is quick
-            posed.messages += improve(working, solver, outcome, watch, steps, pruned=pruned)
+            with watch.at("other components tried"):
+                posed.messages += improve(working, solver, outcome, watch, steps, pruned=pruned)
     if compressed:
         del working  # as large as what polishing needs
         posed.working, posed.flat = objective, outcome.flat
-        watch.kept(polish, objective, solver, outcome, watch, steps)
+        with watch.at("polish on all data"):
+            watch.kept(polish, objective, solver, outcome, watch, steps)
     elif watch.stopped:  # whatever was hit: the loss is that of where the best start stands
         watch.kept(continue_from, objective, solver, outcome, outcome.best(), watch, 0)
     return outcome
@@ -68,7 +71,8 @@ def _search(
     look = None if few or first is solver or most == 0 else watch.kept(sample_problem, objective)
     if look is not None:
         short = most if judge is None else min(most, SHORT)
-        flat = starts_from_sample(objective, look, first, flat, watch, short)
+        with watch.at("some of the pixels"):
+            flat = starts_from_sample(objective, look, first, flat, watch, short)
         if judge is not None:
             judge.ran_on_part()
     elif most > 0:

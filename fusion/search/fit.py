@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import wraps
 from math import inf
 from numbers import Real
@@ -17,6 +16,7 @@ from torch import Tensor
 from fusion.algebra.calls import checked_call, whole_number
 from fusion.algebra.cautions import FusionWarning, kept_cautions
 from fusion.algebra.threads import limited_threads
+from fusion.algebra.waiting import waiting
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
 from fusion.engine.autograd import autograd
@@ -105,7 +105,8 @@ def fit(
         max_steps: outer steps of every start; None: the solver's own.
         max_seconds: for all starts together; from half of it on the best start alone, if it has not
             converged. None: until they converge.
-        progress: a progress bar with the best loss.
+        progress: whether a line says what is done now, from the third second on: on a terminal and
+            in a notebook kept up to date, elsewhere every half a minute in the log "fusion".
         callback: callback(step, losses of all starts so far); a true answer stops the fit. While a
             sample or compressed data are iterated on, the losses are theirs.
 
@@ -129,18 +130,22 @@ def fit(
     watch = Watch()
     options = {"solver": solver, "init": init, "starts": int(starts), "seed": seed}
     options |= {"device": device, "dtype": dtype}
-    posed = watch.kept(
-        lambda: pose(model, loss, compress=compress and not watch.stopped, **options)
-    )
-    objective, chosen, messages = posed.objective, posed.solver, posed.messages
-    steps = chosen.max_steps if max_steps is None else int(max_steps)
-    with limited_threads(*posed.threads), _reporting(progress, callback) as report:
-        watch.report = report
-        limit = float("inf") if max_seconds is None else float(max_seconds)
-        outcome = watch.kept(descend_and_improve, posed, watch, steps, begun, limit, race)
-        if not bool(torch.isfinite(outcome.loss).any()):
-            raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
-        fitted, remarks = prune(objective, chosen, outcome, watch, steps)
+    with waiting("fit", progress) as step:
+        step.say("reads the data")
+        watch.tell = step.say
+        posed = watch.kept(
+            lambda: pose(model, loss, compress=compress and not watch.stopped, **options)
+        )
+        objective, chosen, messages = posed.objective, posed.solver, posed.messages
+        steps = chosen.max_steps if max_steps is None else int(max_steps)
+        with limited_threads(*posed.threads):
+            if callback is not None:
+                watch.report = lambda number, losses: callback(number, losses.clone())
+            limit = float("inf") if max_seconds is None else float(max_seconds)
+            outcome = watch.kept(descend_and_improve, posed, watch, steps, begun, limit, race)
+            if not bool(torch.isfinite(outcome.loss).any()):
+                raise ValueError(f"`fit`: {Status.DIVERGED.value} (loss {outcome.loss.tolist()}).")
+            fitted, remarks = prune(objective, chosen, outcome, watch, steps)
     if watch.stopped:
         _say_interrupted(outcome)
     if init is None or isinstance(init, Random):
@@ -186,28 +191,3 @@ def _check_options(starts: Any, seed: Any, max_steps: Any, max_seconds: Any, cal
         raise ValueError(f"`fit(max_seconds={max_seconds!r})`: give seconds, or None for no limit.")
     if callback is not None and not callable(callback):
         raise ValueError(f"`fit(callback={callback!r})`: give a function of (step, losses).")
-
-
-@contextmanager
-def _reporting(
-    progress: bool, callback: Callable | None
-) -> Iterator[Callable[[int, Tensor], object]]:
-    """What is called at every step: the bar, then the user's function."""
-    bar = None
-    if progress:
-        from tqdm.auto import tqdm
-
-        bar = tqdm(total=None, desc="fit", unit=" steps", leave=False, mininterval=0.5)
-
-    def report(step: int, loss: Tensor) -> object:
-        if bar is not None:
-            bar.update()
-            if step % 5 == 0:
-                bar.set_postfix_str(f"loss {float(loss.min()):.6g}", refresh=False)
-        return None if callback is None else callback(step, loss.clone())
-
-    try:
-        yield report
-    finally:
-        if bar is not None:
-            bar.close()

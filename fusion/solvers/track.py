@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -128,6 +129,7 @@ class Track:
             {name: for_all_starts(value, rows, starts) for name, value in learned.items()}
         )
         self.first = loss.abs() if self.first is None else self.first
+        self.watch.tell(partial(self._words, loss, len(rows)))
         stop = self.watch.stopped or bool(self.watch.report(self.step, out.loss))
         self.watch.stopped = stop
         self.step += 1
@@ -141,6 +143,16 @@ class Track:
         )
         self.before = flat[~ended] if self.by_change else None
         return ended
+
+    def _words(self, loss: Tensor, left: int) -> str:
+        """What is done now: of how many starts, at which step, and how far the loss still falls."""
+        starts = len(self.outcome.flat)
+        whom = f" of {starts} starts, {left} left" if starts > 1 else ""
+        words = f"{self.watch.doing}{whom}, step {self.step}"
+        if self.by_change or len(self.recent) < 2 or len(self.recent[-2]) != left:
+            return words
+        fall = float(((self.recent[-2] - loss) / loss.abs()).max())
+        return f"{words}, falls {fall:.0e} a step" if fall > 0 else words
 
     def _ended(self, flat: Tensor, loss: Tensor, stop: bool) -> Tensor:
         self.recent.append(self._change(flat) if self.by_change else loss)

@@ -23,11 +23,24 @@ class Watch:
     """Told (step, best loss of every start); a true answer stops the fit."""
     stopped: bool = False
     """Whether it was stopped: what would follow ends at its first step."""
+    tell: Callable[[Callable[[], str]], object] = lambda now: None
+    """Told at every step how to say what is done now."""
+    doing: str = "descent"
+    """What that is a step of."""
 
     @property
     def late(self) -> bool:
         """Whether the time that was granted is over."""
         return time.monotonic() > self.deadline
+
+    @contextmanager
+    def at(self, doing: str) -> Iterator[None]:
+        """What is done within."""
+        before, self.doing = self.doing, doing
+        try:
+            yield
+        finally:
+            self.doing = before
 
     def kept(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What it gives; hit by Ctrl-C, it is asked once more: an answer cannot do without it.

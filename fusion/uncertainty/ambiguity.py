@@ -16,6 +16,7 @@ from torch import Tensor
 from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
+from fusion.algebra.waiting import waiting
 from fusion.answers.result import Result
 from fusion.engine.autograd import autograd
 from fusion.uncertainty.band import Band, entry_errors, two_sided_quantile
@@ -94,7 +95,11 @@ class Ambiguity:
 @checked_call
 @autograd()
 def ambiguity(
-    result: Result, *, factors: Sequence[str] | None = None, level: float = 0.95
+    result: Result,
+    *,
+    factors: Sequence[str] | None = None,
+    level: float = 0.95,
+    progress: bool = True,
 ) -> Ambiguity:
     """The band of spectra and maps that fit the data within the noise.
 
@@ -114,6 +119,8 @@ def ambiguity(
         result: of `fit`.
         factors: names of those whose components are pulled; default: those along channels.
         level: of confidence.
+        progress: whether a line says how far it is, as in `fit`. Ctrl-C gives the band of the
+            answers found so far, with a caution.
 
     Returns:
         Bands, how wide they are, and whether the answer is unique, in words.
@@ -143,10 +150,28 @@ def ambiguity(
     g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
     deviations = two_sided_quantile(level)
     allowed = max(0.5 * deviations**2 * g, EXACT * size)
-    bars = entry_errors(point, g, deviations)
-    search = BandSearch(point, names, allowed, size, partial(empty_rows, point, g, level))
-    search.run()
+    with waiting("ambiguity", progress) as step:
+        step.say("error bars")
+        bars = entry_errors(point, g, deviations)
+        search = BandSearch(point, names, allowed, size, partial(empty_rows, point, g, level))
+        search.tell = step.say
+        _run(search)
     return _band_of_answers(result, point, search, bars, level)
+
+
+def _run(search: BandSearch) -> None:
+    """Find the answers; stopped by Ctrl-C, those that there are count."""
+    try:
+        search.run()
+    except KeyboardInterrupt:
+        if not search.down.flats:
+            raise
+        warnings.warn(
+            "`ambiguity` was stopped: the band is that of the answers found so far, and is at "
+            "least so wide.",
+            ClaimWarning,
+            stacklevel=users_line(),
+        )
 
 
 def _factors_to_mix(point: FittedPoint, factors: Sequence[str] | None) -> list[str]:

@@ -56,6 +56,8 @@ class BandSearch:
         empty: Callable[[tuple[int, int]], Values],
     ) -> None:
         self.allowed, self.size, self.empty = allowed, size, empty
+        self.tell: Callable[[str], object] = lambda now: None
+        """Told what is done now."""
         self.down = PulledDescents(point, names, allowed, size)
         self.objective, self.term, self.pull = self.down.objective, self.down.term, self.down.pull
 
@@ -67,9 +69,11 @@ class BandSearch:
         start, loss = self.down.descend(start, nothing, start.new_full((1, 1), self.allowed))
         self.down.lowest = self.down.start_loss = float(loss[0])
         signs = self.term.signs().to(start)
+        self.doing = "pulls"
         self._explore_all(start, signs)
         for pair in sorted({(min(j, k), max(j, k)) for _, j, k in self.term.mixes}):
             if empty := self.empty(pair):
+                self.doing = f"components {pair[0] + 1} and {pair[1] + 1} apart"
                 other = [set(pair) != {j, k} for _, j, k in self.term.mixes]
                 self._explore_without(start, signs[(signs[:, other] == 0).all(1)], empty)
 
@@ -100,7 +104,8 @@ class BandSearch:
         low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
         going = torch.arange(len(signs), device=flat.device)
         gaps = going[:0]
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            self.tell(f"{self.doing}, {len(going)} of {len(flat)} on their way, round {number + 1}")
             w = weight[going]
             pulled, loss = self.down.descend(flat[going], w * signs[going], w)
             share = self.down.share(loss)

@@ -1,0 +1,148 @@
+"""Waiting: one line that says what is done now, for a step and all the steps within it.
+
+On a terminal and in a notebook it is shown after two seconds and kept up to date; elsewhere the
+log (`logging.getLogger("fusion")`, level INFO) has a line every half a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+PATIENCE = 2.0
+"""Seconds of a step without a word."""
+OFTEN, SELDOM = 0.25, 30.0
+"""Seconds between words on a terminal, and in a log."""
+MINUTE = 60
+
+LOG = logging.getLogger("fusion")
+_present: ContextVar[Waiting | None] = ContextVar("what is waited for", default=None)
+
+
+class Waiting:
+    """What is being done, from the outermost step to the innermost.
+
+    Args:
+        shown: whether anything is said at all.
+    """
+
+    def __init__(self, shown: bool) -> None:
+        self.shown, self.begun = shown, time.monotonic()
+        self.live = shown and _is_live()
+        self.said = self.begun + PATIENCE - (OFTEN if self.live else SELDOM)
+        if not self.live:
+            self.said = self.begun
+        self.steps: list[Step] = []
+        self._bar: Any = None
+
+    def look(self) -> None:
+        """Say what is done now, if it is time."""
+        now = time.monotonic()
+        if not self.shown or now - self.said < (OFTEN if self.live else SELDOM):
+            return
+        self.said = now
+        line = self.line(now)
+        if not self.live:
+            LOG.info(line)
+            return
+        if self._bar is None:
+            self._bar = _line_on_screen()
+        self._bar.set_description_str(line)
+
+    def line(self, now: float) -> str:
+        """All steps, and how long they have taken."""
+        told = "; ".join(step.words() for step in self.steps)
+        return f"{told} ({_duration(now - self.begun)})"
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Step:
+    """One step: what it is, and what it does now."""
+
+    def __init__(self, waiting: Waiting, name: str) -> None:
+        self.waiting, self.name = waiting, name
+        self.now: str | Callable[[], str] = ""
+        self.part = (0, 0)
+
+    def say(self, now: str | Callable[[], str], done: int = 0, total: int = 0) -> None:
+        """What is done now.
+
+        Args:
+            now: in words; a function is asked only when they are shown.
+            done: parts that are done, of `total`; 0: nobody knows how many there are.
+            total: parts in all.
+        """
+        self.now, self.part = now, (done, total)
+        self.waiting.look()
+
+    def words(self) -> str:
+        """Name, part and what is done now."""
+        now = self.now() if callable(self.now) else self.now
+        done, total = self.part
+        count = f" {min(done + 1, total)} of {total}" if total else ""
+        return f"{self.name}{count}: {now}" if now else f"{self.name}{count}"
+
+
+@contextmanager
+def waiting(name: str, progress: bool = True) -> Iterator[Step]:
+    """A step that may take long; within another one it speaks on that one's line.
+
+    Args:
+        name: what it is called.
+        progress: whether it says anything; a step within another does what that one does.
+    """
+    outer = _present.get()
+    present = Waiting(progress) if outer is None else outer
+    token = _present.set(present)
+    step = Step(present, name)
+    present.steps.append(step)
+    try:
+        yield step
+    finally:
+        present.steps.remove(step)
+        _present.reset(token)
+        if outer is None:
+            present.close()
+
+
+def _is_live() -> bool:
+    """Whether a line can be kept up to date: on a terminal, or in a notebook."""
+    return _stderr_is_terminal() or _in_notebook()
+
+
+def _stderr_is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _in_notebook() -> bool:
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
+
+
+def _line_on_screen() -> Any:
+    """A line of tqdm without a bar: on a terminal as wide as that, in a notebook a widget."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a notebook without widgets gets plain text
+        from tqdm.auto import tqdm
+
+        return tqdm(total=0, bar_format="{desc}", leave=False, dynamic_ncols=True)
+
+
+def _duration(seconds: float) -> str:
+    """12 s, 3 min, 2 h 5 min."""
+    if seconds < 1.5 * MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / MINUTE)
+    if minutes < MINUTE:
+        return f"{minutes} min"
+    return f"{minutes // MINUTE} h {minutes % MINUTE} min"
