@@ -14,7 +14,7 @@ from fusion._version import __version__
 from fusion.cli.demo import demo
 from fusion.cli.fuse import fuse
 from fusion.cli.info import info
-from fusion.cli.interruption import as_exceptions, exit_status
+from fusion.cli.interruption import as_exceptions, exit_status, last
 from fusion.cli.plot import plot
 from fusion.cli.rank import rank
 from fusion.cli.unmix import unmix
@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {_complaint(error)}", file=sys.stderr)
         return 1
-    return status if isinstance(status, int) else 0
+    if isinstance(status, int) and status:
+        return status
+    return exit_status() if last else 0  # stopped, and what there was is told
 
 
 @contextmanager
