@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.display import Display, Shown
 from fusion.answers.diagnostics import DataSummary
+from fusion.answers.result_display import result_display
 from fusion.engine.status import Status, ran_on
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from fusion.elements import Composition
     from fusion.report import Report
+    from fusion.uncertainty.error_table import StandardErrors
 
 Array = NDArray[Any]
 
@@ -29,8 +32,8 @@ CLOSE = 1e-4
 """Share of what is left of the data, up to which starts are one answer."""
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Shown):
     """A fit's answer.
 
     Attributes:
@@ -82,8 +85,8 @@ class Result:
     seconds: float
     messages: list[str] = field(default_factory=list)
     structure: tuple[str, tuple[str, ...]] | None = None
-    model: Model | None = field(default=None, repr=False)
-    minimised: Loss | None = field(default=None, repr=False)
+    model: Model | None = None
+    minimised: Loss | None = None
 
     def __getitem__(self, name: str) -> Array:
         """A factor by name.
@@ -141,7 +144,7 @@ class Result:
         return 0.5 * sum(n * each for n, each in zip(sizes, chi2, strict=True))
 
     def summary(self) -> str:
-        """The answer in a few lines."""
+        """The answer in a few lines, everything in full; `print(result)` shows a screen of it."""
         lines = [
             f"{self.status}",
             f"loss {self.loss:.8g} = {self.formula}",
@@ -160,8 +163,14 @@ class Result:
             )
         return "\n".join([*lines, *self.messages])
 
-    def __str__(self) -> str:
-        return self.summary()
+    def _display(self) -> Display:
+        return result_display(self, self._picture)
+
+    def _picture(self) -> bytes | None:
+        """Small maps and spectra, PNG."""
+        from fusion.plots import small_picture
+
+        return small_picture(self)
 
     def save(self, path: Any) -> list[Path]:
         """Write to files, each whole or not at all, of the kind that the ending says.
@@ -261,7 +270,7 @@ class Result:
 
         write_to(self, signal, name=name)
 
-    def errors(self) -> dict[str, Array]:
+    def errors(self) -> StandardErrors:
         """Standard errors of all factors, each of its shape; see `fusion.standard_errors`."""
         from fusion.uncertainty.standard_errors import standard_errors
 

@@ -86,8 +86,8 @@ class Preparing:
 
         Example:
             >>> data = fu.Dataset("eels", np.ones((8, 10, 60)), axes=["y", "x", "energy"])
-            >>> data.bin(y=2, x=2, energy=3)
-            Dataset('eels', y 4, x 5, energy 20; float64)
+            >>> data.bin(y=2, x=2, energy=3).shape
+            (4, 5, 20)
         """
         from fusion.prepare.crop_bin import bin_by
 

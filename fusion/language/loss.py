@@ -155,7 +155,7 @@ class Loss:
         return " + ".join(str(t) if w == 1 else f"{w:g} * {t}" for w, t in self.terms)
 
     def __repr__(self) -> str:
-        return self.formula()[0]
+        return f"{self}\n  = {self.formula()[0]}"
 
     def _repr_latex_(self) -> str:
         return f"${self.formula()[1]}$"

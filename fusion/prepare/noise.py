@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.cautions import NoiseWarning, users_line
+from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import signal_type
@@ -39,8 +40,8 @@ COUNTS = 0.15  # how far the gain of integers may be from 1 for them to count as
 CORRELATED = 0.1  # of neighbouring channels, above which the noise is not called independent
 
 
-@dataclass(frozen=True, eq=False)
-class Noise:
+@dataclass(frozen=True, eq=False, repr=False)
+class Noise(Shown):
     """The noise of one data set.
 
     Attributes:
@@ -89,6 +90,14 @@ class Noise:
                 f"a sum of many varies {self.inflation:.1f} × as much as independent ones"
             )
         return text
+
+    def _display(self) -> Display:
+        scree = self.scree
+        told = f"{scree.clear} stand clearly out of the noise, {scree.rank} lie above its edge"
+        facts = [("components", told), ("correlation", f"{self.correlation:.3f} of neighbours")]
+        if any(n > 1 for n in self.binned):
+            facts.append(("told by sums of", " × ".join(map(str, self.binned)) + " neighbours"))
+        return Display(f"Noise: {self}", (Facts(facts),))
 
     def plot(self, **options: Any) -> Figure:
         """Variance against mean with the fitted line; see `fusion.plots.plot_noise`."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.display import Display, Facts, Notes, Part, Shown
 from fusion.data.dataset import Dataset
 from fusion.data.reference_spectra import References
 from fusion.forms.contract import Form
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+QUICK = 10**6
+"""Entries of all maps up to which their means are shown."""
 UNKNOWN = (
     "the variance of the data is not known: errors come from what is left in every pixel, reduced "
     "χ² and p compare it with the median pixel; `data.estimate_variance()` measures it"
@@ -47,8 +50,8 @@ class PixelFit(NamedTuple):
         return PixelFit(*pixels, residuals=Residuals.total([part.residuals for part in parts]))
 
 
-@dataclass(frozen=True, eq=False)
-class ReferenceFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReferenceFit(Shown):
     """How much of each reference every pixel holds, and where the references do not suffice.
 
     Attributes:
@@ -121,24 +124,34 @@ class ReferenceFit:
         x, w = some.whole(), some.weights.chunk(slice(None), some.shape)
         return (x if w is None else torch.where(w > 0, x, torch.nan)).numpy()
 
+    @property
+    def _headline(self) -> str:
+        return f"{self.data.name}: {len(self.names)} references, {self.method}"
+
     def summary(self) -> str:
         """The answer in a few lines."""
+        lines = [f"  {name}: {told}" for name, told in self._told_of_maps()]
+        return "\n".join([self._headline, *lines, *self.messages])
+
+    def _told_of_maps(self) -> list[tuple[str, str]]:
+        """For every reference what its map holds; then how well the pixels are met."""
         kind = "reduced χ²" if self.variance_known else "χ² over that of the median pixel"
-        lines = [f"{self.data.name}: {len(self.names)} references, {self.method}"]
+        told = []
         mean, error = (typical(a) for a in (self.maps, self.errors))
         for k, name in enumerate(self.names):
             zero = f", zero in {self.at_zero[:, k].mean():.0%}" if self.at_zero[:, k].any() else ""
-            lines.append(f"  {name}: mean {mean[k]:.4g}, error of a pixel {error[k]:.3g}{zero}")
+            told.append((name, f"mean {mean[k]:.4g}, error of a pixel {error[k]:.3g}{zero}"))
         seen = self.reduced_chi2[np.isfinite(self.reduced_chi2)]
         if seen.size:
-            lines.append(
-                f"  {kind}: median {np.median(seen):.3g}, highest {seen.max():.3g}; "
-                f"p < {LEVEL:g} in {int((self.p < LEVEL).sum())} of {seen.size} pixels"
-            )
-        return "\n".join([*lines, *self.messages])
+            below = f"p < {LEVEL:g} in {int((self.p < LEVEL).sum())} of {seen.size} pixels"
+            told.append((kind, f"median {np.median(seen):.3g}, highest {seen.max():.3g}; {below}"))
+        return told
 
-    def __str__(self) -> str:
-        return self.summary()
+    def _display(self) -> Display:
+        small = self.maps.size <= QUICK  # else the means of the maps would have to be waited for
+        told = self._told_of_maps() if small else [("references", ", ".join(self.names))]
+        parts: list[Part] = [Facts(told)]
+        return Display(self._headline, [*parts, Notes(self.messages)] if self.messages else parts)
 
     def plot(self, **options: Any) -> Figure:
         """Maps, residual, χ², and the pixels fitted worst; see `fusion.plots.plot_references`."""

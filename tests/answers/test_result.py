@@ -41,7 +41,6 @@ def test_two_terms_of_one_name_both_have_a_history():
 
 def test_the_summary_tells_status_loss_factors_and_data(result):
     told = result.summary()
-    assert told == str(result)
     assert told.startswith(result.status)
     assert result.formula in told
     assert all(f"{name} {value.shape}" in told for name, value in result.factors.items())
