@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -227,4 +228,5 @@ def _table(rows: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(in_one_line(text))
+    """Escaped; what stands in backquotes as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(in_one_line(text)))

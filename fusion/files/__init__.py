@@ -101,6 +101,11 @@ def load(
         >>> np.savez(path, data=np.ones((4, 6, 41)), energy=energy, energy_units="eV")
         >>> fu.load(path)
         Dataset('data', y 4, x 6, energy 41; float64)
+          axis    size  from   to  step  unit
+          y          4     0    3     1     –
+          x          6     0    5     1     –
+          energy    41   500  520   0.5    eV  spectral
+          noise  no variance given
     """
     options |= {"lazy": lazy, "segments": segments}
     paths = _paths(path)

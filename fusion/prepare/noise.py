@@ -94,7 +94,10 @@ class Noise(Shown):
     def _display(self) -> Display:
         scree = self.scree
         told = f"{scree.clear} stand clearly out of the noise, {scree.rank} lie above its edge"
-        facts = [("components", told), ("correlation", f"{self.correlation:.3f} of neighbours")]
+        facts = [
+            ("components", told),
+            ("channels", f"neighbours are correlated by {self.correlation:.3f}"),
+        ]
         if any(n > 1 for n in self.binned):
             facts.append(("told by sums of", " × ".join(map(str, self.binned)) + " neighbours"))
         return Display(f"Noise: {self}", (Facts(facts),))

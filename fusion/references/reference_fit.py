@@ -130,27 +130,34 @@ class ReferenceFit(Shown):
 
     def summary(self) -> str:
         """The answer in a few lines."""
-        lines = [f"  {name}: {told}" for name, told in self._told_of_maps()]
+        lines = [
+            f"  {name}: {told}" for name, told in [*self._told_of_maps(), *self._told_of_chi2()]
+        ]
         return "\n".join([self._headline, *lines, *self.messages])
 
     def _told_of_maps(self) -> list[tuple[str, str]]:
-        """For every reference what its map holds; then how well the pixels are met."""
-        kind = "reduced χ²" if self.variance_known else "χ² over that of the median pixel"
+        """For every reference what its map holds."""
         told = []
         mean, error = (typical(a) for a in (self.maps, self.errors))
         for k, name in enumerate(self.names):
             zero = f", zero in {self.at_zero[:, k].mean():.0%}" if self.at_zero[:, k].any() else ""
             told.append((name, f"mean {mean[k]:.4g}, error of a pixel {error[k]:.3g}{zero}"))
-        seen = self.reduced_chi2[np.isfinite(self.reduced_chi2)]
-        if seen.size:
-            below = f"p < {LEVEL:g} in {int((self.p < LEVEL).sum())} of {seen.size} pixels"
-            told.append((kind, f"median {np.median(seen):.3g}, highest {seen.max():.3g}; {below}"))
         return told
+
+    def _told_of_chi2(self) -> list[tuple[str, str]]:
+        """How well the pixels are met; nothing where none is."""
+        kind = "reduced χ²" if self.variance_known else "χ² over that of the median pixel"
+        seen = self.reduced_chi2[np.isfinite(self.reduced_chi2)]
+        if not seen.size:
+            return []
+        below = f"p < {LEVEL:g} in {int((self.p < LEVEL).sum())} of {seen.size} pixels"
+        return [(kind, f"median {np.median(seen):.3g}, highest {seen.max():.3g}; {below}")]
 
     def _display(self) -> Display:
         small = self.maps.size <= QUICK  # else the means of the maps would have to be waited for
         told = self._told_of_maps() if small else [("references", ", ".join(self.names))]
-        parts: list[Part] = [Facts(told)]
+        met = [("pixels", f"{kind}: {text}") for kind, text in self._told_of_chi2()]
+        parts: list[Part] = [Facts([*told, *met])]
         return Display(self._headline, [*parts, Notes(self.messages)] if self.messages else parts)
 
     def plot(self, **options: Any) -> Figure:
