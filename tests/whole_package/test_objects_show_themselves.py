@@ -18,7 +18,6 @@ from fusion.models import NMF, SharedMaps
 from fusion.simulate import concurrent, layers
 from tests.helpers import small_results
 
-
 ARRAYS = re.compile(r"array\(|tensor\(|ndarray|\bcannot be shown\b|\[\[|e[+-]\d\d,? +-?\d\.\d+e")
 
 
