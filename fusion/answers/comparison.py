@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Facts, Notes, Part, Shown, Table
 from fusion.answers.matching import Array
 
@@ -93,8 +95,20 @@ class Comparison(Shown):
         parts: list[Part] = [Facts([("verdict", self._verdict())]), Table(head, rows, left=2)]
         return Display(caption, [*parts, Notes(self.messages)] if self.messages else parts)
 
-    def plot(self, **options: Any) -> Figure:
-        """Curves over each other, maps side by side; see `fusion.plots.comparison`."""
+    @checked_call
+    def plot(
+        self,
+        *,
+        factors: Sequence[str] | None = None,
+        components: Sequence[int] | None = None,
+        figure: Any = None,
+    ) -> Figure:
+        """Curves over each other, maps side by side; see `fusion.plots.plot_comparison`.
+
+        Args:
+            factors: names of those to show; components: their numbers, from 0; default: all.
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots.comparison import plot_comparison
 
-        return plot_comparison(self, **options)
+        return plot_comparison(self, factors=factors, components=components, figure=figure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Shown
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result_display import result_display
@@ -22,7 +23,9 @@ from fusion.language.model import Model
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fusion.data.dataset import Dataset
     from fusion.elements import Composition
+    from fusion.elements.intensities import Measure
     from fusion.report import Report
     from fusion.uncertainty.error_table import StandardErrors
 
@@ -276,25 +279,67 @@ class Result(Shown):
 
         return standard_errors(self)
 
-    def composition(self, k_factors: Mapping[str, Any], **options: Any) -> Composition:
-        """Weight and atomic % of every component; see `fusion.elements.composition`."""
+    @checked_call
+    def composition(
+        self,
+        k_factors: Mapping[str, float | tuple[float, float]],
+        *,
+        by: Measure | None = None,
+        others: Sequence[str] = (),
+        factor: str | None = None,
+    ) -> Composition:
+        """Weight and atomic % of every component; see `fusion.elements.composition`.
+
+        Args:
+            k_factors: {line: k} or {line: (k, standard error)}: {"Si Ka": 1.0, "Fe Ka": 1.2}.
+            by: how intensities are measured: `fusion.elements.Fitted()`, or `Windows()`.
+            others: elements that are no part of it; factor: of the spectra, where there are some.
+        """
         from fusion.elements import composition
 
-        return composition(self, k_factors, **options)
+        return composition(self, k_factors, by=by, others=others, factor=factor)
 
-    def plot(self, **options: Any) -> Figure:
-        """Maps beside spectra, residuals, loss of every start; see `fusion.plots.plot_result`."""
+    @checked_call
+    def plot(
+        self,
+        *,
+        factors: Sequence[str] | None = None,
+        components: Sequence[int] | None = None,
+        elements: str | Sequence[str] = (),
+        figure: Any = None,
+    ) -> Figure:
+        """Maps beside spectra, residuals, loss of every start; see `fusion.plots.plot_result`.
+
+        Args:
+            factors: names of those to show; components: their numbers, from 0; default: all.
+            elements: whose lines or edges are named on the spectra: ["Mn", "O"].
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_result
 
-        return plot_result(self, **options)
+        return plot_result(
+            self, factors=factors, components=components, elements=elements, figure=figure
+        )
 
-    def report(self, path: Any = None, **options: Any) -> Report:
+    @checked_call
+    def report(
+        self,
+        path: Any = None,
+        *,
+        data: Dataset | Sequence[Dataset] | None = None,
+        elements: str | Sequence[str] = (),
+        lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
+        title: str | None = None,
+    ) -> Report:
         """A page for any browser, maps linked to spectra; see `fusion.report`.
 
         Args:
             path: of the file; None writes none, and a notebook shows the page.
-            options: `data`, `lines`, `title`.
+            data: the data sets of a result that was loaded.
+            elements: whose lines or edges are marked; lines: what else is, for a data set
+                [(energy, label), …].
+            title: heading.
         """
         from fusion.report import report
 
-        return report(self, path, **options)
+        return report(self, path, data=data, elements=elements, lines=lines, title=title)

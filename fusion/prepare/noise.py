@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import NoiseWarning, users_line
 from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.count_value import count_value_of
@@ -30,6 +31,7 @@ from fusion.prepare.noise_sample import NoiseSample, noise_sample
 from fusion.prepare.scree import Scree
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
@@ -102,11 +104,16 @@ class Noise(Shown):
             facts.append(("told by sums of", " × ".join(map(str, self.binned)) + " neighbours"))
         return Display(f"Noise: {self}", (Facts(facts),))
 
-    def plot(self, **options: Any) -> Figure:
-        """Variance against mean with the fitted line; see `fusion.plots.plot_noise`."""
+    @checked_call
+    def plot(self, *, panel: Panel | None = None) -> Figure:
+        """Variance against mean with the fitted line; see `fusion.plots.plot_noise`.
+
+        Args:
+            panel: matplotlib axes to draw into; default: a figure of its own.
+        """
         from fusion.plots import plot_noise
 
-        return plot_noise(self, **options)
+        return plot_noise(self, panel=panel)
 
 
 def measure(data: Dataset) -> Noise:

@@ -96,11 +96,16 @@ class Ranking(Shown):
         table = Table(("criterion", "K", ""), rows, left=3)
         return Display(self.headline, (Notes(self.why), table, Facts([("noise", str(self.noise))])))
 
-    def plot(self, **options: Any) -> Figure:
-        """Every criterion against K, what it chooses, and the recommendation."""
+    @checked_call
+    def plot(self, *, figure: Any = None) -> Figure:
+        """Every criterion against K, what it chooses, and the recommendation.
+
+        Args:
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_ranking
 
-        return plot_ranking(self, **options)
+        return plot_ranking(self, figure=figure)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as numbers, text and lists, for JSON."""

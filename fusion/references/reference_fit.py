@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Facts, Notes, Part, Shown
 from fusion.data.dataset import Dataset
 from fusion.data.reference_spectra import References
@@ -160,11 +161,17 @@ class ReferenceFit(Shown):
         parts: list[Part] = [Facts([*told, *met])]
         return Display(self._headline, [*parts, Notes(self.messages)] if self.messages else parts)
 
-    def plot(self, **options: Any) -> Figure:
-        """Maps, residual, χ², and the pixels fitted worst; see `fusion.plots.plot_references`."""
+    @checked_call
+    def plot(self, *, worst: int = 3, figure: Any = None) -> Figure:
+        """Maps, residual, χ², and the pixels fitted worst; see `fusion.plots.plot_references`.
+
+        Args:
+            worst: how many pixels are shown.
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_references
 
-        return plot_references(self, **options)
+        return plot_references(self, worst=worst, figure=figure)
 
 
 def typical(values: Array) -> Array:

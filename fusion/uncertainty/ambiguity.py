@@ -27,6 +27,7 @@ from fusion.uncertainty.standard_errors import FittedPoint, noise_levels
 from fusion.uncertainty.uniqueness import determined_components, relative_widths, uniqueness_text
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
@@ -84,11 +85,26 @@ class Ambiguity(Shown):
         """That of one factor."""
         return relative_widths({name: self.bands[name]}, self.factors)[name]
 
-    def plot(self, **options: Any) -> Figure:
-        """Every factor with its band; see `fusion.plots.plot_ambiguity`."""
+    @checked_call
+    def plot(
+        self,
+        *,
+        factors: Sequence[str] | None = None,
+        components: Sequence[int] | None = None,
+        panel: Panel | None = None,
+        figure: Any = None,
+    ) -> Figure:
+        """Every factor with its band; see `fusion.plots.plot_ambiguity`.
+
+        Args:
+            factors: names of those to show; components: their numbers, from 0; default: all.
+            panel: matplotlib axes for one curve; figure: a figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_ambiguity
 
-        return plot_ambiguity(self, **options)
+        return plot_ambiguity(
+            self, factors=factors, components=components, panel=panel, figure=figure
+        )
 
     def _display(self) -> Display:
         return ambiguity_display(self)
