@@ -40,8 +40,8 @@ def show_versions() -> None:
         ("Python", f"{platform.python_version()} ({sys.executable})"),
         ("platform", f"{platform.platform()}, {os.cpu_count()} cores"),
     ]
-    rows += [(name, _version(name) or "not installed") for name in NEEDED]
-    rows += [("torch uses", told) for told in _torch_uses()]
+    needed = [(name, _version(name) or "not installed") for name in NEEDED]
+    rows += [needed[0], *(("torch uses", told) for told in _torch_uses()), *needed[1:]]
     optional = (name for names in OPTIONAL.values() for name in names)
     rows += [(name, found) for name in optional if (found := _version(name))]
     print("\n".join(f"{name:<13} {told}" for name, told in rows))
@@ -60,10 +60,9 @@ def _torch_uses() -> list[str]:
     torch = sys.modules.get("torch")
     if torch is None:
         return []
-    used = [f"{torch.get_num_threads()} threads"]
+    device = "no CUDA device"
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        used.append(f"CUDA {torch.version.cuda}: {', '.join(names)}")
-    else:
-        used.append("no CUDA device")
-    return ["; ".join(used)]
+        device = f"CUDA {torch.version.cuda}: {', '.join(names)}"
+    n = torch.get_num_threads()
+    return [f"{n} thread{'s' * (n != 1)}; {device}"]

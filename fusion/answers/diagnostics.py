@@ -63,10 +63,22 @@ class DataSummary(Shown):
 
     def told(self) -> str:
         """χ² per value, explained variance, and the share of every component."""
-        chi2 = "" if self.chi2 is None else f"χ² per value {self.chi2:.3f}; "
+        chi2 = f"{self.told_chi2}; " if self.told_chi2 else ""
+        return f"{chi2}{self.told_variance}"
+
+    @property
+    def told_chi2(self) -> str:
+        """ "χ² per value 1.003"; "" where no variance is known."""
+        if self.chi2 is None:
+            return ""
+        return f"χ² per value {round(self.chi2, 3) + 0.0:.3f}"  # no −0 of an exact fit's rounding
+
+    @property
+    def told_variance(self) -> str:
+        """ "explained variance 99.6 % = 60.1 + 39.5", the share of every component."""
         parts = self.component_variance
         shares = "" if parts is None else " = " + " + ".join(f"{100 * p:.2f}" for p in parts)
-        return f"{chi2}explained variance {100 * self.explained_variance:.3f} %{shares}"
+        return f"explained variance {100 * self.explained_variance:.3f} %{shares}"
 
     def _display(self) -> Display:
         axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))

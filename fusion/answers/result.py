@@ -117,7 +117,7 @@ class Result(Shown):
 
         Those that were dropped on the way did not end, wherever they were.
         """
-        close = self.losses <= self.loss + CLOSE * self.left_over()
+        close = self.losses <= self.loss + CLOSE * max(self.left_over(), 0.0)  # rounding: below 0
         return int((close & self.ended).sum())
 
     @property
@@ -157,13 +157,8 @@ class Result(Shown):
         for name, array in self.factors.items():
             lines.append(f"  {name} {array.shape}")
         for name, summary in self.data.items():
-            parts = summary.component_variance
-            shares = "" if parts is None else " = " + " + ".join(f"{100 * p:.2f}" for p in parts)
-            chi2 = f"; χ² per value {summary.chi2:.3f}" if summary.chi2 is not None else ""
-            lines.append(
-                f"  {name}: explained variance {100 * summary.explained_variance:.3f} %{shares}"
-                f"{chi2}"
-            )
+            chi2 = f"; {summary.told_chi2}" if summary.told_chi2 else ""
+            lines.append(f"  {name}: {summary.told_variance}{chi2}")
         return "\n".join([*lines, *self.messages])
 
     def _display(self) -> Display:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fusion.language.model import Model
 
 QUICK = 10**6
-"""Numbers in all factors up to which the model is asked for its equation."""
+"""Numbers in all factors from which the model's equation is asked for without any values."""
 UNKNOWN = "f(…)"
 
 
@@ -60,15 +60,14 @@ def _size(shape: tuple[int, ...]) -> str:
 def equations(model: Model) -> dict[str, str]:
     """For every data set what the model says of it: "C Sᵀ", "⟦A, B, C⟧", "(C + N) S1ᵀ".
 
-    As `forward` puts it together; "f(C)" is a function of a factor. Nothing where the model is so
-    large that this takes time, or its `forward` does not run.
+    As `forward` puts it together; "f(C)" is a function of a factor. Nothing where its `forward`
+    does not run, or, of large factors, needs their values.
     """
     modules = model.factor_modules()
-    if sum(module.raw.numel() for module in modules.values()) > QUICK:
-        return {}
+    large = sum(module.raw.numel() for module in modules.values()) > QUICK
     try:
         with torch.enable_grad():
-            values = {n: m().detach().requires_grad_() for n, m in modules.items()}
+            values = {n: _without_values(m) if large else _copy(m) for n, m in modules.items()}
             with model.once(values):
                 predictions = model.predict()
     except Exception:  # it is not whole yet, or does not fit together: a fit says why
@@ -76,6 +75,16 @@ def equations(model: Model) -> dict[str, str]:
     names = {id(value): name for name, value in values.items()}
     names |= {id(p): name for name, p in _plain(model)}
     return {data: _product(M, names) for data, M in predictions.items()}
+
+
+def _copy(module: FactorModule) -> Tensor:
+    """The value of a factor as a variable of its own."""
+    return module().detach().requires_grad_()
+
+
+def _without_values(module: FactorModule) -> Tensor:
+    """A tensor that has the shape of the factor, and no memory."""
+    return torch.empty(module.shape, dtype=module.raw.dtype, device="meta", requires_grad=True)
 
 
 def _product(M: Prediction, names: Mapping[int, str]) -> str:

@@ -31,8 +31,9 @@ def test_versions_are_those_that_are_installed(capsys):
 def test_torch_tells_threads_and_devices_once_it_is_loaded(capsys):
     fu.show_versions()
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("torch uses"))
-    assert f"{torch.get_num_threads()} threads" in line
-    assert ("CUDA" in line) and ("no CUDA device" in line) == (not torch.cuda.is_available())
+    assert f"{torch.get_num_threads()} thread" in line
+    assert "CUDA" in line
+    assert ("no CUDA device" in line) == (not torch.cuda.is_available())
 
 
 def test_nothing_heavy_is_loaded_for_it_and_what_is_not_installed_is_left_out(monkeypatch, capsys):

@@ -307,3 +307,26 @@ def test_counts_say_their_range_once_they_were_looked_at():
     assert "χ² per value" in told(joint)
     scan["edxs"].summary()
     assert "values  0 to " in told(scan["edxs"])
+
+
+def test_a_large_model_tells_its_equation_without_a_look_at_its_values(monkeypatch):
+    big = fu.Axis("y", size=600_000), fu.Axis("energy", size=50)
+
+    class Large(fu.Model):
+        def __init__(self):
+            super().__init__()
+            self.C = fu.Factor((big[0], 2))
+            self.N = fu.Factor((big[0], 2))
+            self.S = fu.Factor((big[1], 2))
+
+        def forward(self):
+            return {"eels": fu.cp(self.C + self.N, self.S)}
+
+    model = Large()
+
+    def asked(raw):
+        raise AssertionError("a value was asked for")
+
+    for module in model.factor_modules().values():
+        monkeypatch.setattr(module, "constrain", asked)
+    assert "  eels  ≈ (C + N) Sᵀ" in told(model)
