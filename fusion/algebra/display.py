@@ -17,6 +17,8 @@ CELL = 44
 """Columns of a cell of a table."""
 NOTE = 3
 """Lines of a note."""
+RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufeff]+( [\u0590-\u08ff\ufb1d-\ufeff]+)*")
+"""Hebrew, Arabic and the like: numbers beside them would change places."""
 GREY = "opacity:0.65"
 BORDER = "border-bottom:1px solid rgba(128,128,128,0.35)"
 LEFT = "text-align:left;vertical-align:top;padding:1px 10px 1px 0"
@@ -228,5 +230,6 @@ def _table(rows: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped; what stands in backquotes as code."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(in_one_line(text)))
+    """Escaped; what stands in backquotes as code, what runs from right to left apart."""
+    marked = RIGHT_TO_LEFT.sub(r"<bdi>\g<0></bdi>", escape(in_one_line(text)))
+    return re.sub("`([^`]+)`", r"<code>\1</code>", marked)

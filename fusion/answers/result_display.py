@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fusion.algebra.display import Display, Facts, Figure, Notes, Part
+from fusion.algebra.text_columns import in_one_line
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -24,7 +25,7 @@ def result_display(result: Result, png: Callable[[], bytes | None]) -> Display:
         ("solver", f"{result.solver.partition('(')[0]}, {result.seconds:.1f} s"),
         ("starts", result.told_of_starts()),
         ("factors", ", ".join(_factor(result, name) for name in result.factors)),
-        *((name, summary.told()) for name, summary in result.data.items()),
+        *((in_one_line(name), summary.told()) for name, summary in result.data.items()),
     ]
     drawn = f"maps and spectra of the components of {_data_names(result)}"
     parts: list[Part] = [Facts(facts), Figure(png, drawn)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.display import Display, Facts, Part, Table
+from fusion.algebra.text_columns import in_one_line
 
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
@@ -32,7 +33,7 @@ def dataset_display(data: Dataset) -> Display:
 def scan_display(scan: Scan) -> Display:
     """The axes of the scan, and a row for every data set."""
     names = " × ".join(f"{axis.name} {axis.size}" for axis in scan.axes)
-    rows = [(d.name, _spectral(d), _kind(d), _noise(d)) for d in scan.values()]
+    rows = [(in_one_line(d.name), _spectral(d), _kind(d), _noise(d)) for d in scan.values()]
     parts: list[Part] = [axes_table(scan.axes)]
     parts.append(Table(("data set", "beside the scan", "values", "noise"), rows, left=4))
     return Display(f"Scan: {len(scan)} data set{'s' * (len(scan) != 1)}, {names}", parts)
@@ -42,7 +43,7 @@ def axes_table(axes: Axes, signal: int = 0) -> Table:
     """Size, range, unit and step of every axis; spectral ones are told."""
     split = len(axes) - signal
     rows = [
-        (axis.name, f"{axis.size}", *_where(axis), "spectral" if i >= split else "")
+        (in_one_line(axis.name), f"{axis.size}", *_where(axis), "spectral" if i >= split else "")
         for i, axis in enumerate(axes)
     ]
     return Table(("axis", "size", "from", "to", "step", "unit", ""), rows)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fusion.algebra.display import Display, Facts, Part, Table
 from fusion.algebra.prediction import CP, Prediction, Sum, Tucker
+from fusion.algebra.text_columns import in_one_line
 from fusion.constraints import Constraint
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def model_display(model: Model) -> Display:
     title = type(model).__name__ + (f", K = {ranks.pop()}" if len(ranks) == 1 else "")
     rows = [_factor_row(name, module) for name, module in modules.items()]
     rows += [(name, _size(p.shape), "", "a plain parameter") for name, p in _plain(model)]
-    parts: list[Part] = [Facts([(name, f"≈ {told}") for name, told in equations(model).items()])]
+    parts: list[Part] = [
+        Facts([(in_one_line(name), f"≈ {told}") for name, told in equations(model).items()])
+    ]
     if rows:
         parts.append(Table(("factor", "shape", "rows along", "values"), rows, left=4))
     return Display(title, parts)

@@ -68,7 +68,8 @@ def _draw(panel: Any, result: Result, name: str, k: int) -> None:
     if k >= values.shape[1]:
         panel.set_axis_off()
         return
-    panel.set_title(f"{name} {k + 1}")
+    more = f" of {values.shape[1]}" if k + 1 == MOST < values.shape[1] else ""
+    panel.set_title(f"{name} {k + 1}{more}")
     if len(axes) == 2:
         _draw_map(panel, values[:, k], axes)
     else:

@@ -113,3 +113,13 @@ def test_an_object_that_cannot_be_shown_says_so_and_does_not_raise():
 
     for told in (repr(Half()), str(Half()), Half()._repr_html_()):
         assert "Half (cannot be shown: AttributeError" in told
+
+
+def test_names_from_right_to_left_leave_the_numbers_beside_them_where_they_are():
+    html = Display("Result of 'أكسيد الحديد', 3 components").html()
+    assert "'<bdi>أكسيد الحديد</bdi>', 3 components".replace("'", "&#x27;") in html
+
+
+def test_what_stands_in_backquotes_is_code_and_still_escaped():
+    html = Display("x", [Notes(["see `result.errors()` and `a<b`"])]).html()
+    assert "see <code>result.errors()</code> and <code>a&lt;b</code>" in html

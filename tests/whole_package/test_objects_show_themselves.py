@@ -198,25 +198,11 @@ def test_to_print_a_result_imports_no_matplotlib():
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
-MAKERS = (
-    small_results.nmf,
-    small_results.coupled,
-    small_results.cpd,
-    small_results.tucker,
-    small_results.one_pixel,
-    small_results.image,
-    small_results.two_maps,
-    small_results.diffraction,
-    small_results.series,
-    small_results.masked,
-)
-
-
-@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+@pytest.mark.parametrize("maker", small_results.RESULTS, ids=lambda maker: maker.__name__)
 def test_results_of_every_kind_show_themselves(maker):
     made = maker()
     for name in made.data:
-        assert f"  {name}" in told(made)
+        assert f"\n  {name} " in told(made)
 
 
 NAMES = ("", "Übergangsbereich zwischen Kern und Schale", "鉄と酸素の化合物", "<b>&amp;</b>")
