@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
         ScaleWarning,
     )
     from fusion.algebra.prediction import Prediction, cp, tucker
+    from fusion.algebra.versions import show_versions
     from fusion.answers.compare import compare
     from fusion.answers.comparison import Comparison
     from fusion.answers.cpd_validation import core_consistency, factor_match_score, split_half
@@ -130,6 +131,7 @@ __all__ = [
     "resample",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
+    "show_versions",
     "simulate",
     "solvers",
     "spectral_angle",
@@ -163,6 +165,7 @@ _PLACES = {
     "Prediction": "fusion.algebra.prediction",
     "cp": "fusion.algebra.prediction",
     "tucker": "fusion.algebra.prediction",
+    "show_versions": "fusion.algebra.versions",
     "compare": "fusion.answers.compare",
     "Comparison": "fusion.answers.comparison",
     "core_consistency": "fusion.answers.cpd_validation",

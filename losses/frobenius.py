@@ -21,7 +21,8 @@ class Frobenius(Fit):
         >>> from fusion.simulate import layers
         >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
         >>> fu.losses.Frobenius(data) + 0.1 * fu.losses.L1("C")
-        ½‖net − M_net‖² + 0.1·‖C‖₁
+        Frobenius(net) + 0.1 * L1('C')
+          = ½‖net − M_net‖² + 0.1·‖C‖₁
     """
 
     quadratic = True

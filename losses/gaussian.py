@@ -37,7 +37,8 @@ class Gaussian(Fit):
         >>> from fusion.simulate import layers
         >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
         >>> fu.losses.Gaussian(data) + fu.losses.ARD("C")  # the noise is learned
-        (n/2) ln‖net − M_net‖² + (n + a + 1) Σₖ ln(b + ‖Cₖ‖₁)
+        Gaussian(net) + ARD('C')
+          = (n/2) ln‖net − M_net‖² + (n + a + 1) Σₖ ln(b + ‖Cₖ‖₁)
     """
 
     quadratic = True

@@ -29,7 +29,8 @@ class L1(FactorTerm, Surrogate):
         >>> from fusion.simulate import layers
         >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
         >>> fu.losses.Frobenius(data) + 0.1 * fu.losses.L1("C")
-        ½‖net − M_net‖² + 0.1·‖C‖₁
+        Frobenius(net) + 0.1 * L1('C')
+          = ½‖net − M_net‖² + 0.1·‖C‖₁
     """
 
     falls_with_scale = True

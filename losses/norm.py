@@ -28,7 +28,8 @@ class SquaredNorm(FactorTerm, Surrogate):
         >>> from fusion.simulate import layers
         >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
         >>> fu.losses.Frobenius(data) + fu.losses.SquaredNorm("N", 0.002)
-        ½‖net − M_net‖² + ½‖N/0.002‖²
+        Frobenius(net) + SquaredNorm('N', 0.002)
+          = ½‖net − M_net‖² + ½‖N/0.002‖²
     """
 
     falls_with_scale = True

@@ -27,7 +27,8 @@ class Smoothness(FactorTerm):
         >>> from fusion.simulate import layers
         >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
         >>> fu.losses.Frobenius(data) + 10 * fu.losses.Smoothness("S", order=2)
-        ½‖net − M_net‖² + 10·½‖D² S‖²
+        Frobenius(net) + 10 * Smoothness('S')
+          = ½‖net − M_net‖² + 10·½‖D² S‖²
     """
 
     falls_with_scale = True
@@ -80,7 +81,8 @@ class SpatialSmoothness(FactorTerm):
         >>> from fusion.simulate import layers
         >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
         >>> fu.losses.Frobenius(data) + 10 * fu.losses.SpatialSmoothness("C")
-        ½‖net − M_net‖² + 10·½ tr(Cᵀ L C)
+        Frobenius(net) + 10 * SpatialSmoothness('C')
+          = ½‖net − M_net‖² + 10·½ tr(Cᵀ L C)
     """
 
     falls_with_scale = True

@@ -43,7 +43,8 @@ class SoftOrthogonality(FactorTerm, Surrogate):
         >>> from fusion.simulate import layers
         >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
         >>> fu.losses.Frobenius(data) + 0.05 * fu.losses.SoftOrthogonality("C")
-        ½‖net − M_net‖² + 0.05·Σ ξₖ c̄ₖᵀcₖ
+        Frobenius(net) + 0.05 * SoftOrthogonality('C')
+          = ½‖net − M_net‖² + 0.05·Σ ξₖ c̄ₖᵀcₖ
     """
 
     potential = False

@@ -88,6 +88,13 @@ class Axis:
         return np.asarray(self.offset + self.scale * np.arange(self.size), dtype=np.float64)
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """Positions of the first and the last entry, in `units`; the size has to be known."""
+        if self._values is not None:
+            return float(self._values[0]), float(self._values[-1])
+        return self.offset, self.offset + self.scale * ((self.size or 1) - 1)
+
+    @property
     def label(self) -> str:
         """Name and unit for a plot."""
         return f"{self.name} ({self.units})" if self.units else self.name

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.calls import checked_call
+from fusion.algebra.display import Display, Facts, Notes, Part, Shown, Table
 from fusion.answers.matching import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown):
     """What `compare` found; the first answer is the reference, of K components.
 
     Attributes:
@@ -73,25 +75,40 @@ class Comparison:
                 rows.append([component, name, "–" if partner < 0 else str(partner + 1), *values])
         return f"components of {reference} and their partners in {', '.join(others)}", rows
 
-    def __str__(self) -> str:
-        caption, rows = self._table()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        padded = [
-            [f"{text:{'<' if i < 2 else '>'}{widths[i]}}" for i, text in enumerate(row)]
-            for row in rows
+    def _verdict(self) -> str:
+        """The largest angle, and where it is."""
+        found = [
+            (float(angle), component, name, factor)
+            for name, by_factor in self.angles.items()
+            for factor, angles in by_factor.items()
+            for component, angle in zip(self.components, angles, strict=True)
+            if np.isfinite(angle)
         ]
-        return "\n".join([caption, *map("  ".join, padded), *self.messages])
+        if not found:
+            return "no component has a partner"
+        worst, component, name, factor = max(found, key=lambda each: each[0])
+        what = f"component {component}" if component.isdecimal() else component
+        return f"largest angle {worst:.2f}°: {what} in {factor} of {name}"
 
-    def _repr_html_(self) -> str:
-        caption, rows = self._table()
-        cells = [[f"<td>{escape(text)}</td>" for text in row] for row in rows]
-        cells[0] = [f"<th>{escape(text)}</th>" for text in rows[0]]
-        body = "".join(f"<tr>{''.join(row)}</tr>" for row in cells)
-        notes = "".join(f"<br>{escape(message)}" for message in self.messages)
-        return f"<table><caption>{escape(caption)}</caption>{body}</table>{notes}"
+    def _display(self) -> Display:
+        caption, (head, *rows) = self._table()
+        parts: list[Part] = [Facts([("verdict", self._verdict())]), Table(head, rows, left=2)]
+        return Display(caption, [*parts, Notes(self.messages)] if self.messages else parts)
 
-    def plot(self, **options: Any) -> Figure:
-        """Curves over each other, maps side by side; see `fusion.plots.comparison`."""
+    @checked_call
+    def plot(
+        self,
+        *,
+        factors: Sequence[str] | None = None,
+        components: Sequence[int] | None = None,
+        figure: Any = None,
+    ) -> Figure:
+        """Curves over each other, maps side by side; see `fusion.plots.plot_comparison`.
+
+        Args:
+            factors: names of those to show; components: their numbers, from 0; default: all.
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots.comparison import plot_comparison
 
-        return plot_comparison(self, **options)
+        return plot_comparison(self, factors=factors, components=components, figure=figure)

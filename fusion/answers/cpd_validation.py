@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.display import Display, Shown
 from fusion.algebra.prediction import CP
 from fusion.algebra.seeds import generator
 from fusion.answers.matching import columns, finite_rows, unit
@@ -125,8 +126,8 @@ def _match_score(pairs: Sequence[tuple[Array, Array]], weights: bool) -> float:
     return float(similarity[best].sum() / max(similarity.shape))
 
 
-@dataclass(frozen=True, eq=False)
-class SplitHalf:
+@dataclass(frozen=True, eq=False, repr=False)
+class SplitHalf(Shown):
     """What `split_half` found.
 
     Attributes:
@@ -141,9 +142,9 @@ class SplitHalf:
     scores: Array
     halves: tuple[tuple[Result, Result], ...]
 
-    def __str__(self) -> str:
+    def _display(self) -> Display:
         scores = ", ".join(f"{score:.4f}" for score in self.scores)
-        return f"halves of {self.axis}: {', '.join(self.compared)} match by {scores}"
+        return Display(f"halves of {self.axis}: {', '.join(self.compared)} match by {scores}")
 
 
 @checked_call

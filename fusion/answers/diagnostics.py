@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.display import Display, Facts, Shown
 from fusion.algebra.prediction import CP, Expanded, Prediction, Sum
 from fusion.forms.contract import Form
 from fusion.forms.weights import Weights
@@ -26,8 +27,8 @@ from fusion.language.seen_rows import seen_rows
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class DataSummary:
+@dataclass(frozen=True, eq=False, repr=False)
+class DataSummary(Shown):
     """How well one data set is met.
 
     Attributes:
@@ -59,6 +60,30 @@ class DataSummary:
     noise: str = ""
     history: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def told(self) -> str:
+        """χ² per value, explained variance, and the share of every component."""
+        chi2 = f"{self.told_chi2}; " if self.told_chi2 else ""
+        return f"{chi2}{self.told_variance}"
+
+    @property
+    def told_chi2(self) -> str:
+        """ "χ² per value 1.003"; "" where no variance is known."""
+        if self.chi2 is None:
+            return ""
+        return f"χ² per value {round(self.chi2, 3) + 0.0:.3f}"  # no −0 of an exact fit's rounding
+
+    @property
+    def told_variance(self) -> str:
+        """ "explained variance 99.6 % = 60.1 + 39.5", the share of every component."""
+        parts = self.component_variance
+        shares = "" if parts is None else " = " + " + ".join(f"{100 * p:.2f}" for p in parts)
+        return f"explained variance {100 * self.explained_variance:.3f} %{shares}"
+
+    def _display(self) -> Display:
+        axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))
+        noise = [("noise assumed", self.noise)] if self.noise else []
+        return Display(f"what a fit left of {axes}", (Facts([("fit", self.told()), *noise]),))
 
 
 def component_shares(form: Form, M: Prediction) -> Tensor | None:

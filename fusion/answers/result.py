@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.calls import checked_call
+from fusion.algebra.display import Display, Shown
 from fusion.answers.diagnostics import DataSummary
+from fusion.answers.result_display import result_display
 from fusion.engine.status import Status, ran_on
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -20,8 +23,11 @@ from fusion.language.model import Model
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fusion.data.dataset import Dataset
     from fusion.elements import Composition
+    from fusion.elements.intensities import Measure
     from fusion.report import Report
+    from fusion.uncertainty.error_table import StandardErrors
 
 Array = NDArray[Any]
 
@@ -29,8 +35,8 @@ CLOSE = 1e-4
 """Share of what is left of the data, up to which starts are one answer."""
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Shown):
     """A fit's answer.
 
     Attributes:
@@ -82,8 +88,8 @@ class Result:
     seconds: float
     messages: list[str] = field(default_factory=list)
     structure: tuple[str, tuple[str, ...]] | None = None
-    model: Model | None = field(default=None, repr=False)
-    minimised: Loss | None = field(default=None, repr=False)
+    model: Model | None = None
+    minimised: Loss | None = None
 
     def __getitem__(self, name: str) -> Array:
         """A factor by name.
@@ -111,7 +117,7 @@ class Result:
 
         Those that were dropped on the way did not end, wherever they were.
         """
-        close = self.losses <= self.loss + CLOSE * self.left_over()
+        close = self.losses <= self.loss + CLOSE * max(self.left_over(), 0.0)  # rounding: below 0
         return int((close & self.ended).sum())
 
     @property
@@ -141,7 +147,7 @@ class Result:
         return 0.5 * sum(n * each for n, each in zip(sizes, chi2, strict=True))
 
     def summary(self) -> str:
-        """The answer in a few lines."""
+        """The answer in a few lines, everything in full; `print(result)` shows a screen of it."""
         lines = [
             f"{self.status}",
             f"loss {self.loss:.8g} = {self.formula}",
@@ -151,17 +157,18 @@ class Result:
         for name, array in self.factors.items():
             lines.append(f"  {name} {array.shape}")
         for name, summary in self.data.items():
-            parts = summary.component_variance
-            shares = "" if parts is None else " = " + " + ".join(f"{100 * p:.2f}" for p in parts)
-            chi2 = f"; χ² per value {summary.chi2:.3f}" if summary.chi2 is not None else ""
-            lines.append(
-                f"  {name}: explained variance {100 * summary.explained_variance:.3f} %{shares}"
-                f"{chi2}"
-            )
+            chi2 = f"; {summary.told_chi2}" if summary.told_chi2 else ""
+            lines.append(f"  {name}: {summary.told_variance}{chi2}")
         return "\n".join([*lines, *self.messages])
 
-    def __str__(self) -> str:
-        return self.summary()
+    def _display(self) -> Display:
+        return result_display(self, self._picture)
+
+    def _picture(self) -> bytes | None:
+        """Small maps and spectra, PNG."""
+        from fusion.plots import small_picture
+
+        return small_picture(self)
 
     def save(self, path: Any) -> list[Path]:
         """Write to files, each whole or not at all, of the kind that the ending says.
@@ -261,31 +268,73 @@ class Result:
 
         write_to(self, signal, name=name)
 
-    def errors(self) -> dict[str, Array]:
+    def errors(self) -> StandardErrors:
         """Standard errors of all factors, each of its shape; see `fusion.standard_errors`."""
         from fusion.uncertainty.standard_errors import standard_errors
 
         return standard_errors(self)
 
-    def composition(self, k_factors: Mapping[str, Any], **options: Any) -> Composition:
-        """Weight and atomic % of every component; see `fusion.elements.composition`."""
+    @checked_call
+    def composition(
+        self,
+        k_factors: Mapping[str, float | tuple[float, float]],
+        *,
+        by: Measure | None = None,
+        others: Sequence[str] = (),
+        factor: str | None = None,
+    ) -> Composition:
+        """Weight and atomic % of every component; see `fusion.elements.composition`.
+
+        Args:
+            k_factors: {line: k} or {line: (k, standard error)}: {"Si Ka": 1.0, "Fe Ka": 1.2}.
+            by: how intensities are measured: `fusion.elements.Fitted()`, or `Windows()`.
+            others: elements that are no part of it; factor: of the spectra, where there are some.
+        """
         from fusion.elements import composition
 
-        return composition(self, k_factors, **options)
+        return composition(self, k_factors, by=by, others=others, factor=factor)
 
-    def plot(self, **options: Any) -> Figure:
-        """Maps beside spectra, residuals, loss of every start; see `fusion.plots.plot_result`."""
+    @checked_call
+    def plot(
+        self,
+        *,
+        factors: Sequence[str] | None = None,
+        components: Sequence[int] | None = None,
+        elements: str | Sequence[str] = (),
+        figure: Any = None,
+    ) -> Figure:
+        """Maps beside spectra, residuals, loss of every start; see `fusion.plots.plot_result`.
+
+        Args:
+            factors: names of those to show; components: their numbers, from 0; default: all.
+            elements: whose lines or edges are named on the spectra: ["Mn", "O"].
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_result
 
-        return plot_result(self, **options)
+        return plot_result(
+            self, factors=factors, components=components, elements=elements, figure=figure
+        )
 
-    def report(self, path: Any = None, **options: Any) -> Report:
+    @checked_call
+    def report(
+        self,
+        path: Any = None,
+        *,
+        data: Dataset | Sequence[Dataset] | None = None,
+        elements: str | Sequence[str] = (),
+        lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
+        title: str | None = None,
+    ) -> Report:
         """A page for any browser, maps linked to spectra; see `fusion.report`.
 
         Args:
             path: of the file; None writes none, and a notebook shows the page.
-            options: `data`, `lines`, `title`.
+            data: the data sets of a result that was loaded.
+            elements: whose lines or edges are marked; lines: what else is, for a data set
+                [(energy, label), …].
+            title: heading.
         """
         from fusion.report import report
 
-        return report(self, path, **options)
+        return report(self, path, data=data, elements=elements, lines=lines, title=title)

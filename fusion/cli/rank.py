@@ -38,4 +38,4 @@ def rank(
     ranking = rank(chosen.data, ard=not quick, stability=not quick, seed=seed)
     if output:
         write_picture(ranking, output, kind)
-    print(json.dumps(ranking.as_dict()) if as_json else ranking)
+    print(json.dumps(ranking.as_dict()) if as_json else ranking.summary())

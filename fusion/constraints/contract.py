@@ -30,6 +30,7 @@ class Constraint(nn.Module):
         unit_norm: the p of the ℓp norm 1 that every column of the value has, whatever its sign, and
             nothing else; None: it does more, or something else.
         by_row: a row of the value comes from its whole raw row, whose scale it forgets.
+        words: what it says of the value, as models show it: "≥ 0"; "": as it is written.
     """
 
     kind: str | None = None
@@ -40,6 +41,7 @@ class Constraint(nn.Module):
     scale_free: bool = False
     unit_norm: float | None = None
     by_row: bool = False
+    words: str = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -53,7 +55,7 @@ class Constraint(nn.Module):
             )
             cls.entrywise = bool(own["local"])
         if "forward" in own:  # another forward: what was said of the one above need not hold
-            for name in ("identity", "unit_norm"):
+            for name in ("identity", "unit_norm", "words"):
                 if name not in own:
                     setattr(cls, name, getattr(Constraint, name))
 

@@ -34,7 +34,7 @@ class Fixed(Constraint):
         [0.0, 1.0, 2.0, 1.0]
     """
 
-    kind, entrywise = "known", True
+    kind, entrywise, words = "known", True, "some entries known"
 
     @checked_call
     def __init__(
@@ -133,6 +133,8 @@ class Absent(Fixed):
         >>> model.C[:, 1].tolist()
         [0.0, 1.0, 1.0, 0.0]
     """
+
+    words = "absent from regions"
 
     @checked_call
     def __init__(self, regions: Mapping[int, Any]) -> None:

@@ -46,6 +46,7 @@ class Monotone(Constraint):
     def __init__(self, *, decreasing: bool = False) -> None:
         super().__init__()
         self.decreasing = bool(decreasing)
+        self.words = "falling, ≥ 0" if decreasing else "rising, ≥ 0"
 
     def forward(self, raw: Tensor) -> Tensor:
         return self._turn(self._turn(raw.clamp_min(0)).cumsum(0))
@@ -77,7 +78,7 @@ class Unimodal(Constraint):
             row is beyond the last.
     """
 
-    kind, lower = "sign", 0.0
+    kind, lower, words = "sign", 0.0, "one peak, ≥ 0"
 
     @checked_call
     def __init__(self, peak: int | Sequence[int] | None = None) -> None:

@@ -11,7 +11,7 @@ from fusion.constraints.contract import Constraint
 class NonNegative(Constraint):
     """≥ 0, as a bound: the raw variable is the value, clamped at 0; zeros are reached and left."""
 
-    kind, lower = "sign", 0.0
+    kind, lower, words = "sign", 0.0, "≥ 0"
     identity = entrywise = True
 
     def forward(self, raw: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class NonNegative(Constraint):
 class Free(Constraint):
     """Any sign."""
 
-    kind = "sign"
+    kind, words = "sign", "any sign"
     identity = entrywise = signed = True
 
     def forward(self, raw: Tensor) -> Tensor:
@@ -59,6 +59,8 @@ class _Smooth(Constraint):
 class Softplus(_Smooth):
     """> 0 as log(1 + exp(raw)); zeros are only approached."""
 
+    words = "> 0"
+
     def forward(self, raw: Tensor) -> Tensor:
         return torch.nn.functional.softplus(raw)
 
@@ -70,6 +72,8 @@ class Softplus(_Smooth):
 class Square(_Smooth):
     """≥ 0 as raw²; a zero is never left (its gradient vanishes), so prefer `NonNegative`."""
 
+    words = "≥ 0"
+
     def forward(self, raw: Tensor) -> Tensor:
         return raw.square()
 
@@ -79,6 +83,8 @@ class Square(_Smooth):
 
 class Exp(_Smooth):
     """> 0 as exp(raw)."""
+
+    words = "> 0"
 
     def forward(self, raw: Tensor) -> Tensor:
         return raw.exp()

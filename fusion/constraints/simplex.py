@@ -23,6 +23,7 @@ class Simplex(Constraint):
     """
 
     kind, lower, scale_free, by_row = "scale", 0.0, True, True
+    words = "rows sum to 1, ≥ 0"
 
     def forward(self, raw: Tensor) -> Tensor:
         raw = raw.clamp_min(0)

@@ -69,6 +69,7 @@ class UnitNorm(Constraint):
         if not 1 <= p < inf:
             raise ValueError(f"`UnitNorm({p})`: give a finite number of 1 or more.")
         self.p = self.unit_norm = float(p)
+        self.words = f"columns of ℓ{p:g} norm 1"
 
     def forward(self, raw: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(raw, self.p, dim=0)

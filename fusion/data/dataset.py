@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis, named
 from fusion.algebra.calls import checked_call
+from fusion.algebra.display import Display, Shown
 from fusion.data.array_input import (
     both_masks,
     fits_in_memory,
@@ -23,6 +24,7 @@ from fusion.data.array_input import (
     variance_of,
     without_mask,
 )
+from fusion.data.dataset_display import dataset_display
 from fusion.data.parts import as_numpy
 from fusion.data.preparing import Preparing
 from fusion.data.usable_form import all_finite, form_of
@@ -31,7 +33,7 @@ from fusion.forms.entries import Entries
 from fusion.forms.weights import Weights
 
 
-class Dataset(Preparing):
+class Dataset(Shown, Preparing):
     """One detector's data: `(…, channel)`, named and calibrated; never changed in place.
 
     Args:
@@ -60,6 +62,11 @@ class Dataset(Preparing):
         >>> energy = fu.Axis("energy loss", scale=0.5, offset=100, units="eV")
         >>> fu.Dataset("eels", counts, axes=["y", "x", energy])
         Dataset('eels', y 4, x 6, energy loss 100; int64)
+          axis         size  from     to  step  unit
+          y               4     0      3     1     –
+          x               6     0      5     1     –
+          energy loss   100   100  149.5   0.5    eV  spectral
+          noise    no variance given
         >>> fu.Dataset("eels", counts, axes=["y", "x", energy]).crop(energy_loss=(110, 130)).shape
         (4, 6, 41)
     """
@@ -290,13 +297,12 @@ class Dataset(Preparing):
     def __deepcopy__(self, memo: dict) -> "Dataset":
         return self  # never changed in place, so a copy of a model or a loss may share it
 
-    def __str__(self) -> str:
-        return f"Dataset({self.name!r})"
+    def __format__(self, spec: str) -> str:
+        """Its name, as sentences have it; `print` shows all."""
+        return format(f"Dataset({self.name!r})", spec)
 
-    def __repr__(self) -> str:
-        axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))
-        kind = str(self.dtype).removeprefix("torch.") + ", sparse" * (self.entries is not None)
-        return f"Dataset({self.name!r}, {axes}; {kind})"
+    def _display(self) -> Display:
+        return dataset_display(self)
 
 
 def _merges(shape: Sequence[int], finer: Sequence[int]) -> bool:

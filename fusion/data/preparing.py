@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.algebra.calls import checked_call
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -86,8 +87,8 @@ class Preparing:
 
         Example:
             >>> data = fu.Dataset("eels", np.ones((8, 10, 60)), axes=["y", "x", "energy"])
-            >>> data.bin(y=2, x=2, energy=3)
-            Dataset('eels', y 4, x 5, energy 20; float64)
+            >>> data.bin(y=2, x=2, energy=3).shape
+            (4, 5, 20)
         """
         from fusion.prepare.crop_bin import bin_by
 
@@ -340,8 +341,21 @@ class Preparing:
 
         return save_dataset(self, path)  # type: ignore[arg-type]
 
-    def plot(self, **options: Any) -> Figure:
-        """Total map, mean spectrum, and the scree; see `fusion.plots.plot_dataset`."""
+    @checked_call
+    def plot(
+        self,
+        *,
+        noise: Noise | None = None,
+        elements: str | Sequence[str] = (),
+        figure: Any = None,
+    ) -> Figure:
+        """Total map, mean spectrum, and the scree; see `fusion.plots.plot_dataset`.
+
+        Args:
+            noise: what `noise()` gave, where it is known already.
+            elements: whose lines or edges are named on the spectrum: ["Mn", "O"].
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_dataset
 
-        return plot_dataset(self, **options)  # type: ignore[arg-type]
+        return plot_dataset(self, noise=noise, elements=elements, figure=figure)  # type: ignore[arg-type]

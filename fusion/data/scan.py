@@ -12,11 +12,13 @@ from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.axis_differences import axis_differences, is_plain_index
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ScaleWarning, users_line
+from fusion.algebra.display import Display, Shown
 from fusion.algebra.units import ratio
 from fusion.data.dataset import Dataset
+from fusion.data.dataset_display import scan_display
 
 
-class Scan(Mapping[str, Dataset]):
+class Scan(Shown, Mapping[str, Dataset]):
     """What several detectors saw at the same places, read like a dictionary by name.
 
     All have the axes of the scan last among those of their pixels: number, step, offset and unit
@@ -45,7 +47,7 @@ class Scan(Mapping[str, Dataset]):
     @checked_call
     def __init__(self, *datasets: Dataset, **signals: Any) -> None:
         given = [*datasets, *(_as_dataset(name, signal) for name, signal in signals.items())]
-        call = f"Scan({', '.join(map(str, given))})"
+        call = f"Scan({', '.join(map(format, given))})"
         for data in given:
             if not isinstance(data, Dataset):
                 raise ValueError(
@@ -140,8 +142,8 @@ class Scan(Mapping[str, Dataset]):
                     f"prepare others one by one, `scan.replaced(scan['…'].{call}({name}=…))`."
                 )
 
-    def __repr__(self) -> str:
-        return "Scan(\n  " + ",\n  ".join(map(repr, self.values())) + "\n)"
+    def _display(self) -> Display:
+        return scan_display(self)
 
 
 def _as_dataset(name: str, signal: Any) -> Dataset:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
+from fusion.algebra.display import Display, Notes, Part, Shown, Table
 from fusion.answers.measured import metadata_along
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import has_edges, nested, signal_type
@@ -39,8 +40,8 @@ NOISE = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Composition:
+@dataclass(frozen=True, eq=False, repr=False)
+class Composition(Shown):
     """What components consist of.
 
     Attributes:
@@ -62,24 +63,22 @@ class Composition:
     intensities: Intensities
     messages: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        lines = []
-        for what in ("atomic", "weight"):
-            wide = max(12, *(len(name) + 1 for name in self.names))
-            heads = [
-                f"{self.elements[j]} ({self.lines[j].split()[1]})"
-                for j in range(len(self.elements))
-            ]
-            lines.append(f"{what + ' %':<{wide}}" + "".join(f"{head:>16}" for head in heads))
-            values, errors = getattr(self, what), getattr(self, f"{what}_errors")
-            for name, row, error in zip(self.names, values, errors, strict=True):
-                lines.append(
-                    f"{name:<{wide}}"
-                    + "".join(f"{_with_error(v, e):>16}" for v, e in zip(row, error, strict=True))
-                )
-        return "\n".join([*lines, *self.messages])
+    def _display(self) -> Display:
+        parts: list[Part] = [self._table(what) for what in ("atomic", "weight")]
+        title = f"composition of {', '.join(self.names)}" if self.names else "no component"
+        return Display(title, [*parts, Notes(self.messages)] if self.messages else parts)
 
-    __repr__ = __str__
+    def _table(self, what: str) -> Table:
+        """One kind of per cent, with errors."""
+        heads = [
+            f"{e} ({line.split()[1]})" for e, line in zip(self.elements, self.lines, strict=True)
+        ]
+        values, errors = getattr(self, what), getattr(self, f"{what}_errors")
+        rows = [
+            [name, *(_with_error(v, e) for v, e in zip(row, error, strict=True))]
+            for name, row, error in zip(self.names, values, errors, strict=True)
+        ]
+        return Table([f"{what} %", *heads], rows)
 
     def to_csv(self, path: Any) -> None:
         """Write a row for every component and element: both per cents and intensity, with errors.

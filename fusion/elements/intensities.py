@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
 from fusion.algebra.cautions import CutWarning, users_line
+from fusion.algebra.display import Display, Notes, Shown, Table
 from fusion.data.dataset import Dataset
 from fusion.elements.table import KEV, Line, lines
 from fusion.elements.xray_detector import (
@@ -33,8 +34,8 @@ SEEN = 0.03
 """Share of another line in the windows of one from which on it is said."""
 
 
-@dataclass(frozen=True, eq=False)
-class Intensities:
+@dataclass(frozen=True, eq=False, repr=False)
+class Intensities(Shown):
     """Intensities of lines, background aside.
 
     Attributes:
@@ -51,6 +52,15 @@ class Intensities:
     rows: Array
     covariance: Array
     messages: tuple[str, ...] = ()
+
+    def _display(self) -> Display:
+        pairs = np.stack([self.values, self.errors], -1)
+        rows = [
+            (str(i + 1), *(f"{v:.4g} ± {e:.2g}" if e >= 0 else f"{v:.4g}" for v, e in row))
+            for i, row in enumerate(pairs)
+        ]
+        title = f"intensities of {', '.join(self.lines)}"
+        return Display(title, (Table(("spectrum", *self.lines), rows), Notes(self.messages)))
 
     @property
     def errors(self) -> Array:

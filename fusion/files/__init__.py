@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, overload
 
+from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import FileWarning, users_line
 from fusion.data.dataset import Dataset
@@ -36,7 +37,17 @@ Place = str | PathLike[str]
 @checked_call
 @overload
 def load(
-    path: Place, *, signal: str, lazy: bool | None = None, segments: bool = False, **options: Any
+    path: Place,
+    *,
+    signal: str,
+    lazy: bool | None = None,
+    segments: bool = False,
+    dataset: str | Sequence[str] | None = None,
+    axes: Sequence[Axis | str] | None = None,
+    energy: Any = None,
+    wavelength: Any = None,
+    wavenumber: Any = None,
+    **options: Any,
 ) -> Dataset: ...
 @checked_call
 @overload
@@ -46,6 +57,11 @@ def load(
     signal: str | None = None,
     lazy: bool | None = None,
     segments: bool = False,
+    dataset: str | Sequence[str] | None = None,
+    axes: Sequence[Axis | str] | None = None,
+    energy: Any = None,
+    wavelength: Any = None,
+    wavenumber: Any = None,
     **options: Any,
 ) -> Dataset | dict[str, Dataset]: ...
 @checked_call
@@ -55,6 +71,11 @@ def load(
     signal: str | None = None,
     lazy: bool | None = None,
     segments: bool = False,
+    dataset: str | Sequence[str] | None = None,
+    axes: Sequence[Axis | str] | None = None,
+    energy: Any = None,
+    wavelength: Any = None,
+    wavenumber: Any = None,
     **options: Any,
 ) -> Dataset | dict[str, Dataset]:
     """The data set in a file; all of them by name, where it holds several.
@@ -66,11 +87,9 @@ def load(
     ser, nxs, tif …; docs/formats.md says what it reads wrongly, and what is done about it.
 
     Any array of an HDF5 file or zarr folder is opened by its path, lazily:
-    `fu.load("a.h5", dataset="/a/b", energy="/a/e")`. `dataset` is a path, or a list of some;
-    `energy`, `wavelength` or `wavenumber` the positions along the spectral axis, an array, an
-    `Axis` or a path in the file; `axes` an `Axis` or a name per array axis, in the order of the
-    file. Without them, dimension scales and NeXus attributes tell the axes. The spectral axis is
-    that of a spectral name or unit, else the last; `axes=["y", "x"]` makes an image.
+    `fu.load("a.h5", dataset="/a/b", energy="/a/e")`. Where neither `energy` nor `axes` are given,
+    dimension scales and NeXus attributes tell the axes. The spectral axis is that of a spectral
+    name or unit, else the last; `axes=["y", "x"]` makes an image.
 
     A spectral axis is found by its unit, the type of the signal, the word of the format and its
     name, before any flag of the reader, and comes last. What was left out, what the reader warned
@@ -85,8 +104,12 @@ def load(
             all now; by default lazily where the reader can.
         segments: maps of the segments of one X-ray detector as one stack (segment, y, x, energy),
             not as their sum.
+        dataset: path of an array in an HDF5 file or a zarr folder, or a list of some.
+        axes: with `dataset`, an `Axis` or a name per array axis, in the order of the file.
+        energy: with `dataset`, the positions along its spectral axis: an array, an `Axis` or a path
+            in the file; `wavelength`, `wavenumber`: the same of another kind.
         options: of the reader of this format, such as `index=1` (Bruker), `rebin_energy=4`,
-            `first_frame=10` (Velox); or `dataset`, `axes`, `energy` …, as above.
+            `first_frame=10` (Velox).
 
     Raises:
         ValueError: if the file holds no data that could be used or none of that name, its reader is
@@ -101,7 +124,15 @@ def load(
         >>> np.savez(path, data=np.ones((4, 6, 41)), energy=energy, energy_units="eV")
         >>> fu.load(path)
         Dataset('data', y 4, x 6, energy 41; float64)
+          axis    size  from   to  step  unit
+          y          4     0    3     1     –
+          x          6     0    5     1     –
+          energy    41   500  520   0.5    eV  spectral
+          noise  no variance given
     """
+    by_path = {"dataset": dataset, "axes": axes, "energy": energy}
+    by_path |= {"wavelength": wavelength, "wavenumber": wavenumber}
+    options |= {name: given for name, given in by_path.items() if given is not None}
     options |= {"lazy": lazy, "segments": segments}
     paths = _paths(path)
     if len(paths) > 1 or isinstance(path, list | tuple):

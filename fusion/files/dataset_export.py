@@ -15,6 +15,7 @@ from fusion.algebra.cautions import CutWarning, users_line
 from fusion.algebra.units import in_one_unit
 from fusion.answers.whole_files import atomic_write, replacing
 from fusion.data.dataset import Dataset
+from fusion.data.dataset_display import in_a_line
 from fusion.data.signal_type import signal_type
 from fusion.files.dataset_dictionaries import calibrated, dictionary_of, metadata_with_noise
 from fusion.files.export import needs_package
@@ -134,7 +135,7 @@ def msa(data: Dataset, path: Path, call: str) -> Iterator[str]:
     """One spectrum."""
     if data.signal != 1 or data.matrix_shape[0] != 1:
         raise ValueError(
-            f"`{call}`: msa holds one spectrum, this is {data!r}: give one of it, "
+            f"`{call}`: msa holds one spectrum, this is {in_a_line(data)}: give one of it, "
             f"`{data.name}[3, 4].save(…)`, or save as hspy."
         )
     axis = data.channels[0]
@@ -157,7 +158,7 @@ def tif(data: Dataset, path: Path, call: str) -> Iterator[str]:
     shown = len(data.axes) if data.signal == 0 else data.signal
     if shown not in (2, 3) or len(data.axes) > 3 or data.signal == 1:
         raise ValueError(
-            f"`{call}`: tif holds images, this is {data!r}: give one of it, "
+            f"`{call}`: tif holds images, this is {in_a_line(data)}: give one of it, "
             f"`{data.name}[..., 10].save(…)`, or save as hspy."
         )
     if not all(axis.uniform for axis in data.axes[-2:]):

@@ -155,7 +155,8 @@ class Loss:
         return " + ".join(str(t) if w == 1 else f"{w:g} * {t}" for w, t in self.terms)
 
     def __repr__(self) -> str:
-        return self.formula()[0]
+        text, formula = str(self), self.formula()[0]
+        return text if formula.replace("·", " * ") == text else f"{text}\n  = {formula}"
 
     def _repr_latex_(self) -> str:
         return f"${self.formula()[1]}$"

@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fusion.algebra.display import Display, Shown
 from fusion.algebra.prediction import Prediction, as_prediction
 from fusion.language.factor import FactorModule, factor_name
+from fusion.language.model_display import model_display
 
 
-class Model(nn.Module):
+class Model(Shown, nn.Module):
     """What the data are made of: owns factors; `forward()` returns {data set name: prediction}.
 
     Subclass, create factors in `__init__`, write `forward` with `cp`, `tucker`, `+` or any torch
@@ -123,6 +125,9 @@ class Model(nn.Module):
                 del self.__dict__["_predictions"]
             else:
                 self.__dict__["_predictions"] = outer
+
+    def _display(self) -> Display:
+        return model_display(self)
 
     def select(self, factors: Sequence[str], components: Sequence[int]) -> Model:
         """A copy in which the named factors keep some of their components only."""

@@ -125,7 +125,7 @@ def term(function: Callable[..., Tensor]) -> Any:
         ... def closure(model):
         ...     return 0.5 * ((model.C.sum(-1) - 1) ** 2).sum()
         >>> 10 * closure
-        10·closure(model)
+        10 * closure(model)
     """
     parameters = list(inspect.signature(function).parameters.values())[1:]
     if any(

@@ -14,6 +14,7 @@ from fusion.plots.relevance import plot_relevance
 from fusion.plots.result import plot_result
 from fusion.plots.spectra import plot_spectra
 from fusion.plots.starts import plot_starts
+from fusion.plots.thumbnails import small_picture as small_picture  # of `Result._repr_html_`
 
 if TYPE_CHECKING:
     from fusion.plots.drawing import scale_bar

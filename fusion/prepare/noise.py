@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import NoiseWarning, users_line
+from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import signal_type
@@ -29,6 +31,7 @@ from fusion.prepare.noise_sample import NoiseSample, noise_sample
 from fusion.prepare.scree import Scree
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
@@ -39,8 +42,8 @@ COUNTS = 0.15  # how far the gain of integers may be from 1 for them to count as
 CORRELATED = 0.1  # of neighbouring channels, above which the noise is not called independent
 
 
-@dataclass(frozen=True, eq=False)
-class Noise:
+@dataclass(frozen=True, eq=False, repr=False)
+class Noise(Shown):
     """The noise of one data set.
 
     Attributes:
@@ -90,11 +93,27 @@ class Noise:
             )
         return text
 
-    def plot(self, **options: Any) -> Figure:
-        """Variance against mean with the fitted line; see `fusion.plots.plot_noise`."""
+    def _display(self) -> Display:
+        scree = self.scree
+        told = f"{scree.clear} stand clearly out of the noise, {scree.rank} lie above its edge"
+        facts = [
+            ("components", told),
+            ("channels", f"neighbours are correlated by {self.correlation:.3f}"),
+        ]
+        if any(n > 1 for n in self.binned):
+            facts.append(("told by sums of", " × ".join(map(str, self.binned)) + " neighbours"))
+        return Display(f"Noise: {self}", (Facts(facts),))
+
+    @checked_call
+    def plot(self, *, panel: Panel | None = None) -> Figure:
+        """Variance against mean with the fitted line; see `fusion.plots.plot_noise`.
+
+        Args:
+            panel: matplotlib axes to draw into; default: a figure of its own.
+        """
         from fusion.plots import plot_noise
 
-        return plot_noise(self, **options)
+        return plot_noise(self, panel=panel)
 
 
 def measure(data: Dataset) -> Noise:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.display import Display, Facts, Shown
 from fusion.prepare.noise_edge import even_edge, hard_threshold, shrink, uneven_edge
 
 Array = NDArray[np.float64]
 
 MOST = 20  # components that are looked for
+SHOWN = 8  # singular values that it shows
 LAGS = 16  # channels over which the noise may be correlated
 AHEAD = 2  # components taken off before the noise is looked at: smooth ones look like correlations
 
 
-@dataclass(frozen=True, eq=False)
-class Scree:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scree(Shown):
     """Singular values of data (n, m) whose noise has the same size in every entry.
 
     Attributes:
@@ -46,6 +48,11 @@ class Scree:
     scaled: Array
     clear_parts: tuple[Array, Array]
     correlations: Array
+
+    def _display(self) -> Display:
+        told = f"{self.clear} of {len(self.values)} stand clearly out of the noise"
+        over = ", ".join(f"{value:.3g}" for value in self.over_edge[:SHOWN])
+        return Display(f"singular values: {told}", (Facts([("over the edge", f"{over} …")]),))
 
     @property
     def signal(self) -> Array:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.display import Display, Facts, Shown
+
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Criterion:
+@dataclass(frozen=True, eq=False, repr=False)
+class Criterion(Shown):
     """One criterion: a curve over K, the K that it picks, and why.
 
     Attributes:
@@ -38,6 +40,12 @@ class Criterion:
     log: bool = field(default=False, kw_only=True)
     minimum: bool = field(default=False, kw_only=True)
     reasons: tuple[str, str] | None = field(default=None, kw_only=True)
+
+    def _display(self) -> Display:
+        chosen = "chooses none" if self.chosen is None else f"K = {self.chosen}"
+        seen = self.K[np.isfinite(self.curve)]
+        tried = f"{self.quantity} for K = {seen[0]} to {seen[-1]}" if seen.size else self.quantity
+        return Display(f"{self.name}: {chosen}", (Facts([("why", self.said), ("curve", tried)]),))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers, text and lists; what is not a number is None."""

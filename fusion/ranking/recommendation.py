@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
+from fusion.algebra.display import Display, Facts, Notes, Shown, Table
 from fusion.algebra.waiting import waiting
 from fusion.data.dataset import check_dataset
 from fusion.ranking.criterion import Criterion
@@ -40,8 +41,8 @@ TABLE = {"noise edge": 0, "held-out entries": 1, "ARD": 3, "stability": 4}
 """Places in the table; all others stand at 2, in their order."""
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ranking(Shown):
     """How many components there are, by every criterion; `print` shows the table.
 
     Attributes:
@@ -86,15 +87,29 @@ class Ranking:
         after = " " * (width + 6)
         return "\n".join([head, *(fill(row, LINE, subsequent_indent=after) for row in rows)])
 
-    def __str__(self) -> str:
+    def summary(self) -> str:
+        """The number, why, the table and the noise, everything in full."""
         why = [fill(f"- {text}", LINE, subsequent_indent="  ") for text in self.why]
         return "\n".join([self.headline, *why, "", self.table(), "", f"noise: {self.noise}"])
 
-    def plot(self, **options: Any) -> Figure:
-        """Every criterion against K, what it chooses, and the recommendation."""
+    def _display(self) -> Display:
+        rows = [
+            (each.name, "–" if each.chosen is None else str(each.chosen), each.said)
+            for each in self.criteria
+        ]
+        table = Table(("criterion", "K", ""), rows, left=3)
+        return Display(self.headline, (Notes(self.why), table, Facts([("noise", str(self.noise))])))
+
+    @checked_call
+    def plot(self, *, figure: Any = None) -> Figure:
+        """Every criterion against K, what it chooses, and the recommendation.
+
+        Args:
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_ranking
 
-        return plot_ranking(self, **options)
+        return plot_ranking(self, figure=figure)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as numbers, text and lists, for JSON."""

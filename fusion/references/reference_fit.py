@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.calls import checked_call
+from fusion.algebra.display import Display, Facts, Notes, Part, Shown
 from fusion.data.dataset import Dataset
 from fusion.data.reference_spectra import References
 from fusion.forms.contract import Form
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+QUICK = 10**6
+"""Entries of all maps up to which their means are shown."""
 UNKNOWN = (
     "the variance of the data is not known: errors come from what is left in every pixel, reduced "
     "χ² and p compare it with the median pixel; `data.estimate_variance()` measures it"
@@ -47,8 +51,8 @@ class PixelFit(NamedTuple):
         return PixelFit(*pixels, residuals=Residuals.total([part.residuals for part in parts]))
 
 
-@dataclass(frozen=True, eq=False)
-class ReferenceFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReferenceFit(Shown):
     """How much of each reference every pixel holds, and where the references do not suffice.
 
     Attributes:
@@ -121,30 +125,53 @@ class ReferenceFit:
         x, w = some.whole(), some.weights.chunk(slice(None), some.shape)
         return (x if w is None else torch.where(w > 0, x, torch.nan)).numpy()
 
+    @property
+    def _headline(self) -> str:
+        return f"{self.data.name}: {len(self.names)} references, {self.method}"
+
     def summary(self) -> str:
         """The answer in a few lines."""
-        kind = "reduced χ²" if self.variance_known else "χ² over that of the median pixel"
-        lines = [f"{self.data.name}: {len(self.names)} references, {self.method}"]
+        lines = [
+            f"  {name}: {told}" for name, told in [*self._told_of_maps(), *self._told_of_chi2()]
+        ]
+        return "\n".join([self._headline, *lines, *self.messages])
+
+    def _told_of_maps(self) -> list[tuple[str, str]]:
+        """For every reference what its map holds."""
+        told = []
         mean, error = (typical(a) for a in (self.maps, self.errors))
         for k, name in enumerate(self.names):
             zero = f", zero in {self.at_zero[:, k].mean():.0%}" if self.at_zero[:, k].any() else ""
-            lines.append(f"  {name}: mean {mean[k]:.4g}, error of a pixel {error[k]:.3g}{zero}")
+            told.append((name, f"mean {mean[k]:.4g}, error of a pixel {error[k]:.3g}{zero}"))
+        return told
+
+    def _told_of_chi2(self) -> list[tuple[str, str]]:
+        """How well the pixels are met; nothing where none is."""
+        kind = "reduced χ²" if self.variance_known else "χ² over that of the median pixel"
         seen = self.reduced_chi2[np.isfinite(self.reduced_chi2)]
-        if seen.size:
-            lines.append(
-                f"  {kind}: median {np.median(seen):.3g}, highest {seen.max():.3g}; "
-                f"p < {LEVEL:g} in {int((self.p < LEVEL).sum())} of {seen.size} pixels"
-            )
-        return "\n".join([*lines, *self.messages])
+        if not seen.size:
+            return []
+        below = f"p < {LEVEL:g} in {int((self.p < LEVEL).sum())} of {seen.size} pixels"
+        return [(kind, f"median {np.median(seen):.3g}, highest {seen.max():.3g}; {below}")]
 
-    def __str__(self) -> str:
-        return self.summary()
+    def _display(self) -> Display:
+        small = self.maps.size <= QUICK  # else the means of the maps would have to be waited for
+        told = self._told_of_maps() if small else [("references", ", ".join(self.names))]
+        met = [("pixels", f"{kind}: {text}") for kind, text in self._told_of_chi2()]
+        parts: list[Part] = [Facts([*told, *met])]
+        return Display(self._headline, [*parts, Notes(self.messages)] if self.messages else parts)
 
-    def plot(self, **options: Any) -> Figure:
-        """Maps, residual, χ², and the pixels fitted worst; see `fusion.plots.plot_references`."""
+    @checked_call
+    def plot(self, *, worst: int = 3, figure: Any = None) -> Figure:
+        """Maps, residual, χ², and the pixels fitted worst; see `fusion.plots.plot_references`.
+
+        Args:
+            worst: how many pixels are shown.
+            figure: a matplotlib figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_references
 
-        return plot_references(self, **options)
+        return plot_references(self, worst=worst, figure=figure)
 
 
 def typical(values: Array) -> Array:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fusion.algebra.display import Display, Facts, Shown
 from fusion.algebra.seeds import generator
+from fusion.data.dataset_display import in_a_line
 
 if TYPE_CHECKING:
     from fusion.algebra.axis import Axis
@@ -19,8 +21,8 @@ Array = NDArray[np.float64]
 PIXEL = 0.5  # nm
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, repr=False)
+class Simulation(Shown):
     """Simulated data sets and what they were made of.
 
     Attributes:
@@ -34,6 +36,12 @@ class Simulation:
     datasets: dict[str, Dataset]
     truth: dict[str, Array]
     components: tuple[str, ...]
+
+    def _display(self) -> Display:
+        facts = [("components", ", ".join(self.components))]
+        facts += [(name, in_a_line(data)) for name, data in self.datasets.items()]
+        shapes = (f"{n} {' × '.join(map(str, np.shape(x)))}" for n, x in self.truth.items())
+        return Display("simulated data", (Facts([*facts, ("truth", ", ".join(shapes))]),))
 
 
 def poisson_counts(expected: ArrayLike, *, seed: int = 0) -> NDArray[np.unsignedinteger]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,11 @@ from torch import Tensor
 from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
+from fusion.algebra.display import Display, Shown
 from fusion.algebra.waiting import waiting
 from fusion.answers.result import Result
 from fusion.engine.autograd import autograd
+from fusion.uncertainty.ambiguity_display import ambiguity_display
 from fusion.uncertainty.band import Band, entry_errors, two_sided_quantile
 from fusion.uncertainty.empty_rows import empty_rows
 from fusion.uncertainty.extreme_answers import BandSearch
@@ -26,6 +28,7 @@ from fusion.uncertainty.standard_errors import FittedPoint, noise_levels
 from fusion.uncertainty.uniqueness import determined_components, relative_widths, uniqueness_text
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
@@ -34,8 +37,8 @@ EXACT = 1e-10
 """Share of the data's squares that counts as nothing: no measurement is better than 1e-5."""
 
 
-@dataclass(frozen=True, eq=False)
-class Ambiguity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ambiguity(Shown):
     """The range of equally good answers.
 
     Attributes:
@@ -58,8 +61,8 @@ class Ambiguity:
     errors: dict[str, Array]
     unique: str
     determined: dict[str, Array]
-    solutions: tuple[dict[str, Array], ...] = field(repr=False)
-    rises: Array = field(repr=False)
+    solutions: tuple[dict[str, Array], ...]
+    rises: Array
     allowed: float
     level: float
     channels: tuple[str, ...] = ()
@@ -79,17 +82,33 @@ class Ambiguity:
         """Area of every component's band over that of the answer itself, (K,)."""
         return relative_widths(self.bands, self.factors)
 
-    def plot(self, **options: Any) -> Figure:
-        """Every factor with its band; see `fusion.plots.plot_ambiguity`."""
+    def width_of(self, name: str) -> Array:
+        """That of one factor."""
+        return relative_widths({name: self.bands[name]}, self.factors)[name]
+
+    @checked_call
+    def plot(
+        self,
+        *,
+        factors: Sequence[str] | None = None,
+        components: Sequence[int] | None = None,
+        panel: Panel | None = None,
+        figure: Any = None,
+    ) -> Figure:
+        """Every factor with its band; see `fusion.plots.plot_ambiguity`.
+
+        Args:
+            factors: names of those to show; components: their numbers, from 0; default: all.
+            panel: matplotlib axes for one curve; figure: a figure, or part of one, to draw into.
+        """
         from fusion.plots import plot_ambiguity
 
-        return plot_ambiguity(self, **options)
+        return plot_ambiguity(
+            self, factors=factors, components=components, panel=panel, figure=figure
+        )
 
-    def __str__(self) -> str:
-        lines = [self.unique]
-        for name, width in self.width.items():
-            lines.append(f"  {name}: band {' / '.join(f'{100 * w:.1f}' for w in width)} % of area")
-        return "\n".join(lines)
+    def _display(self) -> Display:
+        return ambiguity_display(self)
 
 
 @checked_call

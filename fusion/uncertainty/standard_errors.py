@@ -27,6 +27,7 @@ from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State, Term
 from fusion.likelihood.entry_losses import SQUARE
+from fusion.uncertainty.error_table import StandardErrors
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -89,7 +90,7 @@ class FittedPoint:
 
 @checked_call
 @autograd()
-def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
+def standard_errors(result: Result) -> StandardErrors:
     """Standard errors of all factors, from the Gauss–Newton matrix H at the answer.
 
     Σ = H⁻¹ (Σ_d g_d H_d) H⁻¹ with all factors varying together, H_d the part of data set d and g_d
@@ -106,7 +107,7 @@ def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
     Returns:
         {factor: array of its shape, in its unit}; 0 where an entry is known, NaN where it stands at
         its bound (held there: its error has one side only) or no data see it, ∞ where the data
-        leave it open.
+        leave it open. `print` shows how large they are.
 
     Raises:
         ValueError: if the result was loaded, there are more free numbers than data, or the problem
@@ -139,7 +140,7 @@ def standard_errors(result: Result) -> dict[str, NDArray[Any]]:
         errors[slot.name] = error.cpu().numpy()
         errors[slot.name][np.isnan(result.factors[slot.name])] = np.nan
     _warn_open(errors)
-    return errors
+    return StandardErrors(errors, result.factors)
 
 
 def _sandwich(point: FittedPoint, noise: list[float]) -> Values:

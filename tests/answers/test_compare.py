@@ -114,7 +114,7 @@ def test_with_another_number_of_components_the_rest_has_no_partner_and_is_named(
     assert found.unmatched["b"] == (() if first > second else (3, 4))
     assert np.isnan(found.angles["b"]["S"]).sum() == max(0, first - second)
     assert found.worst < 1e-6
-    assert ("b: nothing in a is left for component 4, 5" in str(found)) == (first < second)
+    assert ("b: nothing in a is left for component 4, 5" in found.messages) == (first < second)
 
 
 def test_rows_that_are_not_finite_in_one_of_both_are_left_out_with_a_message():
@@ -324,11 +324,12 @@ def test_the_table_has_a_row_for_every_component_and_answer_as_text_and_as_html(
     found = compare(truth, shuffled(truth, [2, 0, 1]), truth["S"][:, :2], names=["<a>", "b", "c"])
     lines = str(found).splitlines()
     assert lines[0] == "components of <a> and their partners in b, c"
-    assert " ".join(lines[1].split()) == "component answer partner C angle C r S angle S r"
-    assert lines[2].split() == ["1", "b", "2", "0.00°", "1.0000", "0.00°", "1.0000"]
-    assert lines[7].split() == ["3", "c", "–", "–", "–", "–", "–"]
+    assert lines[1].startswith("  verdict  largest angle ")
+    assert " ".join(lines[2].split()) == "component answer partner C angle C r S angle S r"
+    assert lines[3].split() == ["1", "b", "2", "0.00°", "1.0000", "0.00°", "1.0000"]
+    assert lines[8].split() == ["3", "c", "–", "–", "–", "–", "–"]
     html = found._repr_html_()
-    assert html.count("<tr>") == 7
+    assert html.count("<tr>") == 8  # the verdict, the head, and every component of two answers
     assert "&lt;a&gt;" in html
 
 

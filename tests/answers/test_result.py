@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,6 @@ def test_two_terms_of_one_name_both_have_a_history():
 
 def test_the_summary_tells_status_loss_factors_and_data(result):
     told = result.summary()
-    assert told == str(result)
     assert told.startswith(result.status)
     assert result.formula in told
     assert all(f"{name} {value.shape}" in told for name, value in result.factors.items())
@@ -67,3 +68,19 @@ def test_to_tensorly_needs_names_where_the_model_is_no_single_decomposition():
     with pytest.raises(ValueError, match="no such factor"):
         outcome.to_tensorly("C", "S")
     assert [f.shape for f in outcome.to_tensorly("C", "S2").factors] == [(30, 2), (9, 2)]
+
+
+def test_a_fit_that_leaves_nothing_counts_its_best_start_and_has_no_negative_chi2(result):
+    summary = next(iter(result.data.values()))
+    nothing = replace(summary, chi2=-1e-9, explained_variance=1.0)
+    exact = replace(
+        result,
+        loss=-5e-6,
+        losses=np.array([-5e-6]),
+        statuses=[result.status],
+        data=dict.fromkeys(result.data, nothing),
+    )
+    assert exact.left_over() < 0
+    assert exact.agreeing() == 1
+    assert "χ² per value 0.000" in exact.summary()
+    assert "χ² per value 0.000" in str(exact)

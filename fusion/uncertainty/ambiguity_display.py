@@ -1,0 +1,37 @@
+"""What an ambiguity shows of itself: the verdict, then every component with its bands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fusion.algebra.display import Display, Facts, Table
+
+if TYPE_CHECKING:
+    from fusion.uncertainty.ambiguity import Ambiguity
+
+QUICK = 10**6
+"""Entries of the bands up to which their areas are summed."""
+
+
+def ambiguity_display(found: Ambiguity) -> Display:
+    """Whether the answer is unique, and how wide the band of every component is."""
+    most = max((len(each) for each in found.determined.values()), default=0)
+    cells = [list(_column(found, name, most)) for name in found.determined]
+    rows = [(str(k + 1), *(column[k] for column in cells)) for k in range(most)]
+    title = f"Ambiguity at {100 * found.level:g} % confidence: {found.unique}"
+    tried = f"{len(found.rises)} found, each at most {found.allowed:.3g} above the loss of the best"
+    head = ("component", *(f"band of {name}" for name in found.determined))
+    return Display(title, (Table(head, rows), Facts([("other answers", tried)])))
+
+
+def _column(found: Ambiguity, name: str, most: int) -> Iterator[str]:
+    """For every component of a factor the area of its band over its own, and what that says."""
+    small = found.factors[name].size <= QUICK
+    widths = found.width_of(name) if small else None
+    for k in range(most):
+        if k >= len(found.determined[name]):
+            yield "–"
+            continue
+        said = "determined" if found.determined[name][k] else "not unique"
+        yield said if widths is None else f"{100 * widths[k]:.1f} % of area, {said}"
