@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
+from fusion.answers.components import no_factor
 from fusion.answers.diagnostics import DataSummary
+from fusion.answers.named_parts import NamedParts
+from fusion.answers.roles import Roles
 from fusion.engine.status import Status, ran_on
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -30,7 +33,7 @@ CLOSE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(NamedParts):
     """A fit's answer.
 
     Attributes:
@@ -51,6 +54,8 @@ class Result:
         structure: ("cp" or "tucker", factor names) where the model is one tensor decomposition.
         model: the fitted model; None after `load`.
         minimised: the loss that was; None after `load`.
+        component_names: see `renamed`; empty where none was given. `roles`: for a data set the
+            factors whose sum are its maps, and those whose sum are its spectra, where known.
 
     Example:
         >>> from fusion.simulate import layers
@@ -84,6 +89,8 @@ class Result:
     structure: tuple[str, tuple[str, ...]] | None = None
     model: Model | None = field(default=None, repr=False)
     minimised: Loss | None = field(default=None, repr=False)
+    component_names: tuple[str, ...] = ()
+    roles: Roles = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Array:
         """A factor by name.
@@ -92,7 +99,7 @@ class Result:
             KeyError: if there is none; with those that there are.
         """
         if name not in self.factors:
-            raise KeyError(f"no factor {name!r}; the result has {', '.join(self.factors)}")
+            raise no_factor(name, self)
         return self.factors[name]
 
     @property
