@@ -23,7 +23,7 @@ def data_array(array: AxesArray, name: str | None = None) -> Any:
 
 
 def dataset(arrays: Mapping[str, AxesArray], attributes: Mapping[str, Any]) -> Any:
-    """A `Dataset` of all of them; axes of one name that differ get the array's name behind it."""
+    """A `Dataset` of all; axes of one name that differ get what follows "_" in the array's name."""
     xr = xarray("to_xarray")
     first: dict[str, Axis] = {}
     made = {}
@@ -31,7 +31,7 @@ def dataset(arrays: Mapping[str, AxesArray], attributes: Mapping[str, Any]) -> A
         dims = []
         for axis in array.axes:
             same = first.setdefault(axis.name, axis) == axis
-            dims.append(axis.name if same else f"{axis.name} {name}")
+            dims.append(axis.name if same else f"{axis.name} {name.partition('_')[2] or name}")
         made[name] = _made(xr, array, name, dims)
     return xr.Dataset(made, attrs=dict(attributes))
 

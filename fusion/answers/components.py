@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
 
 
-def names_of(result: Result, K: int) -> list[str]:
+class Named(Protocol):
+    """A result, a model, a band of answers: what may name its components."""
+
+    @property
+    def component_names(self) -> Sequence[str]: ...
+
+
+def names_of(named: Named, K: int) -> list[str]:
     """The names of K components; numbers from 1 where they have none, or are not those named."""
-    own = result.component_names
-    return list(own) if len(own) == K else numbers(K)
+    own = named.component_names
+    return [str(name) for name in own] if len(own) == K else numbers(K)
 
 
 def count(result: Result, call: str) -> int:
@@ -27,13 +34,7 @@ def count(result: Result, call: str) -> int:
             factors have components of their own.
     """
     tucker = result.structure is not None and result.structure[0] == "tucker"
-    channels = [d.axes[len(d.axes) - d.signal :] for d in result.data.values() if d.signal]
-    wide = {
-        name: F.shape[1]
-        for name, F in result.factors.items()
-        if F.ndim == 2 and (result.axes.get(name) or (None,))[0] in channels
-    }
-    each = set(wide.values()) or {result.n_components}
+    each = widths(result)
     if tucker or len(each) != 1 or None in each:
         columns = (f"{name} {F.shape[-1]}" for name, F in result.factors.items())
         raise ValueError(
@@ -41,6 +42,17 @@ def count(result: Result, call: str) -> int:
             "by their columns, `result[name][:, k]`."
         )
     return int(each.pop() or 0)
+
+
+def widths(result: Result) -> set[int | None]:
+    """How many columns the factors along channels have; where there are none, all factors."""
+    channels = [d.axes[len(d.axes) - d.signal :] for d in result.data.values() if d.signal]
+    along = {
+        F.shape[1]
+        for name, F in result.factors.items()
+        if F.ndim == 2 and (result.axes.get(name) or (None,))[0] in channels
+    }
+    return along or {result.n_components}
 
 
 def numbers(K: int) -> list[str]:

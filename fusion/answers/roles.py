@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.prediction import CP
+from fusion.answers.components import widths
 from fusion.language.model import Model
 
 if TYPE_CHECKING:
@@ -26,18 +27,33 @@ MOST = 2
 def roles_of(model: Model) -> Roles:
     """Of every data set that is predicted as maps times spectra, each a factor or a sum of two.
 
-    Read off the values, so that a model of one's own needs to say nothing.
+    Told by random numbers in the place of the factors, so that a model of one's own needs to say
+    nothing, and an N that came out as zero is still there.
     """
-    with torch.no_grad(), model.once():
-        factors = {name: value for name, value in model.factors.items() if value.ndim == 2}
-        return {
-            name: (maps, spectra)
-            for name, M in model.predict().items()
-            if isinstance(M, CP)
-            and len(M.factors) == 2
-            and (maps := _sum_that_is(M.factors[0], factors))
-            and (spectra := _sum_that_is(M.factors[1], factors))
+    with torch.no_grad():
+        factors = {
+            name: _random_like(x, seed)
+            for seed, (name, x) in enumerate(model.factors.items())
+            if x.ndim == 2
         }
+    try:
+        with torch.no_grad(), model.once(factors):
+            predictions = model.predict()
+    except (RuntimeError, ValueError):  # of a model that takes no values but some
+        return {}
+    return {
+        name: (maps, spectra)
+        for name, M in predictions.items()
+        if isinstance(M, CP)
+        and len(M.factors) == 2
+        and (maps := _sum_that_is(M.factors[0], factors))
+        and (spectra := _sum_that_is(M.factors[1], factors))
+    }
+
+
+def _random_like(values: Tensor, seed: int) -> Tensor:
+    drawn = torch.rand(values.shape, generator=torch.Generator().manual_seed(seed))
+    return drawn.to(values)
 
 
 def _sum_that_is(values: Tensor, factors: Mapping[str, Tensor]) -> tuple[str, ...]:
@@ -64,11 +80,11 @@ def maps_and_spectra(result: Result, name: str) -> tuple[tuple[str, ...], tuple[
     spectra = _the_one(
         result, name, [n for n in result.factors if _along(result, n, data.axes[split:])]
     )
-    wide = result.factors[spectra[0]].shape[1] if spectra else result.n_components
+    wide = {result.factors[n].shape[1] for n in spectra} or widths(result)
     inside = [
         n
-        for n in result.factors
-        if _runs_in(_rows(result, n), data.axes[:split]) and result.factors[n].shape[1:] == (wide,)
+        for n, F in result.factors.items()
+        if F.ndim == 2 and F.shape[1] in wide and _runs_in(_rows(result, n), data.axes[:split])
     ]
     return _the_one(result, name, inside), spectra
 

@@ -72,7 +72,7 @@ def summarise(
         structure=model.structure,
         model=model,
         minimised=loss,
-        component_names=tuple(map(str, getattr(model, "component_names", ()))),
+        component_names=tuple(map(str, model.component_names)),
         roles=roles_of(model),
     )
 

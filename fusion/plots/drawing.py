@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib.axes import Axes as Panel
@@ -245,6 +247,12 @@ def _bar_or_ticks(panel: Panel, axes: Axes, ends: bool) -> None:
         scale_bar(panel, axes[1])
     else:
         _label_axes(panel, axes, ends)
+
+
+def folded(name: str, width: float) -> str:
+    """A name in lines of about so many inches; letters as wide as high count for two."""
+    wide = any(east_asian_width(letter) in "WF" for letter in name)
+    return fill(name, max(int((7 if wide else 14) * width), 4))
 
 
 def name_legend(panel: Panel, names: Sequence[str], colours: Sequence[str]) -> None:
