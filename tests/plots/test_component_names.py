@@ -55,7 +55,7 @@ def test_every_picture_of_a_result_has_the_names(named):
     assert holds(plot_spectra(named), *NAMES)
     assert holds(plot_map(named, 0), "shell")
     assert "C, component shell" not in texts(plot_map(named, 0))
-    assert holds(plot_publication(named), *NAMES)
+    assert holds(plot_publication(named, width=170), "shell", "Оболочка", "a shell of")
     assert not any("component" in t for t in texts(plot_publication(named)))
 
 
