@@ -6,6 +6,7 @@ from math import prod
 from operator import mul
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,7 +24,7 @@ from fusion.data.array_input import (
     variance_of,
     without_mask,
 )
-from fusion.data.parts import as_numpy
+from fusion.data.parts import array_of, as_numpy
 from fusion.data.preparing import Preparing
 from fusion.data.usable_form import all_finite, form_of
 from fusion.forms.contract import Form
@@ -153,6 +154,17 @@ class Dataset(Preparing):
     def numpy(self) -> NDArray[Any]:
         """The data as a NumPy array, not to be written to."""
         return as_numpy(self.tensor)
+
+    @property
+    def data(self) -> Any:
+        """The array as it was given, to be read: NumPy, dask where it is lazy, torch's sparse."""
+        return array_of(self)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy if copy else None)
 
     @checked_call
     def derive(self, array: Any, step: str, **changes: Any) -> "Dataset":
