@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.axes_array import AxesArray
 from fusion.algebra.calls import checked_call
+from fusion.algebra.words import no_member
 from fusion.answers import components, labelled_parts, reordered
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 class NamedParts:
     """Members of `Result` about its components, by the names or numbers that everything prints."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.__dict__.get("factors", ()):
+            raise AttributeError(f"factors are asked for by name: `result[{name!r}]`")
+        raise no_member(self, "Result", name)
 
     @property
     def maps(self) -> AxesArray | ByDataset:

@@ -15,6 +15,7 @@ from fusion.algebra.axis import Axes, Axis, named
 from fusion.algebra.calls import checked_call
 from fusion.data.array_input import (
     both_masks,
+    check_name_and_array,
     fits_in_memory,
     folded_to,
     mask_of,
@@ -69,7 +70,7 @@ class Dataset(Preparing):
     def __init__(
         self,
         name: str,
-        array: Any,
+        array: Any = None,
         *,
         axes: Sequence[Axis | str] | None = None,
         signal: int = 1,
@@ -78,11 +79,7 @@ class Dataset(Preparing):
         history: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(name, str):
-            raise ValueError(
-                f"`Dataset({type(name).__name__}, …)`: the name comes first: "
-                "`Dataset('eels', array)`."
-            )
+        check_name_and_array(name, array)
         self.name = name
         self.lazy: Any
         self.entries: Entries | None
@@ -328,10 +325,24 @@ def check_dataset(call: str, given: Any) -> Dataset:
     kind = type(given).__name__
     if hasattr(given, "axes_manager"):
         line = "`fusion.Dataset.from_hyperspy(signal)` makes a data set of a HyperSpy signal"
+    elif isinstance(given, list | tuple) and any(isinstance(each, Dataset) for each in given):
+        line = (
+            f"it holds {len(given)} of them: give one; `fusion.models.SharedSpectra(*scans, K=3)` "
+            "takes several scans, `SharedMaps(*detectors, K=3)` several detectors of one"
+        )
+    elif names := _names_in(given):
+        line = f"it holds {', '.join(map(repr, names[:6]))}: give one of them, `…[{names[0]!r}]`"
     elif hasattr(given, "shape") or isinstance(given, list | tuple):
         line = "`fusion.Dataset('name', array, axes=…)` makes one of an array"
-    elif isinstance(given, Mapping):
-        line = f"it holds {', '.join(map(repr, list(given)[:6]))}: give one of them"
     else:
         line = "give a `fusion.Dataset`"
     raise ValueError(f"`{call}`: {kind} is no data set: {line}.")
+
+
+def _names_in(given: Any) -> list[str]:
+    """Names of the data sets in a mapping or a scan; none of what is neither."""
+    named = isinstance(given, Mapping) or hasattr(type(given), "__iter__")
+    if not named or hasattr(given, "dtype") or isinstance(given, str | list | tuple):
+        return []
+    names = list(given)
+    return names if all(isinstance(name, str) for name in names) else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.words import no_member
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,9 @@ Window = tuple[float | None, float | None]
 
 class Preparing:
     """What can be done with a `Dataset` before it is fitted; the data stay as they are."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_member(self, "Dataset", name)
 
     @checked_call
     def crop(self, **ranges: Any) -> Dataset:

@@ -143,12 +143,28 @@ WRITERS: dict[str, Callable[[Result, Path], list[Path]]] = {
 """By ending; what has none of them is an npz."""
 
 
+PICTURE = "a picture is `result.plot().savefig(path)`"
+ANOTHER = "give one that there is"
+OTHERS = {
+    **dict.fromkeys((".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps"), PICTURE),
+    **dict.fromkeys((".html", ".htm"), "a page is `result.report(path)`"),
+    **dict.fromkeys((".h5", ".hdf5", ".dm3", ".dm4", ".emd", ".bcf", ".mat", ".xlsx"), ANOTHER),
+    **dict.fromkeys((".txt", ".json", ".pkl", ".npy", ".rpl", ".ser", ".nc"), ANOTHER),
+}
+"""Endings of files that a result is not written as, and what is."""
+
+
 def save_result(result: Result, path: Any) -> list[Path]:
     """Write a result to files of the kind that the ending says; see `Result.save`."""
     from fusion.answers import storage
 
     path = Path(path)
     write = WRITERS.get(path.suffix.lower())
+    if (ending := path.suffix.lower()) in OTHERS:
+        raise ValueError(
+            f"`result.save({str(path)!r})`: no writer for {ending}: {OTHERS[ending]}; "
+            f"of a result there are .npz, {', '.join(WRITERS)}."
+        )
     return [storage.save(result, path)] if write is None else save(result, path, write)
 
 
