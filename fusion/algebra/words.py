@@ -35,8 +35,9 @@ OPTIONS = {
     "units": ("unit",),
     "scale": ("step", "spacing", "pixel_size", "dispersion"),
     "offset": ("origin", "start"),
-    "mask": ("navigation_mask", "signal_mask", "where"),
+    "mask": ("navigation_mask", "signal_mask"),
     "variance": ("var", "sigma", "noise", "var_array", "noise_variance"),
+    "noise of the data": ("variance", "var_array", "noise_variance"),
     "axes": ("axis", "names", "dims"),
     "signal": ("name", "dataset", "key"),
     "component": ("k", "index", "number"),
@@ -56,7 +57,7 @@ BELONGS = {
     "init": "`fit` has it: `fit(model, loss, init=…)`",
     "solver": "`fit` has it: `fit(model, loss, solver=…)`",
     "mask": "the data set has it: `data.masked(mask)`, True = excluded",
-    "variance": "the data set has it: `data.with_variance(variance)`",
+    "noise of the data": "the data set has it: `data.with_variance(variance)`",
 }
 """Where an option stands that a call does not have."""
 

@@ -102,6 +102,7 @@ OPTION_OF = {
     "start of an axis": (lambda: fu.Axis("x", start=3), "use `offset=`"),
     "k of a map": (lambda: fit(DATA).map(k=1), "use `component=`"),
     "a navigation mask": (lambda: fit(DATA, navigation_mask=None), "data.masked(mask)"),
+    "the variance of a fit": (lambda: fit(DATA, variance=2.0), "data.with_variance(variance)"),
     "two data sets": (lambda: fu.models.NMF(DATA, DATA, 3), "SharedMaps(a, b, K=3)"),
 }
 
