@@ -202,7 +202,7 @@ def names_there(module: str, known: Iterable[str]) -> Callable[[str], Any]:
 def no_member(owner: Any, kind: str, name: str) -> AttributeError:
     """That an object has no such attribute, and which one was meant."""
     said = f"{kind!r} object has no attribute {name!r}"
-    if name.startswith("__"):
+    if name.startswith("_"):
         return AttributeError(said)
     known = [each for each in dir(type(owner)) if not each.startswith("_")]
     return AttributeError(said + (_of_table(name, MEMBERS.get(kind, {})) or _near(name, known)))

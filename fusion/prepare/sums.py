@@ -73,11 +73,11 @@ def _sums_and_counts(data: Dataset, along: tuple[int, ...]) -> tuple[Any, Array]
         return sums if data.lazy is None else sums.compute(), np.full(kept, n)
     if data.lazy is None:
         return array.sum(axis=along, where=left, **wide), left.sum(axis=along)
-    import dask
     import dask.array as da
+    from dask.base import compute
 
     counts = da.broadcast_to(left, data.shape).sum(axis=along)
-    return dask.compute(da.where(left, array, 0).sum(axis=along, **wide), counts)  # both at once
+    return compute(da.where(left, array, 0).sum(axis=along, **wide), counts)  # both at once
 
 
 def _left_in(data: Dataset, array: Any) -> Any:
