@@ -226,7 +226,9 @@ def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"fusion.{name}")
     if name not in _PLACES:
-        raise AttributeError(f"module 'fusion' has no attribute {name!r}")
+        from fusion.algebra.words import meant
+
+        raise AttributeError(f"module 'fusion' has no attribute {name!r}{meant(name, __all__)}")
     value = getattr(import_module(_PLACES[name]), name)
     globals()[name] = value
     return value

@@ -1,5 +1,8 @@
 """What makes a good fit: likelihoods of data, and penalties on factors."""
 
+from typing import TYPE_CHECKING
+
+from fusion.algebra.words import names_there
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.penalty import FactorTerm, term
@@ -47,3 +50,6 @@ __all__ = [
     "TotalVariation",
     "term",
 ]
+
+if not TYPE_CHECKING:  # a checker takes a module that has it for one that has every name
+    __getattr__ = names_there(__name__, __all__)

@@ -1,5 +1,8 @@
 """What the data are made of."""
 
+from typing import TYPE_CHECKING
+
+from fusion.algebra.words import names_there
 from fusion.models.background import WithBackground
 from fusion.models.cpd import CPD
 from fusion.models.detectors import Detectors
@@ -20,3 +23,6 @@ __all__ = [
     "WithBackground",
     "WithReferences",
 ]
+
+if not TYPE_CHECKING:  # a checker takes a module that has it for one that has every name
+    __getattr__ = names_there(__name__, __all__)

@@ -15,7 +15,9 @@ def check_rank(call: str, K: object, most: int, what: str) -> None:
         ValueError: naming the call, and what sets the limit.
     """
     if not isinstance(K, Integral) or isinstance(K, bool) or not 1 <= int(K) <= most:
-        raise ValueError(f"`{call}`: {what}: K must be a whole number from 1 to {most}.")
+        meant = re.fullmatch(r"\s*(\d+)(\.0*)?\s*", str(K))
+        line = f": give K={int(meant[1])}" if meant and not isinstance(K, Integral) else ""
+        raise ValueError(f"`{call}`: {what}: K must be a whole number from 1 to {most}{line}.")
 
 
 def check_datasets(call: str, datasets: Sequence[object]) -> None:

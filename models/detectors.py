@@ -40,7 +40,7 @@ class Detectors(Model):
     @checked_call
     def __init__(self, *datasets: Dataset, K: int) -> None:
         super().__init__()
-        call = f"Detectors({', '.join(map(format, datasets))}, K={K})"
+        call = f"Detectors({', '.join(map(format, datasets))}, K={K!r})"
         check_datasets(call, datasets)
         scan = Scan(*datasets)
         pixels, channels = prod(scan.shape), sum(d.matrix_shape[1] for d in datasets)

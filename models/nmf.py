@@ -1,13 +1,12 @@
 """Non-negative matrix factorisation."""
 
-from numbers import Integral
-
 from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.language.factor import Factor
 from fusion.language.model import Model
+from fusion.models.checks import check_rank
 
 
 class NMF(Model):
@@ -38,11 +37,8 @@ class NMF(Model):
     def __init__(self, data: Dataset, K: int) -> None:
         super().__init__()
         shape = check_dataset("NMF(…)", data).matrix_shape
-        if not isinstance(K, Integral) or isinstance(K, bool) or not 1 <= K <= min(shape):
-            raise ValueError(
-                f"`NMF({data}, K={K!r})`: the data are {shape} (pixel, channel): "
-                f"K must be 1 to {min(shape)}."
-            )
+        what = f"the data are {shape} (pixel, channel)"
+        check_rank(f"NMF({data}, K={K!r})", K, min(shape), what)
         self.data_name = data.name
         self.C = Factor((data.pixels, K), NonNegative())
         self.S = Factor((data.channels, K), NonNegative(), UnitColumns())

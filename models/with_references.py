@@ -59,7 +59,7 @@ class WithReferences(Model):
     @checked_call
     def __init__(self, data: Dataset, references: Mapping[str, Any], K: int) -> None:
         super().__init__()
-        call = f"WithReferences({data}, …, K={K})"
+        call = f"WithReferences({data}, …, K={K!r})"
         refs = references_on_channels(call, data, references)
         for message in refs.messages:
             warnings.warn(f"`{call}`: {message}", CutWarning, stacklevel=users_line())

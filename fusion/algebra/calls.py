@@ -4,50 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import wraps
 from math import inf
 from numbers import Integral
 from typing import Any, ParamSpec, TypeVar
 
 from fusion.algebra.memory import is_out_of_memory, out_of_memory
+from fusion.algebra.words import meant_option
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-MEANT = {
-    "K": ("k", "n_components", "components", "rank", "n_endmembers", "n_factors", "ncomp"),
-    "starts": ("n_starts", "n_init", "restarts", "n_restarts", "n_repeats"),
-    "max_steps": ("max_iter", "maxiter", "n_iter", "n_iter_max", "iterations", "epochs", "steps"),
-    "max_seconds": ("timeout", "max_time", "seconds", "time_limit"),
-    "tolerance": ("tol", "rtol", "eps", "epsilon"),
-    "threads": ("n_jobs", "n_threads", "num_threads", "workers", "n_workers", "cores"),
-    "seed": ("random_state", "rng", "generator"),
-    "progress": ("verbose", "show_progressbar", "quiet"),
-    "init": ("initial", "x0", "guess", "initialization", "start"),
-    "solver": ("method", "algorithm", "optimizer", "optimiser"),
-    "weight": ("alpha", "strength", "lam", "lambda_", "penalty", "regularization"),
-    "units": ("unit",),
-    "scale": ("step", "spacing", "pixel_size", "dispersion"),
-    "offset": ("origin",),
-    "mask": ("navigation_mask", "signal_mask"),
-    "variance": ("var", "sigma", "noise"),
-    "axes": ("axis", "names"),
-    "signal": ("name", "dataset", "key"),
-}
-"""What an option is called elsewhere."""
-
-BELONGS = {
-    "K": "the model has the number of components: `NMF(data, K=3)`",
-    "tolerance": "the solver has it: `solver=GaussNewton(tolerance=1e-9)`",
-    "weight": "a weight stands before the term in the loss: `0.1 * L1('C')`",
-    "max_steps": "`fit` has it: `fit(model, loss, max_steps=100)`",
-    "starts": "`fit` has it: `fit(model, loss, starts=10)`",
-    "seed": "`fit` has it: `fit(model, loss, seed=0)`",
-    "init": "`fit` has it: `fit(model, loss, init=…)`",
-    "solver": "`fit` has it: `fit(model, loss, solver=…)`",
-}
-"""Where an option stands that a call does not have."""
 
 
 def checked_call(function: Callable[P, T]) -> Callable[P, T]:
@@ -115,7 +81,7 @@ def _told(
     named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     for option in options:
         if option not in named:
-            return f"`{name}`: there is no option {option!r}{_meant(option, named)}."
+            return f"`{name}`: there is no option {option!r}{meant_option(option, named)}."
     plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     rest = ["…"] * (len(named) > len(plain))
     rest += [f"name={p.name[:-1]}" for p in parameters if p.kind is p.VAR_KEYWORD]
@@ -126,18 +92,8 @@ def _told(
     if len(args) > len(plain):
         others = ", ".join(n for n in named if n not in plain)
         by_name = f", and by name {others}" if others else ""
-        return f"`{name}`: {len(args)} values without a name are too many: {call}{by_name}."
+        sets = sum(hasattr(arg, "channels") and hasattr(arg, "pixels") for arg in args)
+        shared = "; several data sets go into `SharedMaps(a, b, K=3)`" if sets > 1 else ""
+        return f"`{name}`: {len(args)} values without a name are too many: {call}{by_name}{shared}."
     twice = next(n for n in plain[: len(args)] if n in options)
     return f"`{name}`: {twice} is given twice: once is enough."
-
-
-def _meant(option: str, named: Sequence[str]) -> str:
-    """What to write in place of an option that there is not."""
-    usual = next((ours for ours, theirs in MEANT.items() if option in (ours, *theirs)), "")
-    if usual in named and usual:
-        return f": use `{usual}=`"
-    if usual in BELONGS:
-        return f": {BELONGS[usual]}"
-    if close := get_close_matches(option, named, 1):
-        return f": use `{close[0]}=`"
-    return f"; there are {', '.join(named)}" if named else "; it has none"

@@ -12,6 +12,7 @@ import numpy as np
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
 from fusion.answers.comparison import Comparison
+from fusion.answers.components import names_of
 from fusion.answers.matching import (
     Array,
     angle,
@@ -77,7 +78,7 @@ def compare(
     K = first.rank()
     comparison = Comparison(
         names=(first.name, *(other.name for other in others)),
-        components=first.components or tuple(str(k + 1) for k in range(K)),
+        components=tuple(names_of(first, K)),
         factors={first.name: first.factors},
         axes=dict(first.axes),
     )
@@ -85,7 +86,7 @@ def compare(
         for f, g in same.items():
             comparison.axes[f] = comparison.axes[f] or other.axes.get(g)
         unpaired = [g for g in other.factors if g not in same.values()]
-        renamed = _Answer(other.name, {f: other.factors[g] for f, g in same.items()})
+        renamed = replace(other, factors={f: other.factors[g] for f, g in same.items()}, axes={})
         _add_answer(comparison, first, renamed)
         comparison.messages.extend(_not_compared_text(other, unpaired))
     comparison.messages.extend(
@@ -110,6 +111,7 @@ def _add_answer(table: Comparison, first: _Answer, other: _Answer) -> None:
         return values
 
     table.partners[name] = partners
+    table.component_names[name] = tuple(names_of(other, K))
     table.unmatched[name] = tuple(k for k in range(K) if k not in partners)
     table.angles[name], table.correlations[name] = by_factor(angle), by_factor(correlation)
     table.factors[name] = {f: y * scale(a[f][both[f]], y[both[f]]) for f, y in turned.items()}
@@ -120,7 +122,7 @@ def _add_answer(table: Comparison, first: _Answer, other: _Answer) -> None:
                 f"{name}: left out"
             )
     if table.unmatched[name]:
-        numbers = ", ".join(str(k + 1) for k in table.unmatched[name])
+        numbers = ", ".join(table.component_names[name][k] for k in table.unmatched[name])
         table.messages.append(f"{name}: nothing in {first.name} is left for component {numbers}")
 
 
@@ -136,7 +138,7 @@ class _Answer:
     name: str
     factors: dict[str, Array]
     axes: dict[str, Axes | None] = field(default_factory=dict)
-    components: tuple[str, ...] = ()
+    component_names: tuple[str, ...] = ()
 
     def select(self, chosen: Sequence[str] | None) -> _Answer:
         """The same with these factors, in this order."""
@@ -148,7 +150,9 @@ class _Answer:
                 f"choose of {', '.join(self.factors)}."
             )
         factors = {f: self.factors[f] for f in chosen}
-        return _Answer(self.name, factors, {f: self.axes.get(f) for f in chosen}, self.components)
+        return _Answer(
+            self.name, factors, {f: self.axes.get(f) for f in chosen}, self.component_names
+        )
 
     def rank(self) -> int:
         """Number of components."""
@@ -172,7 +176,8 @@ def _answer_of(given: Any, number: int) -> _Answer:
     name, axes, components = f"answer {number}", {}, ()
     if isinstance(given, Result):
         core = given.structure[1][0] if given.structure and given.structure[0] == "tucker" else None
-        name, axes = given.solver.partition("(")[0], {f: a[0] for f, a in given.axes.items()}
+        name, components = given.solver.partition("(")[0], given.component_names
+        axes = {f: a[0] for f, a in given.axes.items()}
         factors = {f: given.factors[f] for f in axes if f != core and given.factors[f].ndim == 2}
     elif isinstance(given, Dataset):
         name, factors, axes = _dataset_factors(given)

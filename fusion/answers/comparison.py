@@ -35,6 +35,7 @@ class Comparison(Shown):
             where there is none, or one of the two is zero.
         correlations: the same, Pearson's correlation; NaN also where one of the two is constant.
         messages: what was left out.
+        component_names: for every other answer, what its components go by.
     """
 
     names: tuple[str, ...]
@@ -46,6 +47,7 @@ class Comparison(Shown):
     angles: dict[str, dict[str, Array]] = field(default_factory=dict)
     correlations: dict[str, dict[str, Array]] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
+    component_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def worst(self) -> float:
@@ -62,6 +64,14 @@ class Comparison(Shown):
         degrees = "–" if np.isnan(angle) else f"{angle:.2f}°"
         return degrees, "–" if np.isnan(r) else f"{r:.4f}".replace("-", "−")
 
+    def partner(self, name: str, k: int) -> str:
+        """What a component's partner in another answer goes by; "–" where there is none."""
+        number = int(self.partners[name][k])
+        if number < 0:
+            return "–"
+        called = self.component_names.get(name, ())
+        return called[number] if number < len(called) else str(number + 1)
+
     def _table(self) -> tuple[str, list[list[str]]]:
         """(caption, rows of text, the header first)."""
         reference, *others = self.names
@@ -70,9 +80,8 @@ class Comparison(Shown):
         rows = [["component", "answer", "partner", *header]]
         for k, component in enumerate(self.components):
             for name in others:
-                partner = self.partners[name][k]
                 values = [text for factor in columns for text in self.told(name, factor, k)]
-                rows.append([component, name, "–" if partner < 0 else str(partner + 1), *values])
+                rows.append([component, name, self.partner(name, k), *values])
         return f"components of {reference} and their partners in {', '.join(others)}", rows
 
     def _verdict(self) -> str:

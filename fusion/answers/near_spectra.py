@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.answers.components import names_of
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 
@@ -31,8 +32,9 @@ def near_spectra(model: Model, loss: Loss) -> str | None:
         return None
     pairs = int((apart < NEAR).sum()) // 2
     others = f", and {pairs - 1} more pair{'s' * (pairs > 2)} below {NEAR:g}°" if pairs > 1 else ""
+    called = names_of(model, len(apart))
     return (
-        f"`fit`: the spectra of components {min(j, k) + 1} and {max(j, k) + 1} are "
+        f"`fit`: the spectra of components {called[min(j, k)]} and {called[max(j, k)]} are "
         f"{apart[j, k]:.1f}° apart{others}: noise moves their maps against each other; see "
         "`fu.ambiguity(result)` and `result.errors()` before their difference is believed."
     )

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Shown
+from fusion.answers.components import no_factor
 from fusion.answers.diagnostics import DataSummary
+from fusion.answers.named_parts import NamedParts
 from fusion.answers.result_display import result_display
+from fusion.answers.roles import Roles
 from fusion.engine.status import Status, ran_on
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -36,7 +39,7 @@ CLOSE = 1e-4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Shown):
+class Result(Shown, NamedParts):
     """A fit's answer.
 
     Attributes:
@@ -57,6 +60,8 @@ class Result(Shown):
         structure: ("cp" or "tucker", factor names) where the model is one tensor decomposition.
         model: the fitted model; None after `load`.
         minimised: the loss that was; None after `load`.
+        component_names: see `renamed`; empty where none was given. `roles`: for a data set the
+            factors whose sum are its maps, and those whose sum are its spectra, where known.
 
     Example:
         >>> from fusion.simulate import layers
@@ -90,6 +95,8 @@ class Result(Shown):
     structure: tuple[str, tuple[str, ...]] | None = None
     model: Model | None = None
     minimised: Loss | None = None
+    component_names: tuple[str, ...] = ()
+    roles: Roles = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Array:
         """A factor by name.
@@ -98,7 +105,7 @@ class Result(Shown):
             KeyError: if there is none; with those that there are.
         """
         if name not in self.factors:
-            raise KeyError(f"no factor {name!r}; the result has {', '.join(self.factors)}")
+            raise no_factor(name, self)
         return self.factors[name]
 
     @property

@@ -46,6 +46,7 @@ def save(result: Result, path: Any) -> Path:
     arrays |= {f"history/{name}": value for name, value in result.history.items()}
     meta: dict[str, Any] = {"format": FORMAT, **{key: getattr(result, key) for key in _PLAIN}}
     meta["structure"] = result.structure
+    meta["component_names"], meta["roles"] = result.component_names, result.roles
     meta["axes"] = {
         name: [None if a is None else [_axis_entry(x) for x in a] for a in modes]
         for name, modes in result.axes.items()
@@ -144,6 +145,8 @@ def _read(path: Path, call: str) -> Result:
         axes={name: tuple(_axes(modes) for modes in entry) for name, entry in meta["axes"].items()},
         data=data,
         structure=None if structure is None else (structure[0], tuple(structure[1])),
+        component_names=tuple(meta.get("component_names", ())),  # older files have neither
+        roles={n: (tuple(C), tuple(S)) for n, (C, S) in meta.get("roles", {}).items()},
     )
 
 

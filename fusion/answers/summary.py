@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fusion.answers.diagnostics import describe, hide_masked_rows
+from fusion.answers.roles import roles_of
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
 from fusion.language.fit_term import Fit
@@ -71,6 +72,8 @@ def summarise(
         structure=model.structure,
         model=model,
         minimised=loss,
+        component_names=tuple(map(str, model.component_names)),
+        roles=roles_of(model),
     )
 
 

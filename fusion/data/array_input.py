@@ -21,15 +21,40 @@ if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
 
 
+def check_name_and_array(name: Any, array: Any) -> None:
+    """Complain of an array, a signal or a data set in the wrong place, or missing.
+
+    Raises:
+        ValueError: with the line that was meant.
+        TypeError: if there is no array.
+    """
+    for given in (name, array):
+        if hasattr(given, "axes_manager"):
+            raise ValueError(
+                f"`Dataset({_short(name)}, …)`: a HyperSpy signal: "
+                "`Dataset.from_hyperspy(signal)` keeps its axes and metadata."
+            )
+    if not isinstance(name, str):
+        raise ValueError(
+            f"`Dataset({_short(name)}, …)`: the name comes first: `Dataset('eels', array)`."
+        )
+    if array is None:
+        raise TypeError(f"`Dataset({name!r})`: array missing: `Dataset('eels', array)`.")
+    if hasattr(array, "tallied"):
+        raise ValueError(
+            f"`Dataset({name!r}, {array})`: that is a data set already: `{array.name}.renamed("
+            f"{name!r})` gives it another name, `.with_axes`, `.masked` and `.with_variance` more."
+        )
+
+
+def _short(given: Any) -> str:
+    return repr(given) if isinstance(given, str) else type(given).__name__
+
+
 def read_array(
     owner: Dataset, array: Any, axes: Sequence[Axis | str] | None
 ) -> tuple[Any, Tensor | None, Entries | None, tuple[int, ...]]:
     """(lazy array, tensor, entries: one of them; shape)."""
-    if hasattr(array, "axes_manager"):
-        raise ValueError(
-            f"`{owner}`: a HyperSpy signal: `Dataset.from_hyperspy(signal)` keeps its axes and "
-            "metadata."
-        )
     if isinstance(array, Entries):  # from another data set
         sizes = [axis.size for axis in axes or () if isinstance(axis, Axis)]
         return None, None, array, tuple(n for n in sizes if n is not None)
@@ -207,10 +232,11 @@ def mask_of(owner: Dataset, mask: Any) -> Tensor | None:
         m in (1, n) for m, n in zip(got, owner.shape, strict=True)
     ):
         return mask
+    turned = got == scan[::-1]
     raise ValueError(
         f"`{owner}`: a mask of shape {got} for data of shape {owner.shape}: "
         f"give {scan} (pixels), {spectrum} (channels) or {owner.shape} (entries), "
-        "in the array's order."
+        "in the array's order" + (": `mask.T` is that." if turned else ".")
     )
 
 

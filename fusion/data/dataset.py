@@ -6,6 +6,7 @@ from math import prod
 from operator import mul
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,6 +16,7 @@ from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Shown
 from fusion.data.array_input import (
     both_masks,
+    check_name_and_array,
     fits_in_memory,
     folded_to,
     mask_of,
@@ -25,7 +27,7 @@ from fusion.data.array_input import (
     without_mask,
 )
 from fusion.data.dataset_display import dataset_display
-from fusion.data.parts import as_numpy
+from fusion.data.parts import array_of, as_numpy
 from fusion.data.preparing import Preparing
 from fusion.data.usable_form import all_finite, form_of
 from fusion.forms.contract import Form
@@ -75,7 +77,7 @@ class Dataset(Shown, Preparing):
     def __init__(
         self,
         name: str,
-        array: Any,
+        array: Any = None,
         *,
         axes: Sequence[Axis | str] | None = None,
         signal: int = 1,
@@ -84,11 +86,7 @@ class Dataset(Shown, Preparing):
         history: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(name, str):
-            raise ValueError(
-                f"`Dataset({type(name).__name__}, …)`: the name comes first: "
-                "`Dataset('eels', array)`."
-            )
+        check_name_and_array(name, array)
         self.name = name
         self.lazy: Any
         self.entries: Entries | None
@@ -160,6 +158,17 @@ class Dataset(Shown, Preparing):
     def numpy(self) -> NDArray[Any]:
         """The data as a NumPy array, not to be written to."""
         return as_numpy(self.tensor)
+
+    @property
+    def data(self) -> Any:
+        """The array as it was given, to be read: NumPy, dask where it is lazy, torch's sparse."""
+        return array_of(self)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy if copy else None)
 
     @checked_call
     def derive(self, array: Any, step: str, **changes: Any) -> "Dataset":
@@ -322,10 +331,24 @@ def check_dataset(call: str, given: Any) -> Dataset:
     kind = type(given).__name__
     if hasattr(given, "axes_manager"):
         line = "`fusion.Dataset.from_hyperspy(signal)` makes a data set of a HyperSpy signal"
+    elif isinstance(given, list | tuple) and any(isinstance(each, Dataset) for each in given):
+        line = (
+            f"it holds {len(given)} of them: give one; `fusion.models.SharedSpectra(*scans, K=3)` "
+            "takes several scans, `SharedMaps(*detectors, K=3)` several detectors of one"
+        )
+    elif names := _names_in(given):
+        line = f"it holds {', '.join(map(repr, names[:6]))}: give one of them, `…[{names[0]!r}]`"
     elif hasattr(given, "shape") or isinstance(given, list | tuple):
         line = "`fusion.Dataset('name', array, axes=…)` makes one of an array"
-    elif isinstance(given, Mapping):
-        line = f"it holds {', '.join(map(repr, list(given)[:6]))}: give one of them"
     else:
         line = "give a `fusion.Dataset`"
     raise ValueError(f"`{call}`: {kind} is no data set: {line}.")
+
+
+def _names_in(given: Any) -> list[str]:
+    """Names of the data sets in a mapping or a scan; none of what is neither."""
+    named = isinstance(given, Mapping) or hasattr(type(given), "__iter__")
+    if not named or hasattr(given, "dtype") or isinstance(given, str | list | tuple):
+        return []
+    names = list(given)
+    return names if all(isinstance(name, str) for name in names) else []

@@ -57,6 +57,19 @@ def as_numpy(values: Tensor) -> NDArray[Any]:
     return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
 
 
+def array_of(data: Dataset) -> Any:
+    """The array in its shape, not to be written to: NumPy; dask if it is lazy; sparse of torch."""
+    if data.lazy is not None:
+        return data.lazy
+    if data.entries is None:
+        array = data.numpy().view()
+        array.flags.writeable = False
+        return array
+    flat = data.entries.i.long() * data.entries.shape[1] + data.entries.j
+    places = torch.stack(torch.unravel_index(flat, data.shape))
+    return torch.sparse_coo_tensor(places, data.entries.x, data.shape, check_invariants=False)
+
+
 class PartOfMask:
     """The mask of a part, without the whole of it expanded."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.words import no_member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,9 @@ Window = tuple[float | None, float | None]
 
 class Preparing:
     """What can be done with a `Dataset` before it is fitted; the data stay as they are."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_member(self, "Dataset", name)
 
     @checked_call
     def crop(self, **ranges: Any) -> Dataset:
@@ -57,7 +61,8 @@ class Preparing:
         from the end; floats are positions in the axis' units, rounded to the nearest entry. The
         last is not included (`crop` includes it): both as HyperSpy's `inav[…].isig[…]`. A single
         number takes its axis away: `eels[3, 4]` is a spectrum, `eels[..., 532.0]` an image. Steps
-        are whole and positive. Mask and variance come along.
+        are whole and positive. Mask and variance come along; what is lazy stays so, and sparse
+        counts stay sparse but for a single spectrum or image.
 
         Raises:
             IndexError: if there are too many parts, or one lies outside its axis.
@@ -75,6 +80,44 @@ class Preparing:
         from fusion.prepare.slicing import part_of
 
         return part_of(self, key)  # type: ignore[arg-type]
+
+    @checked_call
+    def sum(self, *axes: str) -> Dataset:
+        """The sum spectrum, `eels.sum()`; or along axes: `eels.sum("energy loss")` is an image.
+
+        As HyperSpy's, it gives a data set without these axes, `eels.sum().plot()`; that of all
+        values is `eels.data.sum()`. Masked, NaN and infinite values are left out; where fewer are
+        left than elsewhere, the sum is scaled up as if there were as many. Variances add up. Counts
+        stay counts (int64). What is lazy is read now, a block at a time; sums are dense.
+
+        Args:
+            axes: names of those that go, as in `crop`; default: all of the pixels.
+
+        Raises:
+            ValueError: if there is no such axis, or none would be left.
+
+        Example:
+            >>> data = fu.Dataset("eels", np.ones((8, 10, 60)), axes=["y", "x", "energy"])
+            >>> data.sum(), data.sum("energy"), data.sum("y", "energy")
+            (Dataset('eels', energy 60; float64), Dataset('eels', y 8, x 10; float64), ...)
+        """
+        from fusion.prepare.sums import total
+
+        return total(self, axes)  # type: ignore[arg-type]
+
+    @checked_call
+    def mean(self, *axes: str) -> Dataset:
+        """The mean spectrum, or means along axes; as `sum`, each over the values that are left.
+
+        Args:
+            axes: names of those that go, as in `crop`; default: all of the pixels.
+
+        Raises:
+            ValueError: if there is no such axis, or none would be left.
+        """
+        from fusion.prepare.sums import mean
+
+        return mean(self, axes)  # type: ignore[arg-type]
 
     @checked_call
     def bin(self, **factors: int) -> Dataset:

@@ -78,7 +78,8 @@ def all_finite(data: Dataset) -> bool:
     """
     if data.mask is not None and bool(data.mask.all()):
         raise ValueError(
-            f"`{data}`: the mask excludes all {prod(data.shape)} values: True means excluded."
+            f"`{data}`: the mask excludes all {prod(data.shape)} values: True means excluded: "
+            "give `~mask` where True marks what is used."
         )
     if data.entries is not None:  # finite and not zero, as they were read
         return True

@@ -17,6 +17,7 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.display import Display, Notes, Part, Shown, Table
+from fusion.answers.components import in_words, names_of
 from fusion.answers.measured import metadata_along
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import has_edges, nested, signal_type
@@ -238,9 +239,7 @@ def _spectra_of(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset
     name, axis = _xray_factor(what, factor)
     S = what.factors[name].T
     variance, messages = _variance(what, name)
-    names = tuple(getattr(what.model, "component_names", ()))
-    if len(names) != len(S):
-        names = tuple(f"component {k + 1}" for k in range(len(S)))
+    names = tuple(map(in_words, names_of(what, len(S))))
     return names, Dataset(name, S, axes=["component", axis], variance=variance), messages
 
 

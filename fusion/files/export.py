@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.algebra.cautions import CutWarning, users_line
+from fusion.answers.components import names_of
 from fusion.answers.whole_files import atomic_write, replacing
 from fusion.files.calibration import slug
 from fusion.files.factor_dictionaries import (
@@ -75,8 +76,9 @@ def msa(result: Result, path: Path) -> list[Path]:
                 f"`save({str(path)!r})`: the energies of {name} are not even, and msa knows scale "
                 "and offset alone: save as csv or hspy."
             )
+        called = names_of(result, len(signal["data"]))
         for k, spectrum in enumerate(signal["data"]):
-            metadata = {**signal["metadata"], "General": {"title": f"{slug(name)} {k + 1}"}}
+            metadata = {**signal["metadata"], "General": {"title": f"{slug(name)} {called[k]}"}}
             single = signal | {"data": spectrum, "axes": [axis | {"index_in_array": 0}]}
             out = path.with_name(f"{path.stem}_{slug(name) or 's'}_{k + 1}{path.suffix}")
             with replacing(out) as part:
@@ -141,12 +143,28 @@ WRITERS: dict[str, Callable[[Result, Path], list[Path]]] = {
 """By ending; what has none of them is an npz."""
 
 
+PICTURE = "a picture is `result.plot().savefig(path)`"
+ANOTHER = "give one that there is"
+OTHERS = {
+    **dict.fromkeys((".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps"), PICTURE),
+    **dict.fromkeys((".html", ".htm"), "a page is `result.report(path)`"),
+    **dict.fromkeys((".h5", ".hdf5", ".dm3", ".dm4", ".emd", ".bcf", ".mat", ".xlsx"), ANOTHER),
+    **dict.fromkeys((".txt", ".json", ".pkl", ".npy", ".rpl", ".ser", ".nc"), ANOTHER),
+}
+"""Endings of files that a result is not written as, and what is."""
+
+
 def save_result(result: Result, path: Any) -> list[Path]:
     """Write a result to files of the kind that the ending says; see `Result.save`."""
     from fusion.answers import storage
 
     path = Path(path)
     write = WRITERS.get(path.suffix.lower())
+    if (ending := path.suffix.lower()) in OTHERS:
+        raise ValueError(
+            f"`result.save({str(path)!r})`: no writer for {ending}: {OTHERS[ending]}; "
+            f"of a result there are .npz, {', '.join(WRITERS)}."
+        )
     return [storage.save(result, path)] if write is None else save(result, path, write)
 
 
@@ -184,11 +202,11 @@ def table(result: Result) -> str:
 
     columns: list[list[Any]] = []
     for name in spectral_factors(result):
-        axis = factor_axes(result, name)[0]
+        axis, F = factor_axes(result, name)[0], result.factors[name]
         columns.append([f"{name}: {axis.label}", *(f"{x:.10g}" for x in axis.values)])
         columns += [
-            [f"{name} {i + 1}", *(f"{x:.10g}" for x in column)]
-            for i, column in enumerate(result.factors[name].T)
+            [f"{name} {called}", *(f"{x:.10g}" for x in column)]
+            for called, column in zip(names_of(result, F.shape[1]), F.T, strict=True)
         ]
     longest = max(map(len, columns), default=0)
     text = io.StringIO()

@@ -96,6 +96,8 @@ def _provenance(result: Result, name: str) -> dict[str, Any]:
         "solver": result.solver,
         "messages": "\n".join(result.messages),
     }
+    if result.component_names:
+        entry["components"] = "\n".join(result.component_names)
     for key, data in result.data.items():
         entry[f"explained_variance_{key}"] = float(data.explained_variance)
         entry[f"history_{key}"] = "\n".join(data.history)

@@ -24,6 +24,8 @@ class Model(Shown, nn.Module):
     Attributes:
         interchangeable: factors whose components may be put in another order together; a fit then
             orders them by explained variance. Empty where the order may carry a meaning.
+        component_names: of the components, where the model knows them; results, pictures and files
+            have them. Empty where they go by their numbers.
         structure: ("cp", names) or ("tucker", names, core first) where the model is one tensor
             decomposition.
 
@@ -43,6 +45,7 @@ class Model(Shown, nn.Module):
     """
 
     interchangeable: tuple[str, ...] = ()
+    component_names: tuple[str, ...] = ()
     structure: tuple[str, tuple[str, ...]] | None = None
 
     def __getattr__(self, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fusion.algebra.words import names_there
 from fusion.plots.ambiguity import plot_ambiguity
 from fusion.plots.comparison import plot_comparison
 from fusion.plots.dataset import plot_dataset
@@ -46,5 +47,5 @@ def __getattr__(name: str) -> Any:
     elif name == "name_curves":
         from fusion.plots.labels import name_curves as piece
     else:
-        raise AttributeError(f"module 'fusion.plots' has no attribute {name!r}")
+        return names_there(__name__, __all__)(name)
     return piece

@@ -9,6 +9,7 @@ import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
+from fusion.answers.components import names_of
 from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def plot_ambiguity(
         figure = draw.figure_or_new(figure, size)
         grid = figure.add_gridspec(len(chosen), len(widths), width_ratios=widths)
         for row, k in enumerate(chosen):
-            _draw_number(figure.add_subplot(grid[row, 0]), k, first=row == 0)
+            called = draw.folded(names_of(ambiguity, most)[k], LABEL)
+            _draw_name(figure.add_subplot(grid[row, 0]), called, first=row == 0)
             column = 1
             for name, n in zip(names, wide, strict=True):
                 if k < ambiguity.factors[name].shape[1]:
@@ -108,9 +110,9 @@ def _is_image(ambiguity: Ambiguity, name: str) -> bool:
     return len(_factor_axes(ambiguity, name)) == 2
 
 
-def _draw_number(panel: Panel, k: int, *, first: bool) -> None:
+def _draw_name(panel: Panel, called: str, *, first: bool) -> None:
     panel.set_axis_off()
-    panel.text(0.0, 0.5, f"{k + 1}", va="center", fontsize=8)
+    panel.text(0.0, 0.5, called, va="center", fontsize=8)
     if first:
         panel.set_title("component", loc="left", fontsize=7)
 

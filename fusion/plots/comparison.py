@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import fill
+from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,9 +148,9 @@ def _component_label(comparison: Comparison, k: int) -> str:
 
 def _partner_text(comparison: Comparison, name: str, f: str, k: int) -> str:
     """ "3: 2.10°, r 0.998", or that there is no partner."""
-    partner = comparison.partners[name][k]
+    partner = shorten(comparison.partner(name, k), 14, placeholder="…")
     angle, r = comparison.told(name, f, k)
-    return "no partner" if partner < 0 else f"{partner + 1}: {angle}, r {r}"
+    return "no partner" if partner == "–" else f"{partner}: {angle}, r {r}"
 
 
 def _write_lines(panel: Any, lines: Sequence[tuple[str, str]]) -> None:

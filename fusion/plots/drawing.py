@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib.axes import Axes as Panel
@@ -80,6 +82,11 @@ def style(panel: Panel | None) -> Iterator[None]:
 def inches(figure: Any) -> float:
     """Width of a figure, or of a part of one."""
     return float(figure.bbox.width / figure.get_figure(root=True).dpi)
+
+
+def panel_inches(panel: Panel) -> float:
+    """Width of a panel as it stands."""
+    return float(panel.get_window_extent().width / panel.get_figure(root=True).dpi)  # type: ignore[union-attr]
 
 
 def panel_or_new(
@@ -247,16 +254,36 @@ def _bar_or_ticks(panel: Panel, axes: Axes, ends: bool) -> None:
         _label_axes(panel, axes, ends)
 
 
+def beside_each_other(panel: Panel, names: Sequence[str]) -> int:
+    """How many entries of a legend fit into a row above a panel."""
+    widest = max(len(line) for name in names for line in name.split("\n"))
+    return int(panel_inches(panel) / (0.25 + 0.055 * widest))
+
+
+def cut_short(name: str, width: float) -> str:
+    """A name in one line of about so many inches, the rest of it as "…"."""
+    lines = folded(name, width).split("\n")
+    return lines[0] + "…" * (len(lines) > 1)
+
+
+def folded(name: str, width: float) -> str:
+    """A name in lines of about so many inches; letters as wide as high count for two."""
+    wide = any(east_asian_width(letter) in "WF" for letter in name)
+    return fill(name, max(int((7 if wide else 14) * width), 4), break_on_hyphens=False)
+
+
 def name_legend(panel: Panel, names: Sequence[str], colours: Sequence[str]) -> None:
-    """Names in their colours above the right end of a panel."""
+    """Names in their colours above the right end of a panel, as many beside each other as fit."""
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=c, label=n) for n, c in zip(names, colours, strict=True)]
+    room = panel_inches(panel)
+    folds = [folded(name, 1.35 * room) for name in names]  # of the legend's smaller letters
+    handles = [Patch(color=c, label=n) for n, c in zip(folds, colours, strict=True)]
     panel.legend(
         handles=handles,
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
-        ncols=len(handles),
+        ncols=min(len(handles), max(1, beside_each_other(panel, folds))),
         handlelength=0.8,
         handleheight=0.8,
         columnspacing=0.8,

@@ -87,9 +87,3 @@ def components(call: str, K: int, chosen: Sequence[int] | None) -> list[int]:
     if not numbers or not all(isinstance(k, Integral) and 0 <= k < K for k in numbers):
         raise ValueError(f"`{call}`: components {numbers}: there are 0 to {K - 1}: choose of them.")
     return [int(k) for k in numbers]
-
-
-def names(result: Result, K: int) -> list[str]:
-    """The model's own names of components, else numbers from 1."""
-    own = getattr(result.model, "component_names", ())
-    return [str(n) for n in own] if len(own) == K else [str(k + 1) for k in range(K)]

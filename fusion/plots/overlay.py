@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.algebra.calls import checked_call
+from fusion.answers.components import in_words, is_number, names_of
 from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def plot_overlay(
         raise ValueError(
             f"`plot_overlay`: {len(used)} colours for {len(chosen)} components: give one for each."
         )
-    called = pick.names(result, values.shape[2])
+    called = names_of(result, values.shape[2])
     with draw.style(panel):
         panel = draw.panel_or_new(panel, SIDE, _figure_height(values) + 0.35, result)
         draw.picture(panel, palette.overlay(values[..., chosen], used), axes)
@@ -95,11 +96,11 @@ def plot_map(
 
     name, values, axes = pick.maps("plot_map", result, factor)
     (k,) = pick.components("plot_map", values.shape[2], [component])
-    called = pick.names(result, values.shape[2])[k]
+    called = names_of(result, values.shape[2])[k]
     with draw.style(panel):
         panel = draw.panel_or_new(panel, SIDE + 0.5, _figure_height(values) + 0.3, result)
         draw.image(panel, values[..., k], axes, ends=True, cmap=palette.ramp(palette.colour(k)))
-        panel.set_title(f"{name}, component {called}" if called.isdecimal() else called)
+        panel.set_title(f"{name}, {in_words(called)}" if is_number(called) else called)
     return panel.figure  # pyright: ignore[reportReturnType]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
 from fusion.algebra.units import in_one_unit
+from fusion.answers.components import in_words, names_of
 from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
@@ -80,8 +81,11 @@ def plot_publication(
         draw.stamp(above, result)
         panels = above.subplots(rows, across, squeeze=False).ravel()
         plot_overlay(result, factor=name, components=chosen, panel=panels[0])
+        called = [names_of(result, values.shape[2])[k] for k in chosen]
+        if draw.beside_each_other(panels[0], called) < len(called):  # every map has its own
+            panels[0].get_legend().remove()
         for k, panel in zip(chosen, panels[1:], strict=False):
-            _draw_map(panel, values[..., k], axes, k, pick.names(result, values.shape[2])[k])
+            _draw_map(panel, values[..., k], axes, k, names_of(result, values.shape[2])[k])
         for panel in panels[1 + len(chosen) :]:
             panel.set_axis_off()
         shape = (len(spectra), 1) if width < NARROW else (1, max(len(spectra), 1))
@@ -134,7 +138,7 @@ def _draw_map(panel: Any, values: Any, axes: Any, k: int, called: str) -> None:
     for drawn in [*panel.images, *panel.collections]:
         if getattr(drawn, "colorbar", None):
             drawn.colorbar.remove()
-    panel.set_title(called if not called.isdecimal() else f"component {called}", fontsize=7)
+    panel.set_title(draw.cut_short(in_words(called), draw.panel_inches(panel)), fontsize=7)
 
 
 def _add_letters(panels: Sequence[Any]) -> None:

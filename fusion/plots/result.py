@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
+from fusion.answers.components import names_of
 from fusion.answers.measured import metadata_along
 from fusion.plots.plain_names import plain_names, take_as_they_are
 
@@ -180,15 +181,14 @@ def _draw_block(
     widths = [LABEL, *(w + spare * (w == grow) for w in wide)] * stacks
     grid = part.add_gridspec(rows, len(widths), width_ratios=widths)
     K = result.factors[group[0]].shape[1]
-    shares, names = _explained(result, K), getattr(result.model, "component_names", ())
-    names = names if len(names) == K else ()
+    shares, called = _explained(result, K), names_of(result, K)
     curves: list[tuple[Any, ...]] = []
     for position, k in enumerate(chosen):
         stack, row = divmod(position, rows)
         first = stack * (1 + len(group))
         text_panel = part.add_subplot(grid[row, first])
         text_panel.set_axis_off()
-        label = names[k] if k < len(names) else f"{k + 1}"
+        label = draw.folded(called[k], LABEL)
         text_panel.text(0.0, 0.5, "\n".join([label, *shares(k)]), va="center", fontsize=8)
         if row == 0:
             header = "component\n(explained)" if any(shares(k)) else "component"

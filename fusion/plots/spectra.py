@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.algebra.calls import checked_call
+from fusion.answers.components import is_number, names_of
 from fusion.plots.plain_names import plain_names, take_as_they_are
 from fusion.plots.tall_peak import ROOM, height_beside_zero
 
@@ -57,7 +58,7 @@ def plot_spectra(
 
     name, values, (axis,) = pick.curves("plot_spectra", result, factor)
     chosen = pick.components("plot_spectra", values.shape[1], components)
-    called = pick.names(result, values.shape[1])
+    called = names_of(result, values.shape[1])
     beside = [height_beside_zero(column, axis) for column in values.T]
     heights = np.nanmax(np.abs(values), axis=0)
     heights = np.array([b or h for b, h in zip(beside, heights, strict=True)])
@@ -76,7 +77,7 @@ def plot_spectra(
         panel.set_ylabel(f"{name} / maximum" if normalise else name)
         if step:
             panel.set_yticks([])
-        panel.legend(title="component" if called[0].isdecimal() else None, loc="best")
+        panel.legend(title="component" if all(map(is_number, called)) else None, loc="best")
         if lines:
             whole = panel.get_figure(root=True)
             assert whole is not None

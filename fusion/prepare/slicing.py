@@ -6,10 +6,12 @@ from numbers import Integral, Real
 from typing import Any, NoReturn
 
 import numpy as np
+import torch
 
 from fusion.algebra.axis import Axis
 from fusion.data.dataset import Dataset
 from fusion.prepare.crop_bin import cut
+from fusion.prepare.sparse_parts import cropped
 
 DIGITS = 1e-12
 """Of an entry, below which a position is cut off before it is rounded, as HyperSpy does."""
@@ -24,18 +26,32 @@ def part_of(data: Dataset, key: Any) -> Dataset:
     if not kept:
         raise ValueError(
             f"`{text}`: one value is no data set: take it of the array, "
-            f"`{data.name}.numpy()[{_key_text(tuple(chosen))}]`."
+            f"`{data.name}.data[{_key_text(tuple(chosen))}]`."
         )
     split = len(data.shape) - data.signal
-    array = data.numpy() if data.lazy is None else data.lazy
     return data.derive(
-        array[tuple(chosen)],
+        _array_part(data, chosen),
         f"[{_key_text(key)}]",
         axes=[data.axes[i].cut(chosen[i]) for i in kept],  # type: ignore[arg-type]
         signal=sum(i >= split for i in kept),
         mask=cut(data.mask, data.shape, chosen),
         variance=cut(data.variance, data.shape, chosen),
     )
+
+
+def _array_part(data: Dataset, chosen: list[int | slice]) -> Any:
+    """The entries of the array; sparse ones stay sparse where pixels and channels are left."""
+    if data.entries is None:
+        return (data.numpy() if data.lazy is None else data.lazy)[tuple(chosen)]
+    parts = [part if isinstance(part, slice) else slice(part, part + 1) for part in chosen]
+    tensor = cropped(data.entries, data.shape, parts)
+    gone = [i for i, part in enumerate(chosen) if not isinstance(part, slice)]
+    split = len(data.shape) - data.signal
+    places = tensor._indices()[[i for i in range(len(chosen)) if i not in gone]]
+    shape = [n for i, n in enumerate(tensor.shape) if i not in gone]
+    left = torch.sparse_coo_tensor(places, tensor._values(), shape, check_invariants=False)
+    few = set(range(split)) <= set(gone) or set(range(split, len(chosen))) <= set(gone)
+    return left.to_dense() if few and gone else left
 
 
 def _all_keys(data: Dataset, key: Any, text: str) -> list[Any]:

@@ -24,15 +24,17 @@ def cropped(entries: Entries, shape: Sequence[int], parts: Sequence[slice]) -> T
     """The entries of a part of the array, as a sparse tensor of its shape."""
     where = places(entries, shape)
     kept = torch.ones(where.shape[1], dtype=torch.bool, device=where.device)
-    ranges = [part.indices(n)[:2] for part, n in zip(parts, shape, strict=True)]
-    for index, (start, stop) in zip(where, ranges, strict=True):
-        kept &= (index >= start) & (index < stop)
-    offset = torch.tensor([start for start, _ in ranges], device=where.device)
-    return _tensor(
-        where[:, kept] - offset[:, None],
-        entries.x[kept],
-        [stop - start for start, stop in ranges],
+    ranges = [range(*part.indices(n)) for part, n in zip(parts, shape, strict=True)]
+    for index, chosen in zip(where, ranges, strict=True):
+        kept &= (index >= chosen.start) & (index < chosen.stop)
+        if chosen.step > 1:
+            kept &= (index - chosen.start) % chosen.step == 0
+    start, step = (
+        torch.tensor([getattr(r, end) for r in ranges], device=where.device)[:, None]
+        for end in ("start", "step")
     )
+    inside = torch.div(where[:, kept] - start, step, rounding_mode="floor")
+    return _tensor(inside, entries.x[kept], list(map(len, ranges)))
 
 
 def binned(entries: Entries, shape: Sequence[int], groups: Sequence[int]) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from fusion.answers.components import names_of
 from fusion.answers.result import Result
 from fusion.report.data_parts import Array, DataPart
 
@@ -74,14 +75,14 @@ def _matched_numbers(first: Array, other: Array, most: int) -> list[int]:
 def component_names(
     result: Result, parts: Sequence[DataPart], numbers: Sequence[Sequence[int]]
 ) -> list[str]:
-    """The model's own names where it has some, else numbers from 1; ′ for further products."""
+    """Their names, or numbers from 1; ′ for further products."""
     K = max((k + 1 for mine in numbers for k in mine), default=0)
     copies = max((p.copies for p in parts), default=1)
     if copies > 1:
         once = K // copies
-        return [f"{k % once + 1}" + "′" * (k // once) for k in range(K)]
-    own = getattr(result.model, "component_names", ())
-    return [str(n) for n in own] if len(own) == K else [str(k + 1) for k in range(K)]
+        called = names_of(result, once)
+        return [called[k % once] + "′" * (k // once) for k in range(K)]
+    return names_of(result, K)
 
 
 def table_rows(parts: Sequence[DataPart], numbers: Sequence[Sequence[int]]) -> list[TableRow]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
 
 HEIGHT = 900  # CSS pixels in a notebook
+PRINTED = (".pdf", ".png", ".svg", ".jpg", ".jpeg", ".eps", ".docx")
+"""Endings that promise something else than a page."""
 NEEDS = '`report`: needs bokeh, which is not installed: pip install "sdfusion[report]".'
 
 
@@ -81,8 +83,14 @@ def report(
 
     Raises:
         ImportError: if bokeh is not installed; xraydb, where elements are named.
-        ValueError: if data or lines are none of the result's, or there is no such element.
+        ValueError: if the ending is that of a picture, data or lines are none of the result's, or
+            there is no such element.
     """
+    if path is not None and Path(path).suffix.lower() in PRINTED:
+        raise ValueError(
+            f"`report({str(path)!r})`: a page for a browser: give a name that ends in .html; "
+            "`result.plot().savefig(path)` writes a figure."
+        )
     try:
         import bokeh  # noqa: F401
     except ImportError:

@@ -90,9 +90,11 @@ def as_loss(model: Any, loss: Any) -> Loss:
         ValueError: if model or loss are something else, with the line that was meant.
     """
     if not isinstance(model, Model):
+        told = getattr(model, "__name__", type(model).__name__)
+        line = "`fu.fit(fu.models.NMF(data, K=3), fu.losses.Frobenius(data))`"
         raise ValueError(
-            f"`fit({type(model).__name__}, …)`: give a `fusion.Model`, then a loss: "
-            "`fu.fit(model, loss)`."
+            f"`fit({told}, …)`: give a `fusion.Model`, then a loss: `fu.fit(model, loss)`, such as "
+            f"{line}."
         )
     if isinstance(loss, Loss):
         return loss

@@ -35,6 +35,8 @@ def to_hyperspy(result: Result) -> dict[str, Any]:
             values = values * _total_amounts(result, summary, values.shape[1])
         signal = _make_signal(hs, values, axes, spectral=spectral)
         _set_metadata(signal, name, metadata)
+        if values.shape[1] == len(result.component_names):
+            signal.metadata.set_item("sdfusion.components", list(result.component_names))
         if spectral:
             set_type(signal, kind)
         signals[name] = signal

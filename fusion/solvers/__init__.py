@@ -1,5 +1,8 @@
 """How the loss is minimised."""
 
+from typing import TYPE_CHECKING
+
+from fusion.algebra.words import names_there
 from fusion.engine.evaluation import evaluate
 from fusion.solvers.als import ALS, MALS
 from fusion.solvers.base import Solver
@@ -25,3 +28,6 @@ __all__ = [
     "Watch",
     "evaluate",
 ]
+
+if not TYPE_CHECKING:  # a checker takes a module that has it for one that has every name
+    __getattr__ = names_there(__name__, __all__)

@@ -52,7 +52,8 @@ class Ambiguity(Shown):
         solutions: the answers that were found at the band's edges.
         rises: by how much each raises the loss, that of the best answer with the same rows at zero;
             allowed: by how much it may.
-        level: of confidence; channels: names of the factors along channels.
+        level: of confidence; channels: names of the factors along channels;
+            component_names: those of the result.
     """
 
     factors: dict[str, Array]
@@ -66,6 +67,7 @@ class Ambiguity(Shown):
     allowed: float
     level: float
     channels: tuple[str, ...] = ()
+    component_names: tuple[str, ...] = ()
 
     @property
     def spectra(self) -> dict[str, Band]:
@@ -275,11 +277,12 @@ def _band_of_answers(
         axes={name: result.axes[name][0] for name in bands},
         bands=bands,
         errors=errors,
-        unique=uniqueness_text(determined, bands, result.factors),
+        unique=uniqueness_text(determined, bands, result),
         determined=determined,
         solutions=solutions,
         rises=rises.cpu().numpy(),
         allowed=search.allowed,
         level=level,
         channels=tuple(_channel_factors(point)),
+        component_names=result.component_names,
     )

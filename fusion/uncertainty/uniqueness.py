@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.answers.components import names_of
 from fusion.answers.result import Result
 from fusion.uncertainty.band import Band, two_sided_quantile
 from fusion.uncertainty.standard_errors import standard_errors
@@ -43,22 +44,24 @@ def determined_components(
     return determined
 
 
-def uniqueness_text(
-    determined: dict[str, Array], bands: dict[str, Band], factors: dict[str, Array]
-) -> str:
+def uniqueness_text(determined: dict[str, Array], bands: dict[str, Band], result: Result) -> str:
     """Which components are determined, in a sentence."""
-    loose = {n: np.flatnonzero(~d) + 1 for n, d in determined.items() if not d.all()}
-    faint = {n: np.flatnonzero(w > NOISY) + 1 for n, w in relative_widths(bands, factors).items()}
+    loose = {n: np.flatnonzero(~d) for n, d in determined.items() if not d.all()}
+    faint = {
+        n: np.flatnonzero(w > NOISY) for n, w in relative_widths(bands, result.factors).items()
+    }
     faint = {n: np.setdiff1d(ks, loose.get(n, [])) for n, ks in faint.items()}
     if not loose and not any(map(len, faint.values())):
         return "unique within the noise: every band is about as wide as its error bars"
     sentences = []
     if loose:
         sentences.append(
-            f"not unique: other answers fit as well within the noise ({_listed(loose)})"
+            f"not unique: other answers fit as well within the noise ({_listed(loose, result)})"
         )
     if any(map(len, faint.values())):
-        sentences.append(f"too noisy to tell: bands wider than half of the area ({_listed(faint)})")
+        sentences.append(
+            f"too noisy to tell: bands wider than half of the area ({_listed(faint, result)})"
+        )
     return "; ".join(sentences)
 
 
@@ -70,10 +73,11 @@ def relative_widths(bands: dict[str, Band], factors: dict[str, Array]) -> dict[s
     }
 
 
-def _listed(components: dict[str, Array]) -> str:
+def _listed(components: dict[str, Array], result: Result) -> str:
     """ "C: components 1, 2; S: component 3" """
+    called = {name: names_of(result, result.factors[name].shape[-1]) for name in components}
     return "; ".join(
-        f"{name}: component{'s' * (len(ks) > 1)} {', '.join(map(str, ks))}"
+        f"{name}: component{'s' * (len(ks) > 1)} {', '.join(called[name][k] for k in ks)}"
         for name, ks in components.items()
         if len(ks)
     )

@@ -172,7 +172,9 @@ def test_bad_files_and_windows_and_bins_are_named_in_one_line(file, tmp_path, cu
     np.save(tmp_path / "mask.npy", np.zeros((6, 5), bool))
     said = fails(capsys, "unmix", file, *tail, "--mask", tmp_path / "mask.npy", status=2)
     assert "mask of shape (6, 5)" in said
-    assert "K must be 1 to 12" in fails(capsys, "unmix", file, "-k", 13, "-o", tmp_path / "out")
+    assert "K must be a whole number from 1 to 12" in fails(
+        capsys, "unmix", file, "-k", 13, "-o", tmp_path / "out"
+    )
     np.savez(tmp_path / "net.npz", data=cube - 5.0)
     said = fails(capsys, "unmix", tmp_path / "net.npz", *tail, "--loss", "poisson")
     assert "negative" in said

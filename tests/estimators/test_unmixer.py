@@ -201,7 +201,7 @@ def test_more_than_the_memory_holds_is_sampled_and_the_spectra_found():
 
 @pytest.mark.parametrize("components", [0, 31, 100])
 def test_a_number_of_components_out_of_range_is_said_with_the_sizes(components):
-    with pytest.raises(ValueError, match=r"K must be 1 to 30"):
+    with pytest.raises(ValueError, match=r"K must be a whole number from 1 to 30"):
         Unmixer(components).fit(planted()[0])
 
 

@@ -92,7 +92,7 @@ def test_lazy_data_stay_lazy():
         (None, TypeError, "None for y"),
         (slice("a", None), TypeError, "'a' for y"),
         (float("nan"), TypeError, "nan for y"),
-        ((0, 1, 2), ValueError, r"one value is no data set.*`eels.numpy\(\)\[0, 1, 2\]`"),
+        ((0, 1, 2), ValueError, r"one value is no data set.*`eels.data\[0, 1, 2\]`"),
     ],
 )
 def test_what_cannot_be_is_said(key, kind, said):

@@ -1,0 +1,130 @@
+"""The ten first mistakes: each is answered by one line that holds the line which mends it."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import fusion as fu
+from fusion.losses import Frobenius
+from tests.helpers.short_fits import counts
+
+ARRAY = counts((4, 5, 8))
+EELS = fu.Dataset("eels", ARRAY)
+SIGNAL = SimpleNamespace(axes_manager=None, data=ARRAY)  # all that is looked at
+EVERY, TURNED = np.ones((4, 5), bool), np.zeros((5, 4), bool)
+
+
+@cache
+def answer() -> fu.Result:
+    model = fu.models.NMF(EELS, 2)
+    return fu.fit(model, Frobenius(EELS), starts=1, max_steps=5, progress=False)
+
+
+def fit(loss, **options):
+    return fu.fit(fu.models.NMF(EELS, 2), loss, progress=False, **options)
+
+
+def load_of(name, tmp_path):
+    (tmp_path / name).write_text("1,2,3")
+    return fu.load(tmp_path / name)
+
+
+MISTAKES = {
+    "an array for a data set": (
+        lambda _: fu.models.NMF(ARRAY, K=2),
+        "`fusion.Dataset('name', array, axes=…)` makes one of an array",
+    ),
+    "an array without a name": (
+        lambda _: fu.Dataset(ARRAY),
+        "the name comes first: `Dataset('eels', array)`",
+    ),
+    "an array for the data of a loss": (
+        lambda _: Frobenius(ARRAY),
+        "`fusion.Dataset('name', array, axes=…)` makes one of an array",
+    ),
+    "a signal for a data set": (
+        lambda _: fu.models.NMF(SIGNAL, K=2),
+        "`fusion.Dataset.from_hyperspy(signal)` makes a data set of a HyperSpy signal",
+    ),
+    "a signal for an array": (
+        lambda _: fu.Dataset("eels", SIGNAL),
+        "`Dataset.from_hyperspy(signal)` keeps its axes and metadata",
+    ),
+    "a signal without a name": (
+        lambda _: fu.Dataset(SIGNAL),
+        "`Dataset.from_hyperspy(signal)` keeps its axes and metadata",
+    ),
+    "K in quotes": (lambda _: fu.models.NMF(EELS, K="3"), "from 1 to 8: give K=3"),
+    "K in quotes of two": (
+        lambda _: fu.models.SharedMaps(EELS, EELS.renamed("b"), K="3"),
+        "give K=3",
+    ),
+    "a wrong ending of a file": (lambda tmp: load_of("map.xlsx", tmp), "no reader for .xlsx"),
+    "a picture for a result": (
+        lambda tmp: answer().save(tmp / "fit.png"),
+        "a picture is `result.plot().savefig(path)`",
+    ),
+    "a page for a result": (
+        lambda tmp: answer().save(tmp / "fit.html"),
+        "a page is `result.report(path)`",
+    ),
+    "a pdf for a page": (
+        lambda tmp: answer().report(tmp / "fit.pdf"),
+        "give a name that ends in .html",
+    ),
+    "a factor that is none": (lambda _: answer()["A"], "the result has C, S"),
+    "a number for a factor": (lambda _: answer()[0], "one component is `result.map(1)`"),
+    "the class of a loss": (lambda _: fit(Frobenius), "`fu.fit(model, fu.losses.Frobenius(data))`"),
+    "k of a model": (lambda _: fu.models.NMF(EELS, k=3), "use `K=`"),
+    "k of a fit": (lambda _: fit(Frobenius(EELS), k=3), "`NMF(data, K=3)`"),
+    "data for a model": (
+        lambda _: fu.fit(EELS, 3),
+        "`fu.fit(fu.models.NMF(data, K=3), fu.losses.Frobenius(data))`",
+    ),
+    "a mask of all": (
+        lambda _: fit(Frobenius(EELS.masked(EVERY))),
+        "True means excluded: give `~mask` where True marks what is used",
+    ),
+    "a mask with x first": (
+        lambda _: EELS.masked(TURNED),
+        "in the array's order: `mask.T` is that",
+    ),
+    "several scans for one": (
+        lambda _: fu.models.NMF([EELS, EELS.renamed("b")], K=2),
+        "`fusion.models.SharedSpectra(*scans, K=3)` takes several scans",
+    ),
+    "a file of several for one": (
+        lambda _: fu.rank({"eels": EELS, "edxs": EELS}),
+        "it holds 'eels', 'edxs': give one of them, `…['eels']`",
+    ),
+    "a scan for a data set": (
+        lambda _: fu.models.NMF(fu.Scan(EELS, EELS.renamed("b")), K=2),
+        "it holds 'eels', 'b': give one of them, `…['eels']`",
+    ),
+    "two data sets for one": (
+        lambda _: fu.models.NMF(EELS, EELS, 2),
+        "several data sets go into `SharedMaps(a, b, K=3)`",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_first_mistake_is_answered_by_the_line_that_mends_it(mistake, tmp_path):
+    call, line = MISTAKES[mistake]
+    with pytest.raises((ValueError, TypeError, KeyError)) as caught:
+        call(tmp_path)
+    said = str(caught.value.args[0])
+    assert line in said
+    assert "\n" not in said
+
+
+def test_what_the_lines_say_is_done_and_works():
+    assert fu.models.NMF(fu.Dataset("name", ARRAY, axes=["y", "x", "e"]), K=3).C.shape == (20, 3)
+    assert EELS.masked(TURNED.T).mask is not None
+    assert fit(Frobenius(EELS.masked(~EVERY)), max_steps=2, starts=1)["C"].shape == (20, 2)
+    scans = [EELS, EELS.renamed("b")]
+    assert fu.models.SharedSpectra(*scans, K=3).factors["S"].shape == (8, 3)
