@@ -115,6 +115,13 @@ def waiting(name: str, progress: bool = True) -> Iterator[Step]:
             present.close()
 
 
+def say(now: str | Callable[[], str], done: int = 0, total: int = 0) -> None:
+    """What the innermost step does now, if there is one; as `Step.say`."""
+    present = _present.get()
+    if present is not None and present.steps:
+        present.steps[-1].say(now, done, total)
+
+
 def _is_live() -> bool:
     """Whether a line can be kept up to date: on a terminal, or in a notebook."""
     return _stderr_is_terminal() or _in_notebook()

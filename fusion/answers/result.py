@@ -275,11 +275,11 @@ class Result(Shown, NamedParts):
 
         write_to(self, signal, name=name)
 
-    def errors(self) -> StandardErrors:
+    def errors(self, *, progress: bool = True) -> StandardErrors:
         """Standard errors of all factors, each of its shape; see `fusion.standard_errors`."""
         from fusion.uncertainty.standard_errors import standard_errors
 
-        return standard_errors(self)
+        return standard_errors(self, progress=progress)
 
     @checked_call
     def composition(
@@ -332,6 +332,7 @@ class Result(Shown, NamedParts):
         elements: str | Sequence[str] = (),
         lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
         title: str | None = None,
+        progress: bool = True,
     ) -> Report:
         """A page for any browser, maps linked to spectra; see `fusion.report`.
 
@@ -341,7 +342,16 @@ class Result(Shown, NamedParts):
             elements: whose lines or edges are marked; lines: what else is, for a data set
                 [(energy, label), …].
             title: heading.
+            progress: whether a line says which data set is drawn.
         """
         from fusion.report import report
 
-        return report(self, path, data=data, elements=elements, lines=lines, title=title)
+        return report(
+            self,
+            path,
+            data=data,
+            elements=elements,
+            lines=lines,
+            title=title,
+            progress=progress,
+        )

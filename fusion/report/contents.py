@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion.algebra.waiting import say
 from fusion.answers.result import Result
 from fusion.plots.colours import COMPONENTS as COLOURS
 from fusion.report import components
@@ -85,6 +86,7 @@ class Scene:
 
     def _part_entry(self, i: int) -> dict[str, Any]:
         part, bins = self.parts[i], self._bins_of(i)
+        say(part.name, i, len(self.parts))
         group, split = self.groups[self.group_of(i)], len(part.pixels)
         shape = part.summary.shape
         self.light += words.averaging_text(part, bins, group.bins)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.waiting import waiting
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -62,6 +63,7 @@ def report(
     elements: str | Sequence[str] = (),
     lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
     title: str | None = None,
+    progress: bool = True,
 ) -> Report:
     """Maps linked to spectra, residuals, starts and warnings in one file that opens in any browser.
 
@@ -77,6 +79,7 @@ def report(
             `fusion.elements.labels`: ["Mn", "O"].
         lines: what else is marked: {data set name: [(energy, label), …]}, in the unit of its axis.
         title: heading; default: how many components in what.
+        progress: whether a line says which data set is drawn, as in `fit`.
 
     Returns:
         The page: `.html`, `.save(path)`, and in a notebook it shows itself.
@@ -98,7 +101,8 @@ def report(
     from fusion.report.contents import Scene
     from fusion.report.page import page
 
-    built = Report(page(Scene(result, data, _marks(result, elements, lines or {})), title))
+    with waiting("report", progress):
+        built = Report(page(Scene(result, data, _marks(result, elements, lines or {})), title))
     if path is not None:
         built.save(path)
     return built

@@ -16,6 +16,7 @@ from torch import Tensor
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, NoiseWarning, users_line
 from fusion.algebra.prediction import Expanded
+from fusion.algebra.waiting import waiting
 from fusion.engine.autograd import autograd
 from fusion.engine.covariance import variances
 from fusion.engine.curvature import states_at
@@ -90,7 +91,7 @@ class FittedPoint:
 
 @checked_call
 @autograd()
-def standard_errors(result: Result) -> StandardErrors:
+def standard_errors(result: Result, *, progress: bool = True) -> StandardErrors:
     """Standard errors of all factors, from the Gauss–Newton matrix H at the answer.
 
     Σ = H⁻¹ (Σ_d g_d H_d) H⁻¹ with all factors varying together, H_d the part of data set d and g_d
@@ -103,6 +104,7 @@ def standard_errors(result: Result) -> StandardErrors:
 
     Args:
         result: of `fit`.
+        progress: whether a line says so, as in `fit`.
 
     Returns:
         {factor: array of its shape, in its unit}; 0 where an entry is known, NaN where it stands at
@@ -129,7 +131,9 @@ def standard_errors(result: Result) -> StandardErrors:
     point = FittedPoint.of(result, "standard_errors")
     for _, _, term in point.loss.fits:
         _warn_correlated(term, point.model)
-    variance_of = _sandwich(point, noise_levels(point))
+    with waiting("errors", progress) as step:
+        step.say(f"curvature of {point.flat.shape[1]} numbers")
+        variance_of = _sandwich(point, noise_levels(point))
     errors = {}
     for slot in point.objective.slots:
         error = variance_of[slot.name].sqrt()
