@@ -28,10 +28,11 @@ class AxesArray(NDArrayOperatorsMixin):
         values: the NumPy array, not to be written to.
 
     Example:
+        >>> from fusion.algebra.axes_array import AxesArray
         >>> energy = fu.Axis("energy loss", scale=0.5, offset=100, units="eV", size=4)
         >>> spectrum = AxesArray(np.array([0.0, 2.0, 5.0, 1.0]), (energy,))
-        >>> spectrum.peak, spectrum.max(), (spectrum / spectrum.sum())[2]
-        (101.0, 5.0, 0.625)
+        >>> spectrum.peak, (spectrum / spectrum.sum()).tolist()
+        (101.0, [0.0, 0.25, 0.625, 0.125])
     """
 
     def __init__(
