@@ -17,7 +17,7 @@ MOST = 6
 """Components that are drawn."""
 CELL, HEIGHT, DPI = 1.35, 1.3, 90
 """Inches of a panel; dots an inch."""
-SMALL = {
+SMALL: dict[Any, Any] = {
     "font.size": 7,
     "axes.titlesize": 7,
     "figure.constrained_layout.use": False,
@@ -72,14 +72,14 @@ def _drawable(result: Result, name: str) -> bool:
 def _draw(panel: Any, result: Result, name: str, k: int) -> None:
     """One component: a map or a curve."""
     values = result.factors[name]
-    axes: Axes = result.axes[name][0] or ()
+    axes = list(result.axes[name][0] or ())
     if k >= values.shape[1]:
         panel.set_axis_off()
         return
     more = f" of {values.shape[1]}" if k + 1 == MOST < values.shape[1] else ""
     panel.set_title(f"{name} {k + 1}{more}")
     if len(axes) == 2:
-        _draw_map(panel, values[:, k], axes)
+        _draw_map(panel, values[:, k], tuple(axes))
     else:
         _draw_curve(panel, values[:, k], axes[0])
 
