@@ -17,6 +17,13 @@ MOST = 6
 """Components that are drawn."""
 CELL, HEIGHT, DPI = 1.35, 1.3, 90
 """Inches of a panel; dots an inch."""
+SMALL: dict[Any, Any] = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "figure.constrained_layout.use": False,
+    "figure.autolayout": False,
+}
+"""Beside the style of all pictures; places are given here, whatever a user's own settings say."""
 ROWS, COLOURS = 4, 128
 """Factors, one below the other; colours of the picture."""
 PIXELS, POINTS = 128, 1024
@@ -35,8 +42,8 @@ def small_picture(result: Result) -> bytes | None:
     from fusion.plots import drawing as draw
 
     K = min(max(result.factors[name].shape[1] for name in shown), MOST)
-    with matplotlib.rc_context({**draw.STYLE, "font.size": 7, "axes.titlesize": 7}):
-        figure = Figure((CELL * K, HEIGHT * len(shown)), dpi=DPI, layout="none")
+    with matplotlib.rc_context({**draw.STYLE, **SMALL}):
+        figure = Figure((CELL * K, HEIGHT * len(shown)), dpi=DPI)
         FigureCanvasAgg(figure)
         panels = figure.subplots(len(shown), K, squeeze=False)
         figure.subplots_adjust(0.03, 0.09, 0.97, 0.93, 0.1, 0.55)
@@ -64,14 +71,15 @@ def _drawable(result: Result, name: str) -> bool:
 
 def _draw(panel: Any, result: Result, name: str, k: int) -> None:
     """One component: a map or a curve."""
-    values, axes = result.factors[name], result.axes[name][0] or ()
+    values = result.factors[name]
+    axes = list(result.axes[name][0] or ())
     if k >= values.shape[1]:
         panel.set_axis_off()
         return
     more = f" of {values.shape[1]}" if k + 1 == MOST < values.shape[1] else ""
     panel.set_title(f"{name} {k + 1}{more}")
     if len(axes) == 2:
-        _draw_map(panel, values[:, k], axes)
+        _draw_map(panel, values[:, k], tuple(axes))
     else:
         _draw_curve(panel, values[:, k], axes[0])
 

@@ -316,3 +316,11 @@ def test_a_large_model_tells_its_equation_without_a_look_at_its_values(monkeypat
     for module in model.factor_modules().values():
         monkeypatch.setattr(module, "constrain", asked)
     assert "  eels  ≈ (C + N) Sᵀ" in told(model)
+
+
+def test_a_results_picture_is_the_same_whatever_a_user_has_set_for_figures(result):
+    import matplotlib
+
+    html = result._repr_html_()
+    with matplotlib.rc_context({"figure.constrained_layout.use": True, "figure.facecolor": "w"}):
+        assert result._repr_html_() == html
