@@ -25,8 +25,9 @@ SHRINK = 0.25
 """Next step length where one brought too little."""
 TRIALS = 6
 """Step lengths tried before the damping is raised instead."""
-LEFT = 0.25
-"""Share of the tolerance below which what is left to fall does not count any more."""
+LEFT, AGAIN = 0.1, 1e3
+"""Share of the tolerance below which what a step promises does not count any more, and how many
+times as much the step before may have promised."""
 TRUSTED = 1e-5
 """Damping up to which a step promises all that the loss can fall, not what damping leaves of it."""
 DAMPING = (1e-8, 1e8)
@@ -203,8 +204,7 @@ class Descent:
         factor = torch.where(good, torch.where(first, factor, 4.0), 16.0).to(self.damping)
         self.damping = (self.damping * factor).clamp(*DAMPING)
         kept = good[:, None]
-        least = LEFT * self.options.tolerance * accepted.loss.abs()
-        self.track.down = trusted & (self._left(promised) <= least)
+        self.track.down = trusted & self._promises_nothing(promised, accepted.loss)
         self.track.stuck = ~good & (self.damping >= DAMPING[1])
         if bool(good.all()):
             self.fits, self.flat = accepted.fits, self.objective.retract(accepted.flat)
@@ -212,13 +212,12 @@ class Descent:
         self.fits = None
         self.flat = self.objective.retract(torch.where(kept, accepted.flat, start))
 
-    def _left(self, promised: Tensor) -> Tensor:
-        """What is left to fall after a step, (start,): steps shorten as the last two did."""
-        promised = promised.abs()
-        before, self.promised = self.promised, promised
-        if before is None:
-            return promised
-        return promised * (promised / torch.where(before > 0, before, promised)).clamp_max(1)
+    def _promises_nothing(self, promised: Tensor, loss: Tensor) -> Tensor:
+        """Whether the last two steps promised next to nothing, (start,): one alone may be short."""
+        before, self.promised = self.promised, promised.abs()
+        least = LEFT * self.options.tolerance * loss.abs()
+        near = torch.zeros_like(least) if before is None else before
+        return (self.promised <= least) & (near <= AGAIN * least) & (before is not None)
 
     def _fits(self, values: Values, states: States) -> Tracked | FitSquares:
         """From Gram matrices where all fits are functions of their squares, else by autograd."""
