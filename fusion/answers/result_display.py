@@ -38,6 +38,8 @@ def _title(result: Result) -> str:
     """The data and the number of components."""
     K = result.n_components
     number = "" if K is None else f", {K} component{'s' * (K != 1)}"
+    if result.component_names:
+        number += f": {', '.join(result.component_names)}"
     return f"Result of {_data_names(result)}{number}"
 
 

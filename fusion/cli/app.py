@@ -60,18 +60,18 @@ def _waiting(arguments: Sequence[str]) -> Iterator[None]:
     """What is done now on standard error: kept up to date, or a line every half a minute."""
     from fusion.algebra.waiting import LOG, waiting
 
-    shown = "--quiet" not in arguments
-    if shown and not sys.stderr.isatty():
-        LOG.addHandler(handler := logging.StreamHandler(sys.stderr))
-        level, _ = LOG.level, LOG.setLevel(logging.INFO)
+    shown, level = "--quiet" not in arguments, LOG.level
     name = next((word for word in arguments if not word.startswith("-")), "sdfusion")
+    lines = logging.StreamHandler(sys.stderr)
+    if shown and not sys.stderr.isatty():
+        LOG.addHandler(lines)
+        LOG.setLevel(logging.INFO)
     try:
         with waiting(name, shown):
             yield
     finally:
-        if shown and not sys.stderr.isatty():
-            LOG.removeHandler(handler)
-            LOG.setLevel(level)
+        LOG.removeHandler(lines)
+        LOG.setLevel(level)
 
 
 def _complaint(error: Exception) -> str:

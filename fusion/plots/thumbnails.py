@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.text_columns import cut
+from fusion.answers.components import names_of
 from fusion.plots.plain_names import take_as_they_are
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST = 6
 """Components that are drawn."""
+LETTERS = 16
+"""Of a name, at most."""
 CELL, HEIGHT, DPI = 1.35, 1.3, 90
 """Inches of a panel; dots an inch."""
 SMALL: dict[Any, Any] = {
@@ -77,7 +81,8 @@ def _draw(panel: Any, result: Result, name: str, k: int) -> None:
         panel.set_axis_off()
         return
     more = f" of {values.shape[1]}" if k + 1 == MOST < values.shape[1] else ""
-    panel.set_title(f"{name} {k + 1}{more}")
+    called = cut(names_of(result, values.shape[1])[k], LETTERS)
+    panel.set_title(f"{name} {called}{more}")
     if len(axes) == 2:
         _draw_map(panel, values[:, k], tuple(axes))
     else:

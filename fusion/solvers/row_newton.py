@@ -105,11 +105,12 @@ class RowNewton(Alternating):
         with torch.no_grad(), objective.model.once():
             for _, _, term in objective.loss.fits:
                 closed_form = term.closed(objective.model)
-                if closed_form is None or closed_form[1] is not Entrywise:
+                loss = term.entrywise
+                if closed_form is None or closed_form[1] is not Entrywise or loss is None:
                     return False
                 form = closed_form[0]
                 entries += round(form.density * prod(form.shape))
-                compiled &= compiles(form, term.entrywise, objective.like)
+                compiled &= compiles(form, loss, objective.like)
         if entries < FEWEST * objective.size and not (compiled and starts >= SEVERAL):
             return False
         try:

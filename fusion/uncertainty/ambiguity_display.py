@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fusion.algebra.display import Display, Facts, Table
+from fusion.algebra.text_columns import cut
+from fusion.answers.components import names_of
 
 if TYPE_CHECKING:
     from fusion.uncertainty.ambiguity import Ambiguity
 
+LETTERS = 24
+"""Of a component's name, at most."""
 QUICK = 10**6
 """Entries of the bands up to which their areas are summed."""
 
@@ -18,7 +22,8 @@ def ambiguity_display(found: Ambiguity) -> Display:
     """Whether the answer is unique, and how wide the band of every component is."""
     most = max((len(each) for each in found.determined.values()), default=0)
     cells = [list(_column(found, name, most)) for name in found.determined]
-    rows = [(str(k + 1), *(column[k] for column in cells)) for k in range(most)]
+    called = names_of(found, most)
+    rows = [(cut(called[k], LETTERS), *(column[k] for column in cells)) for k in range(most)]
     title = f"Ambiguity at {100 * found.level:g} % confidence: {found.unique}"
     tried = f"{len(found.rises)} found, each at most {found.allowed:.3g} above the loss of the best"
     head = ("component", *(f"band of {name}" for name in found.determined))
