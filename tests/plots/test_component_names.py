@@ -101,7 +101,7 @@ def test_tables_and_files_have_the_names(named, tmp_path):
     compared = fu.compare(named, turned, names=["first", "second"])
     assert compared.components == NAMES
     assert [compared.partner("second", k) for k in range(3)] == ["rim", *NAMES[1:]]
-    assert str(compared).splitlines()[2].split()[:3] == ["shell", "second", "rim"]
+    assert str(compared).splitlines()[3].split()[:3] == ["shell", "second", "rim"]
     assert holds(compared.plot(), *NAMES, "rim: 0.00°")
 
 
