@@ -98,8 +98,8 @@ class Preparing:
 
         Example:
             >>> data = fu.Dataset("eels", np.ones((8, 10, 60)), axes=["y", "x", "energy"])
-            >>> data.sum(), data.sum("energy"), data.sum("y", "energy")
-            (Dataset('eels', energy 60; float64), Dataset('eels', y 8, x 10; float64), ...)
+            >>> data.sum().shape, data.sum("energy").shape, data.sum("y", "energy").shape
+            ((60,), (8, 10), (10,))
         """
         from fusion.prepare.sums import total
 
