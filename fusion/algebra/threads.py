@@ -21,6 +21,8 @@ from fusion.algebra.cores import cores, is_worker
 
 ROUNDS = (3, 5)
 """Runs of each by which one thread is held against all: of long tasks, of short ones."""
+GAIN = 0.8
+"""Share of the time of one thread that several may take: a busy neighbour leaves them less."""
 LONG = 0.005
 """Seconds of a run, at least: shorter ones fit between what another process is given."""
 
@@ -116,7 +118,9 @@ def quicker(task: Callable[[], object], counts: tuple[int, int]) -> int:
     for _ in range(rounds):
         for count in counts:
             seconds[count].append(run(count, times))
-    return min(counts, key=lambda count: statistics.median(seconds[count]))
+    took = {count: statistics.median(seconds[count]) for count in counts}
+    many, few = max(counts), min(counts)
+    return many if took[many] <= GAIN * took[few] else few
 
 
 class Workers:
