@@ -87,11 +87,12 @@ class FitCurvature:
     def _pull(self, h: list[Tensor | None], pulled: Values) -> Values:
         """Gradients by the factors from gradients by the tensors, added to `made`."""
         pulled = pulled_back(self.entering, h, pulled)
-        if self.loose:
+        met = [(self.tensors[k], x) for k in self.loose if (x := h[k]) is not None]
+        if met:
             gradients = torch.autograd.grad(
-                [self.tensors[k] for k in self.loose],
+                [tensor for tensor, _ in met],
                 list(self.values.values()),
-                [x for x in (h[k] for k in self.loose) if x is not None],
+                [x for _, x in met],
                 retain_graph=True,
                 allow_unused=True,
             )

@@ -77,3 +77,33 @@ def test_a_direction_that_enters_no_prediction_reads_no_data(monkeypatch):
     (other,) = (name for name in values if values[name].shape[1] == 7)
     assert bool((made[other] == 0).all())
     assert all(bool((made[name] != 0).any()) for name in made if name != other)
+
+
+def test_a_direction_that_enters_some_of_the_loose_tensors_alone():
+    """Two data sets, one scaled by a gain that the other does not know: errors ask term by term."""
+
+    class Gained(fu.Model):
+        def __init__(self, a, b):
+            super().__init__()
+            self.C, self.S = fu.Factor((a.pixels, 2)), fu.Factor((a.channels, 2))
+            self.T, self.g = fu.Factor((b.channels, 2)), fu.Factor((3, 1))
+
+        def forward(self):
+            gain = (self.g**2).sum()
+            return {"a": fu.cp(self.C * gain, self.S), "b": fu.cp(self.C**2, self.T)}
+
+    a, b = fu.Dataset("a", counts(12, 9)), fu.Dataset("b", counts(12, 7, seed=1))
+    model = Gained(a, b)
+    objective = Objective(model, Poisson(a) + 2 * Poisson(b))
+    generator = torch.Generator().manual_seed(0)
+    values = {
+        slot.name: torch.rand((1, *slot.shape), generator=generator, dtype=torch.float64) + 0.5
+        for slot in objective.slots
+    }
+    fast, plain, _ = both(objective, values, objective.no_states())
+    assert len(fast.loose) > 1
+    for name in values:
+        v = {name: torch.rand(values[name].shape, generator=generator, dtype=torch.float64)}
+        made, wanted = fast(v), plain(v)
+        for other in values:
+            torch.testing.assert_close(made[other], wanted[other], rtol=1e-9, atol=1e-9)
