@@ -35,9 +35,7 @@ class Waiting:
     def __init__(self, shown: bool) -> None:
         self.shown, self.begun = shown, time.monotonic()
         self.live = shown and _is_live()
-        self.said = self.begun + PATIENCE - (OFTEN if self.live else SELDOM)
-        if not self.live:
-            self.said = self.begun
+        self.said = self.begun + PATIENCE - OFTEN if self.live else self.begun
         self.steps: list[Step] = []
         self._bar: Any = None
 
