@@ -10,7 +10,9 @@ from fusion.algebra.cautions import NoiseWarning
 from fusion.data.count_value import SAMPLE, value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
+from fusion.language import mean_variances
 from fusion.language.fit_term import Fit
+from fusion.language.mean_variances import Means
 from fusion.language.model import Model
 from fusion.language.term import State
 from fusion.likelihood import elementwise
@@ -133,6 +135,12 @@ class Poisson(Fit):
         form, M = self.pair(model)
         total = float(tally(self.dataset).rows.sum())
         return (elementwise.value(form, PEARSON, M) - 2 * total) / form.count()
+
+    def mean_variances(self, model: Model) -> Means | None:
+        """Of counts, whose variance is their mean: means of the prediction."""
+        shape = self.dataset.matrix_shape
+        weights = self.dataset.weights(shape, variance=False)
+        return mean_variances.of_prediction(self.pair(model)[1], weights, shape)
 
     def formula(self) -> tuple[str, str]:
         name = self.dataset.name

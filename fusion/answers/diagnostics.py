@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from math import prod
@@ -16,12 +16,14 @@ from torch import Tensor
 from fusion.algebra.axis import Axes
 from fusion.algebra.display import Display, Facts, Shown
 from fusion.algebra.prediction import CP, Expanded, Prediction, Sum
+from fusion.answers.expected_noise import noise_of
 from fusion.forms.contract import Form
 from fusion.forms.weights import Weights
 from fusion.language.factor import FactorModule
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
+from fusion.language.prediction_rows import prediction_rows
 from fusion.language.seen_rows import seen_rows
 
 Array = NDArray[Any]
@@ -43,6 +45,10 @@ class DataSummary(Shown):
         mean_spectrum: mean of x over the pixels, the same.
         chi2: mean of (x − m)² over the variance (Poisson: m), outside the mask: near 1 where model
             and noise are right; None where no variance is known.
+        noise_map: root mean square of the noise in every pixel, as the fit assumes it; where its
+            size is not known, as a sample of what is left has it, the same in all; shape of the
+            navigation axes, NaN where masked. None in files of earlier versions, as the next.
+        noise_spectrum: standard deviation of `residual_spectrum` by that noise, the signal axes.
         noise: what the fit assumed of it, in a word or two.
         history: what was done to the data before, a line a step.
         metadata: what the data set's file or signal tells of the measurement.
@@ -57,9 +63,26 @@ class DataSummary(Shown):
     residual_spectrum: Array
     mean_spectrum: Array
     chi2: float | None = None
+    noise_map: Array | None = None
+    noise_spectrum: Array | None = None
     noise: str = ""
     history: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def chi_map(self) -> Array | None:
+        """`residual_map` over the noise: near 1 where the model says all that is there.
+
+        Of noise of unknown size the mean square over all pixels is 1; None where nothing is known.
+        """
+        return None if self.noise_map is None else _over(self.residual_map, self.noise_map)
+
+    @property
+    def residual_over_sigma(self) -> Array | None:
+        """`residual_spectrum` over its standard deviation by noise: within ±2 but for 1 in 20."""
+        if self.noise_spectrum is None:
+            return None
+        return _over(self.residual_spectrum, self.noise_spectrum)
 
     def told(self) -> str:
         """χ² per value, explained variance, and the share of every component."""
@@ -84,6 +107,11 @@ class DataSummary(Shown):
         axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))
         noise = [("noise assumed", self.noise)] if self.noise else []
         return Display(f"what a fit left of {axes}", (Facts([("fit", self.told()), *noise]),))
+
+
+def _over(values: Array, noise: Array) -> Array:
+    """A ratio, NaN where there is no noise."""
+    return np.divide(values, noise, out=np.full(values.shape, np.nan), where=noise > 0)
 
 
 def component_shares(form: Form, M: Prediction) -> Tensor | None:
@@ -119,6 +147,8 @@ def describe(fit: Fit, model: Model) -> DataSummary:
     explained = 1 - float(squares_left / size)
     chi2 = fit.chi2_per_value(model)
     split = len(data.shape) - data.signal
+    noise_map, noise_spectrum = noise_of(fit, model, unweighted, M)
+    noise_map = torch.where(squares.isnan(), torch.nan, noise_map)
     return DataSummary(
         shape=data.shape,
         axes=data.axes,
@@ -129,6 +159,8 @@ def describe(fit: Fit, model: Model) -> DataSummary:
         residual_spectrum=sums.cpu().numpy().reshape(data.shape[split:]),
         mean_spectrum=means.cpu().numpy().reshape(data.shape[split:]),
         chi2=None if chi2 is None else float(chi2),
+        noise_map=noise_map.cpu().numpy().reshape(data.shape[:split]),
+        noise_spectrum=noise_spectrum.cpu().numpy().reshape(data.shape[split:]),
         noise=fit.noise,
         history=data.history,
         metadata=data.metadata,
@@ -139,7 +171,7 @@ def _residuals(form: Form, M: Prediction, shape: tuple[int, int]) -> tuple[Tenso
     """(rms of x − m per pixel, mean of x − m per channel, mean of x per channel)."""
     if form.rank_one and not isinstance(M, Expanded) and (prod(M.shape[:-1]), M.shape[-1]) == shape:
         return _residuals_by_products(form, *M.two_way())
-    part = _prediction_rows(M, shape)
+    part = prediction_rows(M, shape)
     squares, sums, means, counts = [], 0.0, 0.0, 0.0
     for rows, x, w in form.chunks():
         seen = torch.ones_like(x) if w is None else (w > 0).to(x.dtype).expand_as(x)
@@ -173,15 +205,6 @@ def _residuals_by_products(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, Te
     predicted = R @ (rows @ L) / n_rows.clamp_min(1)
     nothing = torch.where(cols > 0, 1.0, torch.nan)
     return map_, (means - predicted) * nothing, means * nothing
-
-
-def _prediction_rows(M: Prediction, shape: tuple[int, int]) -> Callable[[slice], Tensor]:
-    """Rows of a prediction in this two-way shape; expanded only where its last mode has others."""
-    if isinstance(M, Expanded) or (prod(M.shape[:-1]), M.shape[-1]) != shape:
-        full = M.dense().reshape(shape)
-        return lambda rows: full[rows]
-    left, right = M.two_way()
-    return lambda rows: left[rows] @ right.T
 
 
 def hide_masked_rows(

@@ -31,6 +31,8 @@ _PLAIN = (
     "messages",
 )
 _ARRAYS = ("residual_map", "residual_spectrum", "mean_spectrum")
+_LATER = ("component_variance", "noise_map", "noise_spectrum")
+"""Arrays that some answers, or those of earlier versions, do not have."""
 
 
 def _with_suffix(path: Any) -> Path:
@@ -64,8 +66,8 @@ def save(result: Result, path: Any) -> Path:
             "metadata": _json_value(data.metadata),
         }
         arrays |= {f"data/{name}/{key}": getattr(data, key) for key in _ARRAYS}
-        if data.component_variance is not None:
-            arrays[f"data/{name}/component_variance"] = data.component_variance
+        some = {key: getattr(data, key) for key in _LATER}
+        arrays |= {f"data/{name}/{key}": each for key, each in some.items() if each is not None}
     arrays["meta"] = np.array(json.dumps(meta))
     with atomic_write(_with_suffix(path)) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -131,7 +133,7 @@ def _read(path: Path, call: str) -> Result:
             noise=entry.get("noise", ""),
             history=tuple(entry.get("history", ())),
             metadata=entry.get("metadata", {}),
-            component_variance=arrays.get(f"data/{name}/component_variance"),
+            **{key: arrays.get(f"data/{name}/{key}") for key in _LATER},
             **{key: arrays[f"data/{name}/{key}"] for key in _ARRAYS},
         )
     structure = meta["structure"]

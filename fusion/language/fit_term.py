@@ -14,6 +14,8 @@ from fusion.algebra.prediction import Expanded, Prediction
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.forms.compressed import compressed
 from fusion.forms.contract import Form
+from fusion.language import mean_variances
+from fusion.language.mean_variances import Means
 from fusion.language.model import Model
 from fusion.language.surrogate import Surrogate
 from fusion.language.term import State
@@ -74,6 +76,18 @@ class Fit(Surrogate):
         if self.entrywise is not SQUARE or not known:
             return None
         return 2 * self.half_squares(model) / self.pair(model)[0].count()
+
+    def mean_variances(self, model: Model) -> Means | None:
+        """Mean variance of every pixel's and of every channel's values, outside the mask.
+
+        ((pixel,), (channel,)), in the data's units squared, NaN where all is masked; None where no
+        variance is known.
+        """
+        known = self.weighted_by_variance and self.dataset.variance is not None
+        if self.entrywise is not SQUARE or not known:
+            return None
+        shape = self.dataset.matrix_shape
+        return mean_variances.of_inverse(self.dataset.weights(shape), shape)
 
     @checked_call
     def __init__(self, dataset: Dataset) -> None:

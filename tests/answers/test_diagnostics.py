@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -102,3 +104,46 @@ def test_a_variance_that_the_fit_does_not_use_may_be_of_any_shape(init):
     np.testing.assert_array_equal(
         found[1].data["edxs"].residual_map, found[0].data["edxs"].residual_map
     )
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("kind", ["poisson", "variance", "rank-one variance", "unknown"])
+def test_the_noise_of_pixels_and_of_the_mean_residual_is_that_of_the_assumed_variance(kind, masked):
+    rng = np.random.default_rng(2)
+    truth = rng.random((5, 6, 2)) @ (20 * rng.random((2, 12)))
+    mask = np.zeros(truth.shape, dtype=bool)
+    mask[0, 0], mask[..., 3], mask[2, 2, 5] = masked, masked, masked
+    variance = {"variance": 1 + rng.random(truth.shape), "rank-one variance": truth.mean((0, 1))}
+    data = fu.Dataset(
+        "edxs", rng.poisson(truth), mask=mask if masked else None, variance=variance.get(kind)
+    )
+    fit = fu.losses.Poisson(data) if kind == "poisson" else fu.losses.Frobenius(data)
+    outcome = fu.fit(fu.models.NMF(data, K=2), fit, starts=2, progress=False)
+    found, m = outcome.data["edxs"], np.nan_to_num(dense(outcome)).reshape(truth.shape)
+    seen = ~mask
+    if kind == "unknown":
+        squares = np.where(seen, data.numpy() - m, 0) ** 2
+        column = squares.sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
+        v = np.broadcast_to(column, truth.shape)
+    else:
+        v = m if kind == "poisson" else np.broadcast_to(variance[kind], truth.shape)
+    where = seen & np.isfinite(v)
+    with np.errstate(invalid="ignore"):
+        pixels = np.sqrt((v * where).sum(2) / where.sum(2))
+        channels = np.sqrt((v * where).sum((0, 1))) / where.sum((0, 1))
+    pixels = np.where(where.any(2), pixels, np.nan)
+    if kind == "unknown":  # one level for all pixels
+        pixels = np.where(where.any(2), np.sqrt(column[seen.any((0, 1))].mean()), np.nan)
+    np.testing.assert_allclose(found.noise_map, pixels, rtol=1e-6)
+    np.testing.assert_allclose(found.noise_spectrum, channels, rtol=1e-6)
+    np.testing.assert_allclose(found.chi_map, found.residual_map / pixels, rtol=1e-6)
+    expected = found.residual_spectrum / channels
+    np.testing.assert_allclose(found.residual_over_sigma, expected, rtol=1e-6)
+
+
+def test_the_noise_is_saved_and_files_without_it_open(tmp_path):
+    outcome = nmf()
+    again = fu.Result.load(outcome.save(tmp_path / "fit.npz")[0])
+    np.testing.assert_array_equal(again.data["eels"].chi_map, outcome.data["eels"].chi_map)
+    old = fu.Result.load(Path(__file__).with_name("result_4fe05fb.npz"))
+    assert all(d.chi_map is None and d.residual_over_sigma is None for d in old.data.values())
