@@ -109,15 +109,19 @@ class Comparison(Shown):
         self,
         *,
         factors: Sequence[str] | None = None,
-        components: Sequence[int] | None = None,
+        components: Sequence[int | str] | None = None,
+        elements: str | Sequence[str] = (),
         figure: Any = None,
     ) -> Figure:
         """Curves over each other, maps side by side; see `fusion.plots.plot_comparison`.
 
         Args:
-            factors: names of those to show; components: their numbers, from 0; default: all.
+            factors: names of those to show; components: names, or numbers from 1; default: all.
+            elements: whose lines or edges are named on the spectra: ["Mn", "O"].
             figure: a matplotlib figure, or part of one, to draw into.
         """
         from fusion.plots.comparison import plot_comparison
 
-        return plot_comparison(self, factors=factors, components=components, figure=figure)
+        return plot_comparison(
+            self, factors=factors, components=components, elements=elements, figure=figure
+        )

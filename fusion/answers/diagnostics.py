@@ -82,7 +82,9 @@ class DataSummary(Shown):
         """`residual_spectrum` over its standard deviation by noise: within ±2 but for 1 in 20."""
         if self.noise_spectrum is None:
             return None
-        return _over(self.residual_spectrum, self.noise_spectrum)
+        over = _over(self.residual_spectrum, self.noise_spectrum)
+        nothing = (self.noise_spectrum == 0) & (np.abs(self.residual_spectrum) == 0)
+        return np.where(nothing, 0.0, over)  # channels without a count
 
     def told(self) -> str:
         """χ² per value, explained variance, and the share of every component."""

@@ -306,21 +306,28 @@ class Result(Shown, NamedParts):
         self,
         *,
         factors: Sequence[str] | None = None,
-        components: Sequence[int] | None = None,
+        components: Sequence[int | str] | None = None,
         elements: str | Sequence[str] = (),
+        same_scale: bool = False,
         figure: Any = None,
     ) -> Figure:
-        """Maps beside spectra, residuals, loss of every start; see `fusion.plots.plot_result`.
+        """Maps beside spectra, how well they fit, every start; see `fusion.plots.plot_result`.
 
         Args:
-            factors: names of those to show; components: their numbers, from 0; default: all.
+            factors: names of those to show; components: names, or numbers from 1; default: all.
             elements: whose lines or edges are named on the spectra: ["Mn", "O"].
+            same_scale: one scale for all components of a factor.
             figure: a matplotlib figure, or part of one, to draw into.
         """
         from fusion.plots import plot_result
 
         return plot_result(
-            self, factors=factors, components=components, elements=elements, figure=figure
+            self,
+            factors=factors,
+            components=components,
+            elements=elements,
+            same_scale=same_scale,
+            figure=figure,
         )
 
     @checked_call

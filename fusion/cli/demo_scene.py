@@ -18,7 +18,7 @@ from fusion.simulate import concurrent
 
 DEPARTURE = 0.002  # expected size of N, in the unit of C: EELS is a little less localised
 DOSE = 3.0
-PATIENCE = 8.0  # seconds for one detector alone, which has many answers and no best one
+PATIENCE = 150  # steps for one detector alone, which has many answers and no best one
 
 
 def run_demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
@@ -44,7 +44,13 @@ def _run_demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
         compare({"S": truth[f"S_{name}"]}, {"S": result["S"]}).worst
         for name, result in alone.items()
     )
-    picture = compare(scene, joint, names=["truth", "together"]).plot()
+    picture = compare(
+        scene,
+        *({"C": result["C"], f"S_{name}": result["S"]} for name, result in alone.items()),
+        joint,
+        names=["truth", *(f"{name.upper()} alone" for name in alone), "together"],
+        factors=["C", "S_eels", "S_edxs"],
+    ).plot()
     answer = {
         **json_report(joint),
         "seconds": time.perf_counter() - started,
@@ -62,4 +68,4 @@ def _run_demo(output: Path, seed: int, as_json: bool, quiet: bool) -> None:
 
 def _fit_alone(data: Dataset, K: int, seed: int, progress: bool) -> Result:
     loss = Frobenius(data)
-    return fit_whole(NMF(data, K), loss, seed=seed, max_seconds=PATIENCE, progress=progress)
+    return fit_whole(NMF(data, K), loss, seed=seed, max_steps=PATIENCE, progress=progress)

@@ -13,6 +13,7 @@ import numpy as np
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.data.signal_type import has_edges, signal_type
+from fusion.elements.letters import in_letters, plain
 
 ELECTRONS = {"K": (2,), "L": (2, 2, 4), "M": (2, 2, 4, 4, 6)}
 """Of the subshells of every shell: how often they are ionised, but for their energies."""
@@ -103,7 +104,7 @@ def lines(
     low, high = _energy_range("lines", within)
     chosen = [
         line
-        for element, part in _parse_names("lines", elements)
+        for element, part in parse_names("lines", elements)
         for line in _selected("lines", element, part, _line_families(element))
         if low <= line.energy <= high and line.weight >= least
     ]
@@ -121,7 +122,7 @@ def edges(elements: str | Iterable[str], within: Within = None) -> list[Edge]:
     low, high = _energy_range("edges", within)
     chosen = [
         edge
-        for element, part in _parse_names("edges", elements)
+        for element, part in parse_names("edges", elements)
         for edge in _selected("edges", element, part, _edges_of(element))
         if low <= edge.energy * KEV["eV"] <= high
     ]
@@ -140,8 +141,8 @@ def labels(
 
     X-ray lines for EDS, edges for EELS, as the metadata say; where they say nothing, X-ray lines on
     an axis in keV, edges on one in eV, or one called an energy loss. What lies
-    within 1.5 % of the axis has one label: edges of one shell together, "Si L2,3"; of lines of one
-    the strongest. Edges that are seldom seen, such as L1, have none.
+    within 1.5 % of the axis has one label: edges of one shell together, "Si L₂,₃"; of lines of one
+    the strongest, "Si Kα". Edges that are seldom seen, such as L1, have none.
 
     Args:
         axis: of the spectra.
@@ -162,7 +163,7 @@ def labels(
             alike = [k for k in kept if (k.element, k.shell) == (line.element, line.shell)]
             if all(abs(k.energy - line.energy) > near for k in alike):
                 kept.append(line)
-        return sorted((line.energy / KEV[axis.units], line.name) for line in kept)
+        return sorted((line.energy / KEV[axis.units], in_letters(line.name)) for line in kept)
     groups: dict[str, tuple[float, list[str]]] = {}
     for edge in filter(lambda edge: edge.major, edges(elements, axis)):
         at = edge.energy * (KEV["eV"] / KEV[axis.units])
@@ -173,7 +174,9 @@ def labels(
             first[1].append(number)
         else:
             groups[shell if first is None else edge.name] = (at, [number])
-    return sorted((at, _joined_name(name, numbers)) for name, (at, numbers) in groups.items())
+    return sorted(
+        (at, in_letters(_joined_name(name, numbers))) for name, (at, numbers) in groups.items()
+    )
 
 
 def _joined_name(name: str, numbers: Sequence[str]) -> str:
@@ -237,14 +240,14 @@ def _energy_range(call: str, within: Within) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _parse_names(call: str, elements: str | Iterable[str]) -> list[tuple[str, str]]:
+def parse_names(call: str, elements: str | Iterable[str]) -> list[tuple[str, str]]:
     """(element, shell or line or nothing) of everything that was asked for."""
     entries = [elements] if isinstance(elements, str) else list(elements)
     if not entries:
         raise ValueError(f"`{call}([])`: name one element or more.")
     pairs = []
     for entry in entries:
-        element, _, part = str(entry).strip().replace("_", " ").partition(" ")
+        element, _, part = plain(str(entry)).strip().replace("_", " ").partition(" ")
         pairs.append((_checked_symbol(call, element), part.strip()))
     return pairs
 

@@ -18,7 +18,7 @@ from fusion.plots.starts import plot_starts
 from fusion.plots.thumbnails import small_picture as small_picture  # of `Result._repr_html_`
 
 if TYPE_CHECKING:
-    from fusion.plots.drawing import scale_bar
+    from fusion.plots.images import scale_bar
     from fusion.plots.labels import name_curves
 
 __all__ = [
@@ -43,7 +43,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Pieces of a figure of one's own; their modules import matplotlib."""
     if name == "scale_bar":
-        from fusion.plots.drawing import scale_bar as piece
+        from fusion.plots.images import scale_bar as piece
     elif name == "name_curves":
         from fusion.plots.labels import name_curves as piece
     else:

@@ -10,7 +10,10 @@ import numpy as np
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
 from fusion.answers.components import names_of
-from fusion.plots.plain_names import plain_names
+from fusion.plots import factor_kinds as pick
+from fusion.plots import style
+from fusion.plots.plain_names import plain_names, take_as_they_are
+from fusion.plots.shown_axes import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
@@ -27,7 +30,8 @@ def plot_ambiguity(
     ambiguity: Ambiguity,
     *,
     factors: Sequence[str] | None = None,
-    components: Sequence[int] | None = None,
+    components: Sequence[int | str] | None = None,
+    elements: str | Sequence[str] = (),
     panel: Panel | None = None,
     figure: Any = None,
 ) -> Figure:
@@ -39,7 +43,8 @@ def plot_ambiguity(
     Args:
         ambiguity: what `fusion.ambiguity` gave.
         factors: names of those to show; default: all of two or more components.
-        components: numbers of those to show, from 0; default: all.
+        components: names, or numbers from 1, of those to show; default: all.
+        elements: whose lines or edges are named on spectra that show them: ["Mn", "O"].
         panel: matplotlib axes to draw one curve into, where one factor and component are named.
         figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
@@ -56,9 +61,8 @@ def plot_ambiguity(
 
     names = _factors_to_show(ambiguity, factors)
     most = max(ambiguity.factors[name].shape[1] for name in names)
-    chosen = list(range(most) if components is None else components)
-    if not all(0 <= k < most for k in chosen):
-        raise ValueError(f"`plot_ambiguity(components={chosen})`: there are 0 to {most - 1}.")
+    called = names_of(ambiguity, most)
+    chosen = pick.components("plot_ambiguity", called, components)
     if panel is not None:
         if len(names) > 1 or len(chosen) > 1 or _is_image(ambiguity, names[0]):
             raise ValueError(
@@ -69,21 +73,27 @@ def plot_ambiguity(
         return panel.figure  # pyright: ignore[reportReturnType]
     wide = [3 if _is_image(ambiguity, name) else 1 for name in names]
     widths = [LABEL, *(w for n in wide for w in ([MAP] * 3 if n == 3 else [CURVE]))]
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         size = (sum(widths) + 0.3, ROW * len(chosen) + 0.7)
         figure = draw.figure_or_new(figure, size)
-        grid = figure.add_gridspec(len(chosen), len(widths), width_ratios=widths)
+        grid, curves = figure.add_gridspec(len(chosen), len(widths), width_ratios=widths), []
         for row, k in enumerate(chosen):
-            called = draw.folded(names_of(ambiguity, most)[k], LABEL)
-            _draw_name(figure.add_subplot(grid[row, 0]), called, first=row == 0)
+            label = draw.folded(called[k], LABEL)
+            _draw_name(figure.add_subplot(grid[row, 0]), label, first=row == 0)
             column = 1
             for name, n in zip(names, wide, strict=True):
                 if k < ambiguity.factors[name].shape[1]:
                     panels = [figure.add_subplot(grid[row, column + i]) for i in range(n)]
                     _draw_component(panels, ambiguity, name, k, rows=(row, len(chosen)))
+                    axes = _factor_axes(ambiguity, name)
+                    curves += [(panels[0], axes[0])] if len(axes) == 1 else []
                     if row == 0 and n == 1 and name == names[-1]:
-                        panels[0].legend(loc="best")
+                        draw.name_inside(panels[0])
                 column += n
+        if len(elements):
+            from fusion.plots.labels import name_curves
+
+            name_curves(take_as_they_are(figure), curves, elements)
     return figure
 
 
@@ -103,7 +113,7 @@ def _factors_to_show(ambiguity: Ambiguity, factors: Sequence[str] | None) -> lis
 def _factor_axes(ambiguity: Ambiguity, name: str) -> Axes:
     """What the rows of a factor run along."""
     rows = len(ambiguity.factors[name])
-    return ambiguity.axes.get(name) or (Axis("index", size=rows),)
+    return shown(ambiguity.axes.get(name) or (Axis("index", size=rows),))
 
 
 def _is_image(ambiguity: Ambiguity, name: str) -> bool:
@@ -142,10 +152,16 @@ def _draw_band(panel: Panel, ambiguity: Ambiguity, name: str, k: int, *, ends: b
     value, error = ambiguity.factors[name][:, k], ambiguity.errors[name][:, k]
     axis = axes[0] if len(axes) == 1 else Axis("row", size=len(value))
     near = np.maximum(low, value - error), np.minimum(high, value + error)
-    band = {"linewidth": 0, "color": draw.VERMILLION}
-    panel.fill_between(axis.values, low, high, alpha=0.3, label="fit as well", **band)
-    panel.fill_between(axis.values, *near, alpha=0.45, label="noise alone", **band)
-    draw.curve(panel, value, axis, ends=ends, label="answer")
+    band = {"linewidth": 0, "color": style.VERMILLION}
+    draw.curve(panel, value, axis, ends=ends, label="answer", dots=False)
+    panel.set_ylabel("intensity")
+    panel.lines[0].set(linewidth=0.7, color="black")
+    panel.fill_between(axis.values, low, high, alpha=0.4, label="fit as well", **band)
+    panel.fill_between(axis.values, *near, alpha=0.6, label="noise alone", **band)
+    for edge in (low, high):  # seen where the band is narrower than the line
+        panel.plot(axis.values, edge, linewidth=0.5, color=style.VERMILLION, zorder=1.5)
+    if not draw.signed(np.concatenate([low, high])) and panel.get_yscale() == "linear":
+        panel.set_ylim(0.0, 1.05 * float(np.nanmax(high, initial=0.0)) or 1.0)
 
 
 def _draw_maps(panels: list[Any], ambiguity: Ambiguity, name: str, k: int, *, ends: bool) -> None:
@@ -156,7 +172,7 @@ def _draw_maps(panels: list[Any], ambiguity: Ambiguity, name: str, k: int, *, en
     low, high = (band[:, k] for band in ambiguity.bands[name])
     shape = [axis.size or 1 for axis in axes]
     for panel, column in zip(panels, (low, ambiguity.factors[name][:, k], high), strict=True):
-        draw.image(panel, column.reshape(shape), axes, ends=ends)
+        draw.image(panel, column.reshape(shape), axes, ends=ends, label="intensity")
         top = float(np.nanpercentile(high, 99.8))
         bottom = min(0.0, float(np.nanmin(low)))
         drawn = panel.images[0] if panel.images else panel.collections[0]

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.plots.style import COMPONENTS, DASHES, MOST
+
 Array = NDArray[Any]
 
-COMPONENTS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
-"""Okabe & Ito's, told apart by the colour-blind, on white and on black."""
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)))
-"""Tell apart curves of one colour."""
 DARK, TURN = (0.04, 0.045, 0.06), 0.62  # where nothing is; share of the range at the pure colour
 TOP = 99.8  # percentile of a map at full brightness: a hot pixel does not set the scale
 
@@ -21,6 +19,18 @@ TOP = 99.8  # percentile of a map at full brightness: a hot pixel does not set t
 def colour(k: int) -> str:
     """Of component k."""
     return COMPONENTS[k % len(COMPONENTS)]
+
+
+def own_colours(chosen: Sequence[int]) -> list[str]:
+    """Of components over each other, up to six: their own, or a free one where two are alike."""
+    taken: list[str] = []
+    for k in chosen:
+        free = [c for c in COMPONENTS if c not in taken]
+        own = colour(k)
+        others = [colour(other) for other in chosen if other < MOST]
+        good = own in free and (k < MOST or own not in others)
+        taken.append(own if good else next(c for c in free if c not in others))
+    return taken
 
 
 def dash(k: int) -> Any:

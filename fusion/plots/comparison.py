@@ -10,7 +10,11 @@ import numpy as np
 
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
-from fusion.plots.plain_names import plain_names
+from fusion.plots import factor_kinds as pick
+from fusion.plots import style
+from fusion.plots.plain_names import plain_names, take_as_they_are
+from fusion.plots.shown_axes import shown
+from fusion.plots.split_scale import split_where_hidden
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,9 +24,6 @@ if TYPE_CHECKING:
 NUMBER, LABEL, MAP, BAR, CURVE, NOTE = 0.3, 1.0, 1.6, 0.55, 2.7, 1.1  # inches
 TALL, LOW = 1.7, 1.35  # inches of a row, where there are few and where there are many
 ROWS, WIDE = 6, 14.0  # components above each other; inches up to which others go beside them
-REFERENCE = "0.6"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito
-LINES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1)))  # what coincides is seen
 
 
 @checked_call
@@ -31,7 +32,8 @@ def plot_comparison(
     comparison: Comparison,
     *,
     factors: Sequence[str] | None = None,
-    components: Sequence[int] | None = None,
+    components: Sequence[int | str] | None = None,
+    elements: str | Sequence[str] = (),
     figure: Any = None,
 ) -> Figure:
     """A row for every component of the reference, with the partner's number, angle, correlation.
@@ -43,7 +45,8 @@ def plot_comparison(
     Args:
         comparison: what `compare` gave.
         factors: names of those to show; default: all, images first.
-        components: numbers of the reference's components to show, from 0; default: all.
+        components: of the reference to show, names or numbers from 1; default: all.
+        elements: whose lines or edges are named on spectra that show them: ["Mn", "O"].
         figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
@@ -55,23 +58,29 @@ def plot_comparison(
     import matplotlib
 
     from fusion.plots import drawing as draw
+    from fusion.plots.labels import name_curves
 
-    shown = _factors_to_show(comparison, factors)
-    chosen = _chosen_components(comparison, components)
+    factors, curves = _factors_to_show(comparison, factors), []
+    chosen = pick.components("plot", comparison.components, components)
     plain = all(_component_label(comparison, k) == str(k + 1) for k in chosen)
-    widths = [NUMBER if plain else LABEL, *(w for f in shown for w in _panel_widths(comparison, f))]
+    widths = [
+        NUMBER if plain else LABEL,
+        *(w for f in factors for w in _panel_widths(comparison, f)),
+    ]
     stacks = max(1, min(-(-len(chosen) // ROWS), int(WIDE // sum(widths))))
     rows = -(-len(chosen) // stacks)
     height = rows * (TALL if rows <= 4 else LOW) + 0.75
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         figure = draw.figure_or_new(figure, (stacks * sum(widths), height))
         grid = figure.add_gridspec(rows, stacks * len(widths), width_ratios=widths * stacks)
         for position, k in enumerate(chosen):
             stack, row = divmod(position, rows)
             cells = [grid[row, stack * len(widths) + i] for i in range(len(widths))]
             ends = row == rows - 1 or position == len(chosen) - 1
-            _draw_row(figure, cells, comparison, shown, k, first=row == 0, ends=ends)
-        _legend(figure, comparison, shown)
+            curves += _draw_row(figure, cells, comparison, factors, k, first=row == 0, ends=ends)
+        _legend(figure, comparison, factors)
+        if len(elements):
+            name_curves(take_as_they_are(figure), curves, elements)
     return figure
 
 
@@ -86,17 +95,9 @@ def _factors_to_show(comparison: Comparison, factors: Sequence[str] | None) -> l
     return list(factors) if factors else sorted(known, key=lambda f: not _is_image(comparison, f))
 
 
-def _chosen_components(comparison: Comparison, components: Sequence[int] | None) -> list[int]:
-    K = len(comparison.components)
-    chosen = list(range(K) if components is None else components)
-    if not chosen or not all(0 <= k < K for k in chosen):
-        raise ValueError(f"`plot(components={chosen})`: there are 0 to {K - 1}: choose of them.")
-    return chosen
-
-
 def _is_image(comparison: Comparison, f: str) -> bool:
     """Whether a factor runs along several axes."""
-    return len(comparison.axes[f] or ()) > 1
+    return len(shown(comparison.axes[f] or ())) > 1
 
 
 def _answers_with(comparison: Comparison, f: str) -> list[str]:
@@ -114,22 +115,27 @@ def _draw_row(
     figure: Figure,
     cells: Sequence[Any],
     comparison: Comparison,
-    shown: Sequence[str],
+    factors: Sequence[str],
     k: int,
     *,
     first: bool,
     ends: bool,
-) -> None:
-    """One component: its name, then every factor; titles in the first row, axes in the last."""
-    place = iter(cells)
+) -> list[tuple[Any, ...]]:
+    """One component: its name, then every factor; titles in the first row, axes in the last.
+
+    Returns:
+        The panels of curves, with their axes.
+    """
+    place, curves = iter(cells), []
     _write_lines(figure.add_subplot(next(place)), [(_component_label(comparison, k), "black")])
-    for f in shown:
+    for f in factors:
         panels = [figure.add_subplot(next(place)) for _ in _panel_widths(comparison, f)]
         if _is_image(comparison, f):
             _draw_maps(panels, comparison, f, k, ends=ends)
             titles = [*(fill(f"{f}, {name}", 22) for name in _answers_with(comparison, f)), ""]
         else:
             _draw_curves(panels[0], comparison, f, k, ends=ends)
+            curves.append((panels[0], _row_axis(comparison, f)))
             notes = [
                 (_partner_text(comparison, n, f, k), _line_style(comparison, n)["color"])
                 for n in _answers_with(comparison, f)[1:]
@@ -139,6 +145,7 @@ def _draw_row(
         for panel, title in zip(panels, titles, strict=True):
             if first:
                 panel.set_title(title, pad=14)
+    return curves
 
 
 def _component_label(comparison: Comparison, k: int) -> str:
@@ -186,7 +193,7 @@ def _draw_maps(
                 note, (0.5, 1.0), (0, 2), "axes fraction", "offset points", ha="center", fontsize=7
             )
         if np.isfinite(column).any():
-            draw.factor(panel, column, comparison.axes[f], ends=ends)
+            draw.factor(panel, column, comparison.axes[f], ends=ends, label="intensity")
             drawn.append((panel.images or panel.collections)[0])
         else:
             panel.set_axis_off()
@@ -211,12 +218,21 @@ def _draw_curves(panel: Any, comparison: Comparison, f: str, k: int, *, ends: bo
 
     values = {name: comparison.factors[name][f][:, k] for name in _answers_with(comparison, f)}
     reference, *others = values
-    axis = (comparison.axes[f] or (Axis("index", size=len(values[reference])),))[0]
-    draw.curve(panel, values[reference], axis, ends=ends)
-    panel.lines[0].set(marker="", **_line_style(comparison, reference))
+    axis = _row_axis(comparison, f)
+    draw.curve(panel, values[reference], axis, ends=ends, dots=False)
+    panel.lines[0].set(**_line_style(comparison, reference))
     for name in others:
         panel.plot(axis.values, values[name], **_line_style(comparison, name))
-    panel.set_ylim(*_limits(np.concatenate(list(values.values()))))
+    panel.set_ylabel("intensity")
+    every = np.concatenate(list(values.values()))
+    if draw.signed(every) or not split_where_hidden(panel):
+        panel.set_ylim(*_limits(every))
+
+
+def _row_axis(comparison: Comparison, f: str) -> Axis:
+    """Along which the rows of a curve run."""
+    rows = len(comparison.factors[comparison.names[0]][f])
+    return shown(comparison.axes[f] or (Axis("index", size=rows),))[0]
 
 
 def _limits(values: Any) -> tuple[float, float]:
@@ -233,18 +249,18 @@ def _line_style(comparison: Comparison, name: str) -> dict[str, Any]:
     """Of an answer's curve."""
     i = comparison.names.index(name) - 1
     if i < 0:
-        return {"color": REFERENCE, "linewidth": 2.6, "linestyle": "-"}
-    line = LINES[i % len(LINES)]
-    return {"color": COLOURS[i % len(COLOURS)], "linewidth": 1.1, "linestyle": line}
+        return {"color": style.SOFT, "linewidth": 2.6, "linestyle": "-"}
+    line = style.DASHES[i % len(style.DASHES)]
+    return {"color": style.COMPONENTS[i % style.MOST], "linewidth": 1.1, "linestyle": line}
 
 
-def _legend(figure: Figure, comparison: Comparison, shown: Sequence[str]) -> None:
+def _legend(figure: Figure, comparison: Comparison, factors: Sequence[str]) -> None:
     """The answers' curves and what the numbers are, above all."""
     from matplotlib.lines import Line2D
 
     from fusion.plots import drawing as draw
 
-    names = comparison.names if not all(_is_image(comparison, f) for f in shown) else ()
+    names = comparison.names if not all(_is_image(comparison, f) for f in factors) else ()
     handles = [Line2D([], [], label=name, **_line_style(comparison, name)) for name in names]
     title = f"scaled to {comparison.names[0]}; partner's number: spectral angle, correlation r"
     width = draw.inches(figure)

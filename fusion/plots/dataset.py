@@ -11,7 +11,10 @@ import numpy as np
 from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
 from fusion.data.tally import Tally, tally
+from fusion.plots import style
 from fusion.plots.plain_names import plain_names, take_as_they_are
+from fusion.plots.shown_axes import shown
+from fusion.plots.split_scale import one_scale
 from fusion.prepare.inspection import noise_or_reason
 
 if TYPE_CHECKING:
@@ -65,7 +68,7 @@ def plot_dataset(
         noise, reason = noise_or_reason(dataset, stats)
     unit = "counts" if noise is not None and noise.counts else "intensity"
     panels = _panels(dataset, stats, noise, unit)
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         width = max(sum(w for w, _ in panels), 4.5)
         title = _title(dataset, noise, reason, width)
         height = TALL if _wants_log(dataset, stats) else HEIGHT
@@ -116,11 +119,6 @@ def _title(data: Dataset, noise: Noise | None, reason: str, width: float) -> str
     return text
 
 
-def _shown(axes: Axes) -> Axes:
-    """Axes without those of one entry, as long as any is left."""
-    return tuple(axis for axis in axes if (axis.size or 1) > 1) or axes[-1:]
-
-
 def _mean_text(axes: Axes) -> str:
     """Of which axes only the mean can be drawn."""
     left = [axis.name for axis in axes[:-2]]
@@ -131,7 +129,7 @@ def _draw_map(panel: Any, data: Dataset, stats: Tally, unit: str) -> None:
     """What every pixel sums to, with the colours from the lowest to the highest."""
     from fusion.plots import drawing as draw
 
-    axes = _shown(data.pixels)
+    axes = shown(data.pixels)
     draw.factor(panel, stats.totals, axes, ends=True)
     what = "intensity" if not data.signal else f"sum over {_names(data.channels)}"
     panel.set_title(what + _mean_text(axes), pad=PAD)
@@ -163,10 +161,10 @@ def _draw_spectrum(figure: Any, place: Any, data: Dataset, stats: Tally, unit: s
     """Mean over the pixels: a curve, one on a log scale where that shows more; or a pattern."""
     from fusion.plots import drawing as draw
 
-    axes: Any = _shown(data.channels)
+    axes: Any = shown(data.channels)
     split = len(data.pixels)
     title = (
-        f"mean over {_names(_shown(data.pixels))}" if split and len(stats.rows) > 1 else "spectrum"
+        f"mean over {_names(shown(data.pixels))}" if split and len(stats.rows) > 1 else "spectrum"
     )
     if len(axes) > 1:
         panel = figure.add_subplot(place)
@@ -182,14 +180,14 @@ def _draw_spectrum(figure: Any, place: Any, data: Dataset, stats: Tally, unit: s
     panel.set_ylabel(unit)
     if steep:
         below = figure.add_subplot(inner[1], sharex=panel)
-        draw.curve(below, np.where(stats.means == 0, np.nan, stats.means), axes[0], ends=True)
+        draw.curve(below, stats.means, axes[0], ends=True)
         _log_scale(below, stats, unit)
 
 
 def _wants_log(data: Dataset, stats: Tally) -> bool:
     """Whether a spectrum has so large a range that a log scale shows more."""
     means = stats.means[np.isfinite(stats.means)]
-    if len(_shown(data.channels)) != 1 or not means.size or stats.negatives:
+    if len(shown(data.channels)) != 1 or not means.size or stats.negatives:
         return False
     positive = means[means > 0]
     return bool(positive.size and positive.max() > STEEP * np.percentile(positive, FAINT))
@@ -198,9 +196,8 @@ def _wants_log(data: Dataset, stats: Tally) -> bool:
 def _log_scale(panel: Any, stats: Tally, unit: str) -> None:
     """A log scale that ends below the lowest channels, outliers aside."""
     positive = stats.means[stats.means > 0]
-    for note in list(panel.texts):  # of a peak that is cut off: here none is
-        note.remove()
-    panel.set_yscale("log")
+    one_scale(panel)
+    panel.set_yscale("log", nonpositive="mask")
     panel.set_ylim(np.percentile(positive, 1) / 2, positive.max() * 2)
     panel.set_ylabel(f"{unit}, log scale")
 
@@ -209,16 +206,20 @@ def _draw_scree(panel: Any, noise: Noise) -> None:
     """Singular values over the edge, those above it numbered."""
     from matplotlib.ticker import MaxNLocator
 
-    from fusion.plots import drawing as draw
-
-    values = noise.scree.over_edge[: noise.scree.rank + BELOW]
-    K = noise.scree.rank + int((values[noise.scree.rank :] > 1).sum())
-    above = f"{noise.scree.rank}{' or more' * (noise.scree.rank < K)} above the noise"
+    scree = noise.scree
+    values = scree.over_edge[: scree.rank + BELOW]
+    K = scree.rank + int((values[scree.rank :] > 1).sum())
     numbers = np.arange(1, len(values) + 1)
     dots = {"marker": "o", "markersize": 4, "linestyle": ""}
-    panel.plot(numbers[:K], values[:K], color=draw.VERMILLION, label=above, **dots)
-    panel.plot(numbers[K:], values[K:], color=draw.GREY, label="noise", **dots)
-    panel.axhline(1.0, color=draw.BLUE, linewidth=1.0, linestyle="--", label="edge of the noise")
+    clear = f"{scree.clear}{' or more' * (scree.rank < K)} clearly above the noise"
+    panel.plot(numbers[: scree.clear], values[: scree.clear], color=style.VERMILLION, label=clear,
+               **dots)  # fmt: skip
+    if scree.clear < K:  # as `info` and `rank` tell them
+        marginal = f"{K - scree.clear} marginal, not counted"
+        panel.plot(numbers[scree.clear : K], values[scree.clear : K], color=style.VERMILLION,
+                   markerfacecolor="white", label=marginal, **dots)  # fmt: skip
+    panel.plot(numbers[K:], values[K:], color=style.GREY, label="noise", **dots)
+    panel.axhline(1.0, color=style.BLUE, linewidth=1.0, linestyle="--", label="edge of the noise")
     panel.set_yscale("log")
     panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     panel.set_xlim(0.3, len(values) + 0.7)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
+from fusion.answers.components import index_of
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -77,13 +77,23 @@ def _factor_axes(call: str, result: Result, name: str | None, what: str) -> tupl
     return name, tuple(a for a in axes if (a.size or 1) > 1)
 
 
-def components(call: str, K: int, chosen: Sequence[int] | None) -> list[int]:
-    """Numbers of components, checked.
+def components(
+    call: str, called: Sequence[str], chosen: Sequence[int | str] | None, most: int | None = None
+) -> list[int]:
+    """Columns of the components that were chosen by name, or by number from 1; from 0.
+
+    Args:
+        call: what is complained of.
+        called: the names, or numbers, of all.
+        chosen: names and numbers; default: all.
+        most: default: the first so many.
 
     Raises:
-        ValueError: if there is no such component.
+        ValueError: if there is no such component, or none was chosen.
     """
-    numbers = list(range(K)) if chosen is None else list(chosen)
-    if not numbers or not all(isinstance(k, Integral) and 0 <= k < K for k in numbers):
-        raise ValueError(f"`{call}`: components {numbers}: there are 0 to {K - 1}: choose of them.")
-    return [int(k) for k in numbers]
+    if chosen is None:
+        return list(range(len(called)))[:most]
+    told = f"{call}(components={list(chosen)!r})"
+    if isinstance(chosen, str) or not len(chosen):
+        raise ValueError(f"`{told}`: give a list of names, or of numbers from 1 to {len(called)}.")
+    return [index_of(told, called, each) for each in chosen]

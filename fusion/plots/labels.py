@@ -10,10 +10,12 @@ from matplotlib.axes import Axes as Panel
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.data.signal_type import has_edges
+from fusion.elements.present import present
 from fusion.elements.table import KEV, labels
-from fusion.plots.drawing import GREY
+from fusion.plots.style import GREY
 
 SIZE = 6.0  # points of the letters
 GAP = 1.25  # times that, from one label to the next
@@ -47,12 +49,7 @@ def mark(panel: Panel, marks: Sequence[tuple[float, str]], *, size: float = SIZE
     placed = spread_out(at, step)
     tall = LETTER * size * max(len(name) for _, name in inside) / max(height, 1.0)
     tall = min(tall + 0.02, 0.5)  # of the panel's height
-    bottom, top = panel.get_ylim()
-    room = 1 / (1 - tall - 0.1)
-    log = panel.get_yscale() == "log"
-    panel.set_ylim(
-        bottom, bottom * (top / bottom) ** room if log else bottom + (top - bottom) * room
-    )
+    _raise_top(panel, 1 / (1 - tall - 0.1))
     place = panel.transAxes
     for x, shown, (_, name) in zip(at, placed, inside, strict=True):
         foot, head = 1 - tall - 0.09, 1 - tall - 0.02
@@ -71,6 +68,15 @@ def mark(panel: Panel, marks: Sequence[tuple[float, str]], *, size: float = SIZE
             transform=place,
         )
     return [name for _, name in inside]
+
+
+def _raise_top(panel: Panel, room: float) -> None:
+    """More room above, on any scale: so many times the height."""
+    ends = np.array(panel.get_ylim())
+    scale = panel.yaxis.get_transform()
+    low, high = scale.transform(ends)
+    top = scale.inverted().transform(np.array([low + (high - low) * room]))
+    panel.set_ylim(ends[0], float(top[0]))
 
 
 def spread_out(at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
@@ -99,13 +105,16 @@ def spread_out(at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 def name_curves(
     figure: Figure, curves: Iterable[tuple[Any, ...]], elements: str | Sequence[str]
 ) -> None:
-    """The lines or edges of these elements on every panel whose spectra have any.
+    """The lines or edges of these elements on every panel whose curves show them.
 
-    X-ray lines or edges: as the metadata say, else the axis; see `fusion.elements.labels`.
+    X-ray lines or edges: as the metadata say, else the axis; see `fusion.elements.labels`. Elements
+    that no curve of a panel shows (`fusion.elements.present`) are not named there; those that none
+    shows at all are told of in the first panel.
 
     Args:
         figure: of the panels, all else drawn.
-        curves: (panel, its horizontal axis), or (panel, axis, metadata of the data set).
+        curves: (panel, its horizontal axis), or with the data set's metadata as a third, and what
+            the panel shows, (channel, n), as a fourth, where its lines are drawn at other heights.
         elements: as for `fusion.elements.labels`.
 
     Raises:
@@ -113,13 +122,37 @@ def name_curves(
             such element.
     """
     figure.draw_without_rendering()  # so that the panels have their size
-    told = [(panel, axis, *(known or ({},))) for panel, axis, *known in curves]
-    of_energies = [(panel, axis, known) for panel, axis, known in told if axis.units in KEV]
+    told = [(panel, axis, *known, *({}, None)[len(known) :]) for panel, axis, *known in curves]
+    of_energies = [each for each in told if each[1].units in KEV]
     if not of_energies:
         raise ValueError(
             f"`plot(elements={elements!r})`: no curve runs along an axis in {' or '.join(KEV)}: "
             "give the axis of energies its units, or leave the elements out."
         )
-    marked = [each for each in of_energies if has_edges(*each[1:]) is not None]
-    for panel, axis, known in marked or of_energies[:1]:  # which says why there is none
-        mark(panel, labels(axis, elements, metadata=known))
+    marked = [each for each in of_energies if has_edges(*each[1:3]) is not None]
+    entries = [elements] if isinstance(elements, str) else list(elements)
+    seen: set[str] = set()
+    for panel, axis, known, values in marked or of_energies[:1]:  # labels says why there is none
+        found = labels(axis, entries, metadata=known)
+        shown = _drawn(panel, axis) if values is None else values
+        here = present(shown, axis, entries, metadata=known) if found else []
+        seen |= set(here)
+        mark(panel, [(at, name) for at, name in found if name.split()[0] in here])
+    _tell_missing(marked[0][0], [name for name in entries if name.split()[0] not in seen])
+
+
+def _drawn(panel: Panel, axis: Axis) -> NDArray[np.float64]:
+    """(channel, n) curves of a panel along this axis."""
+    curves = [np.asarray(line.get_ydata(), dtype=float) for line in panel.lines]
+    curves = [curve for curve in curves if len(curve) == (axis.size or 1)]
+    return np.stack(curves, 1) if curves else np.zeros((axis.size or 1, 1))
+
+
+def _tell_missing(panel: Panel, missing: Sequence[str]) -> None:
+    """Which elements were looked for and do not stand out."""
+    if missing:
+        text = f"not seen: {', '.join(missing)}"
+        panel.annotate(
+            text, (1.0, 1.0), (0, 1.5), "axes fraction", "offset points", ha="right", va="bottom",
+            fontsize=SIZE, color=GREY,
+        )  # fmt: skip

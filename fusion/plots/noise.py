@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusion.algebra.calls import checked_call
+from fusion.plots import style
 from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ def plot_noise(noise: Noise, *, panel: Panel | None = None) -> Figure:
 
     level, variance = noise.levels[(noise.levels > 0).all(1)].T
     x = np.geomspace(level.min() / ROOM, level.max() * ROOM, 200)
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         panel = draw.panel_or_new(panel, WIDTH, HEIGHT)
-        panel.plot(x, noise.gain * x + noise.readout, color=draw.VERMILLION, label=_label(noise))
-        panel.plot(x, x, color=draw.GREY, linestyle="--", label="variance = mean (counts)")
-        panel.plot(level, variance, "o", color=draw.BLUE, markersize=3, label="measured")
+        panel.plot(x, noise.gain * x + noise.readout, color=style.VERMILLION, label=_label(noise))
+        panel.plot(x, x, color=style.GREY, linestyle="--", label="variance = mean (counts)")
+        panel.plot(level, variance, "o", color=style.BLUE, markersize=3, label="measured")
         panel.set(xscale="log", yscale="log", xlabel="mean of the entries", ylabel="variance")
         panel.set_xlim(x[0], x[-1])
         panel.set_title("photon transfer curve")

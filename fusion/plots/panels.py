@@ -7,7 +7,9 @@ from matplotlib.axes import Axes as Panel
 from matplotlib.ticker import MaxNLocator
 
 from fusion.algebra.axis import Axis
-from fusion.plots.drawing import BLUE, FEW, GREY, VERMILLION, Array, image, ticks
+from fusion.plots.curves import Array, ticks
+from fusion.plots.images import image
+from fusion.plots.style import BLUE, FEW, GREY, VERMILLION
 
 FLOOR = 1e-8  # relative differences of the loss below this are not shown
 

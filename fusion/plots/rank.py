@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusion.algebra.calls import checked_call
+from fusion.plots import style
 from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def plot_ranking(ranking: Ranking, *, figure: Any = None) -> Figure:
     columns = -(-len(criteria) // rows)
     width = max(columns, 2) * WIDTH
     title = _title(ranking, int(15 * width))
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         height = rows * HEIGHT + LINE * (title.count("\n") + 2)
         figure = draw.figure_or_new(figure, (width, height))
         figure.suptitle(title, fontsize=8, x=0.01, ha="left")
@@ -75,12 +76,12 @@ def _draw_criterion(panel: Any, criterion: Criterion, recommended: int) -> None:
 
     K, curve = criterion.K, criterion.curve
     panel.axvspan(recommended - 0.4, recommended + 0.4, color=BAND, linewidth=0, zorder=0)
-    panel.plot(K, curve, color=draw.BLUE, marker="o", markersize=3)
+    panel.plot(K, curve, color=style.BLUE, marker="o", markersize=3)
     if criterion.line is not None:
-        panel.axhline(criterion.line, color=draw.GREY, linewidth=0.8, linestyle="--")
+        panel.axhline(criterion.line, color=style.GREY, linewidth=0.8, linestyle="--")
     at = np.flatnonzero(criterion.chosen == K)
     if at.size:
-        panel.plot(K[at], curve[at], "o", color=draw.VERMILLION, markersize=6, zorder=3)
+        panel.plot(K[at], curve[at], "o", color=style.VERMILLION, markersize=6, zorder=3)
     shown = curve[curve > 0]
     if criterion.log and shown.size and shown.max() > 10 * shown.min():  # two labels at least
         panel.set_yscale("log")

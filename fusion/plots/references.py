@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fusion.algebra.calls import checked_call
-from fusion.plots.plain_names import plain_names
+from fusion.plots import style
+from fusion.plots.plain_names import plain_names, take_as_they_are
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +23,13 @@ COLUMNS = 5  # panels beside each other, at most
 
 @checked_call
 @plain_names
-def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) -> Figure:
+def plot_references(
+    fit: ReferenceFit,
+    *,
+    worst: int = 3,
+    elements: str | Sequence[str] = (),
+    figure: Any = None,
+) -> Figure:
     """Maps of all references, rms residual, reduced χ², and spectra of the pixels fitted worst.
 
     A map's title has the mean standard error of a pixel. A spectrum is grey, its fit blue, what is
@@ -31,6 +39,7 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) ->
     Args:
         fit: what `mlls` gave.
         worst: how many pixels are shown.
+        elements: whose lines or edges are named on their spectra: ["Mn", "O"].
         figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
@@ -45,7 +54,7 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) ->
     rows = -(-len(panels) // COLUMNS)
     columns = -(-len(panels) // rows)
     pixels = fit.worst(worst) if fit.data.signal == 1 and worst > 0 else []
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         heights = [rows * TALL] + [LOW] * (len(pixels) > 0)
         width = max(columns * wide, len(pixels) * CURVE * 0.9, 2 * MAP)
         figure = draw.figure_or_new(figure, (width, sum(heights) + 0.2))
@@ -57,12 +66,19 @@ def plot_references(fit: ReferenceFit, *, worst: int = 3, figure: Any = None) ->
             if len(values) == 1:
                 _draw_number(panel, values[0])
             else:
-                draw.factor(panel, values, fit.data.pixels, ends=ends, cmap=cmap)
+                label = "amount" if i < len(fit.names) else ""
+                draw.factor(panel, values, fit.data.pixels, ends=ends, cmap=cmap, label=label)
             panel.set_title(title)
         if len(pixels):
+            curves: list[Any] = []
             grid = parts[1].add_gridspec(2, len(pixels), height_ratios=[1.8, 1.0])
             for i, pixel in enumerate(pixels):
-                _draw_pixel(parts[1], grid, i, fit, int(pixel))
+                curves.append(_draw_pixel(parts[1], grid, i, fit, int(pixel)))
+            if len(elements):
+                from fusion.plots.labels import name_curves
+
+                about = fit.data.channels[0], fit.data.metadata
+                name_curves(take_as_they_are(figure), [(p, *about) for p in curves], elements)
     return figure
 
 
@@ -72,15 +88,15 @@ def _maps(fit: ReferenceFit) -> list[tuple[str, Any, str]]:
     from fusion.references.residual_shape import LEVEL
 
     maps = [
-        (f"{name}\nerror {error:.2g}", fit.maps[:, k], "viridis")
+        (f"{name}\nerror {error:.2g}", fit.maps[:, k], style.MAPS)
         for k, (name, error) in enumerate(zip(fit.names, typical(fit.errors), strict=True))
     ]
     over = "reduced χ²" if fit.variance_known else "χ² / median"
     bad = int((fit.p < LEVEL).sum())
     return [
         *maps,
-        ("rms residual\n", fit.residual_map, "magma"),
-        (f"{over}\np < {LEVEL:g} in {bad}", fit.reduced_chi2, "magma"),
+        ("rms residual\n", fit.residual_map, style.SIZES),
+        (f"{over}\np < {LEVEL:g} in {bad}", fit.reduced_chi2, style.SIZES),
     ]
 
 
@@ -89,17 +105,17 @@ def _draw_number(panel: Any, value: float) -> None:
     panel.text(0.5, 0.5, f"{value:.4g}", ha="center", va="center", fontsize=12)
 
 
-def _draw_pixel(part: Any, grid: Any, column: int, fit: ReferenceFit, pixel: int) -> None:
-    """Spectrum and fit of a pixel, what is left below."""
+def _draw_pixel(part: Any, grid: Any, column: int, fit: ReferenceFit, pixel: int) -> Any:
+    """Spectrum and fit of a pixel, what is left below; the panel of the spectrum."""
     from fusion.plots import drawing as draw
 
     axis = fit.data.channels[0]
     above = part.add_subplot(grid[0, column])
     below = part.add_subplot(grid[1, column], sharex=above)
     x, rest = fit.spectrum([pixel])[0], fit.residual([pixel])[0]
-    draw.curve(above, x, axis, ends=False, color=draw.GREY, label="data")
-    above.plot(axis.values, x - rest, color=draw.BLUE, label="fit")
-    draw.curve(below, rest, axis, ends=True, color=draw.VERMILLION)
+    draw.curve(above, x, axis, ends=False, color=style.GREY, label="data")
+    above.plot(axis.values, x - rest, color=style.BLUE, label="fit")
+    draw.curve(below, rest, axis, ends=True, color=style.VERMILLION)
     where = np.unravel_index(pixel, tuple(a.size or 1 for a in fit.data.pixels) or (1,))
     names = [f"{a.name} {i}" for a, i in zip(fit.data.pixels, where, strict=False)]
     kind = "χ²" if fit.variance_known else "χ² / median"
@@ -107,3 +123,4 @@ def _draw_pixel(part: Any, grid: Any, column: int, fit: ReferenceFit, pixel: int
     if column == 0:
         above.legend()
         below.set_ylabel("data − fit")
+    return above

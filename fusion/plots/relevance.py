@@ -9,6 +9,7 @@ import numpy as np
 
 from fusion.algebra.calls import checked_call
 from fusion.answers.components import in_words, names_of
+from fusion.plots import style
 from fusion.plots.plain_names import plain_names
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def plot_relevance(result: Result, *, panel: Panel | None = None) -> Figure:
         raise ValueError(
             f"`plot_relevance`: no scales in the history of {result.formula}: fit with `ARD`."
         )
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         panel = draw.panel_or_new(panel, 5.0, 3.2, result)
         for name, path in paths.items():
             kept = min(result.n_components or path.shape[1], path.shape[1])

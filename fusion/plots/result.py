@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from numbers import Integral
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
 from fusion.answers.components import names_of
 from fusion.answers.measured import metadata_along
+from fusion.plots import factor_kinds as pick
+from fusion.plots import style
 from fusion.plots.plain_names import plain_names, take_as_they_are
+from fusion.plots.quality import draw_quality
+from fusion.plots.quantities import common_limits, in_words, quantity
+from fusion.plots.shown_axes import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fusion.answers.diagnostics import DataSummary
     from fusion.answers.result import Result
 
 WIDTH = 8.5  # inches, at least
@@ -30,22 +33,28 @@ def plot_result(
     result: Result,
     *,
     factors: Sequence[str] | None = None,
-    components: Sequence[int] | None = None,
+    components: Sequence[int | str] | None = None,
     elements: str | Sequence[str] = (),
+    same_scale: bool = False,
     figure: Any = None,
 ) -> Figure:
-    """Maps beside their spectra with axes and units, then residuals and the loss of every start.
+    """Maps beside their spectra with axes and units, then how well they meet the data.
 
     A row for every component, a column for every factor, those on pixels first; a factor of one row
     is one bar for every component. Values of both signs have colours that diverge from zero, what
-    is masked is grey. The figure is outside pyplot: a notebook shows it once, `savefig` writes it.
+    is masked is grey; where one line hides the rest of a spectrum the scale is split. Below, for
+    every data set, the residual of every pixel over the noise (χ, near 1 where the model says all
+    that is there), the mean spectrum measured and fitted with residual / σ and its ±2 band, and the
+    loss of every start. The figure is outside pyplot: a notebook shows it once, `savefig` writes
+    it.
 
     Args:
         result: what `fit` gave, or `Result.load`.
         factors: names of those to show; default: all.
-        components: numbers of those to show, from 0; default: all.
-        elements: whose X-ray lines (of EDS) or edges (of EELS) are named on the spectra, as
-            for `fusion.elements.labels`: ["Mn", "O"].
+        components: names, or numbers from 1, of those to show; default: all.
+        elements: whose X-ray lines (of EDS) or edges (of EELS) are named on the spectra that show
+            them, as for `fusion.elements.labels`: ["Mn", "O"].
+        same_scale: one scale for all components of a factor; default: each has its own.
         figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
@@ -63,16 +72,17 @@ def plot_result(
     names = _factors_to_show(result, factors)
     blocks = _blocks(result, names, components)
     rows = max(len(result.data), 1 + len(_in_one_panel(result, names)))
+    limits = {n: common_limits(result.factors[n]) for n in names} if same_scale else {}
     sizes = [_block_size(result, *block) for block in blocks]
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         width = max([WIDTH, *(w for w, _ in sizes)])
         heights = [h for _, h in sizes] + [rows * BELOW]
         figure = draw.figure_or_new(figure, (width, sum(heights)))
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         draw.stamp(parts[0], result)
         for part, (group, chosen) in zip(parts, blocks, strict=False):
-            curves += _draw_block(part, result, group, chosen)
-        _draw_below(parts[-1], result, names, rows)
+            curves += _draw_block(part, result, group, chosen, limits)
+        curves += _draw_below(parts[-1], result, names, rows)
         if len(elements):
             from fusion.plots.labels import name_curves
 
@@ -110,8 +120,9 @@ def _axes_of(result: Result, which: int) -> list[Axes]:
 
 
 def _row_axes(result: Result, name: str) -> Axes | None:
-    """Axes along which the rows of a factor run."""
-    return result.axes.get(name, (None,))[0]
+    """Axes along which the rows of a factor run, those of one entry left out."""
+    axes = result.axes.get(name, (None,))[0]
+    return axes and shown(axes)
 
 
 def _by_component(result: Result, name: str) -> bool:
@@ -131,20 +142,17 @@ def _in_one_panel(result: Result, names: Sequence[str]) -> list[str]:
 
 
 def _blocks(
-    result: Result, names: Sequence[str], components: Sequence[int] | None
+    result: Result, names: Sequence[str], components: Sequence[int | str] | None
 ) -> list[tuple[list[str], list[int]]]:
     """(factors, components) of every block: factors with one number of components side by side."""
     groups: dict[int, list[str]] = {}
     for name in filter(lambda n: _by_component(result, n), names):
         groups.setdefault(result.factors[name].shape[1], []).append(name)
-    most = max(groups, default=0)
-    for k in components or ():
-        if not isinstance(k, Integral) or not 0 <= k < most:
-            raise ValueError(
-                f"`plot(components={list(components or ())})`: there are 0 to {most - 1}."
-            )
+    if not groups:
+        return []
+    chosen = pick.components("plot", names_of(result, max(groups)), components)
     blocks = [
-        (g, [k for k in (range(K) if components is None else components) if k < K])
+        (g, [k for k in (range(K) if components is None else chosen) if k < K])
         for K, g in groups.items()
     ]
     return [block for block in blocks if block[1]]
@@ -169,7 +177,11 @@ def _block_size(result: Result, group: Sequence[str], chosen: Sequence[int]) -> 
 
 
 def _draw_block(
-    part: Any, result: Result, group: Sequence[str], chosen: Sequence[int]
+    part: Any,
+    result: Result,
+    group: Sequence[str],
+    chosen: Sequence[int],
+    limits: Mapping[str, tuple[float, float]],
 ) -> list[tuple[Any, ...]]:
     """A row of panels for every component; those that are curves, with axis and metadata."""
     from fusion.plots import drawing as draw
@@ -183,6 +195,7 @@ def _draw_block(
     K = result.factors[group[0]].shape[1]
     shares, called = _explained(result, K), names_of(result, K)
     curves: list[tuple[Any, ...]] = []
+    units = {name: quantity(result, name) for name in group}
     for position, k in enumerate(chosen):
         stack, row = divmod(position, rows)
         first = stack * (1 + len(group))
@@ -197,7 +210,8 @@ def _draw_block(
         for column, name in enumerate(group, start=first + 1):
             panel = part.add_subplot(grid[row, column])
             axes = _row_axes(result, name)
-            draw.factor(panel, result.factors[name][:, k], axes, ends=lowest)
+            values, label = result.factors[name][:, k], units[name]
+            draw.factor(panel, values, axes, ends=lowest, label=label, limits=limits.get(name))
             if axes is not None and len(axes) == 1:
                 curves.append((panel, axes[0], metadata_along(result, axes)))
             if row == 0:
@@ -221,27 +235,23 @@ def _explained(result: Result, K: int) -> Any:
 
 
 def _title(result: Result, name: str) -> str:
-    """The factor's name, its data sets where there are others, and what is averaged over."""
-    axes = _row_axes(result, name)
-    owners = [
-        d
-        for d, p, c in zip(result.data, _axes_of(result, 0), _axes_of(result, 1), strict=True)
-        if axes in (p, c)
-    ]
-    named = any(name.endswith(f"_{owner}") for owner in owners)
-    some = 0 < len(owners) < len(result.data)
-    title = f"{name} ({', '.join(owners)})" if some and not named else name
-    left = [axis.name for axis in (axes or ())[:-2]]
-    return f"{title}, mean over {', '.join(left)}" if left else title
+    """The factor in words, and what is averaged over."""
+    left = [axis.name for axis in (_row_axes(result, name) or ())[:-2]]
+    what = in_words(result, name)
+    return f"{what}, mean over {', '.join(left)}" if left else what
 
 
-def _draw_below(part: Any, result: Result, names: Sequence[str], rows: int) -> None:
-    """Residual map and spectrum of every data set; at the right losses, odd factors."""
+def _draw_below(
+    part: Any, result: Result, names: Sequence[str], rows: int
+) -> list[tuple[Any, ...]]:
+    """χ and mean spectrum of every data set; at the right losses, odd factors; the curves."""
     from fusion.plots import panels
 
+    curves: list[tuple[Any, ...]] = []
     grid = part.add_gridspec(rows, 3, width_ratios=[MAP, CURVE, CURVE])
     for row, (name, data) in enumerate(result.data.items()):
-        _draw_residuals(part, grid, row, name, data)
+        drawn = draw_quality(part, grid, row, name, data)
+        curves += [(panel, data.axes[-1], data.metadata) for panel in drawn]
     best = int((result.losses == result.loss).argmax())  # not the lowest where a rule was followed
     panels.losses(part.add_subplot(grid[0, 2]), result.loss_history, best)
     for row, name in enumerate(_in_one_panel(result, names), start=1):
@@ -251,28 +261,4 @@ def _draw_below(part: Any, result: Result, names: Sequence[str], rows: int) -> N
             panels.bars(panel, values.reshape(-1), _title(result, name))
         else:
             panels.core(panel, values, name)
-
-
-def _draw_residuals(part: Any, grid: Any, row: int, name: str, data: DataSummary) -> None:
-    from fusion.plots import drawing as draw
-
-    split = len(data.axes) - data.signal
-    if split:
-        panel = part.add_subplot(grid[row, 0])
-        draw.factor(
-            panel, data.residual_map.reshape(-1), data.axes[:split], ends=True, cmap="magma"
-        )
-        panel.set_title(f"{name}: rms residual")
-    if data.signal == 1:
-        inner = grid[row, 1].subgridspec(2, 1, height_ratios=[1.6, 1.0])
-        mean = part.add_subplot(inner[0])
-        residual = part.add_subplot(inner[1], sharex=mean)
-        draw.curve(mean, data.mean_spectrum, data.axes[-1], ends=False, color=draw.GREY)
-        draw.curve(
-            residual, data.residual_spectrum, data.axes[-1], ends=True, color=draw.VERMILLION
-        )
-        mean.set_title(f"{name}: mean spectrum, mean residual")
-    elif data.signal > 1:
-        panel = part.add_subplot(grid[row, 1])
-        draw.factor(panel, data.residual_spectrum.reshape(-1), data.axes[split:], ends=True)
-        panel.set_title(f"{name}: mean residual")
+    return curves

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.answers.components import is_number, names_of
 from fusion.plots.plain_names import plain_names, take_as_they_are
-from fusion.plots.tall_peak import ROOM, height_beside_zero
+from fusion.plots.quantities import quantity
+from fusion.plots.split_scale import height_of_the_rest, split, split_where_hidden
+from fusion.plots.style import MOST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
@@ -18,7 +22,12 @@ if TYPE_CHECKING:
 
     from fusion.answers.result import Result
 
-WIDTH, HEIGHT = 4.6, 2.6  # inches
+WIDTH, HEIGHT = 5.4, 2.6  # inches
+STACKED = 0.55  # inches of one of stacked curves
+ALIKE = 10.0  # degrees between two spectra, below which they are not told apart over each other
+APART = 1.1  # of the highest, from one stacked curve to the next
+
+Array = NDArray[np.float64]
 
 
 @checked_call
@@ -27,70 +36,138 @@ def plot_spectra(
     result: Result,
     *,
     factor: str | None = None,
-    components: Sequence[int] | None = None,
+    components: Sequence[int | str] | None = None,
     lines: Sequence[tuple[float, str]] = (),
+    elements: str | Sequence[str] = (),
     normalise: bool = True,
-    offset: float = 0.0,
+    offset: float | None = None,
     panel: Panel | None = None,
 ) -> Figure:
     """Spectra in the colours of their maps, with names of edges and X-ray lines where they are.
 
+    Over each other, or each above the one before where two differ by less than 10°, or there are
+    more than six. Where one line hides the rest the scale is split.
+
     Args:
         result: what `fit` gave, or `Result.load`.
         factor: name of the spectra; default: the first over the channels.
-        components: numbers of those to show, from 0; default: all.
+        components: names, or numbers from 1, of those to show; default: all.
         lines: (energy, label) to be marked, in the unit of the axis; those outside it are left out.
-        normalise: each to its own maximum, a huge peak at energy 0 left out (which is cut off, see
-            `fusion.plots.tall_peak`); else as the result has them.
-        offset: by which every spectrum stands above the one before, in units of the highest.
+        elements: whose lines or edges are named, where a spectrum shows them: ["Mn", "O"].
+        normalise: each to its own maximum; else as the result has them.
+        offset: by which every spectrum stands above the one before, in units of the highest;
+            default: 0, or 1.1 where spectra would hide each other.
         panel: matplotlib axes to draw into; default: a figure of its own.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: if there is no such factor or component, or it is no curve.
+        ValueError: if there is no such factor, component or element, or it is no curve.
     """
-    from fusion.plots import colours as palette
     from fusion.plots import drawing as draw
     from fusion.plots import factor_kinds as pick
-    from fusion.plots.labels import mark
+    from fusion.plots.labels import mark, name_curves
 
     name, values, (axis,) = pick.curves("plot_spectra", result, factor)
-    chosen = pick.components("plot_spectra", values.shape[1], components)
     called = names_of(result, values.shape[1])
-    beside = [height_beside_zero(column, axis) for column in values.T]
-    heights = np.nanmax(np.abs(values), axis=0)
-    heights = np.array([b or h for b, h in zip(beside, heights, strict=True)])
-    scale = np.where(heights > 0, heights, 1.0) if normalise else np.ones(values.shape[1])
-    shown = float(np.max((heights / scale)[chosen], initial=0.0))
-    step = offset * shown
+    chosen = pick.components("plot_spectra", called, components)
+    columns, scale = values[:, chosen], np.ones(len(chosen))
+    if normalise:
+        heights = np.abs(np.nan_to_num(columns)).max(0)
+        scale = np.where(heights > 0, heights, 1.0)
+    shown = columns / scale
+    if offset is None:
+        offset = APART if len(chosen) > MOST or _alike(shown) else 0.0
     with draw.style(panel):
-        panel = draw.panel_or_new(panel, WIDTH, HEIGHT, result)
-        for place, k in enumerate(chosen):
-            style: dict[str, Any] = {"color": palette.colour(k), "linestyle": palette.dash(k)}
-            curve = values[:, k] / scale[k] + place * step
-            panel.plot(axis.values, curve, label=called[k], linewidth=1.2, **style)
-        _finish_axes(panel, axis, bottom=None if draw.signed(values[:, chosen]) else 0.0)
-        if any(beside[k] for k in chosen):
-            panel.set_ylim(top=ROOM * (shown + (len(chosen) - 1) * step))
-        panel.set_ylabel(f"{name} / maximum" if normalise else name)
-        if step:
-            panel.set_yticks([])
-        panel.legend(title="component" if all(map(is_number, called)) else None, loc="best")
+        panel = draw.panel_or_new(panel, WIDTH, _height(len(chosen), offset), result)
+        names = [called[k] for k in chosen]
+        if offset:
+            _draw_stacked(panel, shown, axis, chosen, names, offset)
+        else:
+            _draw_over_each_other(panel, shown, axis, chosen, names)
+        panel.set_xlabel(axis.label)
+        unit = "intensity / maximum" if normalise else quantity(result, name)
+        panel.set_ylabel(unit if not offset else f"{unit}, stacked")
+        figure = take_as_they_are(panel.get_figure(root=True))
+        assert figure is not None
         if lines:
-            whole = panel.get_figure(root=True)
-            assert whole is not None
-            take_as_they_are(whole).draw_without_rendering()  # so that the panel has its size
+            figure.draw_without_rendering()  # so that the panel has its size
             mark(panel, lines)
+        if len(elements):
+            about = _metadata(result, axis)
+            name_curves(figure, [(panel, axis, about, shown)], elements)
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
-def _finish_axes(panel: Any, axis: Any, *, bottom: float | None) -> None:
+def _height(count: int, offset: float) -> float:
+    """Of a figure, inches."""
+    return max(HEIGHT, 0.7 + STACKED * count * min(offset, 1.5)) if offset else HEIGHT
+
+
+def _metadata(result: Result, axis: Axis) -> Any:
+    """Of the data set whose channels these are."""
+    own = [d.metadata for d in result.data.values() if d.signal == 1 and d.axes[-1] == axis]
+    return own[0] if own else {}
+
+
+def _alike(shown: Array) -> bool:
+    """Whether two spectra differ by less than `ALIKE`."""
+    y = np.nan_to_num(shown)
+    lengths = np.linalg.norm(y, axis=0)
+    unit = y[:, lengths > 0] / lengths[lengths > 0]
+    cosines = np.triu(unit.T @ unit, 1)
+    return bool((cosines > np.cos(np.radians(ALIKE))).any())
+
+
+def _style_of(k: int) -> dict[str, Any]:
+    """Colour and dashes of a component."""
+    from fusion.plots import colours as palette
+
+    return {"color": palette.colour(k), "linestyle": palette.dash(k), "linewidth": 1.2}
+
+
+def _draw_over_each_other(
+    panel: Any, shown: Array, axis: Axis, chosen: Sequence[int], names: Sequence[str]
+) -> None:
+    """All on one zero, with a legend."""
     from fusion.plots import drawing as draw
 
-    draw.ticks(panel)
+    for column, k, called in zip(shown.T, chosen, names, strict=True):
+        panel.plot(axis.values, column, label=called, **_style_of(k))
+    draw.horizontal_ticks(panel, axis)
     panel.margins(x=0.0)
-    panel.set_xlabel(axis.label)
-    if bottom is not None:
-        panel.set_ylim(bottom=bottom)
+    if draw.signed(shown) or not split_where_hidden(panel):
+        draw.vertical_ticks(panel)
+        if not draw.signed(shown):
+            panel.set_ylim(bottom=0.0)
+    draw.name_inside(panel, "component" if all(map(is_number, names)) else None)
+
+
+def _draw_stacked(
+    panel: Any, shown: Array, axis: Axis, chosen: Sequence[int], names: Sequence[str], offset: float
+) -> None:
+    """One above the other, the first at the top, each named at its right end."""
+    from fusion.plots import drawing as draw
+
+    top = float(np.nanmax(np.abs(shown), initial=0.0)) or 1.0
+    rest = None if draw.signed(shown) else height_of_the_rest(np.nan_to_num(shown).max(1))
+    placed = shown / top if rest is None else split(shown, 1.15 * rest, top)
+    room = 1.35 * draw.panel_inches(panel) * 0.45
+    for place, (column, k, called) in enumerate(zip(placed.T, chosen, names, strict=True)):
+        base = (len(chosen) - 1 - place) * offset
+        panel.axhline(base, color=draw.SOFT, linewidth=0.4, zorder=0)
+        look = _style_of(k) | {"linestyle": "-"}  # by its place it is told from others
+        panel.plot(axis.values, column + base, label=called, **look)
+        at, color = (1.0, base + 0.35 * min(offset, 1.0)), look["color"]
+        panel.annotate(
+            draw.cut_short(called, room), at, (-2, 0), ("axes fraction", "data"), "offset points",
+            ha="right", va="bottom", fontsize=7, color=color, bbox=draw.VEIL,
+        )  # fmt: skip
+    draw.horizontal_ticks(panel, axis)
+    panel.margins(x=0.0)
+    panel.set_yticks([])
+    panel.set_ylim(min(-0.03, float(np.nanmin(placed))), (len(chosen) - 1) * offset + 1.08)
+    if rest is not None:
+        told = f"upper third of each: 1/{(top / rest - 1) * 7 / 3:.0f} of the scale"
+        panel.set_title(told, fontsize=6, loc="left", color=draw.SOFT)

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
-from fusion.plots.plain_names import plain_names
+from fusion.plots import style
+from fusion.plots.plain_names import plain_names, take_as_they_are
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +30,7 @@ def plot_starts(
     *,
     factors: Sequence[str] | None = None,
     equal: float = 1e-4,
+    elements: str | Sequence[str] = (),
     figure: Any = None,
 ) -> Figure:
     """All answers over each other; where those of equal loss differ, the data do not decide.
@@ -43,6 +45,7 @@ def plot_starts(
         losses: of the answers, the reference left out; default: all are equal.
         factors: names of those to show; default: all that run along one axis.
         equal: relative difference below which losses are equal.
+        elements: whose lines or edges are named on spectra that show them: ["Mn", "O"].
         figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
@@ -58,7 +61,7 @@ def plot_starts(
 
     shown, good = _curves_to_show(comparison, factors), _as_low(comparison, losses, equal)
     rows, columns = len(comparison.components), len(shown)
-    with matplotlib.rc_context(draw.STYLE):
+    with matplotlib.rc_context(style.SCREEN):
         size = (max(columns * CURVE, 4.5), rows * TALL + LEGEND)
         figure = draw.figure_or_new(figure, size)
         panels = figure.subplots(rows, columns, squeeze=False, sharex="col")
@@ -70,6 +73,15 @@ def plot_starts(
         for panel, f in zip(panels[0], shown, strict=True):
             panel.set_title(f, pad=14)
         _legend(figure, comparison, good, equal)
+        if len(elements):
+            from fusion.plots.labels import name_curves
+
+            curves = [
+                (panel, _row_axis(comparison, f))
+                for row in panels
+                for panel, f in zip(row, shown, strict=True)
+            ]
+            name_curves(take_as_they_are(figure), curves, elements)
     return figure
 
 
@@ -114,7 +126,7 @@ def _draw_panel(panel: Any, comparison: Comparison, f: str, k: int, good: dict[s
     owners = [name for name in good if f in comparison.factors[name]]
     x = _row_axis(comparison, f).values
     for name in sorted(owners, key=good.__getitem__):
-        color, width = (draw.BLUE, 0.9) if good[name] else (OTHER, 0.6)
+        color, width = (style.BLUE, 0.9) if good[name] else (OTHER, 0.6)
         panel.plot(x, comparison.factors[name][f][:, k], color=color, linewidth=width, alpha=0.7)
     reference = comparison.factors[comparison.names[0]][f][:, k]
     panel.plot(x, reference, color="black", linewidth=WIDE, linestyle=(0, (3, 2)))
@@ -122,7 +134,7 @@ def _draw_panel(panel: Any, comparison: Comparison, f: str, k: int, good: dict[s
     draw.ticks(panel)
     panel.margins(x=0)
     if draw.signed(curves):
-        panel.axhline(0.0, color=draw.GREY, linewidth=0.6, zorder=0)
+        panel.axhline(0.0, color=style.GREY, linewidth=0.6, zorder=0)
     else:
         panel.set_ylim(bottom=0.0)
     angles = np.array([comparison.angles[name][f][k] for name in owners if good[name]])
@@ -130,19 +142,17 @@ def _draw_panel(panel: Any, comparison: Comparison, f: str, k: int, good: dict[s
     if angles.size:
         text = f"{angles.min():.1f}–{angles.max():.1f}°" if angles.size > 1 else f"{angles[0]:.1f}°"
         place = ((1.0, 1.0), (0, 2), "axes fraction", "offset points")
-        panel.annotate(text, *place, ha="right", fontsize=7, color=draw.BLUE)
+        panel.annotate(text, *place, ha="right", fontsize=7, color=style.BLUE)
 
 
 def _legend(figure: Any, comparison: Comparison, good: dict[str, bool], equal: float) -> None:
     from matplotlib.lines import Line2D
 
-    from fusion.plots import drawing as draw
-
     n, others = sum(good.values()), len(good) - sum(good.values())
     label = f"{n} of equal loss (to {equal:g}), angles to {comparison.names[0]}"
     handles = [
         Line2D([], [], color="black", linewidth=WIDE, linestyle=(0, (3, 2))),
-        Line2D([], [], color=draw.BLUE),
+        Line2D([], [], color=style.BLUE),
         Line2D([], [], color=OTHER),
     ]
     labels = [comparison.names[0], label, f"{others} of higher loss"]

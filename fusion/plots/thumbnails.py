@@ -9,6 +9,7 @@ import numpy as np
 
 from fusion.algebra.text_columns import cut
 from fusion.answers.components import names_of
+from fusion.plots import style
 from fusion.plots.plain_names import take_as_they_are
 
 if TYPE_CHECKING:
@@ -43,10 +44,8 @@ def small_picture(result: Result) -> bytes | None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from fusion.plots import drawing as draw
-
     K = min(max(result.factors[name].shape[1] for name in shown), MOST)
-    with matplotlib.rc_context({**draw.STYLE, **SMALL}):
+    with matplotlib.rc_context({**style.SCREEN, **SMALL}):
         figure = Figure((CELL * K, HEIGHT * len(shown)), dpi=DPI)
         FigureCanvasAgg(figure)
         panels = figure.subplots(len(shown), K, squeeze=False)
@@ -98,7 +97,7 @@ def _draw_map(panel: Any, column: Any, axes: Axes) -> None:
     image = image[:: -(-image.shape[0] // PIXELS), :: -(-image.shape[1] // PIXELS)]
     both = draw.signed(image)
     most = float(np.nanmax(np.abs(image), initial=0.0)) or 1.0
-    colours = matplotlib.colormaps["RdBu_r" if both else "viridis"].with_extremes(bad=draw.NOTHING)
+    colours = matplotlib.colormaps["RdBu_r" if both else "viridis"].with_extremes(bad=style.NOTHING)
     low = -most if both else 0.0
     panel.set_axis_off()
     panel.imshow(image, cmap=colours, vmin=low, vmax=most, interpolation="nearest")
@@ -109,7 +108,7 @@ def _draw_curve(panel: Any, column: Any, axis: Any) -> None:
 
     x, y = axis.values, np.asarray(column, dtype=float)
     step = -(-len(x) // POINTS)
-    panel.plot(x[::step], y[::step], color=draw.BLUE, linewidth=0.9)
+    panel.plot(x[::step], y[::step], color=style.BLUE, linewidth=0.9)
     if not draw.signed(y) and np.nanmax(y, initial=0.0) > 0:
         panel.set_ylim(bottom=0.0)
     panel.spines["left"].set_visible(False)

@@ -162,16 +162,19 @@ class ReferenceFit(Shown):
         return Display(self._headline, [*parts, Notes(self.messages)] if self.messages else parts)
 
     @checked_call
-    def plot(self, *, worst: int = 3, figure: Any = None) -> Figure:
+    def plot(
+        self, *, worst: int = 3, elements: str | Sequence[str] = (), figure: Any = None
+    ) -> Figure:
         """Maps, residual, χ², and the pixels fitted worst; see `fusion.plots.plot_references`.
 
         Args:
             worst: how many pixels are shown.
+            elements: whose lines or edges are named on their spectra: ["Mn", "O"].
             figure: a matplotlib figure, or part of one, to draw into.
         """
         from fusion.plots import plot_references
 
-        return plot_references(self, worst=worst, figure=figure)
+        return plot_references(self, worst=worst, elements=elements, figure=figure)
 
 
 def typical(values: Array) -> Array:

@@ -93,20 +93,27 @@ class Ambiguity(Shown):
         self,
         *,
         factors: Sequence[str] | None = None,
-        components: Sequence[int] | None = None,
+        components: Sequence[int | str] | None = None,
+        elements: str | Sequence[str] = (),
         panel: Panel | None = None,
         figure: Any = None,
     ) -> Figure:
         """Every factor with its band; see `fusion.plots.plot_ambiguity`.
 
         Args:
-            factors: names of those to show; components: their numbers, from 0; default: all.
+            factors: names of those to show; components: names, or numbers from 1; default: all.
+            elements: whose lines or edges are named on the spectra: ["Mn", "O"].
             panel: matplotlib axes for one curve; figure: a figure, or part of one, to draw into.
         """
         from fusion.plots import plot_ambiguity
 
         return plot_ambiguity(
-            self, factors=factors, components=components, panel=panel, figure=figure
+            self,
+            factors=factors,
+            components=components,
+            elements=elements,
+            panel=panel,
+            figure=figure,
         )
 
     def _display(self) -> Display:

@@ -53,18 +53,19 @@ def test_lines_and_edges_are_those_on_the_axis_by_energy():
 
 def test_one_line_may_be_written_in_three_ways_and_shells_are_groups_of_lines():
     assert lines("Mn_Ka") == lines("Mn Ka") == lines(["Mn Ka", "Mn_Ka"])
+    assert lines("Mn Kα") == lines("Mn Ka")  # as pictures print it
     assert [line.name for line in lines("Mn K")] == ["Mn Ka", "Mn Kb"]
 
 
 def test_labels_take_lines_or_edges_from_the_axis_and_positions_in_its_unit():
     assert labels(EELS, ["O", "Mn"])[0] == (532.0, "O K")
-    assert "Mn L1" not in [name for _, name in labels(EELS, ["Mn"])]
+    assert "Mn L₁" not in [name for _, name in labels(EELS, ["Mn"])]
     found = {name: at for at, name in labels(EDXS, ["O", "Mn"])}
-    assert found["Mn Ka"] == pytest.approx(5.9, abs=0.005)
+    assert found["Mn Kα"] == pytest.approx(5.9, abs=0.005)
     eV = fu.Axis("energy loss", 1.0, 50.0, "eV", size=200)
-    assert labels(eV, "Si") == [(99.2, "Si L2,3")]
+    assert labels(eV, "Si") == [(99.2, "Si L₂,₃")]
     low = fu.Axis("energy loss", 0.5, 5.0, "eV", size=200)
-    assert [name for _, name in labels(low, ["O", "N", "Al"])] == ["Al L2,3"]
+    assert [name for _, name in labels(low, ["O", "N", "Al"])] == ["Al L₂,₃"]
 
 
 def test_what_is_no_element_no_line_or_no_energy_is_said(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import fusion as fu
@@ -32,7 +33,10 @@ def test_one_band_can_be_drawn_into_a_panel_of_ones_own(cube):
 
     figure = Figure()
     panel = figure.add_subplot()
-    assert plot_ambiguity(cube, factors=["S"], components=[1], panel=panel) is figure
-    assert len(panel.lines) == 1
+    assert plot_ambiguity(cube, factors=["S"], components=[2], panel=panel) is figure
+    answer, *edges = (line.get_ydata() for line in panel.lines)
+    np.testing.assert_array_equal(answer, cube.factors["S"][:, 1])
+    for edge, band in zip(edges, cube.spectra["S"], strict=True):
+        np.testing.assert_array_equal(edge, band[:, 1])
     with pytest.raises(ValueError, match="one panel takes one curve"):
         plot_ambiguity(cube, panel=panel)

@@ -39,8 +39,8 @@ def test_an_overlay_has_pure_pixels_in_their_colours_and_masked_ones_in_grey(res
     assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["1", "2"]
     with pytest.raises(ValueError, match="1 colours for 2 components"):
         plots.plot_overlay(result, colours=["#ff0000"])
-    with pytest.raises(ValueError, match="there are 0 to 1"):
-        plots.plot_overlay(result, components=[2])
+    with pytest.raises(ValueError, match=r"components=\[0\].*from 1 to 2"):
+        plots.plot_overlay(result, components=[0])
     with pytest.raises(ValueError, match="runs along 1 axes"):
         plots.plot_overlay(result, factor="S")
 
@@ -78,7 +78,7 @@ def test_lines_are_named_where_they_are_and_only_inside_the_axis(result):
         plots.plot_overlay,
         plots.plot_spectra,
         lambda result, panel: plots.plot_map(result, 1, panel=panel),
-        lambda result, panel: plots.plot_overlay(result, components=[0], panel=panel),
+        lambda result, panel: plots.plot_overlay(result, components=[1], panel=panel),
     ],
 )
 def test_a_panel_that_is_given_is_drawn_into_and_its_figure_returned(result, plot):

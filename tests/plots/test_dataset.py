@@ -40,7 +40,7 @@ def test_the_picture_has_map_spectrum_and_scree_with_units():
 def test_the_scree_marks_what_stands_out():
     data = layers().datasets["counts"]
     marked, rest, edge = plot_dataset(data).axes[-1].lines
-    assert marked.get_label() == "3 above the noise"
+    assert marked.get_label() == "3 clearly above the noise"
     assert len(marked.get_xdata()) == 3
     assert min(marked.get_ydata()) > 1 > max(rest.get_ydata())
     assert set(edge.get_ydata()) == {1.0}

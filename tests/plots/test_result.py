@@ -8,7 +8,7 @@ import pytest
 import fusion as fu
 from fusion.losses import Frobenius
 from fusion.models import NMF, SharedSpectra
-from fusion.plots.drawing import _colour_range
+from fusion.plots.images import colour_range
 from tests.helpers.small_results import QUICK, RESULTS, coupled, nmf, spectrum_image
 
 
@@ -26,7 +26,7 @@ def test_a_factor_that_is_named_after_its_data_set_has_no_second_name():
     a, b = (fu.Dataset(name, rng.random((4, 5, 12))) for name in ("one", "two"))
     result = fu.fit(SharedSpectra(a, b, K=2), Frobenius(a) + Frobenius(b), **QUICK)
     shown = titles(result.plot())
-    assert {"C_one", "C_two"} <= set(shown)
+    assert {"maps of one (C_one)", "maps of two (C_two)"} <= set(shown)
 
 
 def test_every_result_can_be_drawn_also_when_loaded(result, tmp_path):
@@ -59,7 +59,8 @@ def test_axes_have_names_and_units_and_maps_a_scale_bar(monkeypatch):
 
 def test_values_of_both_signs_have_colours_that_are_symmetric_about_zero():
     figure = coupled().plot(factors=["N"])
-    drawn = [image for ax in figure.axes for image in ax.images if image.cmap.name == "RdBu_r"]
+    maps = [ax for part in figure.subfigs[:1] for ax in part.axes]
+    drawn = [image for ax in maps for image in ax.images if image.cmap.name == "RdBu_r"]
     assert len(drawn) == 2
     assert all(image.norm.vmin == -image.norm.vmax for image in drawn)
 
@@ -78,15 +79,15 @@ def test_no_two_panels_overlap(K):
 
 def test_factors_and_components_can_be_chosen_and_wrong_ones_are_named():
     outcome = nmf(max_steps=1)
-    assert "S" not in titles(outcome.plot(factors=["C"]))
+    assert "spectra (S)" not in titles(outcome.plot(factors=["C"]))
     outcome.plot(components=[1])
     with pytest.raises(ValueError, match="no factor 'D'; the result has C, S"):
         outcome.plot(factors=["D"])
-    with pytest.raises(ValueError, match="there are 0 to 1"):
-        outcome.plot(components=[2])
+    with pytest.raises(ValueError, match=r"components=\[0\].*from 1 to 2"):
+        outcome.plot(components=[0])
 
 
 def test_one_hot_pixel_does_not_set_the_colours():
     values = np.full((40, 40), 1.0)
     values[3, 3] = 1e6
-    assert _colour_range(values, False) == (0.0, 1.0, "max")
+    assert colour_range(values, False) == (0.0, 1.0, "max")

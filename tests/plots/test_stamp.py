@@ -15,7 +15,7 @@ PLOTS = {
     "result": lambda result: plots.plot_result(result),
     "publication": lambda result: plots.plot_publication(result),
     "overlay": lambda result: plots.plot_overlay(result),
-    "map": lambda result: plots.plot_map(result, 0),
+    "map": lambda result: plots.plot_map(result, 1),
     "spectra": lambda result: plots.plot_spectra(result),
 }
 

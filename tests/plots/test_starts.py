@@ -7,8 +7,8 @@ import pytest
 
 import fusion as fu
 from fusion.plots import plot_starts
-from fusion.plots.drawing import BLUE
 from fusion.plots.starts import OTHER
+from fusion.plots.style import BLUE
 
 N, K = 30, 2
 ENERGY = fu.Axis("energy", offset=500.0, scale=0.5, size=N, units="eV")

@@ -34,7 +34,7 @@ def test_pixels_of_one_size_in_two_units_are_square_in_every_picture(one, step, 
     figures = [
         (data.plot(), 1),
         (result.plot(), 3),  # two components and the residual
-        (fu.plots.plot_map(result, 0), 1),
+        (fu.plots.plot_map(result, 1), 1),
         (fu.plots.plot_overlay(result), 1),
         (fu.plots.plot_publication(result), 3),
     ]

@@ -1,0 +1,140 @@
+"""A vertical scale in two parts, where one peak hides all others.
+
+The C Kα of a support, or a zero-loss peak, is up to thousands of times as high as what a spectrum
+is drawn for. There the lower part of the panel goes up to a little above all else, the part above
+a line up to the top of the highest peak: nothing is cut off, and all is read at the axis.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.plots.style import GREY, SOFT, STEPS, VEIL
+
+TALL = 8.0
+"""Times the highest of all else, from which a peak has a scale of its own."""
+SHARE = 0.25
+"""Of the channels at most are of such peaks: else they are what the spectrum is."""
+FEW = 16
+"""Channels, below which there is one scale."""
+NOISES = 6.0
+"""Of the others, that the highest of them has to have: noise alone is not worth the room."""
+ROOM = 1.15
+"""Of the highest of all else, that the lower part has."""
+PART = 0.7
+"""Of the panel, that the lower part has."""
+MARK = "split scale"
+
+Array = NDArray[np.float64]
+
+
+def height_of_the_rest(values: Array) -> float | None:
+    """The highest of a spectrum beside peaks that would hide it; None where none does.
+
+    Peaks are taken away, the highest first, each with its slopes, until what is left is far lower.
+
+    Args:
+        values: (channel,), NaN counts as nothing.
+    """
+    y = np.nan_to_num(np.asarray(values, dtype=float))
+    if len(y) < FEW or y.max() <= 0 or y.min() < -1e-9 * y.max():
+        return None
+    taken = np.zeros(len(y), dtype=bool)
+    while taken.mean() <= SHARE and not taken.all():
+        taken[_peak(y, int(np.where(taken, -1.0, y).argmax()))] = True
+        rest = y[~taken]
+        if rest.size and rest.max() * TALL < y.max():
+            break
+    rest = y[~taken]
+    if taken.mean() > SHARE or not rest.size or rest.max() <= 0 or TALL * rest.max() >= y.max():
+        return None
+    noise = float(np.median(np.abs(np.diff(rest))))
+    return float(rest.max()) if rest.max() > NOISES * noise + np.median(rest) else None
+
+
+def _peak(y: Array, top: int) -> slice:
+    """A peak, as far as it falls to either side, with a channel beside each foot."""
+    first = last = top
+    while first > 0 and y[first - 1] < y[first]:
+        first -= 1
+    while last + 1 < len(y) and y[last + 1] < y[last]:
+        last += 1
+    return slice(max(first - 1, 0), last + 2)
+
+
+def split(values: Array, knee: float, top: float) -> Array:
+    """Where values stand, from 0 to 1 at `top`: below `knee` up to `PART`, above it the rest."""
+    y = np.asarray(values, dtype=float)
+    return np.where(y <= knee, PART * y / knee, PART + (1 - PART) * (y - knee) / (top - knee))
+
+
+def _unsplit(places: Array, knee: float, top: float) -> Array:
+    """The values that stand there."""
+    u = np.asarray(places, dtype=float)
+    return np.where(u <= PART, knee * u / PART, knee + (top - knee) * (u - PART) / (1 - PART))
+
+
+def split_where_hidden(panel: Any) -> bool:
+    """Give a panel a scale in two parts, where a peak of its curves hides the rest of them.
+
+    The last curve decides with all before it; a panel with a scale of its own keeps that.
+
+    Returns:
+        Whether the scale is split.
+    """
+    if panel.get_yscale() not in ("linear", "function"):
+        return False
+    one_scale(panel)
+    curves = [np.asarray(line.get_ydata(), dtype=float) for line in panel.lines]
+    curves = [y for y in curves if len(y) >= FEW]
+    if not curves:
+        return False
+    same = [y for y in curves if len(y) == len(curves[-1])]
+    highest = np.nanmax(np.nan_to_num(np.stack(same)), axis=0)
+    rest = height_of_the_rest(highest)
+    if rest is None or min(np.nanmin(y) for y in curves) < -1e-9 * highest.max():
+        return False
+    _set_scale(panel, ROOM * rest, 1.05 * float(highest.max()))
+    return True
+
+
+def one_scale(panel: Any) -> None:
+    """Take a split scale away again."""
+    for artist in [*panel.lines, *panel.texts]:
+        if artist.get_gid() == MARK:
+            artist.remove()
+    if panel.get_yscale() == "function":
+        panel.set_yscale("linear")
+
+
+def _set_scale(panel: Any, knee: float, top: float) -> None:
+    """The scale, its ticks, and the line at which it changes."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+
+    both = partial(split, knee=knee, top=top), partial(_unsplit, knee=knee, top=top)
+    panel.set_yscale("function", functions=both)
+    panel.set_ylim(0.0, top)
+    low = [t for t in MaxNLocator(3, steps=STEPS).tick_values(0.0, knee) if 0 <= t <= 0.97 * knee]
+    high = [t for t in MaxNLocator(2, steps=STEPS).tick_values(0.0, top) if 3 * knee < t <= top]
+    ticks = [*low, *high[-1:]]
+    panel.yaxis.set_major_locator(FixedLocator(ticks))
+    panel.yaxis.set_major_formatter(FixedFormatter([_told(t) for t in ticks]))
+    panel.yaxis.set_minor_locator(NullLocator())
+    line = {"color": SOFT, "linewidth": 0.6, "linestyle": (0, (4, 3)), "gid": MARK, "zorder": 0}
+    panel.axhline(knee, **line)
+    ratio = (top - knee) / knee * PART / (1 - PART)
+    text = panel.annotate(
+        f"above: 1/{ratio:.0f} of the scale", (1.0, knee), (-1, 1.5), ("axes fraction", "data"),
+        "offset points", ha="right", va="bottom", fontsize=5.5, color=GREY,
+        bbox=VEIL,
+    )  # fmt: skip
+    text.set_gid(MARK)
+
+
+def _told(value: float) -> str:
+    """A tick in few letters."""
+    return f"{value:.0f}" if 1 <= value < 1e5 and value == round(value) else f"{value:.3g}"
