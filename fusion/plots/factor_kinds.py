@@ -93,7 +93,7 @@ def components(
     """
     if chosen is None:
         return list(range(len(called)))[:most]
-    told = f"{call}(components={list(chosen)!r})"
+    told = f"{call}(components={chosen if isinstance(chosen, str) else list(chosen)!r})"
     if isinstance(chosen, str) or not len(chosen):
         raise ValueError(f"`{told}`: give a list of names, or of numbers from 1 to {len(called)}.")
     return [index_of(told, called, each) for each in chosen]

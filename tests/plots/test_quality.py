@@ -1,4 +1,4 @@
-"""What a picture says of a fit: χ of every pixel around 1, the mean with its fit, residual over σ."""
+"""What a picture says of a fit: χ around 1, the mean with its fit, residual over σ."""
 
 from __future__ import annotations
 
