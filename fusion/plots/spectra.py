@@ -169,5 +169,8 @@ def _draw_stacked(
     panel.set_yticks([])
     panel.set_ylim(min(-0.03, float(np.nanmin(placed))), (len(chosen) - 1) * offset + 1.08)
     if rest is not None:
-        told = f"upper third of each: 1/{(top / rest - 1) * 7 / 3:.0f} of the scale"
-        panel.set_title(told, fontsize=6, loc="left", color=draw.SOFT)
+        panel.annotate(
+            f"upper third of each: 1/{(top / rest - 1) * 7 / 3:.0f} of the scale", (1.0, 1.0),
+            (0, 1), "axes fraction", "offset points", ha="right", va="bottom", fontsize=5.5,
+            color=draw.SOFT,
+        )  # fmt: skip

@@ -93,7 +93,7 @@ REFUSED = {
     "a mask in quotes": (lambda: fu.Dataset("a", counts(), mask="m"), "'m'", "real numbers"),
     "values and scale": (lambda: fu.Axis("x", scale=2, values=[1, 2]), "leave scale and offset"),
     "components in quotes": (lambda: DATA.denoise("pca"), "denoise('pca')", "give 1 to 8"),
-    "components that are none": (lambda: answer().plot(components="x"), "components=x", "1 to 2"),
+    "components that are none": (lambda: answer().plot(components="x"), "components='x'", "1 to 2"),
     "elements without energies": (
         lambda: answer().plot(elements=["Fe"]),
         *("plot(elements=['Fe'])", "keV or eV"),
