@@ -62,7 +62,7 @@ def image(
         (low, high), clipped = limits, _clipped(values, *limits)
     diverging = both and norm is None
     chosen = matplotlib.colormaps[SIGNED] if diverging else matplotlib.colormaps.get_cmap(cmap)
-    scale = {"vmin": low, "vmax": high} if norm is None else {"norm": norm}
+    scale: dict[str, Any] = {"vmin": low, "vmax": high} if norm is None else {"norm": norm}
     scale["cmap"] = chosen.with_extremes(bad=NOTHING)
     drawn = _draw_pixels(panel, values, axes, scale)
     thin = _bar_or_ticks(panel, axes, ends)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,14 +122,14 @@ def name_curves(
             such element.
     """
     figure.draw_without_rendering()  # so that the panels have their size
-    told = [(panel, axis, *known, *({}, None)[len(known) :]) for panel, axis, *known in curves]
+    told = [_told(*curve) for curve in curves]
     of_energies = [each for each in told if each[1].units in KEV]
     if not of_energies:
         raise ValueError(
             f"`plot(elements={elements!r})`: no curve runs along an axis in {' or '.join(KEV)}: "
             "give the axis of energies its units, or leave the elements out."
         )
-    marked = [each for each in of_energies if has_edges(*each[1:3]) is not None]
+    marked = [each for each in of_energies if has_edges(each[1], each[2]) is not None]
     entries = [elements] if isinstance(elements, str) else list(elements)
     seen: set[str] = set()
     for panel, axis, known, values in marked or of_energies[:1]:  # labels says why there is none
@@ -139,6 +139,13 @@ def name_curves(
         seen |= set(here)
         mark(panel, [(at, name) for at, name in found if name.split()[0] in here])
     _tell_missing(marked[0][0], [name for name in entries if name.split()[0] not in seen])
+
+
+def _told(
+    panel: Panel, axis: Axis, known: Mapping[str, Any] | None = None, shown: Any = None
+) -> tuple[Panel, Axis, Mapping[str, Any], Any]:
+    """A panel with all that may be told of it."""
+    return panel, axis, known or {}, shown
 
 
 def _drawn(panel: Panel, axis: Axis) -> NDArray[np.float64]:
