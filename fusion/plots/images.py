@@ -13,6 +13,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.units import in_one_unit, length_text
+from fusion.plots.averages import few_enough, say_means
 from fusion.plots.curves import Array, counts_only, signed, vertical_ticks
 from fusion.plots.style import MAPS, NOTHING, SIGNED
 
@@ -39,7 +40,7 @@ def image(
     """Values over two axes with a colour bar: diverging from zero where signs differ, NaN grey.
 
     A hot pixel does not set the scale: the colours end at the 99.8th percentile where the extreme
-    is far above it.
+    is far above it. Of more than 1024 pixels along an axis means are drawn, which is said below.
 
     Args:
         panel: where to draw; values: (rows, columns); axes: of both.
@@ -54,6 +55,8 @@ def image(
     """
     import matplotlib
 
+    values, axes, by = few_enough(values, axes)
+    say_means(panel, by)
     axes, both = in_one_unit(axes), signed(values) or (limits is not None and limits[0] < 0)
     low, high, clipped = colour_range(values, both)
     if norm is not None:

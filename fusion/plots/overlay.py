@@ -12,6 +12,7 @@ from fusion.algebra.calls import checked_call
 from fusion.algebra.units import in_one_unit
 from fusion.answers.components import in_words, index_of, names_of
 from fusion.plots import style
+from fusion.plots.averages import few_enough, say_means
 from fusion.plots.plain_names import plain_names
 from fusion.plots.quantities import quantity, share_of
 
@@ -75,7 +76,9 @@ def plot_overlay(
         )
     with draw.style(panel):
         panel = draw.panel_or_new(panel, SIDE, _figure_height(axes) + 0.35, result)
-        draw.picture(panel, palette.overlay(values[..., chosen], used), axes)
+        shown, coarse, by = few_enough(values[..., chosen], axes)
+        draw.picture(panel, palette.overlay(shown, used), coarse)
+        say_means(panel, by)
         draw.name_legend(panel, [called[k] for k in chosen], used)
         if components is None and len(chosen) < len(called):
             told = f"the strongest {len(chosen)} of {len(called)}"

@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from fusion.plots.scripts import families_for
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -35,6 +37,9 @@ def take_as_they_are(figure: T) -> T:
     for text in _texts(figure):
         if id(text) not in _users.get():
             text.set_parse_math(False)
+            letters = text.get_text()
+            if not letters.isascii() and (family := families_for(letters, text.get_family())):
+                text.set_family(family)
     return figure
 
 
