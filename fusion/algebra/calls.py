@@ -83,15 +83,15 @@ def _told(
         if option not in named:
             return f"`{name}`: there is no option {option!r}{meant_option(option, named)}."
     plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = ["…"] * (len(named) > len(plain))
+    optional = [n for n in named if n not in plain and n != "progress"]
+    rest = ["…"] * bool(optional)
     rest += [f"name={p.name[:-1]}" for p in parameters if p.kind is p.VAR_KEYWORD]
     call = f"`{name}({', '.join([*plain, *rest])})`"
     needed = [p.name for p in parameters if p.default is p.empty and p.name in named]
     if missing := [n for n in needed if n not in plain[: len(args)] and n not in options]:
         return f"`{name}`: {' and '.join(missing)} missing: {call}."
     if len(args) > len(plain):
-        others = ", ".join(n for n in named if n not in plain)
-        by_name = f", and by name {others}" if others else ""
+        by_name = f", and by name {', '.join(optional)}" if optional else ""
         sets = sum(hasattr(arg, "channels") and hasattr(arg, "pixels") for arg in args)
         shared = "; several data sets go into `SharedMaps(a, b, K=3)`" if sets > 1 else ""
         return f"`{name}`: {len(args)} values without a name are too many: {call}{by_name}{shared}."

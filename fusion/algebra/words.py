@@ -187,6 +187,8 @@ def meant_option(option: str, named: Iterable[str]) -> str:
         return f": {BELONGS[ours]}"
     if close := get_close_matches(option, named, 1):
         return f": use `{close[0]}=`"
+    if len(named) == 1:
+        return f"; it has {named[0]} alone"
     return f"; there are {', '.join(named)}" if named else "; it has none"
 
 

@@ -17,6 +17,7 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.display import Display, Notes, Part, Shown, Table
+from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.answers.measured import metadata_along
 from fusion.data.dataset import Dataset
@@ -126,6 +127,7 @@ def _energy_of(name: str) -> float:
 
 
 @checked_call
+@waited_for
 def composition(
     what: Result | Dataset,
     k_factors: Mapping[str, K],
@@ -133,6 +135,7 @@ def composition(
     by: Measure | None = None,
     others: Sequence[str] = (),
     factor: str | None = None,
+    progress: bool = True,
 ) -> Composition:
     """Weight and atomic per cent of every component: w_i ∝ k_i I_i (Cliff & Lorimer).
 
@@ -149,6 +152,8 @@ def composition(
         by: how the intensities are measured: `Fitted()`, the default, or `Windows()`.
         others: elements in the spectra that are no part of the composition: a grid's "Cu".
         factor: of the spectra; default: the only one that there is.
+        progress: whether a line says that it is at work, as in `fit`. Ctrl-C leaves the errors of
+            a result out: they come from what the lines leave of the spectra, and a message says so.
 
     Raises:
         ValueError: if there are no such spectra, or a line is not among them.
@@ -283,6 +288,11 @@ def _variance(result: Any, name: str) -> tuple[Array | None, tuple[str, ...]]:
         errors = np.array(result.errors()[name].T)
     except ValueError as error:  # too large, with its sizes
         return None, (f"{error} Those here come from what the lines leave of the spectra",)
+    except KeyboardInterrupt:
+        return None, (
+            f"the errors of {name} were stopped: those here come from what the lines leave of the "
+            "spectra",
+        )
     for row in errors:  # what is held at zero has an error of one side: that of its neighbours
         good = np.isfinite(row) & (row > 0)
         if not good.any():

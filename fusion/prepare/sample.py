@@ -51,7 +51,8 @@ def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -
     step = f"{call}: {count} of {len(known)} {what} kept"
     array = data._array  # sparse entries stay: a mask hides them
     if data.entries is None:
-        array = data.tensor.masked_fill(mask.expand(data.shape).to(data.tensor.device), 0)
+        hidden = mask.expand(data.shape).to(data.tensor.device)  # torch fills no uint16
+        array = torch.where(hidden, data.tensor.new_zeros(()), data.tensor)
     return data.derive(array, step, mask=mask if data.mask is None else mask | data.mask)
 
 
