@@ -21,7 +21,7 @@ from fusion.files.dataset_dictionaries import calibrated, dictionary_of, metadat
 from fusion.files.export import needs_package
 from fusion.files.factor_dictionaries import axis_entry
 from fusion.files.image_calibration import image_axes, rising
-from fusion.files.signal_files import type_lost_in_msa, write_signal
+from fusion.files.signal_files import fits_msa, type_lost_in_msa, write_signal
 
 RESERVED = ("file", "args", "kwds", "allow_pickle", "pixel_size", "pixel_units", "nav_axes", "mask")
 """Names that arrays beside the data have, or NumPy's own arguments."""
@@ -150,6 +150,9 @@ def msa(data: Dataset, path: Path, call: str) -> Iterator[str]:
     with replacing(path) as part:
         write_signal("msa", part, signal)
     yield from type_lost_in_msa(metadata)
+    title = signal["metadata"].get("General", {}).get("title", "")
+    if not fits_msa(title):
+        yield f"letters beyond Latin-1, as in {title!r}"
     yield from _mask_and_variance(data)
 
 
