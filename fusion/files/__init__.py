@@ -85,7 +85,8 @@ def load(
     """The data set in a file; all of them by name, where it holds several.
 
     NumPy's npz and npy are read by this package alone: every array of two axes or more is a data
-    set; what lies beside it tells of its axes, mask and variance: `fusion.files.beside_arrays`.
+    set, in a file without such a one a single spectrum; what lies beside it tells of its axes, mask
+    and variance: `fusion.files.beside_arrays`.
     Oxford's h5oina is read by its specification. All else RosettaSciIO reads
     (`pip install "sdfusion[io]"`): dm3, dm4, emd (Velox, Berkeley), bcf, hspy, zspy, msa, rpl, prz,
     ser, nxs, tif …; docs/formats.md says what it reads wrongly, and what is done about it.
