@@ -18,7 +18,15 @@ def as_tensor(values: Any) -> Tensor:
     """
     if isinstance(values, Tensor):
         return values.detach()
-    values = np.asarray(values)
+    try:
+        values = np.asarray(values)
+    except ValueError as error:  # what NumPy says of lists of lists
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(
+            f"a {type(values).__name__} of rows of different lengths: give an array of real "
+            "numbers, filled up and with a mask where some are missing."
+        ) from None
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.kind == "f" and values.dtype.itemsize > 8:

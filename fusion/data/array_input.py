@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from itertools import product
 from math import prod
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,10 @@ def check_name_and_array(name: Any, array: Any) -> None:
         )
     if array is None:
         raise TypeError(f"`Dataset({name!r})`: array missing: `Dataset('eels', array)`.")
+    if isinstance(array, str | PathLike):
+        raise ValueError(
+            f"`Dataset({name!r}, {str(array)!r})`: a path: `fusion.load({str(array)!r})` reads it."
+        )
     if hasattr(array, "tallied"):
         raise ValueError(
             f"`Dataset({name!r}, {array})`: that is a data set already: `{array.name}.renamed("

@@ -187,6 +187,11 @@ def composition(
 
 def _k_factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
     """(lines, k, errors of k)."""
+    if not isinstance(k_factors, Mapping):
+        raise ValueError(
+            f"`composition(k_factors={k_factors!r})`: give a k-factor for a line of every element, "
+            '{"Si Ka": 1.0, "Fe Ka": 1.2}.'
+        )
     lines = [" ".join(name.replace("_", " ").split()) for name in k_factors]
     elements = [line.partition(" ")[0] for line in lines]
     pairs = [k if isinstance(k, tuple) else (k, 0.0) for k in k_factors.values()]

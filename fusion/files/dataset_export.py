@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axis, named
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, path_of
 from fusion.algebra.cautions import CutWarning, users_line
 from fusion.algebra.units import in_one_unit
 from fusion.answers.whole_files import atomic_write, replacing
@@ -34,7 +34,7 @@ EXACT = (np.uint8, np.uint16, np.float32)
 @checked_call
 def save_dataset(data: Dataset, path: Any) -> Path:
     """Write a data set; see `Dataset.save`."""
-    path = Path(path)
+    path = path_of(f"{data.name}.save", path)
     write = WRITERS.get(path.suffix.lower())
     if path.suffix.lower() in ELSEWHERE:
         raise ValueError(

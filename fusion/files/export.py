@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.calls import path_of
 from fusion.algebra.cautions import CutWarning, users_line
 from fusion.answers.components import in_words, names_of
 from fusion.answers.whole_files import atomic_write, replacing
@@ -163,7 +164,7 @@ def save_result(result: Result, path: Any) -> list[Path]:
     """Write a result to files of the kind that the ending says; see `Result.save`."""
     from fusion.answers import storage
 
-    path = Path(path)
+    path = path_of("result.save", path)
     write = WRITERS.get(path.suffix.lower())
     if (ending := path.suffix.lower()) in OTHERS:
         raise ValueError(

@@ -66,6 +66,10 @@ class FittedPoint:
         Raises:
             ValueError: if the result was loaded, or some term has no curvature.
         """
+        if not hasattr(result, "minimised"):
+            raise ValueError(
+                f"`{call}({type(result).__name__})`: give the result of `fu.fit(model, loss)`."
+            )
         if result.model is None or result.minimised is None:
             raise ValueError(
                 f"`{call}`: a loaded result has neither model nor loss: fit once more with "
