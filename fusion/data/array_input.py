@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.algebra.arrays import as_tensor, sparse_parts
+from fusion.algebra.arrays import as_array, as_tensor, sparse_parts
 from fusion.algebra.axis import Axis
 from fusion.forms.entries import PART, Entries
 from fusion.forms.weights import separable
@@ -202,7 +202,7 @@ def check_type(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
 def tensor_of(owner: Dataset, array: Any) -> Tensor:
     """The array as a torch tensor, without a copy where torch can read it in place."""
     if not isinstance(array, Tensor):
-        array = np.asarray(array)
+        array = as_array(array)
         check_type(owner, array.dtype, array.shape)
     array = as_tensor(array)
     if array.is_complex():

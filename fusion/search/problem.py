@@ -137,15 +137,14 @@ def _chosen_solver(given: Any, objective: Objective, starts: int) -> tuple[Solve
     if isinstance(given, Solver):
         given.check_options()
         return given, []
+    if isinstance(given, type) and issubclass(given, Solver):
+        name = given.__name__
+        raise ValueError(f"`fit(solver={name})`: a class: give an object of it, `{name}()`.")
     if given is not None:
-        ours = isinstance(given, type) and issubclass(given, Solver)
-        told = given.__name__ if ours else repr(given)
-        line = (
-            f"give an object of it, `{told}()`"
-            if ours
-            else ("give a solver such as `GaussNewton()`, or a `torch.optim` class")
+        raise ValueError(
+            f"`fit(solver={given!r})`: "
+            "give a solver such as `GaussNewton()`, or a `torch.optim` class."
         )
-        raise ValueError(f"`fit(solver={told})`: {line}.")
     reason = without_curvature(objective)
     if reason is None:
         return RowNewton() if RowNewton.suited(objective, starts) else GaussNewton(), []
