@@ -39,11 +39,6 @@ def check_name_and_array(name: Any, array: Any) -> None:
         raise ValueError(
             f"`Dataset({_short(name)}, …)`: the name comes first: `Dataset('eels', array)`."
         )
-    if not name.strip():
-        raise ValueError(
-            f"`Dataset({name!r}, …)`: a name without a letter: results, pictures and files go by "
-            "it: `Dataset('eels', array)`."
-        )
     if array is None:
         raise TypeError(f"`Dataset({name!r})`: array missing: `Dataset('eels', array)`.")
     if isinstance(array, str | PathLike):

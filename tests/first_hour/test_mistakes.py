@@ -121,7 +121,6 @@ MISTAKES = {
         lambda _: fu.Dataset("eels", ARRAY, signal="energy"),
         "signal='energy', the array has 3 axes: give 0 to that many",
     ),
-    "no name at all": (lambda _: fu.Dataset(" ", ARRAY), "go by it: `Dataset('eels', array)`"),
     "a scale before the name": (
         lambda _: fu.Axis(0.5, "energy loss"),
         "the name comes first: `Axis('energy loss', 0.5, 100, 'eV')`",
