@@ -22,6 +22,8 @@ FEW = 4
 """Components up to which no more than two are merged at a time."""
 LEAST = 0.1
 """Amount, as a share of the mean at the start, below which the largest component is let alone."""
+GROWTH, STEPS = 1.2, 30
+"""Amounts that are tried for one that shared the data with others: up to 200 times what it had."""
 
 
 class ARD(FactorTerm, Prior):
@@ -33,8 +35,9 @@ class ARD(FactorTerm, Prior):
     With `HalfNormal()` Σ_i C_ik is ½ Σ_i C_ik² and n is n/2. The noise must be known: a variance,
     or `Gaussian`, which learns it, or `Poisson`. Where the descent has ended, merges of similar
     components and removals of weak ones are tried and kept if the marginal objective falls.
-    One component stays: to shrink the largest below a tenth of the mean amount at the start saves
-    nothing, so where noise is all there is, it is left free and the result says so.
+    One component stays: to shrink the largest below a tenth of the mean amount at the start, or of
+    what it has when others are left out, saves nothing, so where noise is all there is, it is left
+    free and the result says so.
     What is off is left out, and the others go down to their own minimum.
     `result.history["λ of ARD('C')"]` has the scales at every step, (step, K).
 
@@ -222,15 +225,39 @@ class ARD(FactorTerm, Prior):
     ) -> State:
         kept = list(kept)
         scales, last = state["scales"][kept], state["last"][kept]
-        if bool((last > 0).any()):
-            # as one of many that share the data it may have seemed noise: is it, now?
-            C = self._seen(model).detach()
-            size = self.prior.size(C)[last > 0].sum()
-            costs = self._count(model) * float((size / state["b"]).log1p())
-            if fit(**{str(self.factor): C * (last == 0)}) - fit() > costs:
-                last = torch.zeros_like(last)
         amount = state["amount"] * len(state["scales"]) / len(kept)
+        C = self._seen(model).detach()
+        sums, flagged = C.sum(0, dtype=torch.float64), bool((last > 0).any())
+        if flagged or float(sums.amax()) < LEAST * float(amount):
+            # as one of many that share the data it may have seemed noise: is it, now?
+            alone = last > 0 if flagged else sums == sums.amax()
+            size, held = self.prior.size(C)[alone].sum(), C * ~alone
+            costs = self._count(model) * float((size / state["b"]).log1p())
+            if fit(**{str(self.factor): held}) - fit() > costs:
+                last = torch.zeros_like(last)
+                amount = self._threshold(model, alone, amount, state["b"], fit)
         return {**state, "amount": amount, "scales": scales, "last": last}
+
+    def _threshold(
+        self, model: Model, alone: Tensor, amount: Tensor, b: Tensor, fit: Callable[..., float]
+    ) -> Tensor:
+        """The amount of which a component has to keep a tenth: less for one on its way up.
+
+        The prior had left it little among many. Where loss and prior end as it grows, the others
+        held, tells whether it will be more than noise.
+        """
+        C, count = self._seen(model).detach(), self._count(model)
+        own = C.sum(0, dtype=torch.float64)[alone].sum()
+
+        def value(times: float) -> float:
+            scaled = torch.where(alone, times * C, C)
+            cost = count * float((self.prior.size(scaled)[alone].sum() / b).log1p())
+            return fit(**{str(self.factor): scaled}) + cost
+
+        if float(own) >= LEAST * float(amount):
+            return amount
+        grown = float(own) * min((GROWTH**i for i in range(STEPS)), key=value)
+        return own.to(amount) if grown >= LEAST * float(amount) else amount
 
     def remarks(self, state: State) -> Sequence[str]:
         if not bool((state["last"] > 0).any()):

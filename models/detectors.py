@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, in_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns, UnitNorm
 from fusion.data.dataset import Dataset
@@ -40,7 +40,7 @@ class Detectors(Model):
     @checked_call
     def __init__(self, *datasets: Dataset, K: int) -> None:
         super().__init__()
-        call = f"Detectors({', '.join(map(format, datasets))}, K={K!r})"
+        call = f"Detectors({', '.join(map(in_call, datasets))}, K={K!r})"
         check_datasets(call, datasets)
         scan = Scan(*datasets)
         pixels, channels = prod(scan.shape), sum(d.matrix_shape[1] for d in datasets)

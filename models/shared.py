@@ -1,6 +1,6 @@
 """Several data sets that share their maps, or their spectra."""
 
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, in_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
@@ -36,7 +36,7 @@ class SharedMaps(Model):
     @checked_call
     def __init__(self, *datasets: Dataset, K: int) -> None:
         super().__init__()
-        call = f"SharedMaps({', '.join(map(format, datasets))}, K={K!r})"
+        call = f"SharedMaps({', '.join(map(in_call, datasets))}, K={K!r})"
         check_datasets(call, datasets)
         check_axes(call, datasets, "pixels")
         pixels, channels = datasets[0].matrix_shape[0], sum(d.matrix_shape[1] for d in datasets)
@@ -81,7 +81,7 @@ class SharedSpectra(Model):
     @checked_call
     def __init__(self, *datasets: Dataset, K: int) -> None:
         super().__init__()
-        call = f"SharedSpectra({', '.join(map(format, datasets))}, K={K!r})"
+        call = f"SharedSpectra({', '.join(map(in_call, datasets))}, K={K!r})"
         check_datasets(call, datasets)
         check_axes(call, datasets, "channels")
         pixels, channels = sum(d.matrix_shape[0] for d in datasets), datasets[0].matrix_shape[1]

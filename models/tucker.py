@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.arrays import as_tensor
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, in_call
 from fusion.algebra.column_signs import with_positive_modes
 from fusion.algebra.prediction import Prediction, tucker
 from fusion.constraints import NonNegative, UnitColumns
@@ -48,6 +48,11 @@ class Tucker(Model):
         self, data: Dataset, ranks: Sequence[int], *, names: Sequence[str] | None = None
     ) -> None:
         super().__init__()
+        if not isinstance(ranks, Sequence | np.ndarray) or isinstance(ranks, str):
+            raise ValueError(
+                f"`Tucker({in_call(data)}, {ranks!r})`: give one number of components for each "
+                "axis, (3, 3, 4)."
+            )
         ranks = tuple(ranks)
         call = f"Tucker({data}, {ranks})"
         check_datasets(call, [data])

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -18,7 +19,7 @@ def as_tensor(values: Any) -> Tensor:
     """
     if isinstance(values, Tensor):
         return values.detach()
-    values = np.asarray(values)
+    values = as_array(values)
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.kind == "f" and values.dtype.itemsize > 8:
@@ -33,6 +34,23 @@ def as_tensor(values: Any) -> Tensor:
             f"{str(values)[:40]!r} is of type {values.dtype}: give an array of real numbers."
         )
     return torch.from_numpy(values)
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """An array of NumPy.
+
+    Raises:
+        ValueError: if they are lists of different lengths.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(
+            f"a {type(values).__name__} of rows of different lengths: give an array of real "
+            "numbers, filled up and with a mask where some are missing."
+        ) from None
 
 
 def defined_beside(owner: type, helper: str, main: str) -> bool:

@@ -48,7 +48,11 @@ class Axis:
                 f"`Axis({name!r}, scale={scale}, offset={offset}, values=…)`: the values say where "
                 "every entry is: leave scale and offset out."
             )
-        self.name, self.units = name_and_unit(str(name), str(units))
+        if not isinstance(name, str):
+            raise ValueError(
+                f"`Axis({name!r}, …)`: the name comes first: `Axis('energy loss', 0.5, 100, 'eV')`."
+            )
+        self.name, self.units = name_and_unit(name, str(units))
         self.scale, self.offset = float(scale), float(offset)
         self._values = None if values is None else np.array(values, dtype=float)
         if self._values is not None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from math import inf
 from numbers import Integral
+from os import PathLike
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from fusion.algebra.memory import is_out_of_memory, out_of_memory
@@ -67,6 +69,27 @@ def whole_number(call: str, value: Any, least: float = 1, most: int | None = Non
     return number
 
 
+def in_call(given: Any) -> str:
+    """A data set as calls name it; of anything else its type."""
+    return format(given) if hasattr(given, "matrix_shape") else type(given).__name__
+
+
+def path_of(call: str, given: Any) -> Path:
+    """The path that was given, of a file.
+
+    Raises:
+        ValueError: if it is none, or that of a folder.
+    """
+    if not isinstance(given, str | PathLike):
+        raise ValueError(f"`{call}({type(given).__name__})`: give the path of a file.")
+    path = Path(given)
+    if path.is_dir() and path.suffix != ".zspy":
+        raise ValueError(
+            f"`{call}({str(path)!r})`: is a folder: give a file in it, {str(path / 'name.npz')!r}."
+        )
+    return path
+
+
 def _told(
     function: Callable[..., Any],
     signature: inspect.Signature,
@@ -83,15 +106,17 @@ def _told(
         if option not in named:
             return f"`{name}`: there is no option {option!r}{meant_option(option, named)}."
     plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = ["…"] * (len(named) > len(plain))
-    rest += [f"name={p.name[:-1]}" for p in parameters if p.kind is p.VAR_KEYWORD]
+    optional = [n for n in named if n not in plain and n != "progress"]
+    rest = ["…"] * bool(optional)
+    kinds = [p.name for p in parameters if p.kind is p.VAR_KEYWORD]
+    rest += [f"name={kind if kind == 'axes' else kind.removesuffix('s')}" for kind in kinds]
     call = f"`{name}({', '.join([*plain, *rest])})`"
     needed = [p.name for p in parameters if p.default is p.empty and p.name in named]
     if missing := [n for n in needed if n not in plain[: len(args)] and n not in options]:
-        return f"`{name}`: {' and '.join(missing)} missing: {call}."
+        told = [f"`{name}(…, {n}=…)`" for n in missing if n not in plain]
+        return f"`{name}`: {' and '.join(missing)} missing: {told[0] if told else call}."
     if len(args) > len(plain):
-        others = ", ".join(n for n in named if n not in plain)
-        by_name = f", and by name {others}" if others else ""
+        by_name = f", and by name {', '.join(optional)}" if optional else ""
         sets = sum(hasattr(arg, "channels") and hasattr(arg, "pixels") for arg in args)
         shared = "; several data sets go into `SharedMaps(a, b, K=3)`" if sets > 1 else ""
         return f"`{name}`: {len(args)} values without a name are too many: {call}{by_name}{shared}."

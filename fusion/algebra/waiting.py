@@ -1,19 +1,25 @@
 """Waiting: one line that says what is done now, for a step and all the steps within it.
 
 On a terminal and in a notebook it is shown after two seconds and kept up to date; elsewhere the
-log (`logging.getLogger("fusion")`, level INFO) has a line every half a minute.
+log (`logging.getLogger("fusion")`, level INFO) has a line every half a minute. A thread looks at
+the clock meanwhile: a step is told of though it is one long call of another package.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PATIENCE = 2.0
 """Seconds of a step without a word."""
@@ -38,30 +44,47 @@ class Waiting:
         self.said = self.begun + PATIENCE - OFTEN if self.live else self.begun
         self.steps: list[Step] = []
         self._bar: Any = None
+        self._kind = _kind_of_line() if self.live else None  # here, as imports may warn
+        self._lock, self._over = threading.Lock(), threading.Event()
+        if self.live or (shown and LOG.isEnabledFor(logging.INFO)):
+            threading.Thread(target=self._look_on, name="sdfusion waiting", daemon=True).start()
 
-    def look(self) -> None:
-        """Say what is done now, if it is time."""
-        now = time.monotonic()
-        if not self.shown or now - self.said < (OFTEN if self.live else SELDOM):
-            return
-        self.said = now
-        line = self.line(now)
-        if not self.live:
-            LOG.info(line)
-            return
-        if self._bar is None:
-            self._bar = _line_on_screen()
-        self._bar.set_description_str(line)
+    def look(self, ask: bool = True) -> None:
+        """Say what is done now, if it is time.
 
-    def line(self, now: float) -> str:
+        Args:
+            ask: whether steps are asked for their words; else what they said last is said again.
+        """
+        with self._lock:
+            now = time.monotonic()
+            between = OFTEN if self.live else SELDOM
+            if not self.shown or self._over.is_set() or now - self.said < between:
+                return
+            self.said = now
+            line = self.line(now, ask)
+            if not self.live:
+                LOG.info(line)
+                return
+            if self._bar is None:
+                self._bar = _line_on_screen(self._kind)
+            self._bar.set_description_str(line)
+
+    def _look_on(self) -> None:
+        """Look again and again, as another thread, which must not ask what is at work."""
+        while not self._over.wait(OFTEN if self.live else max(SELDOM, OFTEN)):
+            self.look(ask=False)
+
+    def line(self, now: float, ask: bool = True) -> str:
         """All steps, and how long they have taken."""
-        told = "; ".join(step.words() for step in self.steps)
+        told = "; ".join(step.words(ask) for step in tuple(self.steps))
         return f"{told} ({_duration(now - self.begun)})"
 
     def close(self) -> None:
         """Take the line away."""
-        if self._bar is not None:
-            self._bar.close()
+        self._over.set()
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
 
 
 class Step:
@@ -71,6 +94,7 @@ class Step:
         self.waiting, self.name = waiting, name
         self.now: str | Callable[[], str] = ""
         self.part = (0, 0)
+        self._said = ""
 
     def say(self, now: str | Callable[[], str], done: int = 0, total: int = 0) -> None:
         """What is done now.
@@ -83,12 +107,15 @@ class Step:
         self.now, self.part = now, (done, total)
         self.waiting.look()
 
-    def words(self) -> str:
+    def words(self, ask: bool = True) -> str:
         """Name, part and what is done now."""
-        now = self.now() if callable(self.now) else self.now
+        if not callable(self.now):
+            self._said = self.now
+        elif ask:
+            self._said = self.now()
         done, total = self.part
         count = f" {min(done + 1, total)} of {total}" if total else ""
-        return f"{self.name}{count}: {now}" if now else f"{self.name}{count}"
+        return f"{self.name}{count}: {self._said}" if self._said else f"{self.name}{count}"
 
 
 @contextmanager
@@ -98,6 +125,9 @@ def waiting(name: str, progress: bool = True) -> Iterator[Step]:
     Args:
         name: what it is called.
         progress: whether it says anything; a step within another does what that one does.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C, with a note, where the step does not keep what it has.
     """
     outer = _present.get()
     present = Waiting(progress) if outer is None else outer
@@ -106,11 +136,26 @@ def waiting(name: str, progress: bool = True) -> Iterator[Step]:
     present.steps.append(step)
     try:
         yield step
+    except KeyboardInterrupt as stop:
+        if outer is None:
+            stop.add_note(f"`{name}` was stopped before its end: nothing of it is kept.")
+        raise
     finally:
         present.steps.remove(step)
         _present.reset(token)
         if outer is None:
             present.close()
+
+
+def waited_for(function: Callable[P, T]) -> Callable[P, T]:
+    """A function with the option `progress`: all that it does is a step of its name."""
+
+    @wraps(function)
+    def step(*args: P.args, **kwargs: P.kwargs) -> T:
+        with waiting(function.__name__, bool(kwargs.get("progress", True))):
+            return function(*args, **kwargs)
+
+    return step
 
 
 def say(now: str | Callable[[], str], done: int = 0, total: int = 0) -> None:
@@ -134,13 +179,22 @@ def _in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def _line_on_screen() -> Any:
-    """A line of tqdm without a bar: on a terminal as wide as that, in a notebook a widget."""
+def _kind_of_line() -> Any:
+    """The class of a line: on a terminal as wide as that, in a notebook a widget if it has them."""
+    if not _in_notebook():
+        from tqdm import tqdm
+
+        return tqdm
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a notebook without widgets gets plain text
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm as of_notebooks
 
-        return tqdm(total=0, bar_format="{desc}", leave=False, dynamic_ncols=True)
+        return of_notebooks
+
+
+def _line_on_screen(kind: Any) -> Any:
+    """A line of tqdm without a bar."""
+    return kind(total=0, bar_format="{desc}", leave=False, dynamic_ncols=True)
 
 
 def _duration(seconds: float) -> str:

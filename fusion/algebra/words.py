@@ -56,6 +56,7 @@ BELONGS = {
     "seed": "`fit` has it: `fit(model, loss, seed=0)`",
     "init": "`fit` has it: `fit(model, loss, init=…)`",
     "solver": "`fit` has it: `fit(model, loss, solver=…)`",
+    "axes": "axes go by their names: `data.sum('energy')`, `data.crop(energy=(500, 560))`",
     "mask": "the data set has it: `data.masked(mask)`, True = excluded",
     "noise of the data": "the data set has it: `data.with_variance(variance)`",
 }
@@ -187,6 +188,8 @@ def meant_option(option: str, named: Iterable[str]) -> str:
         return f": {BELONGS[ours]}"
     if close := get_close_matches(option, named, 1):
         return f": use `{close[0]}=`"
+    if len(named) == 1:
+        return f"; it has {named[0]} alone"
     return f"; there are {', '.join(named)}" if named else "; it has none"
 
 

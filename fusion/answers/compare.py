@@ -66,6 +66,11 @@ def compare(
         >>> fu.compare(scene, result, factors=["S"]).worst < 60  # degrees
         True
     """
+    if len(answers) == 1 and isinstance(answers[0], list | tuple):
+        raise ValueError(
+            f"`compare`: a {type(answers[0]).__name__} of {len(answers[0])}: give them one by one, "
+            "`compare(*answers)`."
+        )
     if len(answers) < 2:
         raise ValueError(
             f"`compare`: {len(answers)} of at least two answers: give the reference first, then "

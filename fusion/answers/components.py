@@ -36,12 +36,21 @@ def count(result: Result, call: str) -> int:
     tucker = result.structure is not None and result.structure[0] == "tucker"
     each = widths(result)
     if tucker or len(each) != 1 or None in each:
-        columns = (f"{name} {F.shape[-1]}" for name, F in result.factors.items())
+        columns = [f"{name} {F.shape[-1]}" for name, F in result.factors.items()]
         raise ValueError(
-            f"`{call}`: the factors have components of their own ({', '.join(columns)}): take them "
-            "by their columns, `result[name][:, k]`."
+            f"`{call}`: the factors have components of their own ({', '.join(columns)}), and no "
+            "name or order would mean the same in all: take them by their columns, "
+            f"{{'shell': result[{_widest(result)!r}][:, 0], …}}."
         )
     return int(each.pop() or 0)
+
+
+def _widest(result: Result) -> str:
+    """The matrix with the most columns."""
+    return max(
+        result.factors,
+        key=lambda name: (result.factors[name].ndim == 2, result.factors[name].shape[-1]),
+    )
 
 
 def widths(result: Result) -> set[int | None]:

@@ -82,6 +82,8 @@ def to_xarray(result: Result) -> Any:
     """See `Result.to_xarray`."""
     arrays: dict[str, AxesArray] = {}
     for what in ("maps", "spectra"):
+        if not any(_has_axes(result, name, what) for name in result.data):
+            continue  # a single spectrum has no maps, images have no spectra
         found = by_dataset(result, what, "result.to_xarray()")
         single = _all_same(result, what, found)
         arrays |= {what if single else f"{what}_{name}": array for name, array in found.items()}

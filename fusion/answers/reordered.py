@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axes_array import AxesArray
 from fusion.answers import components
 from fusion.answers.labelled_parts import by_dataset
+from fusion.answers.roles import maps_and_spectra
 from fusion.engine.evaluation import evaluate
 from fusion.engine.objective import Objective
 from fusion.language.loss import Loss
@@ -163,11 +164,12 @@ def _order_by_value(
 
 def _intensities(result: Result, spectra: Mapping[str, AxesArray], data: str | None) -> Array:
     """Share of every component in what is fitted, added up over the data sets, (K,)."""
-    maps = by_dataset(result, "maps", "result.sorted_by()")
     total: Any = 0.0
     for name, S in spectra.items():
-        if (data in (None, name)) and name in maps:
-            amount = np.nansum(_flat(maps[name]), 0) * np.nansum(_flat(S), 0)
+        maps = maps_and_spectra(result, name)[0]  # of a single spectrum they have no axes
+        if (data in (None, name)) and maps:
+            C = sum(result.factors[each] for each in maps)
+            amount = np.nansum(C, 0) * np.nansum(_flat(S), 0)
             total = total + amount / max(abs(amount).sum(), np.finfo(float).tiny)
     return np.asarray(total)
 

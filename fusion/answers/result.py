@@ -275,6 +275,7 @@ class Result(Shown, NamedParts):
 
         write_to(self, signal, name=name)
 
+    @checked_call
     def errors(self, *, progress: bool = True) -> StandardErrors:
         """Standard errors of all factors, each of its shape; see `fusion.standard_errors`."""
         from fusion.uncertainty.standard_errors import standard_errors
@@ -289,6 +290,7 @@ class Result(Shown, NamedParts):
         by: Measure | None = None,
         others: Sequence[str] = (),
         factor: str | None = None,
+        progress: bool = True,
     ) -> Composition:
         """Weight and atomic % of every component; see `fusion.elements.composition`.
 
@@ -296,10 +298,11 @@ class Result(Shown, NamedParts):
             k_factors: {line: k} or {line: (k, standard error)}: {"Si Ka": 1.0, "Fe Ka": 1.2}.
             by: how intensities are measured: `fusion.elements.Fitted()`, or `Windows()`.
             others: elements that are no part of it; factor: of the spectra, where there are some.
+            progress: whether a line says that it is at work.
         """
         from fusion.elements import composition
 
-        return composition(self, k_factors, by=by, others=others, factor=factor)
+        return composition(self, k_factors, by=by, others=others, factor=factor, progress=progress)
 
     @checked_call
     def plot(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.calls import path_of
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
 from fusion.answers.whole_files import atomic_write
@@ -89,8 +90,13 @@ def load(path: Any) -> Result:
         ValueError: if the file holds no result, or is damaged.
         OSError: if it cannot be opened.
     """
-    path = Path(path) if Path(path).exists() else _with_suffix(path)
+    given = path_of("Result.load", path)
+    path = given if given.exists() else _with_suffix(given)
     call = f"`Result.load({str(path)!r})`"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"`Result.load({str(given)!r})`: no such file: check the name and the folder."
+        )
     try:
         return _read(path, call)
     except (OSError, MemoryError):

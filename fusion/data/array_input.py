@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from itertools import product
 from math import prod
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.algebra.arrays import as_tensor, sparse_parts
+from fusion.algebra.arrays import as_array, as_tensor, sparse_parts
 from fusion.algebra.axis import Axis
 from fusion.forms.entries import PART, Entries
 from fusion.forms.weights import separable
@@ -40,6 +41,10 @@ def check_name_and_array(name: Any, array: Any) -> None:
         )
     if array is None:
         raise TypeError(f"`Dataset({name!r})`: array missing: `Dataset('eels', array)`.")
+    if isinstance(array, str | PathLike):
+        raise ValueError(
+            f"`Dataset({name!r}, {str(array)!r})`: a path: `fusion.load({str(array)!r})` reads it."
+        )
     if hasattr(array, "tallied"):
         raise ValueError(
             f"`Dataset({name!r}, {array})`: that is a data set already: `{array.name}.renamed("
@@ -192,7 +197,7 @@ def check_type(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:
 def tensor_of(owner: Dataset, array: Any) -> Tensor:
     """The array as a torch tensor, without a copy where torch can read it in place."""
     if not isinstance(array, Tensor):
-        array = np.asarray(array)
+        array = as_array(array)
         check_type(owner, array.dtype, array.shape)
     array = as_tensor(array)
     if array.is_complex():

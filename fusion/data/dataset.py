@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import prod
+from numbers import Integral
 from operator import mul
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -92,9 +94,9 @@ class Dataset(Shown, Preparing):
         self.entries: Entries | None
         array, own_mask = without_mask(array)
         self.lazy, self._tensor, self.entries, self.shape = read_array(self, array, axes)
-        if not 0 <= signal <= len(self.shape):
+        if not isinstance(signal, Integral) or not 0 <= signal <= len(self.shape):
             raise ValueError(
-                f"`{self}`: signal={signal}, the array has {len(self.shape)} axes: "
+                f"`{self}`: signal={signal!r}, the array has {len(self.shape)} axes: "
                 "give 0 to that many."
             )
         self.signal = int(signal)
@@ -340,6 +342,8 @@ def check_dataset(call: str, given: Any) -> Dataset:
         line = f"it holds {', '.join(map(repr, names[:6]))}: give one of them, `…[{names[0]!r}]`"
     elif hasattr(given, "shape") or isinstance(given, list | tuple):
         line = "`fusion.Dataset('name', array, axes=…)` makes one of an array"
+    elif isinstance(given, str | PathLike):
+        line = "`fusion.load(path)` reads one from a file"
     else:
         line = "give a `fusion.Dataset`"
     raise ValueError(f"`{call}`: {kind} is no data set: {line}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.waiting import waiting
 from fusion.algebra.words import no_member
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Preparing:
         return part_of(self, key)  # type: ignore[arg-type]
 
     @checked_call
-    def sum(self, *axes: str) -> Dataset:
+    def sum(self, *axes: str, progress: bool = True) -> Dataset:
         """The sum spectrum, `eels.sum()`; or along axes: `eels.sum("energy loss")` is an image.
 
         As HyperSpy's, it gives a data set without these axes, `eels.sum().plot()`; that of all
@@ -92,6 +93,7 @@ class Preparing:
 
         Args:
             axes: names of those that go, as in `crop`; default: all of the pixels.
+            progress: whether a line says that it is at work, as in `fit`.
 
         Raises:
             ValueError: if there is no such axis, or none would be left.
@@ -103,27 +105,33 @@ class Preparing:
         """
         from fusion.prepare.sums import total
 
-        return total(self, axes)  # type: ignore[arg-type]
+        with waiting("sum", progress):
+            return total(self, axes)  # type: ignore[arg-type]
 
     @checked_call
-    def mean(self, *axes: str) -> Dataset:
+    def mean(self, *axes: str, progress: bool = True) -> Dataset:
         """The mean spectrum, or means along axes; as `sum`, each over the values that are left.
 
         Args:
             axes: names of those that go, as in `crop`; default: all of the pixels.
+            progress: whether a line says that it is at work, as in `fit`.
 
         Raises:
             ValueError: if there is no such axis, or none would be left.
         """
         from fusion.prepare.sums import mean
 
-        return mean(self, axes)  # type: ignore[arg-type]
+        with waiting("mean", progress):
+            return mean(self, axes)  # type: ignore[arg-type]
 
     @checked_call
-    def bin(self, **factors: int) -> Dataset:
+    def bin(self, *, progress: bool = True, **factors: int) -> Dataset:
         """Sums of neighbours: `bin(energy=2, y=2, x=2)`. Counts stay counts, variances add up.
 
         A bin is masked where one of its entries is. Sums of integers are int64.
+
+        Args:
+            progress: whether a line says that it is at work, as in `fit`.
 
         Raises:
             ValueError: if there is no such axis, or a length does not divide.
@@ -135,7 +143,8 @@ class Preparing:
         """
         from fusion.prepare.crop_bin import bin_by
 
-        return bin_by(self, factors)  # type: ignore[arg-type]
+        with waiting("bin", progress):
+            return bin_by(self, factors)  # type: ignore[arg-type]
 
     @checked_call
     def with_axes(self, **axes: Any) -> Dataset:
@@ -158,7 +167,12 @@ class Preparing:
 
     @checked_call
     def subtract_background(
-        self, window: Window, model: str = "power law", *, components: int | None = None
+        self,
+        window: Window,
+        model: str = "power law",
+        *,
+        components: int | None = None,
+        progress: bool = True,
     ) -> Dataset:
         """Less a background that is fitted to every spectrum in a window and extrapolated.
 
@@ -176,6 +190,7 @@ class Preparing:
             components: fit to the data compressed to so many leading components, in units of
                 counting noise, so that no pixel's background is ruled by its own noise; what is
                 subtracted from is still the data (review, ref. 41). Too few make backgrounds alike.
+            progress: whether a line says that it is at work, as in `fit`.
 
         Raises:
             ValueError: if fewer than three channels lie in the window, an energy is not positive
@@ -192,10 +207,11 @@ class Preparing:
         """
         from fusion.prepare.background import subtract_background
 
-        return subtract_background(self, window, model, components)  # type: ignore[arg-type]
+        with waiting("subtract_background", progress):
+            return subtract_background(self, window, model, components)  # type: ignore[arg-type]
 
     @checked_call
-    def remove_spikes(self, *, threshold: float = 8.0) -> Dataset:
+    def remove_spikes(self, *, threshold: float = 8.0, progress: bool = True) -> Dataset:
         """Cosmic rays and the like, replaced by the median of their neighbours in the spectrum.
 
         A spike is one or two channels wide, and stands out from its neighbours in the spectrum and
@@ -207,16 +223,18 @@ class Preparing:
 
         Args:
             threshold: in standard deviations, > 0.
+            progress: whether a line says that it is at work, as in `fit`.
 
         Raises:
             ValueError: if the threshold is not positive or the data are no spectra.
         """
         from fusion.prepare.spikes import remove_spikes
 
-        return remove_spikes(self, threshold)  # type: ignore[arg-type]
+        with waiting("remove_spikes", progress):
+            return remove_spikes(self, threshold)  # type: ignore[arg-type]
 
     @checked_call
-    def align(self, *, shifts: Any = None, **window: Window) -> Dataset:
+    def align(self, *, shifts: Any = None, progress: bool = True, **window: Window) -> Dataset:
         """Spectra shifted so that a feature lies at one energy in all: `align(energy=(-5, 5))`.
 
         The drift of every pixel is looked for by `fusion.prepare.drifts`; the feature comes to lie
@@ -229,6 +247,7 @@ class Preparing:
                 `fusion.prepare.drifts(low_loss, energy=(-5, 5))` of another detector, times the
                 ratio of the channel widths if they differ.
             window: the energies that hold the feature; default: all.
+            progress: whether a line says that it is at work, as in `fit`.
 
         Raises:
             ValueError: if the window is outside the axis or has fewer than eight channels, shows no
@@ -237,10 +256,11 @@ class Preparing:
         """
         from fusion.prepare.energy_drift import align
 
-        return align(self, window, shifts)  # type: ignore[arg-type]
+        with waiting("align", progress):
+            return align(self, window, shifts)  # type: ignore[arg-type]
 
     @checked_call
-    def estimate_variance(self) -> Dataset:
+    def estimate_variance(self, *, progress: bool = True) -> Dataset:
         """With the variance of every entry, as the data tell it.
 
         Counts have their mean as variance. Else the gain (variance over mean) and the read-out
@@ -250,16 +270,26 @@ class Preparing:
         with it; else the mean of every entry comes from the components that stand clearly out of
         the noise. `history` says what was found.
 
+        Args:
+            progress: whether a line says that it is at work, as in `fit`.
+
         Warns:
             NoiseWarning: if the noise of neighbouring channels is correlated: a fit then trusts the
                 data more than they deserve.
         """
         from fusion.prepare.noise import estimate_variance
 
-        return estimate_variance(self)  # type: ignore[arg-type]
+        with waiting("estimate_variance", progress):
+            return estimate_variance(self)  # type: ignore[arg-type]
 
     @checked_call
-    def denoise(self, components: int | None = None, *, scaling: Scaling | None = None) -> Dataset:
+    def denoise(
+        self,
+        components: int | None = None,
+        *,
+        scaling: Scaling | None = None,
+        progress: bool = True,
+    ) -> Dataset:
         """The data as a few principal components have them, without the noise of all others.
 
         Entries are divided by the size of their noise first, so that none counts more for being
@@ -271,13 +301,15 @@ class Preparing:
                 are nearer to the truth with them.
             scaling: of `fusion.prepare.denoise`: `Estimated()`, the default, by the variance of the
                 data set or the noise that it shows; `KeenanKotula()` for counts; `Unscaled()`.
+            progress: whether a line says that it is at work, as in `fit`.
 
         Raises:
             ValueError: if no component stands out, or the number is out of range.
         """
         from fusion.prepare.denoise import denoise
 
-        return denoise(self, components, scaling)  # type: ignore[arg-type]
+        with waiting("denoise", progress):
+            return denoise(self, components, scaling)  # type: ignore[arg-type]
 
     @checked_call
     def normalise(self, by: Any = None) -> Dataset:
@@ -333,18 +365,28 @@ class Preparing:
         return sample_entries(self, share, seed)  # type: ignore[arg-type]
 
     @checked_call
-    def noise(self) -> Noise:
-        """The noise as the data tell it, the scree, and how many components stand out of it."""
+    def noise(self, *, progress: bool = True) -> Noise:
+        """The noise as the data tell it, the scree, and how many components stand out of it.
+
+        Args:
+            progress: whether a line says that it is at work, as in `fit`.
+        """
         from fusion.prepare.noise import measure
 
-        return measure(self)  # type: ignore[arg-type]
+        with waiting("noise", progress):
+            return measure(self)  # type: ignore[arg-type]
 
     @checked_call
-    def summary(self) -> str:
-        """What is in the data: axes, values, zeros, negatives, noise, scree, advice on K."""
+    def summary(self, *, progress: bool = True) -> str:
+        """What is in the data: axes, values, zeros, negatives, noise, scree, advice on K.
+
+        Args:
+            progress: whether a line says that it is at work, as in `fit`.
+        """
         from fusion.prepare.inspection import inspect
 
-        return str(inspect(self))  # type: ignore[arg-type]
+        with waiting("summary", progress):
+            return str(inspect(self))  # type: ignore[arg-type]
 
     def to_hyperspy(self) -> Any:
         """A HyperSpy signal of its kind (EELSSpectrum, EDSTEMSpectrum …; eXSpy, LumiSpy have them).
@@ -361,7 +403,7 @@ class Preparing:
 
         return dataset_to_hyperspy(self)  # type: ignore[arg-type]
 
-    def save(self, path: Any) -> Path:
+    def save(self, path: Any, *, progress: bool = True) -> Path:
         """Write to a file, whole or not at all, of the kind that the ending says.
 
         "data.hspy" and "data.zspy" hold all of it, as HyperSpy reads it. "data.npz" the array by
@@ -371,6 +413,7 @@ class Preparing:
 
         Args:
             path: of the file; ".npz" is added where the ending is none of these.
+            progress: whether a line says that it is at work, as in `fit`.
 
         Returns:
             The file that was written; `fusion.load` reads it.
@@ -382,7 +425,8 @@ class Preparing:
         """
         from fusion.files.dataset_export import save_dataset
 
-        return save_dataset(self, path)  # type: ignore[arg-type]
+        with waiting("save", progress):
+            return save_dataset(self, path)  # type: ignore[arg-type]
 
     @checked_call
     def plot(

@@ -10,7 +10,7 @@ import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.axis_differences import axis_differences, is_plain_index
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, in_call
 from fusion.algebra.cautions import ScaleWarning, users_line
 from fusion.algebra.display import Display, Shown
 from fusion.algebra.units import ratio
@@ -47,7 +47,7 @@ class Scan(Shown, Mapping[str, Dataset]):
     @checked_call
     def __init__(self, *datasets: Dataset, **signals: Any) -> None:
         given = [*datasets, *(_as_dataset(name, signal) for name, signal in signals.items())]
-        call = f"Scan({', '.join(map(format, given))})"
+        call = f"Scan({', '.join(map(in_call, given))})"
         for data in given:
             if not isinstance(data, Dataset):
                 raise ValueError(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion.algebra.waiting import waiting
 from fusion.data.count_value import SAMPLE
 from fusion.data.parts import Part, PartOfMask, as_numpy, parts
 
@@ -183,8 +184,12 @@ def _dense(data: Dataset) -> Tally:
         step += 1
     sums = _Sums(n, m, step)
     masked = None if data.mask is None else PartOfMask(data)
-    for part in parts(data):
-        sums.add(part, None if masked is None else masked.of(part))
+    with waiting("looks at the data", progress=False) as step:  # on the line of what is waited for
+        seen = 0
+        for part in parts(data):
+            sums.add(part, None if masked is None else masked.of(part))
+            seen += part.values.size
+            step.say(f"{100 * seen // (n * m)} %")
     return sums.tally()
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.display import Display, Notes, Part, Shown, Table
+from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.answers.measured import metadata_along
 from fusion.data.dataset import Dataset
@@ -126,6 +127,7 @@ def _energy_of(name: str) -> float:
 
 
 @checked_call
+@waited_for
 def composition(
     what: Result | Dataset,
     k_factors: Mapping[str, K],
@@ -133,6 +135,7 @@ def composition(
     by: Measure | None = None,
     others: Sequence[str] = (),
     factor: str | None = None,
+    progress: bool = True,
 ) -> Composition:
     """Weight and atomic per cent of every component: w_i ∝ k_i I_i (Cliff & Lorimer).
 
@@ -149,6 +152,8 @@ def composition(
         by: how the intensities are measured: `Fitted()`, the default, or `Windows()`.
         others: elements in the spectra that are no part of the composition: a grid's "Cu".
         factor: of the spectra; default: the only one that there is.
+        progress: whether a line says that it is at work, as in `fit`. Ctrl-C leaves the errors of
+            a result out: they come from what the lines leave of the spectra, and a message says so.
 
     Raises:
         ValueError: if there are no such spectra, or a line is not among them.
@@ -157,13 +162,14 @@ def composition(
         Cliff & Lorimer, J. Microsc. 103:203 (1975).
     """
     lines, k, k_errors = _k_factors(k_factors)
-    names, spectra, messages = _spectra_of(what, factor)
+    names, spectra, left_open, messages = _spectra_of(what, factor)
     intensities = (Fitted() if by is None else by)(spectra, lines, others)
+    if left_open.any():
+        covariance = np.where(left_open[:, None, None], np.inf, intensities.covariance)
+        intensities = replace(intensities, covariance=covariance)
     elements = [line.partition(" ")[0] for line in lines]
     weight, weight_errors = _per_cent(intensities, k, k_errors)
-    if lost := [name for name, row in zip(names, weight, strict=True) if np.isnan(row).all()]:
-        messages = (*messages, f"{', '.join(lost)}: none of the lines stands out of the noise")
-    messages = (*messages, *_absorbed(lines))
+    messages = (*messages, *_untold(names, weight, intensities, k), *_absorbed(lines))
     masses = np.array([atomic_mass(element) for element in elements])
     atomic, atomic_errors = _per_cent(intensities, k / masses, k_errors / masses)
     return Composition(
@@ -181,6 +187,11 @@ def composition(
 
 def _k_factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
     """(lines, k, errors of k)."""
+    if not isinstance(k_factors, Mapping):
+        raise ValueError(
+            f"`composition(k_factors={k_factors!r})`: give a k-factor for a line of every element, "
+            '{"Si Ka": 1.0, "Fe Ka": 1.2}.'
+        )
     lines = [" ".join(name.replace("_", " ").split()) for name in k_factors]
     elements = [line.partition(" ")[0] for line in lines]
     pairs = [k if isinstance(k, tuple) else (k, 0.0) for k in k_factors.values()]
@@ -200,15 +211,46 @@ def _k_factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
 def _per_cent(lines: Intensities, k: Array, k_errors: Array) -> tuple[Array, Array]:
     """(per cent, standard errors) of y_i = k_i I_i among their sum, (n, element)."""
     y = lines.values * k
-    spread = lines.covariance * k[:, None] * k
-    total = y.sum(1, keepdims=True)
-    noise = np.nan_to_num(np.sqrt(spread.sum((1, 2)))[:, None])
+    left_open = np.isinf(lines.covariance).any((1, 2))
+    spread = np.where(left_open[:, None, None], 0.0, lines.covariance) * k[:, None] * k
+    total, noise = (each[:, None] for each in _total(lines, k))
     total = np.where((total > 0) & (total > LEAST * noise), total, np.nan)
     share = y / total
     spread = spread + (lines.values * k_errors)[:, :, None] ** 2 * np.eye(len(k))
     jacobian = (np.eye(len(k)) - share[:, :, None]) / total[:, :, None]
     covariance = jacobian @ spread @ jacobian.transpose(0, 2, 1)
-    return 100 * share, 100 * np.sqrt(np.maximum(covariance.diagonal(axis1=1, axis2=2), 0))
+    errors = 100 * np.sqrt(np.maximum(covariance.diagonal(axis1=1, axis2=2), 0))
+    return 100 * share, np.where(left_open[:, None] & ~np.isnan(share), np.inf, errors)
+
+
+def _untold(names: Sequence[str], per_cent: Array, lines: Intensities, k: Array) -> Iterator[str]:
+    """Why components have no composition, or no errors of it."""
+    left_open = np.isinf(lines.covariance).any((1, 2))
+    if left_open.any():
+        yield (
+            f"{_listed(names, left_open)}: no errors, as those of the spectrum are infinite: the "
+            "data leave it open, `fusion.ambiguity(result)` says how far"
+        )
+    total, noise = _total(lines, k)
+    lost = np.isnan(per_cent).all(1)
+    if (none := lost & ~(total > 0)).any():
+        yield f"{_listed(names, none)}: none of the lines is there"
+    if (weak := lost & (total > 0)).any():
+        said = ", ".join(f"{t / s:.2g}" for t, s in zip(total[weak], noise[weak], strict=True))
+        yield (
+            f"{_listed(names, weak)}: none of the lines stands out of the noise: all together are "
+            f"{said} times their standard error, and {LEAST:g} are needed"
+        )
+
+
+def _listed(names: Sequence[str], which: NDArray[np.bool_]) -> str:
+    return ", ".join(name for name, said in zip(names, which, strict=True) if said)
+
+
+def _total(lines: Intensities, k: Array) -> tuple[Array, Array]:
+    """(Σ k_i I_i, its standard error), (n,); 0 where that is not known, or infinite."""
+    spread = (lines.covariance * k[:, None] * k).sum((1, 2))
+    return (lines.values * k).sum(1), np.sqrt(np.where(np.isfinite(spread), spread, 0.0))
 
 
 def _with_error(value: float, error: float) -> str:
@@ -221,8 +263,10 @@ def _with_error(value: float, error: float) -> str:
     return f"{value:.{places}f} ± {error:.{places}f}"
 
 
-def _spectra_of(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset, tuple[str, ...]]:
-    """(names, spectra (n, channel) with their variance, messages)."""
+def _spectra_of(
+    what: Any, factor: str | None
+) -> tuple[tuple[str, ...], Dataset, NDArray[np.bool_], tuple[str, ...]]:
+    """(names, spectra (n, channel) with their variance, whether that is infinite, messages)."""
     if isinstance(what, Dataset):
         if what.signal != 1 or not _could_be_xrays(what):
             kind = signal_type(what.channels, what.metadata) or "of no type"
@@ -235,12 +279,14 @@ def _spectra_of(what: Any, factor: str | None) -> tuple[tuple[str, ...], Dataset
             None if what.variance is None else what.variance.expand(what.shape).reshape(n, -1)
         )
         flat = Dataset(what.name, what.matrix, axes=["pixel", what.axes[-1]], variance=variance)
-        return tuple(f"pixel {i}" for i in range(n)) if n > 1 else (what.name,), flat, ()
+        names = tuple(f"pixel {i}" for i in range(n)) if n > 1 else (what.name,)
+        return names, flat, np.zeros(n, dtype=bool), ()
     name, axis = _xray_factor(what, factor)
     S = what.factors[name].T
-    variance, messages = _variance(what, name)
+    variance, left_open, messages = _variance(what, name, len(S))
     names = tuple(map(in_words, names_of(what, len(S))))
-    return names, Dataset(name, S, axes=["component", axis], variance=variance), messages
+    spectra = Dataset(name, S, axes=["component", axis], variance=variance)
+    return names, spectra, left_open, messages
 
 
 def _could_be_xrays(data: Dataset) -> bool:
@@ -272,20 +318,26 @@ def _xray_factor(result: Any, name: str | None) -> tuple[str, Axis]:
     return next(iter(known.items()))
 
 
-def _variance(result: Any, name: str) -> tuple[Array | None, tuple[str, ...]]:
-    """Variances (K, channel) of the spectra, where the result has them; else a message."""
+def _variance(
+    result: Any, name: str, K: int
+) -> tuple[Array | None, NDArray[np.bool_], tuple[str, ...]]:
+    """(variances (K, channel) of the spectra, or None; whose are infinite, (K,); messages)."""
+    none = np.zeros(K, dtype=bool)
+    left = "those here come from what the lines leave of the spectra"
     if result.model is None:
-        return None, (
-            "a loaded result has no errors of its spectra: those here come from what the lines "
-            "leave of them",
-        )
+        return None, none, (f"a loaded result has no errors of its spectra: {left}",)
     try:
         errors = np.array(result.errors()[name].T)
     except ValueError as error:  # too large, with its sizes
-        return None, (f"{error} Those here come from what the lines leave of the spectra",)
+        return None, none, (f"{error} T{left[1:]}",)
+    except KeyboardInterrupt:
+        return None, none, (f"the errors of {name} were stopped: {left}",)
+    left_open = np.isinf(errors).any(1)
+    if left_open.all():  # as where nothing fixes the scale, which a composition does not ask for
+        return None, none, (f"the errors of {name} are infinite: {left}",)
     for row in errors:  # what is held at zero has an error of one side: that of its neighbours
         good = np.isfinite(row) & (row > 0)
-        if not good.any():
-            return None, (f"the errors of {name} are open: those here come from what is left",)
-        row[~good] = np.interp(np.flatnonzero(~good), np.flatnonzero(good), row[good])
-    return errors**2, (NOISE,) if len(errors) > 1 else ()
+        row[~good] = (
+            np.interp(np.flatnonzero(~good), np.flatnonzero(good), row[good]) if good.any() else 1.0
+        )
+    return errors**2, left_open, (NOISE,) if K > 1 else ()

@@ -56,7 +56,7 @@ class Intensities(Shown):
     def _display(self) -> Display:
         pairs = np.stack([self.values, self.errors], -1)
         rows = [
-            (str(i + 1), *(f"{v:.4g} ± {e:.2g}" if e >= 0 else f"{v:.4g}" for v, e in row))
+            (str(i + 1), *(f"{v:.4g} ± {e:.2g}" if np.isfinite(e) else f"{v:.4g}" for v, e in row))
             for i, row in enumerate(pairs)
         ]
         title = f"intensities of {', '.join(self.lines)}"

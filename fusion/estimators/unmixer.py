@@ -19,6 +19,7 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning
 from fusion.algebra.threads import limited_threads
+from fusion.algebra.waiting import waiting
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
 from fusion.estimators.jobs import threads_of
@@ -61,6 +62,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_jobs: threads of the CPU; None: what suits, −1: all cores, −2: all but one.
         memory: values that `partial_fit` keeps; of more it keeps a random sample of the pixels.
         random_state: of the starts.
+        progress: whether a line says what `fit` and `transform` do now, as in `fusion.fit`.
 
     Attributes:
         components_: Sᵀ (K, channel); the amounts are in the maps.
@@ -95,6 +97,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_jobs: int | None = None,
         memory: int = 2**27,
         random_state: Any = 0,
+        progress: bool = True,
     ) -> None:
         self.n_components = n_components
         self.likelihood = likelihood
@@ -108,6 +111,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.memory = memory
         self.random_state = random_state
+        self.progress = progress
 
     def fit(self, X: Any, y: Any = None) -> Unmixer:
         """Find the spectra of X (pixel, channel); returns self."""
@@ -164,7 +168,8 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         C = np.zeros((X.shape[0], S.shape[1]))
         if not empty.all():
             term = self._fit_term(Dataset("data", X[~empty]))
-            with limited_threads(threads_of("Unmixer", self.n_jobs)):
+            threads = limited_threads(threads_of("Unmixer", self.n_jobs))
+            with waiting("Unmixer.transform", self.progress), threads:
                 C[~empty] = known_maps(term, S, self.device)
         return C
 
@@ -237,10 +242,15 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _factorise(self, X: Any, sample: Reservoir | None = None) -> Array:
         """Find and keep the answer; the maps."""
+        with waiting("Unmixer", self.progress):
+            return self._factorised(X, sample)
+
+    def _factorised(self, X: Any, sample: Reservoir | None) -> Array:
+        """The same."""
         share = 1.0 if sample is None else sample.share
         data = self._dataset(X, share)
         term = self._fit_term(data)
-        warn_if_scaled(X, counts=term.noise == "poisson", share=share, stacklevel=4)
+        warn_if_scaled(X, counts=term.noise == "poisson", share=share, stacklevel=5)
         K = stand_out(data) if self.n_components is None else int(self.n_components)
         loss = Loss([(1.0, term)]) if self.penalty is None else term + self.penalty
         result = fit(
@@ -253,7 +263,6 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             max_steps=self.max_steps,
             device=self.device,
             threads=threads_of("Unmixer", self.n_jobs),
-            progress=False,
         )
         C, S = (np.nan_to_num(result[name]).astype(float) for name in ("C", "S"))
         if not C.any():

@@ -14,6 +14,7 @@ from typing import Any, overload
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import FileWarning, users_line
+from fusion.algebra.waiting import Step, waiting
 from fusion.data.dataset import Dataset
 from fusion.files import arrays, microscopes, oxford
 from fusion.files.by_path import at_path
@@ -47,6 +48,7 @@ def load(
     energy: Any = None,
     wavelength: Any = None,
     wavenumber: Any = None,
+    progress: bool = True,
     **options: Any,
 ) -> Dataset: ...
 @checked_call
@@ -62,6 +64,7 @@ def load(
     energy: Any = None,
     wavelength: Any = None,
     wavenumber: Any = None,
+    progress: bool = True,
     **options: Any,
 ) -> Dataset | dict[str, Dataset]: ...
 @checked_call
@@ -76,12 +79,14 @@ def load(
     energy: Any = None,
     wavelength: Any = None,
     wavenumber: Any = None,
+    progress: bool = True,
     **options: Any,
 ) -> Dataset | dict[str, Dataset]:
     """The data set in a file; all of them by name, where it holds several.
 
     NumPy's npz and npy are read by this package alone: every array of two axes or more is a data
-    set; what lies beside it tells of its axes, mask and variance: `fusion.files.beside_arrays`.
+    set, in a file without such a one a single spectrum; what lies beside it tells of its axes, mask
+    and variance: `fusion.files.beside_arrays`.
     Oxford's h5oina is read by its specification. All else RosettaSciIO reads
     (`pip install "sdfusion[io]"`): dm3, dm4, emd (Velox, Berkeley), bcf, hspy, zspy, msa, rpl, prz,
     ser, nxs, tif …; docs/formats.md says what it reads wrongly, and what is done about it.
@@ -108,6 +113,7 @@ def load(
         axes: with `dataset`, an `Axis` or a name per array axis, in the order of the file.
         energy: with `dataset`, the positions along its spectral axis: an array, an `Axis` or a path
             in the file; `wavelength`, `wavenumber`: the same of another kind.
+        progress: whether a line says which file is read, as in `fit`.
         options: of the reader of this format, such as `index=1` (Bruker), `rebin_energy=4`,
             `first_frame=10` (Velox).
 
@@ -135,12 +141,14 @@ def load(
     options |= {name: given for name, given in by_path.items() if given is not None}
     options |= {"lazy": lazy, "segments": segments}
     paths = _paths(path)
-    if len(paths) > 1 or isinstance(path, list | tuple):
-        return _several(paths, signal, options)
-    contents = contents_of(paths[0], options, signal)
-    if signal is not None:
-        return _opened([pick(paths[0], contents, signal)])[0]
-    datasets = _opened(contents)
+    with waiting("load", progress) as step:
+        if len(paths) > 1 or isinstance(path, list | tuple):
+            return _several(paths, signal, options, step)
+        step.say(paths[0].name)
+        contents = contents_of(paths[0], options, signal)
+        if signal is not None:
+            return _opened([pick(paths[0], contents, signal)])[0]
+        datasets = _opened(contents)
     return datasets[0] if len(datasets) == 1 else {data.name: data for data in datasets}
 
 
@@ -195,11 +203,12 @@ def _opened(contents: Iterable[StoredDataset]) -> list[Dataset]:
 
 
 def _several(
-    paths: Sequence[Path], signal: str | None, options: dict[str, Any]
+    paths: Sequence[Path], signal: str | None, options: dict[str, Any], step: Step
 ) -> dict[str, Dataset]:
     """All data sets of several files by name, with that of the file where names are the same."""
     found = []
-    for path in paths:
+    for number, path in enumerate(paths):
+        step.say(path.name, number, len(paths))
         contents = contents_of(path, options, signal)
         chosen = contents if signal is None else [pick(path, contents, signal)]
         found += [(path, len(chosen), data) for data in _opened(chosen)]

@@ -39,6 +39,8 @@ def in_npz(
 ) -> list[StoredDataset]:
     """The data sets of an npz: all arrays of two axes or more, and spectra with own energies.
 
+    Where there are none, all arrays of one axis are spectra that are nothing for another one.
+
     Raises:
         ValueError: if it is no npz, a saved result, holds no such array or is to be read lazily,
             or if what lies beside an array by its name does not fit it.
@@ -67,8 +69,8 @@ def in_npz(
         beside = Beside(path, headers, _small_arrays(path, headers))
     if not (candidates := beside.data_sets):
         raise ValueError(
-            f"{path}: no numeric array of two axes or more in it, but {listed(headers)}: "
-            "save the map as one array of real numbers."
+            f"{path}: no numeric array of data in it, but {listed(headers)}: save the map, or the "
+            "spectrum, as one array of real numbers."
         )
     told = [beside.calibration(header) for header in candidates]
     cautions = tuple(beside.unused())

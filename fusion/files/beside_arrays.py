@@ -9,7 +9,8 @@ Of an array `map`, before what has no name before it:
   `pixel_units`; or `nav_axes`, a text "('y', 0.5, 'nm')" per axis;
 - `map_mask`, `mask`: True = left out, of pixels or of entries; `map_variance`, `variance`.
 
-An array of the pixels of a map beside it is an image, without a spectral axis.
+An array of the pixels of a map beside it is an image, without a spectral axis. Where no array has
+two axes, those of one are spectra; one that only rises or falls, beside others, are positions.
 """
 
 from __future__ import annotations
@@ -78,11 +79,19 @@ class Beside:
 
     @cached_property
     def data_sets(self) -> list[ArrayHeader]:
-        """Arrays of two axes or more, and spectra with energies of their own name."""
+        """Arrays of two axes or more, and spectra with energies of their own name; else spectra."""
         whole = [h for h in self.headers if h.numeric and len(h.shape) >= 2]
         names = {h.name.casefold() for h in whole}
         spectra = [h for h in self.headers if h.numeric and self._is_spectrum(h)]
-        return [h for h in whole if not is_noise(h.name, names)] + spectra
+        return [h for h in whole if not is_noise(h.name, names)] + spectra or self._lone_spectra()
+
+    def _lone_spectra(self) -> list[ArrayHeader]:
+        """Arrays of one axis, where there are no others: those that are nothing for another one."""
+        lone = [h for h in self.headers if h.numeric and len(h.shape) == 1 and h.shape[0] > 1]
+        lone = [h for h in lone if not TOLD.search(h.name)]
+        known = self._vectors
+        positions = [h for h in lone if h.name in known and _monotonic(known[h.name])]
+        return [h for h in lone if h not in positions] or lone
 
     def _is_spectrum(self, header: ArrayHeader) -> bool:
         return len(header.shape) == 1 and bool(self._own_energies(header))
@@ -144,11 +153,11 @@ class Beside:
             return own[0]
         if header.shape in self._map_pixels:
             return None
-        fitting = [name for name, vector in self._vectors.items() if vector.size == size]
+        fitting = [n for n, x in self._vectors.items() if x.size == size and n != header.name]
         bare = [name for name in fitting if re.fullmatch(WORDS, name, re.IGNORECASE)]
         like = [name for name in fitting if SPECTRAL.search(name)]
         steady = [n for n in fitting if _monotonic(self._vectors[n]) and not TOLD.search(n)]
-        steady = [n for n in steady if n.lower() not in SCAN]
+        steady = [n for n in steady if n.lower() not in SCAN or len(header.shape) == 1]
         for some in (bare[:1], like, steady if not like else []):
             if len(some) == 1:
                 return some[0]

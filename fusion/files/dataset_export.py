@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axis, named
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, path_of
 from fusion.algebra.cautions import CutWarning, users_line
 from fusion.algebra.units import in_one_unit
 from fusion.answers.whole_files import atomic_write, replacing
@@ -21,7 +21,7 @@ from fusion.files.dataset_dictionaries import calibrated, dictionary_of, metadat
 from fusion.files.export import needs_package
 from fusion.files.factor_dictionaries import axis_entry
 from fusion.files.image_calibration import image_axes, rising
-from fusion.files.signal_files import type_lost_in_msa, write_signal
+from fusion.files.signal_files import fits_msa, type_lost_in_msa, write_signal
 
 RESERVED = ("file", "args", "kwds", "allow_pickle", "pixel_size", "pixel_units", "nav_axes", "mask")
 """Names that arrays beside the data have, or NumPy's own arguments."""
@@ -34,7 +34,7 @@ EXACT = (np.uint8, np.uint16, np.float32)
 @checked_call
 def save_dataset(data: Dataset, path: Any) -> Path:
     """Write a data set; see `Dataset.save`."""
-    path = Path(path)
+    path = path_of(f"{data.name}.save", path)
     write = WRITERS.get(path.suffix.lower())
     if path.suffix.lower() in ELSEWHERE:
         raise ValueError(
@@ -150,6 +150,9 @@ def msa(data: Dataset, path: Path, call: str) -> Iterator[str]:
     with replacing(path) as part:
         write_signal("msa", part, signal)
     yield from type_lost_in_msa(metadata)
+    title = signal["metadata"].get("General", {}).get("title", "")
+    if not fits_msa(title):
+        yield f"letters beyond Latin-1, as in {title!r}"
     yield from _mask_and_variance(data)
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.calls import path_of
 from fusion.algebra.cautions import CutWarning, users_line
-from fusion.answers.components import names_of
+from fusion.answers.components import in_words, names_of
 from fusion.answers.whole_files import atomic_write, replacing
 from fusion.files.calibration import slug
 from fusion.files.factor_dictionaries import (
@@ -22,7 +23,7 @@ from fusion.files.factor_dictionaries import (
     spectral_factors,
 )
 from fusion.files.image_calibration import image_axes, rising
-from fusion.files.signal_files import type_lost_in_msa, write_signal
+from fusion.files.signal_files import fits_msa, imagej_labels, type_lost_in_msa, write_signal
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -77,16 +78,20 @@ def msa(result: Result, path: Path) -> list[Path]:
                 "and offset alone: save as csv or hspy."
             )
         called = names_of(result, len(signal["data"]))
+        lost = [*type_lost_in_msa(signal["metadata"])]
+        if strange := [each for each in called if not fits_msa(each)]:
+            lost.append(f"letters beyond Latin-1 (of {', '.join(strange)}, which have numbers)")
         for k, spectrum in enumerate(signal["data"]):
-            metadata = {**signal["metadata"], "General": {"title": f"{slug(name)} {called[k]}"}}
+            own = called[k] if fits_msa(called[k]) else k + 1
+            metadata = {**signal["metadata"], "General": {"title": f"{slug(name)} {own}"}}
             single = signal | {"data": spectrum, "axes": [axis | {"index_in_array": 0}]}
             out = path.with_name(f"{path.stem}_{slug(name) or 's'}_{k + 1}{path.suffix}")
             with replacing(out) as part:
                 write_signal("msa", part, single | {"metadata": metadata})
             written.append(out)
-        for lost in type_lost_in_msa(signal["metadata"]):
+        for what in lost:
             warnings.warn(
-                f"`save({str(path)!r})`: {name}: msa does not hold {lost}: hspy does.",
+                f"`save({str(path)!r})`: {name}: msa does not hold {what}: hspy does.",
                 CutWarning,
                 stacklevel=users_line(),
             )
@@ -96,7 +101,7 @@ def msa(result: Result, path: Path) -> list[Path]:
 def tif(result: Result, path: Path) -> list[Path]:
     """Maps as stacks of 32-bit images with scale and unit, "answer_C.tif" where there are several.
 
-    HyperSpy, ImageJ and DigitalMicrograph read the calibration.
+    HyperSpy, ImageJ and DigitalMicrograph read the calibration, ImageJ the components' names, too.
     """
     names = [name for name in result.factors if len(factor_axes(result, name)) == 2]
     if not names:
@@ -119,8 +124,9 @@ def tif(result: Result, path: Path) -> list[Path]:
         shown = image_axes(turned, f"save({str(path)!r})")
         rows, columns = (axis_entry(axis, i, navigate=False) for i, axis in enumerate(shown, 1))
         signal |= {"axes": [signal["axes"][0], rows, columns]}
+        called = [in_words(each) for each in names_of(result, len(maps))]
         with replacing(out) as part:
-            write_signal("tiff", part, signal)
+            write_signal("tiff", part, signal, extratags=imagej_labels(called))
         written.append(out)
     return written
 
@@ -158,7 +164,7 @@ def save_result(result: Result, path: Any) -> list[Path]:
     """Write a result to files of the kind that the ending says; see `Result.save`."""
     from fusion.answers import storage
 
-    path = Path(path)
+    path = path_of("result.save", path)
     write = WRITERS.get(path.suffix.lower())
     if (ending := path.suffix.lower()) in OTHERS:
         raise ValueError(

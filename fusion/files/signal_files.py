@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from importlib import import_module
 from numbers import Real
@@ -21,17 +22,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 OF_A_TEM = 30.0
 """keV of the beam above which an msa's EDS is read as that of a TEM."""
+LETTERS = 256
+"""Of Latin-1, in which msa is written."""
 IN_MSA = ("", "EELS", "CL")
 """Types that are told by an msa alone."""
 
 
-def write_signal(api: str, path: Path, signal: Signal) -> None:
-    """With RosettaSciIO's writer."""
+def write_signal(api: str, path: Path, signal: Signal, **more: Any) -> None:
+    """With RosettaSciIO's writer; `more`: options of it."""
     writer = import_module(f"rsciio.{api}").file_writer
     options = _msa_options(signal) if api == "msa" else OPTIONS.get(api, {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        writer(str(path), signal, **options)
+        writer(str(path), signal, **options, **more)
 
 
 def _msa_options(signal: Signal) -> dict[str, Any]:
@@ -51,6 +54,17 @@ _KEYWORDS: dict[str, Any] = {}
 """The table as it was before the first file."""
 
 
+def imagej_labels(labels: Sequence[str]) -> list[Any]:
+    """Tags of a tif with a name for every image of a stack, as ImageJ shows them above it.
+
+    The names are UTF-16, so that they may be of any script.
+    """
+    import tifffile
+
+    order = "<" if sys.byteorder == "little" else ">"
+    return list(tifffile.imagej_metadata_tag({"Labels": list(labels)}, order))
+
+
 def type_lost_in_msa(metadata: Mapping[str, Any]) -> Iterator[str]:
     """The type of the signal where an msa is read as one of another."""
     kind = str(nested(metadata, "Signal", "signal_type") or "")
@@ -60,6 +74,11 @@ def type_lost_in_msa(metadata: Mapping[str, Any]) -> Iterator[str]:
         why = f", as the beam has {beam:g} keV" if kind.startswith("EDS") and beam else ""
         why = why or ", as no beam energy is known" * kind.startswith("EDS")
         yield f"the type of the signal ({kind}{why})"
+
+
+def fits_msa(text: str) -> bool:
+    """Whether an msa can hold it: its writer leaves out what Latin-1 does not have."""
+    return all(ord(letter) < LETTERS for letter in text)
 
 
 def _beam_energy(metadata: Mapping[str, Any], kind: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.waiting import waiting
 from fusion.data.preparing import Preparing, Window
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @checked_call
-def drifts(data: Dataset, **window: Window) -> Any:
+def drifts(data: Dataset, *, progress: bool = True, **window: Window) -> Any:
     """How far the spectrum of every pixel has drifted, in channels, of the shape of the pixels.
 
     Positive where the feature lies at a higher channel than in the median pixel, which is 0. The
@@ -23,6 +24,7 @@ def drifts(data: Dataset, **window: Window) -> Any:
 
     Args:
         data: spectra.
+        progress: whether a line says that it is at work, as in `fit`.
         window: the energies that hold the feature, `energy=(-5, 5)`; default: all.
 
     Raises:
@@ -30,7 +32,8 @@ def drifts(data: Dataset, **window: Window) -> Any:
     """
     from fusion.prepare.energy_drift import drifts
 
-    return drifts(data, window)
+    with waiting("drifts", progress):
+        return drifts(data, window)
 
 
 __all__ = ["Preparing", "drifts"]

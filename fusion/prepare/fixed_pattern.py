@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.waiting import waited_for
 from fusion.data.dataset import Dataset
 
 MOST = 1e7  # weight of the pursuit's multipliers where its growth ends
@@ -43,7 +44,8 @@ class MovingSpectrum(NamedTuple):
 
 
 @checked_call
-def separate_fixed_pattern(data: Dataset) -> FixedPattern:
+@waited_for
+def separate_fixed_pattern(data: Dataset, *, progress: bool = True) -> FixedPattern:
     """Fixed pattern and afterglow apart from lines that move over the detector.
 
     For spectra recorded while the voltage of the spectrometer's drift tube wobbles: the spectrum
@@ -56,6 +58,7 @@ def separate_fixed_pattern(data: Dataset) -> FixedPattern:
 
     Args:
         data: spectra, all but the last axis being frames.
+        progress: whether a line says that it is at work, as in `fit`.
 
     Raises:
         ValueError: if there are fewer than four frames or channels, or values are masked or not
@@ -75,8 +78,14 @@ def separate_fixed_pattern(data: Dataset) -> FixedPattern:
 
 
 @checked_call
+@waited_for
 def separate_moving_spectrum(
-    data: Dataset, shifts: Any, *, fixed: int = 2, gain_spread: float = 0.02
+    data: Dataset,
+    shifts: Any,
+    *,
+    fixed: int = 2,
+    gain_spread: float = 0.02,
+    progress: bool = True,
 ) -> MovingSpectrum:
     """Gain, dark level and afterglow apart from a spectrum that moves by known shifts.
 
@@ -93,6 +102,7 @@ def separate_moving_spectrum(
         fixed: number of patterns that stay, each with a course in time of its own: dark level and
             one afterglow are 2. More than there are take part of the spectrum.
         gain_spread: expected standard deviation of the relative gain, > 0: a Gaussian prior.
+        progress: whether a line says that it is at work, as in `fit`.
 
     Raises:
         ValueError: if there are fewer than four frames or channels, values are masked or not

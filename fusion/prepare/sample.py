@@ -39,7 +39,9 @@ def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -
     """With a mask of all but this share of what is not hidden."""
     call = f"sample_{what}({share!r}, seed={seed!r})"
     if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share <= 1:
-        raise ValueError(f"`{call}`: the share must be above 0, at most 1.")
+        per_cent = isinstance(share, Real) and 1 < share <= 100
+        mend = f": {share:g} % are {float(share) / 100:g}" if per_cent else ""
+        raise ValueError(f"`{call}`: the share must be above 0, at most 1{mend}.")
     known = (~hidden).flatten().nonzero()[:, 0].numpy()
     count = round(share * len(known))
     if not count:
@@ -51,7 +53,8 @@ def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -
     step = f"{call}: {count} of {len(known)} {what} kept"
     array = data._array  # sparse entries stay: a mask hides them
     if data.entries is None:
-        array = data.tensor.masked_fill(mask.expand(data.shape).to(data.tensor.device), 0)
+        hidden = mask.expand(data.shape).to(data.tensor.device)  # torch fills no uint16
+        array = torch.where(hidden, data.tensor.new_zeros(()), data.tensor)
     return data.derive(array, step, mask=mask if data.mask is None else mask | data.mask)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.waiting import waited_for
 from fusion.data.dataset import check_dataset
 from fusion.prepare.denoise import Estimated
 from fusion.prepare.noise_edge import even_edge, hard_threshold
@@ -53,8 +54,14 @@ class Detectability:
 
 
 @checked_call
+@waited_for
 def detectability(
-    dataset: Dataset, spectrum: ArrayLike, fraction: float, *, noise: Noise | None = None
+    dataset: Dataset,
+    spectrum: ArrayLike,
+    fraction: float,
+    *,
+    noise: Noise | None = None,
+    progress: bool = True,
 ) -> Detectability:
     """The least amount of a component with this spectrum, in this share of the pixels, that shows.
 
@@ -69,6 +76,7 @@ def detectability(
         spectrum: (channel,), any scale, not negative.
         fraction: of the pixels that hold it, above 0, at most 1.
         noise: `dataset.noise()`, where it is known already.
+        progress: whether a line says that it is at work, as in `fit`.
 
     Raises:
         ValueError: if shapes disagree, the spectrum is zero, or the noise cannot be told.

@@ -165,7 +165,6 @@ def rank(
     from fusion.ranking.component_shape import component_shapes
 
     with waiting("rank", progress) as step:
-        step.say("noise")
         noise = check_dataset("rank(…)", dataset).noise()
         K, criteria = noise.scree.clear, []
         asked = _by_cost(noise, held_out, ard, stability, seed)

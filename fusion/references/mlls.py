@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.waiting import waited_for
 from fusion.constraints import Constraint
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.data.reference_spectra import References, references_on_channels
@@ -31,12 +32,14 @@ UNKNOWN = 1e10
 
 
 @checked_call
+@waited_for
 def mlls(
     data: Dataset | Fit,
     references: Mapping[str, Any],
     *,
     constraint: Constraint | None = None,
     device: str | torch.device | None = None,
+    progress: bool = True,
 ) -> ReferenceFit:
     """Fit known spectra to every pixel: x ≈ Σ_k c_k s_k, with standard errors of c.
 
@@ -53,6 +56,7 @@ def mlls(
             message.
         constraint: `NonNegative()`, the default, or `Free()` for amounts of any sign.
         device: "cpu", "cuda" …; default: where the data are.
+        progress: whether a line says that it is at work, as in `fit`.
 
     Raises:
         ValueError: if a reference does not fit the data's axis or is a mixture of the others, or

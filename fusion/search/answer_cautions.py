@@ -15,6 +15,8 @@ from fusion.language.loss import Loss
 ENOUGH, STILL = 20, 1e-5
 """Steps, and the share of what is left by which the last lowered it, at which little is to be
 found: the status tells that it was stopped, and no caution is raised."""
+EXACT = 1e-12
+"""Share of the data's squares that may be left where a fit is exact."""
 USUAL = "20 to 130"
 """Steps that a start takes to converge."""
 MISFIT = 3.0
@@ -33,21 +35,26 @@ def raise_cautions(result: Result, loss: Loss, *, stopped: bool) -> None:
     if near:
         warnings.warn(near, ClaimWarning, stacklevel=users_line())
     if not result.converged and not stopped:
-        _warn_of_no_answer(result)
+        _warn_of_no_answer(result, loss)
     if nothing:
         _warn_of_nothing()
     else:
         _warn_of_misfits(result)
 
 
-def _warn_of_no_answer(result: Result) -> None:
+def _warn_of_no_answer(result: Result, minimised: Loss) -> None:
     """Say how far a fit has come that was stopped well before it converged."""
     loss = result.history["loss"]
     made = len(loss) - 1
+    exact = all(data.explained_variance > 1 - EXACT for data in result.data.values())
+    if exact and len(minimised.fits) == len(minimised.terms):
+        result.messages.append("exact: nothing is left of the data but rounding")
+        return
     fall = (loss[-2] - loss[-1]) / max(result.left_over(), 1e-300) if made else float("inf")
     if result.status == Status.MAX_STEPS.value and made >= ENOUGH and abs(fall) < STILL:
         return
     last = f", the last of which lowered the loss by {fall:.2g} of what is left" if made else ""
+    last = ", and nothing is left of the data but rounding" if exact else last
     warnings.warn(
         f"`fit`: {made} step{'s' * (made != 1)} of the best start{last}; {USUAL} are usual: this "
         "is not an answer yet. Go on with `fu.fit(model, loss, init=result, starts=1)`.",

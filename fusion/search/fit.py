@@ -27,6 +27,7 @@ from fusion.language.term import Term
 from fusion.search.answer_cautions import raise_cautions
 from fusion.search.downhill import descend_and_improve
 from fusion.search.initialisation import Init, Random
+from fusion.search.kept_names import with_names_of
 from fusion.search.problem import as_loss, pose
 from fusion.search.pruning import order_components, prune
 from fusion.search.thread_count import within_threads
@@ -84,7 +85,8 @@ def fit(
         starts: number of starts; the best answer is returned, every loss is kept. A solver with
             `initial` leaves all but the best after so many steps.
         init: `Random()` (default), `NNDSVD()`, `SPA()`, `VCA()`, `NFINDR()`, `Current()`, or a
-            list of starts ({name: array}, a tensorly tensor, a result).
+            list of starts ({name: array}, a tensorly tensor, a result). Names of a result's
+            components go on.
         seed: of the random starts.
         race: short runs of all starts, of large data on a sample of the pixels, then the better
             half, the three best, and the best alone once the others are behind or come to the same
@@ -160,6 +162,7 @@ def fit(
         seconds=time.monotonic() - begun,
         messages=messages + remarks,
     )
+    result = watch.kept(with_names_of, init, result)
     watch.kept(raise_cautions, result, loss, stopped=watch.stopped or steps == 0)
     return result
 

@@ -137,6 +137,9 @@ def _chosen_solver(given: Any, objective: Objective, starts: int) -> tuple[Solve
     if isinstance(given, Solver):
         given.check_options()
         return given, []
+    if isinstance(given, type) and issubclass(given, Solver):
+        name = given.__name__
+        raise ValueError(f"`fit(solver={name})`: a class: give an object of it, `{name}()`.")
     if given is not None:
         raise ValueError(
             f"`fit(solver={given!r})`: "

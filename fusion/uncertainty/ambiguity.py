@@ -170,7 +170,8 @@ def ambiguity(
         ['C', 'S']
     """
     if not 0 < level < 1:
-        raise ValueError(f"`ambiguity(level={level})`: a confidence is between 0 and 1.")
+        mend = f": give level={level / 100:g}" if 1 < level < 100 else ""
+        raise ValueError(f"`ambiguity(level={level})`: a confidence is between 0 and 1{mend}.")
     point = FittedPoint.of(result, "ambiguity")
     names = _factors_to_mix(point, factors)
     noise = noise_levels(point)

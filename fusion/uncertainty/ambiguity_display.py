@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fusion.algebra.display import Display, Facts, Table
 from fusion.algebra.text_columns import cut
 from fusion.answers.components import names_of
@@ -39,4 +41,5 @@ def _column(found: Ambiguity, name: str, most: int) -> Iterator[str]:
             yield "–"
             continue
         said = "determined" if found.determined[name][k] else "not unique"
-        yield said if widths is None else f"{100 * widths[k]:.1f} % of area, {said}"
+        told = widths is not None and np.isfinite(widths[k])
+        yield f"{100 * widths[k]:.1f} % of area, {said}" if told else said

@@ -37,6 +37,8 @@ STEP = 1e-3
 """Relative change of a term's weight by which a derivative is taken."""
 CORRELATED = 0.1
 """Correlation of neighbouring channels' residuals that is told, if it is no chance."""
+SAME = 0.9999
+"""The highest that is told: residuals that are rounding alone may all have one sign."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class FittedPoint:
         Raises:
             ValueError: if the result was loaded, or some term has no curvature.
         """
+        if not hasattr(result, "minimised"):
+            raise ValueError(
+                f"`{call}({type(result).__name__})`: give the result of `fu.fit(model, loss)`."
+            )
         if result.model is None or result.minimised is None:
             raise ValueError(
                 f"`{call}`: a loaded result has neither model nor loss: fit once more with "
@@ -244,6 +250,8 @@ def _neighbour_correlation(term: Fit, model: Model) -> float:
     """Correlation of the residuals of neighbouring channels, each in units of its own size."""
     _, M = term.pair(model)
     data = term.dataset
+    if data.matrix_shape[0] < 2:  # by its own size every residual of one pixel is 1 or −1
+        return 0.0
     form = data.form(data.matrix_shape, M.like.device, M.like.dtype)
     if (
         data.entries is not None
@@ -260,7 +268,8 @@ def _neighbour_correlation(term: Fit, model: Model) -> float:
         products += (r[:, 1:] * r[:, :-1]).sum(0)
     size = (squares[1:] * squares[:-1]).sqrt()
     seen = size > 0
-    return float((products[seen] / size[seen]).mean()) if bool(seen.any()) else 0.0
+    found = float((products[seen] / size[seen]).mean()) if bool(seen.any()) else 0.0
+    return min(found, SAME)  # all off alike
 
 
 def _warn_open(errors: dict[str, NDArray[Any]]) -> None:

@@ -66,11 +66,13 @@ def uniqueness_text(determined: dict[str, Array], bands: dict[str, Band], result
 
 
 def relative_widths(bands: dict[str, Band], factors: dict[str, Array]) -> dict[str, Array]:
-    """Area of every component's band over that of the component, (K,)."""
-    return {
-        name: np.nansum(high - low, 0) / np.maximum(np.nansum(np.abs(factors[name]), 0), 1e-300)
-        for name, (low, high) in bands.items()
-    }
+    """Area of every component's band over that of the component, (K,); ∞ for one that is zero."""
+    widths = {}
+    for name, (low, high) in bands.items():
+        band, area = np.nansum(high - low, 0), np.nansum(np.abs(factors[name]), 0)
+        nothing = np.where(band > 0, np.inf, 0.0)
+        widths[name] = np.where(area > 0, band / np.where(area > 0, area, 1), nothing)
+    return widths
 
 
 def _listed(components: dict[str, Array], result: Result) -> str:

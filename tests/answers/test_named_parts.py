@@ -308,3 +308,13 @@ def test_xarray_keeps_axes_of_one_name_apart():
     found = result.to_xarray()
     assert found["maps"].dims == ("y", "x", "component")
     assert found["spectra_edxs"].dims == ("energy loss edxs", "component")
+
+
+def test_a_single_spectrum_has_components_without_maps_that_are_sorted_and_handed_on():
+    data = dataset(shape=(9,))
+    result = fit(models.NMF(data, 1), data)
+    assert result.sorted_by().components == ["1"]
+    pytest.importorskip("xarray")
+    handed = result.to_xarray()
+    assert list(handed) == ["spectra"]
+    assert handed["spectra"].dims == ("energy loss", "component")

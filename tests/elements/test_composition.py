@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 
 import numpy as np
@@ -117,7 +118,49 @@ def test_a_component_without_any_of_the_lines_has_no_composition():
     assert np.isnan(made.atomic[1]).all()
     assert np.isfinite(made.atomic[0]).all()
     assert str(made).count("–") == 6
-    assert any("pixel 1: none of the lines stands out" in said for said in made.messages)
+    said = [text for text in made.messages if text.startswith("pixel 1: none of the lines")]
+    assert len(said) == 1
+    # either nothing is there, or by so many standard errors
+    assert re.search(r"is there$|all together are [\d.e-]+ times their standard error", said[0])
+
+
+@pytest.fixture
+def errors_times(monkeypatch):
+    """The phases' answer, the errors of its spectra a number of times what they are."""
+    result = fitted()
+    real = {name: np.array(values) for name, values in result.errors(progress=False).items()}
+
+    def composition(times):
+        scaled = real | {"S": real["S"] * np.asarray(times)}
+        monkeypatch.setattr(fu.Result, "errors", lambda self: scaled)
+        return result.composition(K)
+
+    return composition
+
+
+def test_a_component_whose_errors_are_infinite_has_its_per_cents_without_errors(errors_times):
+    plain, made = errors_times(1), errors_times([[1, np.inf]])
+    assert any("component 2: no errors, as those of the spectrum are infinite" in m
+               for m in made.messages)  # fmt: skip
+    assert not any("stands out" in text for text in made.messages)
+    np.testing.assert_allclose(made.atomic, plain.atomic, atol=3)
+    np.testing.assert_allclose(made.atomic_errors[0], plain.atomic_errors[0], rtol=0.2, atol=0.05)
+    assert np.isinf(made.atomic_errors[1]).all()
+    assert str(made)
+    assert str(made.intensities)
+
+
+def test_where_all_errors_are_infinite_what_the_lines_leave_tells_them(errors_times):
+    made = errors_times(np.inf)
+    assert any("the errors of S are infinite: those here come from" in m for m in made.messages)
+    assert not any("stands out" in text for text in made.messages)
+    assert np.isfinite(made.atomic_errors).all()
+
+
+def test_large_errors_are_told_in_standard_errors(errors_times):
+    made = errors_times(1e3)
+    assert any("stands out of the noise: all together are 0.1" in text for text in made.messages)
+    assert np.isnan(made.atomic).all()
 
 
 def test_a_result_without_x_ray_spectra_is_said():

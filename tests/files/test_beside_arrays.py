@@ -190,3 +190,49 @@ def test_a_mask_of_whole_lines_of_a_scan_is_one_of_pixels(tmp_path, where):
     np.savez(tmp_path / "a.npz", data=np.ones((6, 9, 20)), mask=mask)
     held = fu.load(tmp_path / "a.npz").mask
     np.testing.assert_array_equal(held.expand(6, 9, 20)[..., 0].numpy(), mask)
+
+
+SPECTRUM = np.random.default_rng(3).poisson(9.0, 50).astype(float)
+STEPS = 100 + 2.0 * np.arange(50)
+LONE = {
+    "alone": ({"data": SPECTRUM}, {"data": "channel"}),
+    "without a name": ({"arr_0": SPECTRUM}, {"arr_0": "channel"}),
+    "with energies": (
+        {"spectrum": SPECTRUM, "energy": STEPS, "energy_units": "eV"}, {"spectrum": "energy"}
+    ),
+    "x and y": ({"x": STEPS, "y": SPECTRUM}, {"y": "x"}),
+    "two and what they run along": (
+        {"e": STEPS, "s1": SPECTRUM, "s2": SPECTRUM + 1}, {"s1": "e", "s2": "e"}
+    ),
+    "that only rises": ({"data": STEPS}, {"data": "channel"}),
+    "with a mask and a variance": (
+        {"data": SPECTRUM, "mask": SPECTRUM > 12, "variance": SPECTRUM + 1}, {"data": "channel"}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONE)
+def test_a_file_without_a_map_holds_single_spectra(name, tmp_path):
+    arrays, wanted = LONE[name]
+    np.savez(tmp_path / "a.npz", **arrays)
+    found = fu.load(tmp_path / "a.npz")
+    found = found if isinstance(found, dict) else {found.name: found}
+    assert {key: data.axes[0].name for key, data in found.items()} == wanted
+    for key, data in found.items():
+        assert (data.signal, data.shape) == (1, (50,))
+        np.testing.assert_array_equal(data.numpy(), arrays[key])
+        if data.axes[0].name != "channel":
+            np.testing.assert_allclose(data.axes[0].values, STEPS)
+        assert (data.variance is not None) == ("variance" in arrays)
+        assert (data.mask is not None) == ("mask" in arrays)
+
+
+def test_a_spectrum_beside_a_map_is_no_data_set_as_before(tmp_path):
+    np.savez(tmp_path / "a.npz", map=np.ones((3, 4, 50)), sums=SPECTRUM)
+    assert fu.load(tmp_path / "a.npz").name == "map"
+
+
+def test_a_spectrum_of_an_npy_is_read_as_that_of_an_npz(tmp_path):
+    np.save(tmp_path / "a.npy", SPECTRUM)
+    data = fu.load(tmp_path / "a.npy")
+    assert (data.signal, data.shape) == (1, (50,))

@@ -107,6 +107,35 @@ def test_maps_are_stacks_of_images_with_scale_and_unit(tmp_path, units):
 
 
 @io
+@pytest.mark.parametrize(
+    "names", [["Schale", "基板", "наночастица α"], ["שכבה", "كربون", "a" * 40], None]
+)
+def test_a_tif_has_the_components_names_of_any_script(tmp_path, names):
+    tifffile = pytest.importorskip("tifffile", reason="tif needs tifffile")
+    made = answer(Y, X)
+    made = made if names is None else made.renamed(names)
+    made.save(tmp_path / "maps.tif")
+    with tifffile.TiffFile(tmp_path / "maps.tif") as file:
+        held = file.imagej_metadata["Labels"]
+        assert file.imagej_metadata["unit"] == "nm"
+        assert len(file.pages) == 3
+    assert held == (names or ["component 1", "component 2", "component 3"])
+    stack = fu.load(tmp_path / "maps.tif")
+    np.testing.assert_array_equal(stack.numpy(), made["C"].T.reshape(3, 6, 8).astype(np.float32))
+
+
+@io
+def test_names_that_an_msa_cannot_write_are_told_and_have_their_number(tmp_path):
+    made = answer(Y, X).renamed({1: "Hülle", 2: "基板", 3: "α"})
+    with pytest.warns(CutWarning, match=r"beyond Latin-1 \(of 基板, α, which have numbers\): hspy"):
+        made.save(tmp_path / "a.msa")
+    titles = [
+        fu.load(path).metadata["General"]["title"] for path in sorted(tmp_path.glob("a_s_eels_*"))
+    ]
+    assert titles == ["s_eels Hülle", "s_eels 2", "s_eels 3"]
+
+
+@io
 def test_several_factors_on_the_maps_have_a_file_each(tmp_path):
     pytest.importorskip("tifffile", reason="tif needs tifffile")
     rng = np.random.default_rng(0)

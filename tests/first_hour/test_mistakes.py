@@ -1,4 +1,4 @@
-"""The ten first mistakes: each is answered by one line that holds the line which mends it."""
+"""The first mistakes: each is answered by one line that holds the line which mends it."""
 
 from __future__ import annotations
 
@@ -104,6 +104,100 @@ MISTAKES = {
     "a scan for a data set": (
         lambda _: fu.models.NMF(fu.Scan(EELS, EELS.renamed("b")), K=2),
         "it holds 'eels', 'b': give one of them, `…['eels']`",
+    ),
+    "a path for a data set": (
+        lambda _: fu.models.NMF("map.dm4", K=2),
+        "`fusion.load(path)` reads one from a file",
+    ),
+    "a path for an array": (
+        lambda _: fu.Dataset("eels", "map.dm4"),
+        "`fusion.load('map.dm4')` reads it",
+    ),
+    "rows of different lengths": (
+        lambda _: fu.Dataset("eels", [[1, 2], [3]]),
+        "give an array of real numbers, filled up and with a mask",
+    ),
+    "an axis for the number of them": (
+        lambda _: fu.Dataset("eels", ARRAY, signal="energy"),
+        "signal='energy', the array has 3 axes: give 0 to that many",
+    ),
+    "a scale before the name": (
+        lambda _: fu.Axis(0.5, "energy loss"),
+        "the name comes first: `Axis('energy loss', 0.5, 100, 'eV')`",
+    ),
+    "several data sets in a list": (
+        lambda _: fu.models.SharedMaps([EELS, EELS.renamed("b")], K=2),
+        "`SharedMaps(*detectors, K=3)` several detectors of one",
+    ),
+    "several data sets by name": (
+        lambda _: fu.models.SharedMaps({"a": EELS}, K=2),
+        "`SharedMaps(dict, K=2)`: dict is no data set: it holds 'a'",
+    ),
+    "K behind several data sets": (
+        lambda _: fu.models.SharedMaps(EELS, EELS.renamed("b"), 2),
+        "K missing: `SharedMaps(…, K=…)`",
+    ),
+    "a list for a scan": (
+        lambda _: fu.Scan([EELS]),
+        "`Scan(list)`: list has no name: give data sets",
+    ),
+    "an array for a scan": (lambda _: fu.Scan(ARRAY), "or signals by name, `Scan(eels=signal)`"),
+    "one number of components for three axes": (
+        lambda _: fu.models.Tucker(EELS, 2),
+        "give one number of components for each axis, (3, 3, 4)",
+    ),
+    "the class of a solver": (
+        lambda _: fit(Frobenius(EELS), solver=fu.HALS),
+        "give an object of it, `HALS()`",
+    ),
+    "a solver by its name": (
+        lambda _: fit(Frobenius(EELS), solver="mu"),
+        "such as `GaussNewton()`",
+    ),
+    "a loss by its name": (
+        lambda _: fit("frobenius"),
+        "the second argument is a loss, which names its data",
+    ),
+    "a start by its name": (lambda _: fit(Frobenius(EELS), init="nndsvd"), "give `Random()`"),
+    "a loss of another data set": (
+        lambda _: fit(Frobenius(EELS.renamed("b"))),
+        "the model predicts 'eels', not 'b'",
+    ),
+    "model and loss the other way round": (
+        lambda _: fu.fit(Frobenius(EELS), fu.models.NMF(EELS, 2)),
+        "`fu.fit(fu.models.NMF(data, K=3), fu.losses.Frobenius(data))`",
+    ),
+    "more components than channels": (
+        lambda _: fu.models.NMF(EELS, 99),
+        "whole number from 1 to 8",
+    ),
+    "a folder for a file": (lambda tmp: fu.load(tmp), "is a folder: give a file"),
+    "a folder to save to": (lambda tmp: answer().save(tmp), "is a folder: give a file in it"),
+    "a folder to save data to": (lambda tmp: EELS.save(tmp), "is a folder: give a file in it"),
+    "a folder to load a result from": (
+        lambda tmp: fu.Result.load(tmp),
+        "is a folder: give a file in it",
+    ),
+    "nothing to save to": (lambda _: answer().save(None), "give the path of a file"),
+    "a result for data": (lambda _: fu.load(answer()), "`load(Result)`: give a path"),
+    "a range without a name": (lambda _: EELS.crop((1, 2)), "`crop(name=range)`"),
+    "a window without a name": (lambda _: EELS.align((0, 3)), "`align(…, name=window)`"),
+    "the number of an axis": (lambda _: EELS.sum(axis=0), "`data.sum('energy')`"),
+    "per cent for a share": (lambda _: EELS.sample_pixels(20), "20 % are 0.2"),
+    "per cent for a confidence": (lambda _: fu.ambiguity(answer(), level=95), "give level=0.95"),
+    "data for a result": (
+        lambda _: fu.standard_errors(EELS),
+        "`standard_errors(Dataset)`: give the result of `fu.fit(model, loss)`",
+    ),
+    "answers in a list": (lambda _: fu.compare([answer(), answer()]), "`compare(*answers)`"),
+    "elements for k-factors": (
+        lambda _: answer().composition(["Si", "Fe"]),
+        '{"Si Ka": 1.0, "Fe Ka": 1.2}',
+    ),
+    "a component from 0": (lambda _: answer().map(0), "give a number from 1 to 2"),
+    "two components of one name": (
+        lambda _: answer().renamed(["a", "a"]),
+        "give each a name of its own",
     ),
     "two data sets for one": (
         lambda _: fu.models.NMF(EELS, EELS, 2),

@@ -80,13 +80,16 @@ def test_what_is_left_of_few_counts_expects_nearly_all_of_them(prior, level, sta
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
-@pytest.mark.parametrize(("channels", "starts"), [(60, 4), (120, 1)])
-def test_the_prior_takes_one_count_a_pixel_and_no_more(prior, channels, starts):
+@pytest.mark.parametrize(
+    # of (40, 1, 0), (60, 1, 2) and (60, 3, 0) components merge whose amounts have collapsed before
+    ("channels", "starts", "seed"),
+    [(60, 4, 1), (120, 1, 0), (40, 1, 0), (60, 1, 1), (60, 1, 2), (60, 1, 3), (60, 3, 0)],
+)
+def test_the_prior_takes_one_count_a_pixel_and_no_more(prior, channels, starts, seed):
     X = np.random.default_rng(0).poisson(0.05, (400, channels))
     data = fu.Dataset("a", X)
     loss = Poisson(data) + ARD("C", prior=prior)
-    # of other seeds some end where components merge, and the prior takes nothing of the last
-    result = fu.fit(NMF(data, 5), loss, starts=starts, seed=1, progress=False)
+    result = fu.fit(NMF(data, 5), loss, starts=starts, seed=seed, progress=False)
     assert result.n_components == 1
     taken = prior.power * (prior.count(400) + 2)  # d/dt of M t − X ln t + count · ln(size t^power)
     assert expected(result, X) == pytest.approx(1 - taken / X.sum(), abs=0.01)

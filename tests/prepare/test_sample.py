@@ -35,6 +35,16 @@ def test_a_share_of_the_entries_is_kept(share):
     assert int((~part.mask).sum()) == round(share * 288)
 
 
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "u8", "i2", "f4"])
+def test_counts_of_any_type_are_sampled_and_keep_it(kind):
+    counts = RNG(0).poisson(9.0, (4, 5, 6)).astype(kind)
+    given = fu.Dataset("eels", counts)
+    for part in (given.sample_pixels(0.5), given.sample_entries(0.5)):
+        assert part.numpy().dtype == counts.dtype
+        hidden = part.mask.expand(part.shape).numpy()
+        np.testing.assert_array_equal(part.numpy(), np.where(hidden, 0, counts))
+
+
 def test_the_pattern_follows_the_seed():
     for draw in (fu.Dataset.sample_pixels, fu.Dataset.sample_entries):
         one, same, other = (draw(data(), 0.3, seed=seed).mask for seed in (0, 0, 1))

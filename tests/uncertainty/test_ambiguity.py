@@ -220,3 +220,11 @@ def test_unique_is_not_said_of_what_is_mostly_noise():
     assert band.width["C"][noise] > 0.5
     said = re.search(r"(?:not unique|too noisy).*C: components? ([\d, ]+)", band.unique)
     assert str(noise + 1) in said[1]
+
+
+def test_the_width_of_a_component_that_is_zero_is_infinite_not_a_number_of_three_hundred_digits():
+    from fusion.uncertainty.uniqueness import relative_widths
+
+    low, high = np.zeros((5, 3)), np.array([[1.0, 1.0, 0.0]] * 5)
+    areas = {"S": np.array([[2.0, 0.0, 0.0]] * 5)}
+    assert relative_widths({"S": (low, high)}, areas)["S"].tolist() == [0.5, np.inf, 0.0]

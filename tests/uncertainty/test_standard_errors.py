@@ -320,3 +320,15 @@ def test_errors_of_counts_count_by_count_are_those_of_all_products(monkeypatch):
     dense = fu.standard_errors(result)
     for name in ("C", "S"):
         np.testing.assert_allclose(sparse[name], dense[name], rtol=1e-6)
+
+
+def test_one_pixel_has_no_neighbours_and_no_noise_to_find():
+    data = fu.Dataset("eels", np.random.default_rng(0).poisson(9.0, (1, 1, 30)))
+    for K, loss in ((1, Frobenius), (1, Poisson)):
+        result = fu.fit(NMF(data, K), loss(data), starts=1, progress=False)
+        if loss is Frobenius:
+            with pytest.raises(ValueError, match="30 values and 30 free numbers: nothing is left"):
+                result.errors()
+            known = data.with_variance(9.0)
+            result = fu.fit(NMF(known, K), loss(known), starts=1, progress=False)
+        assert set(result.errors()) == {"C", "S"}

@@ -50,7 +50,7 @@ UNKNOWN = {
     "of an axis": (lambda: fu.Axis("x", unit="eV"), "`Axis`", "use `units=`"),
     "of rank": (lambda: fu.rank(DATA, criteria=["x"]), "`rank`", "there are dataset, held_out"),
     "of a plot": (lambda: fit().plot(kind="x"), "`plot`", "'kind'", "there are factors"),
-    "of none": (lambda: DATA.estimate_variance(gain=1), "`estimate_variance`", "it has none"),
+    "of none": (lambda: DATA.estimate_variance(gain=1), "`estimate_variance`", "it has progress"),
     "a number for an axis": (lambda: DATA.bin(2), "`bin`", "`bin(name=factor)`"),
     "of a method": (lambda: DATA.remove_spikes(sigma=1), "`remove_spikes`", "there are threshold"),
 }
