@@ -75,7 +75,7 @@ def binned(data: Dataset, groups: Mapping[str, int]) -> Dataset:
             f"--bin {number}: the {size} entries along {axis.name} of {data.name} do not divide by "
             f"{number}: {', or '.join(ways)}."
         )
-    return data.bin(**groups) if groups else data
+    return data.bin(progress=True, **groups) if groups else data
 
 
 def _one_of(numbers: Sequence[int]) -> str:

@@ -29,6 +29,7 @@ from fusion.data.array_input import (
     without_mask,
 )
 from fusion.data.dataset_display import dataset_display
+from fusion.data.looking import Looking
 from fusion.data.parts import array_of, as_numpy
 from fusion.data.preparing import Preparing
 from fusion.data.usable_form import all_finite, form_of
@@ -37,7 +38,7 @@ from fusion.forms.entries import Entries
 from fusion.forms.weights import Weights
 
 
-class Dataset(Shown, Preparing):
+class Dataset(Shown, Preparing, Looking):
     """One detector's data: `(…, channel)`, named and calibrated; never changed in place.
 
     Args:

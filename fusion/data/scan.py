@@ -94,14 +94,18 @@ class Scan(Shown, Mapping[str, Dataset]):
         self._check("crop", ranges)
         return Scan(*(data.crop(**ranges) for data in self.values()))
 
-    def bin(self, **factors: int) -> Scan:
+    def bin(self, *, progress: bool = True, **factors: int) -> Scan:
         """Sums of neighbours in all, as `Dataset.bin`: `bin(y=2, x=2)`.
+
+        Args:
+            progress: whether a line says that it is at work, as in `fit`.
+            factors: for an axis by its name, how many neighbours are summed.
 
         Raises:
             ValueError: if an axis is none of the scan, or a length does not divide.
         """
         self._check("bin", factors)
-        return Scan(*(data.bin(**factors) for data in self.values()))
+        return Scan(*(data.bin(progress=progress, **factors) for data in self.values()))
 
     @checked_call
     def masked(self, mask: Any) -> Scan:

@@ -211,7 +211,7 @@ def _k_factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
 def _per_cent(lines: Intensities, k: Array, k_errors: Array) -> tuple[Array, Array]:
     """(per cent, standard errors) of y_i = k_i I_i among their sum, (n, element)."""
     y = lines.values * k
-    left_open = np.isinf(lines.covariance).any((1, 2))
+    left_open = _left_open(lines)
     spread = np.where(left_open[:, None, None], 0.0, lines.covariance) * k[:, None] * k
     total, noise = (each[:, None] for each in _total(lines, k))
     total = np.where((total > 0) & (total > LEAST * noise), total, np.nan)
@@ -223,9 +223,14 @@ def _per_cent(lines: Intensities, k: Array, k_errors: Array) -> tuple[Array, Arr
     return 100 * share, np.where(left_open[:, None] & ~np.isnan(share), np.inf, errors)
 
 
+def _left_open(lines: Intensities) -> NDArray[np.bool_]:
+    """Of which components the errors are infinite, (n,)."""
+    return np.asarray(np.isinf(lines.covariance).any((1, 2)))
+
+
 def _untold(names: Sequence[str], per_cent: Array, lines: Intensities, k: Array) -> Iterator[str]:
     """Why components have no composition, or no errors of it."""
-    left_open = np.isinf(lines.covariance).any((1, 2))
+    left_open = _left_open(lines)
     if left_open.any():
         yield (
             f"{_listed(names, left_open)}: no errors, as those of the spectrum are infinite: the "
@@ -332,7 +337,7 @@ def _variance(
         return None, none, (f"{error} T{left[1:]}",)
     except KeyboardInterrupt:
         return None, none, (f"the errors of {name} were stopped: {left}",)
-    left_open = np.isinf(errors).any(1)
+    left_open = np.asarray(np.isinf(errors).any(1))
     if left_open.all():  # as where nothing fixes the scale, which a composition does not ask for
         return None, none, (f"the errors of {name} are infinite: {left}",)
     for row in errors:  # what is held at zero has an error of one side: that of its neighbours

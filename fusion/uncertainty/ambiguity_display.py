@@ -41,5 +41,5 @@ def _column(found: Ambiguity, name: str, most: int) -> Iterator[str]:
             yield "–"
             continue
         said = "determined" if found.determined[name][k] else "not unique"
-        told = widths is not None and np.isfinite(widths[k])
-        yield f"{100 * widths[k]:.1f} % of area, {said}" if told else said
+        width = np.inf if widths is None else widths[k]
+        yield f"{100 * width:.1f} % of area, {said}" if np.isfinite(width) else said
