@@ -54,13 +54,13 @@ def component_numbers(parts: Sequence[DataPart]) -> list[list[int]]:
         if first is None or first.left is None or part.left is None or first.left.shape[1] == K:
             mine = list(range(K))
         else:
-            mine = _matched_numbers(first.left, part.left, most)
+            mine = matched_numbers(first.left, part.left, most)
         most = max([most, *(k + 1 for k in mine)])
         numbers.append(mine)
     return numbers
 
 
-def _matched_numbers(first: Array, other: Array, most: int) -> list[int]:
+def matched_numbers(first: Array, other: Array, most: int) -> list[int]:
     """Numbers of the first data set's components for those of another; new ones for the rest."""
     new = iter(range(most, most + other.shape[1]))
     if len(first) != len(other):

@@ -1,0 +1,31 @@
+"""Spectra of answers beside each other, each component to its own maximum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fusion.report.contents import Scene
+from fusion.report.panels import plain_figure
+
+HEIGHT = 170
+
+
+def figures_beside(scene: Scene) -> dict[str, Any]:
+    """By the keys of what is compared; of data along one signal axis."""
+    panels = {}
+    for answer in scene.beside:
+        for entry in answer["sets"]:
+            if entry["signal"] == 1:
+                panels[entry["key"]] = _spectra(scene, entry)
+    return panels
+
+
+def _spectra(scene: Scene, entry: dict[str, Any]) -> Any:
+    """Spectra of one answer in one data set."""
+    panel = plain_figure(f"of {entry['key']}", height=HEIGHT)
+    for j, k in enumerate(entry["numbers"]):
+        style = {"color": scene.colour(k), "line_dash": scene.dash(k), "line_width": 1.6}
+        panel.line(entry["x"], entry["spectra"][:, j], **style)
+    panel.xaxis.axis_label = entry["label"]
+    panel.yaxis.visible = False
+    return panel
