@@ -28,4 +28,5 @@ def _spectra(scene: Scene, entry: dict[str, Any]) -> Any:
         panel.line(entry["x"], entry["spectra"][:, j], **style)
     panel.xaxis.axis_label = entry["label"]
     panel.yaxis.visible = False
+    panel.min_border_left = panel.min_border_right = 18
     return panel

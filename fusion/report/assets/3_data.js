@@ -124,6 +124,13 @@ class Part {
     return found;
   }
 
+  // ends of the bands of one component: of answers that fit as well (a), of two standard errors (b)
+  bandsOf(j) {
+    const row = this.row(this.right, j), errors = this.errors && this.row(this.errors, j);
+    const end = (sign) => (errors ? row.map((s, b) => s + 2 * sign * errors[b]) : row);
+    return { a: [this.low, this.high].map((side) => (side ? this.row(side, j) : row)), b: [end(-1), end(1)] };
+  }
+
   // marked lines within the window at the cursor, or a hundredth of what is shown: nearest first
   linesNear(channel, width, shown) {
     const x = this.x[0], here = x[channel], step = this.n > 1 ? Math.abs(x[1] - x[0]) : 0;

@@ -129,16 +129,16 @@ class Scan {
     const { full, bins, kind } = this.told, place = this.selection.kept;
     if (kind === "point") return "";
     const long = full.map((n, i) => i).filter((i) => full[i] > 1), index = full.map(() => "0"), means = [];
-    const tell1 = (ends, b) => (ends[0] === ends[1] && b === 1 ? String(ends[0]) : `${ends[0] * b}:${(ends[1] + 1) * b}`);
+    const slice = (ends, b) => (ends[0] === ends[1] && b === 1 ? String(ends[0]) : `${ends[0] * b}:${(ends[1] + 1) * b}`);
     const last = [["rows", "row", 0], ["columns", "column", 1]].slice(kind === "line" ? 1 : 0);
     let rest = place.lead;
     long.slice(0, -last.length).reverse().forEach((i) => { index[i] = String(rest % full[i]); rest = Math.floor(rest / full[i]); });
     long.slice(-last.length).forEach((i, n) => {
       const [ends, one, axis] = last[n];
-      index[i] = tell1(place[ends] || [place[one], place[one]], bins[axis]);
+      index[i] = slice(place[ends] || [place[one], place[one]], bins[axis]);
     });
     index.filter((each) => !/^\d+$/.test(each)).forEach((_, n) => means.push(n));
-    return `[${index.join(", ")}]${means.length ? `.mean((${means.join(", ")}${means.length === 1 ? "," : ""}))` : ""}`;
+    return `[${index.join(", ")}]${means.length ? `.mean(${means.length > 1 ? `(${means.join(", ")})` : 0})` : ""}`;
   }
 
   // " of 4 × 5 pixels" that a spectrum is the mean of; "" of one

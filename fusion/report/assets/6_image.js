@@ -2,7 +2,8 @@
 "use strict";
 
 class ImageScan extends Scan {
-  build() {
+  // small maps, which need no library
+  paint() {
     this.setLayers();
     const holder = this.host.querySelector(".strips");
     this.told.sets.forEach((set, s) => {
@@ -13,9 +14,12 @@ class ImageScan extends Scan {
     this.parts.forEach((part, i) => {
       this.addTiles(document.getElementById(`maps${part.index}`), [...this.setChannel(part), `p${i}rms`], 4);
     });
+    this.draw(Object.keys(this.layers));
+  }
+
+  build() {
     this.buildControls();
     this.choose(Object.keys(this.layers)[0]);
-    this.draw(Object.keys(this.layers));
   }
 
   // a few large tiles in a row; more of them where there are many

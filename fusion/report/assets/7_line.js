@@ -2,6 +2,8 @@
 "use strict";
 
 class LineScan extends Scan {
+  paint() {}
+
   build() {
     const { x, columns } = this.told, n = columns;
     if (!x) { this.along = null; return; }

@@ -45,6 +45,13 @@ class Page {
     return best;
   }
 
+  // all that is seen before the library is there
+  paint() {
+    this.scans.forEach((scan) => scan.paint());
+    paintBeside(this.beside, this.arrays);
+    performance.mark("painted");
+  }
+
   build() {
     this.parts.forEach((part) => this.buildPart(part));
     this.scans.forEach((scan) => { scan.build(); scan.look(); });
@@ -52,7 +59,6 @@ class Page {
     this.theme.begin();
     this.naming.begin();
     this.printing.begin();
-    paintBeside(this.beside, this.arrays);
     document.querySelectorAll("button.toggle").forEach((button) => {
       button.addEventListener("click", () => this.toggle(Number(button.dataset.number)));
     });
@@ -99,28 +105,34 @@ class Page {
   showParts(part) {
     if (!part.K) return;
     const data = { x: part.x[0], mean: Float64Array.from(part.mean, (m) => (part.shape ? NaN : m)) };
-    let high = 0;
-    const lows = [];
+    const rows = part.numbers.map((_, j) => part.row(part.right, j)), lows = [];
+    const scales = rows.map((row, j) => {
+      const amounts = part.left.subarray(j * part.pixels, (j + 1) * part.pixels);
+      return part.shape ? 1 / (quantile(row.map(Math.abs), 1) || 1) : mean(finite(amounts)) || 0;
+    });
+    const curves = rows.map((row, j) => Float64Array.from(row, (s) => scales[j] * s));
+    const high = Math.max(...curves.map((curve) => quantile(curve, 1)));
     part.numbers.forEach((k, j) => {
-      const row = part.row(part.right, j), amounts = part.left.subarray(j * part.pixels, (j + 1) * part.pixels);
-      const scale = part.shape ? 1 / (quantile(row, 1) || 1) : mean(finite(amounts)) || 0;
-      const curve = data[`c${k}`] = Float64Array.from(row, (s) => scale * s);
-      const band = (values) => Float64Array.from(values, (v, b) => (Number.isFinite(v) ? scale * v : curve[b]));
-      const errors = part.errors && part.row(part.errors, j), end = (sign) => (errors ? row.map((s, b) => s + 2 * sign * errors[b]) : row);
-      [data[`b${k}low`], data[`b${k}high`]] = [band(end(-1)), band(end(1))];
-      [data[`a${k}low`], data[`a${k}high`]] = [part.low, part.high].map((side) => band(side ? part.row(side, j) : row));
-      high = Math.max(high, quantile(curve, 1));
-      const positive = finite(curve).filter((v) => v > 0);
+      data[`c${k}`] = curves[j];
+      for (const [key, ends] of Object.entries(part.bandsOf(j))) {
+        ends.forEach((end, side) => { data[`${key}${k}${side ? "high" : "low"}`] = this.within(end, curves[j], scales[j], high); });
+      }
+      const positive = finite(curves[j]).filter((v) => v > 0);
       if (positive.length) lows.push(quantile(positive, 0.05));
     });
     this.model(`parts${part.index}-source`).data = data;
     const least = Math.max(Math.min(...lows) / 5, high / 1e6) || 1e-6, logs = this.model(`partslogs${part.index}`);
-    [logs.start, logs.end] = [least, 2 * high || 1];
+    [logs.start, logs.end] = [least, 2 * Math.max(high, part.shape ? 0 : quantile(part.mean, 1)) || 1];
     const above = Object.entries(data).map(([key, values]) => [key, key === "x" ? values : values.map((v) => Math.max(v, least / 10))]);
     this.model(`partslog${part.index}-source`).data = Object.fromEntries(above);
     for (const kind of ["parts", "partslog"]) {
       this.model(`${kind}${part.index}`).left[0].axis_label = part.shape ? "component / its maximum" : "share of the mean";
     }
+  }
+
+  // an end of a band, at the curve where there is none; cut where it would flatten the curves
+  within(end, curve, scale, high) {
+    return Float64Array.from(end, (v, b) => (Number.isFinite(v) ? Math.max(-0.5 * high, Math.min(1.5 * high, scale * v)) : curve[b]));
   }
 
   showSpectrum(part, place, reach, second) {

@@ -18,6 +18,7 @@ class Printing {
     for (const view of Bokeh.index.roots) {
       const { width, height } = view.bbox;
       if (!view.model.visible || !width || !height) continue;
+      view.renderer_views?.forEach((each) => each.set_visuals?.()); // else at the next frame, after the print
       const picture = element("img", "printed");
       picture.alt = "";
       picture.src = view.export("png", true).canvas.toDataURL();
