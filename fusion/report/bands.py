@@ -99,7 +99,7 @@ def band_entry(
         whole: whether maps are shown pixel by pixel.
     """
     entry: dict[str, Any] = {"errors": None, "mapErrors": None, "low": None, "high": None}
-    if part.left is None or part.right is None:
+    if trust == Trust() or part.left is None or part.right is None:
         return entry
     spectra = factor_behind(result, part.right, part.channels)
     maps = factor_behind(result, part.left, part.pixels)

@@ -104,21 +104,6 @@ def test_clicks_on_tiles_legend_rows_and_switches_change_what_is_shown(page, joi
     page.is_calm()
 
 
-@pytest.mark.parametrize("width", [1280, 1920])
-def test_nothing_is_wider_than_the_window(page, width):
-    page.browser.size(width, 1000)
-    page.browser.frames()
-    assert page.ask("document.documentElement.scrollWidth") <= width
-    boxes = page.ask(
-        "[...document.querySelectorAll('.card, .tile, table')].map(e => e.getBoundingClientRect())"
-        ".map(b => [b.left, b.right])"
-    )
-    assert len(boxes) > 10
-    assert all(left >= 0 and right <= width for left, right in boxes)
-    page.browser.size(1280, 1600)
-    page.is_calm()
-
-
 def test_a_drag_zooms_into_the_map_without_changing_its_shape_and_two_clicks_reset(page):
     spans = (
         "(() => { const m = report.model('map0'), x = m.x_range, y = m.y_range;"

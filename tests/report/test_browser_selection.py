@@ -16,7 +16,9 @@ MAP = "#scan0 .large .canvas"
 @pytest.fixture(autouse=True)
 def _nothing_is_held(page):
     """Every test begins with a page that holds one pixel and zooms."""
-    page.open()
+    tool(page, "zoom")
+    page.ask("report.scans[0].selection.letGo()")
+    page.browser.scheme("light")
 
 
 def tool(page, name):
