@@ -26,7 +26,7 @@ def _spectra(scene: Scene, entry: dict[str, Any]) -> Any:
     for j, k in enumerate(entry["numbers"]):
         style = {"color": scene.colour(k), "line_dash": scene.dash(k), "line_width": 1.6}
         panel.line(entry["x"], entry["spectra"][:, j], **style)
-    panel.xaxis.axis_label = entry["label"]
-    panel.yaxis.visible = False
+    panel.yaxis.major_label_text_font_size = "0px"
+    panel.yaxis.major_tick_line_color = panel.yaxis.axis_line_color = None
     panel.min_border_left = panel.min_border_right = 18
     return panel

@@ -92,7 +92,7 @@ def send_mouse(figure_: Any, call: str) -> None:
     target = f"window.report && window.report.{call}"
     for event, arguments in (
         (MouseMove, "cb_obj.x, cb_obj.y, false"),
-        (Tap, "cb_obj.x, cb_obj.y, true, cb_obj.modifiers.shift"),
+        (Tap, "cb_obj.x, cb_obj.y, true, cb_obj.modifiers?.shift"),
         (DoubleTap, "cb_obj.x, cb_obj.y, true"),  # two quick ones, if at two places
         (MouseLeave, "null, null, false"),
     ):
