@@ -107,7 +107,7 @@ def band_entry(
         error = _finite(trust.errors[spectra[0]] * np.abs(spectra[1]))
         entry["errors"] = store(f"errors{i}", floats(means(error, *into).T))
     if trust.errors is not None and maps is not None and whole:
-        error = _finite(trust.errors[maps[0]] * np.abs(maps[1]))
+        error = trust.errors[maps[0]] * np.abs(maps[1])
         entry["mapErrors"] = store(f"mapErrors{i}", floats(error.T))
     if trust.ambiguity is not None and spectra is not None:
         ends = np.sort([band * spectra[1] for band in trust.ambiguity.bands[spectra[0]]], axis=0)

@@ -66,12 +66,15 @@ def test_a_page_opens_is_used_and_printed_without_a_complaint(browser, tmp_path,
     browser.size(400, 900)
     browser.frames()
     assert page.ask("document.documentElement.scrollWidth") <= 400
-    assert browser.paper().startswith(b"%PDF")
+    page.ask("report.printing.lay()")
+    assert page.ask("document.querySelectorAll('img.printed').length") >= 4
+    page.ask("report.printing.clear()")
     page.is_calm()
 
 
+@pytest.mark.slow
 def test_a_map_of_4096_by_4096_pixels_is_averaged_and_that_is_said(browser, tmp_path):
-    result, rng = counts((4, 4), 2), np.random.default_rng(0)
+    result, rng = counts((4, 4), 1), np.random.default_rng(0)
     n = 4096
     axes = tuple(
         fu.Axis(a.name, a.scale, a.offset, a.units, size=n) for a in result.data["map"].axes[:2]
@@ -83,7 +86,7 @@ def test_a_map_of_4096_by_4096_pixels_is_averaged_and_that_is_said(browser, tmp_
         axes=(*axes, summary.axes[2]),
         residual_map=np.ones((n, n), np.float32),
     )
-    C = rng.random((n * n, 2), dtype=np.float32)
+    C = rng.random((n * n, 1), dtype=np.float32)
     large = replace(
         result,
         data={"map": summary},

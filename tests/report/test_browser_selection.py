@@ -160,10 +160,19 @@ def test_keys_move_the_energy_and_marked_lines_near_it_are_named(page, joint):
     page.is_calm()
 
 
-def test_a_stretch_of_a_line_scan_is_averaged(browser, tmp_path):
+def test_a_stretch_of_a_line_scan_is_averaged_and_one_pixel_has_its_error(browser, tmp_path):
     line = dataset("line", cube((25,)))
     result = quick(NMF(line, 2), Poisson(line))
-    shown = Shown(browser, result, tmp_path / "line.html")
+    errors = result.errors(progress=False)
+    shown = Shown(browser, result, tmp_path / "line.html", errors=errors)
+    for pixel, k in ((p, k) for k in range(2) for p in range(0, 25, 4)):
+        shown.at("profile0.0", 0.5 * pixel)
+        told = shown.text("#scan0 .readout").splitlines()[1].split("   ")[k]
+        number, _, error = told.removeprefix(f"{k + 1}: ").partition(" ± ")
+        np.testing.assert_allclose(float(number), result["C"][pixel, k], rtol=1e-3, atol=1e-9)
+        expected = errors["C"][pixel, k]
+        got = {"": np.nan, "∞": np.inf}.get(error) or float(error)
+        np.testing.assert_allclose(got, expected, rtol=0.06)
     shown.click("#scan0 input[value=area]")
     for kind, x in (("panstart", 2.0), ("pan", 3.0), ("panend", 4.5)):
         shown.ask(f"report.drag(0, '{kind}', {x}, 0)")

@@ -73,6 +73,12 @@ function tell(value, digits = 4) {
   return text.replace("-", "−");
 }
 
+// " ± 0.3"; " ± ∞" where the data leave it open, "" where there is none, as at a bound
+function plusMinus(error) {
+  if (error === Infinity) return " ± ∞";
+  return Number.isFinite(error) ? ` ± ${tell(error, 2)}` : "";
+}
+
 function raise(text) {
   return [...text].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
 }

@@ -174,8 +174,8 @@ class ImageScan extends Scan {
     const layer = this.layers[this.chosen], told = this.host.querySelector(".readout");
     const value = (map) => {
       const r = Math.floor((this.place.row * map.rows) / this.told.rows), c = Math.floor((this.place.column * map.columns) / this.told.columns);
-      const p = (this.place.lead * map.rows + r) * map.columns + c, error = map.errors && map.errors[p];
-      return `${this.areaMean(map) ?? tell(map.all[p])}${Number.isFinite(error) && !this.place.rows ? ` ± ${tell(error, 2)}` : ""}`;
+      const p = (this.place.lead * map.rows + r) * map.columns + c, error = map.errors ? plusMinus(map.errors[p]) : "";
+      return `${this.areaMean(map) ?? tell(map.all[p])}${this.place.rows ? "" : error}`;
     };
     const values = layer.maps ? layer.maps.map((map) => `${map.short}: ${value(map)}`).join("   ") : value(layer);
     told.textContent = `${this.where()}\n${values}`;

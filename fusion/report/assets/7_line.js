@@ -41,7 +41,9 @@ class LineScan extends Scan {
     const { columns, column } = this.place, [first, last] = columns || [column, column];
     const values = part ? part.numbers.map((k, j) => {
       const from = j * part.pixels + this.pixel({ ...this.place, column: first });
-      return `${this.page.names[k]}: ${tell(mean([...part.left.subarray(from, from + last - first + 1)]))}${columns ? " on average" : ""}`;
+      const error = part.mapErrors ? plusMinus(part.mapErrors[from]) : "";
+      const value = tell(mean([...part.left.subarray(from, from + last - first + 1)]));
+      return `${this.page.names[k]}: ${value}${columns ? " on average" : error}`;
     }) : [];
     told.textContent = `${this.where()}\n${values.join("   ")}`;
   }
