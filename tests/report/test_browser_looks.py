@@ -165,6 +165,16 @@ def test_the_components_have_a_logarithmic_scale_of_their_own(page, joint):
     page.is_calm()
 
 
+def test_a_file_that_is_not_whole_says_so(browser, joint, tmp_path):
+    path = tmp_path / "broken.html"
+    head, tag, rest = joint.report().html.partition('id="report-library">')
+    path.write_text(head + tag + rest[:1000] + rest[3000:], encoding="utf-8")
+    browser.complaints.clear()
+    browser.open(path, "document.getElementById('broken')?.checkVisibility()")
+    assert len(browser.complaints) == 1
+    assert browser.ask("document.querySelector('table').checkVisibility()")
+
+
 def test_a_browser_that_cannot_unpack_is_told_so_and_asks_for_nothing(browser, joint, tmp_path):
     path = tmp_path / "old.html"
     text = joint.report().html.replace(

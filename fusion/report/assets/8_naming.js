@@ -84,7 +84,8 @@ class Naming {
   save() {
     const link = element("a");
     link.href = URL.createObjectURL(new Blob([this.saved()], { type: "text/html" }));
-    link.download = decodeURIComponent(location.pathname.split("/").pop() || "") || "report.html";
+    const own = decodeURIComponent(location.pathname.split("/").pop() || "");
+    link.download = /\.html?$/i.test(own) ? own : "report.html"; // a notebook's frame has no name
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     this.tell("Saved with these names, where the browser keeps downloads.");

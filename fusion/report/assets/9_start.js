@@ -24,4 +24,7 @@ async function start() {
   performance.mark("drawn");
 }
 
-start();
+start().catch((error) => {
+  document.getElementById("broken").hidden = false;
+  throw error;
+});
