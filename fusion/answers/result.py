@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fusion.elements import Composition
     from fusion.elements.intensities import Measure
     from fusion.report import Report
+    from fusion.uncertainty.ambiguity import Ambiguity
     from fusion.uncertainty.error_table import StandardErrors
 
 Array = NDArray[Any]
@@ -341,6 +342,9 @@ class Result(Shown, NamedParts):
         data: Dataset | Sequence[Dataset] | None = None,
         elements: str | Sequence[str] = (),
         lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
+        errors: StandardErrors | bool = False,
+        ambiguity: Ambiguity | bool = False,
+        beside: Sequence[Result] = (),
         title: str | None = None,
         progress: bool = True,
     ) -> Report:
@@ -351,6 +355,9 @@ class Result(Shown, NamedParts):
             data: the data sets of a result that was loaded.
             elements: whose lines or edges are marked; lines: what else is, for a data set
                 [(energy, label), …].
+            errors: standard errors that are drawn, or True; ambiguity: the same of answers that
+                fit as well, of `fusion.ambiguity`.
+            beside: other answers of the same data, shown side by side.
             title: heading.
             progress: whether a line says which data set is drawn.
         """
@@ -362,6 +369,9 @@ class Result(Shown, NamedParts):
             data=data,
             elements=elements,
             lines=lines,
+            errors=errors,
+            ambiguity=ambiguity,
+            beside=beside,
             title=title,
             progress=progress,
         )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
 from fusion.algebra.axis import Axes
 from fusion.data.dataset import Dataset
@@ -66,10 +67,11 @@ def means(values: Array, owner: Array, n: int) -> Array:
     """Means of what is finite of (entry, …) values, (n, …); NaN where nothing is."""
     if len(values) == n:
         return values
+    into = csc_array(
+        (np.ones(len(owner), np.float64), owner, np.arange(len(owner) + 1)), shape=(n, len(owner))
+    )
     seen = np.isfinite(values)
-    sums, counts = np.zeros((n, *values.shape[1:])), np.zeros((n, *values.shape[1:]))
-    np.add.at(sums, owner, np.where(seen, values, 0.0))
-    np.add.at(counts, owner, seen)
+    sums, counts = into @ np.where(seen, values, 0.0), into @ seen.astype(np.float64)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

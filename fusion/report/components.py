@@ -15,6 +15,7 @@ from fusion.report.data_parts import Array, DataPart
 ALIKE = 0.5  # correlation from which maps of two data sets are one component
 NEAR = 3.0  # degrees below which two spectra are told to be alike
 STRANGERS = 0.15  # correlation of neighbouring pixels below which a map has no structure
+ENOUGH = 512  # pixels along an axis that tell it
 UNEVEN = 0.5  # spread of a map over its mean from which that is told
 
 
@@ -54,13 +55,13 @@ def component_numbers(parts: Sequence[DataPart]) -> list[list[int]]:
         if first is None or first.left is None or part.left is None or first.left.shape[1] == K:
             mine = list(range(K))
         else:
-            mine = _matched_numbers(first.left, part.left, most)
+            mine = matched_numbers(first.left, part.left, most)
         most = max([most, *(k + 1 for k in mine)])
         numbers.append(mine)
     return numbers
 
 
-def _matched_numbers(first: Array, other: Array, most: int) -> list[int]:
+def matched_numbers(first: Array, other: Array, most: int) -> list[int]:
     """Numbers of the first data set's components for those of another; new ones for the rest."""
     new = iter(range(most, most + other.shape[1]))
     if len(first) != len(other):
@@ -139,6 +140,7 @@ def noisy_maps(
         for j, k in enumerate(mine):
             assert part.left is not None
             column = np.where(part.masked_pixels, np.nan, part.left[:, j]).reshape(shape)
+            column = column[tuple(_middle(n) for n in shape)]
             if _neighbour_correlation(column) < STRANGERS and _relative_spread(column) > UNEVEN:
                 noisy[k] = called[k]
     if not noisy:
@@ -153,6 +155,12 @@ def noisy_maps(
         f"The {which} from pixel to pixel without structure, as no phase does: "
         f"{'it' if single else 'they'} may fit noise. Fewer components, or `fu.rank`, would tell."
     ]
+
+
+def _middle(n: int) -> slice:
+    """Of an axis of many pixels as many as tell whether neighbours are alike."""
+    first = max(n - ENOUGH, 0) // 2
+    return slice(first, first + ENOUGH)
 
 
 def listed(names: Sequence[str]) -> str:

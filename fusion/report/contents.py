@@ -14,6 +14,8 @@ from fusion.plots.colours import COMPONENTS as COLOURS
 from fusion.report import components
 from fusion.report import sentences as words
 from fusion.report.averaging import binned, bins_for, cell_of, cell_positions, data_means, means
+from fusion.report.bands import Trust, band_entry, band_texts
+from fusion.report.beside import answers_beside
 from fusion.report.data_parts import Array, parts_of
 from fusion.report.navigation import Group, groups
 from fusion.report.packing import floats, levels
@@ -21,8 +23,6 @@ from fusion.report.residual_spread import spread_entry
 
 BUDGET = 4_500_000  # measured values of all data sets that a page holds
 DASHES = ("solid", "dashed", "dotted")  # tell apart what has one colour
-
-Lines = Mapping[str, Sequence[tuple[float, str]]]
 
 
 class Scene:
@@ -32,23 +32,37 @@ class Scene:
         result: what `fit` gave, or `Result.load`.
         data: the data sets of a loaded result.
         lines: (energy, label) that are marked in the spectra, for every data set.
+        trust: standard errors and ambiguity, as far as they are shown.
+        beside: other answers of the same data.
 
     Attributes:
         names: of the components; payload: what the page's script reads.
+        beside: the answers that are compared; bands: what the bands of every data set are.
     """
 
-    def __init__(self, result: Result, data: Any = None, lines: Lines | None = None) -> None:
-        self.result = result
+    def __init__(
+        self,
+        result: Result,
+        data: Any = None,
+        lines: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        trust: Trust | None = None,
+        beside: Sequence[Result] = (),
+    ) -> None:
+        self.result, self.trust = result, trust or Trust()
         self.parts = parts_of(result, data)
         self.groups = groups(self.parts)
         self.numbers = components.component_numbers(self.parts)
         self.names = components.component_names(result, self.parts, self.numbers)
         self.table = components.table_rows(self.parts, self.numbers)
-        self.lines = _checked_lines(lines, result)
+        self.lines = lines or {}
         self.light: list[str] = []
         self.arrays: dict[str, Any] = {}
         part_entries = [self._part_entry(i) for i in range(len(self.parts))]
         group_entries = [self._group_entry(g) for g in range(len(self.groups))]
+        entries = [entry["bands"] for entry in part_entries]
+        self.bands = band_texts(result, self.trust, self.parts, entries)
+        self.beside = answers_beside(result, self.parts, beside, self._store)
         self.payload = {
             "names": self.names,
             "colours": [self.colour(k) for k in range(len(self.names))],
@@ -119,8 +133,10 @@ class Scene:
         if part.data is not None:
             entry["measured"] = store(f"measured{i}", levels(data_means(part.data, bins)))
         entry["spread"] = spread_entry(part, bins, store, i)
-        entry |= self._fit_entry(i, bins)
-        return entry
+        whole = set(group.bins) <= {1}
+        trust = self.result, self.trust, part, (into, prod(channels)), store, i
+        entry["bands"] = band_entry(*trust, whole=whole)
+        return entry | self._fit_entry(i, bins)
 
     def _map_cells(self, group: Group) -> tuple[Array, int]:
         """Which pixel of a map every pixel goes into, and how many there are."""
@@ -141,7 +157,10 @@ class Scene:
                 f"left{i}", floats(means(left, *self._map_cells(self.groups[self.group_of(i)])).T)
             )
             entry["right"] = self._store(f"right{i}", floats(means(right, *into).T))
-            entry["cellLeft"] = self._store(f"cells{i}", floats(means(left, *cells).T))
+            same = list(bins[:split]) == list(self.groups[self.group_of(i)].bins)
+            entry["cellLeft"] = (
+                entry["left"] if same else self._store(f"cells{i}", floats(means(left, *cells).T))
+            )
         elif part.dense is not None:
             dense = np.where(self._masked(i)[:, None] | part.masked_channels, np.nan, part.dense)
             fit = means(means(dense, *cells).T, *into).T
@@ -178,20 +197,3 @@ def _proportional(a: Array, b: Array) -> bool:
         return False
     a, b = (x / np.maximum(np.linalg.norm(np.nan_to_num(x), axis=0), 1e-300) for x in (a, b))
     return bool(np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True))
-
-
-def _checked_lines(lines: Lines | None, result: Result) -> dict[str, list[Any]]:
-    """The lines that are marked, checked.
-
-    Raises:
-        ValueError: if they are of no data set.
-    """
-    checked = {}
-    for name, marks in (lines or {}).items():
-        if name not in result.data:
-            raise ValueError(
-                f"`report(lines=…)`: {name!r} is none of the data sets "
-                f"{', '.join(map(repr, result.data))}: give {{data set name: [(energy, label)]}}."
-            )
-        checked[name] = [[float(energy), str(label)] for energy, label in marks]
-    return checked

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from bokeh.core.properties import value
 from bokeh.models import (
+    BoxAnnotation,
     ColumnDataSource,
     CustomJS,
     CustomJSTickFormatter,
@@ -14,8 +16,11 @@ from bokeh.models import (
 )
 
 from fusion.report.contents import Scene
+from fusion.report.figures_beside import figures_beside
 from fusion.report.navigation import Group
 from fusion.report.panels import (
+    AXIS,
+    FONT,
     INK,
     LEFT,
     MARKED,
@@ -25,6 +30,7 @@ from fusion.report.panels import (
     draw_curves,
     empty_source,
     plain_figure,
+    send_drag,
     send_mouse,
 )
 from fusion.report.spectra import spectrum_figures
@@ -36,13 +42,14 @@ def figures(scene: Scene) -> dict[str, Any]:
     for g, group in enumerate(scene.groups):
         if group.kind == "image":
             panels[f"map{g}"] = _map_figure(group, g)
+            panels |= _profile_across(scene, g)
         elif group.kind == "line":
             panels |= _profile_figures(scene, group, g)
     for i, part in enumerate(scene.payload["parts"]):
         if part["signal"] == 1:
             panels |= spectrum_figures(scene, i)
     panels["starts"] = _starts_figure(scene)
-    return panels
+    return panels | figures_beside(scene)
 
 
 def _map_figure(group: Group, g: int) -> Any:
@@ -72,10 +79,11 @@ def _map_figure(group: Group, g: int) -> Any:
     source = ColumnDataSource({"image": [blank], **{k: [v] for k, v in place.items()}})
     source.name = f"map{g}-source"
     panel.image_rgba("image", x="x", y="y", dw="dw", dh="dh", source=source)
-    spot = ColumnDataSource({"x": [], "y": [], "w": [], "h": []}, name=f"map{g}-spot")
-    box = {"x": "x", "y": "y", "width": "w", "height": "h", "source": spot, "fill_alpha": 0.0}
-    panel.rect(line_color="black", line_width=4, line_alpha=0.7, **box)
-    panel.rect(line_color="white", line_width=1.6, **box)
+    for which, dash in (("second", "dashed"), ("spot", "solid")):
+        _draw_box(panel, f"map{g}-{which}", dash)
+    line = ColumnDataSource({"x": [], "y": []}, name=f"map{g}-line")
+    panel.line("x", "y", source=line, line_color="black", line_width=5, line_alpha=0.7)
+    panel.line("x", "y", source=line, line_color="white", line_width=2)
     add_tools(panel, dimensions="both")
     panel.toolbar_location = None
     zoomed = CustomJS(code=f"window.report && window.report.zoomed({g})")
@@ -83,7 +91,35 @@ def _map_figure(group: Group, g: int) -> Any:
         along.js_on_change("start", zoomed)
         along.js_on_change("end", zoomed)
     send_mouse(panel, f"pixel({g}")
+    send_drag(panel, f"drag({g}")
     return panel
+
+
+def _draw_box(panel: Any, name: str, dash: str) -> None:
+    """A pixel or an area that is pointed at, seen on dark and on light; with its letter."""
+    box = ColumnDataSource({key: [] for key in ("x", "y", "w", "h", "left", "top", "text")})
+    box.name = name
+    place = {"x": "x", "y": "y", "width": "w", "height": "h", "source": box, "fill_alpha": 0.0}
+    panel.rect(line_color="black", line_width=4, line_alpha=0.7, **place)
+    panel.rect(line_color="white", line_width=1.6, line_dash=dash, **place)
+    letter = {"x": "left", "y": "top", "text": "text", "source": box, "y_offset": -3}
+    letter |= {"text_font": value(FONT), "text_font_size": "13px", "text_font_style": "bold"}
+    panel.text(text_color="white", text_outline_color="black", **letter)
+
+
+def _profile_across(scene: Scene, g: int) -> dict[str, Any]:
+    """Components along a line that is drawn on a map; shown when there is one."""
+    panels = {}
+    for n, s in enumerate(scene.payload["groups"][g]["sets"]):
+        name = f"across{g}.{n}"
+        panel = panels[name] = plain_figure(name, height=210)
+        numbers = scene.payload["parts"][s["part"]]["numbers"]
+        source = empty_source(f"{name}-source", [f"c{k}" for k in numbers])
+        draw_curves(panel, scene, source, numbers, False)
+        panel.xaxis.axis_label = "distance"
+        panel.min_border_left = 64
+        panel.visible = False
+    return panels
 
 
 def _profile_figures(scene: Scene, group: Group, g: int) -> dict[str, Any]:
@@ -115,7 +151,11 @@ def _profile_figures(scene: Scene, group: Group, g: int) -> dict[str, Any]:
         panel.y_range.start = 0
         panel.min_border_left = 64
         panel.add_layout(dashed_span("height", f"{name}-spot"))
+        area = BoxAnnotation(name=f"{name}-area", fill_color=AXIS, fill_alpha=0.25)
+        area.line_color, area.visible = None, False
+        panel.add_layout(area)
         send_mouse(panel, f"pixel({g}")
+        send_drag(panel, f"drag({g}")
     return panels
 
 
@@ -131,7 +171,7 @@ def _starts_figure(scene: Scene) -> Any:
     steps = np.arange(history.shape[1])
     for i in [*(i for i in range(len(history)) if i != best), best]:
         mine = np.isfinite(above[i])
-        style = ("#0072B2", 2.2) if i == best else ("#b8c0ca", 1.1)
+        style = ("#0072B2", 2.2) if i == best else (AXIS, 1.1)
         panel.line(steps[mine], above[i][mine], color=style[0], line_width=style[1])
         if mine.sum() <= MARKED:
             panel.scatter(steps[mine][-1:], above[i][mine][-1:], color=style[0], size=5)

@@ -59,6 +59,7 @@ class Group:
         entry: dict[str, Any] = {"kind": self.kind, "lead": lead, "rows": rows, "columns": columns}
         entry["leads"] = _stack_labels(self.axes[:-2])
         entry["equal"], entry["length"] = self.equal, self.length
+        entry["full"], entry["bins"] = list(self.full), list(self.last(self.bins))
         if self.axes:
             entry["x"] = _axis_entry(self.axes[-1], columns)
         if len(self.axes) > 1:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from errno import EISDIR
 from html import escape
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from fusion.algebra.calls import checked_call
@@ -13,6 +15,8 @@ from fusion.algebra.waiting import waiting
 if TYPE_CHECKING:
     from fusion.answers.result import Result
     from fusion.data.dataset import Dataset
+    from fusion.uncertainty.ambiguity import Ambiguity
+    from fusion.uncertainty.error_table import StandardErrors
 
 HEIGHT = 900  # CSS pixels in a notebook
 PRINTED = (".pdf", ".png", ".svg", ".jpg", ".jpeg", ".eps", ".docx")
@@ -62,6 +66,9 @@ def report(
     data: Dataset | Sequence[Dataset] | None = None,
     elements: str | Sequence[str] = (),
     lines: Mapping[str, Sequence[tuple[float, str]]] | None = None,
+    errors: StandardErrors | bool = False,
+    ambiguity: Ambiguity | bool = False,
+    beside: Sequence[Result] = (),
     title: str | None = None,
     progress: bool = True,
 ) -> Report:
@@ -78,6 +85,12 @@ def report(
         elements: whose X-ray lines (of EDS) and edges (of EELS) are marked, as for
             `fusion.elements.labels`: ["Mn", "O"].
         lines: what else is marked: {data set name: [(energy, label), …]}, in the unit of its axis.
+        errors: what `result.errors()` gave, drawn as bands of ± 2 standard errors; True computes
+            it.
+        ambiguity: what `fusion.ambiguity` gave, drawn as bands of all answers that fit as well;
+            True computes it.
+        beside: other answers of the same data, such as those of other numbers of components: each
+            with its χ², maps and spectra.
         title: heading; default: how many components in what.
         progress: whether a line says which data set is drawn, as in `fit`.
 
@@ -86,8 +99,9 @@ def report(
 
     Raises:
         ImportError: if bokeh is not installed; xraydb, where elements are named.
-        ValueError: if the ending is that of a picture, data or lines are none of the result's, or
-            there is no such element.
+        ValueError: if the ending is that of a picture, data, lines, errors, ambiguity or other
+            answers are none of the result's, or there is no such element.
+        OSError: if the file cannot be written; before anything is computed.
     """
     if path is not None and Path(path).suffix.lower() in PRINTED:
         raise ValueError(
@@ -98,38 +112,39 @@ def report(
         import bokeh  # noqa: F401
     except ImportError:
         raise ImportError(NEEDS) from None
+    if path is not None:
+        _check_place(Path(path))
+    from fusion.report.bands import checked_trust
+    from fusion.report.beside import check_beside
     from fusion.report.contents import Scene
+    from fusion.report.marks import marks
     from fusion.report.page import page
 
+    check_beside(result, beside)
+    marked = marks(result, elements, lines or {})
+    trust = checked_trust(result, errors, ambiguity, progress)
     with waiting("report", progress):
-        built = Report(page(Scene(result, data, _marks(result, elements, lines or {})), title))
+        built = Report(page(Scene(result, data, marked, trust=trust, beside=beside), title))
     if path is not None:
         built.save(path)
     return built
 
 
-def _marks(
-    result: Result, elements: str | Sequence[str], lines: Mapping[str, Sequence[tuple[float, str]]]
-) -> dict[str, list[tuple[float, str]]]:
-    """What is marked in the spectra of every data set."""
-    marks = {name: list(given) for name, given in lines.items()}
-    if len(elements):
-        from fusion.data.signal_type import has_edges
-        from fusion.elements import labels
-        from fusion.elements.table import KEV
+def _check_place(path: Path) -> None:
+    """Complain of a file that cannot be written, before the work that it is to hold.
 
-        known = {
-            n: (d.axes[-1], d.metadata)
-            for n, d in result.data.items()
-            if d.signal == 1 and d.axes[-1].units in KEV
-        }
-        if not known:
-            raise ValueError(
-                f"`report(elements={elements!r})`: no data set has an axis in {' or '.join(KEV)}: "
-                "give the axis of energies its units, or leave the elements out."
-            )
-        marked = {n: each for n, each in known.items() if has_edges(*each) is not None}
-        for name, (axis, metadata) in (marked or known).items():  # labels says why there is none
-            found = labels(axis, elements, metadata=metadata)
-            marks[name] = [*marks.get(name, []), *found]
-    return marks
+    Raises:
+        OSError: with what is in the way.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a folder")
+        with TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        told = type(error)(
+            f"`report({str(path)!r})`: cannot be written ({error.strerror or error}): give a file "
+            "in a folder that is there and may be written to. Nothing was computed."
+        )
+        told.errno = error.errno
+        raise told from error

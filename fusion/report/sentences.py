@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
 from fusion.report.components import TableRow, listed, noisy_maps, similar_spectra
 from fusion.report.data_parts import DataPart
+from fusion.report.deviations import negative_sums
 
 POOR = 0.5  # explained variance of data without counting noise below which it is told
 
@@ -34,21 +36,31 @@ def starts_agreeing(result: Result) -> int:
 
 
 def facts(result: Result) -> list[tuple[str, str]]:
-    """(number, what it is) for the head of the page."""
+    """(number, what it is) for the head of the page; χ² first, which knows of the noise."""
     pairs = [
-        (f"{100 * summary.explained_variance:.2f} %", f"of {name} explained")
-        for name, summary in result.data.items()
-    ]
-    pairs += [
         (f"{summary.chi2:.3g}", f"χ² per value of {name}")
         for name, summary in result.data.items()
         if summary.chi2 is not None
+    ]
+    pairs += [
+        (_percent(summary.explained_variance), f"of {name} explained")
+        for name, summary in result.data.items()
     ]
     n, ended = len(result.losses), int(result.ended.sum())
     raced = f"starts agree that were run to the end, of {n}" if ended < n else "starts agree"
     pairs.append((f"{starts_agreeing(result)} of {ended}", raced if n > 1 else "start"))
     pairs.append((_duration(result.seconds), "of computing"))
     return pairs
+
+
+def fit_text(summary: DataSummary) -> str:
+    """ "χ² 0.989, 99.74 % explained"."""
+    chi2 = "" if summary.chi2 is None else f"χ² {summary.chi2:.3g}, "
+    return f"{chi2}{_percent(summary.explained_variance)} explained"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %" if np.isfinite(share) else "–"
 
 
 def _duration(seconds: float) -> str:
@@ -80,6 +92,7 @@ def cautions(
             "and others of nearly the same loss may look different: see `fu.ambiguity(result)`."
         )
     sentences += [sentence(message.removeprefix("warning: ")) for message in result.messages]
+    sentences += negative_sums(result, parts, numbers, called)
     sentences += similar_spectra(table, called) + noisy_maps(parts, numbers, called)
     for part in parts:
         if part.left is None and part.dense is None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,39 @@ class Browser:
             held = {"button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held)
         self.frames()
+
+    def key(self, name: str, *, shift: bool = False) -> None:
+        """Press a key where the focus is: "ArrowLeft", "Enter", "Tab", "b"."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
+        codes |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+        given: dict[str, Any] = {"key": name, "code": name, "modifiers": 8 * shift}
+        given["windowsVirtualKeyCode"] = codes.get(name, ord(name[0].upper()))
+        if name == "Enter":
+            given["text"] = "\r"
+        elif len(name) == 1:
+            given["text"] = name
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, **given)
+        self.frames()
+
+    def write(self, text: str) -> None:
+        """As if it were typed where the focus is."""
+        self.call("Input.insertText", text=text)
+
+    def scheme(self, name: str) -> None:
+        """ "light" or "dark", as the reader's system has it."""
+        wanted = [{"name": "prefers-color-scheme", "value": name}]
+        self.call("Emulation.setEmulatedMedia", features=wanted)
+        self.frames()
+
+    def paper(self) -> bytes:
+        """The page as PDF, on the paper that it asks for."""
+        told = self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=False)
+        return b64decode(told["data"])
+
+    def picture(self) -> bytes:
+        """What is seen, as PNG."""
+        return b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def close(self) -> None:
         """End it."""

@@ -35,9 +35,14 @@ def quick(model, loss, **given):
 
 def unpacked(packed):
     """What the page's script makes of an array."""
-    raw = zlib.decompress(b64decode(packed["text"]))
+    size = int(packed["kind"][1])
+    planes = np.frombuffer(zlib.decompress(b64decode(packed["text"])), np.uint8).reshape(size, -1)
+    raw = planes.T.tobytes()
     if packed["kind"] == "f4":
         return np.frombuffer(raw, "<f4").reshape(packed["shape"])
     codes = np.frombuffer(raw, "<u2").reshape(packed["shape"])
+    if packed["steps"]:
+        steps = (codes >> 1).astype("<i2") ^ -(codes & 1).astype("<i2")
+        codes = np.cumsum(steps, axis=1, dtype="<i2").astype("<u2")
     low, step = unpacked(packed["low"]), unpacked(packed["step"])
     return np.where(codes == 65535, np.nan, low + codes * step.astype(float))

@@ -1,4 +1,4 @@
-"""One result of two detectors, for all pages of it."""
+"""A browser, and one result of two detectors, for all pages of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,28 @@ import pytest
 
 from fusion.losses import Frobenius, Poisson
 from fusion.models import SharedMaps
+from tests.helpers.headless_browser import Browser, chromium
 from tests.helpers.report_data import SHAPE, cube, dataset, quick
+from tests.helpers.report_page import Shown
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    if chromium() is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    made = Browser(tmp_path_factory.mktemp("profile"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
+def page(browser, joint, tmp_path_factory):
+    """The joint result, open for all tests of a file."""
+    path = tmp_path_factory.mktemp("pages") / "joint.html"
+    return Shown(browser, joint, path, lines={"eels": [(120.0, "A")]})
+
+
+@pytest.fixture(scope="session")
 def joint():
     """Two detectors, one pixel masked in both, one in one of them."""
     mask = np.zeros(SHAPE, bool)

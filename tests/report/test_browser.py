@@ -2,106 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 import fusion as fu
 from fusion.losses import Frobenius, Poisson
 from fusion.models import NMF, SharedMaps
-from tests.helpers.headless_browser import Browser, chromium
-from tests.helpers.report_data import ENERGIES, READY, SHAPE, cube, dataset, quick
-
-
-class Shown:
-    """A page in a browser, and what it complained of and asked for since it was opened."""
-
-    def __init__(self, browser, result, path, **given):
-        self.browser, self.ask, self.path = browser, browser.ask, path
-        browser.complaints.clear()
-        browser.requests.clear()
-        result.report(path, **given)
-        browser.open(path, READY)
-
-    def is_calm(self):
-        """Nothing was complained of, and nothing but the file was asked for."""
-        self.browser.frames()
-        assert self.browser.complaints == []
-        asked = [url for url in self.browser.requests if not url.startswith("data:")]
-        assert asked == [self.path.resolve().as_uri()]
-
-    def text(self, selector):
-        return self.ask(f"document.querySelector({selector!r}).textContent")
-
-    def click(self, selector):
-        self.ask(f"document.querySelector({selector!r}).click()")
-        self.browser.frames()
-
-    def set(self, selector, value, event):
-        """Choose a value of a control."""
-        self.ask(
-            f"(() => {{ const s = document.querySelector({selector!r}); s.value = '{value}';"
-            f"s.dispatchEvent(new Event('{event}')); }})()"
-        )
-        self.browser.frames()
-
-    def values(self, name, *columns):
-        """Columns of a figure's source; NaN for what JSON has not."""
-        keys = json.dumps(columns)
-        got = self.ask(
-            f"(() => {{ const d = report.model('{name}').data;"
-            f"return {keys}.map(k => Array.from(d[k], Number)); }})()"
-        )
-        return [np.array(column, dtype=float) for column in got]
-
-    def layer(self, key):
-        """Values of one of the maps."""
-        return np.array(self.ask(f"Array.from(report.scans[0].layers['{key}'].all)"), dtype=float)
-
-    def box(self):
-        """Left, top, width and height of the large map."""
-        return self.ask(
-            "(() => { const e = document.querySelector('#scan0 .large .canvas');"
-            "e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
-            "return [b.left, b.top, b.width, b.height]; })()"
-        )
-
-    def at_pixel(self, row, column, *, click=False):
-        """Point at the middle of a pixel of the large map."""
-        left, top, width, height = self.box()
-        x, y = left + (column + 0.5) / SHAPE[1] * width, top + (row + 0.5) / SHAPE[0] * height
-        self.browser.mouse(x, y, clicks=click)
-
-    def at(self, figure, x, *, click=False):
-        """Point at a place along a figure."""
-        x, y = self.ask(
-            f"(() => {{ const v = Bokeh.index.find_one(report.model('{figure}'));"
-            "v.el.scrollIntoView({block: 'center'});"
-            "const b = v.canvas_view.el.getBoundingClientRect();"
-            "const f = v.frame, middle = (f.bbox.top + f.bbox.bottom) / 2;"
-            f"return [b.left + f.x_scale.compute({x}), b.top + middle]; }})()"
-        )
-        self.browser.mouse(x, y, clicks=click)
-
-    def away(self):
-        self.browser.mouse(3, 3)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if chromium() is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    made = Browser(tmp_path_factory.mktemp("profile"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def page(browser, joint, tmp_path_factory):
-    """The joint result, open for all tests of it."""
-    path = tmp_path_factory.mktemp("pages") / "joint.html"
-    return Shown(browser, joint, path, lines={"eels": [(120.0, "A")]})
+from tests.helpers.report_data import ENERGIES, SHAPE, cube, dataset, quick
+from tests.helpers.report_page import Shown
 
 
 def test_pointing_at_a_pixel_shows_its_spectra_of_all_detectors(page, joint):
@@ -193,21 +101,6 @@ def test_clicks_on_tiles_legend_rows_and_switches_change_what_is_shown(page, joi
     page.click("#part0 input[value=linear]")
     page.click('tr[data-number="2"]')
     assert page.text(".large-title") == "Component 3"
-    page.is_calm()
-
-
-@pytest.mark.parametrize("width", [1280, 1920])
-def test_nothing_is_wider_than_the_window(page, width):
-    page.browser.size(width, 1000)
-    page.browser.frames()
-    assert page.ask("document.documentElement.scrollWidth") <= width
-    boxes = page.ask(
-        "[...document.querySelectorAll('.card, .tile, table')].map(e => e.getBoundingClientRect())"
-        ".map(b => [b.left, b.right])"
-    )
-    assert len(boxes) > 10
-    assert all(left >= 0 and right <= width for left, right in boxes)
-    page.browser.size(1280, 1600)
     page.is_calm()
 
 

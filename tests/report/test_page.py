@@ -25,7 +25,7 @@ def test_the_page_holds_equation_starts_table_cautions_and_names_nothing_as_mark
     assert "ln M_" in page
     assert "One start only" in page
     assert "raise max_steps" in page
-    assert page.count('data-number="0"') == 2  # legend and table
+    assert page.count('data-number="0"') == 3  # legend, row and name
 
 
 def test_a_loaded_result_shows_its_fit_says_that_no_data_were_at_hand_and_takes_them(

@@ -10,6 +10,26 @@ function between(a, b, t) {
   return a.map((x, i) => x + (b[i] - x) * t);
 }
 
+function luminance(hex) {
+  const parts = rgb(hex).map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+}
+
+function contrast(a, b) {
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+}
+
+// the colour, darker or lighter until a line of it is seen on the background: 3 : 1, as WCAG 2.2 asks (1.4.11)
+function legible(hex, background, least = 3.05) {
+  const to = luminance(background) > 0.3 ? [0, 0, 0] : [255, 255, 255];
+  for (let t = 0; t <= 1; t += 0.02) {
+    const made = between(rgb(hex), to, t).map((c) => Math.round(c).toString(16).padStart(2, "0"));
+    if (contrast(`#${made.join("")}`, background) >= least) return `#${made.join("")}`;
+  }
+  return hex;
+}
+
 function ramp(hex) {
   const colour = rgb(hex), top = between(colour, [255, 255, 255], 0.88), turn = 0.62;
   return Array.from({ length: 256 }, (_, i) => {

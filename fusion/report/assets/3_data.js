@@ -12,6 +12,7 @@ class Part {
       this.rows = arrays[this.spread.rows];
       this.cols = arrays[this.spread.cols];
     }
+    for (const [key, name] of Object.entries(told.bands)) this[key] = name === null ? null : arrays[name];
     this.x = told.x.map((name) => arrays[name]);
     this.n = told.channels.reduce((a, b) => a * b, 1);
     this.K = this.right ? this.right.length / this.n : 0;
@@ -19,12 +20,13 @@ class Part {
     this.nCells = group.lead * this.cells[0] * this.cells[1];
   }
 
-  // averages that hold a pixel of the maps and its neighbours
+  // averages that hold a pixel of the maps and its neighbours, or an area
   cellsAt(place, reach) {
     const [rows, columns] = this.cells, found = [];
-    const r0 = Math.floor(place.row / this.step[0]), c0 = Math.floor(place.column / this.step[1]);
-    for (let r = Math.max(0, r0 - reach); r <= Math.min(rows - 1, r0 + reach); r++) {
-      for (let c = Math.max(0, c0 - reach); c <= Math.min(columns - 1, c0 + reach); c++) {
+    const [top, bottom] = place.rows || [place.row, place.row], [first, last] = place.columns || [place.column, place.column];
+    const on = place.rows ? 0 : reach, cell = (i, axis) => Math.floor(i / this.step[axis]);
+    for (let r = Math.max(0, cell(top, 0) - on); r <= Math.min(rows - 1, cell(bottom, 0) + on); r++) {
+      for (let c = Math.max(0, cell(first, 1) - on); c <= Math.min(columns - 1, cell(last, 1) + on); c++) {
         found.push((place.lead * rows + r) * columns + c);
       }
     }
@@ -51,10 +53,7 @@ class Part {
       if (seen.length) cells = seen;
     }
     const measured = this.measured ? this.meanRow(this.measured, cells) : new Float64Array(this.n).fill(NaN);
-    const weights = Array.from({ length: this.K }, (_, k) => {
-      const values = cells.map((cell) => this.cellLeft[k * this.nCells + cell]).filter(Number.isFinite);
-      return values.length ? values.reduce((a, b) => a + b, 0) / values.length : NaN;
-    });
+    const weights = Array.from({ length: this.K }, (_, k) => mean(cells.map((cell) => this.cellLeft[k * this.nCells + cell])));
     const components = weights.map((w, k) => Float64Array.from(this.row(this.right, k), (s) => w * s));
     let fit = new Float64Array(this.n).fill(NaN);
     if (this.K) fit = fit.map((_, b) => components.reduce((sum, c) => sum + c[b], 0));
@@ -123,6 +122,21 @@ class Part {
     const half = Math.floor(width / 2), found = [];
     for (let b = Math.max(0, channel - half); b <= Math.min(this.n - 1, channel + half); b++) found.push(b);
     return found;
+  }
+
+  // ends of the bands of one component: of answers that fit as well (a), of two standard errors (b)
+  bandsOf(j) {
+    const row = this.row(this.right, j), errors = this.errors && this.row(this.errors, j);
+    const end = (sign) => (errors ? row.map((s, b) => s + 2 * sign * errors[b]) : row);
+    return { a: [this.low, this.high].map((side) => (side ? this.row(side, j) : row)), b: [end(-1), end(1)] };
+  }
+
+  // marked lines within the window at the cursor, or a hundredth of what is shown: nearest first
+  linesNear(channel, width, shown) {
+    const x = this.x[0], here = x[channel], step = this.n > 1 ? Math.abs(x[1] - x[0]) : 0;
+    const within = Math.max((width * step) / 2, shown / 100);
+    const far = ([energy]) => Math.abs(energy - here);
+    return this.lines.filter((line) => far(line) <= within).sort((a, b) => far(a) - far(b));
   }
 
   nearest(energy) {

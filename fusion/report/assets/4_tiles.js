@@ -40,6 +40,7 @@ class Tile {
     this.box.dataset.layer = key;
     this.frame = element("span", "frame");
     this.canvas = element("canvas");
+    this.canvas.setAttribute("aria-hidden", "true");
     this.mark = element("span", "mark");
     this.frame.append(this.canvas, this.mark);
     if (view.told.length) {
@@ -54,6 +55,12 @@ class Tile {
     this.box.addEventListener("mousemove", (event) => view.point(this.at(event), false));
     this.box.addEventListener("mouseleave", () => view.point(null, false));
     this.box.addEventListener("click", () => view.choose(this.key));
+  }
+
+  // "Component shell"
+  call(title, short) {
+    this.title.textContent = short;
+    this.box.setAttribute("aria-label", `${title}: show it large`);
   }
 
   at(event) {

@@ -11,9 +11,10 @@ class Scan {
     this.tiles = {};
     this.layers = {};
     this.host = document.getElementById(`scan${index}`);
-    this.pinned = this.first();
-    this.place = this.pinned;
+    this.selection = new Selection(this, this.first());
   }
+
+  get place() { return this.selection.place; }
 
   shape() {
     const { rows, columns, equal, x, y } = this.told;
@@ -48,39 +49,106 @@ class Scan {
   }
 
   point(at, keep) {
-    if (at) this.place = { lead: this.lead, ...at };
-    else this.place = this.pinned;
-    if (at && keep) this.pinned = this.place;
+    this.selection.point(at, keep);
+    this.later();
+  }
+
+  later() {
     this.page.later(this, () => this.look());
   }
 
-  // where a figure says that the mouse is
-  pointAt(x, y, keep) {
-    if (x === null) return this.point(null, false);
+  // the pixel at a place of a figure; the nearest one where places outside count
+  pixelAt(x, y, outside) {
     const { rows, columns } = this.told, along = this.told.x, down = this.told.y;
-    const column = Math.floor(((x - along.first) / (along.last - along.first)) * columns);
-    const row = down ? Math.floor(((y - down.first) / (down.last - down.first)) * rows) : 0;
-    if (row < 0 || row >= rows || column < 0 || column >= columns) return undefined;
-    return this.point({ row, column }, keep);
+    let column = Math.floor(((x - along.first) / (along.last - along.first)) * columns);
+    let row = down ? Math.floor(((y - down.first) / (down.last - down.first)) * rows) : 0;
+    if (outside) [row, column] = [Math.min(rows - 1, Math.max(0, row)), Math.min(columns - 1, Math.max(0, column))];
+    return row < 0 || row >= rows || column < 0 || column >= columns ? null : { row, column };
+  }
+
+  // where a figure says that the mouse is
+  pointAt(x, y, keep, second) {
+    if (x === null) return this.point(null, false);
+    const at = this.pixelAt(x, y, false);
+    if (!at) return undefined;
+    if (second) this.selection.compare(at);
+    else this.selection.point(at, keep);
+    return this.later();
+  }
+
+  dragAt(kind, x, y) {
+    const at = this.pixelAt(x, y, true);
+    if (kind === "panstart") this.selection.begin(at);
+    else this.selection.extend(at, kind === "panend");
+    this.later();
+  }
+
+  buildTools() {
+    this.host.querySelectorAll("input[name^=tool]").forEach((input) => input.addEventListener("change", () => {
+      this.selection.tool = input.value;
+      this.selection.corner = null;
+      const zoom = this.page.model(`map${this.index}-zoom`);
+      if (zoom) zoom.active = input.value === "zoom";
+    }));
+    this.host.querySelector(".keep-second").addEventListener("click", () => { this.selection.compare(); this.later(); });
+    this.host.querySelector(".let-go").addEventListener("click", () => { this.selection.letGo(); this.later(); });
+    const reach = this.host.querySelector("select.reach");
+    reach.addEventListener("change", () => { this.reach = Number(reach.value); this.look(); });
+    const focus = this.host.querySelector(".focus");
+    focus.addEventListener("keydown", (event) => { if (this.selection.key(event)) { event.preventDefault(); this.later(); } });
   }
 
   look() {
     for (const tile of Object.values(this.tiles)) tile.show(this.place);
-    this.parts.forEach((part) => this.page.showSpectrum(part, this.place, this.reach));
+    this.parts.forEach((part) => this.page.showSpectrum(part, this.place, this.reach, this.selection.second));
     this.mark();
     this.read();
+    if (!this.host) return;
+    this.host.querySelector(".let-go").disabled = !this.selection.held;
+    document.querySelectorAll(".compared").forEach((each) => { each.hidden = !this.page.scans.some((s) => s.selection.second); });
   }
 
-  where() {
-    const { x, y } = this.told, place = this.place;
-    const at = (axis, i, n) => {
-      const value = axis.values ? axis.values[i] : axis.first + ((i + 0.5) * (axis.last - axis.first)) / n;
-      return `${axis.name} ${tell(value)} ${axis.units}`.trim();
+  position(axis, i, n) {
+    return axis.values ? axis.values[i] : axis.first + ((i + 0.5) * (axis.last - axis.first)) / n;
+  }
+
+  where(place = this.place) {
+    const { x, y } = this.told;
+    const at = (axis, ends, n) => {
+      const told = [...new Set(ends)].map((i) => tell(this.position(axis, i, n)));
+      return `${axis.name} ${told.join("–")} ${axis.units}`.trim();
     };
     const told = this.told.leads.length ? [this.told.leads[place.lead]] : [];
-    if (x) told.push(at(x, place.column, this.told.columns));
-    if (y) told.push(at(y, place.row, this.told.rows));
+    if (x) told.push(at(x, place.columns || [place.column], this.told.columns));
+    if (y) told.push(at(y, place.rows || [place.row], this.told.rows));
     return told.join(", ");
+  }
+
+  // index of the place that is kept in the array of a data set, "[3, 7]"; ".mean(…)" of an area
+  pythonIndex() {
+    const { full, bins, kind } = this.told, place = this.selection.kept;
+    if (kind === "point") return "";
+    const long = full.map((n, i) => i).filter((i) => full[i] > 1), index = full.map(() => "0"), means = [];
+    const slice = (ends, b) => (ends[0] === ends[1] && b === 1 ? String(ends[0]) : `${ends[0] * b}:${(ends[1] + 1) * b}`);
+    const last = [["rows", "row", 0], ["columns", "column", 1]].slice(kind === "line" ? 1 : 0);
+    let rest = place.lead;
+    long.slice(0, -last.length).reverse().forEach((i) => { index[i] = String(rest % full[i]); rest = Math.floor(rest / full[i]); });
+    long.slice(-last.length).forEach((i, n) => {
+      const [ends, one, axis] = last[n];
+      index[i] = slice(place[ends] || [place[one], place[one]], bins[axis]);
+    });
+    index.filter((each) => !/^\d+$/.test(each)).forEach((_, n) => means.push(n));
+    return `[${index.join(", ")}]${means.length ? `.mean(${means.length > 1 ? `(${means.join(", ")})` : 0})` : ""}`;
+  }
+
+  // " of 4 × 5 pixels" that a spectrum is the mean of; "" of one
+  size(place, part) {
+    if (this.told.kind === "point") return "";
+    const counts = place.rows
+      ? [place.rows, place.columns].map(([a, b], i) => (b - a + 1) * this.told.bins[i])
+      : part.bin.map((b) => b * (1 + 2 * this.reach));
+    if (counts[0] * counts[1] === 1) return "";
+    return `, mean of ${this.told.kind === "line" ? counts[1] : counts.join(" × ")} pixels`;
   }
 
   // --- layers: every map by a key, with what it is called and how it is coloured
@@ -94,7 +162,8 @@ class Scan {
         const all = part.left.subarray(j * part.pixels, (j + 1) * part.pixels);
         const range = limits(all);
         const colours = range.both ? this.page.palettes.both : this.page.ramps[k];
-        return { key: `s${s}c${k}`, number: k, all, rows, columns, ...range, colours,
+        const errors = part.mapErrors && part.mapErrors.subarray(j * part.pixels, (j + 1) * part.pixels);
+        return { key: `s${s}c${k}`, number: k, all, errors, rows, columns, ...range, colours, suffix,
           title: `Component ${names[k]}${suffix}`, short: names[k] };
       });
       const some = maps.slice(0, SEVERAL), title = `Overlay${maps.length > SEVERAL ? ` of the first ${SEVERAL}` : ""}${suffix}`;
@@ -123,6 +192,18 @@ class Scan {
         ...range, colours: key === "left" ? this.page.palettes.both : GREYS, title: `${several}${word} at ${label}`, short: word };
     }
     return ["measured", "fit", "left"].filter((key) => found[key]).map((key) => `p${i}${key}`);
+  }
+
+  // after a component was given another name
+  rename(k, name) {
+    for (const layer of Object.values(this.layers)) {
+      if (layer.number !== k) continue;
+      layer.title = `Component ${name}${layer.suffix}`;
+      layer.short = name;
+      this.tiles[layer.key].call(layer.title, name);
+    }
+    if (this.choose) this.choose(this.chosen);
+    else this.read();
   }
 
   even(values) {

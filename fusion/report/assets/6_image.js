@@ -2,7 +2,8 @@
 "use strict";
 
 class ImageScan extends Scan {
-  build() {
+  // small maps, which need no library
+  paint() {
     this.setLayers();
     const holder = this.host.querySelector(".strips");
     this.told.sets.forEach((set, s) => {
@@ -13,9 +14,12 @@ class ImageScan extends Scan {
     this.parts.forEach((part, i) => {
       this.addTiles(document.getElementById(`maps${part.index}`), [...this.setChannel(part), `p${i}rms`], 4);
     });
+    this.draw(Object.keys(this.layers));
+  }
+
+  build() {
     this.buildControls();
     this.choose(Object.keys(this.layers)[0]);
-    this.draw(Object.keys(this.layers));
   }
 
   // a few large tiles in a row; more of them where there are many
@@ -24,20 +28,21 @@ class ImageScan extends Scan {
     if (few === 3 && keys.length === 4) row.classList.add("four");
     else row.style.gridTemplateColumns = `repeat(${across}, minmax(0, 1fr))`;
     holder.append(row);
-    keys.forEach((key) => { this.tiles[key] = new Tile(row, this, this.layers[key].short, key); });
+    keys.forEach((key) => { 
+      this.tiles[key] = new Tile(row, this, this.layers[key].short, key);
+      this.tiles[key].call(this.layers[key].title, this.layers[key].short);
+    });
   }
 
   buildControls() {
-    const reach = this.host.querySelector("select.reach");
-    reach.addEventListener("change", () => { this.reach = Number(reach.value); this.look(); });
+    this.buildTools();
     const slider = this.host.querySelector("input.lead");
     if (!slider) return;
     slider.value = this.lead;
     this.tellLead();
     slider.addEventListener("input", () => {
       this.lead = Number(slider.value);
-      this.pinned = { ...this.pinned, lead: this.lead };
-      this.place = this.pinned;
+      this.selection.turn(this.lead);
       this.tellLead();
       this.draw(Object.keys(this.layers));
       this.look();
@@ -81,7 +86,7 @@ class ImageScan extends Scan {
     if (layer.maps) {
       layer.maps.forEach((map) => {
         const chip = element("span", "chip", map.short);
-        chip.style.setProperty("--colour", this.page.colours[map.number]);
+        chip.style.setProperty("--colour", `var(--c${map.number})`);
         holder.append(chip);
       });
       return;
@@ -114,22 +119,76 @@ class ImageScan extends Scan {
   }
 
   mark() {
-    const { x, y, rows, columns } = this.told, { row, column } = this.place;
-    const w = (x.last - x.first) / columns, h = (y.last - y.first) / rows, size = 1 + 2 * this.reach;
-    const steps = this.parts.map((part) => part.step), up = Math.max(...steps.map((s) => s[0])), on = Math.max(...steps.map((s) => s[1]));
-    const r = (Math.floor(row / up) + 0.5) * up, c = (Math.floor(column / on) + 0.5) * on;
-    this.page.model(`map${this.index}-spot`).data = { x: [x.first + c * w], y: [y.first + r * h],
-      w: [Math.abs(w) * on * size], h: [Math.abs(h) * up * size] };
+    const { second, line } = this.selection, letter = (text) => (second ? text : "");
+    this.page.model(`map${this.index}-spot`).data = this.box([this.place], letter("A"));
+    this.page.model(`map${this.index}-second`).data = this.box(second && second.lead === this.lead ? [second] : [], letter("B"));
+    const at = (axis, i, n) => axis.first + ((i + 0.5) * (axis.last - axis.first)) / n, { x, y, rows, columns } = this.told;
+    const ends = line ? [line.from, line.to] : [];
+    this.page.model(`map${this.index}-line`).data = { x: ends.map((e) => at(x, e.column, columns)), y: ends.map((e) => at(y, e.row, rows)) };
+    this.showAcross();
+  }
+
+  // rectangles around pixels, as far as their spectra are averaged, or around areas
+  box(places, text) {
+    const { x, y, rows, columns } = this.told, w = (x.last - x.first) / columns, h = (y.last - y.first) / rows;
+    const data = { x: [], y: [], w: [], h: [], left: [], top: [], text: [] };
+    for (const place of places) {
+      const [top, bottom] = place.rows ? [place.rows[0], place.rows[1] + 1] : this.reached(place.row, 0);
+      const [left, right] = place.columns ? [place.columns[0], place.columns[1] + 1] : this.reached(place.column, 1);
+      data.x.push(x.first + ((left + right) / 2) * w);
+      data.y.push(y.first + ((top + bottom) / 2) * h);
+      data.w.push(Math.abs(w) * (right - left));
+      data.h.push(Math.abs(h) * (bottom - top));
+      data.left.push(x.first + left * w);
+      data.top.push(y.first + top * h);
+      data.text.push(text);
+    }
+    return data;
+  }
+
+  reached(i, axis) {
+    const step = Math.max(...this.parts.map((part) => part.step[axis])), size = 1 + 2 * this.reach;
+    const middle = (Math.floor(i / step) + 0.5) * step;
+    return [middle - (step * size) / 2, middle + (step * size) / 2];
+  }
+
+  // components along the line
+  showAcross() {
+    const holder = this.host.querySelector(".across"), shown = this.selection.line && this.told.sets.length;
+    if (holder.hidden !== !shown) {
+      holder.hidden = !shown;
+      this.told.sets.forEach((_, s) => { this.page.model(`across${this.index}.${s}`).visible = Boolean(shown); });
+    }
+    if (!shown) return;
+    const { pixels, distance, length, units } = this.selection.samples();
+    holder.querySelector(".length").textContent = units === "pixels" ? `${tell(length, 3)} pixels` : lengthText(length, units);
+    this.told.sets.forEach((set, s) => {
+      const part = this.page.parts[set.part], data = { x: distance };
+      part.numbers.forEach((k, j) => { data[`c${k}`] = pixels.map((p) => part.left[j * part.pixels + p]); });
+      this.page.model(`across${this.index}.${s}-source`).data = data;
+      this.page.model(`across${this.index}.${s}`).below[0].axis_label = `distance (${units})`;
+    });
   }
 
   read() {
     const layer = this.layers[this.chosen], told = this.host.querySelector(".readout");
     const value = (map) => {
       const r = Math.floor((this.place.row * map.rows) / this.told.rows), c = Math.floor((this.place.column * map.columns) / this.told.columns);
-      return tell(map.all[(this.place.lead * map.rows + r) * map.columns + c]);
+      const p = (this.place.lead * map.rows + r) * map.columns + c, error = map.errors ? plusMinus(map.errors[p]) : "";
+      return `${this.areaMean(map) ?? tell(map.all[p])}${this.place.rows ? "" : error}`;
     };
     const values = layer.maps ? layer.maps.map((map) => `${map.short}: ${value(map)}`).join("   ") : value(layer);
     told.textContent = `${this.where()}\n${values}`;
+  }
+
+  // of a map whose pixels are those of the scan
+  areaMean(map) {
+    const { rows, columns, lead } = this.place, found = [];
+    if (!rows || map.rows !== this.told.rows || map.columns !== this.told.columns) return undefined;
+    for (let r = rows[0]; r <= rows[1]; r++) {
+      for (let c = columns[0]; c <= columns[1]; c++) found.push(map.all[(lead * map.rows + r) * map.columns + c]);
+    }
+    return `${tell(mean(found))} on average`;
   }
 
   showChannel(part) {

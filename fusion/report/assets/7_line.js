@@ -2,6 +2,8 @@
 "use strict";
 
 class LineScan extends Scan {
+  paint() {}
+
   build() {
     const { x, columns } = this.told, n = columns;
     if (!x) { this.along = null; return; }
@@ -15,22 +17,34 @@ class LineScan extends Scan {
       this.page.model(`rms${part.index}-source`).data = { x: this.along, rms: Float64Array.from(part.rms) };
       this.showChannel(part);
     });
-    const reach = this.host.querySelector("select.reach");
-    reach.addEventListener("change", () => { this.reach = Number(reach.value); this.look(); });
+    this.buildTools();
   }
 
   mark() {
     if (!this.along) return;
     const names = this.told.sets.map((_, s) => `profile${this.index}.${s}`);
     this.parts.forEach((part) => names.push(`along${part.index}`, `rms${part.index}`));
-    for (const name of names) this.page.model(`${name}-spot`).location = this.along[this.place.column];
+    const { columns } = this.place, half = Math.abs(this.told.x.last - this.told.x.first) / this.told.columns / 2;
+    const ends = (columns || []).map((c) => this.along[c]);
+    for (const name of names) {
+      this.page.model(`${name}-spot`).location = this.along[this.place.column];
+      const area = this.page.model(`${name}-area`);
+      if (columns) area.setv({ left: Math.min(...ends) - half, right: Math.max(...ends) + half });
+      area.visible = Boolean(columns);
+    }
   }
 
   read() {
     const told = this.host && this.host.querySelector(".readout");
     if (!told) return;
     const set = this.told.sets[0], part = set && this.page.parts[set.part];
-    const values = part ? part.numbers.map((k, j) => `${this.page.names[k]}: ${tell(part.left[j * part.pixels + this.pixel(this.place)])}`) : [];
+    const { columns, column } = this.place, [first, last] = columns || [column, column];
+    const values = part ? part.numbers.map((k, j) => {
+      const from = j * part.pixels + this.pixel({ ...this.place, column: first });
+      const error = part.mapErrors ? plusMinus(part.mapErrors[from]) : "";
+      const value = tell(mean([...part.left.subarray(from, from + last - first + 1)]));
+      return `${this.page.names[k]}: ${value}${columns ? " on average" : error}`;
+    }) : [];
     told.textContent = `${this.where()}\n${values.join("   ")}`;
   }
 

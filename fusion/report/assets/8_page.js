@@ -3,7 +3,7 @@
 
 class Page {
   constructor(told, arrays, palettes) {
-    Object.assign(this, { names: told.names, colours: told.colours, arrays });
+    Object.assign(this, { names: [...told.names], colours: told.colours, arrays });
     this.ramps = told.colours.map(ramp);
     this.palettes = { left: palette(palettes.left), both: palette(palettes.both) };
     this.off = new Set();
@@ -11,6 +11,10 @@ class Page {
     this.parts.forEach((part) => { part.channel = part.kept = this.telling(part); part.width = 1; part.shape = true; });
     this.scans = told.groups.map((group, g) => new (group.kind === "image" ? ImageScan : LineScan)(this, group, g));
     this.waiting = new Map();
+    this.theme = new Theme(this, told.roles);
+    this.naming = new Naming(this);
+    this.printing = new Printing(this);
+    this.beside = told.beside;
   }
 
   model(name) {
@@ -41,10 +45,20 @@ class Page {
     return best;
   }
 
+  // all that is seen before the library is there
+  paint() {
+    this.scans.forEach((scan) => scan.paint());
+    paintBeside(this.beside, this.arrays);
+    performance.mark("painted");
+  }
+
   build() {
     this.parts.forEach((part) => this.buildPart(part));
     this.scans.forEach((scan) => { scan.build(); scan.look(); });
     this.parts.forEach((part) => this.showChannel(part));
+    this.theme.begin();
+    this.naming.begin();
+    this.printing.begin();
     document.querySelectorAll("button.toggle").forEach((button) => {
       button.addEventListener("click", () => this.toggle(Number(button.dataset.number)));
     });
@@ -64,8 +78,9 @@ class Page {
     range.reset_start = range.start;
     range.reset_end = range.end;
     this.showParts(part);
-    for (const kind of part.K ? ["spectrum", "log", "parts"] : ["spectrum", "log"]) {
-      const name = `${kind}${part.index}`, inner = this.model(name).inner_height || this.model(`spectrum${part.index}`).inner_height;
+    for (const kind of part.K ? ["spectrum", "log", "parts", "partslog"] : ["spectrum", "log"]) {
+      const name = `${kind}${part.index}`, shown = kind.replace("log", "") || "spectrum";
+      const inner = this.model(name).inner_height || this.model(`${shown}${part.index}`).inner_height;
       for (const mark of Bokeh.documents[0].all_models) if (mark.name === `mark of ${name}`) mark.y = inner - 2;
     }
     const host = document.getElementById(`part${part.index}`);
@@ -73,9 +88,14 @@ class Page {
       part.shape = input.value === "shape";
       this.showParts(part);
     }));
-    host.querySelectorAll("input[name^=scale]").forEach((input) => input.addEventListener("change", () => {
-      this.model(`spectrum${part.index}`).visible = input.value === "linear";
-      this.model(`log${part.index}`).visible = input.value === "log";
+    for (const [control, linear, log] of [["scale", "spectrum", "log"], ["partscale", "parts", "partslog"]]) {
+      host.querySelectorAll(`input[name=${control}${part.index}]`).forEach((input) => input.addEventListener("change", () => {
+        this.model(`${linear}${part.index}`).visible = input.value === "linear";
+        this.model(`${log}${part.index}`).visible = input.value === "log";
+      }));
+    }
+    host.querySelectorAll(".focus[data-part]").forEach((focus) => focus.addEventListener("keydown", (event) => {
+      if (this.channelKey(part, event)) event.preventDefault();
     }));
     const width = host.querySelector("select.width");
     width.addEventListener("change", () => { part.width = Number(width.value); this.showChannel(part); });
@@ -85,36 +105,56 @@ class Page {
   showParts(part) {
     if (!part.K) return;
     const data = { x: part.x[0], mean: Float64Array.from(part.mean, (m) => (part.shape ? NaN : m)) };
+    const rows = part.numbers.map((_, j) => part.row(part.right, j)), lows = [];
+    const scales = rows.map((row, j) => {
+      const amounts = part.left.subarray(j * part.pixels, (j + 1) * part.pixels);
+      return part.shape ? 1 / (quantile(row.map(Math.abs), 1) || 1) : mean(finite(amounts)) || 0;
+    });
+    const curves = rows.map((row, j) => Float64Array.from(row, (s) => scales[j] * s));
+    const high = Math.max(...curves.map((curve) => quantile(curve, 1)));
     part.numbers.forEach((k, j) => {
-      const row = part.row(part.right, j);
-      let scale = 1 / (quantile(row, 1) || 1);
-      if (!part.shape) {
-        const amounts = finite(part.left.subarray(j * part.pixels, (j + 1) * part.pixels));
-        scale = amounts.reduce((a, b) => a + b, 0) / (amounts.length || 1);
+      data[`c${k}`] = curves[j];
+      for (const [key, ends] of Object.entries(part.bandsOf(j))) {
+        ends.forEach((end, side) => { data[`${key}${k}${side ? "high" : "low"}`] = this.within(end, curves[j], scales[j], high); });
       }
-      data[`c${k}`] = Float64Array.from(row, (s) => scale * s);
+      const positive = finite(curves[j]).filter((v) => v > 0);
+      if (positive.length) lows.push(quantile(positive, 0.05));
     });
     this.model(`parts${part.index}-source`).data = data;
-    const axis = this.model(`parts${part.index}`).left[0];
-    axis.axis_label = part.shape ? "component / its maximum" : "share of the mean";
+    const least = Math.max(Math.min(...lows) / 5, high / 1e6) || 1e-6, logs = this.model(`partslogs${part.index}`);
+    [logs.start, logs.end] = [least, 2 * Math.max(high, part.shape ? 0 : quantile(part.mean, 1)) || 1];
+    const above = Object.entries(data).map(([key, values]) => [key, key === "x" ? values : values.map((v) => Math.max(v, least / 10))]);
+    this.model(`partslog${part.index}-source`).data = Object.fromEntries(above);
+    for (const kind of ["parts", "partslog"]) {
+      this.model(`${kind}${part.index}`).left[0].axis_label = part.shape ? "component / its maximum" : "share of the mean";
+    }
   }
 
-  showSpectrum(part, place, reach) {
+  // an end of a band, at the curve where there is none; cut where it would flatten the curves
+  within(end, curve, scale, high) {
+    return Float64Array.from(end, (v, b) => (Number.isFinite(v) ? Math.max(-0.5 * high, Math.min(1.5 * high, scale * v)) : curve[b]));
+  }
+
+  showSpectrum(part, place, reach, second) {
     if (part.signal !== 1) return;
-    const found = part.spectrum(place, reach), index = part.index;
+    const found = part.spectrum(place, reach), index = part.index, scan = this.scans[part.group];
+    const other = second ? part.spectrum(second, reach) : null, none = new Float64Array(part.n).fill(NaN);
     const data = { x: part.x[0], measured: found.measured, fit: found.fit, left: found.left,
-      high: found.band, low: found.band.map((b) => -b) };
+      high: found.band, low: found.band.map((b) => -b),
+      otherMeasured: other ? other.measured : none, otherFit: other ? other.fit : none,
+      apart: other ? found.measured.map((x, b) => x - other.measured[b]) : none,
+      apartFit: other ? found.fit.map((x, b) => x - other.fit[b]) : none };
     part.numbers.forEach((k, j) => { data[`c${k}`] = found.components[j]; });
     this.model(`spectrum${index}-source`).data = data;
+    const apart = this.model(`apart${index}`);
+    if (apart.visible !== Boolean(other)) apart.visible = Boolean(other);
     const high = Math.max(quantile(found.measured, 1), quantile(found.fit, 1)) || 1;
     const positive = finite(found.fit).filter((v) => v > 0), low = positive.length ? quantile(positive, 0.05) : high / 1e4;
     const logs = this.model(`logs${index}`);
     [logs.start, logs.end] = [Math.max(low / 5, high / 1e6), 2 * high];
     this.readChannel(part);
-    const [rows, columns] = part.bin.map((b) => b * (1 + 2 * reach)), scan = this.scans[part.group];
-    const size = scan.told.kind === "line" ? `${columns}` : `${rows} × ${columns}`;
-    const told = rows * columns > 1 && scan.told.kind !== "point" ? `, mean of ${size} pixels` : "";
-    document.getElementById(`where${index}`).textContent = `${scan.where() || "the spectrum"}${told}`;
+    const told = (at) => `${scan.where(at) || "the spectrum"}${scan.size(at, part)}`;
+    document.getElementById(`where${index}`).textContent = second ? `A, ${told(place)}; B, ${told(second)}` : told(place);
   }
 
   channelName(part) {
@@ -127,7 +167,7 @@ class Page {
 
   showChannel(part) {
     if (part.signal === 1) {
-      for (const kind of ["spectrum", "log", "left", "parts"]) {
+      for (const kind of ["spectrum", "log", "left", "apart", "parts", "partslog"]) {
         const spot = this.model(`${kind}${part.index}-spot`);
         if (spot) spot.location = part.x[0][part.channel];
       }
@@ -140,12 +180,27 @@ class Page {
 
   readChannel(part) {
     const data = this.model(`spectrum${part.index}-source`).data, channels = part.window(part.channel, part.width);
-    const mean = (values) => {
-      const seen = channels.map((b) => values[b]).filter(Number.isFinite);
-      return tell(seen.length ? seen.reduce((a, b) => a + b, 0) / seen.length : NaN);
-    };
-    const told = part.measured ? [`measured ${mean(data.measured)}`, `fit ${mean(data.fit)}`] : [`fit ${mean(data.fit)}`];
+    const at = (values) => tell(mean(channels.map((b) => values[b])));
+    const told = part.measured ? [`measured ${at(data.measured)}`, `fit ${at(data.fit)}`] : [`fit ${at(data.fit)}`];
+    if (this.scans[part.group].selection.second) told.push(`A − B ${at(part.measured ? data.apart : data.apartFit)}`);
+    const { start, end } = this.model(`energies${part.index}`), lines = part.linesNear(part.channel, part.width, end - start);
+    if (lines.length) {
+      const unit = part.axes[0].units;
+      told.push(`at ${lines.slice(0, 4).map(([energy, name]) => `${name} (${tell(energy)} ${unit})`.replace(" )", ")")).join(", ")}`);
+    }
     document.getElementById(`channel${part.index}`).textContent = `${this.channelName(part)}:  ${told.join(",  ")}`;
+  }
+
+  // one key pressed on a spectrum; whether it meant something
+  channelKey(part, event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return false;
+    const x = part.x[0], rises = x[part.n - 1] >= x[0] ? 1 : -1, by = STEPS[event.key] && STEPS[event.key][1];
+    if (by) part.channel = Math.min(part.n - 1, Math.max(0, part.channel + by * rises * (event.shiftKey ? 10 : 1)));
+    else if (event.key === "Enter") part.kept = part.channel;
+    else if (event.key === "Escape") part.channel = part.kept;
+    else return false;
+    this.later(part, () => this.showChannel(part));
+    return true;
   }
 
   toggle(number) {
@@ -162,8 +217,12 @@ class Page {
     this.later(`zoom${g}`, () => this.scans[g].scale());
   }
 
-  pixel(g, x, y, keep) {
-    this.scans[g].pointAt(x, y, keep);
+  pixel(g, x, y, keep, second) {
+    this.scans[g].pointAt(x, y, keep, second);
+  }
+
+  drag(g, kind, x, y) {
+    this.scans[g].dragAt(kind, x, y);
   }
 
   channel(i, x, _, keep) {
@@ -174,19 +233,3 @@ class Page {
     this.later(part, () => this.showChannel(part));
   }
 }
-
-async function start() {
-  const told = JSON.parse(document.getElementById("report-data").textContent);
-  if (typeof DecompressionStream === "undefined") {
-    document.getElementById("old-browser").hidden = false;
-    return;
-  }
-  const arrays = await unpackAll(told.arrays);
-  while (!(Bokeh.documents.length && Bokeh.documents[0].is_idle)) await new Promise((done) => setTimeout(done, 20));
-  const page = new Page(told, arrays, told.palettes);
-  page.build();
-  window.report = page;
-  document.documentElement.dataset.ready = "true";
-}
-
-start();
