@@ -228,3 +228,52 @@ def test_the_width_of_a_component_that_is_zero_is_infinite_not_a_number_of_three
     low, high = np.zeros((5, 3)), np.array([[1.0, 1.0, 0.0]] * 5)
     areas = {"S": np.array([[2.0, 0.0, 0.0]] * 5)}
     assert relative_widths({"S": (low, high)}, areas)["S"].tolist() == [0.5, np.inf, 0.0]
+
+
+def test_an_empty_channel_of_counts_is_limited_by_what_a_count_there_would_cost():
+    rng = np.random.default_rng(0)
+    C, S = 40 * rng.random((120, 2)), np.abs(rng.normal(size=(30, 2)))
+    counts = rng.poisson(C @ S.T)
+    counts[:, :5] = 0
+    data = fu.Dataset("edxs", counts.reshape(10, 12, 30))
+    result = fu.fit(fu.models.NMF(data, K=2), Poisson(data), starts=2, progress=False)
+    found = fu.ambiguity(result, progress=False)
+    assert np.all(result["S"][:5] == 0)
+    # the loss there is Σ C s: it rises by half of χ²₁'s quantile, 1.92, at 1.92 / Σ C
+    expected = 0.5 * 3.8415 / result["C"].sum(0)
+    np.testing.assert_allclose(found.errors["S"][:5], np.broadcast_to(expected, (5, 2)), rtol=1e-3)
+    assert found.bands["S"].high[:5].max() < 0.01 * result["S"].max()
+    assert np.all(found.width_of("S") < 1)
+
+
+def farthest(c: np.ndarray, x: np.ndarray, k: int, rise: float) -> float:
+    """The largest s_k ≥ 0 at which Σ (c s − x ln c s), least over the others, rises by so much."""
+    from scipy.optimize import brentq, minimize_scalar
+
+    def loss(s):
+        m = c @ s
+        return m.sum() - (x[x > 0] * np.log(m[x > 0])).sum()
+
+    def least(value):
+        pair = lambda other: loss(np.array([value, other] if k == 0 else [other, value]))  # noqa: E731
+        return minimize_scalar(pair, bounds=(1e-12, 1.0), method="bounded").fun
+
+    values = np.geomspace(1e-7, 1.0, 400)
+    losses = np.array([least(value) for value in values])
+    first = int(losses.argmin())
+    return float(brentq(lambda v: least(v) - losses[first] - rise, values[first], 1.0))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_channel_of_few_counts_goes_no_farther_than_its_bounds_allow(seed):
+    rng = np.random.default_rng(seed)
+    C, S = 40 * rng.random((120, 2)) + 1, np.abs(rng.normal(size=(30, 2)))
+    counts = rng.poisson(C @ S.T)
+    counts[:, 0] = 0
+    counts[rng.choice(120, 2, replace=False), 0] = 1
+    data = fu.Dataset("edxs", counts.reshape(10, 12, 30))
+    result = fu.fit(fu.models.NMF(data, K=2), Poisson(data), starts=2, progress=False)
+    found = fu.ambiguity(result, progress=False)
+    for k in range(2):
+        exact = farthest(result["C"], counts[:, 0], k, 1.92)
+        assert 0.4 * exact < found.bands["S"].high[0, k] < 2.5 * exact
