@@ -53,7 +53,13 @@ class Axis:
                 f"`Axis({name!r}, …)`: the name comes first: `Axis('energy loss', 0.5, 100, 'eV')`."
             )
         self.name, self.units = name_and_unit(name, str(units))
-        self.scale, self.offset = float(scale), float(offset)
+        try:
+            self.scale, self.offset = float(scale), float(offset)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"`Axis({name!r}, {scale!r}, {offset!r})`: scale and offset are numbers, units a "
+                "text after them: `Axis('energy loss', 0.5, 100, 'eV')`."
+            ) from None
         self._values = None if values is None else np.array(values, dtype=float)
         if self._values is not None:
             if self._values.ndim != 1 or not np.isfinite(self._values).all():

@@ -142,6 +142,9 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "result.model.predict()": ("predict", "reconstruction", "get_decomposition_model"),
         "result.data['eels'].residual_map": ("residual", "residuals", "residual_map"),
         "print(result)": ("info", "describe", "fit_report", "print"),
+        "result.loss, or result.data['eels'].chi2": ("score", "chi2", "objective"),
+        "result.map(1)": ("get_map", "get_loadings", "get_component", "loading"),
+        "fu.fit(model, loss, init=result)": ("fit", "refit", "resume"),
         "result.plot()": ("show", "plot_decomposition_results", "figure"),
         "result.errors()": ("std_errors", "stderr", "uncertainty", "standard_errors"),
         "fu.ambiguity(result)": ("ambiguity", "bands"),
@@ -149,9 +152,13 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Dataset": {
         "data.data": ("values", "array", "to_numpy", "to_array", "X"),
-        "data[…, 500.0:600.0] or data.crop(energy=(500, 600))": (
-            *("isig", "inav", "sel", "isel", "iloc", "loc", "crop_signal", "crop_navigation"),
+        "data[..., 500.0:600.0] or data.crop(energy=(500, 600))": (
+            *("isig", "sel", "loc", "crop_signal"),
         ),
+        "data[10:20, 5:30] or data.crop(y=slice(10, 20))": (
+            *("inav", "isel", "iloc", "crop_navigation"),
+        ),
+        "fu.elements.composition(data, k_factors)": ("composition", "quantify", "quantification"),
         "data.axes": ("axes_manager", "dims", "coords"),
         "len(data.shape)": ("ndim",),
         "data.data.size": ("size",),

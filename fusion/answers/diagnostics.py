@@ -27,6 +27,8 @@ from fusion.language.prediction_rows import prediction_rows
 from fusion.language.seen_rows import seen_rows
 
 Array = NDArray[Any]
+ADDS_UP = 5e-5
+"""Difference to the whole, up to which shares are said to be parts of it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +39,7 @@ class DataSummary(Shown):
         shape: of the array; axes: its axes; signal: how many of the last are spectral.
         explained_variance: 1 − Σ (x − m)² / Σ x², with the data set's weights, outside the mask.
         component_variance: the share of it of every component, or None; they add up to it at a
-            minimum.
+            minimum of squares, and nearly so in other fits.
         residual_map: root mean square of x − m over the channels, shape of the navigation axes; NaN
             where masked.
         residual_spectrum: mean of x − m over the pixels, shape of the signal axes; NaN where
@@ -100,10 +102,18 @@ class DataSummary(Shown):
 
     @property
     def told_variance(self) -> str:
-        """ "explained variance 99.6 % = 60.1 + 39.5", the share of every component."""
+        """ "explained variance 99.6 % = 60.1 + 39.5", the share of every component.
+
+        They add up at a minimum of squares, and are but told where they do not.
+        """
         parts = self.component_variance
-        shares = "" if parts is None else " = " + " + ".join(f"{100 * p:.2f}" for p in parts)
-        return f"explained variance {100 * self.explained_variance:.3f} %{shares}"
+        whole = f"explained variance {100 * self.explained_variance:.3f} %"
+        if parts is None:
+            return whole
+        told = [f"{100 * p:.2f}" for p in parts]
+        if abs(float(np.sum(parts)) - self.explained_variance) < ADDS_UP:
+            return f"{whole} = {' + '.join(told)}"
+        return f"{whole}; of the components {', '.join(told)}"
 
     def _display(self) -> Display:
         axes = ", ".join(f"{axis.name} {n}" for axis, n in zip(self.axes, self.shape, strict=True))

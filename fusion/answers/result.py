@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
     from fusion.elements import Composition
     from fusion.elements.intensities import Measure
+    from fusion.plots.split_scale import Scale
     from fusion.report import Report
     from fusion.uncertainty.ambiguity import Ambiguity
     from fusion.uncertainty.error_table import StandardErrors
@@ -313,6 +314,7 @@ class Result(Shown, NamedParts):
         components: Sequence[int | str] | None = None,
         elements: str | Sequence[str] = (),
         same_scale: bool = False,
+        scale: Scale = "auto",
         figure: Any = None,
     ) -> Figure:
         """Maps beside spectra, how well they fit, every start; see `fusion.plots.plot_result`.
@@ -321,6 +323,7 @@ class Result(Shown, NamedParts):
             factors: names of those to show; components: names, or numbers from 1; default: all.
             elements: whose lines or edges are named on the spectra: ["Mn", "O"].
             same_scale: one scale for all components of a factor.
+            scale: of spectra: "auto" splits it where one line hides the rest; "linear", "log".
             figure: a matplotlib figure, or part of one, to draw into.
         """
         from fusion.plots import plot_result
@@ -331,6 +334,7 @@ class Result(Shown, NamedParts):
             components=components,
             elements=elements,
             same_scale=same_scale,
+            scale=scale,
             figure=figure,
         )
 

@@ -232,6 +232,11 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _fit_term(self, data: Dataset) -> Fit:
+        if not callable(self.likelihood):
+            raise ValueError(
+                f"`Unmixer(likelihood={self.likelihood!r})`: give what makes the fit of a data "
+                "set: `fusion.losses.Gaussian`, `Frobenius` or `Poisson`, the class itself."
+            )
         term = self.likelihood(data)
         if not isinstance(term, Fit):
             raise ValueError(

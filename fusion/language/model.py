@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fusion.algebra.display import Display, Shown
 from fusion.algebra.prediction import Prediction, as_prediction
+from fusion.constraints.contract import Constraint
 from fusion.language.factor import FactorModule, factor_name
 from fusion.language.model_display import model_display
 
@@ -59,6 +60,14 @@ class Model(Shown, nn.Module):
         owned = self.__dict__.get("_modules", {}).get(f"_{name}")
         if isinstance(value, FactorModule):  # kept as "_C", so that "C" reads as its value
             name = f"_{name}"
+        if isinstance(owned, FactorModule) and isinstance(value, Constraint):
+            kind = type(value).__name__
+            first = "" if kind == "NonNegative" else "NonNegative(), "
+            raise ValueError(
+                f"`model.{name} = {kind}(…)`: a constraint is no factor, it holds one: "
+                f"`model.{name} = fusion.Factor({tuple(owned.shape)}, {first}{kind}(…))`; spectra "
+                "that are known are also given to `fusion.models.WithReferences`."
+            )
         if isinstance(owned, FactorModule) and not isinstance(value, nn.Module):
             try:
                 owned.assign(value)

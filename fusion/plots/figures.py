@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -21,8 +22,10 @@ class Picture(Figure):
 
     def savefig(self, *args: Any, **options: Any) -> None:
         """Written when its parts have found their places: one drawing does not settle them."""
-        self.draw_without_rendering()
-        super().savefig(*args, **options)
+        with warnings.catch_warnings():  # `families_for` has told of letters that no font has
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+            self.draw_without_rendering()
+            super().savefig(*args, **options)
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()

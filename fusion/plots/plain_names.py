@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from fusion.plots.scripts import families_for
+from fusion.algebra.cautions import FusionWarning, users_line
+from fusion.plots.scripts import families_for, missing_letters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +27,9 @@ def plain_names(plot: Callable[P, Figure]) -> Callable[P, Figure]:
         given = [value for name in ("figure", "panel") if (value := options.get(name)) is not None]
         token = _users.set(frozenset(id(text) for artist in given for text in _texts(artist)))
         try:
-            return take_as_they_are(plot(*args, **options))
+            figure = take_as_they_are(plot(*args, **options))
+            _tell_missing(figure)
+            return figure
         finally:
             _users.reset(token)
 
@@ -41,6 +45,20 @@ def take_as_they_are(figure: T) -> T:
             if not letters.isascii() and (family := families_for(letters, text.get_family())):
                 text.set_family(family)
     return figure
+
+
+def _tell_missing(figure: Any) -> None:
+    """Say once which letters of a figure no installed font has."""
+    texts = [text for text in _texts(figure) if not text.get_text().isascii()]
+    lacking = {letter for t in texts for letter in missing_letters(t.get_text(), t.get_family())}
+    if lacking:
+        shown = "".join(sorted(lacking))[:12]
+        warnings.warn(
+            f"`plot`: no font that is installed has the letters {shown}: they are drawn as boxes; "
+            "install one that has them, such as Noto Sans CJK, and start again.",
+            FusionWarning,
+            stacklevel=users_line(),
+        )
 
 
 def _texts(artist: Any) -> Iterator[Any]:

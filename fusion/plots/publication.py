@@ -28,6 +28,7 @@ SPECTRA, AXIS, CURVE = (
     7.0,
 )  # mm, heights: of a panel of spectra, of its axis, of one of many
 ENERGIES = ("eV", "keV")
+LETTER = 0.2  # inches of a panel's letter, left of its title
 ROOM = 5.0  # mm above a map, for its title
 NARROW = 100.0  # mm below which at most three maps stand beside each other
 
@@ -161,7 +162,8 @@ def _draw_map(panel: Any, values: Any, axes: Any, k: int, title: str) -> None:
     from fusion.plots import drawing as draw
 
     draw.image(panel, values, axes, ends=False, cmap=palette.ramp(palette.colour(k))).remove()
-    panel.set_title(draw.cut_short(title, draw.panel_inches(panel)), fontsize=7)
+    room = draw.panel_inches(panel) - LETTER
+    panel.set_title(draw.cut_short(title, room), fontsize=7, loc="right")
 
 
 def _add_letters(panels: Sequence[Any]) -> None:

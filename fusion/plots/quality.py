@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LEAST = 1.25
 """Ratio of the last colour to 1, at least: what differs less looks alike."""
+FLAT = 0.05
+"""σ, below which the mean residual is what the fit makes of it, and no test."""
 BAND = 2.0
 """σ to either side, between which all but 1 in 20 are to lie."""
 SHADE = "0.88"
@@ -25,7 +27,7 @@ def draw_quality(part: Any, grid: Any, row: int, name: str, data: DataSummary) -
     from fusion.plots import drawing as draw
 
     split = len(data.axes) - data.signal
-    if split:
+    if split and data.residual_map.size > 1:
         draw_chi(part.add_subplot(grid[row, 0]), name, data)
     if data.signal == 1:
         return [draw_mean(part, grid[row, 1], name, data)]
@@ -56,7 +58,7 @@ def draw_chi(panel: Any, name: str, data: DataSummary) -> None:
     values = chi.reshape([axis.size or 1 for axis in along])
     while values.ndim > 2:
         values, along = draw.finite_mean(values), along[1:]
-    label = "residual / noise (χ)" if known else "residual / its mean (rms)"
+    label = "rms residual / noise (χ)" if known else "rms residual / its mean"
     if values.ndim == 1:
         draw.curve(panel, values, along[0], ends=True)
         panel.axhline(1.0, color=style.GREY, linewidth=0.6, zorder=0)
@@ -70,8 +72,7 @@ def draw_chi(panel: Any, name: str, data: DataSummary) -> None:
         at = [1 / end, 1.0, end]
         bar.set_ticks(at, labels=[f"{each:.2g}" for each in at])
         bar.ax.minorticks_off()
-    told = f"χ² per value {data.chi2:.3g}" if known else "size of the noise not known"
-    panel.set_title(f"{name}: {told}")
+    panel.set_title(f"{name}: {'χ of the pixels' if known else 'residual of the pixels'}")
 
 
 def _end(chi: Any) -> float:
@@ -99,14 +100,19 @@ def draw_mean(part: Any, place: Any, name: str, data: DataSummary) -> Any:
     draw.curve(mean, fitted, axis, ends=False, color=style.BLUE, label="fit", dots=False)
     mean.set_ylabel(unit_of(data))
     where = "mean spectrum" if len(data.axes) > data.signal else "spectrum"
-    mean.set_title(f"{name}: {where}")
-    mean.legend(loc="best", handlelength=1.2)
+    chi2 = f", χ² per value {data.chi2:.3g}" if data.chi2 is not None else ""
+    mean.set_title(f"{name}: {where}{chi2}", loc="left")
+    mean.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, handlelength=1.0,
+                columnspacing=0.8, borderpad=0.1, handletextpad=0.4)  # fmt: skip
     residual = data.residual_spectrum if over is None else over
     draw.curve(left, residual, axis, ends=True, color=style.VERMILLION, dots=False)
     if over is None:
         left.set_ylabel("residual")
         return mean
     left.axhspan(-BAND, BAND, color=SHADE, linewidth=0, zorder=-1)
+    if float(np.nanmax(np.abs(over), initial=0.0)) < FLAT:
+        left.text(0.5, 0.97, "a fit of this kind meets every mean", transform=left.transAxes,
+                  ha="center", va="top", fontsize=6, color=style.GREY)  # fmt: skip
     most = max(1.5 * BAND, 1.1 * float(np.nanmax(np.abs(over), initial=0.0)))
     left.set_ylim(-most, most)
     left.set_ylabel("residual / σ")

@@ -15,6 +15,7 @@ from fusion.plots.plain_names import plain_names, take_as_they_are
 from fusion.plots.quality import draw_quality
 from fusion.plots.quantities import common_limits, in_words, quantity
 from fusion.plots.shown_axes import shown
+from fusion.plots.split_scale import Scale, set_scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +37,7 @@ def plot_result(
     components: Sequence[int | str] | None = None,
     elements: str | Sequence[str] = (),
     same_scale: bool = False,
+    scale: Scale = "auto",
     figure: Any = None,
 ) -> Figure:
     """Maps beside their spectra with axes and units, then how well they meet the data.
@@ -55,6 +57,7 @@ def plot_result(
         elements: whose X-ray lines (of EDS) or edges (of EELS) are named on the spectra that show
             them, as for `fusion.elements.labels`: ["Mn", "O"].
         same_scale: one scale for all components of a factor; default: each has its own.
+        scale: of spectra: "auto" splits it where one line hides the rest, "linear", or "log".
         figure: a matplotlib figure, or part of one, to draw into; default: one of its own.
 
     Returns:
@@ -83,6 +86,8 @@ def plot_result(
         for part, (group, chosen) in zip(parts, blocks, strict=False):
             curves += _draw_block(part, result, group, chosen, limits)
         curves += _draw_below(parts[-1], result, names, rows)
+        for panel, *_ in curves:
+            set_scale(panel, scale)
         if len(elements):
             from fusion.plots.labels import name_curves
 
@@ -195,7 +200,7 @@ def _draw_block(
     K = result.factors[group[0]].shape[1]
     shares, called = _explained(result, K), names_of(result, K)
     curves: list[tuple[Any, ...]] = []
-    units = {name: quantity(result, name) for name in group}
+    units = {name: quantity(result, name) if stacks == 1 else "" for name in group}
     for position, k in enumerate(chosen):
         stack, row = divmod(position, rows)
         first = stack * (1 + len(group))
@@ -215,7 +220,8 @@ def _draw_block(
             if axes is not None and len(axes) == 1:
                 curves.append((panel, axes[0], metadata_along(result, axes)))
             if row == 0:
-                panel.set_title(_title(result, name))
+                unit = f"\n{quantity(result, name)}" if stacks > 1 else ""
+                panel.set_title(f"{_title(result, name)}{unit}")
     return curves
 
 

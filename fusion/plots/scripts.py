@@ -6,6 +6,17 @@ from collections.abc import Sequence
 from functools import cache
 
 
+def missing_letters(text: str, families: Sequence[str]) -> str:
+    """Letters that no installed font has."""
+    from matplotlib.font_manager import FontProperties, findfont
+
+    every = [findfont(FontProperties(family=list(families))), *(file for _, file in _installed())]
+    lacking = {ord(letter) for letter in text if letter.isprintable()}
+    for file in every:
+        lacking -= _letters_of(file) if lacking else set()
+    return "".join(map(chr, sorted(lacking)))
+
+
 def families_for(text: str, families: Sequence[str]) -> list[str]:
     """The families, and after them one that has the letters they lack; nothing where none helps.
 

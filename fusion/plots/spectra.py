@@ -13,7 +13,7 @@ from fusion.algebra.calls import checked_call
 from fusion.answers.components import is_number, names_of
 from fusion.plots.plain_names import plain_names, take_as_they_are
 from fusion.plots.quantities import quantity
-from fusion.plots.split_scale import height_of_the_rest, split, split_where_hidden
+from fusion.plots.split_scale import Scale, height_of_the_rest, set_scale, split, split_where_hidden
 from fusion.plots.style import MOST
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def plot_spectra(
     lines: Sequence[tuple[float, str]] = (),
     elements: str | Sequence[str] = (),
     normalise: bool = True,
+    scale: Scale = "auto",
     offset: float | None = None,
     panel: Panel | None = None,
 ) -> Figure:
@@ -55,6 +56,7 @@ def plot_spectra(
         lines: (energy, label) to be marked, in the unit of the axis; those outside it are left out.
         elements: whose lines or edges are named, where a spectrum shows them: ["Mn", "O"].
         normalise: each to its own maximum; else as the result has them.
+        scale: of the intensities: "auto" splits it where one line hides the rest; "linear", "log".
         offset: by which every spectrum stands above the one before, in units of the highest;
             default: 0, or 1.1 where spectra would hide each other.
         panel: matplotlib axes to draw into; default: a figure of its own.
@@ -72,20 +74,25 @@ def plot_spectra(
     name, values, (axis,) = pick.curves("plot_spectra", result, factor)
     called = names_of(result, values.shape[1])
     chosen = pick.components("plot_spectra", called, components)
-    columns, scale = values[:, chosen], np.ones(len(chosen))
+    shown = values[:, chosen]
     if normalise:
-        heights = np.abs(np.nan_to_num(columns)).max(0)
-        scale = np.where(heights > 0, heights, 1.0)
-    shown = columns / scale
-    if offset is None:
+        heights = np.abs(np.nan_to_num(shown)).max(0)
+        shown = shown / np.where(heights > 0, heights, 1.0)
+    if offset is None and scale != "log":
         offset = APART if len(chosen) > MOST or _alike(shown) else 0.0
+    if offset and scale == "log":
+        raise ValueError(
+            "`plot_spectra(scale='log')`: curves that stand one above the other have no common "
+            "logarithm: leave the offset out."
+        )
     with draw.style(panel):
         panel = draw.panel_or_new(panel, WIDTH, _height(len(chosen), offset), result)
         names = [called[k] for k in chosen]
         if offset:
-            _draw_stacked(panel, shown, axis, chosen, names, offset)
+            _draw_stacked(panel, shown, axis, chosen, names, offset, scale)
         else:
             _draw_over_each_other(panel, shown, axis, chosen, names)
+            set_scale(panel, scale)
         panel.set_xlabel(axis.label)
         unit = "intensity / maximum" if normalise else quantity(result, name)
         panel.set_ylabel(unit if not offset else f"{unit}, stacked")
@@ -100,7 +107,7 @@ def plot_spectra(
     return panel.figure  # pyright: ignore[reportReturnType]
 
 
-def _height(count: int, offset: float) -> float:
+def _height(count: int, offset: float | None) -> float:
     """Of a figure, inches."""
     return max(HEIGHT, 0.7 + STACKED * count * min(offset, 1.5)) if offset else HEIGHT
 
@@ -145,13 +152,20 @@ def _draw_over_each_other(
 
 
 def _draw_stacked(
-    panel: Any, shown: Array, axis: Axis, chosen: Sequence[int], names: Sequence[str], offset: float
+    panel: Any,
+    shown: Array,
+    axis: Axis,
+    chosen: Sequence[int],
+    names: Sequence[str],
+    offset: float,
+    scale: Scale,
 ) -> None:
     """One above the other, the first at the top, each named at its right end."""
     from fusion.plots import drawing as draw
 
     top = float(np.nanmax(np.abs(shown), initial=0.0)) or 1.0
-    rest = None if draw.signed(shown) else height_of_the_rest(np.nan_to_num(shown).max(1))
+    whole = scale == "linear" or draw.signed(shown)
+    rest = None if whole else height_of_the_rest(np.nan_to_num(shown).max(1))
     placed = shown / top if rest is None else split(shown, 1.15 * rest, top)
     room = 1.35 * draw.panel_inches(panel) * 0.45
     for place, (column, k, called) in enumerate(zip(placed.T, chosen, names, strict=True)):

@@ -8,17 +8,19 @@ a line up to the top of the highest peak: nothing is cut off, and all is read at
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.plots.style import GREY, SOFT, STEPS, VEIL
+from fusion.plots.style import ELSEWHERE, GREY, SOFT, STEPS, VEIL
 
 TALL = 8.0
 """Times the highest of all else, from which a peak has a scale of its own."""
 SHARE = 0.25
 """Of the channels at most are of such peaks: else they are what the spectrum is."""
+EDGE = 0.1
+"""Of the channels at most are of a peak that is cut by an end of the axis."""
 FEW = 16
 """Channels, below which there is one scale."""
 NOISES = 6.0
@@ -30,6 +32,8 @@ PART = 0.7
 MARK = "split scale"
 
 Array = NDArray[np.float64]
+Scale = Literal["auto", "linear", "log"]
+"""Of the intensities of spectra: "auto" splits it where one line hides the rest."""
 
 
 def height_of_the_rest(values: Array) -> float | None:
@@ -50,6 +54,9 @@ def height_of_the_rest(values: Array) -> float | None:
         if rest.size and rest.max() * TALL < y.max():
             break
     rest = y[~taken]
+    ends = [int(np.argmin(taken)), int(np.argmin(taken[::-1]))]  # channels taken at either end
+    if max(ends) > EDGE * len(y):  # no peak, but a background that falls
+        return None
     if taken.mean() > SHARE or not rest.size or rest.max() <= 0 or TALL * rest.max() >= y.max():
         return None
     noise = float(np.median(np.abs(np.diff(rest))))
@@ -104,11 +111,29 @@ def split_where_hidden(panel: Any) -> bool:
 
 def one_scale(panel: Any) -> None:
     """Take a split scale away again."""
-    for artist in [*panel.lines, *panel.texts]:
+    for artist in [*panel.lines, *panel.texts, *panel.patches]:
         if artist.get_gid() == MARK:
             artist.remove()
     if panel.get_yscale() == "function":
         panel.set_yscale("linear")
+
+
+def set_scale(panel: Any, scale: Scale) -> None:
+    """The scale that was asked for, "linear" or "log"; "auto" leaves all as it is."""
+    if scale == "auto":
+        return
+    one_scale(panel)
+    curves = [np.asarray(line.get_ydata(), dtype=float) for line in panel.lines]
+    values = np.concatenate([y for y in curves if len(y) >= FEW] or [np.ones(1)])
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    if scale == "linear" or not positive.size:
+        panel.autoscale(axis="y")
+        if values.size and values.min() >= -1e-9 * np.abs(values).max():
+            panel.set_ylim(bottom=0.0)
+        return
+    panel.set_yscale("log", nonpositive="mask")
+    panel.set_ylim(np.percentile(positive, 1) / 2, 2 * positive.max())
 
 
 def _set_scale(panel: Any, knee: float, top: float) -> None:
@@ -124,6 +149,7 @@ def _set_scale(panel: Any, knee: float, top: float) -> None:
     panel.yaxis.set_major_locator(FixedLocator(ticks))
     panel.yaxis.set_major_formatter(FixedFormatter([_told(t) for t in ticks]))
     panel.yaxis.set_minor_locator(NullLocator())
+    panel.axhspan(knee, top, color=ELSEWHERE, linewidth=0, zorder=-2, gid=MARK)
     line = {"color": SOFT, "linewidth": 0.6, "linestyle": (0, (4, 3)), "gid": MARK, "zorder": 0}
     panel.axhline(knee, **line)
     ratio = (top - knee) / knee * PART / (1 - PART)

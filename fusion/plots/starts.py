@@ -59,6 +59,12 @@ def plot_starts(
 
     from fusion.plots import drawing as draw
 
+    if not hasattr(comparison, "angles"):
+        raise ValueError(
+            f"`plot_starts({type(comparison).__name__})`: give the comparison of several answers: "
+            "`plot_starts(fu.compare(result, *others))`; `result.plot()` has the loss of every "
+            "start."
+        )
     shown, good = _curves_to_show(comparison, factors), _as_low(comparison, losses, equal)
     rows, columns = len(comparison.components), len(shown)
     with matplotlib.rc_context(style.SCREEN):

@@ -9,6 +9,8 @@ BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "0.45"
 ALARM = "#B00020"
 NOTHING = "0.8"
 """Where there are no data."""
+ELSEWHERE = "0.955"
+"""Behind the part of a panel that has another scale."""
 SOFT = "0.6"
 """Lines that only help to read."""
 VEIL: dict[str, Any] = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5}
@@ -17,7 +19,7 @@ SHADOW: dict[str, Any] = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "p
 """Behind letters on maps."""
 MAPS, SIZES, SIGNED = "viridis", "magma", "RdBu_r"
 """Colours of values from 0, of what is left, of values of both signs."""
-COMPONENTS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+COMPONENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe & Ito's, told apart by the colour-blind, on white and on black."""
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)))
 """Tell apart curves of one colour."""

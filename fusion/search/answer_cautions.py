@@ -21,6 +21,8 @@ USUAL = "20 to 130"
 """Steps that a start takes to converge."""
 MISFIT = 3.0
 """χ² per value from which it is told."""
+MET = 1e-6
+"""χ² per value below which data are met with all their noise."""
 
 
 def raise_cautions(result: Result, loss: Loss, *, stopped: bool) -> None:
@@ -79,6 +81,15 @@ def _warn_of_misfits(result: Result) -> None:
                 f"`fit`: of {name!r} more is left than there was (explained variance "
                 f"{100 * data.explained_variance:.3g} %): a penalty or another data set outweighs "
                 "it: lower that weight.",
+                ClaimWarning,
+                stacklevel=users_line(),
+            )
+        elif data.chi2 is not None and data.chi2 < MET:
+            warnings.warn(
+                f"`fit`: {name!r} is met exactly, noise and all (χ² per value {data.chi2:.2g}, "
+                "where noise leaves 1): there are as many unknowns as values, so the fit tells "
+                "nothing of its own errors: fewer components, more pixels, or a spectrum that is "
+                "known.",
                 ClaimWarning,
                 stacklevel=users_line(),
             )

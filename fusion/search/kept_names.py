@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.answers.components import is_number, names_of
-from fusion.answers.matching import match
+from fusion.answers.matching import match, spectral_angle
 from fusion.answers.result import Result
+
+FAR = 15.0
+"""Degrees from what had a name, in spectrum and map, from which it is told that they differ."""
 
 
 def with_names_of(init: Any, result: Result) -> Result:
@@ -34,8 +41,27 @@ def with_names_of(init: Any, result: Result) -> Result:
     partners = match(*({name: pair[i] for name, pair in pairs.items()} for i in (0, 1)))
     called = [before.component_names[j] if j >= 0 else "" for j in partners]
     own = names_of(result, K)
+    _tell_of_others(pairs, partners, called)
     names = [own[k] if not name or is_number(name) else name for k, name in enumerate(called)]
     return replace(result, component_names=tuple(names)) if len({*names}) == K else result
+
+
+def _tell_of_others(
+    pairs: Mapping[str, tuple[Any, Any]], partners: Any, called: Sequence[str]
+) -> None:
+    """Say where what has a name now is far, in every factor, from what had it."""
+    for k, (j, text) in enumerate(zip(partners, called, strict=True)):
+        if not text or is_number(text):
+            continue
+        columns = [(F[:, k : k + 1], G[:, j : j + 1]) for F, G in pairs.values()]
+        angle = float(np.nanmin([spectral_angle(*both).item() for both in columns]))
+        if angle > FAR:
+            warnings.warn(
+                f"`fit`: component {k + 1} has the name {text!r} of what it set out from, and is "
+                f"{angle:.0f}° off that: `result.renamed({{{k + 1}: …}})` if it is another phase.",
+                ClaimWarning,
+                stacklevel=users_line(),
+            )
 
 
 def _named(init: Any) -> Result | None:

@@ -96,10 +96,15 @@ def as_loss(model: Any, loss: Any) -> Loss:
             f"`fit({told}, …)`: give a `fusion.Model`, then a loss: `fu.fit(model, loss)`, such as "
             f"{line}."
         )
-    if isinstance(loss, Loss):
-        return loss
     if isinstance(loss, Term):
-        return Loss([(1.0, loss)])
+        loss = Loss([(1.0, loss)])
+    if isinstance(loss, Loss):
+        if not loss.fits:
+            raise ValueError(
+                f"`fit(model, {loss})`: no term of this loss reads data: add one that does, such "
+                f"as `fu.losses.Frobenius(data) + {loss}`."
+            )
+        return loss
     told = repr(loss) if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
     raise ValueError(
         f"`fit(model, {told})`: the second argument is a loss, which names its data: "

@@ -43,7 +43,7 @@ def test_the_chi_map_is_around_one_and_its_colours_diverge_from_it(poisson):
     np.testing.assert_allclose(image.get_array(), result.data["edxs"].chi_map)
     assert image.norm.vmin * image.norm.vmax == pytest.approx(1.0)
     assert image.norm(1.0) == pytest.approx(0.5)
-    assert image.colorbar.ax.get_ylabel() == "residual / noise (χ)"
+    assert image.colorbar.ax.get_ylabel() == "rms residual / noise (χ)"
 
 
 def test_a_component_that_is_missing_is_red_where_it_is():
@@ -51,11 +51,11 @@ def test_a_component_that_is_missing_is_red_where_it_is():
     assert chi[:3, :3].min() > 1.2 * np.median(chi)
 
 
-def test_where_the_size_of_the_noise_is_not_known_the_picture_says_so():
+def test_where_the_size_of_the_noise_is_not_known_residuals_are_over_their_mean():
     figure = fitted().plot()
     shown = chi_panel(figure)
-    assert shown.get_title() == "edxs: size of the noise not known"
-    assert shown.images[0].colorbar.ax.get_ylabel() == "residual / its mean (rms)"
+    assert shown.get_title() == "edxs: residual of the pixels"
+    assert shown.images[0].colorbar.ax.get_ylabel() == "rms residual / its mean"
     mean_square = np.mean(np.square(shown.images[0].get_array()))
     assert mean_square == pytest.approx(1.0, rel=1e-3)
 
@@ -112,5 +112,5 @@ def test_colour_bars_and_axes_have_quantity_and_unit_and_titles_are_words():
     titles = {a.get_title() for a in figure.axes}
     assert {"maps (C)", "spectra (S)"} <= titles
     bars = [a.images[0].colorbar.ax.get_ylabel() for a in figure.axes if a.images]
-    assert bars == ["intensity (counts)", "intensity (counts)", "residual / noise (χ)"]
+    assert bars == ["intensity (counts)", "intensity (counts)", "rms residual / noise (χ)"]
     assert [a.get_ylabel() for a in figure.axes].count("intensity (norm.)") == 2

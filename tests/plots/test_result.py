@@ -18,7 +18,7 @@ def result(request) -> fu.Result:
 
 
 def titles(figure) -> list[str]:
-    return [ax.get_title() for ax in figure.axes]
+    return [ax.get_title() or ax.get_title(loc="left") for ax in figure.axes]
 
 
 def test_a_factor_that_is_named_after_its_data_set_has_no_second_name():

@@ -6,7 +6,7 @@ import pytest
 
 import fusion as fu
 from fusion.losses import Frobenius
-from fusion.plots.scripts import _installed, _letters_of, families_for
+from fusion.plots.scripts import _installed, _letters_of, families_for, missing_letters
 from tests.helpers.small_results import QUICK, spectrum_image
 
 HERE = ["DejaVu Sans"]
@@ -37,3 +37,16 @@ def test_a_picture_draws_such_a_name_without_a_complaint(tmp_path):
     result = fu.fit(fu.models.NMF(data, 2), Frobenius(data), **QUICK)
     named = result.renamed({1: f"phase {only_elsewhere()}"})
     named.plot().savefig(tmp_path / "named.png")
+
+
+def test_letters_that_no_font_has_are_told_once(tmp_path, recwarn):
+    nowhere = next(chr(code) for code in range(0x1B80, 0x1BC0) if chr(code).isprintable())
+    if not missing_letters(nowhere, HERE):
+        pytest.skip("a font here has Sundanese letters")
+    data = spectrum_image()
+    named = fu.fit(fu.models.NMF(data, 2), Frobenius(data), **QUICK).renamed({1: f"a {nowhere}"})
+    recwarn.clear()
+    named.plot().savefig(tmp_path / "named.png")
+    told = [str(w.message) for w in recwarn if "font" in str(w.message)]
+    assert len(told) == 1
+    assert nowhere in told[0]

@@ -63,8 +63,19 @@ def test_counts_with_their_noise_are_split_where_the_mean_is():
         np.full(400, np.nan),
         -line(1.74, 1000.0) + line(5.9, 10.0),
         1e-3 * np.random.default_rng(1).random(400) + line(1.74, 1.0),
+        np.random.default_rng(2).poisson(1e4 * ((np.arange(400) + 200) / 200.0) ** -4),
     ],
-    ids=["alone", "on a level", "7 times", "power law", "zeros", "NaN", "negative", "noise"],
+    ids=[
+        "alone",
+        "on a level",
+        "7 times",
+        "power law",
+        "zeros",
+        "NaN",
+        "negative",
+        "noise",
+        "background",
+    ],
 )
 def test_one_scale_is_kept_where_nothing_is_hidden(values):
     assert height_of_the_rest(values) is None
@@ -102,3 +113,21 @@ def test_names_find_room_above_on_a_split_scale():
 def test_places_on_a_split_scale_grow_with_the_values():
     values = np.geomspace(1e-3, 2e3, 200)
     assert np.all(np.diff(split(values, 10.0, 1000.0)) > 0)
+
+
+def test_another_scale_may_be_asked_for():
+    axes = [fu.Axis("y", size=3), fu.Axis("x", size=4), AXIS]
+    tall = line(0.277, 1000.0) + line(5.9, 10.0) + 0.1
+    other = line(0.277, 1000.0) + line(3.0, 12.0) + 0.1
+    mixed = np.random.default_rng(0).random((12, 2)) @ np.stack([tall, other])
+    data = fu.Dataset("edxs", mixed.reshape(3, 4, 400), axes=axes)
+    result = fu.fit(fu.models.NMF(data, 2), fu.losses.Frobenius(data), starts=1, progress=False)
+    for scale, kind in (("auto", "function"), ("linear", "linear"), ("log", "log")):
+        panels = [p for p in result.plot(scale=scale).axes if p.get_ylabel() == "intensity (norm.)"]
+        assert {p.get_yscale() for p in panels} == {kind}
+        low, high = panels[0].get_ylim()
+        assert high >= np.max(result["S"])
+        (panel,) = fu.plots.plot_spectra(result, scale=scale, offset=0.0).axes
+        assert panel.get_yscale() == kind
+    with pytest.raises(ValueError, match="no common logarithm"):
+        fu.plots.plot_spectra(result, scale="log", offset=1.0)
