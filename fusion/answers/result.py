@@ -278,11 +278,16 @@ class Result(Shown, NamedParts):
         write_to(self, signal, name=name)
 
     @checked_call
-    def errors(self, *, progress: bool = True) -> StandardErrors:
-        """Standard errors of all factors, each of its shape; see `fusion.standard_errors`."""
+    def errors(self, *, held: Sequence[str] = (), progress: bool = True) -> StandardErrors:
+        """Standard errors of all factors, each of its shape; see `fusion.standard_errors`.
+
+        Args:
+            held: factors that are taken to be right.
+            progress: whether a line says that it is at work, as in `fit`.
+        """
         from fusion.uncertainty.standard_errors import standard_errors
 
-        return standard_errors(self, progress=progress)
+        return standard_errors(self, held=held, progress=progress)
 
     @checked_call
     def composition(

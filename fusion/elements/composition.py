@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 K = float | tuple[float, float]
 
+MIXED = 10.0
+"""Times the errors with the maps held, above which errors are those of mixing."""
+KNOWN = 1e-6
+"""Of its highest, error of a spectrum that is known."""
 LEAST = 3.0
 """Standard errors by which all lines together stand out, for a composition to be told."""
 SOFT = 1.0
@@ -233,8 +237,8 @@ def _untold(names: Sequence[str], per_cent: Array, lines: Intensities, k: Array)
     left_open = _left_open(lines)
     if left_open.any():
         yield (
-            f"{_listed(names, left_open)}: no errors, as those of the spectrum are infinite: the "
-            "data leave it open, `fusion.ambiguity(result)` says how far"
+            f"{_listed(names, left_open)}: no errors, as those of the spectrum are infinite, or of "
+            "how components mix: the data leave that open, `fusion.ambiguity(result)` says how far"
         )
     total, noise = _total(lines, k)
     lost = np.isnan(per_cent).all(1)
@@ -333,16 +337,40 @@ def _variance(
         return None, none, (f"a loaded result has no errors of its spectra: {left}",)
     try:
         errors = np.array(result.errors()[name].T)
+        alone = np.array(result.errors(held=[n for n in result.factors if n != name])[name].T)
     except ValueError as error:  # too large, with its sizes
         return None, none, (f"{error} T{left[1:]}",)
     except KeyboardInterrupt:
         return None, none, (f"the errors of {name} were stopped: {left}",)
-    left_open = np.asarray(np.isinf(errors).any(1))
-    if left_open.all():  # as where nothing fixes the scale, which a composition does not ask for
+    if (
+        np.isinf(errors).any(1).all()
+    ):  # as where nothing fixes the scale, which no per cent asks for
         return None, none, (f"the errors of {name} are infinite: {left}",)
-    for row in errors:  # what is held at zero has an error of one side: that of its neighbours
-        good = np.isfinite(row) & (row > 0)
-        row[~good] = (
-            np.interp(np.flatnonzero(~good), np.flatnonzero(good), row[good]) if good.any() else 1.0
-        )
+    left_open = _mostly_mixing(errors, alone)
+    errors = np.where(left_open[:, None], alone, errors)
+    for row, spectrum in zip(errors, result.factors[name].T, strict=True):
+        _fill(row, spectrum)
     return errors**2, left_open, (NOISE,) if K > 1 else ()
+
+
+def _mostly_mixing(errors: Array, alone: Array) -> NDArray[np.bool_]:
+    """Of which spectra errors are infinite, or far above those with the maps held, (K,).
+
+    Then one direction in which components mix, which bounds may end, is what they tell.
+    """
+    with np.errstate(invalid="ignore"):
+        whole, own = (np.nansum(np.square(each), axis=1) for each in (errors, alone))
+    return np.asarray(~np.isfinite(whole) | (whole > MIXED**2 * own))
+
+
+def _fill(errors: Array, spectrum: Array) -> None:
+    """Errors where there are none: of a known spectrum next to nothing, at bounds the neighbours'.
+
+    What is held at zero has an error of one side: that of its neighbours.
+    """
+    good = np.isfinite(errors) & (errors > 0)
+    if good.any():
+        at = np.flatnonzero(good)
+        errors[~good] = np.interp(np.flatnonzero(~good), at, errors[good])
+    else:
+        errors[:] = KNOWN * float(np.nanmax(np.abs(spectrum), initial=0.0)) or 1.0

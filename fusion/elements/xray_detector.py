@@ -33,7 +33,7 @@ class Detector:
 
     Attributes:
         width: full width at half maximum at Mn Ka, keV; its square grows with the energy.
-        noise: full width at no energy, from the electronics, keV.
+        noise: full width at 0 keV, from the electronics, keV.
         offset: keV; gain: a line of energy E lies at offset + gain·E on the axis.
     """
 
@@ -63,7 +63,7 @@ class Detector:
     def __str__(self) -> str:
         return (
             f"detector, as the spectra show it: width {1e3 * self.width:.0f} eV at Mn Ka, "
-            f"{1e3 * self.noise:.0f} eV at no energy, offset {1e3 * self.offset:+.1f} eV, gain "
+            f"{1e3 * self.noise:.0f} eV at 0 keV, offset {1e3 * self.offset:+.1f} eV, gain "
             f"{self.gain:.4f}"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
@@ -97,7 +98,9 @@ class FittedPoint:
 
 @checked_call
 @autograd()
-def standard_errors(result: Result, *, progress: bool = True) -> StandardErrors:
+def standard_errors(
+    result: Result, *, held: Sequence[str] = (), progress: bool = True
+) -> StandardErrors:
     """Standard errors of all factors, from the Gauss–Newton matrix H at the answer.
 
     Σ = H⁻¹ (Σ_d g_d H_d) H⁻¹ with all factors varying together, H_d the part of data set d and g_d
@@ -110,6 +113,8 @@ def standard_errors(result: Result, *, progress: bool = True) -> StandardErrors:
 
     Args:
         result: of `fit`.
+        held: factors that are taken to be right: the others' errors do without those of these,
+            which are 0. With the maps held the errors of the spectra are those of their counts.
         progress: whether a line says so, as in `fit`.
 
     Returns:
@@ -118,8 +123,8 @@ def standard_errors(result: Result, *, progress: bool = True) -> StandardErrors:
         leave it open. `print` shows how large they are.
 
     Raises:
-        ValueError: if the result was loaded, there are more free numbers than data, or the problem
-            is too large, with its sizes.
+        ValueError: if the result was loaded, there is no such factor to hold, there are more free
+            numbers than data, or the problem is too large, with its sizes.
 
     Warns:
         FusionWarning: if neighbouring channels of a residual are correlated (errors are too small),
@@ -135,6 +140,7 @@ def standard_errors(result: Result, *, progress: bool = True) -> StandardErrors:
         (60, 2)
     """
     point = FittedPoint.of(result, "standard_errors")
+    _hold(point, held)
     for _, _, term in point.loss.fits:
         _warn_correlated(term, point.model)
     with waiting("errors", progress) as step:
@@ -144,13 +150,27 @@ def standard_errors(result: Result, *, progress: bool = True) -> StandardErrors:
     for slot in point.objective.slots:
         error = variance_of[slot.name].sqrt()
         if error.shape == slot.shape and slot.module is not None:
-            held = (point.flat[0] <= point.objective.lower())[slot.part].view(slot.shape)
+            bound = (point.flat[0] <= point.objective.lower())[slot.part].view(slot.shape)
             known = slot.module.known
-            error = torch.where(held if known is None else held & ~known, torch.nan, error)
+            error = torch.where(bound if known is None else bound & ~known, torch.nan, error)
+        if slot.name in held:
+            error = torch.zeros_like(error)
         errors[slot.name] = error.cpu().numpy()
         errors[slot.name][np.isnan(result.factors[slot.name])] = np.nan
     _warn_open(errors)
     return StandardErrors(errors, result.factors)
+
+
+def _hold(point: FittedPoint, held: Sequence[str]) -> None:
+    """Let the raw numbers of some factors vary no more."""
+    parts = {slot.name: slot.part for slot in point.objective.slots}
+    for name in held:
+        if name not in parts:
+            raise ValueError(
+                f"`standard_errors(held={list(held)!r})`: no factor {name!r}; the result has "
+                f"{', '.join(parts)}."
+            )
+        point.free[parts[name]] = False
 
 
 def _sandwich(point: FittedPoint, noise: list[float]) -> Values:

@@ -129,10 +129,13 @@ def errors_times(monkeypatch):
     """The phases' answer, the errors of its spectra a number of times what they are."""
     result = fitted()
     real = {name: np.array(values) for name, values in result.errors(progress=False).items()}
+    alone = result.errors(held=["C"], progress=False)
 
     def composition(times):
         scaled = real | {"S": real["S"] * np.asarray(times)}
-        monkeypatch.setattr(fu.Result, "errors", lambda self: scaled)
+        finite = np.where(np.isfinite(times), times, 1)
+        own = {"S": np.array(alone["S"]) * finite}
+        monkeypatch.setattr(fu.Result, "errors", lambda self, held=(): own if held else scaled)
         return result.composition(K)
 
     return composition
@@ -140,7 +143,7 @@ def errors_times(monkeypatch):
 
 def test_a_component_whose_errors_are_infinite_has_its_per_cents_without_errors(errors_times):
     plain, made = errors_times(1), errors_times([[1, np.inf]])
-    assert any("component 2: no errors, as those of the spectrum are infinite" in m
+    assert any("component 2: no errors, as those of the spectrum are infinite, or" in m
                for m in made.messages)  # fmt: skip
     assert not any("stands out" in text for text in made.messages)
     np.testing.assert_allclose(made.atomic, plain.atomic, atol=3)
@@ -205,3 +208,17 @@ def test_soft_lines_are_cautioned_of_and_hard_ones_are_not():
     assert any("absorbed" in message for message in soft.messages)
     hard = fu.elements.composition(data, {"Mn Ka": 1.0, "Fe Ka": 1.0})
     assert not any("absorbed" in message for message in hard.messages)
+
+
+def test_a_known_spectrum_has_its_composition_and_the_unknown_beside_it_too():
+    rng = np.random.default_rng(0)
+    C = 2000 * rng.dirichlet([0.7, 0.7], 200)
+    counts = rng.poisson(C @ planted().T)
+    data = fu.Dataset("edxs", counts.reshape(10, 20, -1), axes=["y", "x", EDXS])
+    model = fu.models.WithReferences(data, {"oxide": planted()[:, 0]}, 1)
+    result = fu.fit(model, fu.losses.Poisson(data), starts=2, seed=0, progress=False)
+    made = result.composition(K)
+    np.testing.assert_allclose(made.atomic, truth(), atol=2)
+    assert np.all(made.atomic_errors[0] < 0.01)  # it was given, and is not in doubt
+    assert np.isinf(made.atomic_errors[1]).all()  # how much of the oxide is in it is left open
+    assert any("unknown 1: no errors" in text for text in made.messages)

@@ -332,3 +332,20 @@ def test_one_pixel_has_no_neighbours_and_no_noise_to_find():
             known = data.with_variance(9.0)
             result = fu.fit(NMF(known, K), loss(known), starts=1, progress=False)
         assert set(result.errors()) == {"C", "S"}
+
+
+def test_with_the_maps_held_the_errors_of_spectra_are_those_of_least_squares():
+    rng = np.random.default_rng(0)
+    C, S = rng.random((90, 2)) + 0.1, rng.random((25, 2)) + 0.5
+    data = fu.Dataset("a", C @ S.T + 0.01 * rng.normal(size=(90, 25)), variance=np.full(25, 1e-4))
+    result = fu.fit(fu.models.NMF(data, 2), Frobenius(data), starts=2, progress=False)
+    held = result.errors(held=["C"], progress=False)
+    gram = np.linalg.inv(result["C"].T @ result["C"])
+    assert np.all(held["C"] == 0)
+    inside = np.isfinite(held["S"])
+    expected = np.broadcast_to(0.01 * np.sqrt(np.diag(gram)), (25, 2))
+    # unit columns take one direction of every column away
+    np.testing.assert_allclose(held["S"][inside], expected[inside], rtol=0.15)
+    assert np.all(held["S"] <= result.errors(progress=False)["S"] * (1 + 1e-9))
+    with pytest.raises(ValueError, match=r"held=\['D'\].*no factor 'D'; the result has C, S"):
+        result.errors(held=["D"], progress=False)
