@@ -164,3 +164,14 @@ def test_the_window_of_a_narrow_peak_holds_its_channels():
     low, high = said.groups()
     part = data.crop(wavenumber=(float(low), float(high)))
     assert part.numpy().sum() > 0.99 * counts.sum()
+
+
+@pytest.mark.parametrize(("height", "told"), [(400.0, True), (20.0, False)])
+def test_the_zero_peak_of_x_ray_electronics_is_told_from_a_twentieth_of_the_counts(height, told):
+    axis = fu.Axis("energy", 0.02, -0.2, "keV", size=300)
+    E = axis.values
+    mean = 0.5 + 80 * np.exp(-0.5 * ((E - 1.74) / 0.05) ** 2)
+    mean = mean + height * np.exp(-0.5 * (E / 0.03) ** 2) / 8
+    counts = np.random.default_rng(0).poisson(mean, (6, 7, 300))
+    data = fu.Dataset("edxs", counts, axes=["y", "x", axis])
+    assert ("the zero peak of the electronics" in data.summary()) is told
