@@ -135,14 +135,13 @@ def _zero_peak(data: Dataset, stats: Tally) -> Peak | None:
     if axis.units not in ("eV", "keV") or has_edges(axis, data.metadata) is not False:
         return None
     near = ZERO if axis.units == "keV" else 1e3 * ZERO
-    inside = (
-        np.flatnonzero(np.abs(axis.values) <= near) if axis.values.min() <= 0 else np.empty(0, int)
-    )
+    inside = np.flatnonzero(np.abs(axis.values) <= near)
     sums = np.nan_to_num(stats.columns)
-    if not inside.size or sums.sum() <= 0:
+    if not inside.size or axis.values.min() > 0 or sums.sum() <= 0:
         return None
     share = float(sums[inside].sum() / sums.sum())
-    if share < NOISE_SHARE:
+    level = float(np.median(np.delete(sums, inside))) if len(sums) > len(inside) else 0.0
+    if share < NOISE_SHARE or sums[inside].max() < HOT * level:
         return None
     return Peak(int(inside[0]), int(inside[-1]), share, True)
 
