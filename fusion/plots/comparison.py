@@ -225,7 +225,7 @@ def _draw_curves(panel: Any, comparison: Comparison, f: str, k: int, *, ends: bo
         panel.plot(axis.values, values[name], **_line_style(comparison, name))
     panel.set_ylabel("intensity")
     every = np.concatenate(list(values.values()))
-    if draw.signed(every) or not split_where_hidden(panel):
+    if draw.signed(every) or not split_where_hidden(panel, axis):
         panel.set_ylim(*_limits(every))
 
 

@@ -144,7 +144,7 @@ def _draw_over_each_other(
         panel.plot(axis.values, column, label=called, **_style_of(k))
     draw.horizontal_ticks(panel, axis)
     panel.margins(x=0.0)
-    if draw.signed(shown) or not split_where_hidden(panel):
+    if draw.signed(shown) or not split_where_hidden(panel, axis):
         draw.vertical_ticks(panel)
         if not draw.signed(shown):
             panel.set_ylim(bottom=0.0)

@@ -2,7 +2,8 @@
 
 The C Kα of a support, or a zero-loss peak, is up to thousands of times as high as what a spectrum
 is drawn for. There the lower part of the panel goes up to a little above all else, the part above
-a line up to the top of the highest peak: nothing is cut off, and all is read at the axis.
+a line up to the top of the highest peak: nothing is cut off, and all is read at the axis. A peak at
+energy 0 alone is none of the sample: there the panel ends above all else, and says how high it is.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.axis import Axis
 from fusion.plots.style import ELSEWHERE, GREY, SOFT, STEPS, VEIL
 
 TALL = 8.0
 """Times the highest of all else, from which a peak has a scale of its own."""
 SHARE = 0.25
 """Of the channels at most are of such peaks: else they are what the spectrum is."""
+FOOT = 1e-3
+"""Of the highest, below which a slope is not seen."""
 EDGE = 0.1
 """Of the channels at most are of a peak that is cut by an end of the axis."""
 FEW = 16
@@ -39,6 +43,15 @@ Scale = Literal["auto", "linear", "log"]
 def height_of_the_rest(values: Array) -> float | None:
     """The highest of a spectrum beside peaks that would hide it; None where none does.
 
+    See `_tall`.
+    """
+    taken = _tall(values)
+    return None if taken is None else float(np.nan_to_num(values)[~taken].max())
+
+
+def _tall(values: Array) -> NDArray[np.bool_] | None:
+    """Which channels are of peaks that hide the rest of a spectrum; None where none does.
+
     Peaks are taken away, the highest first, each with its slopes, until what is left is far lower.
 
     Args:
@@ -54,13 +67,14 @@ def height_of_the_rest(values: Array) -> float | None:
         if rest.size and rest.max() * TALL < y.max():
             break
     rest = y[~taken]
-    ends = [int(np.argmin(taken)), int(np.argmin(taken[::-1]))]  # channels taken at either end
+    seen = taken & (y > FOOT * y.max())
+    ends = [int(np.argmin(seen)), int(np.argmin(seen[::-1]))]  # channels taken at either end
     if max(ends) > EDGE * len(y):  # no peak, but a background that falls
         return None
     if taken.mean() > SHARE or not rest.size or rest.max() <= 0 or TALL * rest.max() >= y.max():
         return None
     noise = float(np.median(np.abs(np.diff(rest))))
-    return float(rest.max()) if rest.max() > NOISES * noise + np.median(rest) else None
+    return taken if rest.max() > NOISES * noise + np.median(rest) else None
 
 
 def _peak(y: Array, top: int) -> slice:
@@ -85,13 +99,13 @@ def _unsplit(places: Array, knee: float, top: float) -> Array:
     return np.where(u <= PART, knee * u / PART, knee + (top - knee) * (u - PART) / (1 - PART))
 
 
-def split_where_hidden(panel: Any) -> bool:
+def split_where_hidden(panel: Any, axis: Axis) -> bool:
     """Give a panel a scale in two parts, where a peak of its curves hides the rest of them.
 
     The last curve decides with all before it; a panel with a scale of its own keeps that.
 
     Returns:
-        Whether the scale is split.
+        Whether the panel has its limits now.
     """
     if panel.get_yscale() not in ("linear", "function"):
         return False
@@ -102,11 +116,38 @@ def split_where_hidden(panel: Any) -> bool:
         return False
     same = [y for y in curves if len(y) == len(curves[-1])]
     highest = np.nanmax(np.nan_to_num(np.stack(same)), axis=0)
-    rest = height_of_the_rest(highest)
-    if rest is None or min(np.nanmin(y) for y in curves) < -1e-9 * highest.max():
+    taken = _tall(highest)
+    if taken is None or min(np.nanmin(y) for y in curves) < -1e-9 * highest.max():
         return False
-    _set_scale(panel, ROOM * rest, 1.05 * float(highest.max()))
+    rest, top = float(highest[~taken].max()), float(highest.max())
+    if len(taken) == axis.size and _at_zero(highest, taken, axis):
+        _end_below(panel, ROOM * rest, top)
+    else:
+        _set_scale(panel, ROOM * rest, 1.05 * top)
     return True
+
+
+def _at_zero(highest: Array, taken: NDArray[np.bool_], axis: Axis) -> bool:
+    """Whether these channels are one peak, and energy 0 is within its width of its upper half."""
+    at, top = np.flatnonzero(taken), int(highest.argmax())
+    if not axis.units.endswith("eV") or np.ptp(at) + 1 != len(at):
+        return False
+    low = np.flatnonzero(highest < highest[top] / 2)
+    first = int(low[low < top].max(initial=-1)) + 1
+    last = int(low[low > top].min(initial=len(highest))) - 1
+    x = np.sort(axis.values[[first, last]])
+    wide = float(np.ptp(x)) + abs(axis.scale)
+    return bool(x[0] - wide <= 0 <= x[1] + wide)
+
+
+def _end_below(panel: Any, top: float, peak: float) -> None:
+    """Let a panel end above what is beside a peak at 0, and say how high that is."""
+    panel.set_ylim(0.0, top)
+    text = panel.annotate(
+        f"peak at 0 up to {peak:.3g}", (1.0, 1.0), (-1, -1), "axes fraction", "offset points",
+        ha="right", va="top", fontsize=5.5, color=GREY, bbox=VEIL,
+    )  # fmt: skip
+    text.set_gid(MARK)
 
 
 def one_scale(panel: Any) -> None:

@@ -31,13 +31,23 @@ def place(panel, value: float) -> float:
     return float(panel.transAxes.inverted().transform((0, at))[1])
 
 
-@pytest.mark.parametrize("at", [0.0, 0.277, 1.74], ids=["zero peak", "C Kα", "Si Kα"])
+@pytest.mark.parametrize("at", [0.277, 1.74], ids=["C Kα", "Si Kα"])
 def test_the_rest_has_most_of_the_panel_and_the_peak_stays_whole(at):
     panel = drawn(line(at, 1000.0) + line(5.9, 10.0) + 0.1)
     assert 0.5 < place(panel, 10.1) < 0.7
     assert 0.9 < place(panel, 1000.1) <= 1.0
     assert place(panel, 0.0) == pytest.approx(0.0, abs=1e-9)
     assert "of the scale" in panel.texts[0].get_text()
+
+
+def test_a_peak_at_zero_alone_is_cut_off_and_how_high_it_is_told():
+    panel = drawn(line(0, 1000.0) + line(1.74, 10.0) + 0.1)
+    assert panel.get_yscale() == "linear"
+    assert 10 < panel.get_ylim()[1] < 13
+    assert [text.get_text() for text in panel.texts] == ["peak at 0 up to 1e+03"]
+    higher = drawn(line(0, 1000.0) + line(1.74, 10.0), line(0, 500.0) + line(3.0, 20.0))
+    assert higher.get_ylim()[1] == pytest.approx(1.15 * 20, rel=0.05)
+    assert drawn(line(0, 1000.0) + line(0.277, 900.0) + line(5.9, 9.0)).get_yscale() == "function"
 
 
 def test_two_tall_peaks_stand_above_together():
