@@ -129,8 +129,10 @@ def split_where_hidden(panel: Any, axis: Axis) -> bool:
 
 def _at_zero(highest: Array, taken: NDArray[np.bool_], axis: Axis) -> bool:
     """Whether these channels are one peak, and energy 0 is within its width of its upper half."""
-    at, top = np.flatnonzero(taken), int(highest.argmax())
-    if not axis.units.endswith("eV") or np.ptp(at) + 1 != len(at):
+    top = int(highest.argmax())
+    others = taken.copy()
+    others[_peak(highest, top)] = False
+    if not axis.units.endswith("eV") or highest[others].max(initial=0.0) > highest[~taken].max():
         return False
     low = np.flatnonzero(highest < highest[top] / 2)
     first = int(low[low < top].max(initial=-1)) + 1

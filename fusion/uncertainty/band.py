@@ -45,6 +45,7 @@ def entry_errors(point: FittedPoint, g: float, deviations: float) -> dict[str, T
         seen = full.diagonal(dim1=-2, dim2=-1) > 0
         inverse = torch.linalg.pinv(full, hermitian=True).diagonal(dim1=-2, dim2=-1)
         errors = deviations * (g * inverse.clamp_min(0)).sqrt() * seen
+        assert slot.module is not None
         if slot.module.lower is not None:
             above = (slot.of(point.flat)[0] - slot.module.lower).reshape(errors.shape)
             errors = torch.minimum(errors, _reach(full, above, deviations * g**0.5))
