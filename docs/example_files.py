@@ -52,7 +52,9 @@ def write_edxs() -> None:
     spectra = []
     for atoms in ATOMS.values():
         amounts = {e: n * MASS[e] / K_FACTORS[e] for e, n in atoms.items()}
-        lines = [(LINES[line], amounts[e] * share) for e in atoms for line, share in SEEN[e].items()]
+        lines = [
+            (LINES[line], amounts[e] * share) for e in atoms for line, share in SEEN[e].items()
+        ]
         spectra.append(xrays(energy, lines, continuum=0.25 * sum(amounts.values())))
     spectra = [800 * s / s.sum() for s in spectra]
     shares = grain_maps(SHAPE, 2, seed=0)

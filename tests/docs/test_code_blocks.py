@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import fusion as fu
 from fusion.cli import main
 from tests.helpers.paths import ROOT
 
@@ -96,3 +97,50 @@ def test_blocks_that_are_not_run_say_why_and_are_few():
 def test_a_wrong_number_below_a_block_is_found():
     with pytest.raises(AssertionError):
         hold("K = 3", "K = 4")
+
+
+TABLES = [page for page in pages() if page.startswith("start/from_")]
+ROWS = re.compile(r"^\| (.+?) \| (`.+`) \|$", re.M)
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_every_row_of_a_table_of_words_runs(page, files, monkeypatch, capsys):
+    for package in NEEDED.get(page.split("/")[-1], ()):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    monkeypatch.chdir(files)
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    before, table = text.split("## Word for word", 1)
+    table = table.split("\n## ", 1)[0]
+    here: dict = {"__name__": "__main__"}
+    for code in re.findall(r"```python\n(.*?)```", before + table, re.S):
+        exec(compile(code, page, "exec"), here)
+    rows = ROWS.findall(table)
+    assert len(rows) > 10
+    for theirs, ours in rows:
+        assert row(ours, here) is not None or "=" in ours or "check" in ours or "write" in ours
+        if page != "start/from_tensorlab":  # which needs MATLAB
+            row(theirs, here)
+
+
+def row(cell, here):
+    """What the code of a cell gives; a statement gives nothing."""
+    code = cell.strip("`")
+    try:
+        return eval(compile(code, cell, "eval"), here)
+    except SyntaxError:
+        return exec(compile(code, cell, "exec"), here)
+
+
+def test_slices_of_both_programs_are_the_same_numbers(files, monkeypatch):
+    pytest.importorskip("hyperspy", reason="hyperspy is not installed")
+    monkeypatch.chdir(files)
+    data = fu.load("map.npz")
+    here = {"s": data.to_hyperspy(), "data": data}
+    text = (DOCS / "start" / "from_hyperspy.md").read_text(encoding="utf-8")
+    compared = 0
+    for theirs, ours in ROWS.findall(text):
+        if re.match(r"`s\.(isig|inav|rebin|sum|mean)", theirs):
+            a, b = row(theirs, here), row(ours, here)
+            np.testing.assert_allclose(np.squeeze(a.data), np.squeeze(b.data), rtol=1e-6)
+            compared += 1
+    assert compared >= 7
