@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ def draw(_app: Any) -> None:
     """Every script whose picture is missing or older: it has `draw() -> Figure`."""
     import matplotlib.pyplot as plt
 
+    from fusion import FusionWarning
+
     target = DOCS / "pictures"
     target.mkdir(exist_ok=True)
     for script in sorted((DOCS / "figures").glob("*.py")):
         picture = target / f"{script.stem}.png"
         if picture.exists() and picture.stat().st_mtime >= script.stat().st_mtime:
             continue
-        figure = runpy.run_path(str(script))["draw"]()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FusionWarning)  # of fits that show what goes wrong
+            figure = runpy.run_path(str(script))["draw"]()
         figure.savefig(picture, dpi=150, facecolor="white")
         plt.close(figure)
 
