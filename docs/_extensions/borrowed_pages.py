@@ -17,8 +17,12 @@ PAGES = {
 }
 """Page of the site → file of the repository; the page itself is a stub that says so."""
 
-PATHS = {"notebooks/README.md": [("](", r"\]\((?=\w+\.ipynb)", "](gallery/"),
-                                 ("src", r'src="images/', 'src="gallery/images/')]}  # fmt: skip
+PATHS = {
+    "notebooks/README.md": [
+        (r"\]\((?=\w+\.ipynb)", "](gallery/"),
+        (r'src="images/', 'src="gallery/images/'),
+    ]
+}
 """What leads elsewhere from the page than from the file."""
 
 HOMES = {path: f"{page}.md" for page, path in PAGES.items()}
@@ -34,13 +38,13 @@ def copy_notebooks(source: Path, target: Path) -> None:
     for path in source.glob("*.ipynb"):
         if not (copy := target / path.name).exists() or copy.read_bytes() != path.read_bytes():
             shutil.copy2(path, copy)
-    shutil.copytree(source / "images", target / "images", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "notebooks" / "images", target / "images", dirs_exist_ok=True)
 
 
 def text_of(path: str) -> str:
     """The file's text with its links as they lead from a page of the site."""
     text = (ROOT / path).read_text(encoding="utf-8")
-    for _, pattern, instead in PATHS.get(path, ()):
+    for pattern, instead in PATHS.get(path, ()):
         text = re.sub(pattern, instead, text)
     return re.sub(r"\]\(([\w./]+\.md)\)", lambda found: f"]({_home(path, found[1])})", text)
 

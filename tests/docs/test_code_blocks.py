@@ -22,7 +22,15 @@ FENCE = re.compile(
     re.S | re.M,
 )
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
-NEEDED = {"from_hyperspy": ("hyperspy", "exspy"), "large_data": ("dask",)}
+NEEDED = {
+    "from_hyperspy": ("hyperspy", "exspy"),
+    "from_scikit_learn": ("sklearn",),
+    "large_data": ("dask",),
+    "atomic_per_cent": ("xraydb",),
+    "save_and_export": ("rsciio", "bokeh", "tifffile"),
+    "read_a_file_that_is_not_read": ("h5py",),
+    "start/index": ("bokeh",),
+}
 """Packages without which a page cannot run."""
 
 
@@ -61,7 +69,7 @@ def files(tmp_path_factory):
 
 @pytest.mark.parametrize("page", list(pages()))
 def test_blocks_run_one_after_another_and_print_what_they_say(page, files, monkeypatch, capsys):
-    for package in NEEDED.get(page.split("/")[-1], ()):
+    for package in NEEDED.get(page, NEEDED.get(page.split("/")[-1], ())):
         pytest.importorskip(package, reason=f"{package} is not installed")
     monkeypatch.chdir(files)
     here: dict = {"__name__": "__main__"}
@@ -105,7 +113,7 @@ ROWS = re.compile(r"^\| (.+?) \| (`.+`) \|$", re.M)
 
 @pytest.mark.parametrize("page", TABLES)
 def test_every_row_of_a_table_of_words_runs(page, files, monkeypatch, capsys):
-    for package in NEEDED.get(page.split("/")[-1], ()):
+    for package in NEEDED.get(page, NEEDED.get(page.split("/")[-1], ())):
         pytest.importorskip(package, reason=f"{package} is not installed")
     monkeypatch.chdir(files)
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
