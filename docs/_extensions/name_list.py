@@ -47,7 +47,7 @@ def homes() -> dict[str, str]:
     """The public name of a definition: "fusion.data.dataset.Dataset" → "fusion.Dataset"."""
     places = {}
     for name, thing in names().items():
-        if hasattr(thing, "__qualname__"):
+        if getattr(thing, "__module__", "").startswith("fusion") and hasattr(thing, "__qualname__"):
             places[f"{thing.__module__}.{thing.__qualname__}"] = name
     return places
 

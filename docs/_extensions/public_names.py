@@ -37,11 +37,13 @@ def resolve(app: Any, env: Any, link: Any, content: Any) -> Any:
     return None if link.get("refwarn") else content
 
 
-def skip(_app: Any, _what: str, name: str, thing: Any, _skip: bool, _options: Any) -> bool | None:
+def skip(_app: Any, _what: str, name: str, thing: Any, _skip: bool, options: Any) -> bool | None:
     """Private names, and those that torch's classes bring, have no entries."""
     module = getattr(inspect.unwrap(thing), "__module__", "") if callable(thing) else ""
     foreign = (module or "").startswith("torch") or re.fullmatch(r"set_\w+_request", name)
-    return True if name.startswith("_") or foreign else None
+    listed = options.get("members")
+    unlisted = isinstance(listed, list | set | tuple) and name not in listed
+    return True if name.startswith("_") or foreign or unlisted else None
 
 
 # -- docstrings

@@ -11,4 +11,4 @@ def draw():
     model = fu.models.NMF(net, K=3)
     result = fu.fit(model, fu.losses.Frobenius(net), starts=5, seed=0, progress=False)
     ordered = result.sorted_by(energy=(527, 531))
-    return plot_publication(ordered.renamed(["oxide", "surface", "resin"]), width=150)
+    return plot_publication(ordered.renamed(["oxide", "resin", "surface"]), width=150)
