@@ -25,6 +25,9 @@ PATHS = {
 }
 """What leads elsewhere from the page than from the file."""
 
+UNSEARCHED = ("changes", "contributing")
+"""Pages that name everything, and would stand before those that answer."""
+
 HOMES = {path: f"{page}.md" for page, path in PAGES.items()}
 OTHERS = {"docs/formats.md": "formats.md", "docs/hyperspy.md": "hyperspy.md"}
 
@@ -58,10 +61,11 @@ def _home(path: str, link: str) -> str:
 def _borrow(app: Any, page: str, source: list[str]) -> None:
     if page in PAGES:
         app.env.note_dependency(str(ROOT / PAGES[page]))
-        source[0] = f"{text_of(PAGES[page])}{_behind(page, source[0])}"
+        unsearched = "---\nnosearch: true\n---\n\n" if page in UNSEARCHED else ""
+        source[0] = unsearched + text_of(PAGES[page]) + _behind(source[0])
 
 
-def _behind(page: str, stub: str) -> str:
+def _behind(stub: str) -> str:
     """What the stub adds below its first comment, such as the table of contents."""
     return "\n" + stub.split("-->", 1)[-1]
 
