@@ -75,7 +75,18 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "questions": [], "cite": [], "errors": [], "changes": []}
+alone = (
+    "index",
+    "questions",
+    "cite",
+    "errors",
+    "changes",
+    "formats",
+    "hyperspy",
+    "benchmarks",
+    "contributing",
+)
+html_sidebars = {page: [] for page in alone}  # pages that have no others beside them
 
 # CI has just run them, and shows what that gave
 ran = Path(os.environ.get("SITE_NOTEBOOKS", ROOT / "notebooks"))
