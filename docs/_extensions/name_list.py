@@ -89,6 +89,12 @@ def filenames() -> dict[str, str]:
     }
 
 
+def bases(name: str) -> list[type]:
+    """Public classes that a class stands on: what is internal, and `object`, says nothing."""
+    found = getattr(names().get(name), "__bases__", ())
+    return [base for base in found if f"{base.__module__}.{base.__qualname__}" in homes()]
+
+
 def with_methods(name: str) -> list[str]:
     """The methods to list where some come from classes that have no page."""
     owner = name.removeprefix("fusion.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.utils import unescape
-from name_list import filenames, homes, short, with_methods
+from name_list import bases, filenames, homes, short, with_methods
 from shown_at_work import uses_as_list
 from sphinx.addnodes import pending_xref
 
@@ -56,7 +56,9 @@ MARKUP = re.compile(r"([|*]|(?<=\w)_(?=[^\w:]))")
 def as_rst(_app: Any, what: str, name: str, thing: Any, _options: Any, lines: list[str]) -> None:
     """Formulas have | and * that mean what they say; a constant has the words below it."""
     if what in ("data", "class") and not getattr(thing, "__module__", "").startswith("fusion"):
-        lines[:] = (words_below(name) or "").splitlines()
+        lines[:] = words_below(name, thing).splitlines()
+    if what in ("attribute", "data", "property") and lines and ":" in lines[0]:
+        lines[:0] = ["..", ""]  # else napoleon takes what stands before the colon for a type
     shown = False
     for i, line in enumerate(lines):
         shown = bool(line.strip()) if shown else line.lstrip().startswith(">>>")
@@ -69,13 +71,26 @@ def as_rst(_app: Any, what: str, name: str, thing: Any, _options: Any, lines: li
             )
 
 
-def words_below(name: str) -> str:
+def plain_defaults(
+    _app: Any, _what: str, _name: str, _thing: Any, _options: Any, signature: Any, returned: Any
+) -> tuple[Any, Any]:
+    """A default that is made anew is no Python, and would leave the whole signature unread."""
+    return signature and signature.replace("<factory>", "..."), returned
+
+
+def public_bases(_app: Any, name: str, _thing: Any, _options: Any, found: list[Any]) -> None:
+    """Internal classes are none that a reader could look up."""
+    if shown := bases(name):
+        found[:] = shown
+
+
+def words_below(name: str, thing: Any) -> str:
     """The docstring that stands below a constant where it is defined."""
     from sphinx.pycode import ModuleAnalyzer
 
     tail = name.split(".")[-1]
     for module in [m for m in sys.modules if m.startswith("fusion.")]:
-        if hasattr(sys.modules[module], tail):
+        if getattr(sys.modules[module], tail, None) is thing:
             found = ModuleAnalyzer.for_module(module).find_attr_docs().get(("", tail))
             if found:
                 return "\n".join(found)
@@ -87,6 +102,12 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("missing-reference", resolve)
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", as_rst, priority=400)  # before napoleon
+    app.connect("autodoc-process-bases", public_bases)
+    app.connect("autodoc-process-signature", plain_defaults)
     app.config.autosummary_filename_map = filenames()
-    app.config.autosummary_context = {"uses_of": uses_as_list, "with_methods": with_methods}
+    app.config.autosummary_context = {
+        "uses_of": uses_as_list,
+        "with_methods": with_methods,
+        "bases_of": bases,
+    }
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -20,7 +20,10 @@ def sources() -> dict[str, tuple[str, str]]:
         page = path.relative_to(DOCS).with_suffix("").as_posix()
         if page.split("/")[0] in ("start", "how_to", "explain"):
             text = path.read_text(encoding="utf-8")
-            found[page] = (_title(text) or page, "\n".join(re.findall(r"```.*?```", text, re.S)))
+            found[page] = (
+                _title(text) or page,
+                "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.S)),
+            )
     for path in sorted((DOCS / "gallery").glob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         words = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")

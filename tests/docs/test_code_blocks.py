@@ -125,7 +125,7 @@ def test_every_row_of_a_table_of_words_runs(page, files, monkeypatch, capsys):
     rows = ROWS.findall(table)
     assert len(rows) > 10
     for theirs, ours in rows:
-        assert row(ours, here) is not None or "=" in ours or "check" in ours or "write" in ours
+        row(ours, here)
         if page != "start/from_tensorlab":  # which needs MATLAB
             row(theirs, here)
 
