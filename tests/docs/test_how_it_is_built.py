@@ -8,6 +8,7 @@ import tomllib
 
 import pytest
 
+import fusion as fu
 from tests.helpers.paths import ROOT
 
 EXTRA = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -40,6 +41,23 @@ def test_what_the_build_makes_is_not_kept():
     kept = subprocess.run(["git", "ls-files", *made], cwd=ROOT, capture_output=True, text=True)
     assert kept.returncode == 0
     assert not kept.stdout
+
+
+PAGES = [
+    path
+    for path in sorted((ROOT / "docs").rglob("*.md"))
+    if path.relative_to(ROOT / "docs").parts[0] not in ("_build", "gallery")
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_names_on_a_page_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    for name in set(re.findall(r"\bfu\.((?:[a-z]+\.)?[A-Za-z]\w*)", text)):
+        owner = fu
+        for part in name.split("."):
+            assert hasattr(owner, part), f"fu.{name}"
+            owner = getattr(owner, part)
 
 
 @pytest.mark.parametrize("number", range(1, 21))
