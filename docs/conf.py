@@ -1,4 +1,4 @@
-"""The site: `python -m sphinx -W --keep-going -n docs docs/_build`, without a network."""
+"""The site: `python -m sphinx -W --keep-going -n docs docs/_build/html`, without a network."""
 
 from __future__ import annotations
 
