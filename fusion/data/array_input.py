@@ -144,10 +144,17 @@ def sparse_entries(
         raise ValueError(f"`{owner}`: all values are zero: there is nothing to fit.")
     if not bool(keep.all()):
         i, j, values = i[keep], j[keep], values[keep]
-    sizes = tuple(axis.size or 0 for axis in axes or () if isinstance(axis, Axis))
-    if len(shape) == 2 and len(sizes) == len(axes or ()) > 2 and prod(sizes[:-1]) == rows:
-        shape = sizes  # the axes tell how the matrix folds
+    shape = _folded_shape(shape, axes)
     return Entries(i, j, values, (rows, columns)), tuple(int(n) for n in shape)
+
+
+def _folded_shape(shape: tuple[int, ...], axes: Sequence[Axis | str] | None) -> tuple[int, ...]:
+    """How the rows of a matrix fold, as the axes tell; the last has the columns."""
+    *outer, last = axes or (None,)
+    sizes = [axis.size or 0 if isinstance(axis, Axis) else 0 for axis in outer]
+    columns = getattr(last, "size", None) or shape[-1]
+    folds = len(shape) == 2 and len(sizes) > 1 and prod(sizes) == shape[0] and columns == shape[1]
+    return (*sizes, shape[1]) if folds else shape
 
 
 def _in_order(i: Tensor, j: Tensor) -> bool:

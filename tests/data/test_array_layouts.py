@@ -109,3 +109,13 @@ def test_a_field_of_records_whose_strides_are_no_multiple_of_its_size(field):
 def test_large_unsigned_integers_keep_their_value():
     values = np.array([[2**63 + 2**12, 1], [3, 4]], dtype=np.ulonglong)
     assert int(fu.Dataset("a", values).numpy()[0, 0]) == 2**63 + 2**12
+
+
+def test_a_matrix_of_counts_folds_by_its_pixels_axes_though_the_energies_have_no_size():
+    sp = pytest.importorskip("scipy.sparse")
+    matrix = sp.random(12, 50, density=0.2, format="csr", random_state=0)
+    energy = fu.Axis("energy", 0.02, 0.2, "keV")
+    data = fu.Dataset("edxs", matrix, axes=[fu.Axis("y", size=3), fu.Axis("x", size=4), energy])
+    assert data.shape == (3, 4, 50)
+    assert data.axes[-1].size == 50
+    np.testing.assert_allclose(data.sum("energy").numpy().ravel(), matrix.sum(1))
