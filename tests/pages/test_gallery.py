@@ -58,6 +58,17 @@ def test_a_notebook_says_neither_when_nor_where_it_was_executed(name):
     assert not re.search(r"/tmp/|/home/|/root/|/Users/|[A-Z]:\\|ipykernel", "".join(words))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_asks_a_question_and_its_links_lead_somewhere(name):
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    title = texts[0].splitlines()[0]
+    assert re.match(r"# .*\?", title)
+    for target in re.findall(r"\]\(([^)#:]+)\)", "\n".join(texts)):
+        assert (NOTEBOOKS / target).exists(), target
+    assert not re.search(r"\b[Nn]otebook `?\d\d", "\n".join(texts))
+
+
 def test_what_a_notebook_shows_is_made_tidy(tmp_path):
     said = "/tmp/ipykernel_7/12.py:2: ClaimWarning: `fit`: told\n"
     cell = {"cell_type": "code", "metadata": {"execution": {"iopub": "2026"}}, "source": [],
