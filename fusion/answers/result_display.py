@@ -27,7 +27,7 @@ def result_display(result: Result, png: Callable[[], bytes | None]) -> Display:
         ("factors", ", ".join(_factor(result, name) for name in result.factors)),
         *((in_one_line(name), summary.told()) for name, summary in result.data.items()),
     ]
-    if result.model is not None and (result.n_components or 0) > 1:
+    if (result.n_components or 0) > 1:
         facts.append(("unique?", "`fu.ambiguity(result)` says how far other answers go"))
     drawn = f"maps and spectra of the components of {_data_names(result)}"
     parts: list[Part] = [Facts(facts), Figure(png, drawn)]

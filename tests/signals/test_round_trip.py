@@ -103,13 +103,24 @@ def test_a_result_written_to_a_signal_is_plotted_modelled_saved_and_read(tmp_pat
     assert loaded.to_hyperspy()["S"].metadata.General.title == "S of Grün 粒 α"
 
 
-def test_the_lines_of_the_readme_run():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    part = text.split("## From HyperSpy and back")[1].split("\n## ")[0]
-    blocks = [block.split("```")[0] for block in part.split("```python")[1:]]
+def lines_of(page, section):
+    """The blocks of Python of a section of a page."""
+    part = (ROOT / page).read_text(encoding="utf-8").split(f"## {section}\n")[1].split("\n## ")[0]
+    return "\n".join(block.split("```")[0] for block in part.split("```python")[1:])
+
+
+def test_the_lines_of_the_page_on_hyperspy_run():
     hole = np.zeros((8, 7), dtype=bool)
     hole[3, 2] = True
     here = {"s": build("map")[0], "e": build("map", "EDS_TEM")[0], "fu": fu, "hole": hole}
-    exec("\n".join(blocks), here)
+    exec(lines_of("docs/hyperspy.md", "From HyperSpy and back"), here)
     maps = here["e"].get_decomposition_loadings().data
     np.testing.assert_array_equal(np.isnan(maps[0]), hole)
+
+
+def test_the_lines_of_the_readme_run_on_counts_and_leave_the_answer_in_the_signal():
+    s, _, S = build("map", "EDS_TEM")
+    here = {"s": s, "fu": fu}
+    exec(lines_of("README.md", "From HyperSpy"), here)
+    assert nearest_angles(s.get_decomposition_factors().data.T, S).max() < 4
+    np.testing.assert_allclose(s.get_decomposition_factors().data.T, here["result"]["S"])
