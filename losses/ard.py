@@ -161,7 +161,7 @@ class ARD(FactorTerm, Prior):
         return (
             *merges,
             Move(
-                f"component {weakest} removed",
+                f"component {weakest + 1} removed",
                 {m: _with_zero_column(rank[m](), weakest) for m in maps},
             ),
         )
@@ -187,7 +187,9 @@ class ARD(FactorTerm, Prior):
             members = [j for j in gone if into[j] == i]
             if members:
                 values |= cls._merge(rank, maps, i, members, sums, values).values
-        return Move(f"components {', '.join(map(str, sorted(gone)))} merged into others", values)
+        return Move(
+            f"components {', '.join(str(k + 1) for k in sorted(gone))} merged into others", values
+        )
 
     @staticmethod
     def _merge(
@@ -211,8 +213,8 @@ class ARD(FactorTerm, Prior):
             else:
                 value[:, i] = columns @ share.to(columns)
             values[name] = value
-        text = ", ".join(map(str, others))
-        return Move(f"component{'s' * (len(others) > 1)} {text} merged into {i}", values)
+        text = ", ".join(str(k + 1) for k in others)
+        return Move(f"component{'s' * (len(others) > 1)} {text} merged into {i + 1}", values)
 
     def off(self, model: Model, state: State) -> Tensor:
         sizes = self.prior.size(self._seen(model))

@@ -160,6 +160,6 @@ def _tell_missing(panel: Panel, missing: Sequence[str]) -> None:
     if missing:
         text = f"not seen: {', '.join(missing)}"
         panel.annotate(
-            text, (1.0, 1.0), (0, 1.5), "axes fraction", "offset points", ha="right", va="bottom",
+            text, (1.0, 0.0), (0, -13), "axes fraction", "offset points", ha="right", va="top",
             fontsize=SIZE, color=GREY,
         )  # fmt: skip

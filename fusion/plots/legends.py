@@ -17,10 +17,10 @@ def beside_each_other(panel: Panel, names: Sequence[str]) -> int:
     return int(panel_inches(panel) / (0.25 + 0.055 * widest))
 
 
-def cut_short(name: str, width: float) -> str:
-    """A name in one line of about so many inches, the rest of it as "…"."""
+def cut_short(name: str, width: float, most: int = 1) -> str:
+    """A name in so many lines, at most, of about so many inches, the rest of it as "…"."""
     lines = folded(name, width).split("\n")
-    return lines[0] + "…" * (len(lines) > 1)
+    return "\n".join(lines[:most]) + "…" * (len(lines) > most)
 
 
 def folded(name: str, width: float) -> str:

@@ -163,7 +163,7 @@ def _draw_map(panel: Any, values: Any, axes: Any, k: int, title: str) -> None:
 
     draw.image(panel, values, axes, ends=False, cmap=palette.ramp(palette.colour(k))).remove()
     room = draw.panel_inches(panel) - LETTER
-    panel.set_title(draw.cut_short(title, room), fontsize=7, loc="right")
+    panel.set_title(draw.cut_short(title, room, most=2), fontsize=7, loc="right")
 
 
 def _add_letters(panels: Sequence[Any]) -> None:

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.plots.style import ELSEWHERE, GREY, SOFT, STEPS, VEIL
 
+FARTHEST = 1000.0
+"""Times the highest of all else, beyond which that is not worth the room; a peak at 0 is cut."""
 TALL = 8.0
 """Times the highest of all else, from which a peak has a scale of its own."""
 SHARE = 0.25
@@ -122,6 +124,8 @@ def split_where_hidden(panel: Any, axis: Axis) -> bool:
     rest, top = float(highest[~taken].max()), float(highest.max())
     if len(taken) == axis.size and _at_zero(highest, taken, axis):
         _end_below(panel, ROOM * rest, top)
+    elif top > FARTHEST * rest:
+        return False
     else:
         _set_scale(panel, ROOM * rest, 1.05 * top)
     return True
