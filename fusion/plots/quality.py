@@ -102,8 +102,7 @@ def draw_mean(part: Any, place: Any, name: str, data: DataSummary) -> Any:
     where = "mean spectrum" if len(data.axes) > data.signal else "spectrum"
     chi2 = f", χ² per value {data.chi2:.3g}" if data.chi2 is not None else ""
     mean.set_title(f"{name}: {where}{chi2}", loc="left")
-    mean.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, handlelength=1.0,
-                columnspacing=0.8, borderpad=0.1, handletextpad=0.4)  # fmt: skip
+    draw.name_inside(mean)
     residual = data.residual_spectrum if over is None else over
     draw.curve(left, residual, axis, ends=True, color=style.VERMILLION, dots=False)
     if over is None:

@@ -76,7 +76,7 @@ def test_members_of_other_programs_results_get_the_right_ones():
 
 def test_members_of_signals_get_those_of_data_sets():
     said = {
-        "isig": "data[…, 500.0:600.0]",
+        "isig": "data[..., 500.0:600.0]",
         "decomposition": "fu.fit(fu.models.NMF(data, K=3), fu.losses.Frobenius(data))",
         "values": "data.data",
         "rebin": "data.bin(energy=2)",

@@ -85,6 +85,16 @@ class Shown:
     def focus(self, selector):
         self.ask(f"document.querySelector({selector!r}).focus()")
 
+    def shows(self, name, column, expected, *, patience=40):
+        """Whether a figure's column becomes these values, in some frames at most: a page that is
+        busy draws later than it is asked for."""
+        for _ in range(patience):
+            (seen,) = self.values(name, column)
+            if seen.shape == np.shape(expected) and np.allclose(seen, expected, rtol=1e-5):
+                return True
+            self.browser.frames()
+        return False
+
     def keys(self, *names, shift=False):
         for name in names:
             self.browser.key(name, shift=shift)
