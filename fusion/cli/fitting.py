@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import torch
 
+from fusion.algebra.cautions import NoiseWarning
 from fusion.cli.answer_folder import answer_folder
 from fusion.cli.chosen_files import Chosen
 from fusion.cli.interruption import deferred, exit_status
@@ -24,6 +25,7 @@ from fusion.engine.status import Status
 from fusion.language.loss import Loss
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality
 from fusion.models import NMF, SharedMaps, SharedSpectra
+from fusion.prepare.noticed_text import zero_peak_advice
 from fusion.search.fit import fit
 
 if TYPE_CHECKING:
@@ -65,6 +67,9 @@ def fit_files(
             raise click.UsageError(
                 f"{datasets[0].name} is an image: unmix needs spectra; fuse takes images, too"
             )
+        for data in datasets:
+            if told := zero_peak_advice(data):
+                warnings.warn(told, NoiseWarning, stacklevel=2)
         losses = losses_by_dataset(loss, datasets)
         model = _build_model(chosen, k, joint, share)
         formula = Loss([(1.0, LOSSES[losses[data.name]](data)) for data in datasets])

@@ -78,7 +78,7 @@ def noticed(data: Dataset, stats: Tally) -> Noticed:
         empty_pixels=empty,
         filled_box=box,
         empty_lines=lines,
-        peak=(_peak(data, stats) or _zero_peak(data, stats)) if spectral else None,
+        peak=(_peak(data, stats) or zero_peak(data, stats)) if spectral else None,
         hot_channels=_hot(data, stats) if spectral else (),
         dead_channels=_dead(stats) if spectral else (),
         saturated=_saturated(data, stats),
@@ -129,7 +129,7 @@ def _peak(data: Dataset, stats: Tally) -> Peak | None:
     return Peak(first, last, share, bool(in_energy and energies.min() <= 0 <= energies.max()))
 
 
-def _zero_peak(data: Dataset, stats: Tally) -> Peak | None:
+def zero_peak(data: Dataset, stats: Tally) -> Peak | None:
     """What the electronics of an X-ray detector write about energy 0, if it is not little."""
     axis = data.channels[0]
     if axis.units not in ("eV", "keV") or has_edges(axis, data.metadata) is not False:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusion.data.tally import tally
+from fusion.prepare.noticed import Noticed, Peak, zero_peak
+
 if TYPE_CHECKING:
     from fusion.algebra.axis import Axis
     from fusion.data.dataset import Dataset
     from fusion.prepare.inspection import Inspection
-    from fusion.prepare.noticed import Noticed
 
 LISTED = 4  # channels that are named
 FEW = 10.0  # counts of a pixel, below which some are empty by chance
@@ -25,7 +27,7 @@ def noticed_advice(facts: Inspection, data: Dataset) -> Iterator[str]:
     found = facts.noticed
     yield from _empty_advice(facts, found, data)
     if found.peak is not None:
-        yield _peak_advice(found, data)
+        yield _peak_advice(found.peak, data)
     if found.hot_channels:
         yield (
             f"Far above the channels beside {_them(found.hot_channels)} in nearly all pixels: "
@@ -88,10 +90,15 @@ def _borders(first: int, last: int, n: int) -> str:
     return " and ".join(f"{a} to {b}" if a < b else f"{a}" for a, b in ends)
 
 
-def _peak_advice(found: Noticed, data: Dataset) -> str:
+def zero_peak_advice(data: Dataset) -> str:
+    """What the zero peak of X-ray electronics holds, and how to leave it out; "" where little."""
+    peak = zero_peak(data, tally(data)) if data.signal == 1 else None
+    return "" if peak is None else _peak_advice(peak, data)
+
+
+def _peak_advice(peak: Peak, data: Dataset) -> str:
     """Where nearly all counts are, and how to leave them out or keep only them."""
-    peak, axis = found.peak, data.channels[0]
-    assert peak is not None
+    axis = data.channels[0]
     word, x = axis.name.split()[0], axis.values
     low, high = sorted((float(x[peak.first]), float(x[peak.last])))
     first, last = _outwards(axis, low, high)
