@@ -100,7 +100,7 @@ def draw_mean(part: Any, place: Any, name: str, data: DataSummary) -> Any:
     draw.curve(mean, fitted, axis, ends=False, color=style.BLUE, label="fit", dots=False)
     mean.set_ylabel(unit_of(data))
     where = "mean spectrum" if len(data.axes) > data.signal else "spectrum"
-    chi2 = f", χ² per value {data.chi2:.3g}" if data.chi2 is not None else ""
+    chi2 = f" (χ² {data.chi2:.3g})" if data.chi2 is not None else ""
     mean.set_title(f"{name}: {where}{chi2}", loc="left")
     draw.name_inside(mean)
     residual = data.residual_spectrum if over is None else over
