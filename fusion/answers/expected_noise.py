@@ -20,7 +20,8 @@ def noise_of(fit: Fit, model: Model, form: Form, M: Prediction) -> tuple[Tensor,
     """(standard deviation of a value, by pixel; of the mean residual, by channel)."""
     data = fit.dataset
     known = fit.mean_variances(model)
-    rows, columns = _scatter(form, M, data.matrix_shape) if known is None else known
+    means = _scatter(form, M, data.matrix_shape) if known is None else known
+    rows, columns = (each.to(form.device) for each in means)
     count = _seen(data).to(columns)
     spread = columns / torch.where(count > 0, count, torch.nan)
     return rows.clamp_min(0).sqrt().double(), spread.clamp_min(0).sqrt().double()

@@ -342,9 +342,7 @@ def _variance(
         return None, none, (f"{error} T{left[1:]}",)
     except KeyboardInterrupt:
         return None, none, (f"the errors of {name} were stopped: {left}",)
-    if (
-        np.isinf(errors).any(1).all()
-    ):  # as where nothing fixes the scale, which no per cent asks for
+    if np.isinf(errors).any(1).all():  # nothing fixes the scale, which no per cent asks for
         return None, none, (f"the errors of {name} are infinite: {left}",)
     left_open = _mostly_mixing(errors, alone)
     errors = np.where(left_open[:, None], alone, errors)

@@ -14,6 +14,7 @@ from fusion.plots import factor_kinds as pick
 from fusion.plots import style
 from fusion.plots.plain_names import plain_names, take_as_they_are
 from fusion.plots.shown_axes import shown
+from fusion.plots.split_scale import split_where_hidden
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
@@ -160,7 +161,7 @@ def _draw_band(panel: Panel, ambiguity: Ambiguity, name: str, k: int, *, ends: b
     panel.fill_between(axis.values, *near, alpha=0.6, label="noise alone", **band)
     for edge in (low, high):  # seen where the band is narrower than the line
         panel.plot(axis.values, edge, linewidth=0.5, color=style.VERMILLION, zorder=1.5)
-    if not draw.signed(np.concatenate([low, high])) and panel.get_yscale() == "linear":
+    if not draw.signed(np.concatenate([low, high])) and not split_where_hidden(panel, axis):
         panel.set_ylim(0.0, 1.05 * float(np.nanmax(high, initial=0.0)) or 1.0)
 
 

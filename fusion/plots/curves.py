@@ -48,11 +48,9 @@ def curve(
     horizontal_ticks(panel, axis)
     if signed(values):
         panel.axhline(0.0, color=GREY, linewidth=0.6, zorder=0)
-        vertical_ticks(panel)
     elif not split_where_hidden(panel, axis):
         panel.set_ylim(bottom=0.0)
-        vertical_ticks(panel)
-    elif panel.get_yscale() == "linear":
+    if panel.get_yscale() == "linear":
         vertical_ticks(panel)
     panel.tick_params(labelbottom=ends)
     if ends:

@@ -14,7 +14,7 @@ from fusion.data.tally import Tally, tally
 from fusion.plots import style
 from fusion.plots.plain_names import plain_names, take_as_they_are
 from fusion.plots.shown_axes import shown
-from fusion.plots.split_scale import one_scale
+from fusion.plots.split_scale import set_scale
 from fusion.prepare.inspection import noise_or_reason
 
 if TYPE_CHECKING:
@@ -181,7 +181,8 @@ def _draw_spectrum(figure: Any, place: Any, data: Dataset, stats: Tally, unit: s
     if steep:
         below = figure.add_subplot(inner[1], sharex=panel)
         draw.curve(below, stats.means, axes[0], ends=True)
-        _log_scale(below, stats, unit)
+        set_scale(below, "log")
+        below.set_ylabel(f"{unit}, log scale")
 
 
 def _wants_log(data: Dataset, stats: Tally) -> bool:
@@ -191,15 +192,6 @@ def _wants_log(data: Dataset, stats: Tally) -> bool:
         return False
     positive = means[means > 0]
     return bool(positive.size and positive.max() > STEEP * np.percentile(positive, FAINT))
-
-
-def _log_scale(panel: Any, stats: Tally, unit: str) -> None:
-    """A log scale that ends below the lowest channels, outliers aside."""
-    positive = stats.means[stats.means > 0]
-    one_scale(panel)
-    panel.set_yscale("log", nonpositive="mask")
-    panel.set_ylim(np.percentile(positive, 1) / 2, positive.max() * 2)
-    panel.set_ylabel(f"{unit}, log scale")
 
 
 def _draw_scree(panel: Any, noise: Noise) -> None:

@@ -77,22 +77,19 @@ def _factor_axes(call: str, result: Result, name: str | None, what: str) -> tupl
     return name, tuple(a for a in axes if (a.size or 1) > 1)
 
 
-def components(
-    call: str, called: Sequence[str], chosen: Sequence[int | str] | None, most: int | None = None
-) -> list[int]:
+def components(call: str, called: Sequence[str], chosen: Sequence[int | str] | None) -> list[int]:
     """Columns of the components that were chosen by name, or by number from 1; from 0.
 
     Args:
         call: what is complained of.
         called: the names, or numbers, of all.
         chosen: names and numbers; default: all.
-        most: default: the first so many.
 
     Raises:
         ValueError: if there is no such component, or none was chosen.
     """
     if chosen is None:
-        return list(range(len(called)))[:most]
+        return list(range(len(called)))
     told = f"{call}(components={chosen if isinstance(chosen, str) else list(chosen)!r})"
     if isinstance(chosen, str) or not len(chosen):
         raise ValueError(f"`{told}`: give a list of names, or of numbers from 1 to {len(called)}.")

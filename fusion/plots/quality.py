@@ -89,13 +89,12 @@ def draw_mean(part: Any, place: Any, name: str, data: DataSummary) -> Any:
 
     axis, over = data.axes[-1], data.residual_over_sigma
     inner = place.subgridspec(2, 1, height_ratios=[1.7, 1.0])
-    mean, left = part.add_subplot(inner[0]), None
+    mean = part.add_subplot(inner[0])
     left = part.add_subplot(inner[1], sharex=mean)
     draw.curve(
         mean, data.mean_spectrum, axis, ends=False, color=style.SOFT, label="measured", dots=False
     )
-    for line in mean.lines[:1]:
-        line.set_linewidth(2.2)
+    mean.lines[0].set_linewidth(2.2)
     fitted = data.mean_spectrum - data.residual_spectrum
     draw.curve(mean, fitted, axis, ends=False, color=style.BLUE, label="fit", dots=False)
     mean.set_ylabel(unit_of(data))

@@ -13,7 +13,15 @@ from fusion.algebra.calls import checked_call
 from fusion.answers.components import is_number, names_of
 from fusion.plots.plain_names import plain_names, take_as_they_are
 from fusion.plots.quantities import quantity
-from fusion.plots.split_scale import Scale, height_of_the_rest, set_scale, split, split_where_hidden
+from fusion.plots.split_scale import (
+    ROOM,
+    Scale,
+    compression,
+    height_of_the_rest,
+    set_scale,
+    split,
+    split_where_hidden,
+)
 from fusion.plots.style import MOST
 
 if TYPE_CHECKING:
@@ -166,7 +174,7 @@ def _draw_stacked(
     top = float(np.nanmax(np.abs(shown), initial=0.0)) or 1.0
     whole = scale == "linear" or draw.signed(shown)
     rest = None if whole else height_of_the_rest(np.nan_to_num(shown).max(1))
-    placed = shown / top if rest is None else split(shown, 1.15 * rest, top)
+    placed = shown / top if rest is None else split(shown, ROOM * rest, top)
     room = 1.35 * draw.panel_inches(panel) * 0.45
     for place, (column, k, called) in enumerate(zip(placed.T, chosen, names, strict=True)):
         base = (len(chosen) - 1 - place) * offset
@@ -184,7 +192,7 @@ def _draw_stacked(
     panel.set_ylim(min(-0.03, float(np.nanmin(placed))), (len(chosen) - 1) * offset + 1.08)
     if rest is not None:
         panel.annotate(
-            f"upper third of each: 1/{(top / rest - 1) * 7 / 3:.0f} of the scale", (1.0, 1.0),
+            f"upper part of each: 1/{compression(ROOM * rest, top):.0f} of the scale", (1.0, 1.0),
             (0, 1), "axes fraction", "offset points", ha="right", va="bottom", fontsize=5.5,
             color=draw.SOFT,
         )  # fmt: skip

@@ -95,6 +95,11 @@ def split(values: Array, knee: float, top: float) -> Array:
     return np.where(y <= knee, PART * y / knee, PART + (1 - PART) * (y - knee) / (top - knee))
 
 
+def compression(knee: float, top: float) -> float:
+    """How many times less height a value has in the upper part than in the lower."""
+    return (top - knee) / knee * PART / (1 - PART)
+
+
 def _unsplit(places: Array, knee: float, top: float) -> Array:
     """The values that stand there."""
     u = np.asarray(places, dtype=float)
@@ -167,11 +172,11 @@ def one_scale(panel: Any) -> None:
 
 def set_scale(panel: Any, scale: Scale) -> None:
     """The scale that was asked for, "linear" or "log"; "auto" leaves all as it is."""
-    if scale == "auto":
+    if scale == "auto" or not panel.lines:
         return
     one_scale(panel)
     curves = [np.asarray(line.get_ydata(), dtype=float) for line in panel.lines]
-    values = np.concatenate([y for y in curves if len(y) >= FEW] or [np.ones(1)])
+    values = np.concatenate([y for y in curves if len(y) == max(map(len, curves))])
     values = values[np.isfinite(values)]
     positive = values[values > 0]
     if scale == "linear" or not positive.size:
@@ -199,7 +204,7 @@ def _set_scale(panel: Any, knee: float, top: float) -> None:
     panel.axhspan(knee, top, color=ELSEWHERE, linewidth=0, zorder=-2, gid=MARK)
     line = {"color": SOFT, "linewidth": 0.6, "linestyle": (0, (4, 3)), "gid": MARK, "zorder": 0}
     panel.axhline(knee, **line)
-    ratio = (top - knee) / knee * PART / (1 - PART)
+    ratio = compression(knee, top)
     text = panel.annotate(
         f"above: 1/{ratio:.0f} of the scale", (1.0, knee), (-1, 1.5), ("axes fraction", "data"),
         "offset points", ha="right", va="bottom", fontsize=5.5, color=GREY,

@@ -58,6 +58,18 @@ MISTAKES = {
         lambda _: fu.Dataset(SIGNAL),
         "`Dataset.from_hyperspy(signal)` keeps its axes and metadata",
     ),
+    "a constraint in the place of a factor": (
+        lambda _: setattr(fu.models.NMF(EELS, K=2), "S", fu.constraints.Fixed(np.ones((8, 2)))),
+        "NonNegative(), Fixed(",
+    ),
+    "a loss without data": (
+        lambda _: fu.fit(fu.models.NMF(EELS, K=2), 0.1 * fu.losses.L1("C")),
+        "no term of this loss reads data",
+    ),
+    "a unit in the place of a scale": (
+        lambda _: fu.Axis("energy", "eV"),
+        "scale and offset are numbers, units a text after them",
+    ),
     "K in quotes": (lambda _: fu.models.NMF(EELS, K="3"), "from 1 to 8: give K=3"),
     "K in quotes of two": (
         lambda _: fu.models.SharedMaps(EELS, EELS.renamed("b"), K="3"),

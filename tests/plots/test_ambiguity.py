@@ -40,3 +40,23 @@ def test_one_band_can_be_drawn_into_a_panel_of_ones_own(cube):
         np.testing.assert_array_equal(edge, band[:, 1])
     with pytest.raises(ValueError, match="one panel takes one curve"):
         plot_ambiguity(cube, panel=panel)
+
+
+def test_a_peak_at_energy_zero_stays_cut_off_in_a_band():
+    from dataclasses import replace
+
+    from matplotlib.figure import Figure
+
+    energy = fu.Axis("energy loss", 1.0, -10.0, "eV", size=80)
+    S = 0.1 + np.exp(-0.5 * ((energy.values[:, None] - [20, 50]) / 4) ** 2)
+    S += 500 * np.exp(-0.5 * (energy.values[:, None] / 1.5) ** 2)
+    C = np.random.default_rng(0).random((12, 2))
+    data = fu.Dataset("eels", C @ S.T, axes=["x", energy], variance=np.full(80, 1e-4))
+    result = fu.fit(fu.models.NMF(data, 2), fu.losses.Frobenius(data), starts=1, progress=False)
+    found = fu.ambiguity(result, progress=False)
+    band = replace(found, factors={**found.factors, "S": S})  # whatever the fit made of it
+    band = replace(band, bands={**found.bands, "S": type(found.bands["S"])(0.9 * S, 1.1 * S)})
+    panel = Figure().add_subplot()
+    plot_ambiguity(band, factors=["S"], components=[1], panel=panel)
+    assert panel.get_ylim()[1] < 3
+    assert [text.get_text()[:9] for text in panel.texts] == ["peak at 0"]

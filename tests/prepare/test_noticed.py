@@ -175,3 +175,17 @@ def test_the_zero_peak_of_x_ray_electronics_is_told_from_a_twentieth_of_the_coun
     counts = np.random.default_rng(0).poisson(mean, (6, 7, 300))
     data = fu.Dataset("edxs", counts, axes=["y", "x", axis])
     assert ("the zero peak of the electronics" in data.summary()) is told
+
+
+def test_the_zero_peak_is_told_alone_for_those_who_go_straight_to_a_fit():
+    from fusion.prepare.noticed_text import zero_peak_advice
+
+    axis = fu.Axis("energy", 0.02, -0.2, "keV", size=300)
+    mean = 0.5 + 50 * np.exp(-0.5 * (axis.values / 0.03) ** 2)
+    counts = np.random.default_rng(0).poisson(mean, (6, 7, 300))
+    told = zero_peak_advice(fu.Dataset("edxs", counts, axes=["y", "x", axis]))
+    assert "the zero peak of the electronics" in told
+    assert "--energy 0.12:" in told
+    flat = np.random.default_rng(0).poisson(5, (6, 7, 300))
+    assert zero_peak_advice(fu.Dataset("edxs", flat, axes=["y", "x", axis])) == ""
+    assert zero_peak_advice(fu.Dataset("adf", np.ones((6, 7)), signal=0)) == ""
