@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from fusion.answers.cpd_validation import core_consistency, factor_match_score, split_half
     from fusion.answers.matching import match, spectral_angle
     from fusion.answers.result import Result
+    from fusion.blocks import Blocks
     from fusion.data.dataset import Dataset
     from fusion.data.scan import Scan
     from fusion.engine.status import Status
@@ -81,6 +82,7 @@ __all__ = [
     "Anscombe",
     "Ambiguity",
     "Axis",
+    "Blocks",
     "ClaimWarning",
     "Comparison",
     "Current",
@@ -197,6 +199,7 @@ _PLACES = {
     "Report": "fusion.report",
     "report": "fusion.report",
     "NFINDR": "fusion.search.endmembers",
+    "Blocks": "fusion.blocks",
     "Pixels": "fusion.search.endmembers",
     "PureMaps": "fusion.search.endmembers",
     "SPA": "fusion.search.endmembers",

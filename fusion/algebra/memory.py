@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
+LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where the control group tells its limit, of version 2 and 1."""
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
 ASKED = re.compile(r"allocate ([0-9.]+) (bytes|[KMGTP]iB)")
 
@@ -41,6 +44,26 @@ def free_bytes() -> int | None:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
         return 1024 * int(lines["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
+        return None
+
+
+def total_bytes() -> int | None:
+    """Bytes that there are in all, of the machine or of its control group, the lesser."""
+    told = [_in_all(), *(_limit(path) for path in LIMITS)]
+    return min((n for n in told if n), default=None)
+
+
+def _in_all() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not told on this system
+        return None
+
+
+def _limit(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # "max": none
         return None
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,15 +13,11 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.display import Display, Facts, Shown
-from fusion.algebra.prediction import CP, Expanded, Prediction, Sum
-from fusion.answers.expected_noise import noise_of
-from fusion.forms.contract import Form
-from fusion.forms.weights import Weights
+from fusion.answers.left_over import LeftOver, left_over
 from fusion.language.factor import FactorModule
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
-from fusion.language.prediction_rows import prediction_rows
 from fusion.language.seen_rows import seen_rows
 
 Array = NDArray[Any]
@@ -126,97 +120,43 @@ def _over(values: Array, noise: Array) -> Array:
     return np.divide(values, noise, out=np.full(values.shape, np.nan), where=noise > 0)
 
 
-def component_shares(form: Form, M: Prediction) -> Tensor | None:
-    """⟨M_k, M⟩ / ‖X‖² of every component, (K,); None where the prediction has no components."""
-    parts = M.parts if isinstance(M, Sum) else (M,)
-    if (
-        not all(isinstance(p, CP) for p in parts)
-        or len({p.like.shape[-1] for p in parts}) != 1
-        or not form.rank_one
-    ):
-        return None
-    L, R = M.two_way()
-    K = parts[0].like.shape[-1]
-    LW, RW = form.weighted(L, R)
-    gram = (L.double().T @ LW.double()) * (R.double().T @ RW.double())
-    size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
-    return gram.sum(0).reshape(len(parts), K).sum(0) / size
-
-
 def describe(fit: Fit, model: Model) -> DataSummary:
     """How well the data set of one fit is met."""
-    form, M = fit.pair(model)
-    data = fit.dataset
-    size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
-    shares = component_shares(form, M)
-    weighted = fit.weighted_by_variance  # else it may be of a shape that no form has
-    unweighted = data.form(data.matrix_shape, form.device, form.dtype, variance=weighted)
-    squares, sums, means = _residuals(unweighted, M, data.matrix_shape)
-    if form.unweighted:  # what is left is known already: no further pass over the data
-        squares_left = data.matrix_shape[1] * squares.double().square().sum()
-    else:
-        squares_left = 2 * fit.half_squares(model)
-    explained = 1 - float(squares_left / size)
-    chi2 = fit.chi2_per_value(model)
+    return summary_of(left_over(fit, model), fit)
+
+
+def summary_of(left: LeftOver, fit: Fit) -> DataSummary:
+    """The same from the sums over all pixels, in the order of the data set."""
+    data, size = fit.dataset, max(left.size, float(torch.finfo(torch.float64).tiny))
     split = len(data.shape) - data.signal
-    noise_map, noise_spectrum = noise_of(fit, model, unweighted, M)
-    noise_map = torch.where(squares.isnan(), torch.nan, noise_map)
+    scan, spectrum = data.shape[:split], data.shape[split:]
+    nothing = torch.where(left.counts > 0, 1.0, torch.nan) / left.counts.clamp_min(1)
+    row_rms = (left.squares.clamp_min(0) / left.row_counts.clamp_min(1)).sqrt()
+    row_rms = torch.where(left.row_counts > 0, row_rms, torch.nan)
+    noise = left.noise / torch.where(left.noise_counts > 0, left.noise_counts, torch.nan)
+    row_noise = noise.nanmean().expand_as(left.row_noise) if left.measured else left.row_noise
+    spread = noise / torch.where(left.noise_counts > 0, left.noise_counts, torch.nan)
+    noise_map = torch.where(row_rms.isnan(), torch.nan, row_noise.clamp_min(0).sqrt())
+
+    def shaped(values: Tensor, shape: tuple[int, ...]) -> Array:
+        return values.cpu().numpy().reshape(shape)
+
     return DataSummary(
         shape=data.shape,
         axes=data.axes,
         signal=data.signal,
-        explained_variance=explained,
-        component_variance=None if shares is None else shares.cpu().numpy(),
-        residual_map=squares.cpu().numpy().reshape(data.shape[:split]),
-        residual_spectrum=sums.cpu().numpy().reshape(data.shape[split:]),
-        mean_spectrum=means.cpu().numpy().reshape(data.shape[split:]),
-        chi2=None if chi2 is None else float(chi2),
-        noise_map=noise_map.cpu().numpy().reshape(data.shape[:split]),
-        noise_spectrum=noise_spectrum.cpu().numpy().reshape(data.shape[split:]),
+        explained_variance=1 - left.unmet / size,
+        component_variance=None if left.shares is None else (left.shares / size).cpu().numpy(),
+        residual_map=shaped(row_rms, scan),
+        residual_spectrum=shaped(left.residuals * nothing, spectrum),
+        mean_spectrum=shaped(left.values * nothing, spectrum),
+        chi2=None if left.chi2 is None else left.chi2 / max(left.chi2_count, 1),
+        noise_map=shaped(noise_map, scan),
+        noise_spectrum=shaped(spread.clamp_min(0).sqrt(), spectrum),
         noise=fit.noise,
         history=data.history,
         metadata=data.metadata,
     )
-
-
-def _residuals(form: Form, M: Prediction, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """(rms of x − m per pixel, mean of x − m per channel, mean of x per channel)."""
-    if form.rank_one and not isinstance(M, Expanded) and (prod(M.shape[:-1]), M.shape[-1]) == shape:
-        return _residuals_by_products(form, *M.two_way())
-    part = prediction_rows(M, shape)
-    squares, sums, means, counts = [], 0.0, 0.0, 0.0
-    for rows, x, w in form.chunks():
-        seen = torch.ones_like(x) if w is None else (w > 0).to(x.dtype).expand_as(x)
-        r = (x - part(rows)) * seen
-        n = seen.sum(1)
-        squares.append(torch.where(n > 0, (r.square().sum(1) / n.clamp_min(1)).sqrt(), torch.nan))
-        sums, means, counts = sums + r.sum(0), means + (x * seen).sum(0), counts + seen.sum(0)
-    assert isinstance(counts, Tensor)
-    nothing = torch.where(counts > 0, 1.0, torch.nan) / counts.clamp_min(1)
-    return torch.cat(squares), sums * nothing, means * nothing
-
-
-def _residuals_by_products(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same for M = L Rᵀ from products with the data: no residual is formed."""
-    rows, cols = (
-        torch.ones(n, dtype=L.dtype, device=L.device) if w is None else (w > 0).to(L.dtype)
-        for n, w in zip(form.shape, (form.weights.rows, form.weights.cols), strict=True)
-    )
-    n_rows, n_cols = rows.sum(), cols.sum()
-    seen = R * cols[:, None]
-    if form.weights.cols is not None:
-        form, weights = copy(form), form.weights
-        form.weights, form._sums = Weights(weights.rows, cols), None
-    squares = form.sums()[0].to(L.dtype)
-    squares = squares - 2 * (form.matmul(seen) * L).sum(1) + ((L @ (seen.T @ seen)) * L).sum(1)
-    map_ = torch.where(rows > 0, (squares.clamp_min(0) / n_cols.clamp_min(1)).sqrt(), torch.nan)
-    if form.weights.rows is None:
-        means = form.sums()[1].to(L.dtype) / n_rows
-    else:
-        means = form.rmatmul(rows[:, None])[:, 0] / n_rows.clamp_min(1)
-    predicted = R @ (rows @ L) / n_rows.clamp_min(1)
-    nothing = torch.where(cols > 0, 1.0, torch.nan)
-    return map_, (means - predicted) * nothing, means * nothing
 
 
 def hide_masked_rows(

@@ -103,8 +103,8 @@ def _lazy_parts(data: Dataset, wanted: NDArray[np.bool_] | None) -> Iterator[Par
     """The same of a dask array."""
     lazy, split = data.lazy, len(data.shape) - data.signal
     scan, spectrum = data.shape[:split], data.shape[split:]
-    for box in product(*_boxes(lazy)):
-        pixels, channels = _numbers(box[:split], scan), _numbers(box[split:], spectrum)
+    for box in product(*boxes(lazy.chunks, max(BLOCKS // lazy.dtype.itemsize, 1))):
+        pixels, channels = numbers(box[:split], scan), numbers(box[split:], spectrum)
         if wanted is not None and not wanted[pixels].any():
             continue
         values = np.asarray(lazy[box].compute()).reshape(len(pixels), len(channels))
@@ -116,12 +116,17 @@ def _lazy_parts(data: Dataset, wanted: NDArray[np.bool_] | None) -> Iterator[Par
         del values  # before the next are read
 
 
-def _boxes(lazy: Any) -> list[list[slice]]:
-    """Slices along every axis: whole blocks, neighbours together as long as they are small."""
-    room, along = max(BLOCKS // lazy.dtype.itemsize, 1), []
-    for chunks in reversed(lazy.chunks):
+def boxes(chunks: Sequence[Sequence[int]], room: int) -> list[list[slice]]:
+    """Slices along every axis: whole chunks, neighbours together as long as they are small.
+
+    Args:
+        chunks: sizes along every axis.
+        room: values that may be together; a larger chunk stands alone.
+    """
+    along = []
+    for sizes in reversed(chunks):
         ends = [0]
-        for end in np.cumsum(chunks).tolist():
+        for end in np.cumsum(sizes).tolist():
             if len(ends) > 1 and end - ends[-2] <= room:
                 ends[-1] = end
             else:
@@ -131,9 +136,9 @@ def _boxes(lazy: Any) -> list[list[slice]]:
     return along[::-1]
 
 
-def _numbers(box: Sequence[slice], shape: Sequence[int]) -> NDArray[np.intp]:
+def numbers(box: Sequence[slice], shape: Sequence[int]) -> NDArray[np.intp]:
     """Numbers, in the unfolded array, of what lies in a box."""
-    numbers = np.zeros(1, dtype=np.intp)
+    made = np.zeros(1, dtype=np.intp)
     for part, n in zip(box, shape, strict=True):
-        numbers = (numbers[:, None] * n + np.arange(part.start, part.stop)).reshape(-1)
-    return numbers
+        made = (made[:, None] * n + np.arange(part.start, part.stop)).reshape(-1)
+    return made

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from math import inf, prod
 from numbers import Real
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.memory import total_bytes
 from fusion.data.dataset import Dataset
 from fusion.language.balance import caution_of_imbalance
 from fusion.language.fit_term import Fit
@@ -48,6 +50,13 @@ class Loss:
     def datasets(self) -> dict[str, Dataset]:
         """Data sets by name."""
         return {t.dataset.name: t.dataset for _, _, t in self.fits}
+
+    @property
+    def larger_than_memory(self) -> bool:
+        """Whether what is lazy of the data exceeds a quarter of what memory there is."""
+        lazy = [data.lazy for data in self.datasets.values() if data.lazy is not None]
+        size = sum(prod(array.shape) * array.dtype.itemsize for array in lazy)
+        return size > (total_bytes() or inf) / 4
 
     def compressed(self, model: Model) -> Loss | None:
         """The loss on compressed data, fit by fit where that pays; None where it never does."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from math import inf
 from numbers import Real
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ from fusion.search.problem import as_loss, pose
 from fusion.search.pruning import order_components, prune
 from fusion.search.thread_count import within_threads
 from fusion.solvers import Outcome, Solver, Watch
+
+if TYPE_CHECKING:
+    from fusion.blocks import Blocks
 
 P = ParamSpec("P")
 
@@ -66,6 +69,7 @@ def fit(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     threads: int | None = None,
+    blocks: Blocks | None = None,
     max_steps: int | None = None,
     max_seconds: float | None = None,
     progress: bool = True,
@@ -104,6 +108,8 @@ def fit(
             joblib; one, too, where products with the data take no longer by it, as beside a busy
             neighbour. Losses of sparse counts do not depend on the number; other sums may, by
             rounding: give a number where two fits are to agree in every bit.
+        blocks: a `fusion.Blocks`: the data are read block by block and never held whole. None: so
+            where lazy data exceed a quarter of the memory, if model and loss allow it.
         max_steps: outer steps of every start; None: the solver's own.
         max_seconds: for all starts together; from half of it on the best start alone, if it has not
             converged. None: until they converge.
@@ -129,6 +135,14 @@ def fit(
     begun = time.monotonic()
     _check_options(starts, seed, max_steps, max_seconds, callback)
     loss = as_loss(model, loss)
+    if blocks is not None or loss.larger_than_memory:
+        search = {"solver": solver, "starts": starts, "init": init, "race": race}
+        search |= {"compress": compress, "device": device, "dtype": dtype, "callback": callback}
+        search |= {"max_steps": max_steps, "max_seconds": max_seconds, "seed": seed}
+        with waiting("fit", progress):
+            result = _by_blocks(model, loss, blocks, search)
+        if result is not None:
+            return with_names_of(init, result)
     watch = Watch()
     options = {"solver": solver, "init": init, "starts": int(starts), "seed": seed}
     options |= {"device": device, "dtype": dtype}
@@ -165,6 +179,12 @@ def fit(
     result = watch.kept(with_names_of, init, result)
     watch.kept(raise_cautions, result, loss, stopped=watch.stopped or steps == 0)
     return result
+
+
+def _by_blocks(model: Model, loss: Loss, blocks: Any, search: dict[str, Any]) -> Result | None:
+    from fusion.blocks.fit_by_blocks import fit_by_blocks
+
+    return fit_by_blocks(model, loss, blocks, search)
 
 
 def fit_whole(*args: Any, **options: Any) -> Result:

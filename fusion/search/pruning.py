@@ -165,7 +165,7 @@ def _order_has_meaning(model: Model, loss: Loss) -> bool:
 
 def _order_by_explained(model: Model, loss: Loss) -> list[int] | None:
     """The components in the order of what they explain, where that is known."""
-    from fusion.answers.diagnostics import component_shares
+    from fusion.answers.left_over import component_shares
 
     with torch.no_grad(), model.once():
         shares = [s for _, _, t in loss.fits if (s := component_shares(*t.pair(model))) is not None]

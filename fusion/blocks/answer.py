@@ -1,0 +1,108 @@
+"""The result of a fit by blocks."""
+
+from __future__ import annotations
+
+from functools import reduce
+from math import prod
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from fusion.algebra.axis import Axes
+from fusion.answers.diagnostics import DataSummary, hide_masked_rows, summary_of
+from fusion.answers.left_over import LeftOver
+from fusion.answers.result import Result
+from fusion.answers.roles import roles_of
+from fusion.blocks.descent import Point
+from fusion.blocks.partition import Block
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+
+if TYPE_CHECKING:
+    from fusion.blocks.fit_by_blocks import Track
+
+
+def result_of(
+    model: Model,
+    loss: Loss,
+    point: Point,
+    left: dict[str, list[tuple[Block, LeftOver]]],
+    track: Track,
+    found: Result,
+    *,
+    blocks: tuple[Any, ...],
+    seconds: float,
+) -> Result:
+    """What `fit` returns.
+
+    Args:
+        model: with all its rows; it is given the values of the point.
+        loss: of the whole data sets.
+        point: the answer; left: what every block leaves, by data set.
+        track: losses of the passes; found: the answer of the sample.
+        blocks: passes, settings and sample; seconds: in all.
+    """
+    passes, settings, sample = blocks
+    for name, module in model.factor_modules().items():
+        module.assign(point.values[name])
+    factors = {name: v.cpu().numpy().copy() for name, v in point.values.items()}
+    hidden = hide_masked_rows(factors, model.factor_modules(), loss)
+    data = {fit.dataset.name: _summary(left[fit.dataset.name], fit) for _, _, fit in loss.fits}
+    terms = torch.stack([*track.terms, point.terms]).numpy()
+    labels = [str(loss.terms[i][1]) for i in _order(loss)]
+    ranks = {m.shape[-1] for m in model.factor_modules().values() if len(m.shape) == 2}
+    text, latex = loss.formula()
+    pixels = sum(len(rows) for rows in sample.rows.values())
+    solver = (
+        f"{len(passes.blocks)} blocks, {passes.traffic.words}, on {passes.where}; "
+        f"{found.solver} on {pixels} pixels"
+    )
+    return Result(
+        factors=factors,
+        axes={name: m.axes for name, m in model.factor_modules().items()},
+        status=track.status.value,
+        converged=track.status.ok,
+        loss=point.loss,
+        losses=np.array([point.loss]),
+        statuses=[track.status.value],
+        n_components=ranks.pop() if len(ranks) == 1 else None,
+        history={"loss": terms.sum(1)} | {label: terms[:, i] for i, label in enumerate(labels)},
+        loss_history=terms.sum(1)[None],
+        data=data,
+        formula=text,
+        latex=latex,
+        solver=solver,
+        seconds=seconds,
+        messages=[*hidden, *found.messages],
+        structure=model.structure,
+        model=model,
+        minimised=loss,
+        component_names=tuple(map(str, model.component_names)),
+        roles=roles_of(model),
+    )
+
+
+def _order(loss: Loss) -> list[int]:
+    return [i for i, _, _ in loss.fits] + [i for i, _, _ in loss.penalties]
+
+
+def _summary(parts: list[tuple[Block, LeftOver]], fit: Any) -> DataSummary:
+    """Of all blocks of a data set, their pixels in its order."""
+    data = fit.dataset
+    total = reduce(add, [part for _, part in parts])
+    scan = _scan(parts[0][0], data)
+    lead = prod(data.shape[: len(data.pixels) - len(scan)])
+    pixels = prod(axis.size or 1 for axis in scan)
+    places = []
+    for block, _ in parts:
+        rows = block.rows[scan]
+        places.append((torch.arange(lead)[:, None] * pixels + rows).reshape(-1))
+    order = torch.argsort(torch.cat(places))
+    moved = {k: getattr(total, k)[order] for k in ("squares", "row_counts", "row_noise")}
+    return summary_of(LeftOver(**{**vars(total), **moved}), fit)
+
+
+def _scan(block: Block, data: Any) -> Axes:
+    return next(scan for scan in block.boxes if data.pixels[-len(scan) :] == scan)

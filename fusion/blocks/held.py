@@ -1,0 +1,138 @@
+"""Terms of a loss with what they lag held: what blocks, and the sample, minimise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from fusion.language.fit_term import Fit
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+from fusion.language.surrogate import Surrogate
+from fusion.language.term import State
+from fusion.losses import Frobenius
+
+LINE = 1e-3
+"""Share of an entry below which the logarithm of what is lacking is continued by a line."""
+
+
+def held_fits(loss: Loss, states: Mapping[str, State]) -> list[tuple[float, Fit]]:
+    """The fits, those that are functions of their squares as these squares times their slope.
+
+    Args:
+        loss: with its fits.
+        states: lagged pieces by the names of the data sets.
+    """
+    made: list[tuple[float, Fit]] = []
+    for _, weight, fit in loss.fits:
+        if is_of_squares(fit):
+            slope = float(torch.as_tensor(fit.scale(states.get(fit.dataset.name, {}))))
+            squares = Frobenius(fit.dataset)
+            squares.instead = fit.instead
+            made.append((weight * slope, squares))
+        else:
+            made.append((weight, fit))
+    return made
+
+
+def is_of_squares(fit: Fit) -> bool:
+    """Whether a fit is a function of its squares alone."""
+    return type(fit).value_of_squares is not Fit.value_of_squares
+
+
+class HeldPenalty(Surrogate):
+    """A penalty with its lagged pieces as they are, on some rows of factors that stand for more.
+
+    Args:
+        term: the penalty; state: its lagged pieces.
+        groups: (weight, rows) of the factors over pixels; empty: all rows as they are.
+        names: of these factors.
+    """
+
+    def __init__(
+        self,
+        term: Surrogate,
+        state: State,
+        groups: Sequence[tuple[float, Tensor]] = (),
+        names: Sequence[str] = (),
+    ) -> None:
+        self.term, self.state = term, {key: v.detach() for key, v in state.items()}
+        self.groups, self.names = groups, names
+        self.quadratic = term.quadratic
+
+    def value(self, model: Model, state: State) -> Tensor:
+        return self._summed(model, self.term.value)
+
+    def curvature(self, model: Model, state: State) -> Tensor | None:
+        return self._summed(model, self.term.curvature)
+
+    def _summed(self, model, function):
+        if not self.groups:
+            return function(model, self.state)
+        total = None
+        for weight, rows in self.groups:
+            here = {name: model.factor(name)()[rows] for name in self.names}
+            before = {name: model.factor(name).held for name in self.names}
+            for name, value in here.items():
+                model.factor(name).hold(value)
+            try:
+                made = function(model, self.state)
+            finally:
+                for name, value in before.items():
+                    model.factor(name).hold(value)
+            if made is not None:
+                total = weight * made if total is None else total + weight * made
+        return total
+
+    def __str__(self) -> str:
+        return str(self.term)
+
+
+class Correction(Surrogate):
+    """⟨g, S − S₀⟩ + Σ a (S/S₀ − 1 − ln S/S₀): what all data say beside a sample.
+
+    The first order is g; of counts the second and all that follow are, too, those of the counts
+    that the sample lacks, a. Below a share of S₀ the logarithm goes on as a straight line.
+
+    Args:
+        gradient: of every factor.
+        counts: a ≥ 0, of the factors that have some.
+        point: S₀.
+    """
+
+    quadratic = True  # near enough, row by row
+
+    def __init__(
+        self,
+        gradient: Mapping[str, Tensor],
+        counts: Mapping[str, Tensor],
+        point: Mapping[str, Tensor],
+    ) -> None:
+        self.gradient, self.point = dict(gradient), dict(point)
+        self.counts = {n: torch.where(point[n] > 0, a, 0) for n, a in counts.items()}
+
+    def value(self, model: Model, state: State) -> Tensor:
+        total = self._of_counts(model)
+        for name, g in self.gradient.items():
+            step = model.factor(name)() - self.point[name]
+            total = total + (g * step).sum(dtype=torch.float64)
+        return total
+
+    def curvature(self, model: Model, state: State) -> Tensor | None:
+        return self._of_counts(model) if self.counts else None
+
+    def _of_counts(self, model: Model) -> Tensor:
+        like = next(iter(self.point.values()))
+        total = like.new_zeros((), dtype=torch.float64)
+        for name, a in self.counts.items():
+            at = self.point[name]
+            share = model.factor(name)() / torch.where(at > 0, at, 1)
+            inside = share.clamp_min(LINE)
+            rest = share - 1 - inside.log() - (share - inside) / inside
+            total = total + (a * rest).sum(dtype=torch.float64)
+        return total
+
+    def __str__(self) -> str:
+        return "what all data say"

@@ -1,0 +1,263 @@
+"""Rows of the factors over pixels at their least squares, the other factors held.
+
+Where every prediction is M = L Rᵀ and the rows of L are those of the factors over pixels side by
+side, z, times a small matrix A, the loss of every pixel is ½ z H zᵀ − b z with
+H = Σ w A (Rᵀ V R) Aᵀ and b = Σ w A Rᵀ V x, over the data sets: the least of it within the bounds
+is found at once, from one product with the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fusion.engine.batched_nnls import nnls
+from fusion.engine.column_maps import Entering
+from fusion.engine.hessian import Hessian, row_blocks
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
+from fusion.likelihood.metric import CPGrams
+
+RIDGE = 1e-12
+"""Added to the diagonal, as a share of it, for spectra that are alike or empty."""
+
+
+class Side(NamedTuple):
+    """One fit at the present point."""
+
+    form: Any
+    weight: float
+    L: Tensor  # (row, K)
+    R: Tensor  # (channel, K), with its graph from the other factors
+    A: Tensor  # (Σ k, K)
+    met: Tensor  # (W ∘ X) R, (row, K)
+
+
+class LinearRows:
+    """Least squares of the rows of some factors.
+
+    Args:
+        objective: of one start.
+        names: of the factors over pixels; all others are held.
+    """
+
+    def __init__(self, objective: Objective, names: Sequence[str]) -> None:
+        self.objective, self.names = objective, list(names)
+
+    def at(self, values: Values) -> tuple[Values, Tensor, Values] | None:
+        """(values with these rows, weighted ½ Σ w (m² − 2 x m) (fit,), gradient by the others).
+
+        None where the rows are no such thing.
+        """
+        sides = self._sides(values)
+        if sides is None:
+            return None
+        with torch.no_grad():
+            return self._at(sides, values)
+
+    def _at(self, sides: list[Side], values: Values) -> tuple[Values, Tensor, Values] | None:
+        z = self._solved(sides, values)
+        if z is None:
+            return None
+        widths = [values[name].shape[-1] for name in self.names]
+        parts = torch.split(z, widths, 1)
+        found = values | {n: part[None] for n, part in zip(self.names, parts, strict=True)}
+        gradients, halves = [], []
+        for side in sides:
+            L = z @ side.A
+            half, gradient = _half_and_gradient(side, L)
+            halves.append(half)
+            gradients.append(gradient)
+        return found, torch.stack(halves), self._pulled(sides, gradients, values)
+
+    def _sides(self, values: Values) -> list[Side] | None:
+        """All fits, where each is linear in the rows."""
+        objective = self.objective
+        with torch.enable_grad():
+            self.leaves = {n: v.detach().requires_grad_() for n, v in values.items()}
+            tensors, places, entering = objective.learn(self.leaves)
+        if len(places) < len(objective.loss.fits):
+            return None
+        sides, at = [], 0
+        for i, form, metric, names in places:
+            part = slice(at, at := at + len(names))
+            if metric is not CPGrams or len(names) != 2 or not form.rank_one:
+                return None
+            L, R = tensors[part]
+            A = self._entering(entering[part.start], values)
+            if A is None or self._reads_rows(R):
+                return None
+            with torch.no_grad():
+                met = form.met(R.detach())[0]
+            weight = float(objective.loss.surrogates[i][0])
+            sides.append(Side(form, weight, L.detach()[0], R, A, met))
+        return sides
+
+    def _entering(self, factors: Entering | None, values: Values) -> Tensor | None:
+        """A: how the rows of all factors, side by side, make those of L."""
+        if factors is None or not set(factors) <= set(self.names):
+            return None
+        width = next(
+            values[name].shape[-1] if B is None else B.shape[-1] for name, B in factors.items()
+        )
+        blocks = []
+        for name in self.names:
+            value = values[name]
+            if name not in factors:
+                blocks.append(value.new_zeros(value.shape[-1], width))
+            else:
+                B = factors[name]
+                blocks.append(torch.eye(width).to(value) if B is None else B.to(value))
+        return torch.cat(blocks)
+
+    def _reads_rows(self, R: Tensor) -> bool:
+        """Whether the other side of a prediction depends on the rows."""
+        if not R.requires_grad:
+            return False
+        leaves = [self.leaves[name] for name in self.names]
+        with torch.enable_grad():
+            made = torch.autograd.grad(R.sum(), leaves, retain_graph=True, allow_unused=True)
+        return any(g is not None for g in made)
+
+    def _solved(self, sides: Sequence[Side], values: Values) -> Tensor | None:
+        """(row, Σ k) within the bounds; None where these are other than 0 or none."""
+        H, b = _quadratic(sides)
+        more = self._penalties(values)
+        if more is not None:
+            H, b = H + more[0], b + more[1]
+        bounded = self._bounded(values)
+        if bounded is None:
+            return None
+        return least(H, b, bounded)
+
+    def _penalties(self, values: Values) -> tuple[Tensor, Tensor] | None:
+        """Of terms that are quadratic row by row, (Σ k, Σ k) or one a row, and (row, Σ k)."""
+        objective = self.objective
+        if not objective.loss.penalties:
+            return None
+        states = objective.no_states()
+        with torch.enable_grad():
+            leaves = {n: values[n].detach().requires_grad_() for n in self.names}
+            total = objective.penalties(values | leaves, states).sum()
+            made = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+            bent = objective.penalty_curvature(values | leaves, states)
+            hessian = Hessian(bent, leaves) if bent.requires_grad else None
+        blocks, slopes = [], []
+        for name, g in zip(self.names, made, strict=True):
+            value = values[name]
+            B = torch.zeros(1, value.shape[-1], value.shape[-1]).to(value)
+            if hessian and hessian.touches(name):
+                B = row_blocks(hessian, name, value)[0].detach()
+            z = value[0]
+            slopes.append((B @ z[..., None])[..., 0] - (0 if g is None else g[0]))
+            blocks.append(B)
+        return _diagonal_blocks(blocks), torch.cat(slopes, 1)
+
+    def _bounded(self, values: Values) -> Tensor | None:
+        """Which of the Σ k unknowns of a row are ≥ 0; the others are free."""
+        modules = self.objective.model.factor_modules()
+        bounded = []
+        for name in self.names:
+            module = modules[name]
+            if not module.identity or module.lower not in (0.0, None) or module.known is not None:
+                return None
+            bounded += [module.lower is not None] * values[name].shape[-1]
+        return torch.tensor(bounded, device=self.objective.like.device)
+
+    def _pulled(self, sides: Sequence[Side], gradients: Sequence[Tensor], values: Values) -> Values:
+        """Gradients by the other factors from those by R."""
+        others = [n for n in values if n not in self.names]
+        pairs = [(s.R, g) for s, g in zip(sides, gradients, strict=True) if s.R.requires_grad]
+        leaves = [self.leaves[name] for name in others]
+        made: Sequence[Tensor | None] = [None] * len(others)
+        if pairs and others:
+            made = torch.autograd.grad(
+                [R for R, _ in pairs], leaves, [g[None] for _, g in pairs], allow_unused=True
+            )
+        return {
+            name: torch.zeros_like(leaf) if g is None else g
+            for name, leaf, g in zip(others, leaves, made, strict=True)
+        }
+
+
+def least(H: Tensor, b: Tensor, bounded: Tensor) -> Tensor:
+    """min ½ z H zᵀ − b z for every row, some unknowns ≥ 0 and the others free.
+
+    Args:
+        H: (k, k), one for all rows, or (row, k, k); positive semi-definite.
+        b: (row, k).
+        bounded: (k,) bool.
+    """
+    size = H.diagonal(dim1=-2, dim2=-1)
+    empty = size <= 0
+    H = H + torch.diag_embed(torch.where(empty, 1.0, RIDGE * size))
+    b = torch.where(empty, 0, b)
+    if bool(bounded.all()):
+        return nnls(H, b)[0]
+    z = torch.zeros_like(b)
+    free = ~bounded
+    inner = H[..., free, :][..., :, free]
+    if bool(free.all()):
+        return _solve(inner, b)
+    cross = H[..., bounded, :][..., :, free]
+    back = torch.linalg.solve(inner, cross.mT)  # (free, bounded)
+    outer = H[..., bounded, :][..., :, bounded] - cross @ back
+    outer = 0.5 * (outer + outer.mT)
+    c, _ = nnls(outer, b[:, bounded] - _times(cross, _solve(inner, b[:, free])))
+    z[:, bounded] = c
+    z[:, free] = _solve(inner, b[:, free] - _times(cross.mT, c))
+    return z
+
+
+def _solve(H: Tensor, b: Tensor) -> Tensor:
+    if H.ndim == 2:
+        return torch.linalg.solve(H, b.T).T
+    return torch.linalg.solve(H, b[..., None])[..., 0]
+
+
+def _times(H: Tensor, z: Tensor) -> Tensor:
+    return z @ H.T if H.ndim == 2 else (H @ z[..., None])[..., 0]
+
+
+def _quadratic(sides: Sequence[Side]) -> tuple[Tensor, Tensor]:
+    """H, one for all rows or one each, and b."""
+    H, b = None, None
+    for side in sides:
+        w, R = side.form.weights, side.R.detach()[0]
+        gram = R.T @ (R if w.cols is None else R * w.cols[:, None])
+        own = side.weight * side.A @ gram @ side.A.T
+        if w.rows is not None:
+            own = own * w.rows[:, None, None]
+        part = side.weight * side.met @ side.A.T
+        H, b = own if H is None else H + own, part if b is None else b + part
+    assert H is not None
+    assert b is not None
+    return H, b
+
+
+def _half_and_gradient(side: Side, L: Tensor) -> tuple[Tensor, Tensor]:
+    """½ Σ w (m² − 2 x m) times the weight of the fit, float64, and its gradient by R."""
+    w, R = side.form.weights, side.R.detach()[0]
+    left = L if w.rows is None else L * w.rows[:, None]
+    right = R if w.cols is None else R * w.cols[:, None]
+    inner = left.T.double() @ L.double()
+    products = ((R.T.double() @ right.double()) * inner).sum()
+    overlap = (side.met.double() * L.double()).sum()
+    half = 0.5 * products - overlap
+    gradient = right @ inner.to(R) - side.form.met_back(L[None])[0]
+    return side.weight * half, side.weight * gradient
+
+
+def _diagonal_blocks(blocks: Sequence[Tensor]) -> Tensor:
+    """One matrix of several, (k, k) or (row, k, k)."""
+    rows = max(len(B) for B in blocks)
+    width = sum(B.shape[-1] for B in blocks)
+    made, at = blocks[0].new_zeros(rows, width, width), 0
+    for B in blocks:
+        k = B.shape[-1]
+        made[:, at : at + k, at : at + k] = B
+        at += k
+    return made[0] if rows == 1 else made

@@ -1,0 +1,220 @@
+"""A pass over the data: a function of every block, on the threads of this process or on a cluster.
+
+One block is one task of one thread. Where a `dask.distributed` client is active the blocks are read
+and worked on by its workers; else threads of this process each take the next block.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion.algebra.waiting import say
+from fusion.blocks.partition import Block
+from fusion.blocks.pieces import Piece
+from fusion.data.dataset import Dataset
+
+Task = Callable[..., Any]
+"""task(shared…, datasets by name, arguments of this block…): a function of a module."""
+RETRIES = 2
+"""Times that a worker tries again to read a block of a store that is far away."""
+
+
+@dataclass
+class Traffic:
+    """What was read.
+
+    Attributes:
+        passes: over all blocks; bytes: as they are stored; seconds: spent in them.
+    """
+
+    passes: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """ "5 passes, 80 GB at 1.2 GB/s"."""
+        rate = self.bytes / max(self.seconds, 1e-9)
+        return f"{self.passes} passes over {self.bytes / max(self.passes, 1) / 1e9:.3g} GB" + (
+            f" at {rate / 1e9:.2g} GB/s" if self.bytes else ""
+        )
+
+
+class Passes:
+    """Runs passes over the same blocks.
+
+    Args:
+        blocks: all of them.
+        threads: of this process, where there is no cluster.
+    """
+
+    def __init__(self, blocks: Sequence[Block], threads: int) -> None:
+        self.blocks, self.threads, self.traffic = blocks, threads, Traffic()
+        self.client = _active_client()
+
+    @property
+    def where(self) -> str:
+        """Who works, in words."""
+        if self.client is None:
+            return f"{self.threads} thread{'s' * (self.threads != 1)}"
+        n = len(self.client.scheduler_info(n_workers=-1)["workers"])
+        return f"{n} worker{'s' * (n != 1)} of dask.distributed"
+
+    def run(
+        self, task: Task, shared: tuple[Any, ...], own: Callable[[Block], tuple[Any, ...]]
+    ) -> Iterator[tuple[Block, Any]]:
+        """(block, what the task makes of it), as they are done.
+
+        Args:
+            task: called as task(*shared, datasets, *own(block)).
+            shared: what is the same for all blocks.
+            own: what each block needs beside its data.
+
+        Raises:
+            ValueError: if a block cannot be read: which one, and how to leave it out.
+        """
+        begun, done, read = time.monotonic(), 0, 0
+        self.traffic.passes += 1
+        runner = self._on_cluster if self.client is not None else self._on_threads
+        for block, made in runner(task, shared, own):
+            done, read = done + 1, read + block.bytes
+            self._say(done, read, time.monotonic() - begun)
+            yield block, made
+        self.traffic.bytes += read
+        self.traffic.seconds += time.monotonic() - begun
+
+    def _say(self, done: int, read: int, seconds: float) -> None:
+        total = sum(block.bytes for block in self.blocks)
+        left = seconds * (total - read) / max(read, 1)
+        say(
+            lambda: (
+                f"pass {self.traffic.passes}, block {done} of {len(self.blocks)}, "
+                f"{read / max(seconds, 1e-9) / 1e6:.3g} MB/s, {left:.0f} s left"
+            )
+        )
+
+    def _on_threads(
+        self, task: Task, shared: tuple[Any, ...], own: Callable[[Block], tuple[Any, ...]]
+    ) -> Iterator[tuple[Block, Any]]:
+        waiting_for: dict[Future[Any], Block] = {}
+        todo = iter(self.blocks)
+        with ThreadPoolExecutor(self.threads, initializer=_one_thread) as pool:
+            try:
+                for block in todo:
+                    waiting_for[
+                        pool.submit(_read_and_do, task, shared, block.pieces, own(block))
+                    ] = block
+                    if len(waiting_for) > self.threads:
+                        yield from _first(waiting_for)
+                while waiting_for:
+                    yield from _first(waiting_for)
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _on_cluster(
+        self, task: Task, shared: tuple[Any, ...], own: Callable[[Block], tuple[Any, ...]]
+    ) -> Iterator[tuple[Block, Any]]:
+        from dask import delayed
+        from distributed import as_completed
+
+        client = self.client
+        sent = client.scatter(shared, broadcast=True, hash=False)
+        jobs = []
+        for block in self.blocks:
+            pieces = [p.without_array() if p.lazy else p for p in block.pieces]
+            arrays = [p.array if p.lazy else None for p in block.pieces]
+            jobs.append(delayed(_fill_and_do, pure=False)(task, sent, pieces, arrays, own(block)))
+        futures = client.compute(jobs, retries=RETRIES)
+        block_of = {f.key: b for f, b in zip(futures, self.blocks, strict=True)}
+        try:
+            for future in as_completed(futures):
+                block = block_of[future.key]
+                try:
+                    made = future.result()
+                except Exception as error:
+                    raise _unreadable(error, block.pieces) from error
+                yield block, made
+                future.release()
+        finally:
+            client.cancel(futures)
+
+
+def _first(waiting_for: dict[Future[Any], Block]) -> Iterator[tuple[Block, Any]]:
+    """What is done by now, at least one."""
+    done, _ = wait(waiting_for, return_when=FIRST_COMPLETED)
+    for future in done:
+        block = waiting_for.pop(future)
+        yield block, future.result()
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _read_and_do(
+    task: Task, shared: tuple[Any, ...], pieces: Sequence[Piece], own: tuple[Any, ...]
+) -> Any:
+    """The task on a block that is read here."""
+    datasets = {piece.name: _read(piece) for piece in pieces}
+    return task(*shared, datasets, *own)
+
+
+def _read(piece: Piece) -> Dataset:
+    try:
+        return piece.read()
+    except Exception as error:
+        raise _unreadable(error, [piece]) from error
+
+
+def _fill_and_do(
+    task: Task,
+    shared: tuple[Any, ...],
+    pieces: Sequence[Piece],
+    arrays: Sequence[Any],
+    own: tuple[Any, ...],
+) -> Any:
+    """The task on a block whose arrays a cluster has read."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pairs = zip(pieces, arrays, strict=True)
+        datasets = {p.name: p.read() if x is None else p.filled(x) for p, x in pairs}
+        return task(*shared, datasets, *own)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _unreadable(error: Exception, pieces: Sequence[Piece]) -> Exception:
+    """An error of a block as users read it: which one, and how to leave it out."""
+    place = "; ".join(piece.place for piece in pieces)
+    told = str(error).strip().splitlines()
+    line = f"{type(error).__name__}: {told[0][:200]}" if told else type(error).__name__
+    return ValueError(
+        f"`fit`, block by block: {place} could not be read or worked on ({line}): mend the store, "
+        "or leave these pixels out, `data.masked(mask)` with True there and the block written anew."
+    )
+
+
+def _active_client() -> Any:
+    """The client of dask.distributed that is active here; None where there is none."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        return distributed.get_client()
+    except ValueError:
+        return None
+
+
+def shared_rows(values: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rows of the factors of a block, as copies of their own: a slice would carry the whole."""
+    return {name: values[name][rows[name]].clone() for name in rows}

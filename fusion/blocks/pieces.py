@@ -1,0 +1,154 @@
+"""One data set's part of a block: all that is needed to read it, wherever that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.algebra.axis import Axes
+from fusion.blocks.on_rows import pixel_axis
+from fusion.data.dataset import Dataset
+from fusion.data.parts import numbers
+from fusion.forms.entries import Entries
+
+Box = tuple[slice, ...]
+"""A part of a scan, along each of its axes."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some pixels of a data set.
+
+    Attributes:
+        name, lead, channels, signal: of the data set; lead: its axes before those of the scan.
+        pixels: how many.
+        array: of dask, a tensor, or sparse entries; mask, variance: theirs, broadcastable to
+            (…, pixel, channel …).
+        place: in words, for errors.
+    """
+
+    name: str
+    lead: Axes
+    channels: Axes
+    signal: int
+    pixels: int
+    array: Any
+    mask: Tensor | None
+    variance: Tensor | None
+    place: str
+
+    @classmethod
+    def of(cls, data: Dataset, scan: Axes, box: Box) -> Piece:
+        """What a data set has in this part of a scan."""
+        lead = data.pixels[: len(data.pixels) - len(scan)]
+        index = (*(slice(None) for _ in lead), *box)
+        sizes = [part.stop - part.start for part in box]
+        ends = zip(scan, box, strict=True)
+        where = ", ".join(f"{axis.name} {part.start}–{part.stop - 1}" for axis, part in ends)
+        return cls(
+            data.name,
+            lead,
+            data.channels,
+            data.signal,
+            prod(sizes),
+            _part_of_array(data, scan, index, box),
+            _part(data.mask, index, len(lead)),
+            _part(data.variance, index, len(lead)),
+            f"{where} of {data.name!r}",
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Of the array as it is stored."""
+        if isinstance(self.array, Entries):
+            return len(self.array.x) * (self.array.x.element_size() + 8)
+        return prod(self.array.shape) * self.array.dtype.itemsize
+
+    @property
+    def lazy(self) -> bool:
+        """Whether it has to be read."""
+        return hasattr(self.array, "compute")
+
+    def read(self) -> Dataset:
+        """The data set of these pixels, in memory."""
+        array = self.array.compute(scheduler="synchronous") if self.lazy else self.array
+        return self.filled(array)
+
+    def filled(self, array: Any) -> Dataset:
+        """The same of the array once it is there.
+
+        Raises:
+            ValueError: if there are NaN or infinities outside the mask.
+        """
+        axes = (*self.lead, *pixel_axis(self.pixels), *self.channels)
+        if not isinstance(array, Entries):
+            array = torch.as_tensor(np.asarray(array) if not isinstance(array, Tensor) else array)
+            array = array.reshape([axis.size or 1 for axis in axes])
+        data = Dataset(
+            self.name,
+            array,
+            axes=axes,
+            signal=self.signal,
+            mask=self.mask,
+            variance=self.variance,
+        )
+        data._checked, data._finite = True, self._finite(data)
+        return data
+
+    def _finite(self, data: Dataset) -> bool:
+        """Whether all values are finite, masked ones too."""
+        if data.entries is not None or not data.tensor.dtype.is_floating_point:
+            return True
+        x = data.tensor
+        if bool(torch.isfinite(torch.linalg.vector_norm(x))):
+            return True  # what is not finite would show in the norm
+        bad = ~torch.isfinite(x)
+        if not bool(bad.any()):
+            return True  # the norm alone was too large
+        seen = bad if self.mask is None else bad & ~self.mask
+        if bool(seen.any()):
+            first = tuple(int(i) for i in seen.nonzero()[0])
+            raise ValueError(
+                f"{int(seen.sum())} values are NaN or infinite, the first at pixel "
+                f"{first[len(self.lead)]} and channel {first[-1]} of the block: mask them "
+                "(mask=~numpy.isfinite(array), of dask, too), or set them right."
+            )
+        return False
+
+    def without_array(self) -> Piece:
+        """The same where the array comes by another way."""
+        return replace(self, array=None)
+
+
+def rows_of(scan: Axes, box: Box) -> Tensor:
+    """Numbers of the pixels of a box in the whole scan, as one list."""
+    return torch.from_numpy(numbers(box, [axis.size or 1 for axis in scan]))
+
+
+def _part_of_array(data: Dataset, scan: Axes, index: Sequence[slice], box: Box) -> Any:
+    if data.entries is None:
+        return (data.tensor if data.lazy is None else data.lazy)[tuple(index)]
+    rows = rows_of(scan, box)
+    first, last, held = int(rows[0]), int(rows[-1]) + 1, data.entries
+    part = slice(int(held.start[first]), int(held.start[last]))
+    shape = (len(rows), held.shape[1])
+    return Entries(held.i[part] - first, held.j[part], held.x[part], shape)
+
+
+def _part(values: Tensor | None, index: Sequence[slice], lead: int) -> Tensor | None:
+    """Of a mask or a variance, axes of one entry as they are: (…, pixel, channel …)."""
+    if values is None or values.ndim == 0:
+        return values
+    held = values.shape[: len(index)]
+    part = values[tuple(i if n > 1 else slice(None) for i, n in zip(index, held, strict=True))]
+    if max(held[lead:], default=1) == 1:
+        return part.flatten(lead, len(index) - 1)
+    sizes = [i.stop - i.start for i in index[lead:]]
+    full = part.expand(*part.shape[:lead], *sizes, *part.shape[len(index) :])
+    return full.flatten(lead, len(index) - 1)

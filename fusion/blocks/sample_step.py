@@ -1,0 +1,329 @@
+"""A step of the shared factors on the sample, its first order that of all data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy, deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from fusion.algebra.axis import Axes
+from fusion.blocks.held import Correction, HeldPenalty
+from fusion.blocks.sample import Sample
+from fusion.blocks.slopes import slopes
+from fusion.blocks.work import Problem, Sums
+from fusion.constraints import Fixed
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
+from fusion.forms.contract import Form
+from fusion.forms.entries import Entries
+from fusion.forms.sparse import Sparse
+from fusion.forms.weights import Weights
+from fusion.language.fit_term import Fit
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+from fusion.language.surrogate import Surrogate
+from fusion.likelihood.entry_losses import SQUARE
+from fusion.solvers import GaussNewton, Outcome, RowNewton, Solver, Watch
+
+STEPS = 100
+"""Steps on the sample, at most."""
+LIFT = 1e-3
+"""Share of the counts of a channel that each spectrum is given at least to begin with."""
+INSIDE = 0.1
+"""Share of a row of the spectra that a step leaves at least, where data are counts."""
+MOST = 0.99
+"""Share of all that the sample stands for, where what it lacks is said by further pixels."""
+KNOWN = 0.5
+"""Share of the curvature of all data from which on the sample knows it."""
+FARTHEST = 4.0
+"""Times that an entry of a spectrum grows at most by what the sample lacks."""
+COUNT = 0.02
+"""Counts that a further pixel has in a channel at least: what is less is next to nothing."""
+
+Parts = list[tuple[float, Surrogate]]
+
+
+class SampleStep:
+    """The sample with its pixels weighted, at the shared factors where all data were read.
+
+    Args:
+        model: with all its rows.
+        problem: without pixels, lagged pieces held.
+        sample: the pixels.
+        penalties: (weight, term) of the shared factors.
+        values: of all factors, where all data were read.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        problem: Problem,
+        sample: Sample,
+        penalties: Parts,
+        values: Mapping[str, Tensor],
+    ) -> None:
+        self.model, self.problem, self.sample = model, problem, sample
+        self.penalties, self.values, self.names = penalties, values, problem.names
+        self.objective = problem.on(sample.datasets)
+        self.here: Values = {}
+        for name, value in values.items():
+            rows = sample.rows[self.names[name]] if name in self.names else slice(None)
+            self.here[name] = value[rows].to(self.objective.like)[None]
+        self.shared = [name for name in values if name not in self.names]
+        self.fits = self._weighted_fits()
+        self.stuck: dict[str, Tensor] = {}
+        """Entries that the sample cannot say how far to raise."""
+
+    def step(self, sums: Sums, watch: Watch) -> tuple[dict[str, Tensor], float]:
+        """(shared factors, by how much the loss is to fall), given the sums over all data."""
+        model = self.objective.model
+        _, gradient, counts, _ = slopes(Objective(model, Loss(self.fits)), self.here, self.shared)
+        off = {n: torch.as_tensor(sums.gradient[n]).to(g)[None] - g for n, g in gradient.items()}
+        lacking = {n: torch.as_tensor(sums.counts[n]).to(a)[None] - a for n, a in counts.items()}
+        made = self._by_further_pixels(sums, watch) if counts else None
+        if made is None:
+            made = self._by_correction(off, lacking, watch)
+        objective, outcome = made
+        found = objective.values(outcome.flat)
+        new = {n: self._in_place(n, found[n][0]).to(self.values[n]) for n in self.shared}
+        if counts:
+            new = {n: self._inside(n, v, self.values[n]) for n, v in new.items()}
+            new = {n: self._raised(n, v, sums) for n, v in new.items()}
+        return new, float(outcome.history[0][0].sum() - outcome.loss[0])
+
+    # ---- two ways to say what the sample lacks ---------------------------------------------------
+
+    def _by_correction(
+        self, off: Values, lacking: Values, watch: Watch
+    ) -> tuple[Objective, Outcome]:
+        """As a term of the loss; all factors move at once."""
+        point = {n: self.here[n][0] for n in self.shared}
+        beside = Correction(
+            {n: g[0] for n, g in off.items()},
+            {n: a[0].clamp_min(0) for n, a in lacking.items()},
+            point,
+        )
+        terms = [*self.fits, (1.0, beside), *self.penalties, *self._row_penalties()]
+        objective = Objective(self.objective.model, Loss(terms))
+        solver = GaussNewton(damping=1e-4, tolerance=1e-10, window=2, max_steps=STEPS)
+        return objective, solver.minimise(objective, objective.raws(self.here), watch, STEPS)
+
+    def _by_further_pixels(self, sums: Sums, watch: Watch) -> tuple[Objective, Outcome] | None:
+        """As counts of further pixels, one a component, where rows are solved by turns.
+
+        Pixel k holds β_k of component k alone and the counts a: β S − a ln S is how all data that
+        the sample lacks pull at S, to first order and beyond; what is left is linear in S. The
+        weights of the sample are set so that its amounts are a share of those of all pixels: it has
+        to lack something of each, or nothing holds what is linear.
+        """
+        if len(self.names) != 1 or self._row_penalties():
+            return None
+        name = next(iter(self.names))
+        here, amounts = self.here[name][0], self.values[name].sum(0).to(self.here[name])
+        weights = _calibrated(self._weights(name), here, MOST * amounts)
+        mine = weights @ here
+        weights = weights * min(1.0, MOST * float((amounts / mine.clamp_min(1e-300)).min()))
+        beta = (amounts - weights @ here).clamp_min(torch.finfo(mine.dtype).tiny ** 0.5)
+        with torch.no_grad(), self.objective.model.once():
+            pairs = [
+                (w, f, f.pair(self.objective.model)[0]) for _, w, f in self.objective.loss.fits
+            ]
+        own = [(w, f._reading(_times_rows(form, weights))) for w, f, form in pairs]
+        with torch.no_grad():
+            _, places = self.objective.closed(self.here)
+        _, gradient, counts, bends = slopes(
+            Objective(self.objective.model, Loss(own)), self.here, self.shared
+        )
+        fits, linear = [], {}
+        for i, _, _, sides in places:
+            weight, fit = own[self._place(i)]
+            form = fit.instead
+            if fit.entrywise is SQUARE or sides[0] != name or len(sides) != 2 or not sides[1]:
+                return None
+            if form.weights.cols is not None or form.weights.full is not None:
+                return None
+            S, other = self.here[sides[1]][0], sides[1]
+            lacks = [
+                (torch.as_tensor(of_all[other]).to(S) - mine[other][0]) / weight
+                for of_all, mine in (
+                    (sums.counts, counts),
+                    (sums.bends, bends),
+                    (sums.gradient, gradient),
+                )
+            ]
+            a, bend, slope = lacks
+            known = bends[other][0] > KNOWN * torch.as_tensor(sums.bends[other]).to(S)
+            a = _held_by(a.clamp_min(0), bend.clamp_min(0) * S.square(), slope * S, known)
+            a = torch.where((a >= COUNT) & (S > 0), a, 0)
+            fits.append((weight, fit._reading(_with_pixels(form, a))))
+            left = slope - beta + a / torch.where(S > 0, S, 1)
+            least = torch.maximum(left, -beta)  # else nothing holds it
+            self.stuck[other] = (a == 0) & (left < -beta) & ~known
+            linear[other] = weight * torch.where((a > 0) | known, left, least)
+        return self._rows_by_turns(name, beta, fits, linear, watch)
+
+    def _rows_by_turns(
+        self, name: str, beta: Tensor, fits: Parts, linear: dict[str, Tensor], watch: Watch
+    ) -> tuple[Objective, Outcome] | None:
+        model = self._of_free_scale(self.objective.model)
+        module, K = model.factor(name), len(beta)
+        n = module.shape[0]
+        other = module.rows(torch.zeros(n + K, dtype=torch.long))
+        known = torch.full((n + K, K), torch.nan, dtype=torch.float64)
+        known[n:] = torch.diag(beta.double())
+        chain = [*other.chain, Fixed(known)]
+        other.constraints = nn.ModuleList(c.for_shape(other.shape) for c in chain)
+        model._modules[f"_{name}"] = other.to(module.raw.device, module.raw.dtype)
+        point = {n_: self.here[n_][0] for n_ in self.shared}
+        terms = [*fits, (1.0, Correction(linear, {}, point)), *self.penalties]
+        objective = Objective(model, Loss(terms))
+        solver = RowNewton(tolerance=1e-10, window=3)
+        try:
+            solver.check(objective)
+        except ValueError:
+            return None
+        start = self.here | {name: torch.cat([self.here[name][0], torch.diag(beta)])[None]}
+        return objective, solver.minimise(objective, objective.raws(start), watch, STEPS)
+
+    # ---- pieces ----------------------------------------------------------------------------------
+
+    def _weights(self, name: str) -> Tensor:
+        return self.sample.weights[self.names[name]].to(self.objective.like)
+
+    def _place(self, i: int) -> int:
+        """Of a term of the loss among its fits."""
+        return [place for place, _, _ in self.objective.loss.fits].index(i)
+
+    def _weighted_fits(self) -> list[tuple[float, Fit]]:
+        """The fits, every pixel for as many as it stands for."""
+        terms = []
+        with torch.no_grad(), self.objective.model.once():
+            for _, w, fit in self.objective.loss.fits:
+                form = fit.pair(self.objective.model)[0]
+                weights = self.sample.weights[self.problem.scans[fit.dataset.name]]
+                terms.append((w, fit._reading(_times_rows(form, weights))))
+        return terms
+
+    def _row_penalties(self) -> Parts:
+        """Of factors over pixels, every row for as many as it stands for."""
+        made: Parts = []
+        for w, term in self.problem.loss.terms:
+            if isinstance(term, HeldPenalty):
+                scan: Axes = self.names[term.names[0]]
+                weights = self.sample.weights[scan]
+                groups = [(float(v), (weights == v).nonzero()[:, 0]) for v in torch.unique(weights)]
+                made.append((w, HeldPenalty(term.term, term.state, groups, term.names)))
+        return made
+
+    def _of_free_scale(self, model: Model) -> Model:
+        """A copy in which columns of spectra may have any norm, as the maps take it up."""
+        other = deepcopy(model)
+        about = {getattr(term, "factor", None) for _, term in self.penalties}
+        for name, module in other.factor_modules().items():
+            chain = module.chain
+            plain = len(chain) == 2 and chain[0].identity and chain[1].unit_norm == 2
+            if plain and name not in about:
+                module.constraints = nn.ModuleList(chain[:1])
+        return other
+
+    def _in_place(self, name: str, value: Tensor) -> Tensor:
+        """A value with the norms that the model gives it."""
+        module = self.model.factor(name)
+        return module.constrain(module.unconstrain(value.to(module.raw))).detach()
+
+    def _inside(self, name: str, new: Tensor, old: Tensor) -> Tensor:
+        """New rows that are more than next to nothing where they were: a likelihood ends there."""
+        if self.model.factor(name).lower != 0 or new.ndim != 2:
+            return new
+        vanish = new.sum(1, keepdim=True) < INSIDE * old.sum(1, keepdim=True)
+        return torch.where(vanish, torch.maximum(new, INSIDE * old), new)
+
+    def _raised(self, name: str, new: Tensor, sums: Sums) -> Tensor:
+        """New values, those that are stuck by half of a step of their own, a standard error at most."""
+        if name not in self.stuck:
+            return new
+        slope, bend = (torch.as_tensor(x[name]).to(new) for x in (sums.gradient, sums.bends))
+        bend = bend.clamp_min(torch.finfo(new.dtype).tiny ** 0.5)
+        step = torch.minimum(-0.5 * slope / bend, bend.rsqrt()).clamp_min(0)
+        raised = torch.maximum(new, self.values[name] + step)
+        return torch.where(self.stuck[name].to(new.device), raised, new)
+
+    def lifted(self, channels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Spectra of counts, a little above zero where a channel has some: none is impossible.
+
+        Args:
+            channels: Σ x of every channel of all data, by the names of the data sets.
+        """
+        lifted = {}
+        with torch.no_grad():
+            _, places = self.objective.closed(self.here)
+        for i, *_, sides in places:
+            fit = self.fits[self._place(i)][1]
+            left, right = (*sides, None)[:2]
+            if fit.entrywise is SQUARE or left not in self.names or right is None:
+                continue
+            amounts = self._weights(left) @ self.here[left][0]
+            share = channels[fit.dataset.name].to(amounts)[:, None] / amounts.clamp_min(1e-300)
+            floor = LIFT * share / len(amounts)
+            lifted[right] = torch.maximum(self.values[right], floor.to(self.values[right]))
+        return lifted
+
+
+def sample_solver(objective: Objective) -> Solver:
+    """Rows by turns where the sample is counts that have them, else all at once."""
+    rows = RowNewton(tolerance=1e-10, window=3)
+    try:
+        rows.check(objective)
+    except ValueError:
+        return GaussNewton(damping=1e-4, tolerance=1e-10, window=2)
+    return rows
+
+
+def _times_rows(form: Form, weights: Tensor) -> Form:
+    """The same data, their rows weighted; of segments each has them."""
+    made, own = copy(form), form.weights
+    rows = weights.to(form.device, form.dtype).repeat(form.shape[0] // len(weights))
+    made.weights = own * Weights(rows=rows)
+    made._norm2 = made._sums = made._entries = None
+    return made
+
+
+def _held_by(counts: Tensor, bend: Tensor, slope: Tensor, known: Tensor) -> Tensor:
+    """Counts a for which slope · S + a (S − ln S) bends as all data do, S = 1.
+
+    Where the sample does not know the curvature it leads no farther than `FARTHEST`, and what all
+    data lack is the most.
+    """
+    held = torch.minimum(torch.maximum(bend, -slope / (1 - 1 / FARTHEST)), counts.maximum(bend))
+    return torch.where(known, bend, held)
+
+
+def _calibrated(weights: Tensor, amounts: Tensor, totals: Tensor) -> Tensor:
+    """Weights that differ as little as possible, for which the amounts add up to these totals.
+
+    References:
+        Deville & Särndal, J. Am. Stat. Assoc. 87:376 (1992), the linear case.
+    """
+    gram = (amounts * weights[:, None]).T @ amounts
+    gram = gram + torch.diag(1e-9 * gram.diagonal().clamp_min(1e-300))
+    off = torch.linalg.solve(gram, totals - weights @ amounts)
+    return weights * (1 + amounts @ off).clamp(0.2, 5)
+
+
+def _with_pixels(form: Form, counts: Tensor) -> Form:
+    """The counts with those of further pixels below them, counts (channel, pixel)."""
+    held, own = form.entries(), form.weights
+    (n, m), K = form.shape, counts.shape[1]
+    more = counts.T.contiguous()
+    i, j = (more > 0).nonzero(as_tuple=True)
+    both = Entries(
+        torch.cat([held.i.long(), i + n]),
+        torch.cat([held.j.long(), j]),
+        torch.cat([held.x.to(form.dtype), more[i, j].to(form.dtype)]),
+        (n + K, m),
+    )
+    rows = own.rows if own.rows is not None else torch.ones(n, dtype=form.dtype)
+    rows = torch.cat([rows, torch.ones(K, dtype=form.dtype, device=rows.device)])
+    return Sparse(both, Weights(rows, own.cols), form.dtype)

@@ -1,0 +1,260 @@
+"""What is done on a block: functions of the pixels alone, wherever they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusion.algebra.axis import Axes
+from fusion.answers.left_over import LeftOver, left_over
+from fusion.blocks.linear_rows import LinearRows
+from fusion.blocks.on_rows import Scans, loss_on, model_on_rows
+from fusion.blocks.slopes import slopes
+from fusion.data.dataset import Dataset
+from fusion.data.parts import as_numpy
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
+from fusion.language.fit_term import Fit
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+from fusion.likelihood.entry_losses import SQUARE
+from fusion.solvers import RowNewton, Solver, Watch
+
+Array = NDArray[Any]
+LIFT, LEAST = 1e-3, 1e-12
+"""Share of its row that an amount of counts begins with at least, and the least of all."""
+EXACT, STEPS = 1e-12, 40
+"""Share of the loss by which rows fall at last, and steps until then, at most."""
+Rows = dict[str, Tensor]
+"""(pixel, K) of every factor over pixels."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model and a loss without their pixels.
+
+    Attributes:
+        model: with one row of every factor over pixels.
+        names: these factors, with the axes of their pixels.
+        loss: fits of data sets that are named alone.
+        scans: the axes of the pixels of every data set.
+        solver: for rows that are no least squares.
+    """
+
+    model: Model
+    names: Mapping[str, Axes]
+    loss: Loss
+    scans: Scans
+    solver: Solver
+
+    def on(self, datasets: Mapping[str, Dataset]) -> Objective:
+        """The same on the pixels of a block."""
+        rows: dict[Axes, Tensor] = {}
+        for name, scan in self.scans.items():
+            n = datasets[name].axes[-1 - datasets[name].signal].size if name in datasets else 1
+            rows[scan] = torch.zeros(max(n or 1, len(rows.get(scan, ()))), dtype=torch.long)
+        model = model_on_rows(self.model, self.names, rows)
+        return Objective(model, loss_on(self.loss, datasets))
+
+
+@dataclass
+class Sums:
+    """What a block adds to the whole; added up by `+`.
+
+    Attributes:
+        fits: by the name of its data set, of squares ½ Σ w (m² − 2 x m), of others the value.
+        gradient: of the weighted fits by the factors that all blocks share; counts, bends:
+            what each of their entries explains of counts, and how these bend, see `Slopes`.
+        left: what the fits leave of the data, by its name.
+    """
+
+    fits: dict[str, float] = field(default_factory=dict)
+    gradient: dict[str, Array] = field(default_factory=dict)
+    counts: dict[str, Array] = field(default_factory=dict)
+    bends: dict[str, Array] = field(default_factory=dict)
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            _added(self.fits, other.fits),
+            _added(self.gradient, other.gradient),
+            _added(self.counts, other.counts),
+            _added(self.bends, other.bends),
+        )
+
+
+@dataclass
+class Settled:
+    """A block at its minimum: what it adds, its rows, and what is left of it."""
+
+    sums: Sums
+    rows: dict[str, Array]
+    left: dict[str, LeftOver]
+
+
+def settle(
+    problem: Problem,
+    shared: Mapping[str, Tensor],
+    datasets: Mapping[str, Dataset],
+    rows: Mapping[str, Tensor],
+    *,
+    left: bool = False,
+) -> Settled:
+    """The rows of a block at their minimum, given the other factors, and what they add.
+
+    Args:
+        problem: the equation.
+        shared: the factors that all blocks share.
+        datasets: of the block, in memory.
+        rows: of the factors over pixels, where they stood before; missing: nobody knows.
+        left: whether what the fits leave of the data is wanted, instead of the gradient.
+    """
+    objective = problem.on(datasets)
+    like, names = objective.like, list(problem.names)
+    values = {n: v.to(like)[None] for n, v in shared.items()}
+    for name in names:
+        value = objective.model.factor(name)().detach()
+        values[name] = (rows[name].to(like) if name in rows else value)[None]
+    made = LinearRows(objective, names).at(values)
+    if made is None:
+        made = _by_descent(objective, problem.solver, names, values)
+    found, fits, gradient = made[:3]
+    counts, bends = made[3:] if len(made) > 3 else ({}, {})
+    own = {n: as_numpy(found[n][0]) for n in names}
+    amounts = _by_name(objective, fits)
+    sums = Sums(
+        amounts,
+        {n: as_numpy(g[0].double()) for n, g in gradient.items()},
+        {n: as_numpy(a[0].double()) for n, a in counts.items()},
+        {n: as_numpy(a[0].double()) for n, a in bends.items()},
+    )
+    return Settled(sums, own, _left(objective, found) if left else {})
+
+
+def _by_name(objective: Objective, fits: Tensor) -> dict[str, float]:
+    """Fits by the names of their data sets, without their weights."""
+    return {
+        t.dataset.name: float(value) / w if w else 0.0
+        for (_, w, t), value in zip(objective.loss.fits, fits, strict=True)
+    }
+
+
+def _by_descent(
+    objective: Objective, solver: Solver, names: list[str], values: Values
+) -> tuple[Values, Tensor, Values, Values, Values]:
+    """The same by a solver, where rows are no least squares."""
+    shared = [name for name in values if name not in names]
+    objective.held = set(shared)
+    values = values | {name: _off_bound(objective, name, values[name]) for name in names}
+    flat = objective.raws(values)
+    solver = _suiting(solver, objective)
+    outcome = solver.minimise(objective, flat, Watch(), solver.max_steps)
+    found = objective.values(outcome.flat)
+    fits, gradient, counts, bends = slopes(objective, found, shared)
+    for place, (_, w, term) in enumerate(objective.loss.fits):
+        if term.entrywise is SQUARE:
+            with objective.model.once({n: v[0] for n, v in found.items()}):
+                fits[place] -= 0.5 * w * term.pair(objective.model)[0].norm2()
+    return found, fits, gradient, counts, bends
+
+
+def _off_bound(objective: Objective, name: str, value: Tensor) -> Tensor:
+    """Rows a little above zero: where all that is there is predicted as nothing no step begins."""
+    if objective.model.factor(name).lower != 0:
+        return value
+    return torch.maximum(value, LIFT * value.mean(2, keepdim=True)).clamp_min(LEAST)
+
+
+def _suiting(solver: Solver, objective: Objective) -> Solver:
+    """Newton's steps row by row where the data are counts that have them, else the solver."""
+    rows = RowNewton(extrapolation=0.0, tolerance=EXACT, window=1, max_steps=STEPS)
+    try:
+        rows.check(objective)
+    except ValueError:
+        return solver
+    return rows
+
+
+def _left(objective: Objective, values: Values) -> dict[str, LeftOver]:
+    """What the fits leave of the data of a block."""
+    with objective.model.once({n: v[0] for n, v in values.items()}):
+        return {
+            t.dataset.name: left_over(t, objective.model)
+            for _, _, t in objective.loss.fits
+            if isinstance(t, Fit)
+        }
+
+
+@dataclass
+class Looked:
+    """A block at first sight: sizes of its data, and the pixels of the sample.
+
+    Attributes:
+        sizes: Σ w x² and the number of entries with weight, by the name of the data set;
+            channels: Σ x of every channel.
+        sample: values (…, pixel, channel …) of the pixels asked for.
+        lowest: the least value, and its pixel in the block.
+    """
+
+    sizes: dict[str, tuple[float, int]]
+    channels: dict[str, Tensor]
+    sample: dict[str, Any]
+    lowest: dict[str, tuple[float, int]]
+
+
+def look(problem: Problem, datasets: Mapping[str, Dataset], wanted: Mapping[str, Tensor]) -> Looked:
+    """Sizes of a block's data, and the pixels of it that are wanted, by data set."""
+    objective = problem.on(datasets)
+    sizes, channels, lowest = {}, {}, {}
+    with torch.no_grad(), objective.model.once():
+        for _, _, term in objective.loss.fits:
+            form = term.pair(objective.model)[0]
+            squares = float(form.norm2()) if term.entrywise is SQUARE else 0.0
+            sizes[term.dataset.name] = squares, form.count()
+            channels[term.dataset.name] = form.sums()[1].cpu()
+    for name, data in datasets.items():
+        lowest[name] = _lowest(data)
+    sample = {name: pixels_of(data, wanted[name]) for name, data in datasets.items()}
+    return Looked(sizes, channels, sample, lowest)
+
+
+def _lowest(data: Dataset) -> tuple[float, int]:
+    if data.entries is not None:
+        x = data.entries.x
+        if not len(x) or float(x.min()) >= 0:
+            return 0.0, 0
+        return float(x.min()), int(data.entries.i[x.argmin()])
+    x = as_numpy(data.tensor)
+    if x.dtype.kind in "ub":
+        return 0.0, 0
+    if data.mask is not None:
+        x = np.where(as_numpy(data.mask), 0, x)
+    place = int(np.argmin(x))
+    at = np.unravel_index(place, data.shape)
+    return float(x.reshape(-1)[place]), int(at[len(data.shape) - data.signal - 1])
+
+
+def pixels_of(data: Dataset, wanted: Tensor) -> Any:
+    """Some pixels of a block: a tensor (…, pixel, channel …), or sparse entries."""
+    if data.entries is not None:
+        from fusion.forms.sparse import Sparse
+        from fusion.forms.weights import Weights
+
+        whole = Sparse(data.entries, Weights(), torch.float64)
+        return whole.rows(wanted).held
+    return data.tensor.index_select(len(data.shape) - data.signal - 1, wanted).clone()
+
+
+def _added(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
+    """Sums by name; what one alone has as it is."""
+    return {
+        key: reduce(add, [part[key] for part in (one, two) if key in part])
+        for key in dict.fromkeys([*one, *two])
+    }
