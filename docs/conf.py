@@ -32,6 +32,7 @@ extensions = [
     "borrowed_pages",
     "page_figures",
     "public_names",
+    "sentence_search",
 ]
 exclude_patterns = ["_build", "_extensions", "_templates", "**/.ipynb_checkpoints"]
 templates_path = ["_templates"]
@@ -64,7 +65,9 @@ html_title = "sdfusion"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
 html_copy_source = False
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
+html_show_search_summary = False  # it fetches pages, which a file may not: see sentence_search
 html_theme_options = {
     "navigation_with_keys": False,
     "header_links_before_dropdown": 7,
