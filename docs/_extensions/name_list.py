@@ -95,6 +95,31 @@ def bases(name: str) -> list[type]:
     return [base for base in found if f"{base.__module__}.{base.__qualname__}" in homes()]
 
 
+def asked_by(name: str) -> dict[str, str]:
+    """Members that a base class asks for, and solvers call: member → public class that asks first.
+
+    A class that others stand on is such a contract itself, and all of its members are.
+    """
+    thing = names().get(name)
+    if not inspect.isclass(thing) or any(_stands_on(other, thing) for other in names().values()):
+        return {}
+    asked = {}
+    for member in [m for m in vars(thing) if not m.startswith("_")]:
+        asking = [base for base in thing.__mro__[1:] if member in vars(base)]
+        public = [home for base in asking if (home := _home(base))]
+        if public:
+            asked[member] = public[-1]
+    return asked
+
+
+def _stands_on(other: Any, thing: type) -> bool:
+    return inspect.isclass(other) and other is not thing and issubclass(other, thing)
+
+
+def _home(base: type) -> str | None:
+    return homes().get(f"{base.__module__}.{base.__qualname__}")
+
+
 def with_methods(name: str) -> list[str]:
     """The methods to list where some come from classes that have no page."""
     owner = name.removeprefix("fusion.")
