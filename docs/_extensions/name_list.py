@@ -96,28 +96,24 @@ def bases(name: str) -> list[type]:
 
 
 def asked_by(name: str) -> dict[str, str]:
-    """Members that a base class asks for, and solvers call: member → public class that asks first.
+    """Members that a base class asks for, and solvers call: member → public class that asks.
 
-    A class that others stand on is such a contract itself, and all of its members are.
+    Where an internal class asks first, that is the public one on which this stands.
     """
     thing = names().get(name)
-    if not inspect.isclass(thing) or any(_stands_on(other, thing) for other in names().values()):
-        return {}
-    asked = {}
-    for member in [m for m in vars(thing) if not m.startswith("_")]:
+    asked: dict[str, str] = {}
+    for member in vars(thing) if inspect.isclass(thing) else ():
         asking = [base for base in thing.__mro__[1:] if member in vars(base)]
-        public = [home for base in asking if (home := _home(base))]
-        if public:
-            asked[member] = public[-1]
+        public = _homes_of(asking[-1]) if asking else []
+        if public and not member.startswith("_"):
+            asked[member] = public[0]
     return asked
 
 
-def _stands_on(other: Any, thing: type) -> bool:
-    return inspect.isclass(other) and other is not thing and issubclass(other, thing)
-
-
-def _home(base: type) -> str | None:
-    return homes().get(f"{base.__module__}.{base.__qualname__}")
+def _homes_of(thing: type) -> list[str]:
+    """Public names of a class and of those that it stands on."""
+    places = [f"{base.__module__}.{base.__qualname__}" for base in thing.__mro__]
+    return [homes()[place] for place in places if place in homes()]
 
 
 def with_methods(name: str) -> list[str]:
