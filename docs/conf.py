@@ -98,7 +98,7 @@ borrowed_pages.copy_notebooks(ran, HERE / "gallery")
 
 
 def open_groups(_app, page, _template, context, _doctree):
-    """The side bar of the how-to pages shows its groups open; other sections are too long for it."""
+    """The side bar of the how-to pages shows its groups open; others are too long for it."""
     if page.startswith("how_to/"):
         context["theme_show_nav_level"] = 2
 

@@ -25,6 +25,13 @@ PATHS = {
 }
 """What leads elsewhere from the page than from the file."""
 
+KEYWORDS = {
+    "errors": "error, error message, exception, ValueError, warning, caution, shapes do not match",
+    "benchmarks": "benchmark, speed, how fast, compared with scikit-learn, time, memory",
+    "gallery": "gallery, lessons, notebooks, examples, tutorials",
+}
+"""What readers call a page whose text has other words."""
+
 UNSEARCHED = ("changes", "contributing")
 """Pages that name everything, and would stand before those that answer."""
 
@@ -61,8 +68,15 @@ def _home(path: str, link: str) -> str:
 def _borrow(app: Any, page: str, source: list[str]) -> None:
     if page in PAGES:
         app.env.note_dependency(str(ROOT / PAGES[page]))
-        unsearched = "---\nnosearch: true\n---\n\n" if page in UNSEARCHED else ""
-        source[0] = unsearched + text_of(PAGES[page]) + _behind(source[0])
+        source[0] = _front(page) + text_of(PAGES[page]) + _behind(source[0])
+
+
+def _front(page: str) -> str:
+    """What the search is told of the page."""
+    told = ["nosearch: true"] if page in UNSEARCHED else []
+    if page in KEYWORDS:
+        told += ["myst:", "  html_meta:", f"    keywords: {KEYWORDS[page]}"]
+    return "\n".join(["---", *told, "---", "", ""]) if told else ""
 
 
 def _behind(stub: str) -> str:

@@ -98,13 +98,14 @@ def bases(name: str) -> list[type]:
 def asked_by(name: str) -> dict[str, str]:
     """Members that a base class asks for, and solvers call: member → public class that asks.
 
-    Where an internal class asks first, that is the public one on which this stands.
+    Where an internal class asks first, or one of torch's, that is the public one on which this
+    stands.
     """
     thing = names().get(name)
     asked: dict[str, str] = {}
     for member in vars(thing) if inspect.isclass(thing) else ():
         asking = [base for base in thing.__mro__[1:] if member in vars(base)]
-        public = _homes_of(asking[-1]) if asking else []
+        public = (_homes_of(asking[-1]) or _homes_of(thing)[:0:-1]) if asking else []
         if public and not member.startswith("_"):
             asked[member] = public[0]
     return asked

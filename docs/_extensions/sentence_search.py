@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 
 MOST = 180
 """Letters of a page's first words."""
@@ -26,10 +27,12 @@ def note(app: Any, doctree: nodes.document) -> None:
 
 
 def lead(doctree: nodes.document) -> str:
-    """The first paragraph of a page that is no part of a list, a table or a figure."""
+    """The first paragraph of a page or of what it documents that is words: no table, no formula."""
     for paragraph in doctree.findall(nodes.paragraph):
-        if isinstance(paragraph.parent, nodes.section) or "desc" in type(paragraph.parent).__name__:
-            text = " ".join(paragraph.astext().split())
+        text = " ".join(paragraph.astext().split())
+        told = isinstance(paragraph.parent, nodes.section | addnodes.desc_content)
+        formula = next(iter(paragraph.findall(nodes.math)), None)
+        if told and formula is None and not text.startswith("Bases:"):
             return text if len(text) <= MOST else text[:MOST].rsplit(" ", 1)[0] + " …"
     return ""
 

@@ -99,12 +99,18 @@ sentenceSearch.rank = (words, excluded) => {
     ]); // prettier-ignore
 };
 
-// Below a result, the first words of its page.
-sentenceSearch.described = (results) =>
-  results.map((result) => {
-    const told = result[3] || (pageWords[result[0]] || {}).lead || null;
-    return [...result.slice(0, 3), told, ...result.slice(4)];
-  });
+// Below a result, the first words of its page; a name that was found is not told again as a page.
+sentenceSearch.described = (results) => {
+  const named = new Set(
+    results.filter(([, , , , , , kind]) => kind === SearchResultKind.object).map(([page, title]) => page + title),
+  );
+  return results
+    .filter(([page, title, , , , , kind]) => kind === SearchResultKind.object || !named.has(page + title))
+    .map((result) => {
+      const lead = (pageWords[result[0]] || {}).lead;
+      return [...result.slice(0, 3), result[3] || lead || null, ...result.slice(4)];
+    });
+};
 
 Search.performTermsSearch = sentenceSearch.rank;
 {

@@ -17,16 +17,20 @@ QUESTIONS = [
     (found["question"], re.findall(r"\]\(([\w/]+)\.\w+\)", found["pages"]))
     for found in ASKED.finditer((ROOT / "docs" / "questions.md").read_text(encoding="utf-8"))
 ]
-FIELD = "#search-results ~ form input, .bd-search-container input[name=q]"
+FIELD = ".bd-search-container input[name=q]"
 SEARCHED = "/finished|did not match/.test(document.querySelector('.search-summary')?.innerText)"
 
 
 def found(browser, site, words):
-    """Pages of the results, first the best, of what is typed into the field and sent."""
+    """Pages of the results, first the best, of what is typed into the field and sent.
+
+    As a reader does, into the field of the page that shows the last results.
+    """
     browser.complaints.clear()
     browser.requests.clear()
-    browser.open(site / "search.html", "document.readyState === 'complete'")
-    browser.ask(f"document.querySelector({FIELD!r}).focus()")
+    if "search.html" not in browser.ask("location.href"):
+        browser.open(site / "search.html", "document.readyState === 'complete'")
+    browser.ask(f"document.querySelector({FIELD!r}).select(); window.left = true")
     browser.write(words)
     given = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
     browser.call("Input.dispatchKeyEvent", type="keyDown", **given)
@@ -39,7 +43,7 @@ def found(browser, site, words):
 
 def arrived(browser):
     try:
-        return browser.ask(f"location.search.length > 3 && {SEARCHED}")
+        return browser.ask(f"!window.left && {SEARCHED}")
     except AssertionError:  # the page was just left
         return False
 
