@@ -28,12 +28,14 @@ PATHS = {
 KEYWORDS = {
     "errors": "error, error message, exception, ValueError, warning, caution, shapes do not match",
     "benchmarks": "benchmark, speed, how fast, compared with scikit-learn, time, memory",
+    "changes": "what is new, release notes, versions, changelog, breaking, deprecated, upgrade",
+    "contributing": "contribute, develop, tests, architecture, rooms",
     "gallery": "gallery, lessons, notebooks, examples, tutorials",
 }
 """What readers call a page whose text has other words."""
 
 UNSEARCHED = ("changes", "contributing")
-"""Pages that name everything, and would stand before those that answer."""
+"""Pages that name everything, and would stand before those that answer: found by their keywords."""
 
 HOMES = {path: f"{page}.md" for page, path in PAGES.items()}
 OTHERS = {"docs/formats.md": "formats.md", "docs/hyperspy.md": "hyperspy.md"}

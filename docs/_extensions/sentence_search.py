@@ -44,7 +44,6 @@ def write(app: Any, failed: Exception | None) -> None:
     kept = {
         page: {key: told[key] for key in ("keywords", "lead") if told.get(key)}
         for page, told in app.env.metadata.items()
-        if "nosearch" not in told
     }
     text = json.dumps(kept, ensure_ascii=False, sort_keys=True)
     target = Path(app.outdir) / "_static" / "page_words.js"

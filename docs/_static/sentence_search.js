@@ -7,7 +7,8 @@
 
 const sentenceSearch = {
   // what a word counts where it stands; a page has the largest of them
-  weights: { title: 4, keywords: 3, heading: 2, text: 1, part: 0.5 },
+  weights: { title: 4, keywords: 3, heading: 2.5, text: 2, part: 0.5 },
+  phrase: 5, // for keywords of several words that the query has as they stand: "how many"
   // pages that answer stand before those that list, at the same words
   sections: { reference: 0.6, gallery: 0.75, benchmarks: 0.75, errors: 0.75, index: 0.5 },
   // what questions are made of, beside Sphinx's own list
@@ -39,6 +40,13 @@ sentenceSearch.prepare = () => {
     titles: titles.map((title) => new Set(sentenceSearch.fold(title))),
     keywords: docnames.map(
       (name) => new Set(sentenceSearch.fold((pageWords[name] || {}).keywords || "")),
+    ),
+    phrases: docnames.map((name) =>
+      ((pageWords[name] || {}).keywords || "")
+        .split(",")
+        .map(sentenceSearch.fold)
+        .filter((words) => words.length > 1)
+        .map((words) => ` ${words.join(" ")} `),
     ),
     section: docnames.map((name) => sentenceSearch.sections[name.split("/")[0]] || 1),
   };
@@ -73,8 +81,8 @@ sentenceSearch.meant = (words) => {
   return meant.length ? meant : [...words];
 };
 
-// In place of Sphinx's: pages by the words they have, rare words counting more; at most 15, what
-// Sphinx gives a word in a title, so that both kinds of results stand in one list.
+// In place of Sphinx's: pages by the words they have, rare words counting more; 15, what Sphinx gives
+// a word in a title, for all words in a title, so that both kinds of results stand in one list.
 sentenceSearch.rank = (words, excluded) => {
   if (!sentenceSearch.ready) sentenceSearch.prepare();
   const { docnames, filenames, titles, terms } = Search._index;
@@ -87,9 +95,12 @@ sentenceSearch.rank = (words, excluded) => {
     whole += rare * sentenceSearch.weights.title;
     counts.forEach((count, file) => scores.set(file, (scores.get(file) || 0) + rare * count));
   });
+  const { phrases, section } = sentenceSearch.ready;
+  const asked = ` ${sentenceSearch.fold(sentenceSearch.query).join(" ")} `;
+  const said = (file) => (phrases[file].some((phrase) => asked.includes(phrase)) ? sentenceSearch.phrase : 0);
   const found = [...scores]
     .filter(([file]) => !left.has(file))
-    .map(([file, score]) => [file, (15 * score * sentenceSearch.ready.section[file]) / whole])
+    .map(([file, score]) => [file, ((15 * score) / whole + said(file)) * section[file]])
     .sort((a, b) => b[1] - a[1]);
   return found
     .filter(([, score]) => score >= sentenceSearch.least * found[0][1])
@@ -115,5 +126,8 @@ sentenceSearch.described = (results) => {
 Search.performTermsSearch = sentenceSearch.rank;
 {
   const found = Search._performSearch;
-  Search._performSearch = (...asked) => sentenceSearch.described(found(...asked));
+  Search._performSearch = (query, ...asked) => {
+    sentenceSearch.query = query;
+    return sentenceSearch.described(found(query, ...asked));
+  };
 }
