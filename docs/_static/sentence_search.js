@@ -10,7 +10,10 @@ const sentenceSearch = {
   weights: { title: 4, keywords: 3, heading: 2.5, text: 2, part: 0.5 },
   phrase: 5, // for keywords of several words that the query has as they stand: "how many"
   // pages that answer stand before those that list, at the same words
-  sections: { reference: 0.6, gallery: 0.75, benchmarks: 0.75, errors: 0.75, index: 0.5 },
+  sections: {
+    reference: 0.6, gallery: 0.75, benchmarks: 0.75, errors: 0.75,
+    index: 0.5, "explain/index": 0.5, "how_to/index": 0.5, "reference/index": 0.5,
+  }, // prettier-ignore
   // what questions are made of, beside Sphinx's own list
   asked:
     "able actually also always another anything can come get give given gives go going got good"
@@ -48,7 +51,7 @@ sentenceSearch.prepare = () => {
         .filter((words) => words.length > 1)
         .map((words) => ` ${words.join(" ")} `),
     ),
-    section: docnames.map((name) => sentenceSearch.sections[name.split("/")[0]] || 1),
+    section: docnames.map((name) => sentenceSearch.sections[name] || sentenceSearch.sections[name.split("/")[0]] || 1),
   };
 };
 

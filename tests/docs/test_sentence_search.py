@@ -48,6 +48,18 @@ def arrived(browser):
         return False
 
 
+def test_the_box_of_the_start_page_leads_there(browser, site):
+    browser.open(site / "index.html", "document.readyState === 'complete'")
+    browser.ask("document.querySelector('.search-button__button').click()")
+    browser.write("How do I get atomic per cent?")
+    given = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+    browser.call("Input.dispatchKeyEvent", type="keyDown", **given)
+    until(lambda: arrived(browser), "no results")
+    assert "how_to/atomic_per_cent.html" in browser.ask(
+        "document.querySelector('ul.search li a').href"
+    )
+
+
 def test_there_are_forty_questions_with_a_page_each():
     assert len(QUESTIONS) == 40
     assert all(pages for _, pages in QUESTIONS)
