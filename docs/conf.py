@@ -32,6 +32,7 @@ extensions = [
     "borrowed_pages",
     "page_figures",
     "public_names",
+    "sentence_search",
 ]
 exclude_patterns = ["_build", "_extensions", "_templates", "**/.ipynb_checkpoints"]
 templates_path = ["_templates"]
@@ -63,8 +64,11 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sdfusion"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
+html_js_files = [("name_breaks.js", {"defer": "defer"})]
 html_copy_source = False
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
+html_show_search_summary = False  # it fetches pages, which a file may not: see sentence_search
 html_theme_options = {
     "navigation_with_keys": False,
     "header_links_before_dropdown": 7,
@@ -91,3 +95,13 @@ html_sidebars = {page: [] for page in alone}  # pages that have no others beside
 # CI has just run them, and shows what that gave
 ran = Path(os.environ.get("SITE_NOTEBOOKS", ROOT / "notebooks"))
 borrowed_pages.copy_notebooks(ran, HERE / "gallery")
+
+
+def open_groups(_app, page, _template, context, _doctree):
+    """The side bar of the how-to pages shows its groups open; others are too long for it."""
+    if page.startswith("how_to/"):
+        context["theme_show_nav_level"] = 2
+
+
+def setup(app):
+    app.connect("html-page-context", open_groups)

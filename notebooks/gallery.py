@@ -25,7 +25,7 @@ RAISED = re.compile(r"^\S*[/\\]\S+\.py:\d+: ")  # where a warning says that it w
 # notebook: which of its pictures, from 0
 PICTURES = {
     "01_first_map": 2,
-    "02_eels_edxs_fusion": 0,
+    "02_eels_edxs_fusion": 1,
     "03_background": 1,
     "04_your_own_model": 0,
     "ambiguity": 4,

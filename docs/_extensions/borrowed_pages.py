@@ -25,8 +25,17 @@ PATHS = {
 }
 """What leads elsewhere from the page than from the file."""
 
+KEYWORDS = {
+    "errors": "error, error message, exception, ValueError, warning, caution, shapes do not match",
+    "benchmarks": "benchmark, speed, how fast, compared with scikit-learn, time, memory",
+    "changes": "what is new, release notes, versions, changelog, breaking, deprecated, upgrade",
+    "contributing": "contribute, develop, tests, architecture, rooms",
+    "gallery": "gallery, lessons, notebooks, examples, tutorials",
+}
+"""What readers call a page whose text has other words."""
+
 UNSEARCHED = ("changes", "contributing")
-"""Pages that name everything, and would stand before those that answer."""
+"""Pages that name everything, and would stand before those that answer: found by their keywords."""
 
 HOMES = {path: f"{page}.md" for page, path in PAGES.items()}
 OTHERS = {"docs/formats.md": "formats.md", "docs/hyperspy.md": "hyperspy.md"}
@@ -61,8 +70,15 @@ def _home(path: str, link: str) -> str:
 def _borrow(app: Any, page: str, source: list[str]) -> None:
     if page in PAGES:
         app.env.note_dependency(str(ROOT / PAGES[page]))
-        unsearched = "---\nnosearch: true\n---\n\n" if page in UNSEARCHED else ""
-        source[0] = unsearched + text_of(PAGES[page]) + _behind(source[0])
+        source[0] = _front(page) + text_of(PAGES[page]) + _behind(source[0])
+
+
+def _front(page: str) -> str:
+    """What the search is told of the page."""
+    told = ["nosearch: true"] if page in UNSEARCHED else []
+    if page in KEYWORDS:
+        told += ["myst:", "  html_meta:", f"    keywords: {KEYWORDS[page]}"]
+    return "\n".join(["---", *told, "---", "", ""]) if told else ""
 
 
 def _behind(stub: str) -> str:

@@ -95,6 +95,28 @@ def bases(name: str) -> list[type]:
     return [base for base in found if f"{base.__module__}.{base.__qualname__}" in homes()]
 
 
+def asked_by(name: str) -> dict[str, str]:
+    """Members that a base class asks for, and solvers call: member → public class that asks.
+
+    Where an internal class asks first, or one of torch's, that is the public one on which this
+    stands.
+    """
+    thing = names().get(name)
+    asked: dict[str, str] = {}
+    for member in vars(thing) if inspect.isclass(thing) else ():
+        asking = [base for base in thing.__mro__[1:] if member in vars(base)]
+        public = (_homes_of(asking[-1]) or _homes_of(thing)[:0:-1]) if asking else []
+        if public and not member.startswith("_"):
+            asked[member] = public[0]
+    return asked
+
+
+def _homes_of(thing: type) -> list[str]:
+    """Public names of a class and of those that it stands on."""
+    places = [f"{base.__module__}.{base.__qualname__}" for base in thing.__mro__]
+    return [homes()[place] for place in places if place in homes()]
+
+
 def with_methods(name: str) -> list[str]:
     """The methods to list where some come from classes that have no page."""
     owner = name.removeprefix("fusion.")

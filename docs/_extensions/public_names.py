@@ -9,7 +9,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.utils import unescape
-from name_list import bases, filenames, homes, short, with_methods
+from name_list import asked_by, bases, filenames, homes, names, short, with_methods
 from shown_at_work import uses_as_list
 from sphinx.addnodes import pending_xref
 
@@ -84,6 +84,40 @@ def public_bases(_app: Any, name: str, _thing: Any, _options: Any, found: list[A
         found[:] = shown
 
 
+def for_solvers(name: str) -> list[tuple[str, str]]:
+    """(directive, member) of what solvers call of a class, as far as there are words about it."""
+    thing = names()[name]
+    shown = []
+    for member in asked_by(name):
+        value = inspect.getattr_static(thing, member)
+        kind = "property" if isinstance(value, property) else "method"
+        if not callable(getattr(value, "__func__", value)) and kind == "method":
+            kind = "attribute"
+        if _has_words(thing, member, kind):
+            shown.append((f"auto{kind}", f"{thing.__qualname__}.{member}"))
+    return shown
+
+
+def asking(name: str) -> str:
+    """The classes that ask for these members, as links."""
+    return ", ".join(f":py:obj:`{base}`" for base in dict.fromkeys(asked_by(name).values()))
+
+
+def _has_words(thing: type, member: str, kind: str) -> bool:
+    """Whether the class or one that it stands on says what the member is."""
+    from sphinx.pycode import ModuleAnalyzer
+
+    if kind != "attribute":
+        return _inherited(thing, member)
+    ours = [base for base in thing.__mro__ if base.__module__.startswith("fusion")]
+    told = [(b, ModuleAnalyzer.for_module(b.__module__).find_attr_docs()) for b in ours]
+    return any((base.__qualname__, member) in words for base, words in told)
+
+
+def _inherited(thing: type, member: str) -> bool:
+    return any(inspect.getdoc(vars(base)[member]) for base in thing.__mro__ if member in vars(base))
+
+
 def words_below(name: str, thing: Any) -> str:
     """The docstring that stands below a constant where it is defined."""
     from sphinx.pycode import ModuleAnalyzer
@@ -109,5 +143,7 @@ def setup(app: Any) -> dict[str, bool]:
         "uses_of": uses_as_list,
         "with_methods": with_methods,
         "bases_of": bases,
+        "for_solvers": for_solvers,
+        "asking": asking,
     }
     return {"parallel_read_safe": True, "parallel_write_safe": True}
