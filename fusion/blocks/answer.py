@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from math import prod
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,58 +15,46 @@ from fusion.answers.diagnostics import DataSummary, hide_masked_rows, summary_of
 from fusion.answers.left_over import LeftOver
 from fusion.answers.result import Result
 from fusion.answers.roles import roles_of
-from fusion.blocks.descent import Point
+from fusion.blocks.descent import Descent, Left, Point
+from fusion.blocks.first_look import Begun
 from fusion.blocks.partition import Block
+from fusion.blocks.way import Way
 from fusion.language.loss import Loss
-from fusion.language.model import Model
-
-if TYPE_CHECKING:
-    from fusion.blocks.fit_by_blocks import Track
 
 
 def result_of(
-    model: Model,
-    loss: Loss,
-    point: Point,
-    left: dict[str, list[tuple[Block, LeftOver]]],
-    track: Track,
-    found: Result,
-    *,
-    blocks: tuple[Any, ...],
-    seconds: float,
+    descent: Descent, point: Point, left: Left, way: Way, begun: Begun, *, seconds: float
 ) -> Result:
     """What `fit` returns.
 
     Args:
-        model: with all its rows; it is given the values of the point.
-        loss: of the whole data sets.
+        descent: with the model of all rows, which is given the values of the point.
         point: the answer; left: what every block leaves, by data set.
-        track: losses of the passes; found: the answer of the sample.
-        blocks: passes, settings and sample; seconds: in all.
+        way: the passes; begun: what the sample said; seconds: in all.
     """
-    passes, settings, sample = blocks
+    model, loss, passes = descent.model, descent.loss, descent.passes
+    pixels = sum(len(rows) for rows in begun.sample.rows.values())
     for name, module in model.factor_modules().items():
         module.assign(point.values[name])
     factors = {name: v.cpu().numpy().copy() for name, v in point.values.items()}
     hidden = hide_masked_rows(factors, model.factor_modules(), loss)
     data = {fit.dataset.name: _summary(left[fit.dataset.name], fit) for _, _, fit in loss.fits}
-    terms = torch.stack([*track.terms, point.terms]).numpy()
+    terms = torch.stack([*way.terms, point.terms]).numpy()
     labels = [str(loss.terms[i][1]) for i in _order(loss)]
     ranks = {m.shape[-1] for m in model.factor_modules().values() if len(m.shape) == 2}
     text, latex = loss.formula()
-    pixels = sum(len(rows) for rows in sample.rows.values())
     solver = (
         f"{len(passes.blocks)} blocks, {passes.traffic.words}, on {passes.where}; "
-        f"{found.solver} on {pixels} pixels"
+        f"{begun.solver} on {pixels} pixels"
     )
     return Result(
         factors=factors,
         axes={name: m.axes for name, m in model.factor_modules().items()},
-        status=track.status.value,
-        converged=track.status.ok,
+        status=way.status.value,
+        converged=way.status.ok,
         loss=point.loss,
         losses=np.array([point.loss]),
-        statuses=[track.status.value],
+        statuses=[way.status.value],
         n_components=ranks.pop() if len(ranks) == 1 else None,
         history={"loss": terms.sum(1)} | {label: terms[:, i] for i, label in enumerate(labels)},
         loss_history=terms.sum(1)[None],
@@ -75,7 +63,7 @@ def result_of(
         latex=latex,
         solver=solver,
         seconds=seconds,
-        messages=[*hidden, *found.messages],
+        messages=[*hidden, *begun.messages],
         structure=model.structure,
         model=model,
         minimised=loss,

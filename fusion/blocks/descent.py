@@ -11,22 +11,30 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from fusion.answers.left_over import LeftOver
+from fusion.blocks.checks import about, penalties_over
 from fusion.blocks.held import HeldPenalty, held_fits, is_of_squares
+from fusion.blocks.norms import ColumnNorms, ColumnSquares
 from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes, shared_rows
 from fusion.blocks.sample import Sample
-from fusion.blocks.sample_step import SampleStep
+from fusion.blocks.sample_step import Parts, SampleStep
 from fusion.blocks.work import Problem, Settled, Sums, settle
+from fusion.engine.objective import Objective
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State
+
+Left = dict[str, list[tuple[Block, LeftOver]]]
+"""What the fits leave of every block, by data set."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,30 @@ class Totals:
 
 
 @dataclass
+class Lagged:
+    """Lagged pieces: of the fits by the names of their data sets, of penalties by their places."""
+
+    fits: dict[str, State] = field(default_factory=dict)
+    beliefs: dict[int, State] = field(default_factory=dict)
+
+    def batched(self, place: int) -> State:
+        """Of a penalty, as of a batch of one start."""
+        return {key: value[None] for key, value in self.beliefs.get(place, {}).items()}
+
+
+@dataclass
 class Point:
     """Where a fit stands.
 
     Attributes:
         values: of all factors, those over pixels with all their rows.
-        states: lagged pieces of the fits, by the names of their data sets.
+        lagged: pieces taken there.
         terms: the weighted terms there; loss: their sum.
         sums: of the pass at these values.
     """
 
     values: dict[str, Tensor]
-    states: dict[str, State]
+    lagged: Lagged
     terms: Tensor
     sums: Sums
 
@@ -83,6 +103,7 @@ class Descent:
         passes: over the data.
         totals: of every data set.
         sample: the pixels on which steps are made.
+        norms: of factors over pixels that have unit columns.
     """
 
     def __init__(
@@ -93,67 +114,61 @@ class Descent:
         passes: Passes,
         totals: Mapping[str, Totals],
         sample: Sample,
+        norms: ColumnNorms,
     ) -> None:
         self.model, self.loss, self.problem, self.passes = model, loss, problem, passes
-        self.totals, self.sample = totals, sample
+        self.totals, self.sample, self.norms = totals, sample, norms
         self.names = problem.names
+        self.beliefs = Objective(model, Loss([(w, t) for _, w, t in loss.penalties] or loss.terms))
+
+    @property
+    def shared(self) -> list[str]:
+        """The factors that all blocks share."""
+        return [name for name in self.model.factor_modules() if name not in self.names]
+
+    def begun(self, values: Mapping[str, Tensor], lagged: Lagged) -> Lagged:
+        """Pieces of the penalties, too, before the first pass."""
+        return Lagged(lagged.fits, self._refreshed(values, lagged))
 
     # ---- a pass ----------------------------------------------------------------------------------
 
-    def at(self, values: Mapping[str, Tensor], states: Mapping[str, State], *, rows: bool) -> Point:
-        """A pass at these shared factors: rows at their minimum, loss and gradient.
+    def at(self, values: Mapping[str, Tensor], lagged: Lagged) -> Point:
+        """A pass at these shared factors: rows at their minimum, loss and slopes.
 
         Args:
-            values: of all factors; those over pixels are written to.
-            states: lagged pieces under which the rows are.
-            rows: whether the rows stood somewhere already.
+            values: of all factors; those over pixels are where their rows begin.
+            lagged: the pieces under which the rows are.
         """
-        total = Sums()
-        for block, made in self._pass(values, states, rows=rows, left=False):
+        total, values = Sums(), self._own_rows(values)
+        for block, made in self._pass(values, lagged, settle):
             self._write(values, block, made)
             total = total + made.sums
-        return self._point(values, total)
+        return self._point(values, total, lagged)
 
-    def end(self, values: Mapping[str, Tensor], states: Mapping[str, State]) -> tuple[Point, dict]:
-        """A last pass: the rows, and what the fits leave, by data set in the order of its pixels."""
-        total, left = Sums(), {}
-        for block, made in self._pass(values, states, rows=True, left=True):
+    def end(self, values: Mapping[str, Tensor], lagged: Lagged) -> tuple[Point, Left]:
+        """A last pass: the rows, and what the fits leave, by data set and block."""
+        total, left, values = Sums(), {}, self._own_rows(values)
+        for block, made in self._pass(values, lagged, settle_and_describe):
             self._write(values, block, made)
             total = total + made.sums
             for name, part in made.left.items():
                 left.setdefault(name, []).append((block, part))
-        return self._point(values, total), left
+        return self._point(values, total, lagged), left
 
-    def _pass(self, values, states, *, rows: bool, left: bool):
-        problem = self.under(states, values)
-        shared = {n: v for n, v in values.items() if n not in self.names}
+    def _own_rows(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Values whose rows may be written to."""
+        return {n: v.clone() if n in self.names else v for n, v in values.items()}
 
-        def own(block: Block) -> tuple:
-            if not rows:
-                return ({},)
+    def _pass(self, values: Mapping[str, Tensor], lagged: Lagged, task: Any) -> Iterator[Any]:
+        problem = self.under(values, lagged)
+        shared = {n: values[n] for n in self.shared}
+
+        def own(block: Block) -> tuple[dict[str, Tensor]]:
             numbers = block.rows
             here = {n: numbers[scan] for n, scan in self.names.items() if scan in numbers}
             return (shared_rows(values, here),)
 
-        task = settle_and_describe if left else settle
         yield from self.passes.run(task, (problem, shared), own)
-
-    def under(self, states: Mapping[str, State], values: Mapping[str, Tensor]) -> Problem:
-        """The problem of a block with the lagged pieces held."""
-        made = copy(self.problem)
-        terms = [(w, bare(fit)) for w, fit in held_fits(self.loss, states)]
-        object.__setattr__(made, "loss", Loss([*terms, *self._row_penalties(values)]))
-        return made
-
-    def _row_penalties(self, values: Mapping[str, Tensor], groups=()) -> list:
-        return [
-            (w, HeldPenalty(term, {}, groups, list(self.names)))
-            for _, w, term in self.loss.penalties
-            if self._over_pixels(term)
-        ]
-
-    def _over_pixels(self, term) -> bool:
-        return getattr(term, "factor", None) in self.names
 
     def _write(self, values: Mapping[str, Tensor], block: Block, made: Settled) -> None:
         rows = block.rows
@@ -161,7 +176,41 @@ class Descent:
             if scan in rows:
                 values[name][rows[scan]] = torch.as_tensor(made.rows[name]).to(values[name])
 
-    def _point(self, values: Mapping[str, Tensor], sums: Sums) -> Point:
+    # ---- what blocks minimise --------------------------------------------------------------------
+
+    def under(self, values: Mapping[str, Tensor], lagged: Lagged) -> Problem:
+        """The problem of a block: lagged pieces held, norms free."""
+        fits = [(w, bare(fit)) for w, fit in held_fits(self.loss, lagged.fits)]
+        return replace(self.problem, loss=Loss([*fits, *self._beliefs_of_rows(values, lagged)]))
+
+    def _beliefs_of_rows(self, values: Mapping[str, Tensor], lagged: Lagged) -> Parts:
+        held: Parts = []
+        for i, w, term in penalties_over(self.loss, self.names):
+            state = lagged.beliefs.get(i, {})
+            held.append((w, HeldPenalty(term, state, (), [str(about(term))])))
+        if not self.norms.gauges:
+            return held
+        for name, mu in self.norms.multipliers(values, self._slopes(values, lagged)).items():
+            if bool(mu.any()):
+                held.append((1.0, HeldPenalty(ColumnSquares(name, mu), {}, (), [name])))
+        return held
+
+    def _slopes(self, values: Mapping[str, Tensor], lagged: Lagged) -> dict[str, Tensor]:
+        """Of the penalties by the values."""
+        if not self.loss.penalties:
+            return {}
+        states = [lagged.batched(i) for i, _, _ in self.loss.penalties]
+        with torch.enable_grad():
+            leaves = {n: v[None].detach().requires_grad_() for n, v in values.items()}
+            total = self.beliefs.penalties(leaves, states).sum()
+            made = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+        return {n: g[0] for n, g in zip(leaves, made, strict=True) if g is not None}
+
+    # ---- the point after a pass ------------------------------------------------------------------
+
+    def _point(self, values: dict[str, Tensor], sums: Sums, before: Lagged) -> Point:
+        if self.norms.gauges:
+            sums = self._rescaled(values, sums)
         states, terms = {}, []
         for _, weight, fit in self.loss.fits:
             name, total = fit.dataset.name, self.totals[fit.dataset.name]
@@ -171,18 +220,45 @@ class Descent:
                 state = fit.refresh_of_squares(half, total, {}) if fit.lagged else {}
                 amount, states[name] = fit.value_of_squares(half, total, state), state
             terms.append(weight * amount)
-        for _, weight, term in self.loss.penalties:
-            terms.append(weight * self._penalty(term, values))
-        return Point(dict(values), states, torch.stack([t.double() for t in terms]), sums)
+        lagged = Lagged(states, self._refreshed(values, before))
+        terms += self._belief_terms(values, lagged)
+        return Point(values, lagged, torch.stack([t.double() for t in terms]), sums)
 
-    def _penalty(self, term, values: Mapping[str, Tensor]) -> Tensor:
-        with torch.no_grad(), self.model.once(dict(values)):
-            return term.value(self.model, {}).double().cpu()
+    def _rescaled(self, values: dict[str, Tensor], sums: Sums) -> Sums:
+        """Unit columns where they belong; slopes by what took up their norms follow."""
+        before = {n: values[n] for n in self.shared}
+        values.update(self.norms.rescaled(values))
+        ratio = {}
+        for name, old in before.items():
+            a, b = (torch.linalg.vector_norm(x, dim=0) for x in (old, values[name]))
+            ratio[name] = torch.where(b > 0, a / torch.where(b > 0, b, 1), 1).cpu().numpy()
+        return sums.rescaled(ratio)
 
-    def on_sample(self, values: Mapping[str, Tensor], states: Mapping[str, State]) -> SampleStep:
+    def _refreshed(self, values: Mapping[str, Tensor], before: Lagged) -> dict[int, State]:
+        """Lagged pieces of the penalties at these values."""
+        if not any(term.lagged for _, _, term in self.loss.penalties):
+            return {}
+        states = [before.batched(i) for i, _, _ in self.loss.penalties]
+        batched = {n: v[None] for n, v in values.items()}
+        made = self.beliefs.refresh_penalties(batched, states, {})
+        return {
+            i: {k: v[0] for k, v in state.items()}
+            for (i, _, _), state in zip(self.loss.penalties, made, strict=True)
+        }
+
+    def _belief_terms(self, values: Mapping[str, Tensor], lagged: Lagged) -> list[Tensor]:
+        if not self.loss.penalties:
+            return []
+        states = [lagged.batched(i) for i, _, _ in self.loss.penalties]
+        with torch.no_grad():
+            return list(self.beliefs.penalties({n: v[None] for n, v in values.items()}, states)[0])
+
+    def on_sample(self, values: Mapping[str, Tensor], lagged: Lagged) -> SampleStep:
         """The sample, where a step is made from these values."""
-        shared = [(w, t) for _, w, t in self.loss.penalties if not self._over_pixels(t)]
-        return SampleStep(self.model, self.under(states, values), self.sample, shared, values)
+        over = {i for i, _, _ in penalties_over(self.loss, self.names)}
+        rest = [(w, t) for i, w, t in self.loss.penalties if i not in over]
+        problem = self.under(values, lagged)
+        return SampleStep(self.model, problem, self.sample, rest, values, self.norms)
 
 
 def settle_and_describe(problem, shared, datasets, rows) -> Settled:

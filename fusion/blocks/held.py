@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from fusion.language.surrogate import Surrogate
 from fusion.language.term import State
 from fusion.losses import Frobenius
 
+STRETCH = 0.1
+"""Share of its length by which a column may be stretched or shrunk at no cost."""
 LINE = 1e-3
 """Share of an entry below which the logarithm of what is lacking is continued by a line."""
 
@@ -100,6 +103,9 @@ class Correction(Surrogate):
         gradient: of every factor.
         counts: a ≥ 0, of the factors that have some.
         point: S₀.
+        scale: (K,) how the loss bends as a column is stretched, of factors (n, K). Columns more
+            than `STRETCH` longer or shorter than S₀ are pulled back: a straight line may lead
+            to infinity where maps can shrink as much.
     """
 
     quadratic = True  # near enough, row by row
@@ -109,19 +115,22 @@ class Correction(Surrogate):
         gradient: Mapping[str, Tensor],
         counts: Mapping[str, Tensor],
         point: Mapping[str, Tensor],
+        scale: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
-        self.gradient, self.point = dict(gradient), dict(point)
+        self.gradient, self.point, self.scale = dict(gradient), dict(point), dict(scale)
         self.counts = {n: torch.where(point[n] > 0, a, 0) for n, a in counts.items()}
 
     def value(self, model: Model, state: State) -> Tensor:
-        total = self._of_counts(model)
+        total = self._of_counts(model) + self._of_stretch(model)
         for name, g in self.gradient.items():
             step = model.factor(name)() - self.point[name]
             total = total + (g * step).sum(dtype=torch.float64)
         return total
 
     def curvature(self, model: Model, state: State) -> Tensor | None:
-        return self._of_counts(model) if self.counts else None
+        if not self.counts and not self.scale:
+            return None
+        return self._of_counts(model) + self._of_stretch(model)
 
     def _of_counts(self, model: Model) -> Tensor:
         like = next(iter(self.point.values()))
@@ -132,6 +141,16 @@ class Correction(Surrogate):
             inside = share.clamp_min(LINE)
             rest = share - 1 - inside.log() - (share - inside) / inside
             total = total + (a * rest).sum(dtype=torch.float64)
+        return total
+
+    def _of_stretch(self, model: Model) -> Tensor:
+        total = next(iter(self.point.values())).new_zeros((), dtype=torch.float64)
+        for name, bend in self.scale.items():
+            at = self.point[name]
+            size = at.square().sum(0)
+            length = (model.factor(name)() * at).sum(0) / torch.where(size > 0, size, 1)
+            beyond = ((length - 1).abs() - STRETCH).clamp_min(0) * (size > 0)
+            total = total + 0.5 * (bend * beyond.square()).sum(dtype=torch.float64)
         return total
 
     def __str__(self) -> str:

@@ -90,8 +90,7 @@ class LinearRows:
             A = self._entering(entering[part.start], values)
             if A is None or self._reads_rows(R):
                 return None
-            with torch.no_grad():
-                met = form.met(R.detach())[0]
+            met = _met(form, R.detach()[0])
             weight = float(objective.loss.surrogates[i][0])
             sides.append(Side(form, weight, L.detach()[0], R, A, met))
         return sides
@@ -131,7 +130,8 @@ class LinearRows:
         bounded = self._bounded(values)
         if bounded is None:
             return None
-        return least(H, b, bounded)
+        before = torch.cat([values[name][0] for name in self.names], 1) > 0
+        return least(H, b, bounded, before)
 
     def _penalties(self, values: Values) -> tuple[Tensor, Tensor] | None:
         """Of terms that are quadratic row by row, (Σ k, Σ k) or one a row, and (row, Σ k)."""
@@ -145,14 +145,17 @@ class LinearRows:
             made = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
             bent = objective.penalty_curvature(values | leaves, states)
             hessian = Hessian(bent, leaves) if bent.requires_grad else None
+            own = {
+                name: row_blocks(hessian, name, values[name])[0].detach()
+                for name in self.names
+                if hessian and hessian.touches(name)
+            }
         blocks, slopes = [], []
         for name, g in zip(self.names, made, strict=True):
             value = values[name]
-            B = torch.zeros(1, value.shape[-1], value.shape[-1]).to(value)
-            if hessian and hessian.touches(name):
-                B = row_blocks(hessian, name, value)[0].detach()
-            z = value[0]
-            slopes.append((B @ z[..., None])[..., 0] - (0 if g is None else g[0]))
+            k = value.shape[-1]
+            B = own[name] if name in own else torch.zeros(1, k, k).to(value)
+            slopes.append((B @ value[0][..., None])[..., 0] - (0 if g is None else g[0]))
             blocks.append(B)
         return _diagonal_blocks(blocks), torch.cat(slopes, 1)
 
@@ -183,32 +186,34 @@ class LinearRows:
         }
 
 
-def least(H: Tensor, b: Tensor, bounded: Tensor) -> Tensor:
+def least(H: Tensor, b: Tensor, bounded: Tensor, free: Tensor | None = None) -> Tensor:
     """min ½ z H zᵀ − b z for every row, some unknowns ≥ 0 and the others free.
 
     Args:
         H: (k, k), one for all rows, or (row, k, k); positive semi-definite.
         b: (row, k).
         bounded: (k,) bool.
+        free: (row, k), which bounded unknowns are likely to be above 0; None: all.
     """
     size = H.diagonal(dim1=-2, dim2=-1)
     empty = size <= 0
     H = H + torch.diag_embed(torch.where(empty, 1.0, RIDGE * size))
     b = torch.where(empty, 0, b)
     if bool(bounded.all()):
-        return nnls(H, b)[0]
+        return nnls(H, b, free)[0]
     z = torch.zeros_like(b)
-    free = ~bounded
-    inner = H[..., free, :][..., :, free]
-    if bool(free.all()):
+    loose = ~bounded
+    inner = H[..., loose, :][..., :, loose]
+    if bool(loose.all()):
         return _solve(inner, b)
-    cross = H[..., bounded, :][..., :, free]
-    back = torch.linalg.solve(inner, cross.mT)  # (free, bounded)
+    cross = H[..., bounded, :][..., :, loose]
+    back = torch.linalg.solve(inner, cross.mT)  # (loose, bounded)
     outer = H[..., bounded, :][..., :, bounded] - cross @ back
     outer = 0.5 * (outer + outer.mT)
-    c, _ = nnls(outer, b[:, bounded] - _times(cross, _solve(inner, b[:, free])))
+    free = None if free is None else free[:, bounded]
+    c, _ = nnls(outer, b[:, bounded] - _times(cross, _solve(inner, b[:, loose])), free)
     z[:, bounded] = c
-    z[:, free] = _solve(inner, b[:, free] - _times(cross.mT, c))
+    z[:, loose] = _solve(inner, b[:, loose] - _times(cross.mT, c))
     return z
 
 
@@ -247,8 +252,22 @@ def _half_and_gradient(side: Side, L: Tensor) -> tuple[Tensor, Tensor]:
     products = ((R.T.double() @ right.double()) * inner).sum()
     overlap = (side.met.double() * L.double()).sum()
     half = 0.5 * products - overlap
-    gradient = right @ inner.to(R) - side.form.met_back(L[None])[0]
+    gradient = right @ inner.to(R) - _met_back(side.form, left)
     return side.weight * half, side.weight * gradient
+
+
+def _met(form: Any, R: Tensor) -> Tensor:
+    """(W ∘ X) R, the product in the least precision that holds the data exactly."""
+    w = form.weights
+    right = R if w.cols is None else R * w.cols[:, None]
+    made = form.matmul(right.to(form.native)).to(R)
+    return made if w.rows is None else made * w.rows[:, None]
+
+
+def _met_back(form: Any, left: Tensor) -> Tensor:
+    """(W ∘ X)ᵀ L, of rows that have their weights, in the same way."""
+    made = form.rmatmul(left.to(form.native)).to(left)
+    return made if form.weights.cols is None else made * form.weights.cols[:, None]
 
 
 def _diagonal_blocks(blocks: Sequence[Tensor]) -> Tensor:

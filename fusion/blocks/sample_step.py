@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from fusion.algebra.axis import Axes
+from fusion.blocks.checks import about
 from fusion.blocks.held import Correction, HeldPenalty
+from fusion.blocks.norms import ColumnNorms, ColumnSquares, with_norms
 from fusion.blocks.sample import Sample
-from fusion.blocks.slopes import slopes
+from fusion.blocks.slopes import Slopes, slopes
 from fusion.blocks.work import Problem, Sums
 from fusion.constraints import Fixed
+from fusion.engine.fit_curvature import FitCurvature
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
 from fusion.forms.contract import Form
@@ -25,10 +28,12 @@ from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.surrogate import Surrogate
 from fusion.likelihood.entry_losses import SQUARE
-from fusion.solvers import GaussNewton, Outcome, RowNewton, Solver, Watch
+from fusion.solvers import GaussNewton, Outcome, RowNewton, Watch
 
 STEPS = 100
 """Steps on the sample, at most."""
+LITTLE, LAST = 0.03, 2
+"""Share of its fall in the last so many steps by which the loss of the sample need not fall on."""
 LIFT = 1e-3
 """Share of the counts of a channel that each spectrum is given at least to begin with."""
 INSIDE = 0.1
@@ -54,6 +59,7 @@ class SampleStep:
         sample: the pixels.
         penalties: (weight, term) of the shared factors.
         values: of all factors, where all data were read.
+        norms: of factors over pixels that have unit columns.
     """
 
     def __init__(
@@ -63,14 +69,18 @@ class SampleStep:
         sample: Sample,
         penalties: Parts,
         values: Mapping[str, Tensor],
+        norms: ColumnNorms,
     ) -> None:
         self.model, self.problem, self.sample = model, problem, sample
         self.penalties, self.values, self.names = penalties, values, problem.names
+        self.norms = norms
         self.objective = problem.on(sample.datasets)
         self.here: Values = {}
         for name, value in values.items():
             rows = sample.rows[self.names[name]] if name in self.names else slice(None)
             self.here[name] = value[rows].to(self.objective.like)[None]
+        weights = {name: self._weights(name) for name in norms.gauges}
+        with_norms(self.objective.model, weights, {n: v[0] for n, v in self.here.items()})
         self.shared = [name for name in values if name not in self.names]
         self.fits = self._weighted_fits()
         self.stuck: dict[str, Tensor] = {}
@@ -79,9 +89,10 @@ class SampleStep:
     def step(self, sums: Sums, watch: Watch) -> tuple[dict[str, Tensor], float]:
         """(shared factors, by how much the loss is to fall), given the sums over all data."""
         model = self.objective.model
-        _, gradient, counts, _ = slopes(Objective(model, Loss(self.fits)), self.here, self.shared)
+        mine = slopes(Objective(model, Loss(self.fits)), self.here, self.shared)
+        gradient, counts = mine.gradient, mine.counts
         off = {n: torch.as_tensor(sums.gradient[n]).to(g)[None] - g for n, g in gradient.items()}
-        lacking = {n: torch.as_tensor(sums.counts[n]).to(a)[None] - a for n, a in counts.items()}
+        lacking = {n: self._lacking(n, sums, mine)[0] for n in counts}
         made = self._by_further_pixels(sums, watch) if counts else None
         if made is None:
             made = self._by_correction(off, lacking, watch)
@@ -96,18 +107,21 @@ class SampleStep:
     # ---- two ways to say what the sample lacks ---------------------------------------------------
 
     def _by_correction(
-        self, off: Values, lacking: Values, watch: Watch
+        self, off: Values, lacking: dict[str, Tensor], watch: Watch
     ) -> tuple[Objective, Outcome]:
         """As a term of the loss; all factors move at once."""
         point = {n: self.here[n][0] for n in self.shared}
         beside = Correction(
             {n: g[0] for n, g in off.items()},
-            {n: a[0].clamp_min(0) for n, a in lacking.items()},
+            lacking,
             point,
+            self._scale(),
         )
         terms = [*self.fits, (1.0, beside), *self.penalties, *self._row_penalties()]
         objective = Objective(self.objective.model, Loss(terms))
         solver = GaussNewton(damping=1e-4, tolerance=1e-10, window=2, max_steps=STEPS)
+        if not lacking:
+            watch.report = _Enough()
         return objective, solver.minimise(objective, objective.raws(self.here), watch, STEPS)
 
     def _by_further_pixels(self, sums: Sums, watch: Watch) -> tuple[Objective, Outcome] | None:
@@ -123,9 +137,9 @@ class SampleStep:
         name = next(iter(self.names))
         here, amounts = self.here[name][0], self.values[name].sum(0).to(self.here[name])
         weights = _calibrated(self._weights(name), here, MOST * amounts)
-        mine = weights @ here
-        weights = weights * min(1.0, MOST * float((amounts / mine.clamp_min(1e-300)).min()))
-        beta = (amounts - weights @ here).clamp_min(torch.finfo(mine.dtype).tiny ** 0.5)
+        seen = weights @ here
+        weights = weights * min(1.0, MOST * float((amounts / seen.clamp_min(1e-300)).min()))
+        beta = (amounts - weights @ here).clamp_min(torch.finfo(here.dtype).tiny ** 0.5)
         with torch.no_grad(), self.objective.model.once():
             pairs = [
                 (w, f, f.pair(self.objective.model)[0]) for _, w, f in self.objective.loss.fits
@@ -133,9 +147,7 @@ class SampleStep:
         own = [(w, f._reading(_times_rows(form, weights))) for w, f, form in pairs]
         with torch.no_grad():
             _, places = self.objective.closed(self.here)
-        _, gradient, counts, bends = slopes(
-            Objective(self.objective.model, Loss(own)), self.here, self.shared
-        )
+        mine = slopes(Objective(self.objective.model, Loss(own)), self.here, self.shared)
         fits, linear = [], {}
         for i, _, _, sides in places:
             weight, fit = own[self._place(i)]
@@ -145,17 +157,8 @@ class SampleStep:
             if form.weights.cols is not None or form.weights.full is not None:
                 return None
             S, other = self.here[sides[1]][0], sides[1]
-            lacks = [
-                (torch.as_tensor(of_all[other]).to(S) - mine[other][0]) / weight
-                for of_all, mine in (
-                    (sums.counts, counts),
-                    (sums.bends, bends),
-                    (sums.gradient, gradient),
-                )
-            ]
-            a, bend, slope = lacks
-            known = bends[other][0] > KNOWN * torch.as_tensor(sums.bends[other]).to(S)
-            a = _held_by(a.clamp_min(0), bend.clamp_min(0) * S.square(), slope * S, known)
+            a, slope, known = (x / weight for x in self._lacking(other, sums, mine))
+            known = known > 0
             a = torch.where((a >= COUNT) & (S > 0), a, 0)
             fits.append((weight, fit._reading(_with_pixels(form, a))))
             left = slope - beta + a / torch.where(S > 0, S, 1)
@@ -187,6 +190,35 @@ class SampleStep:
         start = self.here | {name: torch.cat([self.here[name][0], torch.diag(beta)])[None]}
         return objective, solver.minimise(objective, objective.raws(start), watch, STEPS)
 
+    def _lacking(self, name: str, sums: Sums, mine: Slopes) -> tuple[Tensor, Tensor, Tensor]:
+        """What the sample lacks of all counts at a factor: counts, slope, and 1 where it is known.
+
+        Counts as they are to be said, a (S/S₀ − 1 − ln S/S₀): they bend as all data do. Where the
+        sample does not know the curvature they lead no farther than `FARTHEST`, and what all data
+        have is the most; 1: it is known.
+        """
+        S = self.here[name][0]
+        pairs = ((sums.counts, mine.counts), (sums.bends, mine.bends))
+        counts, bend = (
+            (torch.as_tensor(of_all[name]).to(S) - own[name][0]).clamp_min(0)
+            for of_all, own in pairs
+        )
+        slope = torch.as_tensor(sums.gradient[name]).to(S) - mine.gradient[name][0]
+        known = mine.bends[name][0] > KNOWN * torch.as_tensor(sums.bends[name]).to(S)
+        bend = bend * S.square()
+        held = torch.maximum(bend, -slope * S / (1 - 1 / FARTHEST)).minimum(counts.maximum(bend))
+        return torch.where(known, bend, held), slope, known.to(S)
+
+    def _scale(self) -> dict[str, Tensor]:
+        """How the fits bend as columns of the shared factors are stretched, (K,) each."""
+        objective = Objective(self.objective.model, Loss(self.fits))
+        bends, made = FitCurvature(objective, self.here, objective.no_states()), {}
+        for name in self.shared:
+            value = self.here[name]
+            if value.ndim == 3:
+                made[name] = (value * bends({name: value}, [name])[name])[0].sum(0).clamp_min(0)
+        return made
+
     # ---- pieces ----------------------------------------------------------------------------------
 
     def _weights(self, name: str) -> Tensor:
@@ -210,7 +242,7 @@ class SampleStep:
         """Of factors over pixels, every row for as many as it stands for."""
         made: Parts = []
         for w, term in self.problem.loss.terms:
-            if isinstance(term, HeldPenalty):
+            if isinstance(term, HeldPenalty) and not isinstance(term.term, ColumnSquares):
                 scan: Axes = self.names[term.names[0]]
                 weights = self.sample.weights[scan]
                 groups = [(float(v), (weights == v).nonzero()[:, 0]) for v in torch.unique(weights)]
@@ -220,11 +252,11 @@ class SampleStep:
     def _of_free_scale(self, model: Model) -> Model:
         """A copy in which columns of spectra may have any norm, as the maps take it up."""
         other = deepcopy(model)
-        about = {getattr(term, "factor", None) for _, term in self.penalties}
+        penalised = {about(term) for _, term in self.penalties}
         for name, module in other.factor_modules().items():
             chain = module.chain
             plain = len(chain) == 2 and chain[0].identity and chain[1].unit_norm == 2
-            if plain and name not in about:
+            if plain and name not in penalised:
                 module.constraints = nn.ModuleList(chain[:1])
         return other
 
@@ -241,7 +273,7 @@ class SampleStep:
         return torch.where(vanish, torch.maximum(new, INSIDE * old), new)
 
     def _raised(self, name: str, new: Tensor, sums: Sums) -> Tensor:
-        """New values, those that are stuck by half of a step of their own, a standard error at most."""
+        """New values, stuck ones by half of a step of their own, a standard error at most."""
         if name not in self.stuck:
             return new
         slope, bend = (torch.as_tensor(x[name]).to(new) for x in (sums.gradient, sums.bends))
@@ -271,14 +303,21 @@ class SampleStep:
         return lifted
 
 
-def sample_solver(objective: Objective) -> Solver:
-    """Rows by turns where the sample is counts that have them, else all at once."""
-    rows = RowNewton(tolerance=1e-10, window=3)
-    try:
-        rows.check(objective)
-    except ValueError:
-        return GaussNewton(damping=1e-4, tolerance=1e-10, window=2)
-    return rows
+class _Enough:
+    """Says when steps bring little of what those before have brought.
+
+    What is farther away is not worth it: all data know better after the next pass.
+    """
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def __call__(self, step: int, losses: Tensor) -> bool:
+        self.losses.append(float(losses[0]))
+        if len(self.losses) <= LAST:
+            return False
+        fell = self.losses[-1 - LAST] - self.losses[-1]
+        return fell <= LITTLE * (self.losses[0] - self.losses[-1])
 
 
 def _times_rows(form: Form, weights: Tensor) -> Form:
@@ -288,16 +327,6 @@ def _times_rows(form: Form, weights: Tensor) -> Form:
     made.weights = own * Weights(rows=rows)
     made._norm2 = made._sums = made._entries = None
     return made
-
-
-def _held_by(counts: Tensor, bend: Tensor, slope: Tensor, known: Tensor) -> Tensor:
-    """Counts a for which slope · S + a (S − ln S) bends as all data do, S = 1.
-
-    Where the sample does not know the curvature it leads no farther than `FARTHEST`, and what all
-    data lack is the most.
-    """
-    held = torch.minimum(torch.maximum(bend, -slope / (1 - 1 / FARTHEST)), counts.maximum(bend))
-    return torch.where(known, bend, held)
 
 
 def _calibrated(weights: Tensor, amounts: Tensor, totals: Tensor) -> Tensor:

@@ -89,6 +89,15 @@ class Sums:
             _added(self.bends, other.bends),
         )
 
+    def rescaled(self, ratio: Mapping[str, Array]) -> Sums:
+        """Where factors are r times smaller: the slopes are r times as steep."""
+        return Sums(
+            self.fits,
+            {n: g * ratio.get(n, 1.0) for n, g in self.gradient.items()},
+            self.counts,
+            {n: b * ratio.get(n, 1.0) ** 2 for n, b in self.bends.items()},
+        )
+
 
 @dataclass
 class Settled:

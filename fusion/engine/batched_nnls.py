@@ -15,7 +15,7 @@ CHUNK = 2**21
 """Numbers of intermediate arrays."""
 
 
-def nnls(G: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def nnls(G: Tensor, b: Tensor, likely: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """min over x ≥ 0 of ½ xᵀ G x − bᵀ x, for every row of b by block principal pivoting.
 
     Unknowns that are negative, or at zero with the gradient pointing inwards, change sides all at
@@ -24,6 +24,7 @@ def nnls(G: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         G: (K, K), one for all rows, or (n, K, K); positive definite.
         b: (n, K).
+        likely: (n, K) bool, unknowns that are likely to be free; None: all. For speed alone.
 
     Returns:
         x (n, K), and which unknowns are free (n, K): those not held at zero.
@@ -34,22 +35,24 @@ def nnls(G: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """
     step = max(1, CHUNK // b.shape[1] ** 2)
     if len(b) > step:
+        ranges = [slice(i, i + step) for i in range(0, len(b), step)]
         parts = [
-            nnls(_subset(G, slice(i, i + step)), b[i : i + step]) for i in range(0, len(b), step)
+            nnls(_subset(G, part), b[part], None if likely is None else likely[part])
+            for part in ranges
         ]
         x, free = zip(*parts, strict=True)
         return torch.cat(x), torch.cat(free)
     size = G.diagonal(dim1=-2, dim2=-1).sqrt()
     G, b = G / size[..., :, None] / size[..., None, :], b / size
-    x, free = _pivot(G, b)
+    x, free = _pivot(G, b, likely)
     return x / size, free
 
 
-def _pivot(G: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def _pivot(G: Tensor, b: Tensor, likely: Tensor | None) -> tuple[Tensor, Tensor]:
     """`nnls` for a Gram matrix of unit diagonal."""
     n, K = b.shape
     slack = 8 * K * torch.finfo(b.dtype).eps * b.abs().amax(1, keepdim=True)
-    free = torch.ones_like(b, dtype=torch.bool)
+    free = torch.ones_like(b, dtype=torch.bool) if likely is None else likely.clone()
     x = solve(G, b, free)
     fewest, patience = (
         free.new_full((n,), K + 1, dtype=torch.long),

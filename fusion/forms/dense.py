@@ -11,6 +11,8 @@ from fusion.forms.contract import Form
 from fusion.forms.reading import CHUNK
 from fusion.forms.weights import Weights
 
+EXACT = torch.float32, torch.uint8, torch.int8, torch.uint16, torch.int16
+"""Types whose values single precision holds."""
 RESIDENT = 2**22
 """Up to this many entries data are kept in the factors' precision; above, chunks are converted."""
 
@@ -54,7 +56,7 @@ class Dense(Form):
 
     @property
     def native(self) -> torch.dtype:
-        exact = self.array.dtype in (torch.float32, torch.uint8, torch.int8, torch.int16)
+        exact = self.array.dtype in EXACT
         return torch.float32 if exact else self.dtype
 
     def matmul(self, B: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ class FactorModule(nn.Module):
     def rows(self, index: Tensor) -> FactorModule:
         """A copy with some of the rows only; for entry-wise constraints."""
         other = copy(self)
-        other._parameters = dict(self._parameters)
+        other._parameters, other._modules = dict(self._parameters), dict(self._modules)
         other.raw = nn.Parameter(self.raw.detach()[index.to(self.raw.device)])
         other.seen = None if self.seen is None else self.seen[index.to(self.seen.device)]
         other.shape, other.axes = (len(index), *self.shape[1:]), (None, *self.axes[1:])

@@ -77,13 +77,13 @@ def _taken_up(
     modes = [[d for d, n in enumerate(values[name].shape) if d > 0 and n == K] for name in powers]
     for chosen in product(*modes) if powers else ():
         gauge = {name: (p, d) for (name, p), d in zip(powers.items(), chosen, strict=True)}
-        after = -objective.products(_rescale_factors(values, unit, t, gauge))
+        after = -objective.products(rescale_factors(values, unit, t, gauge))
         if bool((before - after).abs() <= GAUGE * before.abs()):
             return gauge
     return None
 
 
-def _rescale_factors(values: Values, unit: str, t: Tensor, gauge: Gauge) -> Values:
+def rescale_factors(values: Values, unit: str, t: Tensor, gauge: Gauge) -> Values:
     """A unit factor's columns times t, (start, K), and what the others take up for it."""
     scaled = values | {unit: _times_along(values[unit], t, values[unit].ndim - 1)}
     return scaled | {n: _times_along(values[n], t**power, d) for n, (power, d) in gauge.items()}
@@ -100,5 +100,5 @@ def rescaled(values: Values, gauges: Mapping[str, Gauge]) -> Values:
     """Unit columns where they belong, their norms taken up by the others."""
     for unit, gauge in gauges.items():
         norm = torch.linalg.vector_norm(values[unit], dim=1)
-        values = _rescale_factors(values, unit, 1 / torch.where(norm > 0, norm, 1), gauge)
+        values = rescale_factors(values, unit, 1 / torch.where(norm > 0, norm, 1), gauge)
     return values

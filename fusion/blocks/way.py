@@ -1,0 +1,130 @@
+"""The way from the factors of a sample to those of all data: passes, steps, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.blocks.checkpoint import as_saved
+from fusion.blocks.descent import Descent, Lagged, Left, Point
+from fusion.blocks.extrapolation import Extrapolation
+from fusion.blocks.passes import Traffic
+from fusion.blocks.work import Sums
+from fusion.engine.status import Status
+from fusion.solvers import Watch
+
+ROUNDING = 1e-9
+"""Share of the loss by which it may seem to rise."""
+TOLERANCE = 1e-7
+"""Share of the loss that a step on the sample promises, below which no further pass is made."""
+BACK = 0.3
+"""Share of a step that is kept where the loss of all data rose."""
+
+
+@dataclass
+class Way:
+    """Where a fit stands between two passes.
+
+    Attributes:
+        values, lagged: with which the next pass is made.
+        best: the lowest point so far; plain: where the step alone led from it, if something else
+            is tried first.
+        ahead: the steps so far, which are mixed.
+        terms: of every pass, weighted; promised: what the last step is to bring.
+        status: why it ended.
+    """
+
+    values: dict[str, Tensor]
+    lagged: Lagged
+    best: Point | None = None
+    plain: dict[str, Tensor] | None = None
+    ahead: Extrapolation = field(default_factory=Extrapolation)
+    terms: list[Tensor] = field(default_factory=list)
+    promised: float = np.inf
+    status: Status = Status.MAX_STEPS
+
+    @property
+    def arrived(self) -> bool:
+        """Whether steps promise nothing more."""
+        low = self.best is not None and self.promised <= TOLERANCE * abs(self.best.loss)
+        self.status = Status.CONVERGED if low else Status.MAX_STEPS
+        return low
+
+    def next(self, descent: Descent) -> None:
+        """A pass, and the step from there."""
+        point = descent.at(self.values, self.lagged)
+        self.terms.append(point.terms)
+        best = self.best
+        if best is None or point.loss <= best.loss:
+            self.best, self.lagged = point, point.lagged
+            step = descent.on_sample(point.values, point.lagged)
+            new, self.promised = step.step(point.sums, Watch())
+            at = {n: point.values[n] for n in descent.shared}
+            there = self.ahead.next(at, new, _bends(point))
+            self.plain = None if len(self.ahead.steps) == 1 else new
+            self.values = point.values | there
+            return
+        self.ahead.forget()
+        if self.plain is not None:
+            self.values, self.plain = self.values | self.plain, None
+            return
+        back = {n: best.values[n] + BACK * (v - best.values[n]) for n, v in self.values.items()}
+        self.values = self.values | {n: back[n] for n in descent.shared}
+
+    def end(self, descent: Descent) -> tuple[Point, Left]:
+        """The last pass: at the point that the last step led to, if that is not higher."""
+        assert self.best is not None
+        end, left = descent.end(self.values, self.lagged)
+        if end.loss <= self.best.loss + ROUNDING * abs(self.best.loss):
+            return end, left
+        return descent.end(self.best.values, self.best.lagged)
+
+    # ---- kept in a checkpoint --------------------------------------------------------------------
+
+    def kept(self, shared: list[str], traffic: Traffic) -> dict[str, Any]:
+        """All of it, as tensors and numbers."""
+        assert self.best is not None
+        return {
+            "values": as_saved(self.values),
+            "lagged": _kept_lagged(self.lagged),
+            "best": as_saved({n: self.best.values[n] for n in shared}),
+            "best lagged": _kept_lagged(self.best.lagged),
+            "best terms": self.best.terms,
+            "plain": None if self.plain is None else as_saved(self.plain),
+            "steps": [(as_saved(at), as_saved(to)) for at, to in self.ahead.steps],
+            "terms": self.terms,
+            "promised": float(self.promised),
+            "traffic": [traffic.passes, traffic.bytes, traffic.seconds],
+        }
+
+    @classmethod
+    def again(cls, kept: Mapping[str, Any], traffic: Traffic) -> Way:
+        """The same from what was kept."""
+        lagged, best_lagged = (Lagged(*kept[key]) for key in ("lagged", "best lagged"))
+        values = dict(kept["values"])
+        best = Point(values | kept["best"], best_lagged, kept["best terms"], Sums())
+        ahead = Extrapolation()
+        ahead.steps = [(dict(at), dict(to)) for at, to in kept["steps"]]
+        traffic.passes, traffic.bytes, traffic.seconds = kept["traffic"]
+        return cls(
+            values, lagged, best, kept["plain"], ahead, list(kept["terms"]), kept["promised"]
+        )
+
+
+def _kept_lagged(lagged: Lagged) -> tuple[dict[str, Any], dict[int, Any]]:
+    return (
+        {name: as_saved(state) for name, state in lagged.fits.items()},
+        {place: as_saved(state) for place, state in lagged.beliefs.items()},
+    )
+
+
+def _bends(point: Point) -> dict[str, Tensor]:
+    """About how the loss bends by each entry of the shared factors, where these are counts."""
+    return {
+        name: torch.as_tensor(bend).clamp_min(1e-300) for name, bend in point.sums.bends.items()
+    }
