@@ -28,7 +28,9 @@ from fusion.blocks.passes import Passes, shared_rows
 from fusion.blocks.sample import Sample
 from fusion.blocks.sample_step import Parts, SampleStep
 from fusion.blocks.work import Problem, Settled, Sums, settle
+from fusion.data.dataset import Dataset
 from fusion.engine.objective import Objective
+from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State
@@ -261,23 +263,27 @@ class Descent:
         return SampleStep(self.model, problem, self.sample, rest, values, self.norms)
 
 
-def settle_and_describe(problem, shared, datasets, rows) -> Settled:
+def settle_and_describe(
+    problem: Problem,
+    shared: Mapping[str, Tensor],
+    datasets: Mapping[str, Dataset],
+    rows: Mapping[str, Tensor],
+) -> Settled:
     """`settle` with what the fits leave."""
     return settle(problem, shared, datasets, rows, left=True)
 
 
-def bare(fit):
+def bare(fit: Fit) -> Fit:
     """A fit whose data set is but its name: blocks bring their own."""
     other = copy(fit)
     other.dataset = _named(fit.dataset)
     return other
 
 
-def _named(data):
-    made = copy(data)
-    made.__dict__.update(
-        lazy=None, _tensor=torch.zeros(1, 1), entries=None, mask=None, _forms={}, tallied=None
-    )
-    if made.variance is not None:
-        made.variance = torch.ones(())
+def _named(data: Dataset) -> Dataset:
+    """A data set of which nothing but its name and axes is left."""
+    made = Dataset.__new__(Dataset)
+    variance = None if data.variance is None else torch.ones(())
+    made.__dict__.update(data.__dict__, lazy=None, entries=None, mask=None, variance=variance)
+    made.__dict__.update(_tensor=torch.zeros(1, 1), _forms={}, tallied=None, metadata={})
     return made
