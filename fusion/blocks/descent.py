@@ -27,6 +27,7 @@ from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes, shared_rows
 from fusion.blocks.sample import Sample
 from fusion.blocks.sample_step import Parts, SampleStep
+from fusion.blocks.standouts import Standouts
 from fusion.blocks.work import Problem, Settled, Sums, settle
 from fusion.data.dataset import Dataset
 from fusion.engine.objective import Objective
@@ -121,6 +122,8 @@ class Descent:
         self.model, self.loss, self.problem, self.passes = model, loss, problem, passes
         self.totals, self.sample, self.norms = totals, sample, norms
         self.names = problem.names
+        self.standouts: Standouts | None = None
+        """Pixels that have a component of their own."""
         self.beliefs = Objective(model, Loss([(w, t) for _, w, t in loss.penalties] or loss.terms))
 
     @property
@@ -146,6 +149,18 @@ class Descent:
             self._write(values, block, made)
             total = total + made.sums
         return self._point(values, total, lagged)
+
+    def picking(
+        self, values: Mapping[str, Tensor], lagged: Lagged
+    ) -> tuple[Point, list[tuple[Block, Settled]]]:
+        """The same, and the blocks in which pixels stand out."""
+        total, values, some = Sums(), self._own_rows(values), []
+        for block, made in self._pass(values, lagged, settle_and_pick):
+            self._write(values, block, made)
+            total = total + made.sums
+            if made.picked is not None and len(made.picked.rows):
+                some.append((block, made))
+        return self._point(values, total, lagged), some
 
     def end(self, values: Mapping[str, Tensor], lagged: Lagged) -> tuple[Point, Left]:
         """A last pass: the rows, and what the fits leave, by data set and block."""
@@ -260,7 +275,9 @@ class Descent:
         over = {i for i, _, _ in penalties_over(self.loss, self.names)}
         rest = [(w, t) for i, w, t in self.loss.penalties if i not in over]
         problem = self.under(values, lagged)
-        return SampleStep(self.model, problem, self.sample, rest, values, self.norms)
+        step = SampleStep(self.model, problem, self.sample, rest, values, self.norms)
+        step.standouts = self.standouts
+        return step
 
 
 def settle_and_describe(
@@ -271,6 +288,16 @@ def settle_and_describe(
 ) -> Settled:
     """`settle` with what the fits leave."""
     return settle(problem, shared, datasets, rows, left=True)
+
+
+def settle_and_pick(
+    problem: Problem,
+    shared: Mapping[str, Tensor],
+    datasets: Mapping[str, Dataset],
+    rows: Mapping[str, Tensor],
+) -> Settled:
+    """`settle` with the pixels that stand out."""
+    return settle(problem, shared, datasets, rows, pick=True)
 
 
 def bare(fit: Fit) -> Fit:

@@ -186,7 +186,8 @@ def begun_again(
         if value.shape[-1] < few.factor(name).shape[-1]:
             few = few.select([name], range(value.shape[-1]))
         few = few.to(value.device, value.dtype)
-        few.factor(name).assign(value)
+        if name not in names:
+            few.factor(name).assign(value)
     return Begun(sample, totals, few, terms, kept["solver"], list(kept["messages"]))
 
 

@@ -32,6 +32,7 @@ from fusion.blocks.first_look import (
 from fusion.blocks.on_rows import scans_of
 from fusion.blocks.partition import partition
 from fusion.blocks.passes import Passes
+from fusion.blocks.rare import standouts_of
 from fusion.blocks.sample import wanted_rows
 from fusion.blocks.settings import Blocks
 from fusion.blocks.way import Way
@@ -77,11 +78,12 @@ def fit_by_blocks(
     problem = problem_of(begun.few, first)
     whole, norms = whole_model(begun.few, first.names, loss), norms_of(begun, first.names)
     descent = Descent(whole, loss, problem, passes, begun.totals, begun.sample, norms)
-    way = _first_way(descent, begun) if kept is None else Way.again(kept["way"], passes.traffic)
+    way = _first_way(descent, begun) if kept is None else _way_again(descent, kept)
     deadline = begun_at + (search["max_seconds"] or np.inf)
     while not way.arrived and passes.traffic.passes < settings.passes - 1:
-        way.next(descent)
-        checkpoint.write(_content(begun, way, descent))
+        way.next(descent, begun)
+        if checkpoint.path is not None and way.best is not None:
+            checkpoint.write(_content(begun, way, descent))
         if time.monotonic() > deadline:
             break
     point, left = way.end(descent)
@@ -118,13 +120,22 @@ def _first_way(descent: Descent, begun: Begun) -> Way:
     return Way(values, lagged)
 
 
+def _way_again(descent: Descent, kept: Mapping[str, Any]) -> Way:
+    way = Way.again(kept["way"], descent.passes.traffic)
+    if kept["standouts"] is not None and way.best is not None:
+        descent.standouts = standouts_of(descent, way.best, *kept["standouts"])
+    return way
+
+
 def _content(begun: Begun, way: Way, descent: Descent) -> dict[str, Any]:
     """What a checkpoint holds."""
+    own = descent.standouts
     return {
-        "sample": kept_sample(begun.sample, begun.totals),
+        "sample": kept_sample(descent.sample, begun.totals),
         "few": as_saved(begun.few.factors),
         "solver": begun.solver,
         "messages": begun.messages,
+        "standouts": None if own is None else (own.rows, own.scores, own.column),
         "way": way.kept(descent.shared, descent.passes.traffic),
     }
 

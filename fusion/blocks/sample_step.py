@@ -14,6 +14,7 @@ from fusion.blocks.held import Correction, HeldPenalty
 from fusion.blocks.norms import ColumnNorms, ColumnSquares, with_norms
 from fusion.blocks.sample import Sample
 from fusion.blocks.slopes import Slopes, slopes
+from fusion.blocks.standouts import Standouts
 from fusion.blocks.work import Problem, Sums
 from fusion.constraints import Fixed
 from fusion.engine.fit_curvature import FitCurvature
@@ -83,6 +84,7 @@ class SampleStep:
         with_norms(self.objective.model, weights, {n: v[0] for n, v in self.here.items()})
         self.shared = [name for name in values if name not in self.names]
         self.fits = self._weighted_fits()
+        self.standouts: Standouts | None = None
         self.stuck: dict[str, Tensor] = {}
         """Entries that the sample cannot say how far to raise."""
 
@@ -99,6 +101,8 @@ class SampleStep:
         objective, outcome = made
         found = objective.values(outcome.flat)
         new = {n: self._in_place(n, found[n][0]).to(self.values[n]) for n in self.shared}
+        if self.standouts is not None:
+            new |= self.standouts.column_of(new, self.model)
         if counts:
             new = {n: self._inside(n, v, self.values[n]) for n, v in new.items()}
             new = {n: self._raised(n, v, sums) for n, v in new.items()}
@@ -119,6 +123,7 @@ class SampleStep:
         )
         terms = [*self.fits, (1.0, beside), *self.penalties, *self._row_penalties()]
         objective = Objective(self.objective.model, Loss(terms))
+        objective.still = self._still(objective)
         solver = GaussNewton(damping=1e-4, tolerance=1e-10, window=2, max_steps=STEPS)
         if not lacking:
             watch.report = _Enough()
@@ -208,6 +213,16 @@ class SampleStep:
         bend = bend * S.square()
         held = torch.maximum(bend, -slope * S / (1 - 1 / FARTHEST)).minimum(counts.maximum(bend))
         return torch.where(known, bend, held), slope, known.to(S)
+
+    def _still(self, objective: Objective) -> Tensor | None:
+        """Entries of spectra that are those of pixels that stand out."""
+        if self.standouts is None:
+            return None
+        still = torch.zeros(objective.size, dtype=torch.bool, device=objective.like.device)
+        for slot in objective.slots:
+            if slot.name in self.standouts.names:
+                still[slot.part].view(slot.shape)[:, self.standouts.column] = True
+        return still
 
     def _scale(self) -> dict[str, Tensor]:
         """How the fits bend as columns of the shared factors are stretched, (K,) each."""

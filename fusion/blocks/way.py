@@ -13,7 +13,9 @@ from torch import Tensor
 from fusion.blocks.checkpoint import as_saved
 from fusion.blocks.descent import Descent, Lagged, Left, Point
 from fusion.blocks.extrapolation import Extrapolation
+from fusion.blocks.first_look import Begun
 from fusion.blocks.passes import Traffic
+from fusion.blocks.rare import take_in
 from fusion.blocks.work import Sums
 from fusion.engine.status import Status
 from fusion.solvers import Watch
@@ -55,10 +57,18 @@ class Way:
         self.status = Status.CONVERGED if low else Status.MAX_STEPS
         return low
 
-    def next(self, descent: Descent) -> None:
+    def next(self, descent: Descent, begun: Begun) -> None:
         """A pass, and the step from there."""
-        point = descent.at(self.values, self.lagged)
-        self.terms.append(point.terms)
+        if not self.terms:
+            point, some = descent.picking(self.values, self.lagged)
+            self.terms.append(point.terms)
+            found = take_in(descent, begun, point, some)
+            if found is not None:  # on from there: the noise that it was may well have been lower
+                self.values, self.lagged = point.values | found, point.lagged
+                return
+        else:
+            point = descent.at(self.values, self.lagged)
+            self.terms.append(point.terms)
         best = self.best
         if best is None or point.loss <= best.loss:
             self.best, self.lagged = point, point.lagged

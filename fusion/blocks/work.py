@@ -18,6 +18,7 @@ from fusion.answers.left_over import LeftOver, left_over
 from fusion.blocks.linear_rows import LinearRows
 from fusion.blocks.on_rows import Scans, loss_on, model_on_rows
 from fusion.blocks.slopes import slopes
+from fusion.blocks.standouts import Picked, picked
 from fusion.data.dataset import Dataset
 from fusion.data.parts import as_numpy
 from fusion.engine.objective import Objective
@@ -101,11 +102,13 @@ class Sums:
 
 @dataclass
 class Settled:
-    """A block at its minimum: what it adds, its rows, and what is left of it."""
+    """A block at its minimum: what it adds, its rows, what is left of it, what stands out."""
 
     sums: Sums
     rows: dict[str, Array]
     left: dict[str, LeftOver]
+    picked: Picked | None = None
+    pixels: dict[str, Any] = field(default_factory=dict)
 
 
 def settle(
@@ -115,6 +118,7 @@ def settle(
     rows: Mapping[str, Tensor],
     *,
     left: bool = False,
+    pick: bool = False,
 ) -> Settled:
     """The rows of a block at their minimum, given the other factors, and what they add.
 
@@ -123,7 +127,8 @@ def settle(
         shared: the factors that all blocks share.
         datasets: of the block, in memory.
         rows: of the factors over pixels, where they stood before; missing: nobody knows.
-        left: whether what the fits leave of the data is wanted, instead of the gradient.
+        left: whether what the fits leave of the data is wanted.
+        pick: whether pixels are to be picked that stand out.
     """
     objective = problem.on(datasets)
     like, names = objective.like, list(problem.names)
@@ -131,11 +136,11 @@ def settle(
     for name in names:
         value = objective.model.factor(name)().detach()
         values[name] = (rows[name].to(like) if name in rows else value)[None]
-    made = LinearRows(objective, names).at(values)
-    if made is None:
-        made = _by_descent(objective, problem.solver, names, values)
-    found, fits, gradient = made[:3]
-    counts, bends = made[3:] if len(made) > 3 else ({}, {})
+    at = LinearRows(objective, names).at(values)
+    if at is None:
+        at = _by_descent(objective, problem.solver, names, values)
+    found, fits, gradient = at[:3]
+    counts, bends = at[3:] if len(at) > 3 else ({}, {})
     own = {n: as_numpy(found[n][0]) for n in names}
     amounts = _by_name(objective, fits)
     sums = Sums(
@@ -144,7 +149,11 @@ def settle(
         {n: as_numpy(a[0].double()) for n, a in counts.items()},
         {n: as_numpy(a[0].double()) for n, a in bends.items()},
     )
-    return Settled(sums, own, _left(objective, found) if left else {})
+    made = Settled(sums, own, _left(objective, found) if left else {})
+    if pick:
+        made.picked = picked(objective, found)
+        made.pixels = {n: pixels_of(data, made.picked.rows) for n, data in datasets.items()}
+    return made
 
 
 def _by_name(objective: Objective, fits: Tensor) -> dict[str, float]:

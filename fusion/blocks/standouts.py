@@ -1,0 +1,203 @@
+"""Pixels that stand out of what is known so far, and a component of their own.
+
+A phase of a few pixels among millions is in no sample, and adds less to the likelihood of all data
+than a spectrum that follows their noise. It shows in its own pixels: their residuals are larger
+than noise and alike. Where a component of the sample is no more than noise, the spectrum that these
+pixels share takes its place, and is taken from them from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fusion.engine.batched_nnls import nnls
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Values
+from fusion.language.fit_term import Fit
+from fusion.language.model import Model
+from fusion.likelihood.entry_losses import SQUARE
+
+SCORE = 6.0
+"""Robust standard deviations by which a pixel's residual is larger than others of its block."""
+MOST, MOST_OF_ALL = 32, 256
+"""Pixels that are picked of a block, and of all."""
+DAMPED = 1.0
+"""Counts that are added to a mean where residuals are weighed by it."""
+EDGE = 1.1
+"""Of the largest eigenvalue of noise, up to which nothing is seen."""
+ALIKE, SWEEPS = 3.0, 12
+"""Noise of a map above which a pixel has a part in a spectrum; rounds to find it."""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Pixels of a block that stand out.
+
+    Attributes:
+        rows: their numbers in the block; scores: by how much.
+    """
+
+    rows: Tensor
+    scores: Tensor
+
+
+def scores(objective: Objective, values: Values) -> Tensor:
+    """Σ w (x − m)² of every pixel, robustly standardised, (pixel,)."""
+    total: Tensor | None = None
+    with torch.no_grad(), objective.model.once({n: v[0] for n, v in values.items()}):
+        for _, weight, fit in objective.loss.fits:
+            squares = weight * _row_squares(fit, objective)
+            total = squares if total is None else total + squares
+    assert total is not None
+    middle = total.median()
+    spread = 1.4826 * (total - middle).abs().median()
+    return (total - middle) / spread.clamp_min(torch.finfo(total.dtype).tiny ** 0.5)
+
+
+def _row_squares(fit: Fit, objective: Objective) -> Tensor:
+    form, M = fit.pair(objective.model)
+    L, R = M.two_way()
+    made = []
+    for rows, x, w in form.chunks():
+        m = L[rows] @ R.T
+        squares = (x - m).square_()
+        if fit.entrywise is not SQUARE:
+            squares /= m.clamp_min(0) + DAMPED
+        made.append((squares if w is None else squares * w).sum(1))
+    squares = torch.cat(made)
+    pixels = objective.model.predict()[fit.dataset.name].shape
+    return squares if len(pixels) == 2 else squares.unflatten(0, pixels[:-1]).sum(0)
+
+
+def picked(objective: Objective, values: Values) -> Picked:
+    """The pixels of a block that stand out."""
+    score = scores(objective, values)
+    order = torch.argsort(score, descending=True)[:MOST]
+    order = order[score[order] > SCORE].sort().values
+    return Picked(order, score[order])
+
+
+@dataclass
+class Standouts:
+    """Pixels that stand out, and the component that is theirs.
+
+    Attributes:
+        sides: of these pixels, see `sides_of`.
+        scores: by how much they stand out.
+        column: the component.
+        rows: their numbers in the scan.
+    """
+
+    sides: Sequence[tuple[str, str, Tensor, Tensor]]
+    scores: Tensor
+    column: int
+    rows: Tensor
+
+    @property
+    def names(self) -> set[str]:
+        """The factors of spectra."""
+        return {name for _, name, *_ in self.sides}
+
+    def column_of(self, shared: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
+        """The factors of spectra with the column that these pixels have, of its norm."""
+        found = self.spectrum(shared)
+        units = [n for n in found if model.factor(n).scale_free]
+        norm = torch.linalg.vector_norm(found[units[0]]).clamp_min(1e-300) if units else 1.0
+        made = {}
+        for name, column in found.items():
+            made[name] = shared[name].clone()
+            made[name][:, self.column] = column / norm
+        return made
+
+    def spectrum(self, shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The column of every spectra factor as these pixels have it, given the other columns.
+
+        Non-negative, of unit norm over all data sets together, each weighed by its noise.
+        """
+        E, parts = self._residuals(shared)
+        v = E[self.scores.argmax()].clamp_min(0)
+        for _ in range(SWEEPS):
+            v = v / torch.linalg.vector_norm(v).clamp_min(1e-300)
+            a = E @ v
+            a = torch.where(a > ALIKE, a, 0)
+            if not bool(a.any()):
+                break
+            v = (a @ E).clamp_min(0)
+        v = v / torch.linalg.vector_norm(v).clamp_min(1e-300)
+        return {
+            name: (part / scale.clamp_min(1e-300)).to(shared[name])
+            for (name, scale), part in zip(parts, _split(v, parts), strict=True)
+        }
+
+    def _residuals(self, shared: Mapping[str, Tensor]) -> tuple[Tensor, list[tuple[str, Tensor]]]:
+        """What the other components leave, in units of noise, (pixel, channels of all)."""
+        blocks, spectra, parts = [], [], []
+        for _, name, x, scale in self.sides:
+            blocks.append(x * scale)
+            spectra.append(shared[name].to(x) * scale[:, None])
+            parts.append((name, scale))
+        X, S = torch.cat(blocks, 1), torch.cat(spectra)
+        keep = [k for k in range(S.shape[1]) if k != self.column]
+        S = S[:, keep]
+        G = S.T @ S
+        c, _ = nnls(G + torch.diag(1e-12 * G.diagonal().clamp_min(1e-300)), X @ S)
+        return X - c @ S.T, parts
+
+
+def _split(v: Tensor, parts: Sequence[tuple[str, Tensor]]) -> Sequence[Tensor]:
+    return torch.split(v, [len(scale) for _, scale in parts])
+
+
+def sides_of(
+    objective: Objective, values: Values, means: Mapping[str, Tensor]
+) -> list[tuple[str, str, Tensor, Tensor]] | None:
+    """(maps, spectra, values, 1 / noise of every channel) of every fit; None where none are plain.
+
+    Args:
+        objective: of some pixels.
+        values: of all factors there.
+        means: of every channel, by data set, for counts.
+    """
+    with torch.no_grad():
+        _, places = objective.closed(values)
+    if len(places) < len(objective.loss.fits):
+        return None
+    made = []
+    for i, form, _, sides in places:
+        weight, fit = objective.loss.surrogates[i]
+        if len(sides) != 2 or None in sides or form.weights.full is not None:
+            return None
+        w = float(weight)
+        scale = torch.full((form.shape[1],), w, dtype=torch.float64, device=form.device)
+        if fit.entrywise is not SQUARE:  # type: ignore[attr-defined]
+            scale = scale / (means[fit.dataset.name].to(scale).clamp_min(0) + DAMPED)  # type: ignore[attr-defined]
+        if form.weights.cols is not None:
+            scale = scale * form.weights.cols.double()
+        made.append((sides[0], sides[1], form.whole().double(), scale.sqrt()))
+    return made if len({left for left, *_ in made}) == 1 else None
+
+
+def surplus(
+    sides: Sequence[tuple[str, str, Tensor, Tensor]], values: Mapping[str, Tensor]
+) -> int | None:
+    """The component that the sample needs least, where it has more than stand out of its noise.
+
+    So many stand out as singular values are larger than those of noise, √pixels + √channels. Least
+    needed is that of the least part beside all others: its spectrum beside theirs, times its map.
+    """
+    X = torch.cat([x * scale for _, _, x, scale in sides], 1)
+    S = torch.cat([values[name].to(scale) * scale[:, None] for _, name, _, scale in sides])
+    edge = EDGE * (len(X) ** 0.5 + X.shape[1] ** 0.5) ** 2
+    seen = int((torch.linalg.eigvalsh(X.T @ X) > edge).sum())
+    if not 0 < seen < S.shape[1]:
+        return None
+    sizes, C = [], values[sides[0][0]].to(S)
+    for k in range(S.shape[1]):
+        rest, _ = torch.linalg.qr(torch.cat([S[:, :k], S[:, k + 1 :]], 1))
+        beside = S[:, k] - rest @ (rest.T @ S[:, k])
+        sizes.append(float(C[:, k].square().sum() * beside.square().sum()))
+    return min(range(len(sizes)), key=sizes.__getitem__)
