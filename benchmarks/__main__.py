@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import cases, gpu, scaling
+from benchmarks.blocks import blocks
 from benchmarks.cases import Options, Skipped
 from benchmarks.looking import looking
 from benchmarks.machine import Rates, described
@@ -29,6 +30,7 @@ CASES: dict[str, Callable[[Options], Report]] = {
         scaling.growth,
         scaling.memory,
         looking,
+        blocks,
         gpu.gpu,
         trust,
     )

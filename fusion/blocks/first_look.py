@@ -23,7 +23,6 @@ from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes
 from fusion.blocks.sample import Sample, sample_of
 from fusion.blocks.work import Looked, Problem, look, pixels_of
-from fusion.data.parts import as_numpy
 from fusion.engine.curvature import settled_states
 from fusion.engine.objective import Objective
 from fusion.forms.entries import Entries
@@ -117,7 +116,7 @@ def looked_again(
         here = torch.isin(own, rows[scan]).nonzero()[:, 0]
         there = torch.searchsorted(rows[scan], own[here])
         now, then = (
-            as_numpy(pixels_of(d, index)) if d.entries is None else pixels_of(d, index).x.numpy()
+            pixels_of(d, index) if d.entries is None else pixels_of(d, index).x.numpy()
             for d, index in ((piece.read(), here), (sample.datasets[piece.name], there))
         )
         if not np.array_equal(now, then, equal_nan=now.dtype.kind == "f"):

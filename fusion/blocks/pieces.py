@@ -14,7 +14,7 @@ from torch import Tensor
 from fusion.algebra.axis import Axes
 from fusion.blocks.on_rows import pixel_axis
 from fusion.data.dataset import Dataset
-from fusion.data.parts import numbers
+from fusion.data.parts import as_numpy, numbers
 from fusion.forms.entries import Entries
 
 Box = tuple[slice, ...]
@@ -133,7 +133,7 @@ def rows_of(scan: Axes, box: Box) -> Tensor:
 
 def _part_of_array(data: Dataset, scan: Axes, index: Sequence[slice], box: Box) -> Any:
     if data.entries is None:
-        return (data.tensor if data.lazy is None else data.lazy)[tuple(index)]
+        return (as_numpy(data.tensor) if data.lazy is None else data.lazy)[tuple(index)]
     rows = rows_of(scan, box)
     first, last, held = int(rows[0]), int(rows[-1]) + 1, data.entries
     part = slice(int(held.start[first]), int(held.start[last]))

@@ -17,6 +17,7 @@ from fusion.blocks.partition import Block
 from fusion.blocks.sample import Sample, sample_of
 from fusion.blocks.standouts import MOST_OF_ALL, Standouts, sides_of, surplus
 from fusion.blocks.work import Settled, pixels_of
+from fusion.data.parts import as_numpy
 from fusion.search.fit import fit
 from fusion.search.initialisation import Current
 
@@ -125,7 +126,7 @@ def _with(descent: Descent, scan: Axes, rows: Tensor, values: Mapping[str, Any])
     index = new.nonzero()[:, 0]
     parts = {}
     for name, data in sample.datasets.items():
-        own = data.tensor if data.entries is None else data.entries
+        own = as_numpy(data.tensor) if data.entries is None else data.entries
         picked = _sample(descent, scan, rows, {k: [(rows, v)] for k, v in values.items()})
         parts[name] = [(mine, own), (rows[new], pixels_of(picked.datasets[name], index))]
     both = torch.cat([mine, rows[new]])

@@ -95,7 +95,8 @@ def _joined(data: Dataset, parts: list[tuple[Tensor, Any]]) -> Any:
     order = torch.argsort(torch.cat([rows for rows, _ in parts]))
     if data.entries is None:
         lead = parts[0][1].ndim - data.signal - 1
-        return torch.cat([values for _, values in parts], lead).index_select(lead, order)
+        joined = np.concatenate([np.asarray(values) for _, values in parts], lead)
+        return joined.take(order.numpy(), lead)
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order))
     first, i, j, x = 0, [], [], []

@@ -260,14 +260,17 @@ def _lowest(data: Dataset) -> tuple[float, int]:
 
 
 def pixels_of(data: Dataset, wanted: Tensor) -> Any:
-    """Some pixels of a block: a tensor (…, pixel, channel …), or sparse entries."""
+    """Some pixels of a block: an array (…, pixel, channel …), or sparse entries.
+
+    Of NumPy, as torch cannot pickle tensors of uint16.
+    """
     if data.entries is not None:
         from fusion.forms.sparse import Sparse
         from fusion.forms.weights import Weights
 
         whole = Sparse(data.entries, Weights(), torch.float64)
         return whole.rows(wanted).held
-    return data.tensor.index_select(len(data.shape) - data.signal - 1, wanted).clone()
+    return as_numpy(data.tensor).take(wanted.numpy(), len(data.shape) - data.signal - 1)
 
 
 def _added(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
