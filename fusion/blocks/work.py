@@ -23,6 +23,7 @@ from fusion.data.dataset import Dataset
 from fusion.data.parts import as_numpy
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
+from fusion.forms.entries import Entries
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -32,7 +33,9 @@ from fusion.solvers import RowNewton, Solver, Watch
 Array = NDArray[Any]
 LIFT, LEAST = 1e-3, 1e-12
 """Share of its row that an amount of counts begins with at least, and the least of all."""
-EXACT, STEPS = 1e-12, 40
+FULL = 0.3
+"""Share of counts that are not zero, from which on listing them does not pay."""
+EXACT, STEPS = 1e-9, 40
 """Share of the loss by which rows fall at last, and steps until then, at most."""
 Rows = dict[str, Tensor]
 """(pixel, K) of every factor over pixels."""
@@ -130,7 +133,7 @@ def settle(
         left: whether what the fits leave of the data is wanted.
         pick: whether pixels are to be picked that stand out.
     """
-    objective = problem.on(datasets)
+    objective = problem.on(as_counts(problem.loss, datasets))
     like, names = objective.like, list(problem.names)
     values = {n: v.to(like)[None] for n, v in shared.items()}
     for name in names:
@@ -154,6 +157,37 @@ def settle(
         made.picked = picked(objective, found)
         made.pixels = {n: pixels_of(data, made.picked.rows) for n, data in datasets.items()}
     return made
+
+
+def as_counts(loss: Loss, datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """The data sets, counts that are mostly zeros as lists of those that are not."""
+    read = {fit.dataset.name: fit.entrywise for _, _, fit in loss.fits}
+    made = {}
+    for name, data in datasets.items():
+        counts = read.get(name)
+        lists = counts is not None and counts.vanishes_at_zero and data.entries is None
+        made[name] = _listed(data) if lists and _plain(data) else data
+    return made
+
+
+def _plain(data: Dataset) -> bool:
+    """Whether a data set is whole numbers of pixels by channels, weighted by rows and columns."""
+    plain = data.signal == 1 and len(data.shape) == 2 and not data.dtype.is_floating_point  # type: ignore[union-attr]
+    return plain and (data.mask is None or 1 in data.mask.shape)
+
+
+def _listed(data: Dataset) -> Dataset:
+    """A data set of few counts, listed; the same where there are many."""
+    x = as_numpy(data.tensor)
+    filled = x != 0
+    if np.count_nonzero(filled) > FULL * x.size:
+        return data
+    place = np.flatnonzero(filled)
+    i = (place // x.shape[1]).astype(np.int32)
+    j = (place - i.astype(np.int64) * x.shape[1]).astype(np.int32)
+    values = x.reshape(-1)[place].astype(np.float32 if x.itemsize <= 2 else np.float64)
+    entries = Entries(*map(torch.from_numpy, (i, j, values)), data.matrix_shape)
+    return data.derive(entries, "listed")
 
 
 def _by_name(objective: Objective, fits: Tensor) -> dict[str, float]:
