@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fusion.engine.batched_nnls import inverses, nnls, solve, variances
-from fusion.engine.poisson_pixels import grams, information, maximum_likelihood
+from fusion.engine.poisson_pixels import Squares, grams, information, maximum_likelihood
 from fusion.forms.contract import Form
 
 UNKNOWN = 1e10
@@ -73,10 +73,13 @@ def least_squares(
     return Amounts(c, straight, variance / scale, free, unknown)
 
 
-def likeliest(x: Tensor, w: Tensor, S: Tensor) -> Amounts:
-    """c ≥ 0 that makes counts x (n, channel) likeliest, weights w of that shape, S ≥ 0."""
-    c, free = maximum_likelihood(x, w, S)
-    F = information(c, w, S)
+def likeliest(x: Tensor, w: Tensor, S: Tensor, beside: Squares | None = None) -> Amounts:
+    """c ≥ 0 that makes counts x (n, channel) likeliest, weights w of that shape, S ≥ 0.
+
+    `beside`: least squares of the same amounts by other data.
+    """
+    c, free = maximum_likelihood(x, w, S, beside)
+    F = information(c, w, S) + (0.0 if beside is None else beside[0])
     size = F.diagonal(dim1=-2, dim2=-1)
     nothing = size <= 0
     variance = variances(F + torch.diag_embed(nothing.to(F)), free)
@@ -98,9 +101,12 @@ def likeliest_of_any(x: Tensor, w: Tensor, S: Tensor) -> Amounts:
     return Amounts(*made, free, unknown)
 
 
-def channel_weights(
-    form: Form, rows: slice, x: Tensor, w: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def likeliest_beside(x: Tensor, w: Tensor, S: Tensor, beside: Squares) -> Amounts:
+    """The same with least squares of the same amounts, which tell of spectra without counts."""
+    return likeliest(x, w, S + FLOOR * S.mean(), beside)
+
+
+def channel_weights(form: Form, rows: slice, x: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
     """Weights of channels, (1, channel) where all pixels have the same, and of pixels (n, 1)."""
     one = torch.ones_like(x[:, :1])
     if not form.rank_one:

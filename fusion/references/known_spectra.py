@@ -29,6 +29,7 @@ from fusion.references.amounts import (
     Amounts,
     channel_weights,
     least_squares,
+    likeliest_beside,
     likeliest_of_any,
     variance_of_parts,
 )
@@ -62,6 +63,11 @@ class Detector:
     def counts(self) -> bool:
         """Whether it is one of counts."""
         return self.term.noise == "poisson" and not self.square
+
+    @property
+    def closed(self) -> bool:
+        """Whether amounts are found, and their errors known, without a fit."""
+        return self.square or self.counts
 
     @property
     def noise_known(self) -> bool:
@@ -128,7 +134,7 @@ def known_maps(
     for box in scan_boxes(datasets):
         rows = numbers(box, scan)
         here = [each.on(piece(each.term.dataset, box)) for each in detectors]
-        if all(each.square for each in here) or all(each.counts for each in here):
+        if all(each.closed for each in here):
             _add_in_closed_form(found, rows, here, signed, place)
         else:
             found.c[rows] = _by_fit(here, signed, place)
@@ -153,16 +159,34 @@ def _add_in_closed_form(
     S = torch.cat([each.S for each in here]).to(place)
     ends = np.cumsum([0, *(len(each.S) for each in here)])
     for part, x, w, scale in _chunks(forms, [each.weight for each in here]):
-        if here[0].counts:
-            _check_counts(here, x, w, ends)
-            told = likeliest_of_any(x, w.expand_as(x), S)
-        else:
-            told = least_squares(x, w, scale, S, signed=signed, ridge=RIDGE)
+        told = _amounts(here, ends, (x, w, scale, S), signed)
         seen = ((w > 0).any(1, keepdim=True) & (scale > 0)).cpu().numpy()
         found.c[rows[part]] = np.where(seen, told.c.cpu().numpy(), np.nan)
         if found.variance is not None:
             found.variance[:, rows[part]] = _variances(here, told, w, S, ends).cpu().numpy()
             _add_left_over(found, here, told, (x, w, scale, S), ends)
+
+
+Given = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Values (n, channel), weights of channels (1 or n, channel) and of pixels (n, 1), spectra."""
+
+
+def _amounts(here: Sequence[Detector], ends: NDArray[Any], given: Given, signed: bool) -> Amounts:
+    """Of some pixels: by squares, by counts, or by both."""
+    x, w, scale, S = given
+    if all(each.square for each in here):
+        return least_squares(x, w, scale, S, signed=signed, ridge=RIDGE)
+    counts = torch.zeros(len(S), dtype=torch.bool, device=S.device)
+    for each, a, b in zip(here, ends[:-1], ends[1:], strict=True):
+        counts[a:b] = each.counts
+        if each.counts:
+            _check_counts(each, x[:, a:b], w[:, a:b])
+    n = w.expand_as(x)[:, counts]
+    if bool(counts.all()):
+        return likeliest_of_any(x, n, S)
+    v, T = w[:, ~counts], S[~counts]
+    beside = grams(v, T), (v * x[:, ~counts]) @ T
+    return likeliest_beside(x[:, counts], n, S[counts], beside)
 
 
 def _chunks(
@@ -188,16 +212,15 @@ def _chunks(
         yield rows, x, torch.cat([w.expand(size, -1) for w in ws], 1), torch.ones_like(x[:, :1])
 
 
-def _check_counts(here: Sequence[Detector], x: Tensor, w: Tensor, ends: NDArray[Any]) -> None:
+def _check_counts(each: Detector, x: Tensor, w: Tensor) -> None:
     """Complain of negative values where counts are needed."""
     below = (x < 0) & (w > 0)
-    if not bool(below.any()):
-        return
-    k = int(np.searchsorted(ends, int(below.any(0).nonzero()[0]), side="right")) - 1
-    raise ValueError(
-        f"`{here[k].term}`: {int(below.sum())} values are negative (lowest "
-        f"{float(x[below].min()):.3g}) and counts are needed: give the data as they were measured."
-    )
+    if bool(below.any()):
+        raise ValueError(
+            f"`{each.term}`: {int(below.sum())} values are negative (lowest "
+            f"{float(x[below].min()):.3g}) and counts are needed: give the data as they were "
+            "measured."
+        )
 
 
 def _variances(
@@ -212,6 +235,8 @@ def _variances(
         else grams(w[:, a:b], S[a:b])
         for each, a, b in zip(here, ends[:-1], ends[1:], strict=True)
     ]
+    if len({len(part) for part in made}) > 1:
+        made = [part.expand(len(told.c), -1, -1) for part in made]
     G = torch.stack(made).sum(0)
     nothing = G.diagonal(dim1=-2, dim2=-1) <= 0
     G = G + torch.diag_embed(nothing.to(G))
@@ -223,7 +248,7 @@ def _add_left_over(
     found: Maps,
     here: Sequence[Detector],
     told: Amounts,
-    given: tuple[Tensor, Tensor, Tensor, Tensor],
+    given: Given,
     ends: NDArray[Any],
 ) -> None:
     """Squares that are left of data sets whose noise has an unknown size."""

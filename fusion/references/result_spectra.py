@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.axis_differences import axis_differences
+from fusion.algebra.cautions import NoiseWarning, users_line
 from fusion.algebra.prediction import CP
 from fusion.answers.roles import maps_and_spectra
 from fusion.data.dataset import Dataset
@@ -57,9 +59,7 @@ def spectra_of(result: Result, name: str) -> Tensor:
     )
 
 
-def fit_of(
-    result: Result, name: str, data: Dataset, several: bool
-) -> tuple[float | None, Fit]:
+def fit_of(result: Result, name: str, data: Dataset, several: bool) -> tuple[float | None, Fit]:
     """(weight, fit of new data as the result's own fit of that data set has it).
 
     Raises:
@@ -87,6 +87,33 @@ def fit_of(
             f"{line}."
         )
     return None, kind(data)
+
+
+def check_variance(result: Result, name: str, fit: Fit, several: bool) -> None:
+    """Complain of new data without a variance where those that were fitted had one.
+
+    Raises:
+        ValueError: where the balance between detectors rests on it.
+
+    Warns:
+        NoiseWarning: else; the maps are those of another fit.
+    """
+    told, data = result.data[name], fit.dataset
+    had = told.chi2 is not None and told.noise in (Frobenius.noise, Gaussian.noise)
+    if not had or not fit.weighted_by_variance or data.variance is not None:
+        return
+    text = (
+        f"`result.transform({data})`: {name!r} was fitted with a variance and {data.name!r} has "
+        "none"
+    )
+    mend = "`data.estimate_variance()`, or `data.with_variance(…)`"
+    if several:
+        raise ValueError(f"{text}, by which the detectors are weighed: give one, {mend}.")
+    warnings.warn(
+        f"{text}: all its values count alike: give one, {mend}.",
+        NoiseWarning,
+        stacklevel=users_line(),
+    )
 
 
 def level_of(result: Result, name: str, fit: Fit) -> float:

@@ -19,6 +19,7 @@ from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.references.known_spectra import Detector, Maps, known_maps
 from fusion.references.result_spectra import (
+    check_variance,
     fit_of,
     level_of,
     may_be_negative,
@@ -98,6 +99,7 @@ def _detector(
     told, fit = (None, given) if isinstance(given, Fit) else fit_of(result, name, given, several)
     weight = told if weight is None else weight
     fit, S = on_channels(result, name, fit, spectra_of(result, name))
+    check_variance(result, name, fit, several)
     scale = level_of(result, name, fit) if several else 1.0
     return Detector(fit, S, (1.0 if weight is None else weight) * scale)
 
@@ -122,11 +124,11 @@ def _check_errors(groups: list[dict[str, Detector]]) -> None:
     """Complain where no standard errors are known."""
     for group in groups:
         each = list(group.values())
-        if not (all(d.square for d in each) or all(d.counts for d in each)):
+        if not all(d.closed for d in each):
             told = " + ".join(str(d.term) for d in each)
             raise ValueError(
                 f"`result.transform(…, errors=True)`: errors of maps are known under least squares "
-                f"or counts alone, here the fit is {told}: leave `errors` out."
+                f"and counts alone, here the fit is {told}: leave `errors` out."
             )
 
 
