@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fusion.data.dataset import Dataset
 from fusion.data.parts import BLOCKS, boxes, numbers
 from fusion.prepare.crop_bin import cut
+from fusion.prepare.lazily import check_blocks
 from fusion.prepare.sparse_parts import cropped
 
 Box = tuple[slice, ...]
@@ -25,11 +26,16 @@ def scan_boxes(datasets: Sequence[Dataset]) -> list[Box]:
 
     Whole chunks of the lazy data set with the most bytes, neighbours up to some megabytes; the
     whole scan where none is lazy.
+
+    Raises:
+        ValueError: if whole spectra of a chunk are too much to be held at a time.
     """
     scan = datasets[0].shape[: len(datasets[0].pixels)]
     lazy = [data for data in datasets if data.lazy is not None]
     if not lazy or not scan:
         return [tuple(slice(0, n) for n in scan)]
+    for data in lazy:
+        check_blocks(data)
     largest = max(lazy, key=lambda data: prod(data.shape) * data.lazy.dtype.itemsize)
     pixel = sum(data.matrix_shape[1] * data.lazy.dtype.itemsize for data in lazy)
     return list(product(*boxes(largest.lazy.chunks[: len(scan)], max(BLOCKS // pixel, 1))))
