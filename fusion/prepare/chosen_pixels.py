@@ -89,7 +89,11 @@ def _of_sparse(
 def spread_spectra(data: Dataset, stats: Tally) -> Array:
     """A few spectra as measured, spread over those that are not empty, (pixel, channel)."""
     filled = np.flatnonzero(stats.filled_rows)
-    chosen = filled[:: max(1, len(filled) // FEW)]
+    return spectra_at(data, filled[:: max(1, len(filled) // FEW)])
+
+
+def spectra_at(data: Dataset, chosen: NDArray[np.intp]) -> Array:
+    """The spectra of these pixels, in rising order, (pixel, channel); no other block is read."""
     wanted = np.zeros(data.matrix_shape[0], dtype=bool)
     wanted[chosen] = True
     spectra = np.zeros((len(chosen), data.matrix_shape[1]))
