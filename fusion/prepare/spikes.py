@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
 from fusion.prepare.chosen_pixels import mask_of_pixels, spectra_at
-from fusion.prepare.lazily import beside, whole_spectra
+from fusion.prepare.lazily import beside, check_blocks, whole_spectra
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -34,6 +34,8 @@ def remove_spikes(data: Dataset, threshold: float) -> Dataset:
         raise ValueError(f"`{call}`: the threshold must be positive, in standard deviations.")
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
+    if data.lazy is not None:
+        check_blocks(data)
     noise = _noise_of(data)
     if data.lazy is not None:
         told = "values are replaced when they are read"
