@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
 from os import PathLike
@@ -181,13 +181,12 @@ def folded_to(entries: Entries, shape: tuple[int, int]) -> Entries:
     return Entries(i, flat - i * shape[1], entries.x, shape)
 
 
-def fits_in_memory(owner: Dataset, need: int, what: tuple[str, str] | None = None) -> None:
+def fits_in_memory(need: int, told: Callable[[str, str], str]) -> None:
     """Complain of what is larger than the machine's memory, before it is read or made.
 
     Args:
-        owner: the data set.
         need: bytes.
-        what: what is done with them, and how to do without; None: the array is read whole.
+        told: what is complained of, by "1.2 GB" that are needed and that the machine has.
 
     Raises:
         ValueError: if there is not as much in all.
@@ -198,20 +197,22 @@ def fits_in_memory(owner: Dataset, need: int, what: tuple[str, str] | None = Non
     have = total_bytes()
     if have is None or need <= SHARE * have:
         return
-    what = what or (
-        "are to be read,",
-        "crop or bin it first, which stays lazy; `fu.fit` goes block by block, and so do "
-        "`result.transform` and most steps of preparing",
-    )
-    text = f"`{owner}`: {need / 1e9:.3g} GB {what[0]} the machine has {have / 1e9:.3g}: {what[1]}."
+    text = told(f"{need / 1e9:.3g} GB", f"{have / 1e9:.3g}")
     if need > have:
         raise ValueError(text)
     warnings.warn(text, MemoryWarning, stacklevel=users_line())
 
 
-def bytes_of(lazy: Any) -> int:
-    """Of a dask array once it is read."""
-    return prod(lazy.shape) * lazy.dtype.itemsize
+def read_whole(owner: Dataset, lazy: Any) -> None:
+    """Complain of a dask array that is read whole, if it is large; as `fits_in_memory`."""
+    fits_in_memory(
+        prod(lazy.shape) * lazy.dtype.itemsize,
+        lambda need, have: (
+            f"`{owner}`: {need} are to be read, the machine has {have}: crop or bin it first, "
+            "which stays lazy; `fu.fit` goes block by block, and so do `result.transform` and "
+            "most steps of preparing."
+        ),
+    )
 
 
 def check_type(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:

@@ -18,12 +18,11 @@ from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Shown
 from fusion.data.array_input import (
     both_masks,
-    bytes_of,
     check_name_and_array,
-    fits_in_memory,
     folded_to,
     mask_of,
     read_array,
+    read_whole,
     tensor_of,
     unfold,
     variance_of,
@@ -149,7 +148,7 @@ class Dataset(Shown, Preparing, Looking):
                 "and sums read it so: give a dense array (`.todense()`) for this, if it fits."
             )
         if self._tensor is None:
-            fits_in_memory(self, bytes_of(self.lazy))
+            read_whole(self, self.lazy)
             self._tensor, self.lazy = tensor_of(self, self.lazy.compute()), None
         return self._tensor
 
@@ -299,7 +298,7 @@ class Dataset(Shown, Preparing, Looking):
         """
         if not self._checked:
             if self.lazy is not None:  # what holds a form reads them whole
-                fits_in_memory(self, bytes_of(self.lazy))
+                read_whole(self, self.lazy)
             self._finite = all_finite(self)
             self._checked = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,14 +14,11 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.algebra.cautions import CutWarning, users_line
 from fusion.data.array_input import fits_in_memory
-from fusion.data.count_value import value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
-from fusion.prepare.chosen_pixels import mask_of_pixels, spectra_in_parts
-from fusion.prepare.crop_bin import by_axis_index, index_range
+from fusion.prepare.energy_window import SpectraInWindow, spectra_in_window
 from fusion.prepare.lazily import by_block, whole_spectra
 from fusion.prepare.moved_spectra import (
-    interpolated,
     move_like,
     moved_spectra,
     places_of,
@@ -30,7 +27,6 @@ from fusion.prepare.moved_spectra import (
 
 Array = NDArray[np.float64]
 
-FEWEST = 8  # channels of a window
 ROUNDS = 10  # of the reference from the drifts, and the drifts from the reference, at most
 STILL = 0.005  # channels: the drifts have settled
 FINE = 4  # positions a channel that are looked at; a parabola tells the rest
@@ -40,27 +36,13 @@ PEAK = 20.0  # usual steps between channels by which a peak stands above its sur
 PART = 2048  # spectra that are looked at together
 
 
-class _Spectra(NamedTuple):
-    """What is compared: spectra with a margin around the window, 0 where masked."""
-
-    spectra: Array  # (pixel, channel of the window and its margins)
-    valid: Array  # (pixel or 1, same) 1 where there are data
-    inside: slice  # the window among these channels
-    reach: int  # channels, that a drift is looked for on either side
-    start: int  # of the window, among all channels
-
-    @property
-    def window(self) -> int:
-        return self.inside.stop - self.inside.start
-
-
 def drifts(data: Dataset, window: Mapping[str, Window], name: str = "drifts") -> Array:
     """See `fusion.prepare.drifts`."""
     call = f"{name}({', '.join(f'{key}={part}' for key, part in window.items())})"
-    return _drifts(data, _spectra_in_window(data, window, call), call)
+    return _drifts(data, spectra_in_window(data, window, call), call)
 
 
-def _drifts(data: Dataset, view: _Spectra, call: str) -> Array:
+def _drifts(data: Dataset, view: SpectraInWindow, call: str) -> Array:
     """The drift of every pixel, of the shape of the scan, in channels."""
     scan = data.shape[:-1]
     drift = _peak_start(view)
@@ -82,7 +64,7 @@ def _drifts(data: Dataset, view: _Spectra, call: str) -> Array:
     return drift.reshape(scan)
 
 
-def _peak_start(view: _Spectra) -> Array:
+def _peak_start(view: SpectraInWindow) -> Array:
     """Where to begin: by the highest channel of every spectrum, where that makes a sharper mean.
 
     The mean of spectra that have drifted by more than the width of their peak shows no peak.
@@ -107,7 +89,7 @@ def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     call, view = "align(shifts=…)", None
     if shifts is None:
         call = f"align({_text(window)})"
-        view = _spectra_in_window(data, window, call)
+        view = spectra_in_window(data, window, call)
         shifts = _drifts(data, view, call)
     elif window:
         raise ValueError(f"`align(shifts=…, {_text(window)})`: 2 answers: give shifts or a window.")
@@ -170,13 +152,17 @@ def _check_size(data: Dataset, beside_it: torch.Tensor, call: str) -> None:
     """Say it where a mask or a variance of lazy data gets a value for every entry."""
     if data.lazy is None or (beside_it.shape[-1] == 1 and data.channels[0].uniform):
         return
-    how = f"are made by `{call}` of the mask or the variance, whose channels move by pixel,"
-    mend = "align first, then mask channels or give variances"
-    fits_in_memory(data, 8 * prod(data.shape), (how, mend))
+    fits_in_memory(
+        8 * prod(data.shape),
+        lambda need, have: (
+            f"`{call}`: channels of the mask or the variance of {data} move with every pixel: "
+            f"{need}, the machine has {have}: align first, then mask channels or give variances."
+        ),
+    )
 
 
 def _check_feature_is_kept(
-    data: Dataset, view: _Spectra, shifts: Array, kept: slice, call: str
+    data: Dataset, view: SpectraInWindow, shifts: Array, kept: slice, call: str
 ) -> None:
     """Complain where what the spectra are aligned by lies in the channels that are cut off."""
     place = view.start + _feature(_aligned_mean(view, shifts.ravel())[view.inside])
@@ -218,82 +204,7 @@ def _checked_shifts(data: Dataset, shifts: Any, call: str) -> Array:
     return shifts
 
 
-def _spectra_in_window(data: Dataset, window: Mapping[str, Window], call: str) -> _Spectra:
-    """The spectra in the window and as far around it as a drift may reach."""
-    if data.signal != 1:
-        raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
-    n, axis, part = data.shape[-1], len(data.shape) - 1, slice(None)
-    for i, given in by_axis_index(data, window, call).items():
-        if i != axis:
-            raise ValueError(
-                f"`{call}`: spectra are moved along {data.axes[-1].name} ({n} channels): "
-                "give a window of it."
-            )
-        part = index_range(data, i, given, call)
-    start, stop, _ = part.indices(n)
-    if not data.channels[0].uniform:
-        ends = np.rint(steps_along(data.channels[0])[[start, stop - 1]]).astype(int)
-        start, stop = int(ends.min()), int(ends.max()) + 1
-    if stop - start < FEWEST:
-        raise ValueError(f"`{call}`: {stop - start} channels in the window: give {FEWEST} or more.")
-    reach = (stop - start) // 2
-    low, high = max(start - reach, 0), min(stop + reach, n)
-    X, valid = _read_window(data, low, high, call)
-    _check_counts(data, X[:, start - low : stop - low], call)
-    valid = np.ones((1, X.shape[1])) if valid.all() else valid.astype(float)
-    return _Spectra(X, valid, slice(start - low, stop - low), reach, start)
-
-
-def _read_window(data: Dataset, low: int, high: int, call: str) -> tuple[Array, NDArray[np.bool_]]:
-    """(these channels of all spectra, 0 where there are no data; where there are some).
-
-    Of lazy data they are read block by block, and held.
-    """
-    axis = data.channels[0]
-    if data.lazy is None:
-        X = data.numpy().reshape(data.matrix_shape)
-        hidden = None if data.mask is None else data.mask.expand(data.shape).numpy()
-        return _window_of(X, hidden, axis, low, high)
-    pixels = data.matrix_shape[0]
-    how = f"of {high - low} channels are held by `{call}`,"
-    fits_in_memory(data, 17 * pixels * (high - low), (how, "give a narrower window, or shifts=…"))
-    X, valid = np.zeros((pixels, high - low)), np.zeros((pixels, high - low), dtype=bool)
-    for rows, values in spectra_in_parts(data, PART):
-        hidden = None if data.mask is None else mask_of_pixels(data, rows)
-        X[rows], valid[rows] = _window_of(values, hidden, axis, low, high)
-    return X, valid
-
-
-def _window_of(
-    X: NDArray, hidden: NDArray[np.bool_] | None, axis: Axis, low: int, high: int
-) -> tuple[Array, NDArray[np.bool_]]:
-    """The same of spectra (pixel, channel)."""
-    part = slice(low, high) if axis.uniform else slice(None)
-    X = X[:, part].astype(float)
-    valid = np.isfinite(X)
-    if hidden is not None:
-        valid &= ~hidden.reshape(len(X), -1)[:, part]
-    X = np.where(valid, X, 0.0)
-    if not axis.uniform:  # compared on an even axis, so that a drift in energy is one of all
-        places = np.interp(np.arange(low, high), steps_along(axis), np.arange(len(axis.values)))
-        X = interpolated(X, places[None])
-        valid = interpolated(1.0 - valid, places[None]) == 0
-        X = np.where(valid, X, 0.0)
-    return X, valid
-
-
-def _check_counts(data: Dataset, window: Array, call: str) -> None:
-    """Complain of counts so few that every one of them would pass for the feature."""
-    q = value_of_a_count(window if data.lazy is not None else data.numpy()) or 0.0
-    if q and window.mean() < q:
-        raise ValueError(
-            f"`{call}`: {window.mean() / q:.2g} counts a channel in the window: single counts show "
-            "no feature, and X-ray spectra have no zero loss: choose a narrower window around a "
-            "strong feature, bin pixels first, or give shifts=… of another detector."
-        )
-
-
-def _aligned_mean(view: _Spectra, drift: Array) -> Array:
+def _aligned_mean(view: SpectraInWindow, drift: Array) -> Array:
     """Mean of the spectra without their drift, (channel with margins)."""
     valid = np.broadcast_to(view.valid, view.spectra.shape)
     return _sum_ofmove_like(view.spectra, drift) / np.maximum(_sum_ofmove_like(valid, drift), 1e-9)
@@ -322,7 +233,7 @@ def _sum_ofmove_like(spectra: NDArray, drift: Array) -> Array:
     return total
 
 
-def _best_shifts(view: _Spectra, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _best_shifts(view: SpectraInWindow, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
     """(how far each spectrum lies behind the reference in channels, where that is clear).
 
     The shift s at which a·R(x − s) + b fits a spectrum y(x) in the window best, by least squares
@@ -345,7 +256,7 @@ def _best_shifts(view: _Spectra, reference: Array) -> tuple[Array, NDArray[np.bo
     return grid[best] + vertex.clip(-1, 1) / FINE, clear
 
 
-def _correlations(view: _Spectra, reference: Array, shifts: Array) -> tuple[Array, Array]:
+def _correlations(view: SpectraInWindow, reference: Array, shifts: Array) -> tuple[Array, Array]:
     """(correlation with the moved reference over its size, (pixel, shift); Σ w (y − ȳ)²)."""
     from scipy.interpolate import CubicSpline
 
@@ -371,7 +282,7 @@ def _correlations(view: _Spectra, reference: Array, shifts: Array) -> tuple[Arra
     return score, spread
 
 
-def _check_drifts(drift: Array, clear: NDArray[np.bool_], view: _Spectra, call: str) -> None:
+def _check_drifts(drift: Array, clear: NDArray[np.bool_], view: SpectraInWindow, call: str) -> None:
     """Complain where there is nothing to follow, or where it leaves the window."""
     if 2 * clear.sum() < len(clear):
         raise ValueError(

@@ -41,8 +41,6 @@ FEW = 4  # pixels or channels below which nothing tells noise from signal
 ROUNDING = 1e6  # singular value over the edge above which all noise is rounding
 COUNTS = 0.15  # how far the gain of integers may be from 1 for them to count as Poisson counts
 FULL = 40  # bytes an entry, that a variance of every entry takes while it is made
-AS_LARGE = "are needed while a variance of every entry is made,"
-MEND = "bin first; counts need no variance, `fu.losses.Poisson(data)`; or give one a channel"
 CORRELATED = 0.1  # of neighbouring channels, above which the noise is not called independent
 
 
@@ -227,11 +225,23 @@ def estimate_variance(data: Dataset) -> Dataset:
         variance = noise.channels.reshape(data.shape[len(data.shape) - data.signal :])
     else:
         if data.lazy is not None:
-            fits_in_memory(data, FULL * prod(data.shape), (AS_LARGE, MEND))
+            _check_memory(data)
         held = data.renamed(data.name)  # what is lazy is read for this, and not kept
         variance = variance_by_mean(held, noise).reshape(data.shape)
     return data.derive(
         data._array, f"estimate_variance(): {noise}", variance=np.maximum(variance, 1e-300)
+    )
+
+
+def _check_memory(data: Dataset) -> None:
+    """Complain where a variance of every entry would be too much."""
+    fits_in_memory(
+        FULL * prod(data.shape),
+        lambda need, have: (
+            f"`{data}`: {need} are needed while a variance of every entry is made, the machine has "
+            f"{have}: bin first; counts need no variance, `fu.losses.Poisson(data)`; or give one a "
+            "channel."
+        ),
     )
 
 
