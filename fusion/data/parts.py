@@ -123,12 +123,12 @@ def boxes(chunks: Sequence[Sequence[int]], room: int) -> list[list[slice]]:
         chunks: sizes along every axis.
         room: values that may be together; a larger chunk stands alone.
     """
-    along, thick = [], prod(max(sizes) for sizes in chunks)
+    along, outer = [], prod(max(sizes) for sizes in chunks)
     for sizes in reversed(chunks):
-        thick //= max(sizes)  # of the axes before: a box has one chunk of them at least
+        outer //= max(sizes)
         ends = [0]
         for end in np.cumsum(sizes).tolist():
-            if len(ends) > 1 and end - ends[-2] <= room // thick:
+            if len(ends) > 1 and (end - ends[-2]) * outer <= room:
                 ends[-1] = end
             else:
                 ends.append(end)
