@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
         CutWarning,
         FileWarning,
         FusionWarning,
+        MemoryWarning,
         NoiseWarning,
         ScaleWarning,
     )
@@ -94,6 +95,7 @@ __all__ = [
     "GaussNewton",
     "Init",
     "KeenanKotula",
+    "MemoryWarning",
     "Loss",
     "Model",
     "NoiseWarning",
@@ -162,6 +164,7 @@ _PLACES = {
     "CutWarning": "fusion.algebra.cautions",
     "FileWarning": "fusion.algebra.cautions",
     "FusionWarning": "fusion.algebra.cautions",
+    "MemoryWarning": "fusion.algebra.cautions",
     "NoiseWarning": "fusion.algebra.cautions",
     "ScaleWarning": "fusion.algebra.cautions",
     "Prediction": "fusion.algebra.prediction",

@@ -35,6 +35,10 @@ class FileWarning(FusionWarning):
     """Of a file something was left out, or its reader or its calibration is in doubt."""
 
 
+class MemoryWarning(FusionWarning):
+    """What is lazy is read whole, and takes much of the memory."""
+
+
 PASSED = ("fusion", "contextlib", "torch")
 """Packages whose lines are not the user's."""
 

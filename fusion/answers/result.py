@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
     from fusion.elements import Composition
     from fusion.elements.intensities import Measure
+    from fusion.language.fit_term import Fit
     from fusion.plots.split_scale import Scale
     from fusion.report import Report
     from fusion.uncertainty.ambiguity import Ambiguity
@@ -288,6 +289,55 @@ class Result(Shown, NamedParts):
         from fusion.uncertainty.standard_errors import standard_errors
 
         return standard_errors(self, held=held, progress=progress)
+
+    @checked_call
+    def transform(
+        self,
+        data: Dataset | Mapping[str, Dataset] | Fit | Loss,
+        *,
+        errors: bool = False,
+        device: Any = None,
+        progress: bool = True,
+    ) -> Any:
+        """Maps of new data under the spectra found here, in one pass: c of x ≈ S c, pixel by pixel.
+
+        The likelihood, its weights and whether amounts may be negative are those of the fit, the
+        mask and the variance those of the new data; penalties and other constraints of the maps are
+        not read. Detectors that share their maps are taken together, those that were fitted with a
+        learned noise level with that level. What is lazy is read block by block, each once.
+
+        Args:
+            data: as they were prepared for the fit, with the same channels; any pixels. A mapping
+                or `Scan` of several detectors. Of a result that was loaded, whose likelihood is not
+                known or that has several data sets: the fit, `Poisson(data)`, or the loss.
+            errors: whether standard errors are given beside the maps, given the spectra. Noise of
+                unknown size is as large as what is left of the new data, Σ r² / (n − p), tells. Of
+                an amount at zero it is the one that it would have if it were free.
+            device: "cpu", "cuda" …; default: where the data are.
+            progress: whether a line says how far it is, as in `fit`.
+
+        Returns:
+            Maps with the axes of the new pixels, (y, x, K), in the unit of `result.maps`, float64;
+            NaN where a pixel is masked. `(maps, errors)` where errors were asked for; of errors NaN
+            too where spectra are too alike. Where data sets have maps of their own: {data set:
+            maps}.
+
+        Raises:
+            ValueError: if the channels are others than those fitted, the model is not maps times
+                spectra, or a loaded result does not tell what is needed.
+
+        Example:
+            >>> from fusion.simulate import layers
+            >>> data = layers(shape=(8, 10), channels=60).datasets["net"]
+            >>> model = fu.models.NMF(data, K=3)
+            >>> result = fu.fit(model, fu.losses.Frobenius(data), starts=2, progress=False)
+            >>> maps, errors = result.transform(data[:4], errors=True)
+            >>> maps.shape, bool((abs(maps - result.maps[:4]) < errors).all())
+            ((4, 10, 3), True)
+        """
+        from fusion.references.transform import transform
+
+        return transform(self, data, errors=errors, device=device, progress=progress)
 
     @checked_call
     def composition(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
 from os import PathLike
@@ -15,11 +15,16 @@ from torch import Tensor
 
 from fusion.algebra.arrays import as_array, as_tensor, sparse_parts
 from fusion.algebra.axis import Axis
+from fusion.algebra.cautions import MemoryWarning, users_line
+from fusion.algebra.memory import total_bytes
 from fusion.forms.entries import PART, Entries
 from fusion.forms.weights import separable
 
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
+
+SHARE = 0.25
+"""Of the memory that there is, above which it is said."""
 
 
 def check_name_and_array(name: Any, array: Any) -> None:
@@ -176,19 +181,38 @@ def folded_to(entries: Entries, shape: tuple[int, int]) -> Entries:
     return Entries(i, flat - i * shape[1], entries.x, shape)
 
 
-def fits_in_memory(owner: Dataset, lazy: Any) -> None:
-    """Complain of a lazy array that is larger than the machine's memory."""
-    try:
-        have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not told on this system
+def fits_in_memory(need: int, told: Callable[[str, str], str]) -> None:
+    """Complain of what is larger than the machine's memory, before it is read or made.
+
+    Args:
+        need: bytes.
+        told: what is complained of, by "1.2 GB" that are needed and that the machine has.
+
+    Raises:
+        ValueError: if there is not as much in all.
+
+    Warns:
+        MemoryWarning: from a quarter of what there is.
+    """
+    have = total_bytes()
+    if have is None or need <= SHARE * have:
         return
-    need = prod(lazy.shape) * lazy.dtype.itemsize
+    text = told(f"{need / 1e9:.3g} GB", f"{have / 1e9:.3g}")
     if need > have:
-        raise ValueError(
-            f"`{owner}`: {need / 1e9:.3g} GB are to be read, the machine has {have / 1e9:.3g}: "
-            "crop or bin it first, or unmix it by blocks: `s.decomposition(algorithm=Unmixer(K))` "
-            "of a lazy HyperSpy signal, with `fusion.estimators.Unmixer`."
-        )
+        raise ValueError(text)
+    warnings.warn(text, MemoryWarning, stacklevel=users_line())
+
+
+def read_whole(owner: Dataset, lazy: Any) -> None:
+    """Complain of a dask array that is read whole, if it is large; as `fits_in_memory`."""
+    fits_in_memory(
+        prod(lazy.shape) * lazy.dtype.itemsize,
+        lambda need, have: (
+            f"`{owner}`: {need} are to be read, the machine has {have}: crop or bin it first, "
+            "which stays lazy; `fu.fit` goes block by block, and so do `result.transform` and "
+            "most steps of preparing."
+        ),
+    )
 
 
 def check_type(owner: Dataset, dtype: Any, shape: Sequence[int]) -> None:

@@ -19,10 +19,10 @@ from fusion.algebra.display import Display, Shown
 from fusion.data.array_input import (
     both_masks,
     check_name_and_array,
-    fits_in_memory,
     folded_to,
     mask_of,
     read_array,
+    read_whole,
     tensor_of,
     unfold,
     variance_of,
@@ -56,7 +56,8 @@ class Dataset(Shown, Preparing, Looking):
         history: what was done to the data before, a line a step.
         metadata: what else is known of the measurement; carried along, not used.
 
-    A dask array is read when the data are first needed: crop and bin it before.
+    A dask array stays one: most steps and fits go block by block (the how-to *Large data* says
+    which), what needs all of it reads it once and says so where it is large.
 
     Raises:
         ValueError: if sizes disagree, the data are empty or not real, a variance is not positive,
@@ -147,7 +148,7 @@ class Dataset(Shown, Preparing, Looking):
                 "and sums read it so: give a dense array (`.todense()`) for this, if it fits."
             )
         if self._tensor is None:
-            fits_in_memory(self, self.lazy)
+            read_whole(self, self.lazy)
             self._tensor, self.lazy = tensor_of(self, self.lazy.compute()), None
         return self._tensor
 
@@ -296,8 +297,8 @@ class Dataset(Shown, Preparing, Looking):
             ValueError: if there are NaN or infinities, only zeros, or nothing outside the mask.
         """
         if not self._checked:
-            if self.lazy is not None:  # a fit has to read them whole
-                fits_in_memory(self, self.lazy)
+            if self.lazy is not None:  # what holds a form reads them whole
+                read_whole(self, self.lazy)
             self._finite = all_finite(self)
             self._checked = True
 

@@ -17,24 +17,32 @@ RIDGE = 1e-8
 SMALL = 1e-7
 """Step over standard error below which it is the last."""
 DECREASE = 1e-4
+LIFT = 1e-3
+"""Of the mean amount, that all begin with at least."""
 
 
-def maximum_likelihood(x: Tensor, w: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+Squares = tuple[Tensor, Tensor]
+"""G (1 or n, K, K) and b (n, K) of ½ cᵀ G c − bᵀ c, what other data say of the same amounts."""
+
+
+def maximum_likelihood(
+    x: Tensor, w: Tensor, S: Tensor, beside: Squares | None = None
+) -> tuple[Tensor, Tensor]:
     """c ≥ 0 that makes Σ_j w (m − x ln m), m = S c, smallest, for every row of x.
 
     Newton steps within the bounds, each a problem of non-negative least squares, shortened until
     the likelihood rises; after a few multiplicative ones.
 
     Args:
-        x: counts (n, channel); w: 0 where masked, else 1, of that shape; S: (channel, K) ≥ 0.
+        x: counts (n, channel); w: 0 where masked, else 1 or a weight, of that shape;
+            S: (channel, K) ≥ 0.
+        beside: least squares of the same amounts, which are added.
 
     Returns:
         c (n, K), and which of them are free: not held at zero.
     """
     reach, total = w @ S, (w * x).sum(1)  # counts per amount, counts
-    c = total[:, None] / reach.clamp_min(torch.finfo(x.dtype).tiny) / S.shape[1]
-    for _ in range(WARM):
-        c = c * ((w * _ratio(x, c @ S.T)) @ S) / reach.clamp_min(torch.finfo(x.dtype).tiny)
+    c = _start(x, w, S, reach, total) if beside is None else _start_of_squares(*beside)
     ridge = torch.diag_embed(RIDGE * reach.square() / (total[:, None] + 1))
     free = torch.ones_like(c, dtype=torch.bool)
     rows = torch.arange(len(x), device=x.device)
@@ -44,24 +52,57 @@ def maximum_likelihood(x: Tensor, w: Tensor, S: Tensor) -> tuple[Tensor, Tensor]
         ratio = _ratio(xr, m)
         slope = (wr * (1 - ratio)) @ S
         H = grams(wr * _ratio(ratio, m), S) + ridge[rows]
+        more = None if beside is None else _rows_of(beside, rows)
+        if more is not None:
+            H, slope = H + more[0], slope + (more[0] @ cr[..., None])[..., 0] - more[1]
         aim, free[rows] = nnls(H, (H @ cr[..., None])[..., 0] - slope)
         step = aim - cr
         sigma = H.diagonal(dim1=-2, dim2=-1).rsqrt()
         last = (step.abs() <= SMALL * sigma).all(1)
-        c[rows] = torch.where(last[:, None], aim, _backtracked(xr, wr, S, cr, step, slope))
+        next_ = _backtracked((xr, wr, S, more), cr, step, slope)
+        c[rows] = torch.where(last[:, None], aim, next_)
         rows = rows[~last & torch.isfinite(step).all(1)]
         if not len(rows):
             break
     return c, free
 
 
-def _backtracked(x: Tensor, w: Tensor, S: Tensor, c: Tensor, step: Tensor, slope: Tensor) -> Tensor:
+def _start(x: Tensor, w: Tensor, S: Tensor, reach: Tensor, total: Tensor) -> Tensor:
+    """Equal counts of every reference, then a few multiplicative steps."""
+    reach = reach.clamp_min(torch.finfo(x.dtype).tiny)
+    c = total[:, None] / reach / S.shape[1]
+    for _ in range(WARM):
+        c = c * ((w * _ratio(x, c @ S.T)) @ S) / reach
+    return c
+
+
+def _start_of_squares(G: Tensor, b: Tensor) -> Tensor:
+    """The amounts of least squares, lifted off zero, where counts would have no mean."""
+    size = G.diagonal(dim1=-2, dim2=-1)
+    G = G + torch.diag_embed(torch.where(size > 0, RIDGE * size, 1.0))
+    c = nnls(G if len(G) > 1 else G[0], b)[0]
+    return c + LIFT * torch.where(c > 0, c, 0).mean(1, keepdim=True).clamp_min(LIFT)
+
+
+def _rows_of(beside: Squares, rows: Tensor) -> Squares:
+    """Of some of the rows."""
+    G, b = beside
+    return (G if len(G) == 1 else G[rows]), b[rows]
+
+
+Rows = tuple[Tensor, Tensor, Tensor, Squares | None]
+"""Counts, weights, spectra, and the squares beside them."""
+
+
+def _backtracked(of: Rows, c: Tensor, step: Tensor, slope: Tensor) -> Tensor:
     """c + t·step with the first t of 1, ½, ¼ … at which the likelihood rises enough."""
-    before, gain = _loss(x, w, c @ S.T), (slope * step).sum(1)
+    before, gain = _loss(of, c), (slope * step).sum(1)
     found, rows, t = c.clone(), torch.arange(len(c), device=c.device), 1.0
+    x, w, S, beside = of
     for _ in range(HALVINGS):
         trial = c[rows] + t * step[rows]
-        loss = _loss(x[rows], w[rows], trial @ S.T)
+        more = None if beside is None else _rows_of(beside, rows)
+        loss = _loss((x[rows], w[rows], S, more), trial)
         slack = 1e-14 * (1 + before[rows].abs())
         good = loss <= before[rows] + DECREASE * t * gain[rows] + slack
         found[rows[good]] = trial[good]
@@ -71,8 +112,13 @@ def _backtracked(x: Tensor, w: Tensor, S: Tensor, c: Tensor, step: Tensor, slope
     return found
 
 
-def _loss(x: Tensor, w: Tensor, m: Tensor) -> Tensor:
-    return (w * (m - torch.xlogy(x, m))).sum(1)
+def _loss(of: Rows, c: Tensor) -> Tensor:
+    x, w, S, beside = of
+    m = c @ S.T
+    counts = (w * (m - torch.xlogy(x, m))).sum(1)
+    if beside is None:
+        return counts
+    return counts + (c * (0.5 * (beside[0] @ c[..., None])[..., 0] - beside[1])).sum(1)
 
 
 def _ratio(x: Tensor, m: Tensor) -> Tensor:

@@ -45,7 +45,10 @@ class Quadratic:
         return made
 
     def units(self, free: Tensor) -> Tensor:
-        """Directions that change nothing: unit columns along themselves, (n, columns)."""
+        """Directions that change nothing: unit columns along themselves, (n, columns).
+
+        Of columns of which nothing is free there is none.
+        """
         made = []
         for slot in self.objective.slots:
             if is_raw_variable(slot) and slot.module is not None and slot.module.scale_free:
@@ -54,7 +57,8 @@ class Quadratic:
                     slot.shape[0], 1
                 ) * slot.of(self.flat)[0].reshape(-1, 1)
                 made.append(along * free[:, None])
-        return torch.cat(made, 1) if made else self.flat.new_zeros(self.objective.size, 0)
+        units = torch.cat(made, 1) if made else self.flat.new_zeros(self.objective.size, 0)
+        return units[:, units.any(0)]
 
 
 def _is_nonlinear(slot: Slot) -> bool:

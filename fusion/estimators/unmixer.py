@@ -23,7 +23,6 @@ from fusion.algebra.waiting import waiting
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
 from fusion.estimators.jobs import threads_of
-from fusion.estimators.known_spectra import known_maps
 from fusion.estimators.number import stand_out
 from fusion.estimators.reservoir import Reservoir
 from fusion.estimators.scaled_data import warn_if_scaled
@@ -32,6 +31,7 @@ from fusion.language.loss import Loss
 from fusion.language.term import Term
 from fusion.losses import Gaussian
 from fusion.models import NMF
+from fusion.references.known_spectra import Detector, known_maps
 from fusion.search.fit import fit
 from fusion.search.initialisation import Init
 from fusion.solvers import Solver
@@ -170,7 +170,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             term = self._fit_term(Dataset("data", X[~empty]))
             threads = limited_threads(threads_of("Unmixer", self.n_jobs))
             with waiting("Unmixer.transform", self.progress), threads:
-                C[~empty] = known_maps(term, S, self.device)
+                C[~empty] = np.nan_to_num(known_maps([Detector(term, S)], device=self.device).c)
         return C
 
     def inverse_transform(self, C: Any) -> Array:

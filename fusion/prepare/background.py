@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
 from fusion.prepare.background_error import BackgroundError, background_error, check_background
+from fusion.prepare.chosen_pixels import mask_of_pixels, sample_of_blocks
 from fusion.prepare.crop_bin import index_range
+from fusion.prepare.lazily import by_block, whole_spectra
 from fusion.prepare.low_rank import low_rank
 
 Array = NDArray[np.float64]
@@ -40,12 +42,28 @@ def subtract_background(
             "choose a window of three channels or more."
         )
     x, estimate = _background_model(model, data.channels[0].values, call)
+    if data.lazy is not None:
+        return _subtract_lazily(data, (x, estimate, inside), components, call)
     X = data.numpy().reshape(data.matrix_shape)
     keep = np.ones((1, 1), dtype=bool)
     if data.mask is not None:
         keep = ~data.mask.expand(data.shape).numpy().reshape(X.shape)
-    compress = None if components is None else low_rank(data, X, components, call)
-    net = np.empty(X.shape, X.dtype if X.dtype in (np.float32, np.float64) else float)
+    compress = None if components is None else low_rank(data, components, call)
+    net, errors = _net(X, keep, (x, estimate, inside), compress)
+    uncertain = check_background(errors, int(inside.sum()), call)
+    return data.derive(net.reshape(data.shape), f"{call}: {uncertain}{_negatives_text(net, keep)}")
+
+
+Fitted = tuple[Array | None, Estimate, Bools]
+"""What the logarithm of the background is linear in, how it is estimated, and the window."""
+
+
+def _net(
+    X: NDArray, keep: Bools, fitted: Fitted, compress: Callable[[Array, Bools], Array] | None
+) -> tuple[NDArray, list[BackgroundError]]:
+    """Spectra (pixel, channel) without their backgrounds, and how certain these are."""
+    x, estimate, inside = fitted
+    net = np.empty(X.shape, _float_kind(X.dtype))
     errors: list[BackgroundError] = []
     for start in range(0, len(X), PART):
         part = X[start : start + PART].astype(float)
@@ -61,8 +79,43 @@ def subtract_background(
         if x is not None:
             errors.append(background_error(x, clean, inside, seen, backgrounds))
         net[start : start + PART] = part - backgrounds
-    uncertain = check_background(errors, int(inside.sum()), call)
-    return data.derive(net.reshape(data.shape), f"{call}: {uncertain}{_negatives_text(net, keep)}")
+    return net, errors
+
+
+def _subtract_lazily(data: Dataset, fitted: Fitted, components: int | None, call: str) -> Dataset:
+    """The same where the data are read later; how certain backgrounds are is told by a sample."""
+    compress = None if components is None else low_rank(data, components, call)
+    hidden = None if data.mask is None else data.mask.numpy()
+
+    def of(block: NDArray, masked: Bools | None) -> NDArray:
+        return _net(*_matrix(block, masked), fitted, compress)[0].reshape(block.shape)
+
+    array = whole_spectra(data)
+    kind = _float_kind(data.lazy.dtype)
+    net, errors, seen = [], [], []
+    for pixels, X in sample_of_blocks(data):
+        masked = None if hidden is None else mask_of_pixels(data, pixels)
+        keep = np.ones((1, 1), dtype=bool) if masked is None else ~masked
+        made, told = _net(X, keep, fitted, compress)
+        net.append(made)
+        errors += told
+        seen.append(np.broadcast_to(keep, made.shape))
+    uncertain = check_background(errors, int(fitted[2].sum()), call)
+    text = _negatives_text(np.concatenate(net), np.concatenate(seen))
+    told = f"{uncertain}of {sum(map(len, net))} spectra that were looked at {text}"
+    return data.derive(by_block(of, array, hidden, dtype=kind), f"{call}: {told}")
+
+
+def _matrix(block: NDArray, masked: Bools | None) -> tuple[NDArray, Bools]:
+    """(spectra (pixel, channel), which entries are left)."""
+    X = block.reshape(-1, block.shape[-1])
+    if masked is None:
+        return X, np.ones((1, 1), dtype=bool)
+    return X, ~np.broadcast_to(masked, block.shape).reshape(X.shape)
+
+
+def _float_kind(dtype: np.dtype) -> np.dtype:
+    return dtype if dtype in (np.float32, np.float64) else np.dtype(float)
 
 
 def log_linear(x: Array, spectra: Array, inside: Bools, seen: Bools) -> Array:

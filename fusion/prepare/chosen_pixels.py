@@ -10,14 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
-from fusion.data.parts import as_numpy, parts
+from fusion.data.parts import Part, PartOfMask, as_numpy, numbers, parts
 from fusion.data.tally import Tally
+from fusion.prepare.scan_pieces import scan_boxes
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 FEW = 64  # spectra, where some are enough
 READ = 512  # sparse pixels that are read at once
+FEW_BLOCKS, OF_A_BLOCK = 8, 512  # that are looked at of lazy data, and spectra of each
 
 
 def spectra_of(data: Dataset, wanted: Bools) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
@@ -37,6 +39,34 @@ def spectra_of(data: Dataset, wanted: Bools) -> Iterator[tuple[NDArray[np.intp],
         whole = np.zeros((len(part.pixels), m), dtype=part.values.dtype)  # a block of channels
         whole[:, part.channels] = part.values
         yield part.pixels, whole
+
+
+def spectra_in_parts(data: Dataset, most: int) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+    """(pixels, their whole spectra), every pixel once, so many at a time; dense or lazy."""
+    scan = data.shape[: len(data.pixels)]
+    for box in scan_boxes([data]):
+        pixels = numbers(box, scan)
+        values = data.numpy() if data.lazy is None else np.asarray(data.lazy[box].compute())
+        values = values.reshape(len(pixels), -1)
+        for part in (slice(i, i + most) for i in range(0, len(pixels), most)):
+            yield pixels[part], values[part]
+        del values  # before the next are read
+
+
+def sample_of_blocks(data: Dataset) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+    """(pixels, their spectra) of a few blocks of lazy data, spread over the scan."""
+    scan, boxes = data.shape[: len(data.pixels)], scan_boxes([data])
+    for box in boxes[:: -(-len(boxes) // FEW_BLOCKS)]:
+        pixels = numbers(box, scan)
+        values = np.asarray(data.lazy[box].compute()).reshape(len(pixels), -1)
+        spread = slice(None, None, -(-len(pixels) // OF_A_BLOCK))
+        yield pixels[spread], values[spread].copy()
+
+
+def mask_of_pixels(data: Dataset, pixels: NDArray[np.intp]) -> Bools:
+    """The mask of some pixels, (pixel, channel), without the whole of it expanded."""
+    values = np.empty((len(pixels), 0))
+    return PartOfMask(data).of(Part(pixels, slice(None), values))
 
 
 def _of_sparse(
@@ -59,7 +89,11 @@ def _of_sparse(
 def spread_spectra(data: Dataset, stats: Tally) -> Array:
     """A few spectra as measured, spread over those that are not empty, (pixel, channel)."""
     filled = np.flatnonzero(stats.filled_rows)
-    chosen = filled[:: max(1, len(filled) // FEW)]
+    return spectra_at(data, filled[:: max(1, len(filled) // FEW)])
+
+
+def spectra_at(data: Dataset, chosen: NDArray[np.intp]) -> Array:
+    """The spectra of these pixels, in rising order, (pixel, channel); no other block is read."""
     wanted = np.zeros(data.matrix_shape[0], dtype=bool)
     wanted[chosen] = True
     spectra = np.zeros((len(chosen), data.matrix_shape[1]))

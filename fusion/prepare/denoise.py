@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,11 +14,16 @@ from torch import Tensor
 
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
+from fusion.prepare.chosen_pixels import mask_of_pixels, spectra_in_parts
+from fusion.prepare.lazily import by_block, whole_spectra
 
 if TYPE_CHECKING:
     from fusion.prepare.noise import Noise
 
 Array = NDArray[np.float64]
+
+NO_LONGER = "its noise is no longer independent"
+PART = 4096  # spectra of lazy data that are looked at together
 
 
 class Scaling(ABC):
@@ -63,8 +68,8 @@ class Estimated(Scaling):
 
     def sizes(self, data: Dataset, noise: Noise | None) -> tuple[Array, Array]:
         if data.variance is not None:
-            variance = data.variance.expand(data.shape).numpy().reshape(data.matrix_shape)
-            return _roots(variance.mean(1) / variance.mean()), _roots(variance.mean(0))
+            rows, columns = _means(data, data.variance)
+            return _roots(rows / rows.mean()), _roots(columns)
         noise = data.noise() if noise is None else noise
         n, m = data.matrix_shape
         if noise.channels is not None:
@@ -92,17 +97,63 @@ def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> D
             f"`{data}.denoise(scaling={type(scaling).__name__}(…))`: give one of "
             "fusion.prepare.denoise: Estimated(), KeenanKotula() or Unscaled()."
         )
+    told = ", all that stand clearly out of the noise" if components is None else ""
+    what = f"denoise({K}, {scaling}): principal components{told}"
+    if data.lazy is not None and _whole_lines(data):
+        array = _lazily(data, int(K), scaling.sizes(data, noise))
+        return data.derive(array, f"{what}; {NO_LONGER}", variance=None)
     X, hidden, left, right = principal_components(data, K, scaling.sizes(data, noise))
     denoised = left @ right.T
     denoised = torch.where(hidden, X, denoised)
     negatives = int((denoised < 0).sum())
-    step = (
-        f"denoise({K}, {scaling}): principal components"
-        f"{', all that stand clearly out of the noise' if components is None else ''}; "
-        f"{negatives} of {denoised.numel()} values negative; its noise is no longer independent"
-    )
+    step = f"{what}; {negatives} of {denoised.numel()} values negative; {NO_LONGER}"
     dtype = data.tensor.dtype if data.tensor.dtype.is_floating_point else torch.float64
     return data.derive(denoised.to(dtype).reshape(data.shape), step, variance=None)
+
+
+def _whole_lines(data: Dataset) -> bool:
+    """Whether nothing but whole pixels and channels is masked or not finite."""
+    told = tally(data)
+    if told.broken:
+        return False
+    hidden = torch.zeros((), dtype=torch.bool) if data.mask is None else data.mask
+    split = len(data.pixels)
+    hidden = hidden.reshape((1,) * (len(data.shape) - hidden.ndim) + tuple(hidden.shape))
+    spectra = hidden.flatten(0, split - 1) if split else hidden[None]
+    spectra = spectra.reshape(spectra.shape[0], -1)
+    return torch.equal(spectra, spectra.all(1, keepdim=True) | spectra.all(0))
+
+
+def _lazily(data: Dataset, K: int, sizes: tuple[Array, Array]) -> Any:
+    """The same where the data are read later: their spectra are found in a pass, block by block."""
+    split, (rows, columns) = len(data.pixels), sizes
+    gram = np.zeros((len(columns), len(columns)))
+    for pixels, values in spectra_in_parts(data, PART):
+        scaled = values / (rows[pixels, None] * columns)
+        if data.mask is not None:
+            scaled[mask_of_pixels(data, pixels)] = 0.0
+        gram += scaled.T @ scaled
+    V = np.linalg.eigh(gram)[1][:, -K:]
+    kind = data.lazy.dtype if data.lazy.dtype.kind == "f" else np.dtype(float)
+
+    def of(block: NDArray[Any], size: Array, masked: NDArray[np.bool_] | None) -> NDArray[Any]:
+        X = block.astype(float)
+        scaled = X if masked is None else np.where(masked, 0.0, X)
+        scaled = (scaled / size).reshape(-1, len(columns)) / columns
+        made = ((scaled @ V) @ V.T * columns).reshape(X.shape) * size
+        return (made if masked is None else np.where(masked, X, made)).astype(kind)
+
+    size = rows.reshape(*data.shape[:split], *(1,) * data.signal)
+    mask = None if data.mask is None else data.mask.numpy()
+    return by_block(of, whole_spectra(data), size, mask, dtype=kind)
+
+
+def _means(data: Dataset, values: Tensor) -> tuple[Array, Array]:
+    """Means over channels and over pixels of what broadcasts to the data, without its expansion."""
+    split = len(data.pixels)
+    rows = values.reshape(*values.shape[:split], -1).mean(-1).expand(data.shape[:split])
+    columns = values.reshape(-1, *values.shape[split:]).mean(0).expand(data.shape[split:])
+    return rows.reshape(-1).numpy(), columns.reshape(-1).numpy()
 
 
 def principal_components(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion.algebra.axis import Axis
 from fusion.algebra.cautions import CutWarning, users_line
-from fusion.data.count_value import value_of_a_count
+from fusion.data.array_input import fits_in_memory
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
-from fusion.prepare.crop_bin import by_axis_index, index_range
+from fusion.prepare.energy_window import SpectraInWindow, spectra_in_window
+from fusion.prepare.lazily import by_block, whole_spectra
 from fusion.prepare.moved_spectra import (
-    interpolated,
     move_like,
     moved_spectra,
     places_of,
@@ -25,7 +27,6 @@ from fusion.prepare.moved_spectra import (
 
 Array = NDArray[np.float64]
 
-FEWEST = 8  # channels of a window
 ROUNDS = 10  # of the reference from the drifts, and the drifts from the reference, at most
 STILL = 0.005  # channels: the drifts have settled
 FINE = 4  # positions a channel that are looked at; a parabola tells the rest
@@ -35,24 +36,14 @@ PEAK = 20.0  # usual steps between channels by which a peak stands above its sur
 PART = 2048  # spectra that are looked at together
 
 
-class _Spectra(NamedTuple):
-    """What is compared: spectra with a margin around the window, 0 where masked."""
-
-    spectra: Array  # (pixel, channel of the window and its margins)
-    valid: Array  # (pixel or 1, same) 1 where there are data
-    inside: slice  # the window among these channels
-    reach: int  # channels, that a drift is looked for on either side
-    start: int  # of the window, among all channels
-
-    @property
-    def window(self) -> int:
-        return self.inside.stop - self.inside.start
-
-
 def drifts(data: Dataset, window: Mapping[str, Window], name: str = "drifts") -> Array:
     """See `fusion.prepare.drifts`."""
     call = f"{name}({', '.join(f'{key}={part}' for key, part in window.items())})"
-    view = _spectra_in_window(data, window, call)
+    return _drifts(data, spectra_in_window(data, window, call), call)
+
+
+def _drifts(data: Dataset, view: SpectraInWindow, call: str) -> Array:
+    """The drift of every pixel, of the shape of the scan, in channels."""
     scan = data.shape[:-1]
     drift = _peak_start(view)
     clear = np.ones(len(drift), dtype=bool)
@@ -73,7 +64,7 @@ def drifts(data: Dataset, window: Mapping[str, Window], name: str = "drifts") ->
     return drift.reshape(scan)
 
 
-def _peak_start(view: _Spectra) -> Array:
+def _peak_start(view: SpectraInWindow) -> Array:
     """Where to begin: by the highest channel of every spectrum, where that makes a sharper mean.
 
     The mean of spectra that have drifted by more than the width of their peak shows no peak.
@@ -95,14 +86,16 @@ def _peak_start(view: _Spectra) -> Array:
 
 def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     """See `Dataset.align`."""
-    call, given = "align(shifts=…)", shifts is not None
+    call, view = "align(shifts=…)", None
     if shifts is None:
-        shifts, call = drifts(data, window, "align"), f"align({_text(window)})"
+        call = f"align({_text(window)})"
+        view = spectra_in_window(data, window, call)
+        shifts = _drifts(data, view, call)
     elif window:
         raise ValueError(f"`align(shifts=…, {_text(window)})`: 2 answers: give shifts or a window.")
     shifts = _checked_shifts(data, shifts, call)
     n = data.shape[-1]
-    places = places_of(data, np.array([shifts.min(), shifts.max()]))
+    places = places_of(data.channels[0], np.array([shifts.min(), shifts.max()]))
     inside = np.flatnonzero((places[0] >= 0) & (places[1] <= n - 1))
     first, last = (int(inside[0]), int(inside[-1])) if inside.size else (0, 0)
     if last - first < 2:
@@ -111,34 +104,70 @@ def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
             "channels: nothing is left: choose a window with one clear feature."
         )
     kept = slice(first, last + 1)
-    if not given:
-        _check_feature_is_kept(data, window, shifts, kept, call)
-    X, hidden = data.numpy(), data.mask
-    kind = X.dtype if X.dtype in (np.float32, np.float64) else float
+    if view is not None:
+        _check_feature_is_kept(data, view, shifts, kept, call)
+        view = None  # before the data are moved
+    axis = data.channels[0]
+    hidden, variance = data.mask, data.variance
+    if data.lazy is None:
+        array: Any = _moved(data.numpy(), hidden, shifts, axis, kept)
+    else:
+        array = _moved_lazily(data, shifts, kept)
     if hidden is not None:
-        X = np.where(hidden.numpy(), 0, X)
+        _check_size(data, hidden, call)
         hidden = move_like(hidden.double(), data, shifts, 1)[..., _slice(kept, hidden)] > 0
-    moved = moved_spectra(X.reshape(-1, n), data, shifts.ravel())[:, kept].astype(kind)
-    variance = data.variance
     if variance is not None:
+        _check_size(data, variance, call)
         variance = move_like(variance, data, shifts, 2)[..., _slice(kept, variance)]
     step = (
         f"{call}: drift from {shifts.min():.2f} to {shifts.max():.2f} channels, "
-        f"{n - moved.shape[1]} channels cut off at the ends"
+        f"{n - array.shape[-1]} channels cut off at the ends"
     )
-    axes = (*data.pixels, data.channels[0].cut(kept))
-    array = moved.reshape(*data.shape[:-1], -1)
+    axes = (*data.pixels, axis.cut(kept))
     return data.derive(array, step, axes=axes, mask=hidden, variance=variance)
 
 
+def _moved(X: NDArray, hidden: Any, shifts: Array, axis: Axis, kept: slice) -> NDArray:
+    """Spectra without their drift, the channels that are kept; what is masked is 0 before."""
+    kind = X.dtype if X.dtype in (np.float32, np.float64) else np.dtype(float)
+    X = X if hidden is None else np.where(np.asarray(hidden), 0, X)
+    moved = moved_spectra(X.reshape(-1, X.shape[-1]), axis, shifts.ravel())[:, kept].astype(kind)
+    return moved.reshape(*X.shape[:-1], -1)
+
+
+def _moved_lazily(data: Dataset, shifts: Array, kept: slice) -> Any:
+    """The same when the data are read."""
+    axis, array = data.channels[0], whole_spectra(data)
+    kind = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(float)
+
+    def of(block: NDArray, own: Array, hidden: NDArray[np.bool_] | None) -> NDArray:
+        return _moved(block, hidden, own, axis, kept)
+
+    mask = None if data.mask is None else data.mask.numpy()
+    left = kept.stop - kept.start
+    return by_block(of, array, shifts[..., None], mask, dtype=kind, channels=left)
+
+
+def _check_size(data: Dataset, beside_it: torch.Tensor, call: str) -> None:
+    """Say it where a mask or a variance of lazy data gets a value for every entry."""
+    if data.lazy is None or (beside_it.shape[-1] == 1 and data.channels[0].uniform):
+        return
+    fits_in_memory(
+        8 * prod(data.shape),
+        lambda need, have: (
+            f"`{call}`: channels of the mask or the variance of {data} move with every pixel: "
+            f"{need}, the machine has {have}: align first, then mask channels or give variances."
+        ),
+    )
+
+
 def _check_feature_is_kept(
-    data: Dataset, window: Mapping[str, Window], shifts: Array, kept: slice, call: str
+    data: Dataset, view: SpectraInWindow, shifts: Array, kept: slice, call: str
 ) -> None:
     """Complain where what the spectra are aligned by lies in the channels that are cut off."""
-    view = _spectra_in_window(data, window, call)
     place = view.start + _feature(_aligned_mean(view, shifts.ravel())[view.inside])
     if not data.channels[0].uniform:
-        place = float(np.interp(place, steps_along(data), np.arange(data.shape[-1])))
+        place = float(np.interp(place, steps_along(data.channels[0]), np.arange(data.shape[-1])))
     if not kept.start <= place <= kept.stop - 1:
         raise ValueError(
             f"`{call}`: the feature is at channel {place:.0f}, and the drift, from "
@@ -175,54 +204,7 @@ def _checked_shifts(data: Dataset, shifts: Any, call: str) -> Array:
     return shifts
 
 
-def _spectra_in_window(data: Dataset, window: Mapping[str, Window], call: str) -> _Spectra:
-    """The spectra in the window and as far around it as a drift may reach."""
-    if data.signal != 1:
-        raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
-    n, axis, part = data.shape[-1], len(data.shape) - 1, slice(None)
-    for i, given in by_axis_index(data, window, call).items():
-        if i != axis:
-            raise ValueError(
-                f"`{call}`: spectra are moved along {data.axes[-1].name} ({n} channels): "
-                "give a window of it."
-            )
-        part = index_range(data, i, given, call)
-    start, stop, _ = part.indices(n)
-    if not data.channels[0].uniform:
-        ends = np.rint(steps_along(data)[[start, stop - 1]]).astype(int)
-        start, stop = int(ends.min()), int(ends.max()) + 1
-    if stop - start < FEWEST:
-        raise ValueError(f"`{call}`: {stop - start} channels in the window: give {FEWEST} or more.")
-    reach = (stop - start) // 2
-    low, high = max(start - reach, 0), min(stop + reach, n)
-    X = data.numpy().reshape(-1, n).astype(float, copy=False)
-    valid = np.isfinite(X)
-    if data.mask is not None:
-        valid &= ~data.mask.expand(data.shape).numpy().reshape(-1, n)
-    if data.channels[0].uniform:
-        X, valid = X[:, low:high].astype(float), valid[:, low:high]
-    else:  # compared on an even axis, so that a drift in energy is one of all channels
-        places = np.interp(np.arange(low, high), steps_along(data), np.arange(n))[None]
-        X = interpolated(np.where(valid, X, 0.0), places)
-        valid = interpolated(1.0 - valid, places) == 0
-    X = np.where(valid, X, 0.0)
-    _check_counts(data, X[:, start - low : stop - low], call)
-    valid = np.ones((1, X.shape[1])) if valid.all() else valid.astype(float)
-    return _Spectra(X, valid, slice(start - low, stop - low), reach, start)
-
-
-def _check_counts(data: Dataset, window: Array, call: str) -> None:
-    """Complain of counts so few that every one of them would pass for the feature."""
-    q = value_of_a_count(data.numpy()) or 0.0
-    if q and window.mean() < q:
-        raise ValueError(
-            f"`{call}`: {window.mean() / q:.2g} counts a channel in the window: single counts show "
-            "no feature, and X-ray spectra have no zero loss: choose a narrower window around a "
-            "strong feature, bin pixels first, or give shifts=… of another detector."
-        )
-
-
-def _aligned_mean(view: _Spectra, drift: Array) -> Array:
+def _aligned_mean(view: SpectraInWindow, drift: Array) -> Array:
     """Mean of the spectra without their drift, (channel with margins)."""
     valid = np.broadcast_to(view.valid, view.spectra.shape)
     return _sum_ofmove_like(view.spectra, drift) / np.maximum(_sum_ofmove_like(valid, drift), 1e-9)
@@ -251,7 +233,7 @@ def _sum_ofmove_like(spectra: NDArray, drift: Array) -> Array:
     return total
 
 
-def _best_shifts(view: _Spectra, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _best_shifts(view: SpectraInWindow, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
     """(how far each spectrum lies behind the reference in channels, where that is clear).
 
     The shift s at which a·R(x − s) + b fits a spectrum y(x) in the window best, by least squares
@@ -274,7 +256,7 @@ def _best_shifts(view: _Spectra, reference: Array) -> tuple[Array, NDArray[np.bo
     return grid[best] + vertex.clip(-1, 1) / FINE, clear
 
 
-def _correlations(view: _Spectra, reference: Array, shifts: Array) -> tuple[Array, Array]:
+def _correlations(view: SpectraInWindow, reference: Array, shifts: Array) -> tuple[Array, Array]:
     """(correlation with the moved reference over its size, (pixel, shift); Σ w (y − ȳ)²)."""
     from scipy.interpolate import CubicSpline
 
@@ -300,7 +282,7 @@ def _correlations(view: _Spectra, reference: Array, shifts: Array) -> tuple[Arra
     return score, spread
 
 
-def _check_drifts(drift: Array, clear: NDArray[np.bool_], view: _Spectra, call: str) -> None:
+def _check_drifts(drift: Array, clear: NDArray[np.bool_], view: SpectraInWindow, call: str) -> None:
     """Complain where there is nothing to follow, or where it leaves the window."""
     if 2 * clear.sum() < len(clear):
         raise ValueError(

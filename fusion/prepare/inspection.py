@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.data.tally import Tally, tally
 from fusion.prepare.inspection_text import LABEL, LINE, MANY, THRESHOLD, advice, summary_lines
+from fusion.prepare.lazily import beside
 from fusion.prepare.noticed import Noticed, noticed
 
 if TYPE_CHECKING:
@@ -164,12 +165,23 @@ def _count_spikes(dataset: Dataset, stats: Tally) -> int | None:
         return None  # the noise of what is negative does not follow its level
     if dataset.entries is not None:  # of what is not listed there is nothing to look at
         return None
-    dataset = dataset.renamed(dataset.name)  # what is lazy is read for this, and not kept
+    if dataset.lazy is not None:
+        return _count_lazily(dataset)
     before = dataset.numpy()
     spikes = (dataset.remove_spikes(threshold=THRESHOLD).numpy() != before) & (before == before)
     if dataset.mask is not None:
         spikes &= ~dataset.mask.expand(dataset.shape).numpy()
     return int(spikes.sum())
+
+
+def _count_lazily(dataset: Dataset) -> int:
+    """The same block by block."""
+    before = dataset.lazy
+    after = dataset.remove_spikes(threshold=THRESHOLD).lazy
+    spikes = (after != before) & (before == before)
+    if dataset.mask is not None:
+        spikes &= ~beside(dataset.mask, before)
+    return int(spikes.sum().compute())
 
 
 def _axis_text(axis: Axis) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
+from fusion.prepare.chosen_pixels import mask_of_pixels, spectra_in_parts
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -19,9 +19,7 @@ LEAST = 0.01  # share of the mean signal below which a pixel or channel is not w
 RIDGE = 1e-9  # holds what the entries that are seen do not tell
 
 
-def low_rank(
-    data: Dataset, X: NDArray[Any], components: int, call: str
-) -> Callable[[Array, Bools], Array]:
+def low_rank(data: Dataset, components: int, call: str) -> Callable[[Array, Bools], Array]:
     """The leading components of the data in units of counting noise.
 
     Entries are divided by √(mean of the pixel · mean of the channel), so that a strong channel's
@@ -29,8 +27,7 @@ def low_rank(
     the components are found, and left out when a spectrum is laid on them.
 
     Args:
-        data: what X is of.
-        X: (pixel, channel).
+        data: of spectra; what is lazy is read in two passes, block by block.
         components: how many are kept.
         call: named in errors.
 
@@ -40,23 +37,25 @@ def low_rank(
     References:
         Keenan & Kotula, Surf. Interface Anal. 36:203 (2004).
     """
-    if not 1 <= components <= min(X.shape):
+    shape = data.matrix_shape
+    if not 1 <= components <= min(shape):
         raise ValueError(
-            f"`{call}`: {components} components of {X.shape} (pixel, channel): "
-            f"give a number from 1 to {min(X.shape)}."
+            f"`{call}`: {components} components of {shape} (pixel, channel): "
+            f"give a number from 1 to {min(shape)}."
         )
     stats = tally(data)
     least = LEAST * abs(stats.mean) or 1.0
     rows, columns = (
         np.maximum(np.nan_to_num(means), least) for means in (stats.row_means, stats.means)
     )
-    keep = None if data.mask is None else ~data.mask.expand(data.shape).numpy().reshape(X.shape)
-    gram = np.zeros((X.shape[1], X.shape[1]))
-    for part in (slice(i, i + PART) for i in range(0, len(X), PART)):
-        x = X[part].astype(float)
-        seen = np.isfinite(x) if keep is None else np.isfinite(x) & keep[part]
-        x = np.where(seen, x, rows[part, None] * columns / columns.mean())
-        x /= np.sqrt(rows[part, None] * columns)
+    gram = np.zeros((shape[1], shape[1]))
+    for pixels, values in spectra_in_parts(data, PART):
+        x = values.astype(float)
+        seen = np.isfinite(x)
+        if data.mask is not None:
+            seen &= ~mask_of_pixels(data, pixels)
+        x = np.where(seen, x, rows[pixels, None] * columns / columns.mean())
+        x /= np.sqrt(rows[pixels, None] * columns)
         gram += x.T @ x
     spectra = np.linalg.eigh(gram)[1][:, -components:]
 

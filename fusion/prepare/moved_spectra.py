@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion.algebra.axis import Axis
 from fusion.data.dataset import Dataset
 
 Array = NDArray[np.float64]
@@ -13,18 +14,18 @@ Array = NDArray[np.float64]
 PART = 2048  # spectra that are moved together
 
 
-def steps_along(data: Dataset) -> Array:
+def steps_along(axis: Axis) -> Array:
     """Where every channel is in mean steps from the first: its number, on an even axis."""
-    energies = data.channels[0].values
+    energies = axis.values
     return (energies - energies[0]) / (energies[-1] - energies[0]) * (len(energies) - 1)
 
 
-def places_of(data: Dataset, shifts: Array) -> Array:
+def places_of(axis: Axis, shifts: Array) -> Array:
     """Where y(x + s) of every channel stands, in channels, (pixel, channel)."""
-    channels = np.arange(float(data.shape[-1]))
-    if data.channels[0].uniform:
+    channels = np.arange(float(axis.size or 1))
+    if axis.uniform:
         return channels + shifts[:, None]
-    steps = steps_along(data)
+    steps = steps_along(axis)
     places = np.interp(steps + shifts[:, None], steps, channels)
     beyond = steps + shifts[:, None]
     return np.where((beyond < 0) | (beyond > steps[-1]), beyond, places)
@@ -46,10 +47,10 @@ def interpolated(spectra: NDArray, places: Array, power: int = 1) -> Array:
     return (1 - share) ** power * lower + share**power * upper
 
 
-def moved_spectra(spectra: NDArray, data: Dataset, shifts: Array, power: int = 1) -> Array:
+def moved_spectra(spectra: NDArray, axis: Axis, shifts: Array, power: int = 1) -> Array:
     """y(x + s), for a drift s to higher channels, (pixel, channel)."""
     parts = (slice(start, start + PART) for start in range(0, len(spectra), PART))
-    moved = [interpolated(spectra[p], places_of(data, shifts[p]), power) for p in parts]
+    moved = [interpolated(spectra[p], places_of(axis, shifts[p]), power) for p in parts]
     return np.concatenate(moved)
 
 
@@ -60,4 +61,5 @@ def move_like(array: torch.Tensor, data: Dataset, shifts: Array, power: int) -> 
         factor = (1 - share) ** power + share**power
         return array * torch.from_numpy(np.asarray(factor))[..., None]
     full = array.expand(data.shape).numpy().reshape(-1, data.shape[-1])
-    return torch.from_numpy(moved_spectra(full, data, shifts.ravel(), power).reshape(data.shape))
+    moved = moved_spectra(full, data.channels[0], shifts.ravel(), power)
+    return torch.from_numpy(moved.reshape(data.shape))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import NoiseWarning, users_line
 from fusion.algebra.display import Display, Facts, Shown
+from fusion.data.array_input import fits_in_memory
 from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import signal_type
@@ -39,6 +40,7 @@ Array = NDArray[np.float64]
 FEW = 4  # pixels or channels below which nothing tells noise from signal
 ROUNDING = 1e6  # singular value over the edge above which all noise is rounding
 COUNTS = 0.15  # how far the gain of integers may be from 1 for them to count as Poisson counts
+FULL = 40  # bytes an entry, that a variance of every entry takes while it is made
 CORRELATED = 0.1  # of neighbouring channels, above which the noise is not called independent
 
 
@@ -209,7 +211,7 @@ def estimate_variance(data: Dataset) -> Dataset:
     if data.matrix_shape[1] < FEW <= data.matrix_shape[0]:  # images: neighbours tell
         variance = neighbour_variance(data, "pixels")
         step = f"estimate_variance(): {variance:.4g}, from neighbouring pixels"
-        return data.derive(data.tensor, step, variance=variance)
+        return data.derive(data._array, step, variance=variance)
     noise = measure(data)
     if noise.correlated:
         warnings.warn(
@@ -222,9 +224,24 @@ def estimate_variance(data: Dataset) -> Dataset:
     if noise.channels is not None:
         variance = noise.channels.reshape(data.shape[len(data.shape) - data.signal :])
     else:
-        variance = variance_by_mean(data, noise).reshape(data.shape)
+        if data.lazy is not None:
+            _check_memory(data)
+        held = data.renamed(data.name)  # what is lazy is read for this, and not kept
+        variance = variance_by_mean(held, noise).reshape(data.shape)
     return data.derive(
-        data.tensor, f"estimate_variance(): {noise}", variance=np.maximum(variance, 1e-300)
+        data._array, f"estimate_variance(): {noise}", variance=np.maximum(variance, 1e-300)
+    )
+
+
+def _check_memory(data: Dataset) -> None:
+    """Complain where a variance of every entry would be too much."""
+    fits_in_memory(
+        FULL * prod(data.shape),
+        lambda need, have: (
+            f"`{data}`: {need} are needed while a variance of every entry is made, the machine has "
+            f"{have}: bin first; counts need no variance, `fu.losses.Poisson(data)`; or give one a "
+            "channel."
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from fusion.algebra.arrays import as_tensor
 from fusion.algebra.axis_differences import axis_differences
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
+from fusion.prepare.lazily import beside
 
 
 def normalise(data: Dataset, by: Any) -> Dataset:
@@ -22,12 +23,13 @@ def normalise(data: Dataset, by: Any) -> Dataset:
     divisor = _checked_positive(data, divisor, scan, f"normalise({divisor_text})")
     if divisor.ndim:
         divisor = divisor.reshape(*scan, *(1,) * data.signal)
-    array = data.numpy()
+    array: Any = data.numpy() if data.lazy is None else data.lazy
     kind = array.dtype if array.dtype.kind == "f" else np.dtype(float)
     variance = None if data.variance is None else data.variance / divisor.square()
     step = f"normalise({divisor_text})"
     step += "" if divisor.ndim else f": divided by {float(divisor):.6g}"
-    return data.derive((array / divisor.numpy()).astype(kind), step, variance=variance)
+    by_entry = divisor.numpy() if data.lazy is None else beside(divisor, array)
+    return data.derive((array / by_entry).astype(kind), step, variance=variance)
 
 
 def _divisor(data: Dataset, by: Any, scan: tuple[int, ...]) -> tuple[str, Tensor]:

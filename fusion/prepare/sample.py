@@ -14,6 +14,7 @@ from torch import Tensor
 from fusion.algebra.calls import checked_call
 from fusion.algebra.seeds import generator
 from fusion.data.dataset import Dataset
+from fusion.prepare.lazily import beside
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -52,7 +53,11 @@ def _subset(data: Dataset, hidden: Tensor, share: float, seed: int, what: str) -
     mask = mask.reshape(hidden.shape)
     step = f"{call}: {count} of {len(known)} {what} kept"
     array = data._array  # sparse entries stay: a mask hides them
-    if data.entries is None:
+    if data.lazy is not None:
+        import dask.array as da
+
+        array = da.where(beside(mask, data.lazy), np.zeros((), data.lazy.dtype), data.lazy)
+    elif data.entries is None:
         hidden = mask.expand(data.shape).to(data.tensor.device)  # torch fills no uint16
         array = torch.where(hidden, data.tensor.new_zeros(()), data.tensor)
     return data.derive(array, step, mask=mask if data.mask is None else mask | data.mask)

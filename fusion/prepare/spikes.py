@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
+from fusion.prepare.chosen_pixels import mask_of_pixels, spectra_at
+from fusion.prepare.lazily import beside, check_blocks, whole_spectra
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -32,12 +34,24 @@ def remove_spikes(data: Dataset, threshold: float) -> Dataset:
         raise ValueError(f"`{call}`: the threshold must be positive, in standard deviations.")
     if data.signal != 1:
         raise ValueError(f"`{call}`: {data} has {data.signal} signal axes: give spectra.")
-    values = np.array(data.numpy())
+    if data.lazy is not None:
+        check_blocks(data)
+    noise = _noise_of(data)
+    if data.lazy is not None:
+        told = "values are replaced when they are read"
+        return data.derive(_lazily(data, threshold, noise), f"{call}: {told}")
     hidden = None if data.mask is None else data.mask.expand(data.shape).numpy()
-    noise, replaced = _Noise.of(values, hidden), np.zeros(values.shape, dtype=bool)
-    if data.variance is not None:  # of sparse counts less a background the data tell little
-        known = data.variance.reshape(-1, data.variance.shape[-1]).median(0).values
-        noise = _Noise(noise.gain, np.maximum(noise.channel, known.sqrt().numpy()))
+    values, replaced = _without_spikes(data.numpy(), hidden, threshold, noise)
+    pixels = int(replaced.any(-1).sum())
+    step = f"{call}: {int(replaced.sum())} values in {pixels} pixels replaced"
+    return data.derive(values, step)
+
+
+def _without_spikes(
+    values: NDArray, hidden: Bools | None, threshold: float, noise: _Noise
+) -> tuple[NDArray, Bools]:
+    """(values with spikes replaced, where they were)."""
+    values, replaced = np.array(values), np.zeros(values.shape, dtype=bool)
     for _ in range(ROUNDS):
         where, expected = find_spikes(values, hidden, threshold, noise)
         if not where[0].size:
@@ -45,9 +59,53 @@ def remove_spikes(data: Dataset, threshold: float) -> Dataset:
         replaced[where] = True
         whole = values.dtype.kind in "ui"
         values[where] = (np.rint(expected) if whole else expected).astype(values.dtype)
-    pixels = int(replaced.any(-1).sum())
-    step = f"{call}: {int(replaced.sum())} values in {pixels} pixels replaced"
-    return data.derive(values, step)
+    return values, replaced
+
+
+def _lazily(data: Dataset, threshold: float, noise: _Noise) -> Any:
+    """The same block by block, each with as many neighbours as the rounds reach."""
+    import dask.array as da
+
+    array = whole_spectra(data)
+    given = [array]
+    if data.mask is not None:
+        mask = beside(data.mask, array)
+        given.append(da.broadcast_to(mask, array.shape, chunks=array.chunks))
+    along = dict.fromkeys(range(array.ndim - 1), ROUNDS)
+    return da.map_overlap(
+        _without_spikes_of_block,
+        *given,
+        depth=[along] * len(given),
+        boundary="none",
+        dtype=array.dtype,
+        meta=np.empty((0,) * array.ndim, array.dtype),
+        threshold=threshold,
+        noise=noise,
+    )
+
+
+def _without_spikes_of_block(
+    block: NDArray, hidden: Bools | None = None, *, threshold: float, noise: _Noise
+) -> NDArray:
+    return _without_spikes(block, hidden, threshold, noise)[0]
+
+
+def _noise_of(data: Dataset) -> _Noise:
+    """From some spectra, spread over all; of lazy data only the blocks that hold them are read."""
+    n = data.matrix_shape[0]
+    chosen = np.linspace(0, n - 1, min(ROWS, n)).astype(int)
+    if data.lazy is None:
+        part = data.numpy().reshape(data.matrix_shape)[chosen]
+    else:
+        part = spectra_at(data, chosen)
+    kind = data.lazy.dtype.kind if data.lazy is not None else part.dtype.kind
+    hidden = None if data.mask is None else mask_of_pixels(data, chosen)
+    noise = _Noise.of(part, hidden, kind)
+    if data.variance is None:
+        return noise
+    # of sparse counts less a background the data tell little
+    known = data.variance.reshape(-1, data.variance.shape[-1]).median(0).values
+    return _Noise(noise.gain, np.maximum(noise.channel, known.sqrt().numpy()))
 
 
 Where = tuple[NDArray[np.intp], ...]
@@ -137,24 +195,27 @@ class _Noise:
     channel: Array  # (channel,) standard deviations
 
     @classmethod
-    def of(cls, values: NDArray, hidden: Bools | None) -> _Noise:
-        """From what some of the spectra have above and below the median of their neighbours."""
+    def of(cls, spectra: NDArray, hidden: Bools | None, kind: str) -> _Noise:
+        """From what some spectra have above and below the median of their neighbours.
+
+        Args:
+            spectra: (pixel, channel); hidden: what of them is masked.
+            kind: of the values as they are stored, "u" of counts.
+        """
         from scipy.ndimage import median_filter
 
-        rows = values.reshape(-1, values.shape[-1])
-        chosen = np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int)
-        part = rows[chosen].astype(float)
+        part = spectra.astype(float)
         good = np.isfinite(part)
         if hidden is not None:
-            good &= ~hidden.reshape(rows.shape)[chosen]
+            good &= ~hidden
         part = np.where(good, part, 0.0)
         others = np.arange(-REACH, REACH + 1)[None] != 0  # a rising value is its own median
         smooth = median_filter(part, footprint=others, mode="mirror")
         off = np.where(good, np.abs(part - smooth), np.nan)
         mad = _of_rows_with_values(np.nanmedian, off.T if len(part) >= FEW else off.reshape(1, -1))
-        spread = np.nan_to_num(np.broadcast_to(mad, values.shape[-1:]) / 0.6745)
+        spread = np.nan_to_num(np.broadcast_to(mad, spectra.shape[-1:]) / 0.6745)
         gain = _gain(np.median(smooth, axis=0), spread)
-        return cls(max(gain, _value_of_one_count(part[good], values.dtype.kind)), spread)
+        return cls(max(gain, _value_of_one_count(part[good], kind)), spread)
 
     def standard_deviation(self, level: Array, channel: NDArray) -> Array:
         """Standard deviation of values at these levels in these channels."""

@@ -17,6 +17,7 @@ from fusion.algebra.arrays import as_tensor
 from fusion.algebra.calls import checked_call, checked_class
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
+from fusion.prepare.lazily import beside, by_block
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
@@ -121,11 +122,21 @@ class KeenanKotula:
                 f"`KeenanKotula({self._data})`: {data} has the shape {data.shape}, the scale "
                 f"{self._data.shape}: make it from these data."
             )
+        if data.lazy is not None and data.variance is None:
+            return data.derive(self._scale_lazily(data, power), step)
         factor = power(self._entry_scale(data.tensor))
         variance = data.variance
         if variance is not None:
             variance = variance * factor.cpu().square()
         return data.derive(_as_float(data.tensor) * factor, step, variance=variance)
+
+    def _scale_lazily(self, data: Dataset, power: Callable[[Tensor], Tensor]) -> Any:
+        """The same of a dask array, by what scales pixels and channels apart."""
+        split = len(data.pixels)
+        kind = data.lazy.dtype if data.lazy.dtype in (np.float32, np.float64) else np.dtype(float)
+        rows = power(self.rows.reshape(*data.shape[:split], *(1,) * data.signal))
+        columns = power(self.columns.reshape(*(1,) * split, *data.shape[split:]))
+        return (data.lazy * beside(rows, data.lazy) * beside(columns, data.lazy)).astype(kind)
 
     def _entry_scale(self, like: Tensor) -> Tensor:
         """√(aᵢ bⱼ / m) of every entry, in the shape and on the device of this array."""
@@ -187,6 +198,8 @@ class Anscombe:
 
     def forward(self, data: Dataset) -> Dataset:
         """The data, of variance 1; `history` says how many values lay below the root's range."""
+        if data.lazy is not None:
+            return self._forward_lazily(data)
         argument = (_as_float(data.tensor) - self.offset) / self.gain + 0.375 + self._sigma2
         below = argument < 0
         if data.mask is not None:
@@ -194,6 +207,15 @@ class Anscombe:
         cut = f": {int(below.sum())} values below its range" if bool(below.any()) else ""
         z = 2 * argument.clamp_min(0).sqrt()
         return data.derive(z, f"{self}.forward{cut}", variance=None)
+
+    def _forward_lazily(self, data: Dataset) -> Dataset:
+        """The same block by block; how many values lie below is not known before they are read."""
+
+        def of(x: Tensor) -> Tensor:
+            argument = (_as_float(x) - self.offset) / self.gain + 0.375 + self._sigma2
+            return 2 * argument.clamp_min(0).sqrt()
+
+        return data.derive(_lazily(of, data), f"{self}.forward", variance=None)
 
     def inverse(self, given: Given) -> Given:
         """The value whose transform it is: undoes `forward` value by value; z < 0 counts as 0."""
@@ -218,9 +240,20 @@ class Anscombe:
             return self.gain * counts(z.clamp_min(0)) + self.offset
 
         if isinstance(given, Dataset):
-            z = _as_float(given.tensor)
-            return given.derive(inverse(z), f"{self}.{name}", variance=None)
+            lazy = given.lazy is not None
+            x = _lazily(inverse, given) if lazy else inverse(_as_float(given.tensor))
+            return given.derive(x, f"{self}.{name}", variance=None)
         return _apply(given, inverse)
+
+
+def _lazily(function: Callable[[Tensor], Tensor], data: Dataset) -> Any:
+    """A function of every value, of a dask array."""
+    kind = data.lazy.dtype if data.lazy.dtype in (np.float32, np.float64) else np.dtype(float)
+
+    def of(block: NDArray[Any]) -> NDArray[Any]:
+        return function(_as_float(as_tensor(block))).numpy()
+
+    return by_block(of, data.lazy, dtype=kind)
 
 
 def _unbiased(z: Tensor, sigma2: float) -> Tensor:

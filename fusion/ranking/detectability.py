@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fusion.algebra.calls import checked_call
 from fusion.algebra.waiting import waited_for
 from fusion.data.dataset import check_dataset
+from fusion.data.tally import tally
+from fusion.prepare.chosen_pixels import mask_of_pixels, spectra_in_parts
 from fusion.prepare.denoise import Estimated
 from fusion.prepare.noise_edge import even_edge, hard_threshold
 from fusion.ranking.criterion import Array
@@ -18,6 +21,8 @@ from fusion.ranking.criterion import Array
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
     from fusion.prepare.noise import Noise
+
+PART = 4096  # spectra that are looked at together
 
 
 @dataclass(frozen=True)
@@ -103,19 +108,20 @@ def detectability(
         raise ValueError(f"{call}: give a fraction above 0, at most 1.")
     noise = dataset.noise() if noise is None else noise
     rows, columns = Estimated().sizes(dataset, noise)
-    X = dataset.numpy().reshape(n, m).astype(float)
-    if dataset.mask is not None:
-        X = np.where(dataset.mask.expand(dataset.shape).numpy().reshape(n, m), 0.0, X)
-    keep = (X != 0).any(1), (X != 0).any(0)
-    total = float(X[keep[0]].sum(1).mean())
-    X = (X / np.outer(rows, columns))[np.ix_(*keep)]
+    stats = tally(dataset)
+    keep = stats.filled_rows, stats.filled_columns
+    total = float(stats.rows[keep[0]].mean())
+    gram = sum(X.T @ X for _, X in _scaled(dataset, rows, columns))
+    squares, V = np.linalg.eigh(gram[np.ix_(keep[1], keep[1])])
     u, s = 1 / rows[keep[0]], (s / s.sum() / columns)[keep[1]]
-    n, m = X.shape
-    squares, V = np.linalg.eigh(X.T @ X)
+    n, m = (int(each.sum()) for each in keep)
     squares, V = np.maximum(squares[::-1], 0), V[:, ::-1]
     K = noise.scree.rank
     level = np.sqrt(squares[K:].sum() / ((n - K) * (m - K)))
-    U = X @ V[:, :K] / np.sqrt(np.maximum(squares[:K], 1e-300))
+    U = np.zeros((len(rows), K))
+    for pixels, X in _scaled(dataset, rows, columns):
+        U[pixels] = X[:, keep[1]] @ V[:, :K]
+    U = U[keep[0]] / np.sqrt(np.maximum(squares[:K], 1e-300))
     across = V.T @ s
     map_, spectrum_ = _mean_map_norm(u, U, fraction), float((across[K:] ** 2).sum())
     if spectrum_ < 1e-9 * float(s @ s):
@@ -135,6 +141,17 @@ def detectability(
         pixels=max(round(fraction * n), 1),
         distinct=spectrum_ / float(s @ s),
     )
+
+
+def _scaled(
+    dataset: Dataset, rows: Array, columns: Array
+) -> Iterator[tuple[NDArray[np.intp], Array]]:
+    """(pixels, their spectra in units of their noise, 0 where masked), block by block."""
+    for pixels, values in spectra_in_parts(dataset, PART):
+        X = values / (rows[pixels, None] * columns)
+        if dataset.mask is not None:
+            X[mask_of_pixels(dataset, pixels)] = 0.0
+        yield pixels, X
 
 
 def _mean_map_norm(u: Array, U: Array, fraction: float) -> float:

@@ -15,11 +15,11 @@ from fusion.constraints import Constraint
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.data.reference_spectra import References, references_on_channels
 from fusion.data.tally import tally
-from fusion.engine.batched_nnls import nnls, solve, variances
-from fusion.engine.poisson_pixels import deviance, grams, information, maximum_likelihood
+from fusion.engine.poisson_pixels import deviance
 from fusion.forms.contract import Form
 from fusion.language.fit_term import Fit
 from fusion.likelihood.entry_losses import SQUARE
+from fusion.references.amounts import channel_weights, least_squares, likeliest
 from fusion.references.reference_fit import PixelFit, ReferenceFit, summarise
 from fusion.references.residual_shape import Residuals
 
@@ -27,8 +27,6 @@ SINGULAR = 1e-12
 """Least eigenvalue of the references' cosines at which one is a mixture of the others."""
 INFLATED = 10.0
 """Standard error over that of a reference alone, from which on it is said."""
-UNKNOWN = 1e10
-"""Square of it from which on an amount is not determined."""
 
 
 @checked_call
@@ -177,25 +175,12 @@ def _similarity_messages(call: str, refs: References, form: Form, S: Tensor) -> 
 def _least_squares(form: Form, S: Tensor, signed: bool, known: bool) -> Iterator[PixelFit]:
     """Least squares, some pixels at a time; few passes over them, most of them products."""
     for rows, x, w in form.chunks():
-        v, scale = _weights(form, rows, x, w)  # of channels, (1 or n, channel), of pixels, (n, 1)
+        v, scale = channel_weights(form, rows, x, w)
         shared = len(v) == 1
-        vS = v.T * S if shared else S
-        G = S.T @ vS if shared else grams(v, S)
-        size = G.diagonal(dim1=-2, dim2=-1)
-        nothing = size <= 0
-        G = G + torch.diag_embed(nothing.to(G))
-        b = (x if shared else v * x) @ vS
-        every = torch.ones_like(b, dtype=torch.bool)
-        straight = solve(G, b, every)
-        c, free = (straight, every) if signed else nnls(G, b)
-        r = torch.addmm(x, c, S.T, alpha=-1)
-        c = c + solve(G, (r if shared else v * r) @ vS, free)  # what the Gram matrix rounded off
-        c = c if signed else c.clamp_min(0)
-        variance = variances(G, free)
-        unknown = nothing | ~(variance * size < UNKNOWN) | (scale <= 0)
-        c, variance = (torch.where(unknown, torch.nan, y) for y in (c, variance / scale))
-        good = ~unknown.any(1, keepdim=True)
-        correction = torch.where(good, c - straight, 0)
+        told = least_squares(x, v, scale, S, signed=signed)
+        c, variance, free = told.known, told.known_variance, told.free
+        good = ~told.unknown.any(1, keepdim=True)
+        correction = torch.where(good, c - told.straight, 0)
         r = torch.addmm(x, c.nan_to_num(), S.T, alpha=-1)
         r2, seen = r.square(), (v > 0).to(x)
         if shared:
@@ -216,29 +201,14 @@ def _least_squares(form: Form, S: Tensor, signed: bool, known: bool) -> Iterator
         yield PixelFit(c, variance, free, squares, dof, 2 * dof, (plain / n).sqrt(), sums)
 
 
-def _weights(form: Form, rows: slice, x: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Weights of channels, (1, channel) where all pixels have the same, and of pixels (n, 1)."""
-    one = torch.ones_like(x[:, :1])
-    if not form.rank_one:
-        assert w is not None
-        return w.expand_as(x), one
-    v, scale = form.weights.cols, form.weights.rows
-    v = torch.ones_like(x[:1]) if v is None else v[None]
-    return v, one if scale is None else scale[rows, None]
-
-
 def _poisson(form: Form, S: Tensor) -> Iterator[PixelFit]:
     """Maximum likelihood of counts, some pixels at a time."""
     for _, x, w in form.chunks():
         w = torch.ones_like(x) if w is None else w.expand_as(x)
         x = x * w
-        c, free = maximum_likelihood(x, w, S)
-        m, F = c @ S.T, information(c, w, S)
-        size = F.diagonal(dim1=-2, dim2=-1)
-        nothing = size <= 0
-        variance = variances(F + torch.diag_embed(nothing.to(F)), free)
-        unknown = nothing | ~(variance * size < UNKNOWN)
-        c, variance = (torch.where(unknown, torch.nan, y) for y in (c, variance))
+        told = likeliest(x, w, S)
+        c, variance, free = told.known, told.known_variance, told.free
+        m = told.c @ S.T
         n, r = w.sum(1), x - m
         squares, mean, spread = deviance(x, w, m)
         squares = torch.where(n > 0, squares, torch.nan)

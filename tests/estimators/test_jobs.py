@@ -32,9 +32,9 @@ def test_fit_and_transform_work_within_the_number(monkeypatch):
         seen.append(threads)
         return true_fit(*args, threads=threads, **options)
 
-    def known_maps(*args):
+    def known_maps(*args, **options):
         seen.append(asked_threads())
-        return true_maps(*args)
+        return true_maps(*args, **options)
 
     monkeypatch.setattr(unmixer, "fit", fit)
     monkeypatch.setattr(unmixer, "known_maps", known_maps)

@@ -135,7 +135,7 @@ def test_a_lazy_signal_beyond_memory_says_what_to_do():
 
     huge = hs.signals.Signal1D(da.zeros((2**20, 2**10, 2**12), chunks=(2**10, 1, 2**12))).as_lazy()
     data = fu.Dataset.from_hyperspy(huge)
-    with pytest.raises(ValueError, match="by blocks"):
+    with pytest.raises(ValueError, match="goes block by block"):
         data.check()
 
 

@@ -349,3 +349,16 @@ def test_with_the_maps_held_the_errors_of_spectra_are_those_of_least_squares():
     assert np.all(held["S"] <= result.errors(progress=False)["S"] * (1 + 1e-9))
     with pytest.raises(ValueError, match=r"held=\['D'\].*no factor 'D'; the result has C, S"):
         result.errors(held=["D"], progress=False)
+
+
+@pytest.mark.parametrize("loss", [Frobenius, Gaussian])
+def test_with_spectra_of_unit_columns_held_the_errors_of_maps_are_those_of_least_squares(loss):
+    rng = np.random.default_rng(0)
+    C, S = rng.random((30, 2)) + 5, rng.random((25, 2))
+    data = fu.Dataset("a", C @ S.T + 0.01 * rng.normal(size=(30, 25)), variance=np.full(25, 1e-4))
+    result = fu.fit(fu.models.NMF(data, 2), loss(data), starts=2, progress=False)
+    held = result.errors(held=["S"], progress=False)
+    assert np.all(held["S"] == 0)
+    size = 1.0 if loss is Frobenius else np.sqrt(result.data["a"].chi2)
+    expected = 0.01 * size * np.sqrt(np.diag(np.linalg.inv(result["S"].T @ result["S"])))
+    np.testing.assert_allclose(held["C"], np.broadcast_to(expected, (30, 2)), rtol=0.05)
