@@ -16,6 +16,7 @@ from torch import Tensor
 from fusion.algebra.axis import Axes
 from fusion.answers.left_over import LeftOver, left_over
 from fusion.blocks.linear_rows import LinearRows
+from fusion.blocks.norms import without_norms
 from fusion.blocks.on_rows import Scans, loss_on, model_on_rows
 from fusion.blocks.slopes import slopes
 from fusion.blocks.standouts import Picked, picked
@@ -23,10 +24,10 @@ from fusion.data.dataset import Dataset
 from fusion.data.parts import as_numpy
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
-from fusion.forms.entries import Entries
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
+from fusion.likelihood.count_lists import listed
 from fusion.likelihood.entry_losses import SQUARE
 from fusion.solvers import RowNewton, Solver, Watch
 
@@ -178,16 +179,8 @@ def _plain(data: Dataset) -> bool:
 
 def _listed(data: Dataset) -> Dataset:
     """A data set of few counts, listed; the same where there are many."""
-    x = as_numpy(data.tensor)
-    filled = x != 0
-    if np.count_nonzero(filled) > FULL * x.size:
-        return data
-    place = np.flatnonzero(filled)
-    i = (place // x.shape[1]).astype(np.int32)
-    j = (place - i.astype(np.int64) * x.shape[1]).astype(np.int32)
-    values = x.reshape(-1)[place].astype(np.float32 if x.itemsize <= 2 else np.float64)
-    entries = Entries(*map(torch.from_numpy, (i, j, values)), data.matrix_shape)
-    return data.derive(entries, "listed")
+    entries = listed(as_numpy(data.tensor), FULL)
+    return data if entries is None else data.derive(entries, "listed")
 
 
 def _by_name(objective: Objective, fits: Tensor) -> dict[str, float]:
@@ -204,6 +197,7 @@ def _by_descent(
     """The same by a solver, where rows are no least squares."""
     shared = [name for name in values if name not in names]
     objective.held = set(shared)
+    without_norms(objective.model, shared)  # held, so that nobody asks where norms go
     values = values | {name: _off_bound(objective, name, values[name]) for name in names}
     flat = objective.raws(values)
     solver = _suiting(solver, objective)
