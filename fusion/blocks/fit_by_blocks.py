@@ -35,6 +35,7 @@ from fusion.blocks.passes import Passes
 from fusion.blocks.rare import standouts_of
 from fusion.blocks.sample import wanted_rows
 from fusion.blocks.settings import Blocks
+from fusion.blocks.store import Store
 from fusion.blocks.way import Way
 from fusion.blocks.work import Problem
 from fusion.data.dataset import Dataset
@@ -73,6 +74,7 @@ def fit_by_blocks(
     passes = Passes(partition(datasets, scans, settings.bytes, threads), threads)
     kept_options = {key: search[key] for key in OPTIONS} | {"sample": settings.sample}
     checkpoint = Checkpoint(settings.checkpoint_path, model, loss, kept_options)
+    store = Store(settings.out, checkpoint.belongs)
     first = first_problem(model, loss, scans)
     begun, kept = _begin(model, loss, first, passes, settings, search, checkpoint)
     problem = problem_of(begun.few, first)
@@ -88,6 +90,7 @@ def fit_by_blocks(
             break
     point, left = way.end(descent)
     result = result_of(descent, point, left, way, begun, seconds=time.monotonic() - begun_at)
+    store.write(result)
     checkpoint.remove()
     return result
 

@@ -290,7 +290,7 @@ def _lowest(data: Dataset) -> tuple[float, int]:
 def pixels_of(data: Dataset, wanted: Tensor) -> Any:
     """Some pixels of a block: an array (…, pixel, channel …), or sparse entries.
 
-    Of NumPy, as torch cannot pickle tensors of uint16.
+    Of NumPy, as torch 2.13 cannot pickle tensors of uint16 (`findings/`).
     """
     if data.entries is not None:
         from fusion.forms.sparse import Sparse

@@ -1,0 +1,129 @@
+"""Maps, residual maps and spectra of an answer as a zarr store, for answers larger than a file."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion import __version__
+from fusion.algebra.axis import Axes
+from fusion.answers.result import Result
+
+OWN = "sdfusion"
+PIXELS = 2**16
+"""Pixels of a chunk, about."""
+
+
+class Store:
+    """A folder into which an answer is written.
+
+    Args:
+        path: of the folder; None: nothing is written.
+        belongs: what tells the fit from others.
+
+    Raises:
+        ValueError: before the first pass, if zarr is not installed, or the folder holds something
+            else than an answer of this fit.
+    """
+
+    def __init__(self, path: Any, belongs: dict[str, str]) -> None:
+        self.path = None if path is None else Path(path)
+        told = "; ".join(f"{key}={value}" for key, value in belongs.items())
+        self.fit = hashlib.sha256(told.encode()).hexdigest()[:16]
+        if self.path is not None:
+            self._check(self.path)
+
+    def _check(self, path: Path) -> None:
+        try:
+            import zarr
+        except ImportError:
+            raise ValueError(
+                f"`Blocks(out={str(path)!r})`: zarr is not installed: "
+                '`pip install "sdfusion[large]"`.'
+            ) from None
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+        try:
+            fit = dict(zarr.open_group(str(path), mode="r").attrs).get(OWN, {}).get("fit")
+        except Exception:  # whatever it is, it is no store of ours
+            fit = None
+        if fit != self.fit:
+            what = "holds the answer of another fit" if fit else "exists and is no answer of a fit"
+            raise ValueError(
+                f"`Blocks(out={str(path)!r})`: it {what}: give another name, or remove it."
+            )
+
+    def write(self, result: Result) -> None:
+        """All of it, beside what was there and then in its place.
+
+        Raises:
+            OSError: if it cannot be written: the folder is as it was.
+        """
+        if self.path is None:
+            return
+        beside = self.path.with_name(f"{self.path.name}.part")
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            self._fill(beside, result)
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            beside.rename(self.path)
+        except OSError as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise OSError(
+                f"`Blocks(out={str(self.path)!r})`: could not be written ({error}): make room, or "
+                "give another place; with a checkpoint the fit goes on from its last pass."
+            ) from error
+
+    def _fill(self, path: Path, result: Result) -> None:
+        import zarr
+
+        group = zarr.open_group(str(path), mode="w")
+        for name, values in result.factors.items():
+            axes = result.axes[name][0]
+            shape = _shape(axes, len(values))
+            self._array(group, name, values.reshape(*shape, *values.shape[1:]), axes)
+        for name, data in result.data.items():
+            pixels = data.axes[: len(data.axes) - data.signal]
+            self._array(group, f"residual of {name}", data.residual_map, pixels)
+            if data.noise_map is not None:
+                self._array(group, f"noise of {name}", data.noise_map, pixels)
+        group.attrs[OWN] = {
+            "fit": self.fit,
+            "version": __version__,
+            "loss": result.loss,
+            "formula": result.formula,
+            "status": result.status,
+            "solver": result.solver,
+            "components": list(result.component_names),
+        }
+
+    def _array(self, group: Any, name: str, values: NDArray[Any], axes: Axes | None) -> None:
+        """One array, its chunks about so many pixels, empty ones written, too: a lost one shows."""
+        tail = values.shape[len(axes or ()) :] if axes else values.shape[1:]
+        chunks, room = [], PIXELS
+        for n in reversed(values.shape[: values.ndim - len(tail)]):
+            chunks.append(max(min(n, room), 1))
+            room //= chunks[-1]
+        fill = np.nan if values.dtype.kind == "f" else 0
+        told = {"shape": values.shape, "chunks": (*chunks[::-1], *tail), "dtype": values.dtype}
+        if hasattr(group, "create_array"):  # zarr 3
+            empty = {"write_empty_chunks": True}
+            made = group.create_array(name, **told, fill_value=fill, config=empty)
+        else:
+            made = group.create(name, **told, fill_value=fill, write_empty_chunks=True)
+        made[...] = values
+        made.attrs["axes"] = [
+            {"name": a.name, "scale": a.scale, "offset": a.offset, "units": a.units or ""}
+            for a in axes or ()
+        ]
+
+
+def _shape(axes: Axes | None, rows: int) -> tuple[int, ...]:
+    sizes = tuple(axis.size or 1 for axis in axes or ())
+    return sizes if sizes and int(np.prod(sizes)) == rows else (rows,)
