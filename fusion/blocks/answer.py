@@ -78,8 +78,8 @@ def _told(way: Way, point: Point) -> list[str]:
         return []
     share = way.promised / max(abs(point.loss), 1e-300)
     return [
-        f"stopped after the passes that were allowed; the last step was to bring {share:.1e} of the "
-        "loss: `Blocks(passes=…)` allows more"
+        "stopped after the passes that were allowed; the last step was to bring "
+        f"{share:.1e} of the loss: `Blocks(passes=…)` allows more"
     ]
 
 
