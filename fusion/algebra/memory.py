@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 MEMINFO = Path("/proc/meminfo")
 LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -64,6 +66,24 @@ def _limit(path: Path) -> int | None:
     try:
         return int(path.read_text())
     except (OSError, ValueError):  # "max": none
+        return None
+
+
+def hand_back() -> None:
+    """Give memory that is free back to the system, where the C library can: arrays of threads that
+    come and go leave it in pieces, which add up to several times what is in use."""
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Any:
+    import ctypes
+
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # not the C library of GNU
         return None
 
 

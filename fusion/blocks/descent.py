@@ -141,10 +141,11 @@ class Descent:
         """A pass at these shared factors: rows at their minimum, loss and slopes.
 
         Args:
-            values: of all factors; those over pixels are where their rows begin.
+            values: of all factors; those over pixels are where their rows begin, and are written
+                to: each is there once.
             lagged: the pieces under which the rows are.
         """
-        total, values = Sums(), self._own_rows(values)
+        total, values = Sums(), dict(values)
         for block, made in self._pass(values, lagged, settle):
             self._write(values, block, made)
             total = total + made.sums
@@ -154,7 +155,7 @@ class Descent:
         self, values: Mapping[str, Tensor], lagged: Lagged
     ) -> tuple[Point, list[tuple[Block, Settled]]]:
         """The same, and the blocks in which pixels stand out."""
-        total, values, some = Sums(), self._own_rows(values), []
+        total, values, some = Sums(), dict(values), []
         for block, made in self._pass(values, lagged, settle_and_pick):
             self._write(values, block, made)
             total = total + made.sums
@@ -164,17 +165,13 @@ class Descent:
 
     def end(self, values: Mapping[str, Tensor], lagged: Lagged) -> tuple[Point, Left]:
         """A last pass: the rows, and what the fits leave, by data set and block."""
-        total, left, values = Sums(), {}, self._own_rows(values)
+        total, left, values = Sums(), {}, dict(values)
         for block, made in self._pass(values, lagged, settle_and_describe):
             self._write(values, block, made)
             total = total + made.sums
             for name, part in made.left.items():
                 left.setdefault(name, []).append((block, part))
         return self._point(values, total, lagged), left
-
-    def _own_rows(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Values whose rows may be written to."""
-        return {n: v.clone() if n in self.names else v for n, v in values.items()}
 
     def _pass(self, values: Mapping[str, Tensor], lagged: Lagged, task: Any) -> Iterator[Any]:
         problem = self.under(values, lagged)

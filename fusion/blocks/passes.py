@@ -16,15 +16,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.memory import hand_back
 from fusion.algebra.waiting import say
 from fusion.blocks.partition import Block
-from fusion.blocks.pieces import Piece
+from fusion.blocks.pieces import Piece, let_go
 from fusion.data.dataset import Dataset
 
 Task = Callable[..., Any]
 """task(shared…, datasets by name, arguments of this block…): a function of a module."""
 RETRIES = 2
 """Times that a worker tries again to read a block of a store that is far away."""
+
+
+OFTEN = 2**24
+"""Bytes that are read until free memory is given back."""
 
 
 @dataclass
@@ -81,11 +86,14 @@ class Passes:
         Raises:
             ValueError: if a block cannot be read: which one, and how to leave it out.
         """
-        begun, done, read = time.monotonic(), 0, 0
+        begun, done, read, since = time.monotonic(), 0, 0, 0
         self.traffic.passes += 1
         runner = self._on_cluster if self.client is not None else self._on_threads
         for block, made in runner(task, shared, own):
-            done, read = done + 1, read + block.bytes
+            done, read, since = done + 1, read + block.bytes, since + block.bytes
+            if since > OFTEN:
+                hand_back()
+                since = 0
             self._say(done, read, time.monotonic() - begun)
             yield block, made
         self.traffic.bytes += read
@@ -165,7 +173,10 @@ def _read_and_do(
 ) -> Any:
     """The task on a block that is read here."""
     datasets = {piece.name: _read(piece) for piece in pieces}
-    return task(*shared, datasets, *own)
+    try:
+        return task(*shared, datasets, *own)
+    finally:
+        let_go(datasets.values())
 
 
 def _read(piece: Piece) -> Dataset:
@@ -188,9 +199,13 @@ def _fill_and_do(
     try:
         pairs = zip(pieces, arrays, strict=True)
         datasets = {p.name: p.read() if x is None else p.filled(x) for p, x in pairs}
-        return task(*shared, datasets, *own)
+        try:
+            return task(*shared, datasets, *own)
+        finally:
+            let_go(datasets.values())
     finally:
         torch.set_num_threads(before)
+        hand_back()
 
 
 def _unreadable(error: Exception, pieces: Sequence[Piece]) -> Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -124,6 +124,18 @@ class Piece:
     def without_array(self) -> Piece:
         """The same where the array comes by another way."""
         return replace(self, array=None)
+
+
+def let_go(datasets: Iterable[Dataset]) -> None:
+    """Drop the arrays of data sets that are done with.
+
+    What a fit is made of goes round in circles, which Python finds late: blocks would pile up.
+    """
+    for data in datasets:
+        for form in data._forms.values():
+            vars(form).clear()
+        data._forms.clear()
+        data._tensor = data.entries = None
 
 
 def rows_of(scan: Axes, box: Box) -> Tensor:

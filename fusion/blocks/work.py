@@ -18,6 +18,7 @@ from fusion.answers.left_over import LeftOver, left_over
 from fusion.blocks.linear_rows import LinearRows
 from fusion.blocks.norms import without_norms
 from fusion.blocks.on_rows import Scans, loss_on, model_on_rows
+from fusion.blocks.pieces import let_go
 from fusion.blocks.slopes import slopes
 from fusion.blocks.standouts import Picked, picked
 from fusion.data.dataset import Dataset
@@ -134,7 +135,22 @@ def settle(
         left: whether what the fits leave of the data is wanted.
         pick: whether pixels are to be picked that stand out.
     """
-    objective = problem.on(as_counts(problem.loss, datasets))
+    listed_too = as_counts(problem.loss, datasets)
+    try:
+        return _settled(problem, shared, listed_too, rows, left, pick)
+    finally:
+        let_go(listed_too[n] for n in datasets if listed_too[n] is not datasets[n])
+
+
+def _settled(
+    problem: Problem,
+    shared: Mapping[str, Tensor],
+    datasets: Mapping[str, Dataset],
+    rows: Mapping[str, Tensor],
+    left: bool,
+    pick: bool,
+) -> Settled:
+    objective = problem.on(datasets)
     like, names = objective.like, list(problem.names)
     values = {n: v.to(like)[None] for n, v in shared.items()}
     for name in names:
