@@ -11,7 +11,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +35,7 @@ from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State
 
+Values = Mapping[str, Tensor]
 Left = dict[str, list[tuple[Block, LeftOver]]]
 """What the fits leave of every block, by data set."""
 
@@ -142,35 +143,43 @@ class Descent:
             lagged: the pieces under which the rows are.
         """
         total, values = Sums(), self._own_rows(values)
-        for block, made in self._pass(values, lagged, settle):
+        for block, (made,) in self._pass([(values, lagged)], settle_each):
             self._write(values, block, made)
             total = total + made.sums
         return self._point(values, total, lagged)
 
-    def end(self, values: Mapping[str, Tensor], lagged: Lagged) -> tuple[Point, Left]:
-        """A last pass: the rows, and what the fits leave, by data set and block."""
-        total, left, values = Sums(), {}, self._own_rows(values)
-        for block, made in self._pass(values, lagged, settle_and_describe):
-            self._write(values, block, made)
-            total = total + made.sums
-            for name, part in made.left.items():
-                left.setdefault(name, []).append((block, part))
-        return self._point(values, total, lagged), left
+    def ends(self, points: Sequence[tuple[Values, Lagged]]) -> list[tuple[Point, Left]]:
+        """A last pass: the rows, and what the fits leave, by data set and block.
+
+        Args:
+            points: (values, lagged pieces) of each; blocks are read once for all.
+        """
+        values = [self._own_rows(each) for each, _ in points]
+        totals, lefts = [Sums() for _ in points], [{} for _ in points]
+        for block, made in self._pass(list(points), settle_and_describe):
+            for i, settled in enumerate(made):
+                self._write(values[i], block, settled)
+                totals[i] = totals[i] + settled.sums
+                for name, part in settled.left.items():
+                    lefts[i].setdefault(name, []).append((block, part))
+        lagged = [each for _, each in points]
+        made = map(self._point, values, totals, lagged)
+        return list(zip(made, lefts, strict=True))
 
     def _own_rows(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Values whose rows may be written to."""
         return {n: v.clone() if n in self.names else v for n, v in values.items()}
 
-    def _pass(self, values: Mapping[str, Tensor], lagged: Lagged, task: Any) -> Iterator[Any]:
-        problem = self.under(values, lagged)
-        shared = {n: values[n] for n in self.shared}
+    def _pass(self, points: Sequence[tuple[Values, Lagged]], task: Any) -> Iterator[Any]:
+        problems = [self.under(values, lagged) for values, lagged in points]
+        shared = [{n: values[n] for n in self.shared} for values, _ in points]
 
-        def own(block: Block) -> tuple[dict[str, Tensor]]:
+        def own(block: Block) -> tuple[list[dict[str, Tensor]]]:
             numbers = block.rows
             here = {n: numbers[scan] for n, scan in self.names.items() if scan in numbers}
-            return (shared_rows(values, here),)
+            return ([shared_rows(values, here) for values, _ in points],)
 
-        yield from self.passes.run(task, (problem, shared), own)
+        yield from self.passes.run(task, (problems, shared), own)
 
     def _write(self, values: Mapping[str, Tensor], block: Block, made: Settled) -> None:
         rows = block.rows
@@ -263,14 +272,27 @@ class Descent:
         return SampleStep(self.model, problem, self.sample, rest, values, self.norms)
 
 
-def settle_and_describe(
-    problem: Problem,
-    shared: Mapping[str, Tensor],
+def settle_each(
+    problems: Sequence[Problem],
+    shared: Sequence[Values],
     datasets: Mapping[str, Dataset],
-    rows: Mapping[str, Tensor],
-) -> Settled:
-    """`settle` with what the fits leave."""
-    return settle(problem, shared, datasets, rows, left=True)
+    rows: Sequence[Values],
+    *,
+    left: bool = False,
+) -> list[Settled]:
+    """`settle` at several points, of a block that is read once."""
+    points = zip(problems, shared, rows, strict=True)
+    return [settle(p, s, datasets, r, left=left) for p, s, r in points]
+
+
+def settle_and_describe(
+    problems: Sequence[Problem],
+    shared: Sequence[Values],
+    datasets: Mapping[str, Dataset],
+    rows: Sequence[Values],
+) -> list[Settled]:
+    """The same with what the fits leave."""
+    return settle_each(problems, shared, datasets, rows, left=True)
 
 
 def bare(fit: Fit) -> Fit:

@@ -84,7 +84,7 @@ def fit_by_blocks(
         checkpoint.write(_content(begun, way, descent))
         if time.monotonic() > deadline:
             break
-    point, left = way.end(descent)
+    point, left = way.end(descent, more=passes.traffic.passes < settings.passes - 1)
     result = result_of(descent, point, left, way, begun, seconds=time.monotonic() - begun_at)
     checkpoint.remove()
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
@@ -163,3 +164,12 @@ def test_data_in_memory_go_by_blocks_where_that_is_asked_for():
     result = by_blocks(*posed("NMF, Gaussian"))
     assert result.solver.startswith("20 blocks, ")  # a line of the scan each
     same_answer(result, whole("NMF, Gaussian"))
+
+
+@pytest.mark.parametrize("passes", [3, 4, 5, 7])
+def test_no_more_passes_are_made_than_are_allowed(passes):
+    few = counted(C, S2, level=2)  # so few that steps often lead up
+    data = fu.Dataset("edxs", lazy(few, (3, 24)))
+    result = by_blocks(NMF(data, K), Poisson(data), sample=60, settings={"passes": passes})
+    assert int(re.search(r"(\d+) passes", result.solver)[1]) <= passes
+    assert result.loss <= result.history["loss"].min()
