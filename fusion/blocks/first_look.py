@@ -17,10 +17,12 @@ from fusion.algebra.cautions import FusionWarning
 from fusion.algebra.waiting import say
 from fusion.blocks.checks import about
 from fusion.blocks.descent import Lagged, Totals, bare
+from fusion.blocks.first_sight import SeenValues, check_first_sight
 from fusion.blocks.norms import ColumnNorms, without_norms
 from fusion.blocks.on_rows import Scans, loss_on, model_on_rows, pixel_factors
 from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes
+from fusion.blocks.pieces import Piece
 from fusion.blocks.sample import Sample, sample_of
 from fusion.blocks.work import Looked, Problem, look, pixels_of
 from fusion.data.parts import as_numpy
@@ -49,9 +51,14 @@ def first_problem(model: Model, loss: Loss, scans: Scans) -> Problem:
 def first_pass(
     problem: Problem, passes: Passes, loss: Loss, rows: Mapping[Axes, Tensor]
 ) -> tuple[Sample, dict[str, Totals]]:
-    """Sizes of the data, and the pixels of the sample."""
+    """Sizes of the data, and the pixels of the sample.
+
+    Raises:
+        ValueError: if there are values that no fit can use.
+    """
     scans, totals = problem.scans, {}
     parts: dict[str, list[tuple[Tensor, Any]]] = {name: [] for name in scans}
+    values, empty = {name: SeenValues() for name in scans}, {name: [] for name in scans}
 
     def own(block: Block) -> tuple[dict[str, Tensor]]:
         numbers = block.rows
@@ -68,15 +75,28 @@ def first_pass(
         for name, (squares, count) in made.sizes.items():
             more = Totals(squares, count, made.channels[name])
             totals[name] = totals[name] + more if name in totals else more
-        for name, values in made.sample.items():
+        for piece in block.pieces:
+            told = placed(made.values[piece.name], piece)
+            values[piece.name] = values[piece.name] + told
+            if told.empty and piece.lazy:
+                empty[piece.name].append(piece.place)
+        for name, part in made.sample.items():
             here = numbers[scans[name]]
             seen = torch.isin(here, rows[scans[name]], assume_unique=True)
-            parts[name].append((here[seen], values))
+            parts[name].append((here[seen], part))
+    check_first_sight(loss, values, empty)
     weights = {}
     for scan, chosen in rows.items():
         n = prod(axis.size or 1 for axis in scan)
         weights[scan] = torch.full((len(chosen),), n / len(chosen), dtype=torch.float64)
     return sample_of(loss.datasets, scans, rows, weights, parts), totals
+
+
+def placed(told: SeenValues, piece: Piece) -> SeenValues:
+    """The place of the least value in the whole scan, in words."""
+    if not isinstance(told.place, tuple):
+        return told
+    return replace(told, place=piece.position(*told.place))
 
 
 def kept_sample(sample: Sample, totals: Mapping[str, Totals]) -> dict[str, Any]:
