@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
-from fusion.algebra.cautions import FusionWarning
+from fusion.algebra.cautions import FusionWarning, users_line
 from fusion.algebra.waiting import say
 from fusion.blocks.checks import about
 from fusion.blocks.descent import Lagged, Totals, bare
@@ -183,11 +183,25 @@ def begun_with(
     names = pixel_factors(model, scans)
     few, terms = model_on_rows(model, names, sample.rows), _on_sample(model, loss, names, sample)
     options = dict(search) | {"init": _init_of(search["init"], names, sample)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FusionWarning)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         found = fit(few, terms, **options)
     assert found.model is not None
-    return Begun(sample, totals, found.model, terms, found.solver, found.messages)
+    of_sample = _raised_again(caught)
+    messages = [text for text in found.messages if text not in of_sample]
+    return Begun(sample, totals, found.model, terms, found.solver, messages)
+
+
+def _raised_again(caught: Sequence[warnings.WarningMessage]) -> set[str]:
+    """Raise what is said of the data; texts of what is said of the answer, which is but a start."""
+    of_answer = set()
+    for each in caught:
+        text = str(each.message)
+        if issubclass(each.category, FusionWarning) and text.startswith("`fit`: "):
+            of_answer.add(text)
+        else:
+            warnings.warn(text, each.category, stacklevel=users_line())
+    return of_answer
 
 
 def begun_again(
