@@ -28,6 +28,7 @@ from fusion.blocks.work import Looked, Problem, look, pixels_of
 from fusion.data.parts import as_numpy
 from fusion.engine.curvature import settled_states
 from fusion.engine.objective import Objective
+from fusion.engine.status import Status
 from fusion.forms.entries import Entries
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -183,13 +184,29 @@ def begun_with(
     names = pixel_factors(model, scans)
     few, terms = model_on_rows(model, names, sample.rows), _on_sample(model, loss, names, sample)
     options = dict(search) | {"init": _init_of(search["init"], names, sample)}
+    asked: list[bool] = []
+    if search["callback"] is not None:
+        options["callback"] = _noting(search["callback"], asked)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = fit(few, terms, **options)
+    if found.status == Status.INTERRUPTED.value and not asked:
+        raise KeyboardInterrupt  # it would keep what it has, and passes would follow
     assert found.model is not None
     of_sample = _raised_again(caught)
     messages = [text for text in found.messages if text not in of_sample]
     return Begun(sample, totals, found.model, terms, found.solver, messages)
+
+
+def _noting(callback: Any, asked: list[bool]) -> Any:
+    """The callback; `asked` has an entry once it has asked for the end."""
+
+    def call(step: int, losses: Tensor) -> bool:
+        if callback(step, losses):
+            asked.append(True)
+        return bool(asked)
+
+    return call
 
 
 def _raised_again(caught: Sequence[warnings.WarningMessage]) -> set[str]:

@@ -31,7 +31,7 @@ from fusion.blocks.first_look import (
     problem_of,
     whole_model,
 )
-from fusion.blocks.on_rows import scans_of
+from fusion.blocks.on_rows import Scans, scans_of
 from fusion.blocks.partition import partition
 from fusion.blocks.passes import Passes
 from fusion.blocks.sample import wanted_rows
@@ -73,11 +73,44 @@ def fit_by_blocks(
         if asked or _exceed_half(datasets):
             raise
         return None
+    _check_sample(model, settings)
     threads = threads_here()
     passes = Passes(partition(datasets, scans, settings.bytes, threads), threads)
     kept_options = {key: search[key] for key in OPTIONS} | {"sample": settings.sample}
     checkpoint = Checkpoint(settings.checkpoint_path, model, loss, kept_options)
-    _check_sample(model, settings)
+    try:
+        return _fitted(model, loss, scans, passes, settings, search, checkpoint, begun_at)
+    except KeyboardInterrupt as stop:
+        stop.add_note(_kept_of(checkpoint))
+        raise
+
+
+def _kept_of(checkpoint: Checkpoint) -> str:
+    """What a fit leaves that was stopped."""
+    if checkpoint.path is None:
+        return (
+            "`fit`, block by block, was stopped before its end: nothing of it is kept; with "
+            "`fusion.Blocks(checkpoint='fit.ckpt')` it would go on from its last pass."
+        )
+    if not checkpoint.path.exists():
+        return "`fit`, block by block, was stopped before its first step: nothing of it is kept."
+    return (
+        "`fit`, block by block, was stopped before its end: the same call goes on from "
+        f"{str(checkpoint.path)!r}."
+    )
+
+
+def _fitted(
+    model: Model,
+    loss: Loss,
+    scans: Scans,
+    passes: Passes,
+    settings: Blocks,
+    search: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    begun_at: float,
+) -> Result:
+    """The fit itself."""
     first = first_problem(model, loss, scans)
     begun, kept = _begin(model, loss, first, passes, settings, search, checkpoint)
     problem = problem_of(begun.few, first)

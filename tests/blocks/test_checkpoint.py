@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -71,16 +72,18 @@ def same(one: fu.Result, other: fu.Result, share: float = 1e-9) -> None:
         np.testing.assert_allclose(value, other[name], rtol=0, atol=1e-7 * largest)
 
 
-@pytest.mark.parametrize("done", [1, 2, 4])
-@pytest.mark.parametrize("problem", [posed, squares, with_terms, two])
+@cache
+def uninterrupted(problem) -> fu.Result:
+    return by_blocks(*problem())
+
+
+@pytest.mark.parametrize(
+    ("problem", "done"), [(posed, 1), (posed, 4), (squares, 2), (with_terms, 2), (two, 3)]
+)
 def test_an_interrupted_fit_goes_on_to_the_same_answer(problem, done, tmp_path, monkeypatch):
-    path = tmp_path / "fit.ckpt"
-    whole = fitted(tmp_path / "other.ckpt", problem=problem)
-    stops = done < len(whole.history["loss"]) - 1
+    path, whole = tmp_path / "fit.ckpt", uninterrupted(problem)
     with monkeypatch.context() as patched:
         stop_after(patched, done)
-        if not stops:
-            return
         with pytest.raises(Stopped):
             fitted(path, problem=problem)
     read = read_passes(monkeypatch)
@@ -138,6 +141,17 @@ def test_a_fit_that_ended_leaves_no_checkpoint(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_ctrl_c_on_the_way_through_the_sample_ends_the_fit(tmp_path):
+    """The fit of the sample would keep what it has, and passes would follow."""
+
+    def press(step, losses):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fitted(tmp_path / "fit.ckpt", callback=press)
+    assert "before its first step" in caught.value.__notes__[0]
+
+
 def wide():
     data = fu.Dataset("edxs", lazy(COUNTS, (5, 8)))
     return NMF(data, K + 1), Poisson(data)
@@ -162,13 +176,6 @@ def heavier():
 
 def others():
     return posed(array=counted(C, S + 0.02, seed=9))
-
-
-def elsewhere():
-    """Counts that differ in a block that the first pass did not see first."""
-    array = COUNTS.copy()
-    array[-2:] += 1
-    return posed(array=array)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +210,7 @@ def test_more_passes_and_more_memory_are_no_other_fit(tmp_path, monkeypatch):
     path = tmp_path / "fit.ckpt"
     interrupted(path, monkeypatch)
     result = by_blocks(*posed(), settings={"checkpoint": path, "passes": 9, "memory": "1 GB"})
-    assert result.loss <= fitted(tmp_path / "other.ckpt").loss
+    assert result.loss <= uninterrupted(posed).loss
 
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
@@ -253,7 +260,7 @@ def test_the_file_is_whole_whenever_it_is_looked_at(tmp_path, monkeypatch):
         patched.setattr(checkpoints.torch, "save", half)
         with pytest.raises(Stopped):
             fitted(path)
-    same(fitted(path), fitted(tmp_path / "other.ckpt"))
+    same(fitted(path), uninterrupted(posed))
 
 
 def test_a_full_disk_is_told_and_the_file_before_is_kept(tmp_path, monkeypatch):
@@ -309,4 +316,4 @@ def test_a_process_that_is_killed_goes_on_to_the_same_answer(tmp_path):
     process.wait()
     process.stdout.close()
     assert path.exists()
-    same(fitted(path), fitted(tmp_path / "other.ckpt"))
+    same(fitted(path), uninterrupted(posed))

@@ -107,3 +107,15 @@ def test_answers_are_saved_drawn_and_gone_on_with(tmp_path):
     data = fu.Dataset("eels", lazy(COUNTS, (5, 24)))
     more = by_blocks(NMF(data, K), Poisson(data), init=again, starts=1)
     assert more.loss <= result.loss + 1e-6 * abs(result.loss)
+
+
+def test_a_callback_sees_the_steps_on_the_sample_and_may_end_them():
+    data, steps = fu.Dataset("eels", lazy(CUBE, (7, 9))), []
+
+    def third(step, losses):
+        steps.append(step)
+        return len(steps) == 3
+
+    result = by_blocks(NMF(data, K), Frobenius(data), callback=third)
+    assert len(steps) == 3
+    assert np.isfinite(result.loss)
