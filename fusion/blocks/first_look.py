@@ -125,9 +125,7 @@ def looked_again(
     scans = dict.fromkeys(problem.scans.values())
     rows, weights = (dict(zip(scans, kept[key], strict=True)) for key in ("rows", "weights"))
     parts = {
-        name: [
-            (rows[problem.scans[name]], values if isinstance(values, Tensor) else Entries(*values))
-        ]
+        name: [(rows[problem.scans[name]], _as_kept(values))]
         for name, values in kept["values"].items()
     }
     sample = sample_of(loss.datasets, problem.scans, rows, weights, parts)
@@ -138,7 +136,7 @@ def looked_again(
         here = torch.isin(own, rows[scan]).nonzero()[:, 0]
         there = torch.searchsorted(rows[scan], own[here])
         now, then = (
-            as_numpy(pixels_of(d, index)) if d.entries is None else pixels_of(d, index).x.numpy()
+            pixels_of(d, index) if d.entries is None else pixels_of(d, index).x.numpy()
             for d, index in ((piece.read(), here), (sample.datasets[piece.name], there))
         )
         if not np.array_equal(now, then, equal_nan=now.dtype.kind == "f"):
@@ -147,6 +145,10 @@ def looked_again(
                 "remove the file, or give another name."
             )
     return sample, {name: Totals(*total) for name, total in kept["totals"].items()}
+
+
+def _as_kept(values: Any) -> Any:
+    return as_numpy(values) if isinstance(values, Tensor) else Entries(*values)
 
 
 def _inside(block: Block, scan: Axes, rows: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ class Passes:
         sent = client.scatter(shared, broadcast=True, hash=False)
         jobs = []
         for block in self.blocks:
-            pieces = [p.without_array() if p.lazy else p for p in block.pieces]
+            pieces = [piece.sent() for piece in block.pieces]
             arrays = [p.array if p.lazy else None for p in block.pieces]
             jobs.append(delayed(_fill_and_do, pure=False)(task, sent, pieces, arrays, own(block)))
         futures = client.compute(jobs, retries=RETRIES)

@@ -15,7 +15,7 @@ from fusion.algebra.arrays import as_tensor
 from fusion.algebra.axis import Axes
 from fusion.blocks.on_rows import pixel_axis
 from fusion.data.dataset import Dataset
-from fusion.data.parts import numbers
+from fusion.data.parts import as_numpy, numbers
 from fusion.forms.entries import Entries
 
 Box = tuple[slice, ...]
@@ -147,9 +147,31 @@ class Piece:
             )
         return False
 
-    def without_array(self) -> Piece:
-        """The same where the array comes by another way."""
-        return replace(self, array=None)
+    def sent(self) -> Piece:
+        """The same for another process: what is lazy comes there by itself, the rest is its own.
+
+        A slice of a tensor would carry the whole of it.
+        """
+        array = self.array
+        if self.lazy:
+            array = None
+        elif isinstance(array, Entries):
+            array = Entries(_own(array.i), _own(array.j), _own(array.x), array.shape)
+        elif not _expanded(array):
+            array = as_numpy(array)  # torch cannot send unsigned counts, a slice goes alone
+        return replace(self, array=array, mask=_own(self.mask), variance=_own(self.variance))
+
+
+def _own(values: Tensor | None) -> Tensor | None:
+    """The same with no more memory than its own."""
+    if values is None or values.untyped_storage().nbytes() <= values.nbytes:
+        return values
+    return values.clone()
+
+
+def _expanded(values: Tensor) -> bool:
+    """Whether one value stands for many."""
+    return values.untyped_storage().nbytes() < values.nbytes
 
 
 def rows_of(scan: Axes, box: Box) -> Tensor:
@@ -169,7 +191,7 @@ def _part_of_array(data: Dataset, scan: Axes, index: Sequence[slice], box: Box) 
 
 def _nothing_of(array: Any) -> Tensor:
     """Zeros in place of what is wholly masked: it is not read, and may not be readable."""
-    return as_tensor(np.zeros(1, array.dtype)).expand(array.shape)
+    return torch.zeros(1, dtype=torch.uint8).expand(array.shape)
 
 
 def _part(values: Tensor | None, index: Sequence[slice], lead: int) -> Tensor | None:

@@ -8,6 +8,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -234,14 +235,18 @@ def look(problem: Problem, datasets: Mapping[str, Dataset], wanted: Mapping[str,
 
 
 def pixels_of(data: Dataset, wanted: Tensor) -> Any:
-    """Some pixels of a block: a tensor (…, pixel, channel …), or sparse entries."""
+    """Some pixels of a block: an array (…, pixel, channel …), or sparse entries.
+
+    No tensor: those of unsigned counts cannot be sent by every version of torch.
+    """
     if data.entries is not None:
         from fusion.forms.sparse import Sparse
         from fusion.forms.weights import Weights
 
         whole = Sparse(data.entries, Weights(), torch.float64)
         return whole.rows(wanted).held
-    return data.tensor.index_select(len(data.shape) - data.signal - 1, wanted).clone()
+    pixel = len(data.shape) - data.signal - 1
+    return np.take(as_numpy(data.tensor), as_numpy(wanted), axis=pixel)
 
 
 def _added(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
