@@ -32,7 +32,7 @@ def signal(array):
     return made
 
 
-def chunked(array, chunks=(5, 8, -1)):
+def chunked(array, chunks=(10, 12, -1)):
     made = signal(array).as_lazy()
     made.data = made.data.rechunk(chunks)
     return made
@@ -44,14 +44,15 @@ def fitted(made, loss=Frobenius, **options) -> fu.Result:
     return by_blocks(NMF(data, K), loss(data), **options)
 
 
-@pytest.mark.parametrize("persisted", [False, True])
-@pytest.mark.parametrize(("array", "loss"), [(CUBE, Frobenius), (COUNTS, Poisson)])
+@pytest.mark.parametrize(
+    ("array", "loss", "persisted"), [(CUBE, Frobenius, True), (COUNTS, Poisson, False)]
+)
 def test_a_lazy_signal_is_fitted_as_one_in_memory(array, loss, persisted):
     made = chunked(array)
     if persisted:
         made.data = made.data.persist()
     result = fitted(made, loss)
-    assert result.solver.startswith("12 blocks, ")
+    assert result.solver.startswith("4 blocks, ")
     whole = fu.Dataset.from_hyperspy(signal(array))
     degrees = 0.3 if loss is Poisson else 0.05
     same_answer(result, in_memory(NMF(whole, K), loss(whole)), degrees=degrees)
@@ -78,10 +79,11 @@ def test_energies_that_come_first_are_no_matter():
 def test_a_zarr_file_is_read_block_by_block(tmp_path):
     chunked(COUNTS).save(tmp_path / "map.zspy")
     made = hs.load(tmp_path / "map.zspy", lazy=True)
-    result = fitted(made, Poisson)
-    assert result.loss == pytest.approx(fitted(chunked(COUNTS), Poisson).loss, rel=1e-5)
+    result = fitted(made, Poisson, settings={"passes": 3})
+    other = fitted(chunked(COUNTS), Poisson, settings={"passes": 3})
+    assert result.loss == pytest.approx(other.loss, rel=1e-5)
     loaded = fu.load(tmp_path / "map.zspy", lazy=True)
-    again = by_blocks(NMF(loaded, K), Poisson(loaded))
+    again = by_blocks(NMF(loaded, K), Poisson(loaded), settings={"passes": 3})
     assert again.loss == pytest.approx(result.loss, rel=1e-9)
 
 

@@ -55,21 +55,21 @@ def posed(options, *, array=None, chunks=None, loss=Frobenius):
 
 @pytest.mark.parametrize("what", OPTIONS)
 def test_the_answer_is_that_in_memory(what):
-    result = by_blocks(*posed(OPTIONS[what], chunks=(6, 9)))
+    result = by_blocks(*posed(OPTIONS[what], chunks=(10, 12)))
     same_answer(result, in_memory(*posed(OPTIONS[what])))
 
 
 def test_masked_entries_are_not_looked_at():
     options = {"mask": ENTRIES}
-    spoilt = by_blocks(*posed(options, array=SPOILT, chunks=(6, 9)))
-    clean = by_blocks(*posed(options, chunks=(6, 9)))
+    spoilt = by_blocks(*posed(options, array=SPOILT, chunks=(10, 12)))
+    clean = by_blocks(*posed(options, chunks=(10, 12)))
     assert spoilt.loss == pytest.approx(clean.loss, rel=1e-9)
     np.testing.assert_allclose(spoilt["C"], clean["C"], rtol=0, atol=1e-5 * clean["C"].max())
 
 
 @pytest.mark.parametrize("array", [np.where(PIXELS[..., None], np.nan, noisy(C, S))])
 def test_nan_under_the_mask_is_left_out(array):
-    result = by_blocks(*posed({"mask": PIXELS}, array=array, chunks=(6, 9)))
+    result = by_blocks(*posed({"mask": PIXELS}, array=array, chunks=(10, 12)))
     same_answer(result, in_memory(*posed({"mask": PIXELS})))
     assert np.isnan(result["C"].reshape(*SCAN, K)[PIXELS]).all()
     assert np.isfinite(result["C"].reshape(*SCAN, K)[~PIXELS]).all()
@@ -77,7 +77,7 @@ def test_nan_under_the_mask_is_left_out(array):
 
 def test_counts_under_a_mask():
     array, options = counted(C, S + 0.02, level=50), {"mask": PIXELS}
-    result = by_blocks(*posed(options, array=array, chunks=(6, 9), loss=Poisson))
+    result = by_blocks(*posed(options, array=array, chunks=(10, 12), loss=Poisson))
     same_answer(result, in_memory(*posed(options, array=array, loss=Poisson)), degrees=0.3)
 
 

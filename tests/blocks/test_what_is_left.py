@@ -92,7 +92,7 @@ def test_the_history_has_a_value_a_pass_for_every_term():
     eels = fu.Dataset("eels", lazy(CUBE, (7, 9)), variance=1.0)
     edxs = fu.Dataset("edxs", lazy(COUNTS, (20, 5)))
     loss = Frobenius(eels) + 0.5 * Poisson(edxs)
-    result = by_blocks(SharedMaps(eels, edxs, K=K), loss)
+    result = by_blocks(SharedMaps(eels, edxs, K=K), loss, settings={"passes": 3})
     total = result.history["loss"]
     parts = [value for name, value in result.history.items() if name != "loss"]
     assert len(parts) == 2

@@ -10,7 +10,7 @@ import numpy as np
 import fusion as fu
 
 SCAN, K = (20, 24), 3
-OPTIONS: dict[str, Any] = {"starts": 2, "seed": 0, "progress": False, "threads": 1}
+OPTIONS: dict[str, Any] = {"starts": 1, "seed": 0, "progress": False, "threads": 1}
 
 
 def planted(scan=SCAN, channels: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
