@@ -1,7 +1,7 @@
 """Data larger than memory, block by block: the same answer, memory, passes, workers, rare phases.
 
-python -m benchmarks.blocks STORE MEMORY LIKELIHOOD   fits a store in this process and prints losses,
-passes, seconds and the most memory above the import as JSON; the cases make a process for each.
+python -m benchmarks.blocks STORE MEMORY LIKELIHOOD   fits a store in this process, prints passes,
+seconds and the most memory as JSON; the cases make a process for each.
 """
 
 from __future__ import annotations

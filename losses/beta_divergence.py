@@ -107,13 +107,17 @@ class BetaDivergence(Fit):
         if self.beta == 2:
             return
         told = tally(self.dataset)
-        bad, what = told.negatives, "negative"
+        lowest = f"{told.minimum:.3g}"
+        self.check_values(negatives=told.negatives, zeros=told.zeros, lowest=lowest)
+
+    def check_values(self, *, negatives: int, zeros: int, lowest: str) -> None:
+        bad, what = negatives, "negative"
         if self.beta <= 0:
-            bad, what = bad + told.zeros, "0 or below"
-        if bad:
+            bad, what = bad + zeros, "0 or below"
+        if bad and self.beta != 2:
             raise ValueError(
                 f"`{self}`: {bad} of {prod(self.dataset.shape)} values are {what} "
-                f"(lowest {told.minimum:.3g}), for which d_β has no value: "
+                f"(lowest {lowest}), for which d_β has no value: "
                 "use β = 2 (`Frobenius`), or mask them."
             )
 

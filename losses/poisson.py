@@ -101,14 +101,18 @@ class Poisson(Fit):
     def check(self, model: Model) -> None:
         super().check(model)
         told = tally(self.dataset)
-        if told.negatives:
+        lowest = f"{told.minimum:.3g}"
+        self.check_values(negatives=told.negatives, zeros=told.zeros, lowest=lowest)
+        self._warn_of_scaled_counts()
+
+    def check_values(self, *, negatives: int, zeros: int, lowest: str) -> None:
+        if negatives:
             size = prod(self.dataset.shape)
             raise ValueError(
-                f"`Poisson({self.dataset.name})`: {told.negatives} of {size} values are negative "
-                f"(lowest {told.minimum:.3g}) "
+                f"`Poisson({self.dataset.name})`: {negatives} of {size} values are negative "
+                f"(lowest {lowest}) "
                 "and `Poisson` needs counts: use `Frobenius`, or keep the background (eq. 15)."
             )
-        self._warn_of_scaled_counts()
 
     def _warn_of_scaled_counts(self) -> None:
         """Say that values are no counts: means, counts over a time, moved by interpolation."""

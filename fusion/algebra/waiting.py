@@ -137,7 +137,7 @@ def waiting(name: str, progress: bool = True) -> Iterator[Step]:
     try:
         yield step
     except KeyboardInterrupt as stop:
-        if outer is None:
+        if outer is None and not getattr(stop, "__notes__", ()):
             stop.add_note(f"`{name}` was stopped before its end: nothing of it is kept.")
         raise
     finally:

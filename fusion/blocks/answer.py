@@ -63,24 +63,13 @@ def result_of(
         latex=latex,
         solver=solver,
         seconds=seconds,
-        messages=[*hidden, *begun.messages, *_told(way, point)],
+        messages=[*hidden, *begun.messages],
         structure=model.structure,
         model=model,
         minimised=loss,
         component_names=tuple(map(str, model.component_names)),
         roles=roles_of(model),
     )
-
-
-def _told(way: Way, point: Point) -> list[str]:
-    """What else a user should know of a fit that stopped on its way."""
-    if way.status.ok:
-        return []
-    share = way.promised / max(abs(point.loss), 1e-300)
-    return [
-        "stopped after the passes that were allowed; the last step was to bring "
-        f"{share:.1e} of the loss: `Blocks(passes=…)` allows more"
-    ]
 
 
 def _order(loss: Loss) -> list[int]:

@@ -11,7 +11,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,6 +36,7 @@ from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State
 
+Values = Mapping[str, Tensor]
 Left = dict[str, list[tuple[Block, LeftOver]]]
 """What the fits leave of every block, by data set."""
 
@@ -135,6 +136,15 @@ class Descent:
         """Pieces of the penalties, too, before the first pass."""
         return Lagged(lagged.fits, self._refreshed(values, lagged))
 
+    def in_place(self, shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Shared factors as the model's constraints have them: mixtures of several may not be."""
+        made = {}
+        for name, value in shared.items():
+            module = self.model.factor(name)
+            raw = module.unconstrain(value.to(module.raw))
+            made[name] = module.constrain(raw).detach().to(value)
+        return made
+
     # ---- a pass ----------------------------------------------------------------------------------
 
     def at(self, values: Mapping[str, Tensor], lagged: Lagged) -> Point:
@@ -146,7 +156,7 @@ class Descent:
             lagged: the pieces under which the rows are.
         """
         total, values = Sums(), dict(values)
-        for block, made in self._pass(values, lagged, settle):
+        for block, (made,) in self._pass([(values, lagged)], settle_each):
             self._write(values, block, made)
             total = total + made.sums
         return self._point(values, total, lagged)
@@ -156,33 +166,47 @@ class Descent:
     ) -> tuple[Point, list[tuple[Block, Settled]]]:
         """The same, and the blocks in which pixels stand out."""
         total, values, some = Sums(), dict(values), []
-        for block, made in self._pass(values, lagged, settle_and_pick):
+        for block, (made,) in self._pass([(values, lagged)], settle_and_pick):
             self._write(values, block, made)
             total = total + made.sums
             if made.picked is not None and len(made.picked.rows):
                 some.append((block, made))
         return self._point(values, total, lagged), some
 
-    def end(self, values: Mapping[str, Tensor], lagged: Lagged) -> tuple[Point, Left]:
-        """A last pass: the rows, and what the fits leave, by data set and block."""
-        total, left, values = Sums(), {}, dict(values)
-        for block, made in self._pass(values, lagged, settle_and_describe):
-            self._write(values, block, made)
-            total = total + made.sums
-            for name, part in made.left.items():
-                left.setdefault(name, []).append((block, part))
-        return self._point(values, total, lagged), left
+    def ends(self, points: Sequence[tuple[Values, Lagged]]) -> list[tuple[Point, Left]]:
+        """A last pass: the rows, and what the fits leave, by data set and block.
 
-    def _pass(self, values: Mapping[str, Tensor], lagged: Lagged, task: Any) -> Iterator[Any]:
-        problem = self.under(values, lagged)
-        shared = {n: values[n] for n in self.shared}
+        Args:
+            points: (values, lagged pieces) of each; blocks are read once for all.
+        """
+        first, *others = (each for each, _ in points)
+        values = [dict(first), *map(self._own_rows, others)]
+        totals, lefts = [Sums() for _ in points], [{} for _ in points]
+        pairs = [(v, lagged) for v, (_, lagged) in zip(values, points, strict=True)]
+        for block, made in self._pass(pairs, settle_and_describe):
+            for i, settled in enumerate(made):
+                self._write(values[i], block, settled)
+                totals[i] = totals[i] + settled.sums
+                for name, part in settled.left.items():
+                    lefts[i].setdefault(name, []).append((block, part))
+        lagged = [each for _, each in points]
+        made = map(self._point, values, totals, lagged)
+        return list(zip(made, lefts, strict=True))
 
-        def own(block: Block) -> tuple[dict[str, Tensor]]:
+    def _own_rows(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Values whose rows may be written to beside those of another point."""
+        return {n: v.clone() if n in self.names else v for n, v in values.items()}
+
+    def _pass(self, points: Sequence[tuple[Values, Lagged]], task: Any) -> Iterator[Any]:
+        problems = [self.under(values, lagged) for values, lagged in points]
+        shared = [{n: values[n] for n in self.shared} for values, _ in points]
+
+        def own(block: Block) -> tuple[list[dict[str, Tensor]]]:
             numbers = block.rows
             here = {n: numbers[scan] for n, scan in self.names.items() if scan in numbers}
-            return (shared_rows(values, here),)
+            return ([shared_rows(values, here) for values, _ in points],)
 
-        yield from self.passes.run(task, (problem, shared), own)
+        yield from self.passes.run(task, (problems, shared), own)
 
     def _write(self, values: Mapping[str, Tensor], block: Block, made: Settled) -> None:
         rows = block.rows
@@ -277,24 +301,38 @@ class Descent:
         return step
 
 
-def settle_and_describe(
-    problem: Problem,
-    shared: Mapping[str, Tensor],
+def settle_each(
+    problems: Sequence[Problem],
+    shared: Sequence[Values],
     datasets: Mapping[str, Dataset],
-    rows: Mapping[str, Tensor],
-) -> Settled:
-    """`settle` with what the fits leave."""
-    return settle(problem, shared, datasets, rows, left=True)
+    rows: Sequence[Values],
+    *,
+    left: bool = False,
+    pick: bool = False,
+) -> list[Settled]:
+    """`settle` at several points, of a block that is read once."""
+    points = zip(problems, shared, rows, strict=True)
+    return [settle(p, s, datasets, r, left=left, pick=pick) for p, s, r in points]
+
+
+def settle_and_describe(
+    problems: Sequence[Problem],
+    shared: Sequence[Values],
+    datasets: Mapping[str, Dataset],
+    rows: Sequence[Values],
+) -> list[Settled]:
+    """The same with what the fits leave."""
+    return settle_each(problems, shared, datasets, rows, left=True)
 
 
 def settle_and_pick(
-    problem: Problem,
-    shared: Mapping[str, Tensor],
+    problems: Sequence[Problem],
+    shared: Sequence[Values],
     datasets: Mapping[str, Dataset],
-    rows: Mapping[str, Tensor],
-) -> Settled:
-    """`settle` with the pixels that stand out."""
-    return settle(problem, shared, datasets, rows, pick=True)
+    rows: Sequence[Values],
+) -> list[Settled]:
+    """`settle_each` with the pixels that stand out."""
+    return settle_each(problems, shared, datasets, rows, pick=True)
 
 
 def bare(fit: Fit) -> Fit:

@@ -13,18 +13,22 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
-from fusion.algebra.cautions import FusionWarning
+from fusion.algebra.cautions import FusionWarning, users_line
 from fusion.algebra.waiting import say
 from fusion.blocks.checks import about
 from fusion.blocks.descent import Lagged, Totals, bare
+from fusion.blocks.first_sight import SeenValues, check_first_sight
 from fusion.blocks.norms import ColumnNorms, without_norms
 from fusion.blocks.on_rows import Scans, loss_on, model_on_rows, pixel_factors
 from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes
+from fusion.blocks.pieces import Piece
 from fusion.blocks.sample import Sample, sample_of
 from fusion.blocks.work import Looked, Problem, look, pixels_of
+from fusion.data.parts import as_numpy
 from fusion.engine.curvature import settled_states
 from fusion.engine.objective import Objective
+from fusion.engine.status import Status
 from fusion.forms.entries import Entries
 from fusion.language.loss import Loss
 from fusion.language.model import Model
@@ -48,9 +52,14 @@ def first_problem(model: Model, loss: Loss, scans: Scans) -> Problem:
 def first_pass(
     problem: Problem, passes: Passes, loss: Loss, rows: Mapping[Axes, Tensor]
 ) -> tuple[Sample, dict[str, Totals]]:
-    """Sizes of the data, and the pixels of the sample."""
+    """Sizes of the data, and the pixels of the sample.
+
+    Raises:
+        ValueError: if there are values that no fit can use.
+    """
     scans, totals = problem.scans, {}
     parts: dict[str, list[tuple[Tensor, Any]]] = {name: [] for name in scans}
+    values, empty = {name: SeenValues() for name in scans}, {name: [] for name in scans}
 
     def own(block: Block) -> tuple[dict[str, Tensor]]:
         numbers = block.rows
@@ -67,15 +76,28 @@ def first_pass(
         for name, (squares, count) in made.sizes.items():
             more = Totals(squares, count, made.channels[name])
             totals[name] = totals[name] + more if name in totals else more
-        for name, values in made.sample.items():
+        for piece in block.pieces:
+            told = placed(made.values[piece.name], piece)
+            values[piece.name] = values[piece.name] + told
+            if told.empty and piece.lazy:
+                empty[piece.name].append(piece.place)
+        for name, part in made.sample.items():
             here = numbers[scans[name]]
             seen = torch.isin(here, rows[scans[name]], assume_unique=True)
-            parts[name].append((here[seen], values))
+            parts[name].append((here[seen], part))
+    check_first_sight(loss, values, empty)
     weights = {}
     for scan, chosen in rows.items():
         n = prod(axis.size or 1 for axis in scan)
         weights[scan] = torch.full((len(chosen),), n / len(chosen), dtype=torch.float64)
     return sample_of(loss.datasets, scans, rows, weights, parts), totals
+
+
+def placed(told: SeenValues, piece: Piece) -> SeenValues:
+    """The place of the least value in the whole scan, in words."""
+    if not isinstance(told.place, tuple):
+        return told
+    return replace(told, place=piece.position(*told.place))
 
 
 def kept_sample(sample: Sample, totals: Mapping[str, Totals]) -> dict[str, Any]:
@@ -103,9 +125,7 @@ def looked_again(
     scans = dict.fromkeys(problem.scans.values())
     rows, weights = (dict(zip(scans, kept[key], strict=True)) for key in ("rows", "weights"))
     parts = {
-        name: [
-            (rows[problem.scans[name]], values if isinstance(values, Tensor) else Entries(*values))
-        ]
+        name: [(rows[problem.scans[name]], _as_kept(values))]
         for name, values in kept["values"].items()
     }
     sample = sample_of(loss.datasets, problem.scans, rows, weights, parts)
@@ -125,6 +145,10 @@ def looked_again(
                 "remove the file, or give another name."
             )
     return sample, {name: Totals(*total) for name, total in kept["totals"].items()}
+
+
+def _as_kept(values: Any) -> Any:
+    return as_numpy(values) if isinstance(values, Tensor) else Entries(*values)
 
 
 def _inside(block: Block, scan: Axes, rows: Tensor) -> Tensor:
@@ -162,11 +186,41 @@ def begun_with(
     names = pixel_factors(model, scans)
     few, terms = model_on_rows(model, names, sample.rows), _on_sample(model, loss, names, sample)
     options = dict(search) | {"init": _init_of(search["init"], names, sample)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FusionWarning)
+    asked: list[bool] = []
+    if search["callback"] is not None:
+        options["callback"] = _noting(search["callback"], asked)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         found = fit(few, terms, **options)
+    if found.status == Status.INTERRUPTED.value and not asked:
+        raise KeyboardInterrupt  # it would keep what it has, and passes would follow
     assert found.model is not None
-    return Begun(sample, totals, found.model, terms, found.solver, found.messages)
+    of_sample = _raised_again(caught)
+    messages = [text for text in found.messages if text not in of_sample]
+    return Begun(sample, totals, found.model, terms, found.solver, messages)
+
+
+def _noting(callback: Any, asked: list[bool]) -> Any:
+    """The callback; `asked` has an entry once it has asked for the end."""
+
+    def call(step: int, losses: Tensor) -> bool:
+        if callback(step, losses):
+            asked.append(True)
+        return bool(asked)
+
+    return call
+
+
+def _raised_again(caught: Sequence[warnings.WarningMessage]) -> set[str]:
+    """Raise what is said of the data; texts of what is said of the answer, which is but a start."""
+    of_answer = set()
+    for each in caught:
+        text = str(each.message)
+        if issubclass(each.category, FusionWarning) and text.startswith("`fit`: "):
+            of_answer.add(text)
+        else:
+            warnings.warn(text, each.category, stacklevel=users_line())
+    return of_answer
 
 
 def begun_again(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.memory import total_bytes
 from fusion.algebra.threads import threads as threads_here
 from fusion.answers.result import Result
@@ -29,7 +31,7 @@ from fusion.blocks.first_look import (
     problem_of,
     whole_model,
 )
-from fusion.blocks.on_rows import scans_of
+from fusion.blocks.on_rows import Scans, scans_of
 from fusion.blocks.partition import partition
 from fusion.blocks.passes import Passes
 from fusion.blocks.rare import standouts_of
@@ -41,7 +43,10 @@ from fusion.blocks.work import Problem
 from fusion.data.dataset import Dataset
 from fusion.language.loss import Loss
 from fusion.language.model import Model
+from fusion.search.answer_cautions import raise_cautions
 
+WORTH = 1e-5
+"""Share of the loss by which a step has to promise to lower it to be worth a pass."""
 OPTIONS = ("solver", "starts", "race", "compress", "seed", "dtype", "max_steps")
 """Of the search, those that change the answer."""
 
@@ -70,11 +75,48 @@ def fit_by_blocks(
         if asked or _exceed_half(datasets):
             raise
         return None
+    _check_sample(model, settings)
     threads = threads_here()
     passes = Passes(partition(datasets, scans, settings.bytes, threads), threads)
     kept_options = {key: search[key] for key in OPTIONS} | {"sample": settings.sample}
     checkpoint = Checkpoint(settings.checkpoint_path, model, loss, kept_options)
     store = Store(settings.out, checkpoint.belongs)
+    try:
+        result = _fitted(model, loss, scans, passes, settings, search, checkpoint, begun_at)
+    except KeyboardInterrupt as stop:
+        stop.add_note(_kept_of(checkpoint))
+        raise
+    store.write(result)
+    checkpoint.remove()
+    return result
+
+
+def _kept_of(checkpoint: Checkpoint) -> str:
+    """What a fit leaves that was stopped."""
+    if checkpoint.path is None:
+        return (
+            "`fit`, block by block, was stopped before its end: nothing of it is kept; with "
+            "`fusion.Blocks(checkpoint='fit.ckpt')` it would go on from its last pass."
+        )
+    if not checkpoint.path.exists():
+        return "`fit`, block by block, was stopped before its first step: nothing of it is kept."
+    return (
+        "`fit`, block by block, was stopped before its end: the same call goes on from "
+        f"{str(checkpoint.path)!r}."
+    )
+
+
+def _fitted(
+    model: Model,
+    loss: Loss,
+    scans: Scans,
+    passes: Passes,
+    settings: Blocks,
+    search: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    begun_at: float,
+) -> Result:
+    """The fit itself."""
     first = first_problem(model, loss, scans)
     begun, kept = _begin(model, loss, first, passes, settings, search, checkpoint)
     problem = problem_of(begun.few, first)
@@ -88,11 +130,26 @@ def fit_by_blocks(
             checkpoint.write(_content(begun, way, descent))
         if time.monotonic() > deadline:
             break
-    point, left = way.end(descent)
+    point, left = way.end(descent, more=passes.traffic.passes < settings.passes - 1)
     result = result_of(descent, point, left, way, begun, seconds=time.monotonic() - begun_at)
-    store.write(result)
-    checkpoint.remove()
+    raise_cautions(result, loss, stopped=True)  # steps are none of a fit in memory
+    _warn_of_no_answer(way, settings)
     return result
+
+
+def _warn_of_no_answer(way: Way, settings: Blocks) -> None:
+    """Say that the last step was still to bring something worth a pass."""
+    assert way.best is not None
+    promised = way.promised / max(abs(way.best.loss), 1e-300)
+    if promised > WORTH:
+        warnings.warn(
+            f"`fit`, block by block: the loss was still to fall by {promised:.2g} of itself at a "
+            f"step when {settings.passes} passes were made: this is not an answer yet. Allow more, "
+            f"`fusion.Blocks(passes={2 * settings.passes})`, with `init=result`, or a larger "
+            "`sample=`.",
+            ClaimWarning,
+            stacklevel=users_line(),
+        )
 
 
 def _begin(
@@ -119,7 +176,7 @@ def _first_way(descent: Descent, begun: Begun) -> Way:
     values, lagged = first_values(begun, descent.names, descent.norms, descent.model)
     lagged = descent.begun(values, lagged)
     channels = {name: total.channels for name, total in begun.totals.items()}
-    values |= descent.on_sample(values, lagged).lifted(channels)
+    values |= descent.in_place(descent.on_sample(values, lagged).lifted(channels))
     return Way(values, lagged)
 
 
@@ -157,6 +214,17 @@ def _checked(settings: Any) -> Blocks:
             "`fusion.Blocks(memory='4 GB')`, or None."
         )
     return settings
+
+
+def _check_sample(model: Model, settings: Blocks) -> None:
+    """Complain of fewer pixels than components."""
+    ranks = [m.shape[-1] for m in model.factor_modules().values() if len(m.shape) == 2]
+    most = max(ranks, default=1)
+    if settings.sample is not None and settings.sample < most:
+        raise ValueError(
+            f"`Blocks(sample={settings.sample})`: {most} components are to be found on so few "
+            "pixels: give some hundreds at least, or None for as many as the memory allows."
+        )
 
 
 def _exceed_half(datasets: Mapping[str, Dataset]) -> bool:

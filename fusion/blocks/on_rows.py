@@ -45,7 +45,7 @@ def scans_of(model: Model, loss: Loss) -> Scans:
             raise ValueError(
                 f"`fit`: no factor of the model runs along the pixels of {data}, so that it cannot "
                 "be fitted block by block: build factors from the data set, "
-                "`fu.Factor((data.pixels, K))`."
+                "`fu.Factor((data.pixels, K))`; data of other pixels have to be binned to one grid."
             )
         scans[name] = found[0]
     return scans

@@ -19,7 +19,7 @@ from torch import Tensor
 from fusion.algebra.memory import hand_back
 from fusion.algebra.waiting import say
 from fusion.blocks.partition import Block
-from fusion.blocks.pieces import Piece, let_go
+from fusion.blocks.pieces import Piece, UnusableValues, let_go
 from fusion.data.dataset import Dataset
 
 Task = Callable[..., Any]
@@ -138,7 +138,7 @@ class Passes:
         sent = client.scatter(shared, broadcast=True, hash=False)
         jobs = []
         for block in self.blocks:
-            pieces = [p.without_array() if p.lazy else p for p in block.pieces]
+            pieces = [piece.sent() for piece in block.pieces]
             arrays = [p.array if p.lazy else None for p in block.pieces]
             jobs.append(delayed(_fill_and_do, pure=False)(task, sent, pieces, arrays, own(block)))
         futures = client.compute(jobs, retries=RETRIES)
@@ -210,12 +210,16 @@ def _fill_and_do(
 
 def _unreadable(error: Exception, pieces: Sequence[Piece]) -> Exception:
     """An error of a block as users read it: which one, and how to leave it out."""
-    place = "; ".join(piece.place for piece in pieces)
+    if isinstance(error, UnusableValues):
+        return ValueError(str(error))
     told = str(error).strip().splitlines()
     line = f"{type(error).__name__}: {told[0][:200]}" if told else type(error).__name__
+    box = ", ".join(f"{part.start}:{part.stop}" for part in pieces[0].box)
+    shape = tuple(axis.size for axis in pieces[0].scan)
     return ValueError(
-        f"`fit`, block by block: {place} could not be read or worked on ({line}): mend the store, "
-        "or leave these pixels out, `data.masked(mask)` with True there and the block written anew."
+        f"`fit`, block by block: {'; '.join(piece.place for piece in pieces)} could not be read or "
+        f"worked on ({line}): mend the store, or leave these pixels out, they are not read then: "
+        f"`mask = numpy.zeros({shape}, bool); mask[{box}] = True; data.masked(mask)`."
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion.algebra.arrays import as_tensor
 from fusion.algebra.axis import Axes
 from fusion.blocks.on_rows import pixel_axis
 from fusion.data.dataset import Dataset
@@ -19,6 +20,10 @@ from fusion.forms.entries import Entries
 
 Box = tuple[slice, ...]
 """A part of a scan, along each of its axes."""
+
+
+class UnusableValues(ValueError):
+    """Values that no fit can use, told as users read it."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,13 @@ class Piece:
         pixels: how many.
         array: of dask, a tensor, or sparse entries; mask, variance: theirs, broadcastable to
             (…, pixel, channel …).
-        place: in words, for errors.
+        place: in words, for errors; scan, box: which part of which scan it is.
     """
 
     name: str
     lead: Axes
+    scan: Axes
+    box: Box
     channels: Axes
     signal: int
     pixels: int
@@ -50,15 +57,21 @@ class Piece:
         index = (*(slice(None) for _ in lead), *box)
         sizes = [part.stop - part.start for part in box]
         ends = zip(scan, box, strict=True)
+        mask = _part(data.mask, index, len(lead))
+        array = _part_of_array(data, scan, index, box)
+        if data.lazy is not None and mask is not None and bool(mask.all()):
+            array = _nothing_of(array)
         where = ", ".join(f"{axis.name} {part.start}–{part.stop - 1}" for axis, part in ends)
         return cls(
             data.name,
             lead,
+            scan,
+            box,
             data.channels,
             data.signal,
             prod(sizes),
-            _part_of_array(data, scan, index, box),
-            _part(data.mask, index, len(lead)),
+            array,
+            mask,
             _part(data.variance, index, len(lead)),
             f"{where} of {data.name!r}",
         )
@@ -70,6 +83,17 @@ class Piece:
             return len(self.array.x) * (self.array.x.element_size() + 8)
         return prod(self.array.shape) * self.array.dtype.itemsize
 
+    def position(self, pixel: int, channel: int) -> str:
+        """A pixel of it in the whole scan, and a channel, in words: "y 3, x 7, energy 20"."""
+        sizes = [part.stop - part.start for part in self.box]
+        inside = np.unravel_index(pixel, sizes)
+        at = [part.start + int(i) for part, i in zip(self.box, inside, strict=True)]
+        axes = self.scan
+        if self.channels:
+            axes = (*axes, *self.channels)
+            at += map(int, np.unravel_index(channel, [axis.size or 1 for axis in self.channels]))
+        return ", ".join(f"{axis.name} {i}" for axis, i in zip(axes, at, strict=True))
+
     @property
     def lazy(self) -> bool:
         """Whether it has to be read."""
@@ -77,8 +101,7 @@ class Piece:
 
     def read(self) -> Dataset:
         """The data set of these pixels, in memory."""
-        array = self.array.compute(scheduler="synchronous") if self.lazy else self.array
-        return self.filled(array)
+        return self.filled(self.array.compute(scheduler="synchronous") if self.lazy else self.array)
 
     def filled(self, array: Any) -> Dataset:
         """The same of the array once it is there.
@@ -88,8 +111,7 @@ class Piece:
         """
         axes = (*self.lead, *pixel_axis(self.pixels), *self.channels)
         if not isinstance(array, Entries):
-            array = torch.as_tensor(np.asarray(array) if not isinstance(array, Tensor) else array)
-            array = array.reshape([axis.size or 1 for axis in axes])
+            array = as_tensor(array).reshape([axis.size or 1 for axis in axes])
         data = Dataset(
             self.name,
             array,
@@ -113,17 +135,43 @@ class Piece:
             return True  # the norm alone was too large
         seen = bad if self.mask is None else bad & ~self.mask
         if bool(seen.any()):
-            first = tuple(int(i) for i in seen.nonzero()[0])
-            raise ValueError(
-                f"{int(seen.sum())} values are NaN or infinite, the first at pixel "
-                f"{first[len(self.lead)]} and channel {first[-1]} of the block: mask them "
-                "(mask=~numpy.isfinite(array), of dask, too), or set them right."
+            lead = len(self.lead)
+            at = tuple(seen.nonzero()[0].tolist())
+            channel = (
+                np.ravel_multi_index(at[lead + 1 :], x.shape[lead + 1 :]) if self.signal else 0
+            )
+            raise UnusableValues(
+                f"`fit`, block by block: {int(seen.sum())} values of block {self.place} are NaN or "
+                f"infinite, the first at {self.position(at[lead], int(channel))}: mask them "
+                "(`data.masked(~numpy.isfinite(array).compute())`), or set them right."
             )
         return False
 
-    def without_array(self) -> Piece:
-        """The same where the array comes by another way."""
-        return replace(self, array=None)
+    def sent(self) -> Piece:
+        """The same for another process: what is lazy comes there by itself, the rest is its own.
+
+        A slice of a tensor would carry the whole of it.
+        """
+        array = self.array
+        if self.lazy:
+            array = None
+        elif isinstance(array, Entries):
+            array = Entries(_own(array.i), _own(array.j), _own(array.x), array.shape)
+        elif not _expanded(array):
+            array = as_numpy(array)  # torch cannot send unsigned counts, a slice goes alone
+        return replace(self, array=array, mask=_own(self.mask), variance=_own(self.variance))
+
+
+def _own(values: Tensor | None) -> Tensor | None:
+    """The same with no more memory than its own."""
+    if values is None or values.untyped_storage().nbytes() <= values.nbytes:
+        return values
+    return values.clone()
+
+
+def _expanded(values: Tensor) -> bool:
+    """Whether one value stands for many."""
+    return values.untyped_storage().nbytes() < values.nbytes
 
 
 def let_go(datasets: Iterable[Dataset]) -> None:
@@ -145,12 +193,17 @@ def rows_of(scan: Axes, box: Box) -> Tensor:
 
 def _part_of_array(data: Dataset, scan: Axes, index: Sequence[slice], box: Box) -> Any:
     if data.entries is None:
-        return (as_numpy(data.tensor) if data.lazy is None else data.lazy)[tuple(index)]
+        return (data.tensor if data.lazy is None else data.lazy)[tuple(index)]
     rows = rows_of(scan, box)
     first, last, held = int(rows[0]), int(rows[-1]) + 1, data.entries
     part = slice(int(held.start[first]), int(held.start[last]))
     shape = (len(rows), held.shape[1])
     return Entries(held.i[part] - first, held.j[part], held.x[part], shape)
+
+
+def _nothing_of(array: Any) -> Tensor:
+    """Zeros in place of what is wholly masked: it is not read, and may not be readable."""
+    return torch.zeros(1, dtype=torch.uint8).expand(array.shape)
 
 
 def _part(values: Tensor | None, index: Sequence[slice], lead: int) -> Tensor | None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion.algebra.arrays import as_tensor
 from fusion.algebra.axis import Axes
 from fusion.algebra.seeds import generator
 from fusion.blocks.on_rows import Scans, pixel_axis
@@ -94,9 +95,9 @@ def _joined(data: Dataset, parts: list[tuple[Tensor, Any]]) -> Any:
     """Parts of blocks in the order of the pixels."""
     order = torch.argsort(torch.cat([rows for rows, _ in parts]))
     if data.entries is None:
-        lead = parts[0][1].ndim - data.signal - 1
-        joined = np.concatenate([np.asarray(values) for _, values in parts], lead)
-        return joined.take(order.numpy(), lead)
+        pixel = parts[0][1].ndim - data.signal - 1
+        values = np.concatenate([np.asarray(values) for _, values in parts], pixel)
+        return as_tensor(np.take(values, order.numpy(), axis=pixel))
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order))
     first, i, j, x = 0, [], [], []

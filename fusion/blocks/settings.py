@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 
 from fusion.algebra.calls import checked_class, whole_number
 from fusion.algebra.memory import total_bytes
 
+LEAST = 2**20
+"""Bytes that blocks have to be given."""
 SHARE = 4
 """Of the memory that there is, one part in so many is taken."""
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
@@ -40,7 +44,7 @@ class Blocks:
         4000000000
     """
 
-    memory: str | int | None = None
+    memory: str | float | None = None
     out: str | PathLike[str] | None = None
     checkpoint: str | PathLike[str] | None = None
     passes: int = 7
@@ -50,10 +54,26 @@ class Blocks:
         whole_number(f"Blocks(passes={self.passes!r})", self.passes, least=3)
         if self.sample is not None:
             whole_number(f"Blocks(sample={self.sample!r})", self.sample, least=2)
-        if self.bytes < 2**20:
+        if self.bytes < LEAST:
+            what = f"{self.bytes} bytes are too few" if self.bytes else "no size"
             raise ValueError(
-                f"`Blocks(memory={self.memory!r})`: {self.bytes} bytes: give what blocks of the "
-                "data may take, such as '4 GB'."
+                f"`Blocks(memory={self.memory!r})`: {what}: give what blocks of the data may take, "
+                "such as '4 GB' or 4e9, 1 MiB at least."
+            )
+        for name in ("out", "checkpoint"):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, str | PathLike):
+                raise ValueError(f"`Blocks({name}={given!r})`: give a path, or None.")
+        if self.checkpoint_path is not None and not self.checkpoint_path.absolute().parent.is_dir():
+            folder = self.checkpoint_path.absolute().parent
+            raise ValueError(
+                f"`Blocks(checkpoint={str(self.checkpoint)!r})`: there is no folder {folder}: make "
+                "it, or give another place."
+            )
+        if self.out is not None:
+            raise ValueError(
+                f"`Blocks(out={str(self.out)!r})`: maps are not written by blocks yet: leave it "
+                "out, and write them with `result.save(path)`."
             )
 
     @property
@@ -61,6 +81,8 @@ class Blocks:
         """`memory` as a number."""
         if self.memory is None:
             return (total_bytes() or 2**32) // SHARE
+        if isinstance(self.memory, Real) and not isinstance(self.memory, bool):
+            return int(self.memory) if isfinite(self.memory) else 0
         found = SIZE.fullmatch(str(self.memory))
         try:
             return int(float(found[1]) * UNITS[found[2].lower()]) if found else 0

@@ -64,7 +64,8 @@ class Way:
             self.terms.append(point.terms)
             found = take_in(descent, begun, point, some)
             if found is not None:  # on from there: the noise that it was may well have been lower
-                self.values, self.lagged = point.values | found, point.lagged
+                self.values = point.values | descent.in_place(found)
+                self.lagged = point.lagged
                 return
         else:
             point = descent.at(self.values, self.lagged)
@@ -77,22 +78,33 @@ class Way:
             at = {n: point.values[n] for n in descent.shared}
             there = self.ahead.next(at, new, _bends(point))
             self.plain = None if len(self.ahead.steps) == 1 else new
-            self.values = point.values | there
+            self.values = point.values | descent.in_place(there)
             return
         self.ahead.forget()
         if self.plain is not None:
             self.values, self.plain = self.values | self.plain, None
             return
         back = {n: best.values[n] + BACK * (v - best.values[n]) for n, v in self.values.items()}
-        self.values = self.values | {n: back[n] for n in descent.shared}
+        self.values = self.values | descent.in_place({n: back[n] for n in descent.shared})
 
-    def end(self, descent: Descent) -> tuple[Point, Left]:
-        """The last pass: at the point that the last step led to, if that is not higher."""
+    def end(self, descent: Descent, *, more: bool = True) -> tuple[Point, Left]:
+        """The last pass: at the point that the last step led to, if that is not higher.
+
+        Args:
+            more: whether another pass may follow where it is; else blocks are settled at the
+                lowest point so far, too.
+        """
         assert self.best is not None
-        end, left = descent.end(self.values, self.lagged)
-        if end.loss <= self.best.loss + ROUNDING * abs(self.best.loss):
-            return end, left
-        return descent.end(self.best.values, self.best.lagged)
+        new, best = (self.values, self.lagged), (self.best.values, self.best.lagged)
+        if not more:
+            (end, left), lowest = descent.ends([new, best])
+            return lowest if self._higher(end) else (end, left)
+        ((end, left),) = descent.ends([new])
+        return descent.ends([best])[0] if self._higher(end) else (end, left)
+
+    def _higher(self, end: Point) -> bool:
+        assert self.best is not None
+        return not end.loss <= self.best.loss + ROUNDING * abs(self.best.loss)
 
     # ---- kept in a checkpoint --------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes
 from fusion.answers.left_over import LeftOver, left_over
+from fusion.blocks.first_sight import SeenValues, seen_values
 from fusion.blocks.linear_rows import LinearRows
 from fusion.blocks.norms import without_norms
 from fusion.blocks.on_rows import Scans, loss_on, model_on_rows
@@ -37,7 +38,7 @@ LIFT, LEAST = 1e-3, 1e-12
 """Share of its row that an amount of counts begins with at least, and the least of all."""
 FULL = 0.3
 """Share of counts that are not zero, from which on listing them does not pay."""
-EXACT, STEPS = 1e-9, 40
+EXACT, STEPS = 1e-10, 40
 """Share of the loss by which rows fall at last, and steps until then, at most."""
 Rows = dict[str, Tensor]
 """(pixel, K) of every factor over pixels."""
@@ -262,51 +263,34 @@ class Looked:
         sizes: Σ w x² and the number of entries with weight, by the name of the data set;
             channels: Σ x of every channel.
         sample: values (…, pixel, channel …) of the pixels asked for.
-        lowest: the least value, and its pixel in the block.
+        values: the least of the values, and how many are what a likelihood may not have.
     """
 
     sizes: dict[str, tuple[float, int]]
     channels: dict[str, Tensor]
     sample: dict[str, Any]
-    lowest: dict[str, tuple[float, int]]
+    values: dict[str, SeenValues]
 
 
 def look(problem: Problem, datasets: Mapping[str, Dataset], wanted: Mapping[str, Tensor]) -> Looked:
     """Sizes of a block's data, and the pixels of it that are wanted, by data set."""
     objective = problem.on(datasets)
-    sizes, channels, lowest = {}, {}, {}
+    sizes, channels = {}, {}
     with torch.no_grad(), objective.model.once():
         for _, _, term in objective.loss.fits:
             form = term.pair(objective.model)[0]
             squares = float(form.norm2()) if term.entrywise is SQUARE else 0.0
             sizes[term.dataset.name] = squares, form.count()
             channels[term.dataset.name] = form.sums()[1].cpu()
-    for name, data in datasets.items():
-        lowest[name] = _lowest(data)
+    values = {name: seen_values(data) for name, data in datasets.items()}
     sample = {name: pixels_of(data, wanted[name]) for name, data in datasets.items()}
-    return Looked(sizes, channels, sample, lowest)
-
-
-def _lowest(data: Dataset) -> tuple[float, int]:
-    if data.entries is not None:
-        x = data.entries.x
-        if not len(x) or float(x.min()) >= 0:
-            return 0.0, 0
-        return float(x.min()), int(data.entries.i[x.argmin()])
-    x = as_numpy(data.tensor)
-    if x.dtype.kind in "ub":
-        return 0.0, 0
-    if data.mask is not None:
-        x = np.where(as_numpy(data.mask), 0, x)
-    place = int(np.argmin(x))
-    at = np.unravel_index(place, data.shape)
-    return float(x.reshape(-1)[place]), int(at[len(data.shape) - data.signal - 1])
+    return Looked(sizes, channels, sample, values)
 
 
 def pixels_of(data: Dataset, wanted: Tensor) -> Any:
     """Some pixels of a block: an array (…, pixel, channel …), or sparse entries.
 
-    Of NumPy, as torch 2.13 cannot pickle tensors of uint16 (`findings/`).
+    No tensor: torch 2.13 cannot pickle those of uint16 inside of objects (`findings/`).
     """
     if data.entries is not None:
         from fusion.forms.sparse import Sparse
@@ -314,7 +298,8 @@ def pixels_of(data: Dataset, wanted: Tensor) -> Any:
 
         whole = Sparse(data.entries, Weights(), torch.float64)
         return whole.rows(wanted).held
-    return as_numpy(data.tensor).take(wanted.numpy(), len(data.shape) - data.signal - 1)
+    pixel = len(data.shape) - data.signal - 1
+    return np.take(as_numpy(data.tensor), as_numpy(wanted), axis=pixel)
 
 
 def _added(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,17 @@ class Fit(Surrogate):
         with torch.no_grad(), model.once():
             self.pair(model)
 
+    def check_values(self, *, negatives: int, zeros: int, lowest: str) -> None:
+        """Complain of values that this likelihood cannot have.
+
+        Args:
+            negatives, zeros: how many values outside the mask are below 0, and 0.
+            lowest: the least of all and, where that is known, its place, in words.
+
+        Raises:
+            ValueError: saying how many, and what to do.
+        """
+
     def stand_in(self) -> Fit | None:
         """An easier fit with nearly the same minimum, to come near the data with; None: itself."""
         return None
@@ -196,8 +207,7 @@ class Fit(Surrogate):
 
     def products_over_size(self, model: Model) -> Tensor:
         """(½⟨M, M⟩ − ⟨M, M₀⟩) / ‖X‖² (weighted): how M turns and grows, whatever the data."""
-        size = self.pair(model)[0].norm2().clamp_min(torch.finfo(torch.float64).tiny)
-        return self.half_products(model) / size
+        return self.half_products(model) / _size(self.pair(model)[0])
 
     def likeness(self, model: Model) -> tuple[Tensor, Tensor, Tensor]:
         """How far the sizes of M and X are apart, all over ‖X‖², under the weights of the data.
@@ -205,13 +215,19 @@ class Fit(Surrogate):
         (½‖X − M‖², ½⟨M, M⟩ − ⟨M, M₀⟩, whose Hessian is the Gauss–Newton matrix, ½⟨M, M⟩).
         """
         form, M = self.pair(model)
-        size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
+        size = _size(form)
         products = self.products_over_size(model) * size
         if form.rank_one:
             half = -products.detach()
         else:
             half = elementwise.value(form, SQUARE_OF_PREDICTION, M.map(torch.detach))
         return self.half_squares(model) / size, products / size, half / size
+
+
+def _size(form: Form) -> Tensor:
+    """‖X‖²; 1 where there is nothing, as in a block of pixels without counts."""
+    size = form.norm2()
+    return torch.where(size > 0, size, 1)
 
 
 def _products(form: Form, M: Prediction, other: Prediction) -> Tensor:

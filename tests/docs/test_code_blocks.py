@@ -26,6 +26,7 @@ NEEDED = {
     "from_hyperspy": ("hyperspy", "exspy"),
     "from_scikit_learn": ("sklearn",),
     "large_data": ("dask",),
+    "go_on_with_a_fit": ("dask",),
     "atomic_per_cent": ("xraydb",),
     "save_and_export": ("rsciio", "bokeh", "tifffile"),
     "read_a_file_that_is_not_read": ("h5py",),
