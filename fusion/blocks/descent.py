@@ -251,7 +251,8 @@ class Descent:
             sums = self._rescaled(values, sums)
         states, terms = {}, []
         for _, weight, fit in self.loss.fits:
-            name, total = fit.dataset.name, self.totals[fit.dataset.name]
+            name = fit.dataset.name
+            total: Any = self.totals[name]  # what a fit of squares asks of a form
             amount = torch.tensor(sums.fits[name], dtype=torch.float64)
             if is_of_squares(fit):
                 half = amount + 0.5 * total.norm2()

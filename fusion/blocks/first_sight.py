@@ -35,8 +35,13 @@ class SeenValues:
 
     def __add__(self, other: SeenValues) -> SeenValues:
         low = self if self.lowest <= other.lowest else other
-        counts = (getattr(self, n) + getattr(other, n) for n in ("seen", "zeros", "negatives"))
-        return SeenValues(*counts, low.lowest, low.place)
+        return SeenValues(
+            self.seen + other.seen,
+            self.zeros + other.zeros,
+            self.negatives + other.negatives,
+            low.lowest,
+            low.place,
+        )
 
     @property
     def empty(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
@@ -66,12 +66,16 @@ class HeldPenalty(Surrogate):
         self.quadratic = term.quadratic
 
     def value(self, model: Model, state: State) -> Tensor:
-        return self._summed(model, self.term.value)
+        made = self._summed(model, self.term.value)
+        assert made is not None
+        return made
 
     def curvature(self, model: Model, state: State) -> Tensor | None:
         return self._summed(model, self.term.curvature)
 
-    def _summed(self, model, function):
+    def _summed(
+        self, model: Model, function: Callable[[Model, State], Tensor | None]
+    ) -> Tensor | None:
         if not self.groups:
             return function(model, self.state)
         total = None

@@ -131,7 +131,7 @@ class Passes:
     def _on_cluster(
         self, task: Task, shared: tuple[Any, ...], own: Callable[[Block], tuple[Any, ...]]
     ) -> Iterator[tuple[Block, Any]]:
-        from dask import delayed
+        from dask.delayed import delayed
         from distributed import as_completed
 
         client = self.client

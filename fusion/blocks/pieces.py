@@ -159,12 +159,13 @@ class Piece:
             array = Entries(_own(array.i), _own(array.j), _own(array.x), array.shape)
         elif not _expanded(array):
             array = as_numpy(array)  # torch cannot send unsigned counts, a slice goes alone
-        return replace(self, array=array, mask=_own(self.mask), variance=_own(self.variance))
+        mask, variance = (None if x is None else _own(x) for x in (self.mask, self.variance))
+        return replace(self, array=array, mask=mask, variance=variance)
 
 
-def _own(values: Tensor | None) -> Tensor | None:
+def _own(values: Tensor) -> Tensor:
     """The same with no more memory than its own."""
-    if values is None or values.untyped_storage().nbytes() <= values.nbytes:
+    if values.untyped_storage().nbytes() <= values.nbytes:
         return values
     return values.clone()
 

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -111,11 +113,15 @@ def read_passes(monkeypatch) -> list[int]:
     return made
 
 
-def interrupted(path, monkeypatch, **options) -> None:
-    with monkeypatch.context() as patched:
+@cache
+def kept() -> bytes:
+    """The file of `posed` after its first step."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        path = Path(folder) / "fit.ckpt"
         stop_after(patched, 1)
         with pytest.raises(Stopped):
-            fitted(path, **options)
+            fitted(path)
+        return path.read_bytes()
 
 
 @pytest.mark.parametrize("done", [0, 1])
@@ -192,7 +198,7 @@ def others():
 )
 def test_a_checkpoint_of_another_fit_is_refused(problem, what, tmp_path, monkeypatch):
     path = tmp_path / "fit.ckpt"
-    interrupted(path, monkeypatch)
+    path.write_bytes(kept())
     before = path.read_bytes()
     with pytest.raises(ValueError, match=rf"Blocks\(checkpoint=.*{what}.*remove the file"):
         fitted(path, problem=problem)
@@ -202,21 +208,21 @@ def test_a_checkpoint_of_another_fit_is_refused(problem, what, tmp_path, monkeyp
 @pytest.mark.parametrize("options", [{"seed": 4}, {"starts": 3}, {"sample": 199}])
 def test_other_options_are_refused(options, tmp_path, monkeypatch):
     path = tmp_path / "fit.ckpt"
-    interrupted(path, monkeypatch)
+    path.write_bytes(kept())
     with pytest.raises(ValueError, match="its options was"):
         fitted(path, **options)
 
 
 def test_more_passes_and_more_memory_are_no_other_fit(tmp_path, monkeypatch):
     path = tmp_path / "fit.ckpt"
-    interrupted(path, monkeypatch)
+    path.write_bytes(kept())
     result = by_blocks(*posed(), settings={"checkpoint": path, "passes": 9, "memory": "1 GB"})
     assert result.loss <= uninterrupted(posed).loss
 
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "fit.ckpt"
-    interrupted(path, monkeypatch)
+    path.write_bytes(kept())
     monkeypatch.setattr(checkpoints, "__version__", "99.0")
     with pytest.raises(ValueError, match=r"its version of sdfusion was .*, this fit's is 99\.0"):
         fitted(path)
@@ -233,7 +239,7 @@ def test_what_is_no_checkpoint_is_refused_and_kept(content, tmp_path):
 
 def test_a_checkpoint_that_was_cut_off_or_holds_something_else_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "fit.ckpt"
-    interrupted(path, monkeypatch)
+    path.write_bytes(kept())
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ValueError, match="no checkpoint of a fit by blocks"):
         fitted(path)
@@ -266,7 +272,7 @@ def test_the_file_is_whole_whenever_it_is_looked_at(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_told_and_the_file_before_is_kept(tmp_path, monkeypatch):
     path = tmp_path / "fit.ckpt"
-    interrupted(path, monkeypatch)
+    path.write_bytes(kept())
     before = path.read_bytes()
 
     def full(content, target):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 
 import dask.array as da
 import numpy as np
@@ -28,9 +29,9 @@ def cluster():
     """Two processes of one thread, for all tests here; they leave the settings as they were."""
     before = {name: os.environ.get(name) for name in THREADS}
     threads = torch.get_num_threads()
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as started:
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    anywhere = "127.0.0.1:0"  # None would take a port that another cluster here may have
+    with distributed.LocalCluster(dashboard_address=anywhere, **options) as started:
         yield started
     torch.set_num_threads(threads)
     for name, value in before.items():
@@ -66,7 +67,9 @@ def on_threads(problem, **options) -> fu.Result:
     client = distributed.get_client()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("fusion.blocks.passes._active_client", lambda: None)
-        result = by_blocks(*problem(), **options)
+        with warnings.catch_warnings():  # earlier versions of dask warn of threads beside a client
+            warnings.simplefilter("ignore", UserWarning)
+            result = by_blocks(*problem(), **options)
     assert "thread" in result.solver
     assert distributed.get_client() is client
     return result
