@@ -309,7 +309,9 @@ class SampleStep:
         for i, *_, sides in places:
             fit = self.fits[self._place(i)][1]
             left, right = (*sides, None)[:2]
-            if fit.entrywise is SQUARE or left not in self.names or right is None:
+            if left is None or right is None or left not in self.names:
+                continue
+            if fit.entrywise is SQUARE:
                 continue
             amounts = self._weights(left) @ self.here[left][0]
             share = channels[fit.dataset.name].to(amounts)[:, None] / amounts.clamp_min(1e-300)

@@ -34,7 +34,8 @@ def listed(x: NDArray[Any], most: float) -> Entries | None:
     else:
         i, j = (place.astype(np.int32) for place in np.nonzero(x))
         values = x[i, j].astype(kind)
-    return Entries(*map(torch.from_numpy, (i, j, values)), (x.shape[0], x.shape[1]))
+    rows, columns, counts = (torch.from_numpy(each) for each in (i, j, values))
+    return Entries(rows, columns, counts, (x.shape[0], x.shape[1]))
 
 
 @cache

@@ -62,7 +62,8 @@ def beside(values: Any, array: Any) -> Any:
     values = np.asarray(values)
     values = values.reshape((1,) * (array.ndim - values.ndim) + values.shape)
     sizes = zip(array.chunks, values.shape, strict=True)
-    return da.from_array(values, chunks=tuple(c if n > 1 else (1,) for c, n in sizes))
+    chunks: Any = tuple(c if n > 1 else (1,) for c, n in sizes)
+    return da.from_array(values, chunks=chunks)
 
 
 def by_block(

@@ -111,7 +111,9 @@ def detectability(
     stats = tally(dataset)
     keep = stats.filled_rows, stats.filled_columns
     total = float(stats.rows[keep[0]].mean())
-    gram = sum(X.T @ X for _, X in _scaled(dataset, rows, columns))
+    gram = np.zeros((m, m))
+    for _, X in _scaled(dataset, rows, columns):
+        gram += X.T @ X
     squares, V = np.linalg.eigh(gram[np.ix_(keep[1], keep[1])])
     u, s = 1 / rows[keep[0]], (s / s.sum() / columns)[keep[1]]
     n, m = (int(each.sum()) for each in keep)

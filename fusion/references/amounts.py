@@ -98,7 +98,7 @@ def likeliest_of_any(x: Tensor, w: Tensor, S: Tensor) -> Amounts:
         told = likeliest(x, w, own + FLOOR * own.mean())
         for whole, part in zip((*made, free, unknown), told, strict=True):
             whole[:, some] = part
-    return Amounts(*made, free, unknown)
+    return Amounts(*made, free, unknown)  # pyright: ignore[reportCallIssue]
 
 
 def likeliest_beside(x: Tensor, w: Tensor, S: Tensor, beside: Squares) -> Amounts:
