@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion import __version__
+from fusion._version import __version__
 from fusion.blocks.partition import Block
 from fusion.blocks.sample import Sample
 from fusion.data.dataset import Dataset
