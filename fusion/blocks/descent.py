@@ -28,7 +28,7 @@ from fusion.blocks.passes import Passes, shared_rows
 from fusion.blocks.sample import Sample
 from fusion.blocks.sample_step import Parts, SampleStep
 from fusion.blocks.standouts import Standouts
-from fusion.blocks.work import Problem, Settled, Sums, settle
+from fusion.blocks.work import InOrder, Problem, Settled, Sums, settle
 from fusion.data.dataset import Dataset
 from fusion.engine.objective import Objective
 from fusion.language.fit_term import Fit
@@ -155,23 +155,23 @@ class Descent:
                 to: each is there once.
             lagged: the pieces under which the rows are.
         """
-        total, values = Sums(), dict(values)
+        total, values = InOrder(), dict(values)
         for block, (made,) in self._pass([(values, lagged)], settle_each):
             self._write(values, block, made)
-            total = total + made.sums
-        return self._point(values, total, lagged)
+            total.add(block.number, made.sums)
+        return self._point(values, total.total, lagged)
 
     def picking(
         self, values: Mapping[str, Tensor], lagged: Lagged
     ) -> tuple[Point, list[tuple[Block, Settled]]]:
         """The same, and the blocks in which pixels stand out."""
-        total, values, some = Sums(), dict(values), []
+        total, values, some = InOrder(), dict(values), []
         for block, (made,) in self._pass([(values, lagged)], settle_and_pick):
             self._write(values, block, made)
-            total = total + made.sums
+            total.add(block.number, made.sums)
             if made.picked is not None and len(made.picked.rows):
                 some.append((block, made))
-        return self._point(values, total, lagged), some
+        return self._point(values, total.total, lagged), some
 
     def ends(self, points: Sequence[tuple[Values, Lagged]]) -> list[tuple[Point, Left]]:
         """A last pass: the rows, and what the fits leave, by data set and block.
@@ -181,16 +181,16 @@ class Descent:
         """
         first, *others = (each for each, _ in points)
         values = [dict(first), *map(self._own_rows, others)]
-        totals, lefts = [Sums() for _ in points], [{} for _ in points]
+        totals, lefts = [InOrder() for _ in points], [{} for _ in points]
         pairs = [(v, lagged) for v, (_, lagged) in zip(values, points, strict=True)]
         for block, made in self._pass(pairs, settle_and_describe):
             for i, settled in enumerate(made):
                 self._write(values[i], block, settled)
-                totals[i] = totals[i] + settled.sums
+                totals[i].add(block.number, settled.sums)
                 for name, part in settled.left.items():
                     lefts[i].setdefault(name, []).append((block, part))
         lagged = [each for _, each in points]
-        made = map(self._point, values, totals, lagged)
+        made = map(self._point, values, [each.total for each in totals], lagged)
         return list(zip(made, lefts, strict=True))
 
     def _own_rows(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

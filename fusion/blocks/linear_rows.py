@@ -32,7 +32,7 @@ class Side(NamedTuple):
     weight: float
     L: Tensor  # (row, K)
     R: Tensor  # (channel, K), with its graph from the other factors
-    A: Tensor  # (Σ k, K)
+    A: dict[str, Tensor]  # (k, K), of the factors that are in L
     met: Tensor  # (W ∘ X) R, (row, K)
 
 
@@ -59,15 +59,20 @@ class LinearRows:
             return self._at(sides, values)
 
     def _at(self, sides: list[Side], values: Values) -> tuple[Values, Tensor, Values] | None:
-        z = self._solved(sides, values)
-        if z is None:
-            return None
-        widths = [values[name].shape[-1] for name in self.names]
-        parts = torch.split(z, widths, 1)
-        found = values | {n: part[None] for n, part in zip(self.names, parts, strict=True)}
+        found = dict(values)
+        for n in dict.fromkeys(values[name].shape[1] for name in self.names):  # scan by scan
+            own = [side for side in sides if len(side.L) == n]
+            names = [name for name in self.names if values[name].shape[1] == n]
+            z = self._solved(own, names, values) if own else None
+            if own and z is None:
+                return None
+            if z is not None:
+                parts = torch.split(z, [values[name].shape[-1] for name in names], 1)
+                found |= {m: part[None] for m, part in zip(names, parts, strict=True)}
         gradients, halves = [], []
         for side in sides:
-            L = z @ side.A
+            L = sum(found[name][0] @ A for name, A in side.A.items())
+            assert isinstance(L, Tensor)
             half, gradient = _half_and_gradient(side, L)
             halves.append(half)
             gradients.append(gradient)
@@ -95,22 +100,14 @@ class LinearRows:
             sides.append(Side(form, weight, L.detach()[0], R, A, met))
         return sides
 
-    def _entering(self, factors: Entering | None, values: Values) -> Tensor | None:
-        """A: how the rows of all factors, side by side, make those of L."""
+    def _entering(self, factors: Entering | None, values: Values) -> dict[str, Tensor] | None:
+        """A: how the rows of the factors make those of L."""
         if factors is None or not set(factors) <= set(self.names):
             return None
-        width = next(
-            values[name].shape[-1] if B is None else B.shape[-1] for name, B in factors.items()
-        )
-        blocks = []
-        for name in self.names:
-            value = values[name]
-            if name not in factors:
-                blocks.append(value.new_zeros(value.shape[-1], width))
-            else:
-                B = factors[name]
-                blocks.append(torch.eye(width).to(value) if B is None else B.to(value))
-        return torch.cat(blocks)
+        return {
+            name: torch.eye(values[name].shape[-1]).to(values[name]) if B is None else B
+            for name, B in factors.items()
+        }
 
     def _reads_rows(self, R: Tensor) -> bool:
         """Whether the other side of a prediction depends on the rows."""
@@ -121,37 +118,37 @@ class LinearRows:
             made = torch.autograd.grad(R.sum(), leaves, retain_graph=True, allow_unused=True)
         return any(g is not None for g in made)
 
-    def _solved(self, sides: Sequence[Side], values: Values) -> Tensor | None:
+    def _solved(self, sides: Sequence[Side], names: Sequence[str], values: Values) -> Tensor | None:
         """(row, Σ k) within the bounds; None where these are other than 0 or none."""
-        H, b = _quadratic(sides)
-        more = self._penalties(values)
+        H, b = _quadratic(sides, [(name, values[name].shape[-1]) for name in names])
+        more = self._penalties(names, values)
         if more is not None:
             H, b = H + more[0], b + more[1]
-        bounded = self._bounded(values)
+        bounded = self._bounded(names, values)
         if bounded is None:
             return None
-        before = torch.cat([values[name][0] for name in self.names], 1) > 0
+        before = torch.cat([values[name][0] for name in names], 1) > 0
         return least(H, b, bounded, before)
 
-    def _penalties(self, values: Values) -> tuple[Tensor, Tensor] | None:
+    def _penalties(self, names: Sequence[str], values: Values) -> tuple[Tensor, Tensor] | None:
         """Of terms that are quadratic row by row, (Σ k, Σ k) or one a row, and (row, Σ k)."""
         objective = self.objective
         if not objective.loss.penalties:
             return None
         states = objective.no_states()
         with torch.enable_grad():
-            leaves = {n: values[n].detach().requires_grad_() for n in self.names}
+            leaves = {n: values[n].detach().requires_grad_() for n in names}
             total = objective.penalties(values | leaves, states).sum()
             made = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
             bent = objective.penalty_curvature(values | leaves, states)
             hessian = Hessian(bent, leaves) if bent.requires_grad else None
             own = {
                 name: row_blocks(hessian, name, values[name])[0].detach()
-                for name in self.names
+                for name in names
                 if hessian and hessian.touches(name)
             }
         blocks, slopes = [], []
-        for name, g in zip(self.names, made, strict=True):
+        for name, g in zip(names, made, strict=True):
             value = values[name]
             k = value.shape[-1]
             B = own[name] if name in own else torch.zeros(1, k, k).to(value)
@@ -159,11 +156,11 @@ class LinearRows:
             blocks.append(B)
         return _diagonal_blocks(blocks), torch.cat(slopes, 1)
 
-    def _bounded(self, values: Values) -> Tensor | None:
+    def _bounded(self, names: Sequence[str], values: Values) -> Tensor | None:
         """Which of the Σ k unknowns of a row are ≥ 0; the others are free."""
         modules = self.objective.model.factor_modules()
         bounded = []
-        for name in self.names:
+        for name in names:
             module = modules[name]
             if not module.identity or module.lower not in (0.0, None) or module.known is not None:
                 return None
@@ -227,16 +224,25 @@ def _times(H: Tensor, z: Tensor) -> Tensor:
     return z @ H.T if H.ndim == 2 else (H @ z[..., None])[..., 0]
 
 
-def _quadratic(sides: Sequence[Side]) -> tuple[Tensor, Tensor]:
-    """H, one for all rows or one each, and b."""
+def _quadratic(sides: Sequence[Side], widths: Sequence[tuple[str, int]]) -> tuple[Tensor, Tensor]:
+    """H, one for all rows or one each, and b.
+
+    Args:
+        sides: fits of the same rows.
+        widths: (factor, its columns), side by side.
+    """
     H, b = None, None
     for side in sides:
         w, R = side.form.weights, side.R.detach()[0]
+        nothing = [R.new_zeros(k, R.shape[1]) for _, k in widths]
+        A = torch.cat(
+            [side.A.get(name, zeros) for (name, _), zeros in zip(widths, nothing, strict=True)]
+        )
         gram = R.T @ (R if w.cols is None else R * w.cols[:, None])
-        own = side.weight * side.A @ gram @ side.A.T
+        own = side.weight * A @ gram @ A.T
         if w.rows is not None:
             own = own * w.rows[:, None, None]
-        part = side.weight * side.met @ side.A.T
+        part = side.weight * side.met @ A.T
         H, b = own if H is None else H + own, part if b is None else b + part
     assert H is not None
     assert b is not None

@@ -125,9 +125,13 @@ class SampleStep:
         objective = Objective(self.objective.model, Loss(terms))
         objective.still = self._still(objective)
         solver = GaussNewton(damping=1e-4, tolerance=1e-10, window=2, max_steps=STEPS)
+        enough = _Enough()
         if not lacking:
-            watch.report = _Enough()
-        return objective, solver.minimise(objective, objective.raws(self.here), watch, STEPS)
+            watch.report = enough
+        outcome = solver.minimise(objective, objective.raws(self.here), watch, STEPS)
+        if watch.stopped and not enough.said:
+            raise KeyboardInterrupt
+        return objective, outcome
 
     def _by_further_pixels(self, sums: Sums, watch: Watch) -> tuple[Objective, Outcome] | None:
         """As counts of further pixels, one a component, where rows are solved by turns.
@@ -193,7 +197,10 @@ class SampleStep:
         except ValueError:
             return None
         start = self.here | {name: torch.cat([self.here[name][0], torch.diag(beta)])[None]}
-        return objective, solver.minimise(objective, objective.raws(start), watch, STEPS)
+        outcome = solver.minimise(objective, objective.raws(start), watch, STEPS)
+        if watch.stopped:
+            raise KeyboardInterrupt
+        return objective, outcome
 
     def _lacking(self, name: str, sums: Sums, mine: Slopes) -> tuple[Tensor, Tensor, Tensor]:
         """What the sample lacks of all counts at a factor: counts, slope, and 1 where it is known.
@@ -328,13 +335,15 @@ class _Enough:
 
     def __init__(self) -> None:
         self.losses: list[float] = []
+        self.said = False
 
     def __call__(self, step: int, losses: Tensor) -> bool:
         self.losses.append(float(losses[0]))
         if len(self.losses) <= LAST:
             return False
         fell = self.losses[-1 - LAST] - self.losses[-1]
-        return fell <= LITTLE * (self.losses[0] - self.losses[-1])
+        self.said = fell <= LITTLE * (self.losses[0] - self.losses[-1])
+        return self.said
 
 
 def _times_rows(form: Form, weights: Tensor) -> Form:

@@ -70,11 +70,6 @@ class Blocks:
                 f"`Blocks(checkpoint={str(self.checkpoint)!r})`: there is no folder {folder}: make "
                 "it, or give another place."
             )
-        if self.out is not None:
-            raise ValueError(
-                f"`Blocks(out={str(self.out)!r})`: maps are not written by blocks yet: leave it "
-                "out, and write them with `result.save(path)`."
-            )
 
     @property
     def bytes(self) -> int:

@@ -29,7 +29,7 @@ DAMPED = 1.0
 """Counts that are added to a mean where residuals are weighed by it."""
 EDGE = 1.1
 """Of the largest eigenvalue of noise, up to which nothing is seen."""
-ALIKE, SWEEPS = 3.0, 12
+ALIKE, SWEEPS = 3.0, 30
 """Noise of a map above which a pixel has a part in a spectrum; rounds to find it."""
 
 
@@ -118,34 +118,39 @@ class Standouts:
 
         Non-negative, of unit norm over all data sets together, each weighed by its noise.
         """
-        E, parts = self._residuals(shared)
+        X, rest, parts = self._whitened(shared)
+        E = X - _amounts(X, rest) @ rest.T
         v = E[self.scores.argmax()].clamp_min(0)
         for _ in range(SWEEPS):
             v = v / torch.linalg.vector_norm(v).clamp_min(1e-300)
-            a = E @ v
-            a = torch.where(a > ALIKE, a, 0)
+            c = _amounts(X, torch.cat([rest, v[:, None]], 1))
+            a = torch.where(c[:, -1] > ALIKE, c[:, -1], 0)
             if not bool(a.any()):
                 break
-            v = (a @ E).clamp_min(0)
+            v = (a @ (X - c[:, :-1] @ rest.T)).clamp_min(0)
         v = v / torch.linalg.vector_norm(v).clamp_min(1e-300)
         return {
             name: (part / scale.clamp_min(1e-300)).to(shared[name])
             for (name, scale), part in zip(parts, _split(v, parts), strict=True)
         }
 
-    def _residuals(self, shared: Mapping[str, Tensor]) -> tuple[Tensor, list[tuple[str, Tensor]]]:
-        """What the other components leave, in units of noise, (pixel, channels of all)."""
+    def _whitened(
+        self, shared: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor, list[tuple[str, Tensor]]]:
+        """Pixels and spectra of the others in units of noise, the channels of all side by side."""
         blocks, spectra, parts = [], [], []
         for _, name, x, scale in self.sides:
             blocks.append(x * scale)
             spectra.append(shared[name].to(x) * scale[:, None])
             parts.append((name, scale))
-        X, S = torch.cat(blocks, 1), torch.cat(spectra)
-        keep = [k for k in range(S.shape[1]) if k != self.column]
-        S = S[:, keep]
-        G = S.T @ S
-        c, _ = nnls(G + torch.diag(1e-12 * G.diagonal().clamp_min(1e-300)), X @ S)
-        return X - c @ S.T, parts
+        S = torch.cat(spectra)
+        return torch.cat(blocks, 1), S[:, torch.arange(S.shape[1]) != self.column], parts
+
+
+def _amounts(X: Tensor, S: Tensor) -> Tensor:
+    """Of the spectra in every pixel, ≥ 0."""
+    G = S.T @ S
+    return nnls(G + torch.diag(1e-12 * G.diagonal().clamp_min(1e-300)), X @ S)[0]
 
 
 def _split(v: Tensor, parts: Sequence[tuple[str, Tensor]]) -> Sequence[Tensor]:

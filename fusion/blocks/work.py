@@ -106,6 +106,23 @@ class Sums:
         )
 
 
+class InOrder:
+    """Sums of blocks added up in the order of the blocks, whatever the order in which they come.
+
+    So that an answer does not depend on which thread was first.
+    """
+
+    def __init__(self) -> None:
+        self.total, self._next, self._early = Sums(), 0, {}
+
+    def add(self, number: int, sums: Sums) -> None:
+        """What block `number`, from 0, adds."""
+        self._early[number] = sums
+        while self._next in self._early:
+            self.total = self.total + self._early.pop(self._next)
+            self._next += 1
+
+
 @dataclass
 class Settled:
     """A block at its minimum: what it adds, its rows, what is left of it, what stands out."""
@@ -171,7 +188,7 @@ def _settled(
         {n: as_numpy(a[0].double()) for n, a in bends.items()},
     )
     made = Settled(sums, own, _left(objective, found) if left else {})
-    if pick:
+    if pick and len(set(problem.names.values())) == 1:  # of one scan
         made.picked = picked(objective, found)
         made.pixels = {n: pixels_of(data, made.picked.rows) for n, data in datasets.items()}
     return made

@@ -151,7 +151,8 @@ def test_it_is_the_same_in_any_chunks(case, chunks):
     result, other = answer(case, chunks), answer(case, "7 blocks")
     assert result.loss == pytest.approx(other.loss, rel=1e-9)
     for name, value in result.factors.items():
-        np.testing.assert_allclose(value, other[name], rtol=0, atol=1e-4 * np.abs(value).max())
+        share = 5e-3 if name == "N" else 1e-3  # deviations of a few per cent are known less well
+        np.testing.assert_allclose(value, other[name], rtol=0, atol=share * np.abs(value).max())
 
 
 def test_with_more_passes_spectra_of_counts_are_those_in_memory_too():

@@ -1,0 +1,60 @@
+"""Five pixels of a phase that no sample has, and a store that answers are written to."""
+
+import numpy as np
+import pytest
+import zarr
+
+import fusion as fu
+from benchmarks.blocks import rare, rare_found
+from fusion.losses import Gaussian
+from fusion.models import NMF
+from tests.helpers.block_data import by_blocks, lazy, noisy, planted
+
+K = 3
+CUBE = noisy(*planted())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_five_pixels_in_ninety_thousand_are_found(seed):
+    angle, five = rare_found(rare(seed, size=300, channels=48))
+    assert five
+    assert angle < 10
+
+
+def test_where_nothing_is_over_no_component_is_taken_away():
+    scene = rare(0, size=60, channels=48)
+    data = fu.Dataset("eels", lazy(scene.X, (20, 30)))
+    whole = fu.Dataset("eels", scene.X)
+    three = by_blocks(NMF(data, 3), Gaussian(data), settings={"sample": 900})
+    inside = fu.fit(NMF(whole, 3), Gaussian(whole), progress=False)
+    assert three.loss == pytest.approx(inside.loss, rel=1e-5)
+
+
+def stored(path, components=K):
+    energy = fu.Axis("energy", 0.5, 100, "eV")
+    pixels = [fu.Axis(name, 2.0, units="nm") for name in ("y", "x")]
+    data = fu.Dataset("eels", lazy(CUBE, (5, 8)), axes=[*pixels, energy])
+    return by_blocks(NMF(data, components), Gaussian(data), settings={"out": path})
+
+
+def test_an_answer_is_written_with_its_axes_and_read_back(tmp_path):
+    result = stored(tmp_path / "answer.zarr")
+    group = zarr.open_group(str(tmp_path / "answer.zarr"), mode="r")
+    np.testing.assert_array_equal(group["C"][:].reshape(-1, K), result["C"])
+    np.testing.assert_array_equal(group["residual of eels"][:], result.data["eels"].residual_map)
+    assert [a["units"] for a in group["C"].attrs["axes"]] == ["nm", "nm"]
+    assert group["S"].attrs["axes"][0]["offset"] == 100
+    assert group.attrs["sdfusion"]["loss"] == result.loss
+
+
+def test_the_same_fit_writes_anew_and_another_one_is_refused(tmp_path):
+    path = tmp_path / "answer.zarr"
+    stored(path)
+    stored(path)
+    with pytest.raises(ValueError, match="answer of another fit: give another name"):
+        stored(path, components=2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    with pytest.raises(ValueError, match="no answer of a fit"):
+        stored(tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
