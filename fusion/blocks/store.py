@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion import __version__
+from fusion._version import __version__
 from fusion.algebra.axis import Axes
 from fusion.answers.result import Result
 
