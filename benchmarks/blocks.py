@@ -395,7 +395,7 @@ def _rare(full: bool) -> Iterator[list[str]]:
     ]
 
 
-def rare_found(scene: Rare) -> tuple[float, bool]:
+def rare_found(scene: Rare, sample: int | None = None) -> tuple[float, bool]:
     """(angle of the spectrum that is most like it, whether the five are the largest of its map)."""
     import dask.array as da
 
@@ -407,7 +407,7 @@ def rare_found(scene: Rare) -> tuple[float, bool]:
         fu.models.NMF(data, 4),
         fu.losses.Gaussian(data),
         starts=3,
-        blocks=fu.Blocks(memory="1 GB"),
+        blocks=fu.Blocks(memory="1 GB", sample=sample),
         progress=False,
     )
     met = result["S"].T @ (scene.spectrum / np.linalg.norm(scene.spectrum))
