@@ -162,7 +162,7 @@ def fitted(path: str, memory: str, likelihood: str, threads: int | None = None) 
         )
     finally:
         passes.Passes.run = run
-    settled = [each for name, each in spent if name == "settle"]
+    settled = [each for name, each in spent if name == "settle_each"]
     return {
         "seconds": time.monotonic() - begun,
         "memory": looker.end(),

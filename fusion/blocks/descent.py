@@ -145,6 +145,11 @@ class Descent:
             made[name] = module.constrain(raw).detach().to(value)
         return made
 
+    def lifted(self, values: Mapping[str, Tensor], lagged: Lagged) -> dict[str, Tensor]:
+        """Spectra of counts a little above zero: where there are counts, none is nothing."""
+        channels = {name: total.channels for name, total in self.totals.items()}
+        return self.in_place(self.on_sample(values, lagged).lifted(channels))
+
     # ---- a pass ----------------------------------------------------------------------------------
 
     def at(self, values: Mapping[str, Tensor], lagged: Lagged) -> Point:

@@ -175,8 +175,7 @@ def _begin(
 def _first_way(descent: Descent, begun: Begun) -> Way:
     values, lagged = first_values(begun, descent.names, descent.norms, descent.model)
     lagged = descent.begun(values, lagged)
-    channels = {name: total.channels for name, total in begun.totals.items()}
-    values |= descent.in_place(descent.on_sample(values, lagged).lifted(channels))
+    values |= descent.lifted(values, lagged)
     return Way(values, lagged)
 
 

@@ -18,6 +18,7 @@ from fusion.blocks.sample import Sample, sample_of
 from fusion.blocks.standouts import MOST_OF_ALL, Standouts, sides_of, surplus
 from fusion.blocks.work import Settled, pixels_of
 from fusion.data.parts import as_numpy
+from fusion.likelihood.entry_losses import SQUARE
 from fusion.search.fit import fit
 from fusion.search.initialisation import Current
 
@@ -37,7 +38,7 @@ def take_in(
     step, means = descent.on_sample(point.values, point.lagged), _means(descent)
     sides = sides_of(step.objective, step.here, means)
     here = {n: v[0] for n, v in step.here.items()}
-    over = None if sides is None else surplus(sides, here)
+    over = None if sides is None or not _of_known_noise(descent) else surplus(sides, here)
     descent.sample = _with(descent, scan, rows, values)
     if over is None:
         return None
@@ -48,6 +49,15 @@ def take_in(
     shared = {n: point.values[n] for n in descent.shared}
     shared |= {n: v for n, v in without.items() if n in shared}
     return descent.standouts.column_of(shared, descent.model)
+
+
+def _of_known_noise(descent: Descent) -> bool:
+    """Whether residuals are in units of Gaussian noise, so that its edge is that of the data.
+
+    Counts have others: of them pixels are taken into the sample alone.
+    """
+    fits = [fit for _, _, fit in descent.loss.fits]
+    return all(fit.entrywise is SQUARE and fit.in_units_of_noise for fit in fits)
 
 
 def _without(begun: Begun, column: int) -> dict[str, Tensor]:

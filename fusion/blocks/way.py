@@ -53,7 +53,8 @@ class Way:
     @property
     def arrived(self) -> bool:
         """Whether steps promise nothing more."""
-        low = self.best is not None and self.promised <= TOLERANCE * abs(self.best.loss)
+        known = self.best is not None and bool(np.isfinite(self.best.loss))
+        low = known and self.promised <= TOLERANCE * abs(self.best.loss)  # type: ignore[union-attr]
         self.status = Status.CONVERGED if low else Status.MAX_STEPS
         return low
 
@@ -66,6 +67,7 @@ class Way:
             if found is not None:  # on from there: the noise that it was may well have been lower
                 self.values = point.values | descent.in_place(found)
                 self.lagged = point.lagged
+                self.values |= descent.lifted(self.values, self.lagged)
                 return
         else:
             point = descent.at(self.values, self.lagged)

@@ -155,7 +155,10 @@ def settle(
     """
     listed_too = as_counts(problem.loss, datasets)
     try:
-        return _settled(problem, shared, listed_too, rows, left, pick)
+        made = _settled(problem, shared, listed_too, rows, left, pick)
+        if made.picked is not None:  # of the data as they were given, which the sample is of, too
+            made.pixels = {n: pixels_of(data, made.picked.rows) for n, data in datasets.items()}
+        return made
     finally:
         let_go(listed_too[n] for n in datasets if listed_too[n] is not datasets[n])
 
@@ -190,7 +193,6 @@ def _settled(
     made = Settled(sums, own, _left(objective, found) if left else {})
     if pick and len(set(problem.names.values())) == 1:  # of one scan
         made.picked = picked(objective, found)
-        made.pixels = {n: pixels_of(data, made.picked.rows) for n, data in datasets.items()}
     return made
 
 

@@ -6,7 +6,7 @@ import zarr
 
 import fusion as fu
 from benchmarks.blocks import rare, rare_found
-from fusion.losses import Gaussian
+from fusion.losses import Gaussian, Poisson
 from fusion.models import NMF
 from tests.helpers.block_data import by_blocks, lazy, noisy, planted
 
@@ -28,6 +28,18 @@ def test_where_nothing_is_over_no_component_is_taken_away():
     three = by_blocks(NMF(data, 3), Gaussian(data), settings={"sample": 900})
     inside = fu.fit(NMF(whole, 3), Gaussian(whole), progress=False)
     assert three.loss == pytest.approx(inside.loss, rel=1e-5)
+
+
+def test_pixels_that_stand_out_of_few_counts_are_taken_in():
+    rng = np.random.default_rng(0)
+    spectra = rng.random((60, 3)) ** 8
+    counts = rng.poisson(rng.gamma(1.0, 1.0, (1200, 3)) @ spectra.T * 0.3).astype("u2")
+    counts[[100, 700], 20:25] = 9
+    array = counts.reshape(30, 40, 60)
+    data, whole = fu.Dataset("edxs", lazy(array, (10, 40))), fu.Dataset("edxs", array)
+    result = by_blocks(NMF(data, 3), Poisson(data), settings={"sample": 400, "passes": 12})
+    inside = fu.fit(NMF(whole, 3), Poisson(whole), progress=False)
+    assert result.loss <= inside.loss + 1e-3 * abs(inside.loss)
 
 
 def stored(path, components=K):
