@@ -144,7 +144,7 @@ def fitted(path: str, memory: str, likelihood: str, threads: int | None = None) 
     def timed(self: Any, task: Any, *rest: Any) -> Iterator[Any]:
         begun = time.monotonic()
         made = list(run(self, task, *rest))
-        spent.append((task.__name__, time.monotonic() - begun))
+        spent.append((getattr(task, "__name__", "more"), time.monotonic() - begun))
         yield from made
 
     passes.Passes.run = timed

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 from fusion.answers.left_over import LeftOver
 from fusion.blocks.checks import about, penalties_over
 from fusion.blocks.held import HeldPenalty, held_fits, is_of_squares
-from fusion.blocks.norms import ColumnNorms, ColumnSquares
+from fusion.blocks.norms import ColumnNorms, ColumnSquares, in_place
 from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes, shared_rows
 from fusion.blocks.sample import Sample
@@ -138,12 +139,7 @@ class Descent:
 
     def in_place(self, shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Shared factors as the model's constraints have them: mixtures of several may not be."""
-        made = {}
-        for name, value in shared.items():
-            module = self.model.factor(name)
-            raw = module.unconstrain(value.to(module.raw))
-            made[name] = module.constrain(raw).detach().to(value)
-        return made
+        return in_place(self.model, shared)
 
     def lifted(self, values: Mapping[str, Tensor], lagged: Lagged) -> dict[str, Tensor]:
         """Spectra of counts a little above zero: where there are counts, none is nothing."""
@@ -171,7 +167,7 @@ class Descent:
     ) -> tuple[Point, list[tuple[Block, Settled]]]:
         """The same, and the blocks in which pixels stand out."""
         total, values, some = InOrder(), dict(values), []
-        for block, (made,) in self._pass([(values, lagged)], settle_and_pick):
+        for block, (made,) in self._pass([(values, lagged)], partial(settle_each, pick=True)):
             self._write(values, block, made)
             total.add(block.number, made.sums)
             if made.picked is not None and len(made.picked.rows):
@@ -188,7 +184,7 @@ class Descent:
         values = [dict(first), *map(self._own_rows, others)]
         totals, lefts = [InOrder() for _ in points], [{} for _ in points]
         pairs = [(v, lagged) for v, (_, lagged) in zip(values, points, strict=True)]
-        for block, made in self._pass(pairs, settle_and_describe):
+        for block, made in self._pass(pairs, partial(settle_each, left=True)):
             for i, settled in enumerate(made):
                 self._write(values[i], block, settled)
                 totals[i].add(block.number, settled.sums)
@@ -319,26 +315,6 @@ def settle_each(
     """`settle` at several points, of a block that is read once."""
     points = zip(problems, shared, rows, strict=True)
     return [settle(p, s, datasets, r, left=left, pick=pick) for p, s, r in points]
-
-
-def settle_and_describe(
-    problems: Sequence[Problem],
-    shared: Sequence[Values],
-    datasets: Mapping[str, Dataset],
-    rows: Sequence[Values],
-) -> list[Settled]:
-    """The same with what the fits leave."""
-    return settle_each(problems, shared, datasets, rows, left=True)
-
-
-def settle_and_pick(
-    problems: Sequence[Problem],
-    shared: Sequence[Values],
-    datasets: Mapping[str, Dataset],
-    rows: Sequence[Values],
-) -> list[Settled]:
-    """`settle_each` with the pixels that stand out."""
-    return settle_each(problems, shared, datasets, rows, pick=True)
 
 
 def bare(fit: Fit) -> Fit:

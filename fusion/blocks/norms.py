@@ -117,6 +117,16 @@ def with_norms(model: Model, weights: Mapping[str, Tensor], values: Mapping[str,
         module.constraints = nn.ModuleList([*module.chain, ColumnsOfNorm(w, norms)])
 
 
+def in_place(model: Model, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Values of some factors as the model's constraints have them."""
+    made = {}
+    for name, value in values.items():
+        module = model.factor(name)
+        raw = module.unconstrain(value.to(module.raw))
+        made[name] = module.constrain(raw).detach().to(value)
+    return made
+
+
 def without_norms(model: Model, names: Sequence[str]) -> Model:
     """The model itself, its factors of these names without unit columns."""
     for name in names:

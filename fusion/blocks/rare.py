@@ -134,10 +134,9 @@ def _with(descent: Descent, scan: Axes, rows: Tensor, values: Mapping[str, Any])
     n = descent.model.factor(next(iter(descent.names))).shape[0]
     new = ~torch.isin(rows, mine)
     index = new.nonzero()[:, 0]
-    parts = {}
+    parts, picked = {}, _sample(descent, scan, rows, {k: [(rows, v)] for k, v in values.items()})
     for name, data in sample.datasets.items():
         own = as_numpy(data.tensor) if data.entries is None else data.entries
-        picked = _sample(descent, scan, rows, {k: [(rows, v)] for k, v in values.items()})
         parts[name] = [(mine, own), (rows[new], pixels_of(picked.datasets[name], index))]
     both = torch.cat([mine, rows[new]])
     every = torch.cat([weights * (n - int(new.sum())) / n, torch.ones(len(index)).to(weights)])

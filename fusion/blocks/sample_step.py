@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fusion.algebra.axis import Axes
 from fusion.blocks.checks import about
 from fusion.blocks.held import Correction, HeldPenalty
-from fusion.blocks.norms import ColumnNorms, ColumnSquares, with_norms
+from fusion.blocks.norms import ColumnNorms, ColumnSquares, in_place, with_norms
 from fusion.blocks.sample import Sample
 from fusion.blocks.slopes import Slopes, slopes
 from fusion.blocks.standouts import Standouts
@@ -90,17 +90,13 @@ class SampleStep:
 
     def step(self, sums: Sums, watch: Watch) -> tuple[dict[str, Tensor], float]:
         """(shared factors, by how much the loss is to fall), given the sums over all data."""
-        model = self.objective.model
-        mine = slopes(Objective(model, Loss(self.fits)), self.here, self.shared)
-        gradient, counts = mine.gradient, mine.counts
-        off = {n: torch.as_tensor(sums.gradient[n]).to(g)[None] - g for n, g in gradient.items()}
-        lacking = {n: self._lacking(n, sums, mine)[0] for n in counts}
+        counts = any(fit.entrywise is not SQUARE for _, fit in self.fits)
         made = self._by_further_pixels(sums, watch) if counts else None
         if made is None:
-            made = self._by_correction(off, lacking, watch)
+            made = self._by_correction(sums, watch)
         objective, outcome = made
         found = objective.values(outcome.flat)
-        new = {n: self._in_place(n, found[n][0]).to(self.values[n]) for n in self.shared}
+        new = in_place(self.model, {n: found[n][0].to(self.values[n]) for n in self.shared})
         if self.standouts is not None:
             new |= self.standouts.column_of(new, self.model)
         if counts:
@@ -110,17 +106,13 @@ class SampleStep:
 
     # ---- two ways to say what the sample lacks ---------------------------------------------------
 
-    def _by_correction(
-        self, off: Values, lacking: dict[str, Tensor], watch: Watch
-    ) -> tuple[Objective, Outcome]:
+    def _by_correction(self, sums: Sums, watch: Watch) -> tuple[Objective, Outcome]:
         """As a term of the loss; all factors move at once."""
+        mine = slopes(Objective(self.objective.model, Loss(self.fits)), self.here, self.shared)
+        off = {n: torch.as_tensor(sums.gradient[n]).to(g) - g[0] for n, g in mine.gradient.items()}
+        lacking = {n: self._lacking(n, sums, mine)[0] for n in mine.counts}
         point = {n: self.here[n][0] for n in self.shared}
-        beside = Correction(
-            {n: g[0] for n, g in off.items()},
-            lacking,
-            point,
-            self._scale(),
-        )
+        beside = Correction(off, lacking, point, self._scale())
         terms = [*self.fits, (1.0, beside), *self.penalties, *self._row_penalties()]
         objective = Objective(self.objective.model, Loss(terms))
         objective.still = self._still(objective)
@@ -281,11 +273,6 @@ class SampleStep:
             if plain and name not in penalised:
                 module.constraints = nn.ModuleList(chain[:1])
         return other
-
-    def _in_place(self, name: str, value: Tensor) -> Tensor:
-        """A value with the norms that the model gives it."""
-        module = self.model.factor(name)
-        return module.constrain(module.unconstrain(value.to(module.raw))).detach()
 
     def _inside(self, name: str, new: Tensor, old: Tensor) -> Tensor:
         """New rows that are more than next to nothing where they were: a likelihood ends there."""

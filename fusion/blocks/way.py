@@ -38,7 +38,6 @@ class Way:
             is tried first.
         ahead: the steps so far, which are mixed.
         terms: of every pass, weighted; promised: what the last step is to bring.
-        status: why it ended.
     """
 
     values: dict[str, Tensor]
@@ -48,15 +47,17 @@ class Way:
     ahead: Extrapolation = field(default_factory=Extrapolation)
     terms: list[Tensor] = field(default_factory=list)
     promised: float = np.inf
-    status: Status = Status.MAX_STEPS
 
     @property
     def arrived(self) -> bool:
         """Whether steps promise nothing more."""
         known = self.best is not None and bool(np.isfinite(self.best.loss))
-        low = known and self.promised <= TOLERANCE * abs(self.best.loss)  # type: ignore[union-attr]
-        self.status = Status.CONVERGED if low else Status.MAX_STEPS
-        return low
+        return known and self.promised <= TOLERANCE * abs(self.best.loss)  # type: ignore[union-attr]
+
+    @property
+    def status(self) -> Status:
+        """Why it ended."""
+        return Status.CONVERGED if self.arrived else Status.MAX_STEPS
 
     def next(self, descent: Descent, begun: Begun) -> None:
         """A pass, and the step from there."""
@@ -79,7 +80,7 @@ class Way:
             new, self.promised = step.step(point.sums, Watch())
             at = {n: point.values[n] for n in descent.shared}
             there = self.ahead.next(at, new, _bends(point))
-            self.plain = None if len(self.ahead.steps) == 1 else new
+            self.plain = None if len(self.ahead.steps) == 1 else descent.in_place(new)
             self.values = point.values | descent.in_place(there)
             return
         self.ahead.forget()

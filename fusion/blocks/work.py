@@ -80,7 +80,6 @@ class Sums:
         fits: by the name of its data set, of squares ½ Σ w (m² − 2 x m), of others the value.
         gradient: of the weighted fits by the factors that all blocks share; counts, bends:
             what each of their entries explains of counts, and how these bend, see `Slopes`.
-        left: what the fits leave of the data, by its name.
     """
 
     fits: dict[str, float] = field(default_factory=dict)
@@ -216,7 +215,11 @@ def _plain(data: Dataset) -> bool:
 def _listed(data: Dataset) -> Dataset:
     """A data set of few counts, listed; the same where there are many."""
     entries = listed(as_numpy(data.tensor), FULL)
-    return data if entries is None else data.derive(entries, "listed")
+    if entries is None:
+        return data
+    made = data.derive(entries, "listed")
+    made._checked = data._checked  # a block may have no count, or be wholly masked
+    return made
 
 
 def _by_name(objective: Objective, fits: Tensor) -> dict[str, float]:

@@ -70,3 +70,14 @@ def test_the_same_fit_writes_anew_and_another_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no answer of a fit"):
         stored(tmp_path / "mine")
     assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+
+
+def test_counts_of_a_block_that_is_wholly_masked_are_none():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.gamma(1.0, 1.0, (600, 2)) @ rng.random((2, 40)) * 0.2).astype("u1")
+    array, mask = counts.reshape(20, 30, 40), np.zeros((20, 30), dtype=bool)
+    mask[:10] = True
+    data = fu.Dataset("edxs", lazy(array, (10, 30)), mask=mask)
+    result = by_blocks(NMF(data, 2), Poisson(data))
+    assert np.isfinite(result.loss)
+    assert np.isnan(result["C"]).all(1).reshape(20, 30).tolist() == mask.tolist()
