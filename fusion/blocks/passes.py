@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +25,7 @@ from fusion.data.dataset import Dataset
 Task = Callable[..., Any]
 """task(shared…, datasets by name, arguments of this block…): a function of a module."""
 RETRIES = 2
-"""Times that a worker tries again to read a block of a store that is far away."""
-
-
+"""Times that a block is tried again whose store could not be read or whose worker is gone."""
 OFTEN = 2**24
 """Bytes that are read until free memory is given back."""
 
@@ -131,24 +129,49 @@ class Passes:
     def _on_cluster(
         self, task: Task, shared: tuple[Any, ...], own: Callable[[Block], tuple[Any, ...]]
     ) -> Iterator[tuple[Block, Any]]:
+        left = list(self.blocks)
+        for again in range(RETRIES + 1):
+            lost: list[Block] = []
+            yield from self._send(left, lost, task, shared, own, last=again == RETRIES)
+            if not lost:
+                return
+            left = lost
+
+    def _send(
+        self,
+        blocks: Sequence[Block],
+        lost: list[Block],
+        task: Task,
+        shared: tuple[Any, ...],
+        own: Callable[[Block], tuple[Any, ...]],
+        last: bool,
+    ) -> Iterator[tuple[Block, Any]]:
+        """What the workers make of the blocks; those whose tasks were lost are added to `lost`.
+
+        A scheduler cancels what needs data that only a worker held which is gone: it cannot make
+        them again, we can.
+        """
         from dask.delayed import delayed
         from distributed import as_completed
 
         client = self.client
         sent = client.scatter(shared, broadcast=True, hash=False)
         jobs = []
-        for block in self.blocks:
+        for block in blocks:
             pieces = [piece.sent() for piece in block.pieces]
             arrays = [p.array if p.lazy else None for p in block.pieces]
             jobs.append(delayed(_fill_and_do, pure=False)(task, sent, pieces, arrays, own(block)))
         futures = client.compute(jobs, retries=RETRIES)
-        block_of = {f.key: b for f, b in zip(futures, self.blocks, strict=True)}
+        block_of = {f.key: b for f, b in zip(futures, blocks, strict=True)}
         try:
             for future in as_completed(futures):
                 block = block_of[future.key]
                 try:
                     made = future.result()
                 except Exception as error:
+                    if isinstance(error, CancelledError) and not last:
+                        lost.append(block)
+                        continue
                     raise _unreadable(error, block.pieces) from error
                 yield block, made
                 future.release()

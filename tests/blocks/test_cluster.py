@@ -132,6 +132,28 @@ def test_a_worker_that_is_killed_in_a_pass_changes_nothing(client, monkeypatch):
     client.wait_for_workers(2, timeout=60)  # the nanny has started it again
 
 
+def test_what_only_the_killed_worker_held_is_sent_again(client, monkeypatch):
+    """The factors of a pass are lost where no other worker had them yet."""
+    plain, killed, sent = distributed.Client.scatter, [], []
+
+    def scatter(self, data, broadcast=False, **options):
+        sent.append(data)
+        if len(sent) != 3:
+            return plain(self, data, broadcast=broadcast, **options)
+        held = plain(self, data, workers=[holder], **options)
+        killed.extend(client.run(os.getpid, workers=[holder]).values())
+        os.kill(killed[0], signal.SIGKILL)
+        return held
+
+    holder = next(iter(client.scheduler_info(n_workers=-1)["workers"]))
+    with monkeypatch.context() as patched:
+        patched.setattr(distributed.Client, "scatter", scatter)
+        result = by_blocks(*squares())
+    assert killed
+    same(result, on_threads(squares))
+    client.wait_for_workers(2, timeout=60)
+
+
 def test_what_is_wrong_in_a_block_is_told_as_on_threads(client):
     array = CUBE.copy()
     array[13, 19, 41] = np.nan
