@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from fusion.algebra.words import names_there
 from fusion.models.background import WithBackground
+from fusion.models.compositions import Compositions, ElementMaps
 from fusion.models.cpd import CPD
 from fusion.models.detectors import Detectors
 from fusion.models.nmf import NMF
@@ -14,7 +15,9 @@ from fusion.models.with_references import WithReferences
 
 __all__ = [
     "CPD",
+    "Compositions",
     "Detectors",
+    "ElementMaps",
     "NMF",
     "SharedMaps",
     "SharedSpectra",

@@ -12,7 +12,7 @@ from fusion.constraints.contract import Constraint
 from fusion.constraints.known import Absent, Fixed
 from fusion.constraints.monotone import Monotone, Unimodal
 from fusion.constraints.power_law import PowerLaw
-from fusion.constraints.sign import Exp, Free, NonNegative, Softplus, Square
+from fusion.constraints.sign import Exp, Free, NonNegative, Softplus, Square, Standardised
 from fusion.constraints.simplex import Simplex
 from fusion.constraints.unit_norm import UnitColumns, UnitNorm
 
@@ -28,6 +28,7 @@ __all__ = [
     "Simplex",
     "Softplus",
     "Square",
+    "Standardised",
     "Unimodal",
     "UnitColumns",
     "UnitNorm",

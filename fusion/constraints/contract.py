@@ -30,6 +30,7 @@ class Constraint(nn.Module):
         unit_norm: the p of the ℓp norm 1 that every column of the value has, whatever its sign, and
             nothing else; None: it does more, or something else.
         by_row: a row of the value comes from its whole raw row, whose scale it forgets.
+        own_scale: the value has a scale of its own, that no start takes from the data.
         words: what it says of the value, as models show it: "≥ 0"; "": as it is written.
     """
 
@@ -41,6 +42,7 @@ class Constraint(nn.Module):
     scale_free: bool = False
     unit_norm: float | None = None
     by_row: bool = False
+    own_scale: bool = False
     words: str = ""
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -43,6 +43,19 @@ class Free(Constraint):
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
+class Standardised(Free):
+    """Any sign, in standard deviations of what is expected: starts at 0, the expected value.
+
+    For unknowns of which something is known: the offset of an axis, the noise of a detector. A
+    belief says how likely they are: `Model.beliefs`.
+    """
+
+    words, own_scale = "0 ± 1", True
+
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        return torch.zeros(shape, dtype=torch.float64)
+
+
 class _Smooth(Constraint):
     """Positive through a smooth function: for solvers without bounds.
 

@@ -7,8 +7,11 @@ which is imported when they are first asked for.
 from fusion.elements.composition import Composition, composition
 from fusion.elements.intensities import Fitted, Intensities, Windows
 from fusion.elements.peaks import Peak, Peaks, explain
-from fusion.elements.table import Edge, Line, edges, labels, lines
 from fusion.elements.xray_detector import Detector
+from fusion.xrays.line_model import LineModel
+from fusion.xrays.response import Response
+from fusion.xrays.sensitivities import KFactors
+from fusion.xrays.table import Edge, Line, edges, labels, lines
 
 __all__ = [
     "Composition",
@@ -16,9 +19,12 @@ __all__ = [
     "Edge",
     "Fitted",
     "Intensities",
+    "KFactors",
     "Line",
+    "LineModel",
     "Peak",
     "Peaks",
+    "Response",
     "Windows",
     "composition",
     "edges",

@@ -23,8 +23,8 @@ from fusion.answers.measured import metadata_along
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import has_edges, nested, signal_type
 from fusion.elements.intensities import Fitted, Intensities, Measure
-from fusion.elements.table import KEV, atomic_mass
-from fusion.elements.table import lines as xray_lines
+from fusion.xrays.table import KEV, atomic_mass
+from fusion.xrays.table import lines as xray_lines
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result

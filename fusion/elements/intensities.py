@@ -15,7 +15,6 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.cautions import CutWarning, users_line
 from fusion.algebra.display import Display, Notes, Shown, Table
 from fusion.data.dataset import Dataset
-from fusion.elements.table import KEV, Line, lines
 from fusion.elements.xray_detector import (
     USUAL,
     Detector,
@@ -27,6 +26,7 @@ from fusion.elements.xray_detector import (
     shell_spectra,
     values_and_variances,
 )
+from fusion.xrays.table import KEV, Line, lines
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fusion.algebra.axis import Axis
-from fusion.elements.table import KEV, edges, is_energy_loss, lines
+from fusion.xrays.table import KEV, edges, is_energy_loss, lines
 
 Array = NDArray[np.float64]
 
@@ -116,9 +116,9 @@ def _named_energies(elements: str | Iterable[str], edged: bool) -> list[tuple[fl
 
 
 def _all_elements() -> list[str]:
-    from fusion.elements.table import _xraydb
+    from fusion.xrays.table import tables
 
-    return [_xraydb().atomic_symbol(z) for z in SOUGHT]
+    return [tables().atomic_symbol(z) for z in SOUGHT]
 
 
 def _names_near(known: Sequence[tuple[float, float, str]], at: float, edged: bool) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fusion.algebra.axis import Axis
-from fusion.elements.table import KEV, Line, edges, is_energy_loss, lines, parse_names
 from fusion.simulate.xrays import detector_fwhm
+from fusion.xrays.table import KEV, Line, edges, is_energy_loss, lines, parse_names
 
 Array = NDArray[np.float64]
 LEAST = 16

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
 from fusion.data.dataset import Dataset
-from fusion.elements.table import KEV, Line, lines
+from fusion.xrays.table import KEV, Line, lines
 
 Array = NDArray[np.float64]
 

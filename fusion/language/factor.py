@@ -79,6 +79,11 @@ class FactorModule(nn.Module):
         return any(c.scale_free for c in self.chain)
 
     @property
+    def own_scale(self) -> bool:
+        """Whether its values have a scale of their own, that data do not set."""
+        return any(c.own_scale for c in self.chain)
+
+    @property
     def known(self) -> Tensor | None:
         """Entries of the value that are fixed, or None."""
         return self.chain[-1].known_entries()

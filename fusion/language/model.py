@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -14,6 +14,9 @@ from fusion.algebra.prediction import Prediction, as_prediction
 from fusion.constraints.contract import Constraint
 from fusion.language.factor import FactorModule, factor_name
 from fusion.language.model_display import model_display
+
+if TYPE_CHECKING:
+    from fusion.language.term import Term
 
 
 class Model(Shown, nn.Module):
@@ -81,6 +84,19 @@ class Model(Shown, nn.Module):
         raise NotImplementedError(
             f"`{type(self).__name__}.forward`: return {{data set name: prediction}}."
         )
+
+    def beliefs(self, within: str = "") -> Sequence[Term]:
+        """Terms about unknowns of its own that a fit adds to the loss; a model may override it.
+
+        Args:
+            within: "lines." where it is the part `lines` of another model: before every name.
+        """
+        return ()
+
+    def all_beliefs(self) -> list[Term]:
+        """Those of itself and of all of its parts."""
+        parts = [(path, part) for path, part in self.named_modules() if isinstance(part, Model)]
+        return [term for path, part in parts for term in part.beliefs(f"{path}." if path else "")]
 
     def factor(self, name: str) -> FactorModule:
         """The module behind a factor.

@@ -14,8 +14,8 @@ from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.data.signal_type import has_edges
 from fusion.elements.present import present
-from fusion.elements.table import KEV, labels
 from fusion.plots.style import GREY
+from fusion.xrays.table import KEV, labels
 
 SIZE = 6.0  # points of the letters
 GAP = 1.25  # times that, from one label to the next

@@ -20,7 +20,7 @@ def marks(result: Result, elements: str | Sequence[str], lines: Lines) -> dict[s
     if len(elements):
         from fusion.data.signal_type import has_edges
         from fusion.elements import labels
-        from fusion.elements.table import KEV
+        from fusion.xrays.table import KEV
 
         known = {
             n: (d.axes[-1], d.metadata)

@@ -10,6 +10,7 @@ from fusion.engine.status import Status
 from fusion.search.continuation import continue_from, polish
 from fusion.search.heats import Heats
 from fusion.search.moves import improve
+from fusion.search.on_sums import search_on_sums
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
 from fusion.search.problem import Problem
 from fusion.search.warm_start import approach_data, warm_up_steps
@@ -65,6 +66,8 @@ def _search(
 
     So, too, after the few steps of a solver that has `initial`.
     """
+    if solver.on_sums and most > 0:
+        return search_on_sums(objective, solver, flat, watch, most, race)
     judge = Heats(len(flat), solver.pace) if race and len(flat) > 1 else None
     first = solver.scouting()
     few = first.max_steps < solver.max_steps

@@ -61,7 +61,9 @@ def random_values(objective: Objective, generator: torch.Generator) -> dict[str,
         if not slot.module.scale_free and slot.module.known is None:
             norm = torch.linalg.vector_norm(value, dim=0 if value.ndim == 2 else None)
             value = value / norm.clamp_min(torch.finfo(value.dtype).tiny)
-        if slot.module.signed:
+        if slot.module.own_scale:
+            value = slot.module.sample(generator)
+        elif slot.module.signed:
             value = DEVIATION * value
         values[slot.name] = value
     return values
@@ -72,7 +74,9 @@ def scalable(objective: Objective) -> list[str]:
     return [
         s.name
         for s in objective.slots
-        if s.module is not None and not s.module.scale_free and s.module.known is None
+        if s.module is not None
+        and not (s.module.scale_free or s.module.own_scale)
+        and s.module.known is None
     ]
 
 

@@ -51,7 +51,7 @@ def sample_problem(objective: Objective) -> PixelSample | None:
     if not rows or loss.penalties:
         return None
     try:
-        small, easy = _model_on_sample(model, rows), easier_loss(loss)
+        small, easy = model_on_rows(model, rows), easier_loss(loss)
         few = _loss_on_sample(loss, model, rows)
         with torch.no_grad(), small.once():
             for _, term in few.terms:
@@ -126,7 +126,7 @@ def _sampled_rows(loss: Loss, model: Model) -> dict[Axes, Tensor]:
     return rows_of_scan
 
 
-def _model_on_sample(model: Model, rows: dict[Axes, Tensor]) -> Model:
+def model_on_rows(model: Model, rows: dict[Axes, Tensor]) -> Model:
     """A copy with the sampled rows of its factors over pixels."""
     other = deepcopy(model)
     for name, axes in pixel_factors(model, rows).items():

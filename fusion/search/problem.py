@@ -21,9 +21,10 @@ from fusion.likelihood import count_kernels
 from fusion.likelihood.compiled_passes import could_compile
 from fusion.search.given_starts import Given
 from fusion.search.initialisation import Init, Random
+from fusion.search.on_sums import edge_of_sums, lifted_starts, summed_problem
 from fusion.search.scale_check import check_scale
 from fusion.search.thread_count import suitable_threads
-from fusion.solvers import Adam, GaussNewton, RowNewton, Solver, TorchOptimizer
+from fusion.solvers import Adam, ArrowNewton, GaussNewton, RowNewton, Solver, TorchOptimizer
 
 _TOLD: list[str] = []
 """What was said of counts without numba."""
@@ -77,9 +78,12 @@ def pose(
     chosen.check(objective)
     counts = suitable_threads(objective, starts)
     with limited_threads(*counts):
-        quick = loss.compressed(fitted) if compress else None
+        quick = loss.compressed(fitted) if compress and not chosen.on_sums else None
         working = objective if quick is None else Objective(fitted, quick)
-        flat = _starting_points(init, working, starts, seed)
+        if chosen.on_sums and (init is None or isinstance(init, Random)):
+            flat = _starts_on_sums(init, objective, starts, seed)
+        else:
+            flat = _starting_points(init, working, starts, seed)
     return Problem(objective, working, chosen, messages, flat, counts)
 
 
@@ -104,12 +108,18 @@ def as_loss(model: Any, loss: Any) -> Loss:
                 f"`fit(model, {loss})`: no term of this loss reads data: add one that does, such "
                 f"as `fu.losses.Frobenius(data) + {loss}`."
             )
-        return loss
+        return Loss((*loss.terms, *((1.0, term) for term in _beliefs_beside(model, loss))))
     told = repr(loss) if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
     raise ValueError(
         f"`fit(model, {told})`: the second argument is a loss, which names its data: "
         "`fu.fit(model, fu.losses.Frobenius(data))`."
     )
+
+
+def _beliefs_beside(model: Model, loss: Loss) -> list[Term]:
+    """What the model believes of its own unknowns, where the loss does not say so already."""
+    said = {str(term) for _, term in loss.terms}
+    return [term for term in model.all_beliefs() if str(term) not in said]
 
 
 def _on_device(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
@@ -150,6 +160,8 @@ def _chosen_solver(given: Any, objective: Objective, starts: int) -> tuple[Solve
             f"`fit(solver={given!r})`: "
             "give a solver such as `GaussNewton()`, or a `torch.optim` class."
         )
+    if ArrowNewton.suited(objective):
+        return ArrowNewton(), []
     reason = without_curvature(objective)
     if reason is None:
         return RowNewton() if RowNewton.suited(objective, starts) else GaussNewton(), []
@@ -171,6 +183,12 @@ def _without_numba(objective: Objective) -> list[str]:
                     '`pip install "sdfusion[fast]"`'
                 ]
     return []
+
+
+def _starts_on_sums(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:
+    """Random starts of sums of pixels, for all of their pixels."""
+    sums = summed_problem(objective, 2 * edge_of_sums(objective))
+    return lifted_starts(objective, sums, _starting_points(init, sums.objective, starts, seed))
 
 
 def _starting_points(init: Any, objective: Objective, starts: int, seed: int) -> Tensor:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fusion.algebra.words import names_there
 from fusion.engine.evaluation import evaluate
 from fusion.solvers.als import ALS, MALS
+from fusion.solvers.arrow_newton import ArrowNewton
 from fusion.solvers.base import Solver
 from fusion.solvers.first_order import LBFGS, Adam, TorchOptimizer
 from fusion.solvers.gauss_newton import GaussNewton

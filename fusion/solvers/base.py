@@ -27,6 +27,8 @@ class Solver(ABC):
     max_steps: int
     pace: ClassVar[int] = 1
     """Steps that bring a start as far as one of Gauss–Newton, about: a race waits for so many."""
+    on_sums: ClassVar[bool] = False
+    """Whether what all pixels have in common is found on sums of pixels."""
     approached: ClassVar[bool] = True
     """Whether an easier loss should lead it near the data first."""
 

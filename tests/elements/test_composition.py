@@ -11,7 +11,7 @@ import pytest
 
 import fusion as fu
 from fusion.elements import Detector, Fitted, Windows
-from fusion.elements.table import atomic_mass
+from fusion.xrays.table import atomic_mass
 from fusion.elements.xray_detector import linear_background
 from fusion.files.calibration import axis_at as calibrated_axis
 from tests.helpers.paths import shared_file

@@ -7,7 +7,7 @@ import pytest
 
 import fusion as fu
 from fusion.elements.intensities import Fitted
-from fusion.elements.table import lines
+from fusion.xrays.table import lines
 from fusion.elements.xray_detector import USUAL
 
 FULL = fu.Axis("energy", 0.01, 0.1, "keV", size=250)

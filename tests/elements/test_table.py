@@ -8,7 +8,7 @@ import pytest
 
 import fusion as fu
 from fusion.elements import edges, labels, lines
-from fusion.elements.table import atomic_mass
+from fusion.xrays.table import atomic_mass
 from tests.helpers.xray_phases import EDXS, EELS
 
 

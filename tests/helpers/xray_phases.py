@@ -9,7 +9,7 @@ import torch
 import fusion as fu
 from fusion.constraints import Fixed
 from fusion.elements import Detector
-from fusion.elements.table import atomic_mass
+from fusion.xrays.table import atomic_mass
 from fusion.elements.xray_detector import shell_spectra
 from fusion.losses import Poisson
 from fusion.simulate.xrays import bremsstrahlung

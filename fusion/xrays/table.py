@@ -13,7 +13,7 @@ import numpy as np
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.data.signal_type import has_edges, signal_type
-from fusion.elements.letters import in_letters, plain
+from fusion.xrays.letters import in_letters, plain
 
 ELECTRONS = {"K": (2,), "L": (2, 2, 4), "M": (2, 2, 4, 4, 6)}
 """Of the subshells of every shell: how often they are ionised, but for their energies."""
@@ -212,10 +212,15 @@ def _check_units(axis: Axis) -> None:
 
 def atomic_mass(element: str) -> float:
     """Atomic mass in u."""
-    return float(_xraydb().atomic_mass(_checked_symbol("mass", element)))
+    return float(tables().atomic_mass(_checked_symbol("mass", element)))
 
 
-def _xraydb() -> Any:
+def tables() -> Any:
+    """The package xraydb.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
     try:
         import xraydb
     except ImportError as error:
@@ -254,7 +259,7 @@ def parse_names(call: str, elements: str | Iterable[str]) -> list[tuple[str, str
 
 @cache
 def _symbols() -> frozenset[str]:
-    xraydb = _xraydb()
+    xraydb = tables()
     return frozenset(xraydb.atomic_symbol(z) for z in range(1, 99))
 
 
@@ -277,10 +282,10 @@ def _selected(call: str, element: str, part: str, entries: Sequence[Any]) -> lis
 def _line_families(element: str) -> tuple[Line, ...]:
     """The families of an element."""
     families: dict[str, list[tuple[float, float]]] = {}
-    vacancies = _photons(element)
-    for name, start, energy, intensity in _transitions(element):
+    vacancies = photons(element)
+    for name, start, energy, intensity in transitions(element):
         kind = re.match("[KLM][a-z]", name)
-        strength = vacancies.get(start, 0.0) * intensity * _occupancy(element, name)
+        strength = vacancies.get(start, 0.0) * intensity * occupancy(element, name)
         if kind and strength > 0 and energy > 0:
             families.setdefault(kind[0], []).append((round(energy / 1e3, 6), strength))
     total = {name: sum(s for _, s in parts) for name, parts in families.items()}
@@ -293,14 +298,14 @@ def _line_families(element: str) -> tuple[Line, ...]:
     return tuple(rows)
 
 
-def _transitions(element: str) -> list[tuple[str, str, float, float]]:
+def transitions(element: str) -> list[tuple[str, str, float, float]]:
     """(name, subshell of the vacancy, eV, share of its photons) of the lines of an element.
 
     Those of xraydb, and what it lacks where the 3d shell is empty in the free atom.
     """
     lines = [
         (name, line.initial_level.partition(",")[0], float(line.energy), float(line.intensity))
-        for name, line in _xraydb().xray_lines(element).items()
+        for name, line in tables().xray_lines(element).items()
     ]
     extra = VALENCE_LINES.get(element, ())
     shared = {start: share for _, start, _, share in extra}
@@ -313,7 +318,7 @@ def _transitions(element: str) -> list[tuple[str, str, float, float]]:
 @cache
 def _heavier_yield(element: str, subshell: str) -> float:
     """The fluorescence yield of the first heavier element of which xraydb knows one."""
-    xraydb = _xraydb()
+    xraydb = tables()
     for z in range(xraydb.atomic_number(element) + 1, 99):
         edge = xraydb.xray_edges(xraydb.atomic_symbol(z)).get(subshell)
         if edge is not None and edge.fyield > 0:
@@ -321,18 +326,18 @@ def _heavier_yield(element: str, subshell: str) -> float:
     return 0.0
 
 
-def _occupancy(element: str, name: str) -> float:
+def occupancy(element: str, name: str) -> float:
     """How full the 3p shell is that Kb comes from: xraydb has the strength of a full one."""
-    z = _xraydb().atomic_number(element)
+    z = tables().atomic_number(element)
     return min(max(z - 12, 0) / 6, 1.0) if name.startswith("Kb") else 1.0
 
 
-def _photons(element: str) -> dict[str, float]:
+def photons(element: str) -> dict[str, float]:
     """Photons of every subshell, for vacancies made in proportion to its electrons.
 
     Vacancies of L move up by Coster–Kronig transitions before they are filled.
     """
-    xraydb = _xraydb()
+    xraydb = tables()
     yields = {name: edge.fyield for name, edge in xraydb.xray_edges(element).items()}
     if element in NO_M5_YIELD:
         yields["M5"] = _heavier_yield(element, "M5")
@@ -352,6 +357,6 @@ def _photons(element: str) -> dict[str, float]:
 
 @cache
 def _edges_of(element: str) -> tuple[Edge, ...]:
-    table = _xraydb().xray_edges(element)
+    table = tables().xray_edges(element)
     names = [(f"{element} {name}", edge.energy or 0.0) for name, edge in table.items()]
     return tuple(Edge(name, element, float(SOLID.get(name, energy))) for name, energy in names)

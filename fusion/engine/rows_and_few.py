@@ -1,0 +1,305 @@
+"""Gauss–Newton equations of pixels that meet in nothing but a few other variables.
+
+Where a fit's prediction is ⟦L, R⟧ (`two_way`), the few variables may enter both, and a pixel's own
+variables its row of L alone. With J = (J_rows | J_few) the curvature Jᵀ D J is an arrow: a small
+block for every pixel, a border, and a corner. D is the expected curvature of the loss, ℓ''(m, m).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vmap
+
+from fusion.engine.objective import Objective
+from fusion.engine.variables import Slot, States, Values
+
+AT_ONCE = 2**23
+"""Numbers of a Jacobian that are held at once."""
+SPARSE = 0.02
+"""Share of entries that are not zero below which they are read alone."""
+Sides = list[Tensor]
+"""Left and right of every fit's prediction, in turns."""
+
+
+@dataclass
+class Arrow:
+    """Gradient and curvature of one start.
+
+    Attributes:
+        rows: (pixel, r, r) blocks; border: (pixel, r, few); corner: (few, few).
+        row_gradient: (pixel, r); few_gradient: (few,).
+    """
+
+    rows: Tensor
+    border: Tensor
+    corner: Tensor
+    row_gradient: Tensor
+    few_gradient: Tensor
+
+    def times(self, rows: Tensor, few: Tensor) -> tuple[Tensor, Tensor]:
+        """The curvature times (pixel, r) and (few,)."""
+        along = torch.einsum("prs,ps->pr", self.rows, rows) + self.border @ few
+        across = self.border.flatten(0, 1).T @ rows.flatten() + self.corner @ few
+        return along, across
+
+    def promises(self, rows: Tensor, few: Tensor) -> float:
+        """By how much a step brings the loss down, as far as gradient and curvature go."""
+        along, across = self.times(rows, few)
+        slope = (self.row_gradient * rows).sum() + (self.few_gradient * few).sum()
+        bend = (along * rows).sum() + (across * few).sum()
+        return float(-slope - 0.5 * bend)
+
+
+class RowsAndFew:
+    """The variables of an objective as rows of maps and the few others.
+
+    Args:
+        objective: whose maps are `row_slots`, raw variables that are values (clamped at a bound).
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.row_slots = [s for s in objective.slots if over_pixels(objective, s)]
+        known = {slot.name for slot in self.row_slots}
+        self.few_slots = [s for s in objective.slots if s.name not in known | objective.held]
+        self.row_slots = [s for s in self.row_slots if s.name not in objective.held]
+        self.pixels = self.row_slots[0].shape[0] if self.row_slots else 0
+        self.width = sum(slot.shape[1] for slot in self.row_slots)
+        self.moving: dict[str, tuple[bool, ...]] = {}
+
+    @property
+    def few(self) -> Tensor:
+        """Places of the few in a flat vector, (few,)."""
+        return self.places_of(self.few_slots)
+
+    @property
+    def places(self) -> Tensor:
+        """Places of the rows in a flat vector, (pixel, r)."""
+        device = self.objective.like.device
+        parts = [
+            torch.arange(s.part.start, s.part.stop, device=device).reshape(s.shape)
+            for s in self.row_slots
+        ]
+        return torch.cat(parts, 1)
+
+    def places_of(self, slots: Sequence[Slot]) -> Tensor:
+        """Places of variables in a flat vector."""
+        device = self.objective.like.device
+        parts = [torch.arange(s.part.start, s.part.stop, device=device) for s in slots]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long, device=device)
+
+    def sides(self, values: Values) -> Sides:
+        """Left and right of every fit's prediction at the values of one start."""
+        model = self.objective.model
+        with model.once(values):
+            pairs = [term.pair(model)[1].two_way() for _, _, term in self.objective.loss.fits]
+        return [side for pair in pairs for side in pair]
+
+    def slopes(self, flat: Tensor) -> tuple[Sides, Sides, Sides]:
+        """(sides, their slopes along the rows' variables, along the few), slopes first.
+
+        Variables that move the same sides are followed together, all others being numbers.
+        """
+        raws = {slot.name: slot.of(flat[None])[0] for slot in self.objective.slots}
+        sides = [side.detach() for side in self.sides(self._values(raws))]
+        rows = self._along(raws, sides, [(s, _columns(raws[s.name])) for s in self.row_slots])
+        few = self._along(raws, sides, [(s, _entries(raws[s.name])) for s in self.few_slots])
+        return sides, rows, few
+
+    def _values(self, raws: Values) -> Values:
+        """Values of raw variables of one start, by name."""
+        made = dict(raws)
+        for slot in self.objective.slots:
+            if slot.module is not None:
+                made[slot.name] = slot.module.constrain(raws[slot.name])
+        return made
+
+    def _along(self, raws: Values, sides: Sides, asked: list[tuple[Slot, Tensor]]) -> Sides:
+        """Slopes of the sides along directions of some variables, (direction, …) in their order."""
+        total = sum(len(directions) for _, directions in asked)
+        made = [side.new_zeros(total, *side.shape) for side in sides]
+        alike: dict[tuple[bool, ...], list[tuple[Slot, Tensor, int]]] = {}
+        at = 0
+        for slot, directions in asked:
+            alike.setdefault(self._moves(slot, raws), []).append((slot, directions, at))
+            at += len(directions)
+        for moving, group in alike.items():
+            pushed = self._pushed(raws, [(slot, directions) for slot, directions, _ in group])
+            places = [torch.arange(start, start + len(d)) for _, d, start in group]
+            for into, slope, moves in zip(made, pushed, moving, strict=True):
+                if moves:
+                    into[torch.cat(places).to(into.device)] = slope
+        return made
+
+    def _pushed(self, raws: Values, asked: list[tuple[Slot, Tensor]]) -> Sides:
+        """The same of variables that are followed together."""
+        names = [slot.name for slot, _ in asked]
+        at = tuple(raws[name] for name in names)
+        tangents, total = [], sum(len(d) for _, d in asked)
+        start = 0
+        for _, directions in asked:
+            whole = directions.new_zeros(total, *directions.shape[1:])
+            whole[start : start + len(directions)] = directions
+            tangents.append(whole)
+            start += len(directions)
+
+        def sides(*some: Tensor) -> tuple[Tensor, ...]:
+            moved = raws | dict(zip(names, some, strict=True))
+            return tuple(self.sides(self._values(moved)))
+
+        def push(*directions: Tensor) -> tuple[Tensor, ...]:
+            return jvp(sides, at, directions)[1]
+
+        return [slope.detach() for slope in vmap(push)(*tangents)]
+
+    def _moves(self, slot: Slot, raws: Values) -> tuple[bool, ...]:
+        """Which sides a variable moves, found once."""
+        if slot.name not in self.moving:
+            generator = torch.Generator().manual_seed(0)
+            raw = raws[slot.name]
+            direction = torch.rand(raw.shape, generator=generator, dtype=torch.float64).to(raw)
+            pushed = self._pushed(raws, [(slot, direction[None])])
+            self.moving[slot.name] = tuple(bool(slope.any()) for slope in pushed)
+        return self.moving[slot.name]
+
+    def arrow(self, flat: Tensor, states: States, observed: bool = False) -> Arrow:
+        """Gradient and curvature of all fits here, (n,).
+
+        Args:
+            observed: the curvature of the data as they are, which is right near a minimum. Else the
+                expected one, which leads there from afar.
+        """
+        sides, by_rows, by_few = self.slopes(flat)
+        r, few = self.width, by_few[0].shape[0]
+        made = Arrow(
+            flat.new_zeros(self.pixels, r, r),
+            flat.new_zeros(self.pixels, r, few),
+            flat.new_zeros(few, few),
+            flat.new_zeros(self.pixels, r),
+            flat.new_zeros(few),
+        )
+        for fit, (i, weight, term) in enumerate(self.objective.loss.fits):
+            scale = float(weight) * float(torch.as_tensor(term.scale(states[i])))
+            left, right = sides[2 * fit : 2 * fit + 2]
+            slopes = by_rows[2 * fit], by_few[2 * fit], by_few[2 * fit + 1]
+            self._add_fit(made, term, scale, left, right, *slopes, observed=observed)
+        return made
+
+    def _add_fit(
+        self,
+        made: Arrow,
+        term: Any,
+        scale: float,
+        left: Tensor,
+        right: Tensor,
+        row_left: Tensor,
+        few_left: Tensor,
+        few_right: Tensor,
+        observed: bool,
+    ) -> None:
+        form, loss = self._form(term), term.entrywise
+        if observed and not len(few_left) and _sparse(form, loss):
+            self._add_counts(made, form, loss, scale, left, right, row_left)
+            return
+        turned, bent = moved(few_left), moved(few_right)
+        step = max(1, AT_ONCE // ((self.width + len(few_left)) * right.shape[0]))
+        for rows, x in form.blocks(left.dtype):
+            for part, values in _in_parts(rows, x, step):
+                m = left[part] @ right.T
+                weight = form.weights.chunk(part, form.shape)
+                weight = torch.as_tensor(scale) if weight is None else scale * weight
+                slope = weight * (loss.linear + loss.slope(values, m))
+                bend = weight * loss.curvature(values if observed else m, m)
+                own = row_left[:, part] @ right.T  # (r, pixel, channel)
+                others = own.new_zeros(len(few_left), *m.shape)
+                others[turned] = few_left[turned][:, part] @ right.T
+                for j in bent.tolist():
+                    others[j] += left[part] @ few_right[j].T
+                made.row_gradient[part] += torch.einsum("rpe,pe->pr", own, slope)
+                made.few_gradient += torch.einsum("gpe,pe->g", others, slope)
+                weighted = (own * bend).transpose(0, 1)
+                made.rows[part] += weighted @ own.permute(1, 2, 0)
+                if len(others):
+                    made.border[part] += weighted @ others.permute(1, 2, 0)
+                    flat = others.flatten(1)
+                    made.corner += (others * bend).flatten(1) @ flat.T
+
+    def _add_counts(
+        self,
+        made: Arrow,
+        form: Any,
+        loss: Any,
+        scale: float,
+        left: Tensor,
+        right: Tensor,
+        row_left: Tensor,
+    ) -> None:
+        """The same of rows alone, from the counts that are not zero."""
+        entries, weights = form.entries(), form.weights
+        m = entries.sample(left, right)
+        own = torch.stack([entries.sample(slope, right) for slope in row_left], 1)
+        weight = torch.full_like(m, scale)
+        for w, index in ((weights.rows, entries.i), (weights.cols, entries.j)):
+            weight = weight if w is None else weight * w.index_select(0, index)
+        slope, bend = loss.bends(entries.x, m)
+        total = right.sum(0) if weights.cols is None else weights.cols @ right
+        mean = scale * loss.linear * (row_left @ total).T
+        made.row_gradient += mean if weights.rows is None else mean * weights.rows[:, None]
+        made.row_gradient.index_add_(0, entries.i, own * (weight * slope)[:, None])
+        bent = (own * (weight * bend)[:, None])[:, :, None] * own[:, None]
+        made.rows.index_add_(0, entries.i, bent)
+
+    def _form(self, term: Any) -> Any:
+        model = self.objective.model
+        with torch.no_grad(), model.once():
+            return term.pair(model)[0]
+
+
+def _sparse(form: Any, loss: Any) -> bool:
+    """Whether the entries that are not zero are few, and all that a loss asks for."""
+    return bool(loss.vanishes_at_zero and form.rank_one and form.density < SPARSE)
+
+
+def over_pixels(objective: Objective, slot: Slot) -> bool:
+    """Whether a variable is a matrix over the pixels of a fit's data, one row for each."""
+    axes = None if slot.module is None else slot.module.axes[0]
+    if axes is None or len(slot.shape) != 2:
+        return False
+    pixels = prod(axis.size for axis in axes)
+    return any(
+        axes != term.dataset.channels and pixels == _rows_of(term)
+        for _, _, term in objective.loss.fits
+    )
+
+
+def _rows_of(term: Any) -> int:
+    """Pixels of what a fit reads."""
+    return (term.dataset.matrix_shape if term.instead is None else term.instead.shape)[0]
+
+
+def _columns(raw: Tensor) -> Tensor:
+    """A direction for every column, of all rows at once, (column, row, column)."""
+    unit = torch.eye(raw.shape[1], dtype=raw.dtype, device=raw.device)
+    return unit[:, None].expand(-1, len(raw), -1).contiguous()
+
+
+def _entries(raw: Tensor) -> Tensor:
+    """A direction for every entry."""
+    return torch.eye(raw.numel(), dtype=raw.dtype, device=raw.device).reshape(-1, *raw.shape)
+
+
+def moved(slopes: Tensor) -> Tensor:
+    """Along which directions something changes, (some,)."""
+    return slopes.flatten(1).any(1).nonzero()[:, 0]
+
+
+def _in_parts(rows: slice, x: Tensor, step: int) -> Iterator[tuple[slice, Tensor]]:
+    for start in range(rows.start, rows.stop, step):
+        part = slice(start, min(start + step, rows.stop))
+        yield part, x[part.start - rows.start : part.stop - rows.start]

@@ -1,0 +1,305 @@
+"""Gauss–Newton for pixels that meet in a few variables alone: their blocks are eliminated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.func import grad, hessian
+
+from fusion.algebra.calls import checked_class
+from fusion.algebra.prediction import Expanded
+from fusion.engine.objective import Objective
+from fusion.engine.rows_and_few import Arrow, RowsAndFew, over_pixels
+from fusion.engine.variables import States
+from fusion.solvers.base import SCOUTED, Solver
+from fusion.solvers.track import Outcome, Track, states_of
+
+MOST = 300
+"""Variables that count as few."""
+DAMPING = (1e-9, 1e9)
+"""Range of the Levenberg damping; above it no step helps any more."""
+NEAR = 1e-5
+"""Damping where a descent goes on, at most."""
+SUFFICIENT = 1e-4
+"""Share of the promised decrease that a step must bring."""
+TRIALS = 4
+"""Step lengths that are tried before the damping is raised instead."""
+RIDGE = 1e-10
+"""Share of its largest diagonal that is always added to a pixel's block."""
+OPEN = 1e-12
+"""Of a curvature of unit diagonal: what is flatter does not move, as the scale of unit columns."""
+CLAMPED = 6
+"""Times that what would cross its bound is set there, and the others are solved for again."""
+LEFT = 0.1
+"""Share of the tolerance below which what a step promises does not count any more."""
+COMMON = 1e-8
+"""Relative change at which what pixels have in common is found: far below what counts tell."""
+FARTHEST = 1.0
+"""Standard deviations that a step may take what something is expected of."""
+NEWTON = 1e-4
+"""Share of the loss by which it falls, from which on the curvature of the counts serves."""
+
+
+@checked_class
+@dataclass(frozen=True)
+class ArrowNewton(Solver):
+    """Projected Gauss–Newton steps with the whole curvature, where it is an arrow.
+
+    For models whose maps (pixel, K) enter their own pixels' spectra alone, and whose other
+    variables are few: line models, calibrations, amplitudes. The pixels' K × K blocks are
+    eliminated (the Schur complement of bundle adjustment), so that a step is exact, however badly
+    a calibration, a thickness and compositions are told apart.
+
+    Args:
+        tolerance: stop when the loss falls by less than this share over `window` steps.
+        window: steps over which the change is taken.
+        damping: Levenberg damping to start with, a share of the diagonal.
+        max_steps: unless `fit` says otherwise.
+
+    References:
+        Triggs et al., Bundle adjustment, LNCS 1883:298 (2000).
+    """
+
+    tolerance: float = 1e-9
+    window: int = 3
+    damping: float = 1e-2
+    max_steps: int = 100
+    approached: ClassVar[bool] = False
+    on_sums: ClassVar[bool] = True
+
+    def scouting(self) -> ArrowNewton:
+        return replace(self, window=2, tolerance=max(self.tolerance, SCOUTED))
+
+    def polishing(self) -> ArrowNewton:
+        tolerance = max(self.tolerance, COMMON)
+        return replace(self, window=2, damping=min(self.damping, NEAR), tolerance=tolerance)
+
+    def resumed(self, outcome: Outcome, row: int) -> ArrowNewton:
+        return replace(self, damping=min(self.damping, NEAR))
+
+    @classmethod
+    def suited(cls, objective: Objective) -> bool:
+        """Whether maps meet in a few variables alone, which belong to no axis of the data."""
+        maps = [slot for slot in objective.slots if over_pixels(objective, slot)]
+        few = [slot for slot in objective.slots if slot not in maps]
+        if not maps or not few or sum(s.part.stop - s.part.start for s in few) > MOST:
+            return False
+        apart = all(s.module is None or not any(s.module.axes) for s in few)
+        return apart and _arrow_reason(objective) is None
+
+    def check(self, objective: Objective) -> None:
+        reason = _arrow_reason(objective)
+        if reason is not None:
+            raise ValueError(f"`ArrowNewton`: {reason}: use `GaussNewton()`.")
+
+    def descend(
+        self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
+    ) -> None:
+        _Descent(self, objective, flat, states, track).run(max_steps)
+
+
+class _Descent:
+    """A batch of starts, each by itself."""
+
+    def __init__(
+        self, options: ArrowNewton, objective: Objective, flat: Tensor, states: States, track: Track
+    ) -> None:
+        self.options, self.objective, self.track = options, objective, track
+        self.parts = RowsAndFew(objective)
+        self.lower, self.movable = objective.lower(), objective.free()
+        self.flat = objective.retract(torch.maximum(flat, self.lower))
+        self.states = states
+        self.damping = flat.new_full((len(flat),), options.damping)
+        self.near = [False] * len(flat)
+        known = [s for s in self.parts.few_slots if s.module is not None and s.module.own_scale]
+        self.measured = self.parts.places_of(known)
+
+    def run(self, max_steps: int) -> None:
+        """Steps until every start has ended."""
+        for step in range(max_steps + 1):
+            terms = self._look()
+            ended = self.track.record(self.flat, terms, self.states)
+            if step == max_steps or bool(ended.all()):
+                return
+            rows = (~ended).nonzero()[:, 0]
+            if len(rows) < len(ended):
+                self.flat, self.damping = self.flat[rows], self.damping[rows]
+                self.states, terms = states_of(self.states, rows), terms[rows]
+                self.near = [self.near[row] for row in rows.tolist()]
+            self.nothing_left = [False] * len(self.flat)
+            stuck = [self._step(s, float(terms[s].sum())) for s in range(len(self.flat))]
+            device = self.flat.device
+            self.track.stuck = torch.tensor(stuck, device=device)
+            self.track.down = torch.tensor(self.nothing_left, device=device)
+
+    def _look(self) -> Tensor:
+        """Lagged pieces and terms here, (start, term)."""
+        objective = self.objective
+        with torch.no_grad():
+            values = objective.values(self.flat)
+            self.states = objective.refresh_fits(values, self.states)
+            self.states = objective.refresh_penalties(values, self.states, {})
+            return self._terms(self.flat, self.states)
+
+    def _terms(self, flat: Tensor, states: States) -> Tensor:
+        values = self.objective.values(flat)
+        fits, beliefs = (
+            getattr(self.objective, which)(values, states) for which in ("fits", "penalties")
+        )
+        return torch.cat([fits, beliefs], 1)
+
+    @torch.no_grad()
+    def _step(self, s: int, loss: float) -> bool:
+        """One step of a start; whether none helps any more."""
+        flat, states = self.flat[s], states_of(self.states, [s])
+        inner = [{k: v[0] for k, v in state.items()} for state in states]
+        arrow = self.parts.arrow(flat, inner, observed=self.near[s])
+        self._add_penalties(arrow, flat, states)
+        for _ in range(TRIALS):
+            step, promised = self._solve(arrow, flat, float(self.damping[s]))
+            while len(self.measured) and float(step[self.measured].abs().amax()) > FARTHEST:
+                self.damping[s] = self.damping[s] * 3
+                step, promised = self._solve(arrow, flat, float(self.damping[s]))
+            found = torch.maximum(flat + step, self.lower)
+            new = float(self._terms(found[None], states).sum())
+            if new < loss - SUFFICIENT * promised:
+                gain = (loss - new) / max(promised, 1e-300)
+                factor = 0.2 if gain > 0.7 else 4.0 if gain < 0.25 else 1.0
+                self.damping[s] = (self.damping[s] * factor).clamp(*DAMPING)
+                little = LEFT * self.options.tolerance * abs(loss)
+                trusted = float(self.damping[s]) <= NEAR and gain > 0.5
+                self.nothing_left[s] = trusted and promised < little
+                self.near[s] = loss - new < NEWTON * abs(loss)
+                self.flat[s] = self.objective.retract(found[None])[0]
+                return False
+            self.damping[s] = (self.damping[s] * 8).clamp(*DAMPING)
+        return bool(self.damping[s] >= DAMPING[1])
+
+    def _add_penalties(self, arrow: Arrow, flat: Tensor, states: States) -> None:
+        """Of beliefs about the few."""
+        if not self.objective.loss.penalties or not len(self.parts.few):
+            return
+        few = self.parts.few
+
+        def of(which: str) -> Any:
+            def value(x: Tensor) -> Tensor:
+                at = flat.index_put((few,), x)
+                values = self.objective.values(at[None])
+                return getattr(self.objective, which)(values, states).sum()
+
+            return value
+
+        arrow.few_gradient += grad(of("penalties"))(flat[few])
+        arrow.corner += hessian(of("penalty_curvature"))(flat[few])
+
+    def _solve(self, arrow: Arrow, flat: Tensor, damping: float) -> tuple[Tensor, float]:
+        """(step (n,), by how much it should bring the loss down).
+
+        What would cross its bound goes as far as that, and all others make up for it.
+        """
+        few, places = self.parts.few, self.parts.places
+        room = (self.lower - flat)[places], (self.lower - flat)[few]
+        held = (
+            ~self._moving(flat, places, arrow.row_gradient),
+            ~self._moving(flat, few, arrow.few_gradient),
+        )
+        nothing = flat.new_full((), torch.nan)
+        fixed = [torch.where(h, flat.new_zeros(()), nothing) for h in held]
+        for _ in range(CLAMPED):
+            system = _System(arrow, damping, *fixed)
+            rows, others = system.step()
+            beyond = [
+                torch.isnan(f) & (s < r)
+                for f, s, r in zip(fixed, (rows, others), room, strict=True)
+            ]
+            if not any(bool(each.any()) for each in beyond):
+                break
+            fixed = [torch.where(b, r, f) for b, r, f in zip(beyond, room, fixed, strict=True)]
+        step = torch.zeros_like(flat)
+        step[places], step[few] = rows.to(step), others.to(step)
+        step = torch.maximum(step, self.lower - flat)
+        return step, arrow.promises(step[places], step[few])
+
+    def _moving(self, flat: Tensor, places: Tensor, gradient: Tensor) -> Tensor:
+        at_bound = (flat[places] <= self.lower[places]) & (gradient > 0)
+        return self.movable[places] & ~at_bound
+
+
+class _System:
+    """The damped equations of a step, in which some variables move by what is given.
+
+    Args:
+        arrow: curvature and gradient.
+        damping: a share of the diagonal.
+        rows: (pixel, r) and few: (few,): by what a variable moves; NaN: it is free.
+    """
+
+    def __init__(self, arrow: Arrow, damping: float, rows: Tensor, few: Tensor) -> None:
+        self.given = rows.nan_to_num(0.0), few.nan_to_num(0.0)
+        self.row_free, self.few_free = rows.isnan(), few.isnan()
+        along, across = arrow.times(*self.given)
+        self.pull = torch.where(self.row_free, -arrow.row_gradient - along, 0)
+        self.rest = torch.where(self.few_free, -arrow.few_gradient - across, 0)
+        self.blocks = _damped(arrow.rows, damping, ~self.row_free)
+        self.border = torch.where(self.row_free[:, :, None] & self.few_free, arrow.border, 0)
+        self.corner = _damped(arrow.corner, damping, ~self.few_free)
+
+    def step(self) -> tuple[Tensor, Tensor]:
+        """By what all move: rows (pixel, r), few (few,)."""
+        root = torch.linalg.cholesky_ex(self.blocks)[0]
+        right = torch.cat([self.pull[:, :, None], self.border], 2)
+        solved = torch.cholesky_solve(right, root)
+        own, met = solved[:, :, 0], solved[:, :, 1:]
+        few = torch.zeros_like(self.rest)
+        if len(few):
+            few = self._few(own, met)
+            own = own - met @ few
+        given_rows, given_few = self.given
+        return (
+            torch.where(self.row_free, own, given_rows),
+            torch.where(self.few_free, few, given_few),
+        )
+
+    def _few(self, own: Tensor, met: Tensor) -> Tensor:
+        """The few, all rows following."""
+        border = self.border.flatten(0, 1)
+        corner = self.corner - border.T @ met.flatten(0, 1)
+        rest = self.rest - border.T @ own.flatten()
+        scale = self.corner.diagonal().rsqrt()
+        unit = scale[:, None] * corner * scale
+        unit = 0.5 * (unit + unit.T)
+        values, vectors = torch.linalg.eigh(unit)
+        inverse = torch.where(values > OPEN, 1 / values.clamp_min(OPEN), 0)
+        return scale * (vectors @ (inverse * (vectors.T @ (scale * rest))))
+
+
+def _damped(blocks: Tensor, damping: float, held: Tensor) -> Tensor:
+    """Blocks (…, r, r) with a share of their diagonals; what is held stands apart."""
+    diagonal = blocks.diagonal(dim1=-2, dim2=-1)
+    least = diagonal.amax(-1, keepdim=True) * RIDGE if diagonal.shape[-1] else diagonal
+    more = diagonal * damping + least + torch.finfo(blocks.dtype).tiny
+    apart = torch.where(held[..., :, None] | held[..., None, :], 0, blocks)
+    return apart + torch.diag_embed(torch.where(held, 1.0, more))
+
+
+def _arrow_reason(objective: Objective) -> str | None:
+    """Why the curvature is no arrow; None: it is one."""
+    for slot in objective.slots:
+        module = slot.module
+        if over_pixels(objective, slot) and (
+            module is None or not module.identity or module.raw.shape != module.shape
+        ):
+            return f"{slot.name} has a scale or a constraint of its own"
+    scans = {term.dataset.pixels for _, _, term in objective.loss.fits}
+    if len(scans) > 1:
+        return "the data sets have different pixels"
+    if any(term.entrywise is None for _, _, term in objective.loss.fits):
+        return "a fit is not a sum over entries"
+    with torch.no_grad(), objective.model.once():
+        predictions = [term.pair(objective.model) for _, _, term in objective.loss.fits]
+    if any(isinstance(M, Expanded) or form.shape != M.shape for form, M in predictions):
+        return "a prediction is not a matrix (pixel, channel) of two factors"
+    return None

@@ -1,0 +1,324 @@
+"""The X-ray spectrum of a specimen's atoms, as a part of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.algebra.calls import checked_call
+from fusion.algebra.prediction import CP, cp
+from fusion.constraints import Standardised
+from fusion.data.dataset import Dataset
+from fusion.data.tally import tally
+from fusion.language.expected import Expected
+from fusion.language.factor import Factor
+from fusion.language.model import Model
+from fusion.language.term import Term
+from fusion.xrays.acquisition import acquisition_of
+from fusion.xrays.attenuation import attenuation_of_lines, mass_attenuation
+from fusion.xrays.continuum import cells
+from fusion.xrays.line_groups import LineGroup, line_groups
+from fusion.xrays.response import FWHM, PAIR, REACH, Response, shown
+from fusion.xrays.sensitivities import KFactors, as_k_factors, sensitivities
+from fusion.xrays.table import KEV, atomic_mass, parse_names, tables
+
+Continuum = Literal["absorbed", "not absorbed"]
+
+OFFSET, GAIN = 0.015, 3e-3
+"""Standard deviations of what an axis is off, keV, and of its scale, before anything is measured."""
+WIDTH = 0.15
+"""Of the logarithms of noise and Fano factor."""
+THICKNESS = 3e-5
+"""g/cm²: 60 nm of 5 g/cm³, the mean mass thickness that is expected."""
+THICKER = 1.5
+"""Of the logarithm of mass thickness."""
+SUBSHELLS = 0.2
+"""Of the logarithms of what L1 and L2 send beside L3."""
+CONTINUUM, STEEPER, HEAVIER = 2.0, 0.5, 0.3
+"""Of the logarithm of the continuum, of its exponents in energy and in atomic number."""
+ABSORBERS = 1.0
+"""Of the logarithms of what stands before the silicon."""
+LEVEL = 2e-3
+"""Photons of continuum a keV and atom and atomic number, over those of the strongest lines."""
+BEYOND = 0.3
+"""Share of the reach of a line by which it may lie beyond the end of an axis."""
+SOFTEST = 0.15
+"""keV below which no line is looked for: valence electrons send them, and tables end."""
+SPARE = 10
+"""Channels beside a line that it may be moved by."""
+
+
+class LineModel(Model):
+    """Spectra of atoms: lines and continuum, absorbed in the specimen, as a detector shows them.
+
+    `model(n)` is the prediction of a map of n (pixel, element) atoms: ⟦emitted(n), shapes()⟧ with
+    the photons of every line that leave the specimen, n q f(χ), and how the detector shows each.
+    f(χ) = (1 − e^−χ) / χ is what is left after absorption, χ = Σ_i n_i M_i µ_i κ / sin(elevation)
+    with all elements of the pixel itself. n is in the unit of the sensitivities: photons that an
+    atom gives, "Si K" with k = 1 one.
+
+    What is not known is a factor of its own, in standard deviations of what is expected, 0 at
+    first, and `beliefs` says so: `calibration` (offset, gain, noise, Fano factor), `absorption` (the
+    scale κ of mass thickness), `subshells` (of what L1 and L2 send), `continuum` (its height, its
+    exponents in energy), `heaviness` (its exponent in atomic number), `absorbers` (window, dead
+    layer) and, where k factors have errors, `sensitivity` (each). `fit` adds the beliefs.
+
+    Args:
+        edxs: the data set, on an axis in keV or eV.
+        elements: in the specimen, and of what else sends X-rays.
+        k_factors: of lines or families; None: computed, with the errors that this has.
+        beam_energy: keV; elevation: degrees, of the detector above the specimen's plane. None: as
+            the metadata say.
+        continuum: whether the specimen absorbs it as it does lines; "not absorbed": it comes from
+            elsewhere.
+        response: the detector, as far as it is known.
+        mass_thickness: g/cm², the mean over the map, as (value, relative standard error).
+
+    Raises:
+        ValueError: if the axis is none of X-ray energies, an element has no line on it, or beam
+            energy or elevation are nowhere.
+
+    Example:
+        >>> class Phases(fu.Model):
+        ...     def __init__(self, edxs, elements, K):
+        ...         super().__init__()
+        ...         self.lines = fu.elements.LineModel(edxs, elements)
+        ...         self.C = fu.Factor((edxs.pixels, K))
+        ...         self.A = fu.Factor((len(elements), K), NonNegative(), UnitColumns())
+        ...
+        ...     def forward(self):
+        ...         return {"edxs": self.lines(self.C @ self.A.T)}
+    """
+
+    calibration: Tensor
+    absorption: Tensor
+    subshells: Tensor
+    continuum: Tensor
+    heaviness: Tensor
+    absorbers: Tensor
+
+    @checked_call
+    def __init__(
+        self,
+        edxs: Dataset,
+        elements: Sequence[str],
+        *,
+        k_factors: KFactors | None = None,
+        beam_energy: float | None = None,
+        elevation: float | None = None,
+        continuum: Continuum = "absorbed",
+        response: Response | None = None,
+        mass_thickness: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        call = f"LineModel({edxs}, {list(elements)})"
+        self.elements = tuple(dict.fromkeys(e for e, _ in parse_names(call, elements)))
+        self.acquisition = acquisition_of(call, edxs, beam_energy, elevation)
+        self.response = Response() if response is None else response
+        self.absorbed = continuum == "absorbed"
+        self.k_factors = as_k_factors(call, k_factors)
+        self._set_axis(edxs)
+        self._set_lines(call)
+        self._set_continuum()
+        self._set_thickness(edxs, mass_thickness)
+        for name, size in (("calibration", 4), ("absorption", 1), ("subshells", 2)):
+            setattr(self, name, Factor((size, 1), Standardised()))
+        for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2)):
+            setattr(self, name, Factor((size, 1), Standardised()))
+        if len(self.unsure):
+            self.sensitivity = Factor((len(self.unsure), 1), Standardised())
+
+    # ---- what is known beforehand ----------------------------------------------------------------
+
+    def _hold(self, name: str, values: Any) -> None:
+        self.register_buffer(name, torch.as_tensor(np.asarray(values), dtype=torch.float64))
+
+    def _set_axis(self, edxs: Dataset) -> None:
+        axis = edxs.axes[-1]
+        x = axis.values * KEV[axis.units]
+        self.step = float(np.median(np.diff(x)))
+        self._hold("channels", x)
+        widths = self.response.noise / FWHM, self.response.fano * PAIR
+        self.variance = np.array([widths[0] ** 2, widths[1]])
+        far = float(x[-1])
+        reach = REACH * float(np.sqrt(self.variance[0] + self.variance[1] * max(far, 0.0)))
+        self.low, self.high = max(float(x[0]) - BEYOND * reach, SOFTEST), far + BEYOND * reach
+
+    def _set_lines(self, call: str) -> None:
+        """Groups of lines, whose they are, and how many photons each has."""
+        found = line_groups(self.elements, self.low, self.high)
+        shells = list(dict.fromkeys(group.shell_name for group in found))
+        energy = self.acquisition.beam_energy
+        known = sensitivities(shells, self.k_factors, energy)
+        alpha = {s: known[s].alpha for s in shells if known[s].alpha is not None}
+        self.groups = tuple(line_groups(self.elements, self.low, self.high, alpha))  # type: ignore[arg-type]
+        _check_groups(call, self.elements, self.groups, self.low, self.high)
+        self.shells = tuple(dict.fromkeys(group.shell_name for group in self.groups))
+        own = np.array([known[g.shell_name].value * g.share for g in self.groups])
+        if not any(known[s].measured for s in self.shells):
+            own = own / own.max()
+        efficiency = self._efficiency_of_lines(known)
+        self._hold("sent", own * efficiency)
+        self._hold("owner", [[g.element == e for g in self.groups] for e in self.elements])
+        unsure = [s for s in self.shells if known[s].error > 0]
+        self.unsure_shells = tuple(unsure)
+        of = [[g.shell_name == s for g in self.groups] for s in unsure]
+        self._hold("shell_of", np.array(of, dtype=float).reshape(len(unsure), len(self.groups)))
+        self._hold("unsure", [known[s].error for s in unsure])
+        self._hold("of_L", [[g.subshell == s for g in self.groups] for s in ("L1", "L2")])
+        singles = [(i, e, s) for i, g in enumerate(self.groups) for e, s in g.parts]
+        self._hold("energies", [e for _, e, _ in singles])
+        self._hold("shares", [share for *_, share in singles])
+        self.register_buffer("group_of", torch.tensor([i for i, *_ in singles]))
+        self.line_width = self._width(self.energies)
+        self.measured = {s: known[s].measured for s in self.shells}
+
+    def _efficiency_of_lines(self, known: dict[str, Any]) -> Any:
+        """Of the detector, for what is computed; within a shell, relative to its mean, for k."""
+        energies = np.array([g.energy for g in self.groups])
+        window, dead = self.response.absorbers(energies)
+        whole = np.exp(-window - dead) * self.response.stopped(energies)
+        computed = np.array([not known[g.shell_name].measured for g in self.groups])
+        self._hold("line_window", window * computed)
+        self._hold("line_dead", dead * computed)
+        return np.where(computed, whole, 1.0)
+
+    def _set_continuum(self) -> None:
+        start = max(float(self.channels[0]) - 0.1, 0.05)
+        fine, widths, places, hats = cells(start, self.high, self.variance, self.elements)
+        self._hold("fine", fine)
+        knot, energy = np.nonzero(hats)
+        self.knots = len(places)
+        self._hold("hat_share", hats[knot, energy])
+        self.register_buffer("hat_knot", torch.as_tensor(knot))
+        self.register_buffer("hat_energy", torch.as_tensor(energy))
+        window, dead = self.response.absorbers(fine)
+        self._hold("window", window)
+        self._hold("dead", dead)
+        E0 = self.acquisition.beam_energy
+        kramers = np.maximum(E0 - fine, 0) / E0 / fine * widths
+        self._hold("kramers", LEVEL * kramers * self.response.stopped(fine))
+        self.fine_width = self._width(self.fine)
+        masses = np.array([atomic_mass(e) for e in self.elements])
+        self._hold("masses", masses)
+        self._hold("numbers", [tables().atomic_number(e) for e in self.elements])
+        sine = np.sin(np.deg2rad(self.acquisition.elevation))
+        owners = [g.element for g in self.groups], [g.shell for g in self.groups]
+        at = [g.energy for g in self.groups]
+        mu = attenuation_of_lines(self.elements, *owners, at)
+        self._hold("line_mu", masses[:, None] * mu / sine)
+        mu = np.stack([mass_attenuation(e, places) for e in self.elements])
+        self._hold("knot_mu", masses[:, None] * mu / sine)
+
+    def _width(self, energies: Tensor) -> int:
+        """Channels over which lines of these energies reach, wherever they may be moved."""
+        widest = float(self.variance[0] + self.variance[1] * max(float(energies.max()), 0.0))
+        return int(2.6 * REACH * widest**0.5 / self.step) + 2 * SPARE
+
+    def _start(self, energies: Tensor, width: int) -> Tensor:
+        """First of these channels of every line."""
+        return ((energies - self.channels[0]) / self.step - width / 2).floor().long()
+
+    def _set_thickness(self, edxs: Dataset, given: tuple[float, float] | None) -> None:
+        """κ that makes the mean pixel as thick as is expected, were elements alike."""
+        mean, spread = (THICKNESS, THICKER) if given is None else given
+        counts = float(tally(edxs).rows.sum()) / max(edxs.matrix_shape[0], 1)
+        per_atom = (self.owner @ self.sent).numpy()
+        mass = counts * float(np.mean(self.masses.numpy() / per_atom)) / len(self.elements)
+        self.kappa, self.thicker = float(mean) / mass, float(spread)
+
+    # ---- the prediction --------------------------------------------------------------------------
+
+    @property
+    def offset(self) -> Tensor:
+        """keV: where an energy of 0 is found on the axis."""
+        return OFFSET * self.calibration[0, 0]
+
+    @property
+    def gain(self) -> Tensor:
+        """A line of energy E lies at offset + gain · E."""
+        return 1 + GAIN * self.calibration[1, 0]
+
+    @property
+    def mass_scale(self) -> Tensor:
+        """κ: g/cm² of mass thickness, of a unit of n times its atomic mass."""
+        return self.kappa * torch.exp(self.thicker * self.absorption[0, 0])
+
+    def mass_thickness(self, n: Tensor) -> Tensor:
+        """(pixel,) in g/cm² of a map of n (pixel, element)."""
+        return self.mass_scale * (n @ self.masses)
+
+    def _shown(
+        self, energies: Tensor, shares: Tensor, owners: Tensor, groups: int, width: int
+    ) -> Tensor:
+        """Groups of single lines over the channels, (group, channel)."""
+        noise, fano = torch.exp(WIDTH * self.calibration[2:, 0])
+        variances = self.variance[0] * noise.square() + self.variance[1] * fano * energies
+        found = self.offset + self.gain * energies
+        channels = self.channels, self.step
+        start = self._start(energies, width)
+        return shown(found, variances, shares, owners, groups, *channels, start, width)
+
+    def shapes(self) -> Tensor:
+        """(channel, line or knot): what a photon of each gives, as the detector shows it."""
+        lines = self._shown(
+            self.energies, self.shares, self.group_of, len(self.groups), self.line_width
+        )
+        level, steeper = CONTINUUM * self.continuum[0, 0], STEEPER * self.continuum[1, 0]
+        window, dead = torch.exp(ABSORBERS * self.absorbers[:, 0])
+        sent = self.kramers * torch.exp(
+            level - steeper * torch.log(self.fine) - window * self.window - dead * self.dead
+        )
+        at = self.hat_energy
+        knots = self._shown(
+            self.fine[at], self.hat_share * sent[at], self.hat_knot, self.knots, self.fine_width
+        )
+        return torch.cat([lines, knots]).T
+
+    def emitted(self, n: Tensor) -> Tensor:
+        """(pixel, line or knot): photons that leave the specimen towards the detector.
+
+        Args:
+            n: (pixel, element) atoms.
+        """
+        sent = self.sent * torch.exp(SUBSHELLS * (self.subshells[:, 0] @ self.of_L))
+        window, dead = torch.exp(ABSORBERS * self.absorbers[:, 0]) - 1
+        sent = sent * torch.exp(-window * self.line_window - dead * self.line_dead)
+        if len(self.unsure):
+            sent = sent * torch.exp((self.unsure * self.sensitivity[:, 0]) @ self.shell_of)
+        kappa = self.mass_scale
+        lines = (n @ (self.owner * sent)) * left_of(kappa * (n @ self.line_mu))
+        heavy = n @ self.numbers ** (1 + HEAVIER * self.heaviness[0, 0])
+        depth = kappa * (n @ self.knot_mu)
+        left = left_of(depth) if self.absorbed else torch.ones_like(depth)
+        return torch.cat([lines, heavy[:, None] * left], 1)
+
+    def forward(self, n: Tensor) -> CP:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The prediction of a map of n (pixel, element) atoms."""
+        return cp(self.emitted(n), self.shapes())
+
+    def beliefs(self, within: str = "") -> Sequence[Term]:
+        return [Expected([f"{within}{name}" for name in self.factor_modules()])]
+
+
+def left_of(depth: Tensor) -> Tensor:
+    """f(χ) = (1 − e^−χ) / χ: share of photons that leave a layer which sends them all through it."""
+    small = depth < 1e-4
+    safe = torch.where(small, 1.0, depth)
+    return torch.where(small, 1 - depth / 2 + depth.square() / 6, -torch.expm1(-safe) / safe)
+
+
+def _check_groups(
+    call: str, elements: Sequence[str], groups: Sequence[LineGroup], low: float, high: float
+) -> None:
+    """Complain of elements without a line."""
+    dark = [e for e in elements if not any(g.element == e for g in groups)]
+    if dark:
+        raise ValueError(
+            f"`{call}`: {', '.join(dark)}: no X-ray line between {low:.3g} and {high:.3g} keV: "
+            "leave such elements out, or give the spectrum over more energies."
+        )
