@@ -92,31 +92,41 @@ def niobium(runs: Runs) -> Measured:
 
 
 def beside_espm(runs: Runs) -> Measured:
-    """espm's error over ours."""
+    """espm's error, of the best of its settings, over ours."""
     python = os.environ.get(ESPM_PYTHON)
     if python is None:
         return f"not run: {HOW}", None
-    other = runs.beside(_by_espm(python, runs.data / "physics_cases/edxs_phases.npz")).worst
+    tried = by_espm(python, runs.data / "physics_cases/edxs_phases.npz")
+    worst = [runs.beside(found).worst for found in tried]
     ours = runs.beside(runs.default).worst
-    return f"{ours:.2f}, espm {other:.2f} at.%", ours <= other / 5
+    said = f"{ours:.2f}, espm {min(worst):.2f} (as a rule {worst[0]:.0f}) at.%"
+    return said, ours <= min(worst) / 5
 
 
-def _by_espm(python: str, path: Path) -> Found:
+def by_espm(python: str, path: Path) -> list[Found]:
+    """What espm finds on a map, with each of its settings.
+
+    Args:
+        python: of an environment that has espm.
+        path: of the map.
+
+    Raises:
+        RuntimeError: with the last line of what it wrote, if there is no answer.
+    """
+    apart = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "espm.json"
-        done = subprocess.run(
-            [python, str(ESPM), str(path), str(out)],
-            capture_output=True,
-            text=True,
-            timeout=3600,
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-        )
-        if not out.exists():
+        command = [python, str(ESPM), str(path), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3600, env=apart)
+        if done.returncode or not out.exists():
             raise RuntimeError((done.stderr.strip() or "no answer").splitlines()[-1])
         told = json.loads(out.read_text(encoding="utf-8"))
-    atomic = np.array(told["atomic"])
-    empty = np.full(atomic.shape, np.nan)
-    return Found(tuple(told["elements"]), atomic, empty, np.stack([empty, empty], -1))
+    return [_without_errors(told["elements"], run["atomic"]) for run in told["runs"]]
+
+
+def _without_errors(elements: list[str], atomic: Any) -> Found:
+    empty = np.full(np.shape(atomic), np.nan)
+    return Found(tuple(elements), np.array(atomic), empty, np.stack([empty, empty], -1))
 
 
 def _measured(runs: Runs) -> Found:
