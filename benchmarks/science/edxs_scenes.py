@@ -87,7 +87,7 @@ def candidate_maps() -> Iterator[Scene]:
     instrument = Instrument(offset=0.002, gain=0.9996)
     for number in range(MAPS):
         rng = np.random.default_rng([SEED, number])
-        phases = _composition(rng, number)
+        phases = composition(rng, number)
         yield simulated(rng, phases, (128, 128), 50.0, instrument, Specimen.escaping)
 
 
@@ -121,7 +121,7 @@ def _shares(rng: np.random.Generator, phases: int, shape: tuple[int, int]) -> Ar
     return power / power.sum(0)
 
 
-def _composition(rng: np.random.Generator, number: int) -> dict[str, dict[str, float]]:
+def composition(rng: np.random.Generator, number: int) -> dict[str, dict[str, float]]:
     """Two phases of 3 to 6 elements, by the number of the map."""
     pair, kind = divmod(number, 2)
     if pair >= len(BESIDE):

@@ -1,0 +1,293 @@
+"""The rows of the benchmark of compositions, on a stand-in for the package that knows the truth."""
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
+
+import fusion as fu
+from benchmarks.science import edxs, edxs_cases, edxs_other_rows, edxs_scenes
+from benchmarks.science import edxs_product as product
+from benchmarks.science.edxs_cases import Runs
+from benchmarks.science.edxs_simulator import Instrument, Specimen
+from benchmarks.science.line import Line, table
+from tests.helpers.paths import shared_file
+
+PHASES = {"SrTiO3": {"Sr": 1.0, "Ti": 1.0, "O": 3.0}, "MgO": {"Mg": 1.0, "O": 1.0}}
+INSTRUMENT = Instrument(offset=0.004, gain=0.9991)
+SHAPE = (6, 5)
+DRAWS = 60
+SIGMAS = {"atomic": 0.25, "offset": 0.08e-3, "gain": 3e-5, "thickness": 0.03, "scale": 0.02}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with an answer; by default nothing."""
+
+    oxygen: float = 0.0
+    claimed: float = 1.0
+    offset: float = 0.0
+    gain: float = 0.0
+    thickness: float = 0.0
+    scale: float = 1.0
+    refuses: str = ""
+
+
+class StandIn:
+    """Answers of the package, made of the truth and of noise of a known size."""
+
+    def __init__(self, scene, fault):
+        self.scene, self.fault = scene, fault
+        self.rng, self.k = np.random.default_rng(5), []
+
+    def k_factors(self, values, *, kind, error):
+        if self.fault.refuses:
+            raise ValueError(f"\n{self.fault.refuses} | first\nsecond")
+        assert kind == "atomic"
+        self.k.append(dict(values))
+        return values
+
+    def compositions(self, data, *, elements, K, k_factors):
+        return SimpleNamespace(data=data, elements=elements, K=K)
+
+    def fit(self, model, loss, *, seed, progress):
+        scene, fault, rng = self.scene, self.fault, self.rng
+        order = rng.permutation(model.K)
+        truth = scene.atomic[order][:, [scene.elements.index(e) for e in model.elements]]
+        atomic = truth + SIGMAS["atomic"] * rng.standard_normal(truth.shape)
+        atomic[:, model.elements.index("O")] += fault.oxygen
+        error = np.full(atomic.shape, fault.claimed * SIGMAS["atomic"])
+        half = 1.959964 * error
+        made = SimpleNamespace(
+            elements=model.elements,
+            atomic=atomic,
+            atomic_errors=error,
+            atomic_intervals=np.stack([atomic - half, atomic + half], -1),
+        )
+        masses = scene.amounts.T @ (scene.atomic / 100 @ edxs_cases.molar_masses(scene.elements))
+        off = 1 + SIGMAS["scale"] * rng.standard_normal()
+        noise = 1 + SIGMAS["thickness"] * rng.standard_normal(masses.size)
+        scale = 3.0 * off
+        width = 1.959964 * SIGMAS["scale"] * scale * fault.scale
+        return SimpleNamespace(
+            composition=lambda: made,
+            detector=self._detector(model.data.channels[0]),
+            mass_thickness=masses * off * noise * (1 + fault.thickness),
+            mass_thickness_scale=scale,
+            mass_thickness_scale_interval=(scale - width, scale + width),
+        )
+
+    def _detector(self, axis):
+        stretch = axis.scale / 0.01
+        shift = axis.offset - stretch * 0.1
+        wrong = self.rng.standard_normal(2) * [SIGMAS["offset"], SIGMAS["gain"]]
+        return SimpleNamespace(
+            offset=shift + stretch * INSTRUMENT.offset + wrong[0] + self.fault.offset,
+            gain=stretch * INSTRUMENT.gain + wrong[1] + self.fault.gain,
+            offset_error=self.fault.claimed * SIGMAS["offset"],
+            gain_error=self.fault.claimed * SIGMAS["gain"],
+        )
+
+
+@pytest.fixture(scope="module")
+def scene():
+    rng = np.random.default_rng(0)
+    made = edxs_scenes.simulated(rng, PHASES, SHAPE, 90.0, INSTRUMENT, Specimen.escaping)
+    return replace(made, counts=made.counts.reshape(*SHAPE, -1))
+
+
+@pytest.fixture(scope="module")
+def data(scene, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "physics_cases").mkdir()
+    k = scene.k_factors
+    held = {
+        "energy": edxs_scenes.CHANNELS,
+        "data": scene.counts,
+        "elements": np.array(scene.elements),
+        "phases": np.array(list(PHASES)),
+        "atomic_fraction": scene.atomic / 100,
+        "k_names": np.array(list(k)),
+        "k_atomic_vs_SiKa": np.array(list(k.values())),
+        "beam_energy_kev": 200.0,
+        "elevation_deg": 22.0,
+    }
+    more = {"offset_kev": 0.004, "gain": 0.9991, "amount": scene.amounts.reshape(-1, *SHAPE)}
+    np.savez(folder / "physics_cases/edxs_phases.npz", **held, **more)
+    np.savez(folder / "physics_cases/fused_adf.npz", **held)
+    mean = scene.counts.reshape(-1, 1000).mean(0)
+    parts = {"left": np.ones((30, 1)), "right": mean[None], "shape": np.array([*SHAPE, 1000])}
+    np.savez(folder / "physics_cases/edxs_phases_expected.npz", **parts)
+    return folder
+
+
+def measured(monkeypatch, data, scene, fault, names):
+    """{row: whether it passed} of a stand-in with a fault."""
+    package = StandIn(scene, fault)
+    monkeypatch.setattr(fu.elements, "KFactors", package.k_factors, raising=False)
+    monkeypatch.setattr(fu.models, "Compositions", package.compositions, raising=False)
+    monkeypatch.setattr(fu, "fit", package.fit)
+    runs = Runs(data, DRAWS)
+    return {name: edxs.measured(edxs.ROWS[name], runs) for name in names}, package
+
+
+ON_SHARED = [
+    "default", "draws", "coverage", "bias", "oxygen", "calibration", "detector", "thickness",
+    "scale", "fused", "seconds",
+]  # fmt: skip
+
+
+def test_an_answer_with_honest_noise_passes_every_row(monkeypatch, data, scene):
+    lines, _ = measured(monkeypatch, data, scene, Fault(), ON_SHARED)
+    assert {name: line.measured for name, line in lines.items() if line.passed is not True} == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "missed"),
+    [
+        (Fault(oxygen=1.6), {"default", "draws", "coverage", "bias", "oxygen", "fused"}),
+        (Fault(claimed=0.5), {"coverage", "oxygen", "calibration", "detector"}),
+        (Fault(claimed=2.5), {"coverage"}),
+        (Fault(oxygen=0.12), {"bias"}),
+        (Fault(offset=0.5e-3), {"calibration", "detector"}),
+        (Fault(gain=3e-4), {"calibration", "detector"}),
+        (Fault(thickness=0.2), {"thickness", "scale"}),
+        (Fault(scale=0.4), {"scale"}),
+        (Fault(oxygen=np.nan), {"default", "draws", "coverage", "bias", "oxygen", "fused"}),
+    ],
+    ids=str,
+)
+def test_a_fault_is_seen_by_its_rows_and_by_no_other(monkeypatch, data, scene, fault, missed):
+    lines, _ = measured(monkeypatch, data, scene, fault, ON_SHARED)
+    assert {name for name, line in lines.items() if not line.passed} == missed
+
+
+def test_errors_of_less_are_seen_in_the_unit_they_are_told_in(monkeypatch, data, scene):
+    lines, _ = measured(monkeypatch, data, scene, Fault(offset=0.5e-3, gain=0), ["calibration"])
+    assert 0.3 < float(lines["calibration"].measured.split()[0]) < 0.9
+
+
+def test_oxygen_is_wrong_both_ways_and_its_error_said_and_nothing_else_changed(
+    monkeypatch, data, scene
+):
+    _, package = measured(monkeypatch, data, scene, Fault(), ["oxygen"])
+    true = scene.k_factors
+    for number, given in enumerate(package.k[:2]):
+        value, error = given["O K"]
+        assert value == pytest.approx(true["O K"] * (1.05 if number == 0 else 0.95))
+        assert error == pytest.approx(0.05 * value)
+        assert {n: given[n] for n in true if not n.startswith("O ")} == {
+            n: true[n] for n in true if not n.startswith("O ")
+        }
+
+
+def test_a_row_that_raises_is_missed_with_the_first_line_and_the_others_go_on(
+    monkeypatch, data, scene, capsys
+):
+    lines, _ = measured(monkeypatch, data, scene, Fault(refuses="no k"), ["default", "simulator"])
+    assert lines["default"].measured == "ValueError: no k ∣ first"
+    assert lines["default"].passed is False
+    assert "RuntimeError" not in lines["simulator"].measured
+    assert table(lines.values()) >= 1
+    assert "| ValueError: no k ∣ first | NO |" in capsys.readouterr().out
+
+
+def test_the_status_is_one_where_a_bar_is_missed_and_zero_where_a_case_is_not_run(
+    monkeypatch, data, scene, capsys
+):
+    monkeypatch.delenv(edxs_other_rows.ESPM_PYTHON, raising=False)
+    assert edxs.main([str(data), "espm"]) == 0
+    assert "not run: python -m venv ESPM" in capsys.readouterr().out
+    measured(monkeypatch, data, scene, Fault(oxygen=3.0), [])
+    assert edxs.main([str(data), "espm", "default"]) == 1
+
+
+def test_the_table_counts_what_is_missed_alone():
+    assert table([Line("a", "b", "c", p) for p in (None, True, False, False)]) == 2
+
+
+def test_continua_are_simulated_as_they_are_called(monkeypatch):
+    seen = {}
+
+    def compositions(data, elements, components, k):
+        seen["counts"] = float(data.numpy()[..., 10:40].sum() / data.numpy().sum())
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(product, "compositions", compositions)
+    monkeypatch.setattr(product, "k_factors", lambda values: values)
+    shares = []
+    for name in ("absorbed", "unabsorbed"):
+        assert edxs.measured(edxs.ROWS[name], Runs("", 1)).measured == "RuntimeError: seen"
+        shares.append(seen["counts"])
+    assert shares[1] > 1.05 * shares[0]
+
+
+def small_maps():
+    """Ten maps of S and Pb with 3 at.% of Ti, seven pixels each."""
+    rng = np.random.default_rng(0)
+    phases = {name: {"S": 0.57, "Pb": 0.4, "Ti": 0.03} for name in "AB"}
+    for _ in range(10):
+        yield edxs_scenes.simulated(rng, phases, (2, 3), 50.0, Instrument(), Specimen.escaping)
+
+
+@pytest.mark.parametrize(
+    ("named", "passed", "said"),
+    [
+        ("S Pb Ti", True, "0 of 170 absent named, 0 that are no candidates; missed: none"),
+        ("S Pb", False, "missed: Ti 3.0 (map 0)"),
+        ("S Pb Ti Mo", False, "10 of 170 absent named"),
+        ("S Pb Ti Tb", False, "10 that are no candidates"),
+    ],
+)
+def test_elements_named_are_counted(monkeypatch, named, passed, said):
+    monkeypatch.setattr(edxs_other_rows, "candidate_maps", small_maps)
+    monkeypatch.setattr(product, "present", lambda data: named.split())
+    line = edxs.measured(edxs.ROWS["present"], Runs("", 1))
+    assert said in line.measured
+    assert line.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("at", "half", "passed"),
+    [
+        ([19.0, 21.0, 59.0, 0.8], 3.0, True),
+        ([10.0, 30.0, 59.0, 0.8], 3.0, False),
+        ([19.0, 21.0, 59.0, 0.8], 12.0, False),
+    ],
+)
+def test_the_formula_is_asked_of_what_is_not_the_dopant(monkeypatch, at, half, passed):
+    atomic = np.array([at])
+    told = product.Found(
+        ("Sr", "Ti", "O", "Nb"), atomic, atomic, np.stack([atomic - half, atomic + half], -1)
+    )
+    monkeypatch.setattr(edxs_other_rows, "_measured", lambda runs: told)
+    assert edxs.measured(edxs.ROWS["sto"], Runs("", 1)).passed is passed
+
+
+def test_the_measured_spectrum_is_that_of_the_file_above_the_peak_of_the_electronics():
+    path = shared_file("vendor", "EDS-STO.emd")
+    told = {"elevation": 18.0, "range_kev": (0.2, 20.0)}
+    data = product.measured(path, "eds", **told)
+    energy = data.channels[0].values
+    assert energy[0] == pytest.approx(0.2)
+    assert energy[-1] == pytest.approx(20.0)
+    assert data.numpy().sum() == 183095
+    metadata = data.metadata["Acquisition_instrument"]["TEM"]
+    assert metadata["beam_energy"] == 200.0
+    assert metadata["Detector"]["EDS"]["elevation_angle"] == 18.0
+
+
+def test_an_answer_of_espm_is_the_best_of_its_settings(monkeypatch, data, scene):
+    good = scene.atomic + np.where(np.array(scene.elements) == "O", 6.0, 0.0)
+    runs = [{"atomic": (scene.atomic + 20).tolist()}, {"atomic": good.tolist()}]
+    found = [edxs_other_rows._without_errors(list(scene.elements), r["atomic"]) for r in runs]
+    monkeypatch.setattr(edxs_other_rows, "by_espm", lambda python, path: found)
+    monkeypatch.setenv(edxs_other_rows.ESPM_PYTHON, "python")
+    lines, _ = measured(monkeypatch, data, scene, Fault(), ["espm"])
+    assert "espm 6.00 (as a rule 20)" in lines["espm"].measured
+    assert lines["espm"].passed is True
+    lines, _ = measured(monkeypatch, data, scene, Fault(oxygen=2.0), ["espm"])
+    assert lines["espm"].passed is False
