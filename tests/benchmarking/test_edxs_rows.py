@@ -151,7 +151,6 @@ def test_an_answer_with_honest_noise_passes_every_row(monkeypatch, data, scene):
         (Fault(oxygen=1.6), {"default", "draws", "coverage", "bias", "oxygen", "fused"}),
         (Fault(claimed=0.5), {"coverage", "oxygen", "calibration", "detector"}),
         (Fault(claimed=2.5), {"coverage"}),
-        (Fault(oxygen=0.12), {"bias"}),
         (Fault(offset=0.5e-3), {"calibration", "detector"}),
         (Fault(gain=3e-4), {"calibration", "detector"}),
         (Fault(thickness=0.2), {"thickness", "scale"}),
@@ -165,7 +164,14 @@ def test_a_fault_is_seen_by_its_rows_and_by_no_other(monkeypatch, data, scene, f
     assert {name for name, line in lines.items() if not line.passed} == missed
 
 
-def test_errors_of_less_are_seen_in_the_unit_they_are_told_in(monkeypatch, data, scene):
+def test_a_bias_that_intervals_hide_is_seen(monkeypatch, data, scene):
+    names = ["default", "draws", "coverage", "bias"]
+    lines, _ = measured(monkeypatch, data, scene, Fault(oxygen=0.12), names)
+    assert [name for name in names if not lines[name].passed] == ["bias"]
+    assert "(O of phase" in lines["bias"].measured
+
+
+def test_offsets_are_told_in_electronvolts(monkeypatch, data, scene):
     lines, _ = measured(monkeypatch, data, scene, Fault(offset=0.5e-3, gain=0), ["calibration"])
     assert 0.3 < float(lines["calibration"].measured.split()[0]) < 0.9
 
