@@ -73,10 +73,13 @@ class Scene:
 
 
 def oxides(leaving: Callable[[Specimen, Array, float], Array]) -> Scene:
-    """NiO and MgSiO3, 24 × 24 pixels of 1000 counts, the continuum leaving as it is said."""
+    """NiO and MgSiO3, 24 × 24 pixels of 4000 counts, the continuum leaving as it is said.
+
+    By the counts alone, were all else known, O in MgSiO3 is found to ± 0.35 at.%.
+    """
     instrument = Instrument(offset=-0.003, gain=1.0006)
     rng = np.random.default_rng([SEED, 1000])
-    return simulated(rng, OXIDES, (24, 24), 1000.0, instrument, leaving)
+    return simulated(rng, OXIDES, (24, 24), 4000.0, instrument, leaving)
 
 
 def candidate_maps() -> Iterator[Scene]:

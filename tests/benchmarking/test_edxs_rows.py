@@ -1,7 +1,6 @@
 """The rows of the benchmark of compositions, on a stand-in for the package that knows the truth."""
 
-from dataclasses import dataclass, replace
-from types import SimpleNamespace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -9,118 +8,26 @@ import pytest
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 import fusion as fu
-from benchmarks.science import edxs, edxs_cases, edxs_other_rows, edxs_scenes
+from benchmarks.science import edxs, edxs_other_rows, edxs_scenes
 from benchmarks.science import edxs_product as product
 from benchmarks.science.edxs_cases import Runs
 from benchmarks.science.edxs_simulator import Instrument, Specimen
 from benchmarks.science.line import Line, table
+from tests.helpers.edxs_stand_in import Fault, StandIn, small_scene, write_cases
 from tests.helpers.paths import shared_file
 
-PHASES = {"SrTiO3": {"Sr": 1.0, "Ti": 1.0, "O": 3.0}, "MgO": {"Mg": 1.0, "O": 1.0}}
-INSTRUMENT = Instrument(offset=0.004, gain=0.9991)
-SHAPE = (6, 5)
 DRAWS = 60
-SIGMAS = {"atomic": 0.25, "offset": 0.08e-3, "gain": 3e-5, "thickness": 0.03, "scale": 0.02}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with an answer; by default nothing."""
-
-    oxygen: float = 0.0
-    claimed: float = 1.0
-    offset: float = 0.0
-    gain: float = 0.0
-    thickness: float = 0.0
-    scale: float = 1.0
-    refuses: str = ""
-
-
-class StandIn:
-    """Answers of the package, made of the truth and of noise of a known size."""
-
-    def __init__(self, scene, fault):
-        self.scene, self.fault = scene, fault
-        self.rng, self.k = np.random.default_rng(5), []
-
-    def k_factors(self, values, *, kind, error):
-        if self.fault.refuses:
-            raise ValueError(f"\n{self.fault.refuses} | first\nsecond")
-        assert kind == "atomic"
-        self.k.append(dict(values))
-        return values
-
-    def compositions(self, data, *, elements, K, k_factors):
-        return SimpleNamespace(data=data, elements=elements, K=K)
-
-    def fit(self, model, loss, *, seed, progress):
-        scene, fault, rng = self.scene, self.fault, self.rng
-        order = rng.permutation(model.K)
-        truth = scene.atomic[order][:, [scene.elements.index(e) for e in model.elements]]
-        atomic = truth + SIGMAS["atomic"] * rng.standard_normal(truth.shape)
-        atomic[:, model.elements.index("O")] += fault.oxygen
-        error = np.full(atomic.shape, fault.claimed * SIGMAS["atomic"])
-        half = 1.959964 * error
-        made = SimpleNamespace(
-            elements=model.elements,
-            atomic=atomic,
-            atomic_errors=error,
-            atomic_intervals=np.stack([atomic - half, atomic + half], -1),
-        )
-        masses = scene.amounts.T @ (scene.atomic / 100 @ edxs_cases.molar_masses(scene.elements))
-        off = 1 + SIGMAS["scale"] * rng.standard_normal()
-        noise = 1 + SIGMAS["thickness"] * rng.standard_normal(masses.size)
-        scale = 3.0 * off
-        width = 1.959964 * SIGMAS["scale"] * scale * fault.scale
-        return SimpleNamespace(
-            composition=lambda: made,
-            detector=self._detector(model.data.channels[0]),
-            mass_thickness=masses * off * noise * (1 + fault.thickness),
-            mass_thickness_scale=scale,
-            mass_thickness_scale_interval=(scale - width, scale + width),
-        )
-
-    def _detector(self, axis):
-        stretch = axis.scale / 0.01
-        shift = axis.offset - stretch * 0.1
-        wrong = self.rng.standard_normal(2) * [SIGMAS["offset"], SIGMAS["gain"]]
-        return SimpleNamespace(
-            offset=shift + stretch * INSTRUMENT.offset + wrong[0] + self.fault.offset,
-            gain=stretch * INSTRUMENT.gain + wrong[1] + self.fault.gain,
-            offset_error=self.fault.claimed * SIGMAS["offset"],
-            gain_error=self.fault.claimed * SIGMAS["gain"],
-        )
 
 
 @pytest.fixture(scope="module")
 def scene():
-    rng = np.random.default_rng(0)
-    made = edxs_scenes.simulated(rng, PHASES, SHAPE, 90.0, INSTRUMENT, Specimen.escaping)
-    return replace(made, counts=made.counts.reshape(*SHAPE, -1))
+    return small_scene()
 
 
 @pytest.fixture(scope="module")
 def data(scene, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    (folder / "physics_cases").mkdir()
-    k = scene.k_factors
-    held = {
-        "energy": edxs_scenes.CHANNELS,
-        "data": scene.counts,
-        "elements": np.array(scene.elements),
-        "phases": np.array(list(PHASES)),
-        "atomic_fraction": scene.atomic / 100,
-        "k_names": np.array(list(k)),
-        "k_atomic_vs_SiKa": np.array(list(k.values())),
-        "beam_energy_kev": 200.0,
-        "elevation_deg": 22.0,
-    }
-    more = {"offset_kev": 0.004, "gain": 0.9991, "amount": scene.amounts.reshape(-1, *SHAPE)}
-    np.savez(folder / "physics_cases/edxs_phases.npz", **held, **more)
-    np.savez(folder / "physics_cases/fused_adf.npz", **held)
-    mean = scene.counts.reshape(-1, 1000).mean(0)
-    parts = {"left": np.ones((30, 1)), "right": mean[None], "shape": np.array([*SHAPE, 1000])}
-    np.savez(folder / "physics_cases/edxs_phases_expected.npz", **parts)
+    write_cases(folder, scene)
     return folder
 
 
@@ -231,12 +138,15 @@ def test_continua_are_simulated_as_they_are_called(monkeypatch):
     assert shares[1] > 1.05 * shares[0]
 
 
+@cache
 def small_maps():
-    """Ten maps of S and Pb with 3 at.% of Ti, seven pixels each."""
+    """Ten maps of S and Pb with 3 at.% of Ti, six pixels each."""
     rng = np.random.default_rng(0)
     phases = {name: {"S": 0.57, "Pb": 0.4, "Ti": 0.03} for name in "AB"}
-    for _ in range(10):
-        yield edxs_scenes.simulated(rng, phases, (2, 3), 50.0, Instrument(), Specimen.escaping)
+    return [
+        edxs_scenes.simulated(rng, phases, (2, 3), 50.0, Instrument(), Specimen.escaping)
+        for _ in range(10)
+    ]
 
 
 @pytest.mark.parametrize(
