@@ -96,9 +96,9 @@ def beside_espm(runs: Runs) -> Measured:
     python = os.environ.get(ESPM_PYTHON)
     if python is None:
         return f"not run: {HOW}", None
+    ours = runs.beside(runs.default).worst
     tried = by_espm(python, runs.data / "physics_cases/edxs_phases.npz")
     worst = [runs.beside(found).worst for found in tried]
-    ours = runs.beside(runs.default).worst
     said = f"{ours:.2f}, espm {min(worst):.2f} (as a rule {worst[0]:.0f}) at.%"
     return said, ours <= min(worst) / 5
 
