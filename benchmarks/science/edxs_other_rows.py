@@ -33,8 +33,9 @@ HOW = (
     f"{ESPM_PYTHON}=ESPM/bin/python in the environment"
 )
 STRONTIUM_TITANATE = {"Sr": 1, "Ti": 1, "O": 3}
-BESIDES = ("Nb", "C", "Cu")
-"""What else the spectrum of the crystal shows: dopant, dirt, grid."""
+DOPANT = "Nb"
+OTHERS = ("C", "Cu")
+"""Dirt and grid, which send X-rays as well."""
 ELEVATION = 18.0
 """Degrees: 0.31416 rad, as the four detectors of the file say."""
 RANGE = (0.2, 20.0)
@@ -85,7 +86,7 @@ def strontium_titanate(runs: Runs) -> Measured:
 
 def niobium(runs: Runs) -> Measured:
     """The dopant: an interval above 0, or an upper limit."""
-    atomic, _, intervals = _measured(runs).of(["Nb"], [0])
+    atomic, _, intervals = _measured(runs).of([DOPANT], [0])
     low, high = intervals[0, 0]
     said = f"{atomic[0, 0]:.2f} ({low:.2f} to {high:.2f})" if low > 0 else f"≤ {high:.2f}"
     return f"{said} at.%", bool(np.isfinite(high) and high > 0)
@@ -132,7 +133,7 @@ def _without_errors(elements: list[str], atomic: Any) -> Found:
 def _measured(runs: Runs) -> Found:
     path = runs.data / "vendor/EDS-STO.emd"
     data = product.measured(path, "eds", elevation=ELEVATION, range_kev=RANGE)
-    return product.compositions(data, [*STRONTIUM_TITANATE, *BESIDES], 1)
+    return product.compositions(data, [*STRONTIUM_TITANATE, DOPANT], 1, others=OTHERS)
 
 
 def _dataset(scene: Scene) -> Any:

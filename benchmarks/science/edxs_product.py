@@ -46,12 +46,23 @@ def compositions(
     components: int,
     k: Any = None,
     *,
+    others: Sequence[str] = (),
     seed: int = 0,
     smooth: bool = False,
 ) -> Found:
-    """The call of the documentation; without k factors those that are computed from tables."""
+    """The call of the documentation; without k factors those that are computed from tables.
+
+    Args:
+        data: counts.
+        elements: of the components; others: that send X-rays and are no part of them.
+        components: how many.
+        k: of `k_factors`.
+        seed: of the fit.
+        smooth: whether a prior says that maps are smooth.
+    """
     clock, processor = time.perf_counter(), time.process_time()
-    told = {} if k is None else {"k_factors": k}
+    told: dict[str, Any] = {} if k is None else {"k_factors": k}
+    told |= {"others": list(others)} if others else {}
     model = fu.models.Compositions(data, elements=list(elements), K=components, **told)
     loss: Any = fu.losses.Poisson(data)
     if smooth:

@@ -1,6 +1,7 @@
 """The rows of the benchmark of compositions, on a stand-in for the package that knows the truth."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,6 +182,23 @@ def test_the_formula_is_asked_of_what_is_not_the_dopant(monkeypatch, at, half, p
     )
     monkeypatch.setattr(edxs_other_rows, "_measured", lambda runs: told)
     assert edxs.measured(edxs.ROWS["sto"], Runs("", 1)).passed is passed
+
+
+def test_dirt_and_grid_are_no_part_of_the_crystal(monkeypatch):
+    asked = {}
+
+    def model(data, **told):
+        asked.update(told)
+
+    monkeypatch.setattr(product, "measured", lambda path, name, **told: "data")
+    monkeypatch.setattr(
+        fu.models, "Compositions", lambda *a, **told: asked.update(told), raising=False
+    )
+    monkeypatch.setattr(fu.losses, "Poisson", lambda data: None)
+    monkeypatch.setattr(fu, "fit", lambda *a, **told: 1 / 0)
+    line = edxs.measured(edxs.ROWS["sto"], Runs(Path("nowhere"), 1))
+    assert line.measured.startswith("ZeroDivisionError")
+    assert asked == {"elements": ["Sr", "Ti", "O", "Nb"], "K": 1, "others": ["C", "Cu"]}
 
 
 def test_the_measured_spectrum_is_that_of_the_file_above_the_peak_of_the_electronics():
