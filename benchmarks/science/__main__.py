@@ -11,9 +11,10 @@ from pathlib import Path
 
 from benchmarks.science.ambiguity import ambiguity
 from benchmarks.science.ard import ard
+from benchmarks.science.edxs import edxs
 from benchmarks.science.geometry import geometry
 from benchmarks.science.joint import joint
-from benchmarks.science.line import Line
+from benchmarks.science.line import Line, table
 from benchmarks.science.mlls import mlls
 from benchmarks.science.noise import noise
 from benchmarks.science.rank import rank
@@ -23,20 +24,25 @@ from benchmarks.science.tensors import tensors
 
 CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
     case.__name__: case
-    for case in (geometry, rank, ard, solvers, structure, mlls, noise, tensors, joint, ambiguity)
+    for case in (
+        geometry,
+        rank,
+        ard,
+        solvers,
+        structure,
+        mlls,
+        noise,
+        tensors,
+        joint,
+        ambiguity,
+        edxs,
+    )
 }
 
 
 def main(data: str, names: list[str]) -> int:
-    """Print the table; the number of bars that are missed."""
-    missed = 0
-    print("| case | bar | measured | pass |\n|---|---|---|---|")
-    for name in names or CASES:
-        for line in CASES[name](Path(data)):
-            word = {None: "–", True: "yes", False: "NO"}[line.passed]
-            missed += line.passed is False
-            print(f"| {line.case} | {line.bar} | {line.measured} | {word} |", flush=True)
-    return missed
+    """Print the table of some cases, or of all; the number of bars that are missed."""
+    return table(line for name in names or CASES for line in CASES[name](Path(data)))
 
 
 if __name__ == "__main__":

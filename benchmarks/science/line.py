@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,17 @@ class Line:
     bar: str
     measured: str
     passed: bool | None
+
+
+def table(lines: Iterable[Line]) -> int:
+    """Print lines as they come; the number of bars that are missed."""
+    missed = 0
+    print("| case | bar | measured | pass |\n|---|---|---|---|", flush=True)
+    for line in lines:
+        word = {None: "–", True: "yes", False: "NO"}[line.passed]
+        missed += line.passed is False
+        print(f"| {line.case} | {line.bar} | {line.measured} | {word} |", flush=True)
+    return missed
 
 
 def angles(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
