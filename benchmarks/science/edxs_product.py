@@ -74,8 +74,8 @@ def compositions(
 
 def read(result: Any, seconds: float = np.nan, processor: float = np.nan) -> Found:
     """A result in NumPy."""
-    made, detector = result.composition(), result.detector
-    low, high = (float(end) for end in result.mass_thickness_scale_interval)
+    made = result.composition()
+    detector, (low, high) = made.detector, made.mass_thickness_interval
     return Found(
         tuple(made.elements),
         _array(made.atomic),
@@ -85,9 +85,9 @@ def read(result: Any, seconds: float = np.nan, processor: float = np.nan) -> Fou
         float(detector.gain),
         float(detector.offset_error),
         float(detector.gain_error),
-        _array(result.mass_thickness).ravel(),
-        float(result.mass_thickness_scale),
-        (low, high),
+        _array(made.mass_thickness).ravel(),
+        made.mass_thickness_mean,
+        (float(low), float(high)),
         seconds,
         processor,
     )

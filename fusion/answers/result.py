@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
     from fusion.elements import Composition
     from fusion.elements.intensities import Measure
+    from fusion.elements.modelled_composition import ModelledComposition
     from fusion.language.fit_term import Fit
     from fusion.plots.split_scale import Scale
     from fusion.report import Report
@@ -342,17 +343,19 @@ class Result(Shown, NamedParts):
     @checked_call
     def composition(
         self,
-        k_factors: Mapping[str, float | tuple[float, float]],
+        k_factors: Mapping[str, float | tuple[float, float]] | None = None,
         *,
         by: Measure | None = None,
         others: Sequence[str] = (),
         factor: str | None = None,
         progress: bool = True,
-    ) -> Composition:
+    ) -> Composition | ModelledComposition:
         """Weight and atomic % of every component; see `fusion.elements.composition`.
 
         Args:
-            k_factors: {line: k} or {line: (k, standard error)}: {"Si Ka": 1.0, "Fe Ka": 1.2}.
+            k_factors: {line: k} or {line: (k, standard error)}: {"Si Ka": 1.0, "Fe Ka": 1.2}. None:
+                of a model whose components are compositions, `models.Compositions`, as it found
+                them: `fusion.elements.modelled_composition`.
             by: how intensities are measured: `fusion.elements.Fitted()`, or `Windows()`.
             others: elements that are no part of it; factor: of the spectra, where there are some.
             progress: whether a line says that it is at work.

@@ -23,6 +23,7 @@ from fusion.answers.measured import metadata_along
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import has_edges, nested, signal_type
 from fusion.elements.intensities import Fitted, Intensities, Measure
+from fusion.elements.modelled_composition import ModelledComposition, modelled_composition
 from fusion.xrays.table import KEV, atomic_mass
 from fusion.xrays.table import lines as xray_lines
 
@@ -134,13 +135,13 @@ def _energy_of(name: str) -> float:
 @waited_for
 def composition(
     what: Result | Dataset,
-    k_factors: Mapping[str, K],
+    k_factors: Mapping[str, K] | None = None,
     *,
     by: Measure | None = None,
     others: Sequence[str] = (),
     factor: str | None = None,
     progress: bool = True,
-) -> Composition:
+) -> Composition | ModelledComposition:
     """Weight and atomic per cent of every component: w_i ∝ k_i I_i (Cliff & Lorimer).
 
     For thin specimens: nothing is absorbed. Errors are those of the intensities, from
@@ -152,7 +153,8 @@ def composition(
         what: a result with X-ray spectra, on an axis in keV or, where the metadata of their data
             set say that they are EDS, in eV; or a data set, every pixel a component.
         k_factors: {line: k} or {line: (k, standard error)}, one line an element, k for weight
-            fractions, all against one reference: {"Si Ka": 1.0, "Fe Ka": (1.2, 0.05)}.
+            fractions, all against one reference: {"Si Ka": 1.0, "Fe Ka": (1.2, 0.05)}. None: as
+            a model found them whose components are compositions, `models.Compositions`.
         by: how the intensities are measured: `Fitted()`, the default, or `Windows()`.
         others: elements in the spectra that are no part of the composition: a grid's "Cu".
         factor: of the spectra; default: the only one that there is.
@@ -165,6 +167,8 @@ def composition(
     References:
         Cliff & Lorimer, J. Microsc. 103:203 (1975).
     """
+    if k_factors is None:
+        return modelled_composition(what, progress=progress)
     lines, k, k_errors = _k_factors(k_factors)
     names, spectra, left_open, messages = _spectra_of(what, factor)
     intensities = (Fitted() if by is None else by)(spectra, lines, others)

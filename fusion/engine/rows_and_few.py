@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vmap
+from torch.func import grad, hessian, jvp, vmap
 
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
@@ -169,9 +169,10 @@ class RowsAndFew:
         return self.moving[slot.name]
 
     def arrow(self, flat: Tensor, states: States, observed: bool = False) -> Arrow:
-        """Gradient and curvature of all fits here, (n,).
+        """Gradient and curvature of all fits, and of beliefs about the few, at one start (n,).
 
         Args:
+            states: lagged pieces, of this start alone, (1, …).
             observed: the curvature of the data as they are, which is right near a minimum. Else the
                 expected one, which leads there from afar.
         """
@@ -185,11 +186,29 @@ class RowsAndFew:
             flat.new_zeros(few),
         )
         for fit, (i, weight, term) in enumerate(self.objective.loss.fits):
-            scale = float(weight) * float(torch.as_tensor(term.scale(states[i])))
+            lagged = {name: value[0] for name, value in states[i].items()}
+            scale = float(weight) * float(torch.as_tensor(term.scale(lagged)))
             left, right = sides[2 * fit : 2 * fit + 2]
             slopes = by_rows[2 * fit], by_few[2 * fit], by_few[2 * fit + 1]
             self._add_fit(made, term, scale, left, right, *slopes, observed=observed)
+        self._add_penalties(made, flat, states)
         return made
+
+    def _add_penalties(self, made: Arrow, flat: Tensor, states: States) -> None:
+        """Those about the few."""
+        few = self.few
+        if not self.objective.loss.penalties or not len(few):
+            return
+
+        def of(which: str) -> Any:
+            def value(x: Tensor) -> Tensor:
+                values = self.objective.values(flat.index_put((few,), x)[None])
+                return getattr(self.objective, which)(values, states).sum()
+
+            return value
+
+        made.few_gradient += grad(of("penalties"))(flat[few])
+        made.corner += hessian(of("penalty_curvature"))(flat[few])
 
     def _add_fit(
         self,

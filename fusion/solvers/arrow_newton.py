@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.func import grad, hessian
 
 from fusion.algebra.calls import checked_class
 from fusion.algebra.prediction import Expanded
@@ -155,9 +154,7 @@ class _Descent:
     def _step(self, s: int, loss: float) -> bool:
         """One step of a start; whether none helps any more."""
         flat, states = self.flat[s], states_of(self.states, [s])
-        inner = [{k: v[0] for k, v in state.items()} for state in states]
-        arrow = self.parts.arrow(flat, inner, observed=self.near[s])
-        self._add_penalties(arrow, flat, states)
+        arrow = self.parts.arrow(flat, states, observed=self.near[s])
         for _ in range(TRIALS):
             step, promised = self._solve(arrow, flat, float(self.damping[s]))
             while len(self.measured) and float(step[self.measured].abs().amax()) > FARTHEST:
@@ -177,23 +174,6 @@ class _Descent:
                 return False
             self.damping[s] = (self.damping[s] * 8).clamp(*DAMPING)
         return bool(self.damping[s] >= DAMPING[1])
-
-    def _add_penalties(self, arrow: Arrow, flat: Tensor, states: States) -> None:
-        """Of beliefs about the few."""
-        if not self.objective.loss.penalties or not len(self.parts.few):
-            return
-        few = self.parts.few
-
-        def of(which: str) -> Any:
-            def value(x: Tensor) -> Tensor:
-                at = flat.index_put((few,), x)
-                values = self.objective.values(at[None])
-                return getattr(self.objective, which)(values, states).sum()
-
-            return value
-
-        arrow.few_gradient += grad(of("penalties"))(flat[few])
-        arrow.corner += hessian(of("penalty_curvature"))(flat[few])
 
     def _solve(self, arrow: Arrow, flat: Tensor, damping: float) -> tuple[Tensor, float]:
         """(step (n,), by how much it should bring the loss down).

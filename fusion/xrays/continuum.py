@@ -3,54 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.xrays.attenuation import edges_kev
+from fusion.xrays.attenuation import edges_kev, mass_attenuation
 
 Array = NDArray[np.float64]
 
 STEP = 0.8
 """Standard deviations of the detector between two energies: their sum is smooth to 1e-10."""
-APART = 0.3
-"""Relative distance between two knots, between which absorption is interpolated."""
-CLEAR = 1e-4
-"""Share of an energy that a knot keeps off an edge."""
+LONGEST = 0.9
+"""Of the logarithm of energy: the longest piece that one polynomial serves."""
+THICK = 1e-4
+"""g/cm² of mass thickness over the sine of the elevation, up to which absorption is as exact as
+`EXACT`, a share of the continuum."""
+EXACT = 2e-3
+BEFORE = ("C", "Si")
+"""Elements of window and detector, whose edges the continuum has, too."""
+MOST = 6
+"""Knots of a piece."""
+LOOKS = 33
+"""Energies of a piece at which the exactness is looked at."""
 
 
 def cells(
     low: float, high: float, variance: Array, elements: Sequence[str]
 ) -> tuple[Array, Array, Array, Array]:
-    """Energies in keV so close that a detector sees no gaps, and knots between which to interpolate.
+    """Energies so close that a detector sees no gaps, and the knots that serve for absorption.
 
-    Between two edges of the elements absorption is smooth, so that a few knots serve; at an edge it
-    jumps, and neither a cell nor a hat reaches over it.
+    Between two edges of the elements absorption is smooth, so that its values at a few knots tell
+    all others by polynomials in the logarithm of energy; at an edge it jumps, and neither a cell
+    nor a polynomial reaches over it.
 
     Args:
+        low, high: keV.
         variance: (2,): of a line at 0 keV, and what it grows by for every keV; keV².
 
     Returns:
-        Middles of the cells (energy,), their widths (energy,), knots (knot,), and hats that add up
-        to 1 (knot, energy).
+        Middles of the cells (energy,) in keV, their widths (energy,), knots (knot,) in keV, and the
+        polynomials (knot, energy) that are 1 at one knot each; they add up to 1.
     """
-    edges = {edge for element in elements for edge in edges_kev(element).values()}
+    edges = {edge for element in (*elements, *BEFORE) for edge in edges_kev(element).values()}
     ends = [low, *sorted(edge for edge in edges if low < edge < high), high]
-    middles: list[Array] = []
-    widths: list[Array] = []
-    places: list[Array] = []
-    for start, stop in zip(ends[:-1], ends[1:], strict=True):
-        sigma = float(np.sqrt(variance[0] + variance[1] * start))
-        border = np.linspace(start, stop, 1 + max(1, round((stop - start) / (STEP * sigma))))
-        middles.append(0.5 * (border[1:] + border[:-1]))
-        widths.append(np.diff(border))
-        pieces = max(1, round(float(np.log(stop / start)) / APART))
-        places.append(np.geomspace(start * (1 + CLEAR), stop * (1 - CLEAR), pieces + 1))
-    sizes = [len(at) for at in middles]
-    hats = np.zeros((sum(map(len, places)), sum(sizes)))
+    made: list[tuple[Array, Array, Array, Array]] = []
+    for start, stop in pairwise(ends):
+        pieces = int(np.ceil(np.log(stop / start) / LONGEST))
+        for a, b in pairwise(np.geomspace(start, stop, pieces + 1).tolist()):
+            made.append(_piece(a, b, variance, elements))
+    middles, widths, places, parts = zip(*made, strict=True)
+    polynomials = np.zeros((sum(map(len, places)), sum(map(len, middles))))
     row = column = 0
-    for at, knots in zip(middles, places, strict=True):
-        block = [np.interp(at, knots, unit) for unit in np.eye(len(knots))]
-        hats[row : row + len(knots), column : column + len(at)] = block
-        row, column = row + len(knots), column + len(at)
-    return np.concatenate(middles), np.concatenate(widths), np.concatenate(places), hats
+    for part in parts:
+        polynomials[row : row + part.shape[0], column : column + part.shape[1]] = part
+        row, column = row + part.shape[0], column + part.shape[1]
+    return np.concatenate(middles), np.concatenate(widths), np.concatenate(places), polynomials
+
+
+def _piece(
+    start: float, stop: float, variance: Array, elements: Sequence[str]
+) -> tuple[Array, Array, Array, Array]:
+    """The same of one piece between two edges."""
+    sigma = float(np.sqrt(variance[0] + variance[1] * start))
+    border = np.linspace(start, stop, 1 + max(1, round((stop - start) / (STEP * sigma))))
+    middles = 0.5 * (border[1:] + border[:-1])
+    looks = np.geomspace(start, stop, LOOKS + 2)[1:-1]  # an edge belongs to neither side
+    depth = THICK * np.stack([mass_attenuation(element, looks) for element in elements])
+    left = -np.expm1(-depth) / depth
+    for n in range(1, MOST + 1):
+        nodes = 0.5 * (1 - np.cos((2 * np.arange(n) + 1) * np.pi / (2 * n)))
+        places = start * (stop / start) ** nodes
+        depth = THICK * np.stack([mass_attenuation(element, places) for element in elements])
+        guess = (-np.expm1(-depth) / depth) @ _lagrange(places, looks)
+        if (np.abs(guess - left) <= EXACT * left).all():
+            break
+    return middles, np.diff(border), places, _lagrange(places, middles)
+
+
+def _lagrange(knots: Array, energies: Array) -> Array:
+    """(knot, energy): polynomials in the logarithm that are 1 at one knot, 0 at all others."""
+    at, nodes = np.log(energies), np.log(knots)
+    made = np.ones((len(knots), len(energies)))
+    for i, own in enumerate(nodes):
+        for j, other in enumerate(nodes):
+            if i != j:
+                made[i] *= (at - other) / (own - other)
+    return made

@@ -8,10 +8,15 @@ subshell shares are known well.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fusion.xrays.table import occupancy, photons, transitions
+
+Efficiency = Callable[[Sequence[float]], NDArray[np.float64]]
 
 LEAST = 1e-4
 """Share of its shell's photons below which a group is left out."""
@@ -47,11 +52,17 @@ class LineGroup:
 
 
 def line_groups(
-    elements: Iterable[str], low: float, high: float, alpha: Mapping[str, float] | None = None
+    elements: Iterable[str],
+    low: float,
+    high: float,
+    alpha: Mapping[str, float] | None = None,
+    efficiency: Mapping[str, Efficiency] | None = None,
 ) -> list[LineGroup]:
     """Of all elements those with an energy between `low` and `high`, in keV.
 
     Args:
+        efficiency: {"Sr L": of the detector, at energies in keV}, where shares are to be those of
+            the photons that it counts, as k factors of whole families have them.
         alpha: {"Sr L": share of its photons in La}, where that was measured: k factors of a family
             and of its alpha lines say so. What else comes from other subshells, or from that of
             the alpha line, is scaled to it.
@@ -62,6 +73,8 @@ def line_groups(
         for shell in "KLM":
             measured = known.get(f"{element} {shell}")
             groups = _shell_groups(element, shell, full=measured is not None)
+            if (counted := (efficiency or {}).get(f"{element} {shell}")) is not None:
+                groups = _as_counted(groups, counted)
             if measured is not None:
                 groups = _with_alpha(groups, f"{shell}a", measured)
             made += [g for g in groups if low <= g.energy <= high and g.share > LEAST]
@@ -85,6 +98,15 @@ def _shell_groups(element: str, shell: str, full: bool) -> list[LineGroup]:
         energy = sum(e * s for e, s in parts)
         groups.append(LineGroup(element, shell, start, family, energy, parts, own / total))
     return groups
+
+
+def _as_counted(groups: list[LineGroup], efficiency: Efficiency) -> list[LineGroup]:
+    """Shares of the photons that a detector counts."""
+    if not groups:
+        return groups
+    counted = np.array([g.share for g in groups]) * efficiency([g.energy for g in groups])
+    shares = (counted / counted.sum()).tolist()
+    return [replace(g, share=share) for g, share in zip(groups, shares, strict=True)]
 
 
 def _with_alpha(groups: list[LineGroup], family: str, measured: float) -> list[LineGroup]:

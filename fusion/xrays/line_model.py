@@ -19,7 +19,7 @@ from fusion.language.factor import Factor
 from fusion.language.model import Model
 from fusion.language.term import Term
 from fusion.xrays.acquisition import acquisition_of
-from fusion.xrays.attenuation import attenuation_of_lines, mass_attenuation
+from fusion.xrays.attenuation import LOWEST, attenuation_of_lines, mass_attenuation
 from fusion.xrays.continuum import cells
 from fusion.xrays.line_groups import LineGroup, line_groups
 from fusion.xrays.response import FWHM, PAIR, REACH, Response, shown
@@ -155,7 +155,8 @@ class LineModel(Model):
         energy = self.acquisition.beam_energy
         known = sensitivities(shells, self.k_factors, energy)
         alpha = {s: known[s].alpha for s in shells if known[s].alpha is not None}
-        self.groups = tuple(line_groups(self.elements, self.low, self.high, alpha))  # type: ignore[arg-type]
+        counted = {s: self._efficiency for s in shells if known[s].measured}
+        self.groups = tuple(line_groups(self.elements, self.low, self.high, alpha, counted))  # type: ignore[arg-type]
         _check_groups(call, self.elements, self.groups, self.low, self.high)
         self.shells = tuple(dict.fromkeys(group.shell_name for group in self.groups))
         own = np.array([known[g.shell_name].value * g.share for g in self.groups])
@@ -177,18 +178,30 @@ class LineModel(Model):
         self.line_width = self._width(self.energies)
         self.measured = {s: known[s].measured for s in self.shells}
 
-    def _efficiency_of_lines(self, known: dict[str, Any]) -> Any:
-        """Of the detector, for what is computed; within a shell, relative to its mean, for k."""
-        energies = np.array([g.energy for g in self.groups])
+    def _efficiency(self, energies: Any) -> Any:
+        """Share of photons that the detector counts, as far as it is known."""
         window, dead = self.response.absorbers(energies)
-        whole = np.exp(-window - dead) * self.response.stopped(energies)
+        return np.exp(-window - dead) * self.response.stopped(energies)
+
+    def _efficiency_of_lines(self, known: dict[str, Any]) -> Any:
+        """Of the detector, for what is computed; k factors have it in them already.
+
+        There the mean over a shell stays as it is, whatever window and dead layer are.
+        """
+        energies = np.array([g.energy for g in self.groups])
+        depths = np.stack(self.response.absorbers(energies))
         computed = np.array([not known[g.shell_name].measured for g in self.groups])
-        self._hold("line_window", window * computed)
-        self._hold("line_dead", dead * computed)
-        return np.where(computed, whole, 1.0)
+        share = np.array([g.share for g in self.groups])
+        for shell in self.shells:
+            own = np.array([g.shell_name == shell for g in self.groups]) & ~computed
+            if own.any():
+                depths[:, own] -= (depths[:, own] @ share[own] / share[own].sum())[:, None]
+        self._hold("line_window", depths[0])
+        self._hold("line_dead", depths[1])
+        return np.where(computed, self._efficiency(energies), 1.0)
 
     def _set_continuum(self) -> None:
-        start = max(float(self.channels[0]) - 0.1, 0.05)
+        start = max(float(self.channels[0]) - 0.1, LOWEST)
         fine, widths, places, hats = cells(start, self.high, self.variance, self.elements)
         self._hold("fine", fine)
         knot, energy = np.nonzero(hats)

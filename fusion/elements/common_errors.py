@@ -1,0 +1,115 @@
+"""How well the variables are known that all pixels of a line model have in common."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fusion.engine.objective import Objective
+from fusion.engine.rows_and_few import Arrow, RowsAndFew
+from fusion.language.loss import Loss
+from fusion.language.model import Model
+from fusion.search.on_sums import edge_of_sums, summed_problem
+from fusion.solvers.arrow_newton import ArrowNewton
+from fusion.solvers.watch import Watch
+
+OPEN = 1e-10
+"""Of a curvature of unit diagonal: what is flatter is a scale that changes nothing."""
+HALF_CHI2 = 1.92
+"""Rise of −log likelihood at the end of a 95 % interval."""
+FOLLOW = 20
+"""Steps in which the maps of sums follow the common variables."""
+
+
+@dataclass(frozen=True)
+class CommonErrors:
+    """Covariance of the common variables, with all maps following them.
+
+    Attributes:
+        parts: which variables are common; flat: raw variables on the sums, (n,).
+        covariance: (few, few); 0 where one is held at its bound.
+        at_bound: (few,) whether it is; limit: (few,) how far it may be from there, 95 %.
+        follow: (sum, r, few): how maps follow the common variables; rows: (sum, r, r) their own
+            covariance.
+    """
+
+    parts: RowsAndFew
+    flat: Tensor
+    covariance: Tensor
+    at_bound: Tensor
+    limit: Tensor
+    follow: Tensor
+    rows: Tensor
+
+    def values(self, few: Tensor) -> dict[str, Tensor]:
+        """All values on the sums where the common variables are these, (few,)."""
+        flat = self.flat.index_put((self.parts.few,), few)
+        return {name: v[0] for name, v in self.parts.objective.values(flat[None]).items()}
+
+    @property
+    def few(self) -> Tensor:
+        """The common variables, (few,)."""
+        return self.flat[self.parts.few]
+
+    def place(self, name: str) -> slice:
+        """Where a factor stands among them."""
+        start = 0
+        for slot in self.parts.few_slots:
+            size = slot.part.stop - slot.part.start
+            if slot.name == name:
+                return slice(start, start + size)
+            start += size
+        raise ValueError(f"{name!r} is no common variable.")
+
+
+def common_errors(model: Model, loss: Loss) -> CommonErrors:
+    """On sums of pixels, as a fit found them."""
+    whole = Objective(model, loss)
+    sums = summed_problem(whole, edge_of_sums(whole))
+    values = whole.values(whole.current())
+    small = sums.objective
+    flat = small.raws(sums.down(values)).detach()
+    held = copy(small)
+    held.held = small.held | {name for name in values if name not in sums.names}
+    flat = ArrowNewton().polishing().minimise(held, flat, Watch(), FOLLOW).flat
+    parts = RowsAndFew(small)
+    with torch.no_grad():
+        states = small.refresh_fits(small.values(flat), small.no_states())
+        states = small.refresh_penalties(small.values(flat), states, {})
+        arrow = parts.arrow(flat[0], states, observed=True)
+    return _from_arrow(parts, flat[0], arrow)
+
+
+def _from_arrow(parts: RowsAndFew, flat: Tensor, arrow: Arrow) -> CommonErrors:
+    lower = parts.objective.lower()
+    few, places = parts.few, parts.places
+    row_free = ~((flat[places] <= lower[places]) & (arrow.row_gradient > 0))
+    at_bound = (flat[few] <= lower[few]) & (arrow.few_gradient > 0)
+    both = row_free[:, :, None] & row_free[:, None]
+    apart = torch.diag_embed((~row_free).to(flat))
+    rows = torch.linalg.pinv(torch.where(both, arrow.rows, 0) + apart, hermitian=True)
+    rows = torch.where(both, rows, 0)
+    border = torch.where(row_free[:, :, None], arrow.border, 0)
+    follow = -rows @ border
+    reduced = arrow.corner + border.flatten(0, 1).T @ follow.flatten(0, 1)
+    free = ~at_bound
+    covariance = torch.zeros_like(reduced)
+    inside = free[:, None] & free
+    covariance[inside] = _inverse(reduced[free][:, free]).flatten()
+    met = reduced @ covariance @ reduced
+    bend = (reduced - met).diagonal().clamp_min(torch.finfo(flat.dtype).tiny)
+    pull = arrow.few_gradient.clamp_min(0)
+    reach = ((pull.square() + 2 * HALF_CHI2 * bend).sqrt() - pull) / bend
+    limit = torch.where(at_bound, reach, 0)
+    return CommonErrors(parts, flat, covariance, at_bound, limit, follow, rows)
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Of a positive matrix, but for directions that change nothing."""
+    scale = matrix.diagonal().clamp_min(torch.finfo(matrix.dtype).tiny).rsqrt()
+    values, vectors = torch.linalg.eigh(scale[:, None] * matrix * scale)
+    inverse = torch.where(values > OPEN, 1 / values.clamp_min(OPEN), 0)
+    return scale[:, None] * ((vectors * inverse) @ vectors.T) * scale

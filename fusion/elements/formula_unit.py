@@ -1,0 +1,50 @@
+"""The smallest chemical formula that a composition allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LARGEST = 24
+"""Atoms in a formula unit, at most."""
+SMALL = 1.0
+"""at.% below which an element that may be absent is left out."""
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def formula_unit(
+    elements: Sequence[str], atomic: Array, intervals: Array
+) -> tuple[str, float] | None:
+    """(formula, the most that an element is off it in at.%); None where no small one is allowed.
+
+    The fewest whole numbers of atoms that lie within all 95 % intervals.
+
+    Args:
+        elements: names.
+        atomic: (element,) at.%.
+        intervals: (element, 2) at.%.
+    """
+    if not np.isfinite(atomic).all():
+        return None
+    there = (atomic > SMALL) | (intervals[:, 0] > 0)
+    for total in range(1, LARGEST + 1):
+        whole = np.rint(atomic * total / 100)
+        per_cent = 100 * whole / total
+        inside = (intervals[:, 0] <= per_cent) & (per_cent <= intervals[:, 1])
+        if whole.sum() == total and (inside | ~there).all() and (whole[there] > 0).all():
+            names = [
+                element + (str(int(n)) if n > 1 else "")
+                for element, n in zip(elements, whole, strict=True)
+                if n > 0
+            ]
+            return "".join(names), float(np.abs(atomic - per_cent).max())
+    return None
+
+
+def in_small_letters(formula: str) -> str:
+    """ "SrTiO3": "SrTiO₃"."""
+    return formula.translate(SUBSCRIPTS)
