@@ -15,7 +15,7 @@ from fusion.blocks.pieces import Box, Piece, rows_of
 from fusion.data.dataset import Dataset
 from fusion.data.parts import boxes
 
-LARGEST = 2**26
+LARGEST = 2**24
 """Bytes of a block, at most, where the data are stored in smaller chunks."""
 COPIES = 8
 """Blocks of this size that a thread may hold: what is read, what is made of it, what comes next."""
