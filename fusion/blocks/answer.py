@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from dataclasses import replace
 from math import prod
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,9 @@ from fusion.blocks.partition import Block
 from fusion.blocks.way import Way
 from fusion.language.loss import Loss
 
+BY_PIXEL = "squares", "row_counts", "row_noise"
+"""What is left of the data, pixel by pixel."""
+
 
 def result_of(
     descent: Descent, point: Point, left: Left, way: Way, begun: Begun, *, seconds: float
@@ -29,14 +31,15 @@ def result_of(
 
     Args:
         descent: with the model of all rows, which is given the values of the point.
-        point: the answer; left: what every block leaves, by data set.
+        point: the answer, whose arrays are those of the result; left: what every block leaves, by
+            data set, which is taken out of there.
         way: the passes; begun: what the sample said; seconds: in all.
     """
     model, loss, passes = descent.model, descent.loss, descent.passes
     pixels = sum(len(rows) for rows in begun.sample.rows.values())
     for name, module in model.factor_modules().items():
         module.assign(point.values[name])
-    factors = {name: v.cpu().numpy().copy() for name, v in point.values.items()}
+    factors = {name: v.cpu().numpy() for name, v in point.values.items()}
     hidden = hide_masked_rows(factors, model.factor_modules(), loss)
     data = {fit.dataset.name: _summary(left[fit.dataset.name], fit) for _, _, fit in loss.fits}
     terms = torch.stack([*way.terms, point.terms]).numpy()
@@ -77,19 +80,21 @@ def _order(loss: Loss) -> list[int]:
 
 
 def _summary(parts: list[tuple[Block, LeftOver]], fit: Any) -> DataSummary:
-    """Of all blocks of a data set, their pixels in its order."""
+    """Of all blocks of a data set, their pixels in its order; takes the blocks out of the list."""
     data = fit.dataset
-    total = reduce(add, [part for _, part in parts])
     scan = _scan(parts[0][0], data)
     lead = prod(data.shape[: len(data.pixels) - len(scan)])
     pixels = prod(axis.size or 1 for axis in scan)
-    places = []
-    for block, _ in parts:
-        rows = block.rows[scan]
-        places.append((torch.arange(lead)[:, None] * pixels + rows).reshape(-1))
-    order = torch.argsort(torch.cat(places))
-    moved = {k: getattr(total, k)[order] for k in ("squares", "row_counts", "row_noise")}
-    return summary_of(LeftOver(**{**vars(total), **moved}), fit)
+    maps = {name: torch.empty(lead, pixels, dtype=torch.float64) for name in BY_PIXEL}
+    total: LeftOver | None = None
+    while parts:
+        block, part = parts.pop(0)
+        for name, values in maps.items():
+            values[:, block.rows[scan]] = getattr(part, name).double().reshape(lead, -1)
+        sums = replace(part, **{name: getattr(part, name)[:0] for name in BY_PIXEL})
+        total = sums if total is None else total + sums
+    assert total is not None
+    return summary_of(replace(total, **{n: v.reshape(-1) for n, v in maps.items()}), fit)
 
 
 def _scan(block: Block, data: Any) -> Axes:
