@@ -16,12 +16,16 @@ from fusion.answers.result import Result
 from fusion.answers.roles import roles_of
 from fusion.blocks.descent import Descent, Left, Point
 from fusion.blocks.first_look import Begun
+from fusion.blocks.on_rows import model_on_rows
 from fusion.blocks.partition import Block
 from fusion.blocks.way import Way
 from fusion.language.loss import Loss
+from fusion.language.model import Model
 
 BY_PIXEL = "squares", "row_counts", "row_noise"
 """What is left of the data, pixel by pixel."""
+FEW = 8
+"""Pixels on which it is seen which factors are maps."""
 
 
 def result_of(
@@ -71,8 +75,16 @@ def result_of(
         model=model,
         minimised=loss,
         component_names=tuple(map(str, model.component_names)),
-        roles=roles_of(model),
+        roles=roles_of(_few_rows(descent)),
     )
+
+
+def _few_rows(descent: Descent) -> Model:
+    """The model on some pixels, which tell what is a map as well as all: those would be drawn."""
+    few = {}
+    for scan in descent.names.values():
+        few[scan] = torch.arange(min(FEW, prod(axis.size or 1 for axis in scan)))
+    return model_on_rows(descent.model, descent.names, few)
 
 
 def _order(loss: Loss) -> list[int]:
