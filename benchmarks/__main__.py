@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import cases, gpu, scaling
-from benchmarks.blocks import blocks
+from benchmarks.blocks import PARTS, blocks
 from benchmarks.cases import Options, Skipped
 from benchmarks.looking import looking
 from benchmarks.machine import Rates, described
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the cases, print a table for each as soon as it is there, then the machine."""
     parser = _parser()
     args = parser.parse_args(argv)
+    parts = tuple(name for name in args.cases if name in PARTS) if "blocks" in args.cases else ()
+    args.cases = [name for name in args.cases if name not in parts]
     if unknown := [name for name in args.cases if name not in CASES]:
         parser.error(f"{', '.join(unknown)}: there are {', '.join(CASES)}")
     full = args.size == "full"
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         data=args.data,
         give_up=args.give_up or (50.0 if full else 5.0),
         draw=args.draw,
+        parts=parts,
     )
     printed = []
     for name in args.cases or CASES:

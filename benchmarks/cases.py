@@ -37,6 +37,7 @@ class Options:
         data: folder of the real data.
         give_up: a peer is stopped once it has taken so many times our time.
         draw: the one draw of `trust` that is made, "fits:137"; None: all.
+        parts: of `blocks`, those that run; empty: all.
     """
 
     full: bool
@@ -46,6 +47,7 @@ class Options:
     data: Path | None = None
     give_up: float = 50.0
     draw: str | None = None
+    parts: tuple[str, ...] = ()
 
     def chosen(self, methods: Sequence[Method]) -> list[Method]:
         """The peers that run; a line for each that is not installed."""

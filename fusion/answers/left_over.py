@@ -67,8 +67,13 @@ class LeftOver:
         return LeftOver(**made)
 
 
-def left_over(fit: Fit, model: Model) -> LeftOver:
-    """What a fit leaves of its data."""
+def left_over(fit: Fit, model: Model, sample: int = SAMPLE) -> LeftOver:
+    """What a fit leaves of its data.
+
+    Args:
+        fit, model: with the values of the answer.
+        sample: pixels that tell the scatter, where no noise is known.
+    """
     form, M = fit.pair(model)
     data = fit.dataset
     size, shares = form.norm2(), component_shares(form, M)
@@ -78,7 +83,7 @@ def left_over(fit: Fit, model: Model) -> LeftOver:
     # unweighted they are known already: no further pass over the data
     unmet = squares.double().sum() if form.unweighted else 2 * fit.half_squares(model)
     known = fit.mean_variances(model)
-    means = _scatter(unweighted, M, data.matrix_shape) if known is None else known
+    means = _scatter(unweighted, M, data.matrix_shape, sample) if known is None else known
     row_noise, noise = (each.to(form.device).double() for each in means)
     seen = _seen(data).to(noise)
     chi2, count = fit.chi2_per_value(model), form.count()
@@ -162,10 +167,12 @@ def _residuals_by_products(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, ..
     )
 
 
-def _scatter(form: Form, M: Prediction, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _scatter(
+    form: Form, M: Prediction, shape: tuple[int, int], sample: int
+) -> tuple[Tensor, Tensor]:
     """Mean squares of what is left of some pixels: one for all pixels, one for every channel."""
     n = shape[0]
-    index = torch.arange(0, n, max(1, n // SAMPLE), device=form.device)
+    index = torch.arange(0, n, max(1, n // sample), device=form.device)
     part = prediction_rows(M, shape)
     squares, counts = 0.0, 0.0
     for rows, x, w in form.rows(index).chunks():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from dataclasses import replace
 from math import prod
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,16 @@ from fusion.answers.result import Result
 from fusion.answers.roles import roles_of
 from fusion.blocks.descent import Descent, Left, Point
 from fusion.blocks.first_look import Begun
+from fusion.blocks.on_rows import model_on_rows
 from fusion.blocks.partition import Block
 from fusion.blocks.way import Way
 from fusion.language.loss import Loss
+from fusion.language.model import Model
+
+BY_PIXEL = "squares", "row_counts", "row_noise"
+"""What is left of the data, pixel by pixel."""
+FEW = 8
+"""Pixels on which it is seen which factors are maps."""
 
 
 def result_of(
@@ -29,14 +35,15 @@ def result_of(
 
     Args:
         descent: with the model of all rows, which is given the values of the point.
-        point: the answer; left: what every block leaves, by data set.
+        point: the answer, whose arrays are those of the result; left: what every block leaves, by
+            data set, which is taken out of there.
         way: the passes; begun: what the sample said; seconds: in all.
     """
     model, loss, passes = descent.model, descent.loss, descent.passes
     pixels = sum(len(rows) for rows in begun.sample.rows.values())
     for name, module in model.factor_modules().items():
         module.assign(point.values[name])
-    factors = {name: v.cpu().numpy().copy() for name, v in point.values.items()}
+    factors = {name: v.cpu().numpy() for name, v in point.values.items()}
     hidden = hide_masked_rows(factors, model.factor_modules(), loss)
     data = {fit.dataset.name: _summary(left[fit.dataset.name], fit) for _, _, fit in loss.fits}
     terms = torch.stack([*way.terms, point.terms]).numpy()
@@ -68,8 +75,16 @@ def result_of(
         model=model,
         minimised=loss,
         component_names=tuple(map(str, model.component_names)),
-        roles=roles_of(model),
+        roles=roles_of(_few_rows(descent)),
     )
+
+
+def _few_rows(descent: Descent) -> Model:
+    """The model on some pixels, which tell what is a map as well as all: those would be drawn."""
+    few = {}
+    for scan in descent.names.values():
+        few[scan] = torch.arange(min(FEW, prod(axis.size or 1 for axis in scan)))
+    return model_on_rows(descent.model, descent.names, few)
 
 
 def _order(loss: Loss) -> list[int]:
@@ -77,19 +92,21 @@ def _order(loss: Loss) -> list[int]:
 
 
 def _summary(parts: list[tuple[Block, LeftOver]], fit: Any) -> DataSummary:
-    """Of all blocks of a data set, their pixels in its order."""
+    """Of all blocks of a data set, their pixels in its order; takes the blocks out of the list."""
     data = fit.dataset
-    total = reduce(add, [part for _, part in parts])
     scan = _scan(parts[0][0], data)
     lead = prod(data.shape[: len(data.pixels) - len(scan)])
     pixels = prod(axis.size or 1 for axis in scan)
-    places = []
-    for block, _ in parts:
-        rows = block.rows[scan]
-        places.append((torch.arange(lead)[:, None] * pixels + rows).reshape(-1))
-    order = torch.argsort(torch.cat(places))
-    moved = {k: getattr(total, k)[order] for k in ("squares", "row_counts", "row_noise")}
-    return summary_of(LeftOver(**{**vars(total), **moved}), fit)
+    maps = {name: torch.empty(lead, pixels, dtype=torch.float64) for name in BY_PIXEL}
+    total: LeftOver | None = None
+    while parts:
+        block, part = parts.pop(0)
+        for name, values in maps.items():
+            values[:, block.rows[scan]] = getattr(part, name).double().reshape(lead, -1)
+        sums = replace(part, **{name: getattr(part, name)[:0] for name in BY_PIXEL})
+        total = sums if total is None else total + sums
+    assert total is not None
+    return summary_of(replace(total, **{n: v.reshape(-1) for n, v in maps.items()}), fit)
 
 
 def _scan(block: Block, data: Any) -> Axes:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.answers.left_over import LeftOver
+from fusion.answers.left_over import SAMPLE, LeftOver
 from fusion.blocks.checks import about, penalties_over
 from fusion.blocks.held import HeldPenalty, held_fits, is_of_squares
 from fusion.blocks.norms import ColumnNorms, ColumnSquares, in_place
@@ -37,6 +37,8 @@ from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State
 
+SCATTER = 256
+"""Pixels of a block that tell how what is left of it scatters, at least."""
 Values = Mapping[str, Tensor]
 Left = dict[str, list[tuple[Block, LeftOver]]]
 """What the fits leave of every block, by data set."""
@@ -171,6 +173,7 @@ class Descent:
             self._write(values, block, made)
             total.add(block.number, made.sums)
             if made.picked is not None and len(made.picked.rows):
+                made.rows = {}  # written already: of all blocks they would be the maps once more
                 some.append((block, made))
         return self._point(values, total.total, lagged), some
 
@@ -184,7 +187,7 @@ class Descent:
         values = [dict(first), *map(self._own_rows, others)]
         totals, lefts = [InOrder() for _ in points], [{} for _ in points]
         pairs = [(v, lagged) for v, (_, lagged) in zip(values, points, strict=True)]
-        for block, made in self._pass(pairs, partial(settle_each, left=True)):
+        for block, made in self._pass(pairs, partial(settle_each, left=self._scatter())):
             for i, settled in enumerate(made):
                 self._write(values[i], block, settled)
                 totals[i].add(block.number, settled.sums)
@@ -193,6 +196,10 @@ class Descent:
         lagged = [each for _, each in points]
         made = map(self._point, values, [each.total for each in totals], lagged)
         return list(zip(made, lefts, strict=True))
+
+    def _scatter(self) -> int:
+        """Pixels of a block that tell how what is left scatters: of all blocks together enough."""
+        return max(SAMPLE // len(self.passes.blocks), SCATTER)
 
     def _own_rows(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Values whose rows may be written to beside those of another point."""
@@ -309,7 +316,7 @@ def settle_each(
     datasets: Mapping[str, Dataset],
     rows: Sequence[Values],
     *,
-    left: bool = False,
+    left: int = 0,
     pick: bool = False,
 ) -> list[Settled]:
     """`settle` at several points, of a block that is read once."""

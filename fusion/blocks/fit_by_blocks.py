@@ -32,7 +32,7 @@ from fusion.blocks.first_look import (
     whole_model,
 )
 from fusion.blocks.on_rows import Scans, scans_of
-from fusion.blocks.partition import partition
+from fusion.blocks.partition import partition, room_of_blocks
 from fusion.blocks.passes import Passes
 from fusion.blocks.rare import standouts_of
 from fusion.blocks.sample import wanted_rows
@@ -76,8 +76,8 @@ def fit_by_blocks(
             raise
         return None
     _check_sample(model, settings)
-    threads = threads_here()
-    passes = Passes(partition(datasets, scans, settings.bytes, threads), threads)
+    room = room_of_blocks(model, datasets, scans, settings.bytes, settings.sample)
+    passes = Passes(*partition(datasets, scans, room, threads_here()))
     kept_options = {key: search[key] for key in OPTIONS} | {"sample": settings.sample}
     checkpoint = Checkpoint(settings.checkpoint_path, model, loss, kept_options)
     store = Store(settings.out, checkpoint.belongs)

@@ -148,12 +148,14 @@ class Correction(Surrogate):
         return total
 
     def _of_stretch(self, model: Model) -> Tensor:
+        """Without `abs`: its second derivative makes torch load its compiler, 33 MB."""
         total = next(iter(self.point.values())).new_zeros((), dtype=torch.float64)
         for name, bend in self.scale.items():
             at = self.point[name]
             size = at.square().sum(0)
             length = (model.factor(name)() * at).sum(0) / torch.where(size > 0, size, 1)
-            beyond = ((length - 1).abs() - STRETCH).clamp_min(0) * (size > 0)
+            off = torch.where(size > 0, length - 1, 0)
+            beyond = (off - STRETCH).clamp_min(0) + (-off - STRETCH).clamp_min(0)
             total = total + 0.5 * (bend * beyond.square()).sum(dtype=torch.float64)
         return total
 

@@ -173,10 +173,10 @@ class LinearRows:
         pairs = [(s.R, g) for s, g in zip(sides, gradients, strict=True) if s.R.requires_grad]
         leaves = [self.leaves[name] for name in others]
         made: Sequence[Tensor | None] = [None] * len(others)
-        if pairs and others:
-            made = torch.autograd.grad(
-                [R for R, _ in pairs], leaves, [g[None] for _, g in pairs], allow_unused=True
-            )
+        if pairs and others:  # at cotangents torch loads its symbolic shapes: 60 MB
+            with torch.enable_grad():
+                total = torch.stack([(R * g[None]).sum() for R, g in pairs]).sum()
+            made = torch.autograd.grad(total, leaves, allow_unused=True)
         return {
             name: torch.zeros_like(leaf) if g is None else g
             for name, leaf, g in zip(others, leaves, made, strict=True)

@@ -94,6 +94,7 @@ class Passes:
                 since = 0
             self._say(done, read, time.monotonic() - begun)
             yield block, made
+        hand_back()
         self.traffic.bytes += read
         self.traffic.seconds += time.monotonic() - begun
 

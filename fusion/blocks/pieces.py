@@ -101,7 +101,11 @@ class Piece:
 
     def read(self) -> Dataset:
         """The data set of these pixels, in memory."""
-        return self.filled(self.array.compute(scheduler="synchronous") if self.lazy else self.array)
+        if not self.lazy:
+            return self.filled(self.array)
+        from dask.local import get_sync  # by its name dask loads distributed: 22 MB
+
+        return self.filled(self.array.compute(scheduler=get_sync))
 
     def filled(self, array: Any) -> Dataset:
         """The same of the array once it is there.
@@ -120,7 +124,7 @@ class Piece:
             mask=self.mask,
             variance=self.variance,
         )
-        data._checked, data._finite = True, self._finite(data)
+        data._checked, data._finite, data._passing = True, self._finite(data), True
         return data
 
     def _finite(self, data: Dataset) -> bool:

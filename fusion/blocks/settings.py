@@ -27,7 +27,7 @@ class Blocks:
     """How `fit` goes through data that are larger than memory.
 
     Args:
-        memory: that blocks, their copies and the sample may take, "4 GB" or a number of bytes;
+        memory: that blocks in work, sample and maps may take together, "4 GB" or a number of bytes;
             default: a quarter of what the machine, or the control group, has in all.
         out: folder of a zarr store for maps, spectra, residual and noise maps, which is written at
             the end (extra `large`); None: none is.

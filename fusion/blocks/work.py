@@ -139,7 +139,7 @@ def settle(
     datasets: Mapping[str, Dataset],
     rows: Mapping[str, Tensor],
     *,
-    left: bool = False,
+    left: int = 0,
     pick: bool = False,
 ) -> Settled:
     """The rows of a block at their minimum, given the other factors, and what they add.
@@ -149,7 +149,7 @@ def settle(
         shared: the factors that all blocks share.
         datasets: of the block, in memory.
         rows: of the factors over pixels, where they stood before; missing: nobody knows.
-        left: whether what the fits leave of the data is wanted.
+        left: pixels that tell how what the fits leave scatters; 0: nobody asks what they leave.
         pick: whether pixels are to be picked that stand out.
     """
     listed_too = as_counts(problem.loss, datasets)
@@ -167,7 +167,7 @@ def _settled(
     shared: Mapping[str, Tensor],
     datasets: Mapping[str, Dataset],
     rows: Mapping[str, Tensor],
-    left: bool,
+    left: int,
     pick: bool,
 ) -> Settled:
     objective = problem.on(datasets)
@@ -189,7 +189,7 @@ def _settled(
         {n: as_numpy(a[0].double()) for n, a in counts.items()},
         {n: as_numpy(a[0].double()) for n, a in bends.items()},
     )
-    made = Settled(sums, own, _left(objective, found) if left else {})
+    made = Settled(sums, own, _left(objective, found, left) if left else {})
     if pick and len(set(problem.names.values())) == 1:  # of one scan
         made.picked = picked(objective, found)
     return made
@@ -267,11 +267,11 @@ def _suiting(solver: Solver, objective: Objective) -> Solver:
     return rows
 
 
-def _left(objective: Objective, values: Values) -> dict[str, LeftOver]:
+def _left(objective: Objective, values: Values, sample: int) -> dict[str, LeftOver]:
     """What the fits leave of the data of a block."""
     with objective.model.once({n: v[0] for n, v in values.items()}):
         return {
-            t.dataset.name: left_over(t, objective.model)
+            t.dataset.name: left_over(t, objective.model, sample)
             for _, _, t in objective.loss.fits
             if isinstance(t, Fit)
         }

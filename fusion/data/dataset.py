@@ -111,6 +111,7 @@ class Dataset(Shown, Preparing, Looking):
         self.metadata = dict(metadata or {})
         self._forms: dict[tuple, Form] = {}
         self._checked, self._finite = False, True
+        self._passing = False  # whether it is a block of a pass, read a few times and let go
         self.tallied: Any = None
         """Sums of it, once `fusion.tally.tally` was asked for them."""
 

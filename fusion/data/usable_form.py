@@ -10,8 +10,9 @@ import torch
 
 from fusion.data.tally import tally
 from fusion.forms.contract import Form
-from fusion.forms.dense import Dense
+from fusion.forms.dense import RESIDENT, Dense
 from fusion.forms.entries import Entries
+from fusion.forms.reading import CHUNK
 from fusion.forms.sparse import Sparse
 from fusion.forms.weights import Weights
 
@@ -34,7 +35,8 @@ def form_of(
     tensor = data.tensor
     if not data._finite:  # what is not finite is masked
         tensor = torch.nan_to_num(tensor, nan=0.0, posinf=0.0, neginf=0.0)
-    return Dense(tensor.reshape(shape).to(device), weights, dtype)
+    resident = CHUNK if data._passing else RESIDENT
+    return Dense(tensor.reshape(shape).to(device), weights, dtype, resident)
 
 
 def _sparse_form(

@@ -24,11 +24,15 @@ class Dense(Form):
         array: (row, column), any real type, finite (masked entries hold zeros).
         weights: on the same device, in `dtype`.
         dtype: precision of the factors and of every product.
+        resident: entries up to which they are kept in that precision; of what is read a few times
+            alone a copy does not pay.
     """
 
-    def __init__(self, array: Tensor, weights: Weights, dtype: torch.dtype) -> None:
+    def __init__(
+        self, array: Tensor, weights: Weights, dtype: torch.dtype, resident: int = RESIDENT
+    ) -> None:
         super().__init__((array.shape[0], array.shape[1]), weights, dtype)
-        self.array = array.to(dtype) if array.numel() <= RESIDENT else array
+        self.array = array.to(dtype) if array.numel() <= resident else array
 
     @property
     def device(self) -> torch.device:

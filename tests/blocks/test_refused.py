@@ -155,9 +155,9 @@ def test_chunks_larger_than_the_memory_allows_are_refused_with_the_line_that_men
     call = lambda: by_blocks(  # noqa: E731
         NMF(data, K), Frobenius(data), settings={"memory": "1 MiB"}
     )
-    words = "is stored in chunks of", "may be read together", "array.rechunk({0: 16, 1: 16})"
+    words = "is stored in chunks of", "may be read together", "array.rechunk({0: 11, 1: 11})"
     fails_in_one_line(call, *words)
-    mended = fu.Dataset("eels", data.lazy.rechunk({0: 16, 1: 16, 2: -1}))
+    mended = fu.Dataset("eels", data.lazy.rechunk({0: 11, 1: 11, 2: -1}))
     by_blocks(NMF(mended, K), Frobenius(mended), settings={"memory": "1 MiB"})
 
 
