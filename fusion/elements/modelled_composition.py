@@ -310,10 +310,11 @@ def _names_of(name: str, lines: LineModel) -> Sequence[str]:
     return {
         "calibration": ("offset", "gain", "noise", "Fano factor"),
         "absorption": ("mass thickness",),
-        "subshells": ("lines from L1", "lines from L2"),
+        "subshells": [f"share {i + 1} of L lines" for i in range(len(lines.of_L))],
         "continuum": ("height of the continuum", "slope of the continuum"),
         "heaviness": ("continuum by atomic number",),
         "absorbers": ("window", "dead layer"),
+        "ends": ("continuum below the axis", "continuum above the axis"),
         "sensitivity": tuple(f"k of {shell}" for shell in lines.unsure_shells),
     }[name]
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.xrays.table import occupancy, photons, transitions
+from fusion.xrays.attenuation import edges_kev
+from fusion.xrays.ionisation import cross_section
+from fusion.xrays.table import ELECTRONS, occupancy, photons, subshells, transitions
 
 Efficiency = Callable[[Sequence[float]], NDArray[np.float64]]
 
@@ -55,12 +57,14 @@ def line_groups(
     elements: Iterable[str],
     low: float,
     high: float,
+    beam_energy: float,
     alpha: Mapping[str, float] | None = None,
     efficiency: Mapping[str, Efficiency] | None = None,
 ) -> list[LineGroup]:
     """Of all elements those with an energy between `low` and `high`, in keV.
 
     Args:
+        beam_energy: keV.
         efficiency: {"Sr L": of the detector, at energies in keV}, where shares are to be those of
             the photons that it counts, as k factors of whole families have them.
         alpha: {"Sr L": share of its photons in La}, where that was measured: k factors of a family
@@ -72,7 +76,7 @@ def line_groups(
     for element in dict.fromkeys(elements):
         for shell in "KLM":
             measured = known.get(f"{element} {shell}")
-            groups = _shell_groups(element, shell, full=measured is not None)
+            groups = _shell_groups(element, shell, beam_energy, full=measured is not None)
             if (counted := (efficiency or {}).get(f"{element} {shell}")) is not None:
                 groups = _as_counted(groups, counted)
             if measured is not None:
@@ -81,9 +85,22 @@ def line_groups(
     return made
 
 
-def _shell_groups(element: str, shell: str, full: bool) -> list[LineGroup]:
+def emitted(element: str, shell: str, beam_energy: float) -> dict[str, float]:
+    """{"L3": photons of a subshell}, for one electron of the beam, over what is common to all.
+
+    Vacancies as Bethe's cross-section makes them; of L they move by Coster–Kronig transitions.
+    """
+    edges = edges_kev(element)
+    made = {
+        name: n * cross_section(shell, edges[name], beam_energy) if name in edges else 0.0
+        for name, n in zip(subshells(shell), ELECTRONS[shell], strict=True)
+    }
+    return photons(element, made)
+
+
+def _shell_groups(element: str, shell: str, beam_energy: float, full: bool) -> list[LineGroup]:
     """All groups of a shell; `full`: as if the shells that lines end in were full."""
-    sent = photons(element)
+    sent = emitted(element, shell, beam_energy)
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for name, start, energy, part in transitions(element):
         family = re.match("[KLM][a-z]", name)

@@ -36,8 +36,8 @@ THICKNESS = 3e-5
 """g/cm²: 60 nm of 5 g/cm³, the mean mass thickness that is expected."""
 THICKER = 1.5
 """Of the logarithm of mass thickness."""
-SUBSHELLS = 0.2
-"""Of the logarithms of what L1 and L2 send beside L3."""
+SUBSHELLS, OF_ELEMENT = 0.2, 0.1
+"""Of the logarithms of what L1 and L2 send beside L3: of all elements alike, and of each."""
 CONTINUUM, STEEPER, HEAVIER = 2.0, 0.5, 0.3
 """Of the logarithm of the continuum, of its exponents in energy and in atomic number."""
 ABSORBERS = 1.0
@@ -62,9 +62,10 @@ class LineModel(Model):
     atom gives, "Si K" with k = 1 one.
 
     What is not known is a factor of its own, in standard deviations of what is expected, 0 at
-    first, and `beliefs` says so: `calibration` (offset, gain, noise, Fano factor), `absorption` (the
-    scale κ of mass thickness), `subshells` (of what L1 and L2 send), `continuum` (its height, its
-    exponents in energy), `heaviness` (its exponent in atomic number), `absorbers` (window, dead
+    first, and `beliefs` says so: `calibration` (offset, gain, noise, Fano factor), `absorption`
+    (the scale κ of mass thickness), `subshells` (of what L1 and L2 send), `continuum` (its height,
+    its exponent in energy), `heaviness` (its exponent in atomic number), `ends` (how much of it
+    comes from beyond either end of the axis, which processors cut), `absorbers` (window, dead
     layer) and, where k factors have errors, `sensitivity` (each). `fit` adds the beliefs.
 
     Args:
@@ -125,10 +126,11 @@ class LineModel(Model):
         self._set_lines(call)
         self._set_continuum()
         self._set_thickness(edxs, mass_thickness)
-        for name, size in (("calibration", 4), ("absorption", 1), ("subshells", 2)):
+        for name, size in (("calibration", 4), ("absorption", 1)):
             setattr(self, name, Factor((size, 1), Standardised()))
-        for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2)):
+        for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2), ("ends", 2)):
             setattr(self, name, Factor((size, 1), Standardised()))
+        self.subshells = Factor((len(self.of_L), 1), Standardised())
         if len(self.unsure):
             self.sensitivity = Factor((len(self.unsure), 1), Standardised())
 
@@ -150,13 +152,13 @@ class LineModel(Model):
 
     def _set_lines(self, call: str) -> None:
         """Groups of lines, whose they are, and how many photons each has."""
-        found = line_groups(self.elements, self.low, self.high)
-        shells = list(dict.fromkeys(group.shell_name for group in found))
         energy = self.acquisition.beam_energy
+        found = line_groups(self.elements, self.low, self.high, energy)
+        shells = list(dict.fromkeys(group.shell_name for group in found))
         known = sensitivities(shells, self.k_factors, energy)
         alpha = {s: known[s].alpha for s in shells if known[s].alpha is not None}
         counted = {s: self._efficiency for s in shells if known[s].measured}
-        self.groups = tuple(line_groups(self.elements, self.low, self.high, alpha, counted))  # type: ignore[arg-type]
+        self.groups = tuple(line_groups(self.elements, self.low, self.high, energy, alpha, counted))  # type: ignore[arg-type]
         _check_groups(call, self.elements, self.groups, self.low, self.high)
         self.shells = tuple(dict.fromkeys(group.shell_name for group in self.groups))
         own = np.array([known[g.shell_name].value * g.share for g in self.groups])
@@ -170,13 +172,25 @@ class LineModel(Model):
         of = [[g.shell_name == s for g in self.groups] for s in unsure]
         self._hold("shell_of", np.array(of, dtype=float).reshape(len(unsure), len(self.groups)))
         self._hold("unsure", [known[s].error for s in unsure])
-        self._hold("of_L", [[g.subshell == s for g in self.groups] for s in ("L1", "L2")])
+        self._hold("of_L", self._subshells())
         singles = [(i, e, s) for i, g in enumerate(self.groups) for e, s in g.parts]
         self._hold("energies", [e for _, e, _ in singles])
         self._hold("shares", [share for *_, share in singles])
         self.register_buffer("group_of", torch.tensor([i for i, *_ in singles]))
         self.line_width = self._width(self.energies)
         self.measured = {s: known[s].measured for s in self.shells}
+
+    def _subshells(self) -> Any:
+        """How much lines grow with each unknown share of L1 and L2: of all elements, of one."""
+        rows = []
+        for subshell in ("L1", "L2"):
+            of_it = np.array([g.subshell == subshell for g in self.groups])
+            rows.append(SUBSHELLS * of_it)
+            for element in self.elements:
+                own = of_it & np.array([g.element == element for g in self.groups])
+                if own.any():
+                    rows.append(OF_ELEMENT * own)
+        return np.stack(rows)
 
     def _efficiency(self, energies: Any) -> Any:
         """Share of photons that the detector counts, as far as it is known."""
@@ -215,6 +229,8 @@ class LineModel(Model):
         E0 = self.acquisition.beam_energy
         kramers = np.maximum(E0 - fine, 0) / E0 / fine * widths
         self._hold("kramers", LEVEL * kramers * self.response.stopped(fine))
+        self._hold("below", fine < float(self.channels[0]))
+        self._hold("above", fine > float(self.channels[-1]))
         self.fine_width = self._width(self.fine)
         masses = np.array([atomic_mass(e) for e in self.elements])
         self._hold("masses", masses)
@@ -286,6 +302,8 @@ class LineModel(Model):
         sent = self.kramers * torch.exp(
             level - steeper * torch.log(self.fine) - window * self.window - dead * self.dead
         )
+        low, high = (1 + self.ends[:, 0]).clamp_min(0)
+        sent = sent * (1 + (low - 1) * self.below + (high - 1) * self.above)
         at = self.hat_energy
         knots = self._shown(
             self.fine[at], self.hat_share * sent[at], self.hat_knot, self.knots, self.fine_width
@@ -298,7 +316,7 @@ class LineModel(Model):
         Args:
             n: (pixel, element) atoms.
         """
-        sent = self.sent * torch.exp(SUBSHELLS * (self.subshells[:, 0] @ self.of_L))
+        sent = self.sent * torch.exp(self.subshells[:, 0] @ self.of_L)
         window, dead = torch.exp(ABSORBERS * self.absorbers[:, 0]) - 1
         sent = sent * torch.exp(-window * self.line_window - dead * self.line_dead)
         if len(self.unsure):

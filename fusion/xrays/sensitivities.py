@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log
 from numbers import Real
 from typing import Any, Literal
 
@@ -12,14 +11,10 @@ import numpy as np
 
 from fusion.algebra.calls import checked_class
 from fusion.xrays.attenuation import edges_kev
-from fusion.xrays.line_groups import line_groups
-from fusion.xrays.table import ELECTRONS, atomic_mass, parse_names, photons, tables
+from fusion.xrays.line_groups import emitted, line_groups
+from fusion.xrays.table import atomic_mass, parse_names, tables
 
 Kind = Literal["atomic", "weight"]
-ELECTRON = 510.999
-"""keV, rest energy."""
-BETHE = {"K": (0.9, 0.65), "L": (0.9, 0.6), "M": (0.9, 0.6)}
-"""(b, c) of Bethe's cross-section, Powell, Rev. Mod. Phys. 48:33 (1976), its middle values."""
 UNSURE = {"C": 0.5, "N": 0.3, "O": 0.2}
 """Relative standard error of a computed k factor of K lines; yields of tables differ by so much."""
 UNSURE_LIGHT, UNSURE_HEAVY, UNSURE_SHELL = 0.15, 0.05, 0.2
@@ -121,7 +116,7 @@ def sensitivities(
         beam_energy: keV.
     """
     known = {} if k_factors is None else k_factors.pairs
-    made = {s: _measured(s, known) for s in shells}
+    made = {s: _measured(s, known, beam_energy) for s in shells}
     computed = {s: computed_sensitivity(s, beam_energy) for s in shells}
     ratios = {s: m.value / computed[s].value for s, m in made.items() if m is not None}
     common = float(np.exp(np.mean(np.log(list(ratios.values()))))) if ratios else 1.0
@@ -134,7 +129,9 @@ def sensitivities(
     return found
 
 
-def _measured(shell: str, known: Mapping[str, tuple[float, float]]) -> ShellSensitivity | None:
+def _measured(
+    shell: str, known: Mapping[str, tuple[float, float]], beam_energy: float
+) -> ShellSensitivity | None:
     """What k factors say of a shell."""
     whole, alpha = known.get(shell), known.get(f"{shell}a")
     if whole is not None:
@@ -143,7 +140,7 @@ def _measured(shell: str, known: Mapping[str, tuple[float, float]]) -> ShellSens
     if alpha is None:
         return None
     element, name = shell.split()
-    groups = [g for g in line_groups([element], 0.0, np.inf) if g.shell == name]
+    groups = [g for g in line_groups([element], 0.0, np.inf, beam_energy) if g.shell == name]
     share = sum(g.share for g in groups if g.family == f"{name}a")
     return ShellSensitivity(1 / alpha[0] / share, alpha[1], measured=True)
 
@@ -154,17 +151,7 @@ def computed_sensitivity(shell: str, beam_energy: float) -> ShellSensitivity:
     Bethe's cross-section, relativistic; yields and Coster–Kronig transitions of Elam's tables.
     """
     element, name = shell.split()
-    edges, sent = edges_kev(element), photons(element)
-    subshells = (
-        [name]
-        if len(ELECTRONS[name]) == 1
-        else [f"{name}{i + 1}" for i in range(len(ELECTRONS[name]))]
-    )
-    total = 0.0
-    for subshell in subshells:
-        edge = edges.get(subshell)
-        if edge and beam_energy > edge:
-            total += sent.get(subshell, 0.0) * _bethe(edge, beam_energy, *BETHE[name])
+    total = sum(emitted(element, name, beam_energy).values())
     return ShellSensitivity(total, computed_error(element, name), measured=False)
 
 
@@ -175,13 +162,6 @@ def computed_error(element: str, shell: str) -> float:
         return UNSURE_SOFT if max(edges, default=0.0) < SOFT else UNSURE_SHELL
     light = tables().atomic_number(element) <= LIGHT
     return UNSURE.get(element, UNSURE_LIGHT if light else UNSURE_HEAVY)
-
-
-def _bethe(edge: float, beam_energy: float, b: float, c: float) -> float:
-    """Cross-section of one electron over a constant of all, energies in keV."""
-    speed2 = 1 - (1 + beam_energy / ELECTRON) ** -2  # (v / c)²
-    T = 0.5 * ELECTRON * speed2
-    return b / (T * edge) * max(log(c * T / edge) - log(1 - speed2) - speed2, 0.0)
 
 
 def as_k_factors(call: str, given: Any) -> KFactors | None:

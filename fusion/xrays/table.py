@@ -332,27 +332,36 @@ def occupancy(element: str, name: str) -> float:
     return min(max(z - 12, 0) / 6, 1.0) if name.startswith("Kb") else 1.0
 
 
-def photons(element: str) -> dict[str, float]:
-    """Photons of every subshell, for vacancies made in proportion to its electrons.
+def photons(element: str, made: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Photons of every subshell, "K", "L1" …, for the vacancies that are made there.
 
     Vacancies of L move up by Coster–Kronig transitions before they are filled.
+
+    Args:
+        made: vacancies of every subshell; default: in proportion to its electrons.
     """
     xraydb = tables()
     yields = {name: edge.fyield for name, edge in xraydb.xray_edges(element).items()}
     if element in NO_M5_YIELD:
         yields["M5"] = _heavier_yield(element, "M5")
-    photons = {}
-    for shell, electrons in ELECTRONS.items():
-        names = (
-            [shell] if len(electrons) == 1 else [f"{shell}{i + 1}" for i in range(len(electrons))]
-        )
-        holes = dict(zip(names, map(float, electrons), strict=True))
-        if shell == "L" and "L3" in yields:
-            for start, end in (("L1", "L2"), ("L1", "L3"), ("L2", "L3")):
-                moved = xraydb.ck_probability(element, start, end, total=False) or 0.0
-                holes[end] += moved * holes[start]
-        photons |= {name: n * yields.get(name, 0.0) for name, n in holes.items()}
-    return photons
+    if made is None:
+        made = {
+            name: float(n)
+            for shell, electrons in ELECTRONS.items()
+            for name, n in zip(subshells(shell), electrons, strict=True)
+        }
+    holes = dict(made)
+    if "L3" in holes and "L3" in yields:
+        for start, end in (("L1", "L2"), ("L1", "L3"), ("L2", "L3")):
+            moved = xraydb.ck_probability(element, start, end, total=False) or 0.0
+            holes[end] += moved * holes[start]
+    return {name: n * yields.get(name, 0.0) for name, n in holes.items()}
+
+
+def subshells(shell: str) -> list[str]:
+    """ "L": "L1", "L2", "L3"."""
+    n = len(ELECTRONS[shell])
+    return [shell] if n == 1 else [f"{shell}{i + 1}" for i in range(n)]
 
 
 @cache
