@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.axis import Axes, length
 from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction
 from fusion.constraints import NonNegative, UnitColumns
@@ -68,6 +69,10 @@ class Compositions(Model):
         n = self.C @ self.A.T
         return torch.cat([n, self.B], 1) if self.others else n
 
+    def relative_thickness(self) -> Tensor:
+        """Mass thickness over its mean, on the axes of the scan: for `losses.Smoothness`."""
+        return relative_thickness(self.lines, self.atoms(), self.factor("C").axes[0] or ())
+
     def forward(self) -> dict[str, Prediction]:
         return {self.name: self.lines(self.atoms())}
 
@@ -94,5 +99,15 @@ class ElementMaps(Model):
         """(pixel, element) atoms."""
         return self.N
 
+    def relative_thickness(self) -> Tensor:
+        """Mass thickness over its mean, on the axes of the scan: for `losses.Smoothness`."""
+        return relative_thickness(self.lines, self.atoms(), self.factor("N").axes[0] or ())
+
     def forward(self) -> dict[str, Prediction]:
         return {self.name: self.lines(self.atoms())}
+
+
+def relative_thickness(lines: LineModel, atoms: Tensor, axes: Axes) -> Tensor:
+    """Mass thickness of a map of atoms (pixel, element) over its mean, on its axes."""
+    thickness = lines.mass_thickness(atoms)
+    return (thickness / thickness.mean().detach()).reshape([length(axis) for axis in axes])

@@ -14,8 +14,8 @@ from benchmarks.science.edxs_scores import Found
 
 K = dict[str, float | tuple[float, float]]
 """k factors, with a standard error each or without."""
-SMOOTHNESS = 1.0
-"""Weight of the prior that a map is smooth, of `fu.losses.SpatialSmoothness`."""
+NEIGHBOURS = 0.05
+"""By how much of its mean the mass thickness of neighbours is expected to differ."""
 
 
 def dataset(
@@ -48,7 +48,7 @@ def compositions(
     *,
     others: Sequence[str] = (),
     seed: int = 0,
-    smooth: bool = False,
+    smoothly: bool = False,
 ) -> Found:
     """The call of the documentation; without k factors those that are computed from tables.
 
@@ -58,15 +58,17 @@ def compositions(
         components: how many.
         k: of `k_factors`.
         seed: of the fit.
-        smooth: whether a prior says that maps are smooth.
+        smoothly: whether a prior says that maps are smooth.
     """
     clock, processor = time.perf_counter(), time.process_time()
     told: dict[str, Any] = {} if k is None else {"k_factors": k}
     told |= {"others": list(others)} if others else {}
     model = fu.models.Compositions(data, elements=list(elements), K=components, **told)
     loss: Any = fu.losses.Poisson(data)
-    if smooth:
-        loss = loss + SMOOTHNESS * fu.losses.SpatialSmoothness("C")
+    if smoothly:
+        for axis in range(len(data.axes) - 1):
+            smooth = fu.losses.Smoothness(lambda m: m.relative_thickness(), axis=axis)
+            loss = loss + NEIGHBOURS**-2 * smooth
     result = fu.fit(model, loss, seed=seed, progress=False)
     spent = time.perf_counter() - clock, time.process_time() - processor
     return read(result, *spent)

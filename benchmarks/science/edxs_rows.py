@@ -120,7 +120,7 @@ def thickness(runs: Runs) -> Measured:
     """Mass thickness of pixels, with a prior that maps are smooth."""
     case = runs.phases
     k, data = product.k_factors(case.k), case.dataset(case.counts)
-    found = product.compositions(data, case.elements, len(case.atomic), k, smooth=True)
+    found = product.compositions(data, case.elements, len(case.atomic), k, smoothly=True)
     if found.mass_thickness is None:
         return "no mass thickness", False
     seen = runs.seen

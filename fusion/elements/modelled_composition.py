@@ -54,8 +54,8 @@ class FoundDetector:
     def __str__(self) -> str:
         return (
             f"offset {1e3 * self.offset:+.2f} ± {1e3 * self.offset_error:.2f} eV, gain "
-            f"{self.gain:.5f} ± {self.gain_error:.5f}, noise {1e3 * self.noise:.0f} eV, Fano factor "
-            f"{self.fano:.3f}"
+            f"{self.gain:.5f} ± {self.gain_error:.5f}, noise {1e3 * self.noise:.0f} eV, "
+            f"Fano factor {self.fano:.3f}"
         )
 
 
@@ -162,7 +162,7 @@ class ModelledComposition(Shown):
 
 def line_model_of(model: Any) -> tuple[str, LineModel] | None:
     """(its path, the line model) of a model that has one."""
-    for path, part in ([] if model is None else model.named_modules()):
+    for path, part in [] if model is None else model.named_modules():
         if isinstance(part, LineModel):
             return path, part
     return None
@@ -232,9 +232,7 @@ def _shares(common: CommonErrors, unit: Tensor) -> tuple[Array, Array, Array]:
     covariance = common.covariance[place, place]
     errors = (slope @ covariance * slope).sum(1).clamp_min(0).sqrt().reshape(value.shape)
     own = slope.reshape(*value.shape, *slot.shape)
-    limits = (
-        torch.einsum("keek->ke", own) * common.limit[place].reshape(slot.shape).T
-    )
+    limits = torch.einsum("keek->ke", own) * common.limit[place].reshape(slot.shape).T
     zero = common.at_bound[place].reshape(slot.shape).T
     errors = torch.where(zero, 0, errors)
     low = (value - SIDES * errors).clamp_min(0)
@@ -317,5 +315,3 @@ def _names_of(name: str, lines: LineModel) -> Sequence[str]:
         "ends": ("continuum below the axis", "continuum above the axis"),
         "sensitivity": tuple(f"k of {shell}" for shell in lines.unsure_shells),
     }[name]
-
-

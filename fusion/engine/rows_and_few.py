@@ -7,8 +7,9 @@ block for every pixel, a border, and a corner. D is the expected curvature of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -16,8 +17,10 @@ import torch
 from torch import Tensor
 from torch.func import grad, hessian, jvp, vmap
 
+from fusion.algebra.axis import length
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
+from fusion.language.prior import as_surrogate
 
 AT_ONCE = 2**23
 """Numbers of a Jacobian that are held at once."""
@@ -48,13 +51,6 @@ class Arrow:
         across = self.border.flatten(0, 1).T @ rows.flatten() + self.corner @ few
         return along, across
 
-    def promises(self, rows: Tensor, few: Tensor) -> float:
-        """By how much a step brings the loss down, as far as gradient and curvature go."""
-        along, across = self.times(rows, few)
-        slope = (self.row_gradient * rows).sum() + (self.few_gradient * few).sum()
-        bend = (along * rows).sum() + (across * few).sum()
-        return float(-slope - 0.5 * bend)
-
 
 class RowsAndFew:
     """The variables of an objective as rows of maps and the few others.
@@ -72,13 +68,17 @@ class RowsAndFew:
         self.pixels = self.row_slots[0].shape[0] if self.row_slots else 0
         self.width = sum(slot.shape[1] for slot in self.row_slots)
         self.moving: dict[str, tuple[bool, ...]] = {}
+        names = {slot.name for slot in self.row_slots}
+        penalties = [term for _, _, term in objective.loss.penalties]
+        self.tied = any(about_rows(objective, term, names) for term in penalties)
+        """Whether penalties are about rows: then these do not stand each by itself."""
 
-    @property
+    @cached_property
     def few(self) -> Tensor:
         """Places of the few in a flat vector, (few,)."""
         return self.places_of(self.few_slots)
 
-    @property
+    @cached_property
     def places(self) -> Tensor:
         """Places of the rows in a flat vector, (pixel, r)."""
         device = self.objective.like.device
@@ -87,6 +87,12 @@ class RowsAndFew:
             for s in self.row_slots
         ]
         return torch.cat(parts, 1)
+
+    def joined(self, rows: Tensor, few: Tensor, like: Tensor) -> Tensor:
+        """(n,) of what belongs to rows (pixel, r) and to the few; 0 elsewhere."""
+        made = torch.zeros_like(like)
+        made[self.places], made[self.few] = rows.to(made), few.to(made)
+        return made
 
     def places_of(self, slots: Sequence[Slot]) -> Tensor:
         """Places of variables in a flat vector."""
@@ -100,6 +106,19 @@ class RowsAndFew:
         with model.once(values):
             pairs = [term.pair(model)[1].two_way() for _, _, term in self.objective.loss.fits]
         return [side for pair in pairs for side in pair]
+
+    def penalty_gradient(self, flat: Tensor, states: States) -> Tensor:
+        """Of all penalties, (n,)."""
+        return grad(lambda x: self._penalties("penalties", x, states))(flat)
+
+    def penalty_product(self, flat: Tensor, states: States) -> Callable[[Tensor], Tensor]:
+        """The curvature of all penalties times (n,)."""
+        slope = grad(lambda x: self._penalties("penalty_curvature", x, states))
+        return lambda v: jvp(slope, (flat,), (v,))[1].detach().clone()
+
+    def _penalties(self, which: str, flat: Tensor, states: States) -> Tensor:
+        values = self.objective.values(flat[None])
+        return getattr(self.objective, which)(values, states).sum()
 
     def slopes(self, flat: Tensor) -> tuple[Sides, Sides, Sides]:
         """(sides, their slopes along the rows' variables, along the few), slopes first.
@@ -191,7 +210,8 @@ class RowsAndFew:
             left, right = sides[2 * fit : 2 * fit + 2]
             slopes = by_rows[2 * fit], by_few[2 * fit], by_few[2 * fit + 1]
             self._add_fit(made, term, scale, left, right, *slopes, observed=observed)
-        self._add_penalties(made, flat, states)
+        if not self.tied:
+            self._add_penalties(made, flat, states)
         return made
 
     def _add_penalties(self, made: Arrow, flat: Tensor, states: States) -> None:
@@ -200,12 +220,8 @@ class RowsAndFew:
         if not self.objective.loss.penalties or not len(few):
             return
 
-        def of(which: str) -> Any:
-            def value(x: Tensor) -> Tensor:
-                values = self.objective.values(flat.index_put((few,), x)[None])
-                return getattr(self.objective, which)(values, states).sum()
-
-            return value
+        def of(which: str) -> Callable[[Tensor], Tensor]:
+            return lambda x: self._penalties(which, flat.index_put((few,), x), states)
 
         made.few_gradient += grad(of("penalties"))(flat[few])
         made.corner += hessian(of("penalty_curvature"))(flat[few])
@@ -285,12 +301,29 @@ def _sparse(form: Any, loss: Any) -> bool:
     return bool(loss.vanishes_at_zero and form.rank_one and form.density < SPARSE)
 
 
+def about_rows(objective: Objective, term: Any, names: set[str]) -> bool:
+    """Whether a penalty depends on factors of these names."""
+    factor = getattr(term, "factor", None)
+    if factor is not None or not names:
+        return factor in names
+    own = set(getattr(term, "names", ()))
+    if own:
+        return bool(own & names)
+    values = {
+        n: v.detach()[0].requires_grad_() for n, v in objective.values(objective.current()).items()
+    }
+    with torch.enable_grad(), objective.model.once(values):
+        loss = as_surrogate(term).value(objective.model, {})
+    found = torch.autograd.grad(loss, [values[n] for n in names], allow_unused=True)
+    return any(g is not None for g in found)
+
+
 def over_pixels(objective: Objective, slot: Slot) -> bool:
     """Whether a variable is a matrix over the pixels of a fit's data, one row for each."""
     axes = None if slot.module is None else slot.module.axes[0]
     if axes is None or len(slot.shape) != 2:
         return False
-    pixels = prod(axis.size for axis in axes)
+    pixels = prod(length(axis) for axis in axes)
     return any(
         axes != term.dataset.channels and pixels == _rows_of(term)
         for _, _, term in objective.loss.fits

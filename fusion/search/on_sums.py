@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fusion.algebra.axis import Axes, Axis
+from fusion.algebra.axis import Axes, Axis, length
 from fusion.data.tally import tally
 from fusion.engine.objective import Objective
+from fusion.engine.rows_and_few import about_rows
 from fusion.engine.status import Status
 from fusion.engine.variables import Values
 from fusion.forms.contract import Gathered
 from fusion.forms.weights import Weights
+from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.search.continuation import continue_from
 from fusion.search.heats import Heats
@@ -88,7 +90,7 @@ def edge_of_sums(objective: Objective) -> int:
 
 
 def _number(axes: Axes, edge: int) -> int:
-    return prod(ceil(axis.size / edge) for axis in axes)
+    return prod(ceil(length(axis) / edge) for axis in axes)
 
 
 def summed_problem(objective: Objective, edge: int) -> Sums:
@@ -106,10 +108,10 @@ def summed_problem(objective: Objective, edge: int) -> Sums:
     names = pixel_factors(model, rows)
     terms = []
     for weight, term in loss.terms:
-        data = getattr(term, "dataset", None)
-        if data is not None:
-            terms.append((weight, term._reading(_means(term, model, labels[data.pixels]))))
-        elif getattr(term, "factor", None) not in names:
+        if isinstance(term, Fit):
+            means = _means(term, model, labels[term.dataset.pixels])
+            terms.append((weight, term._reading(means)))
+        elif not about_rows(objective, term, set(names)):
             terms.append((weight, term))
     summed = model_on_rows(model, rows)
     for name, axes in names.items():
@@ -123,7 +125,7 @@ def _labels(axes: Axes, edge: int) -> Tensor:
     """To which sum every pixel belongs, (pixel,)."""
     label = torch.zeros((), dtype=torch.long)
     for axis in axes:
-        place = torch.arange(axis.size) // edge
+        place = torch.arange(length(axis)) // edge
         label = label[..., None] * (int(place[-1]) + 1) + place
     return label.reshape(-1)
 
@@ -134,7 +136,7 @@ def _first_of_each(label: Tensor) -> Tensor:
     return first.scatter_reduce(0, label, torch.arange(len(label)), "amin")
 
 
-def _means(term: Any, model: Any, label: Tensor) -> Gathered:
+def _means(term: Fit, model: Any, label: Tensor) -> Gathered:
     """The data of a fit as means over the pixels of every sum, under their weights."""
     with torch.no_grad(), model.once():
         form, _ = term.pair(model)

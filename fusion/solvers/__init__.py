@@ -20,6 +20,7 @@ __all__ = [
     "LBFGS",
     "MALS",
     "Adam",
+    "ArrowNewton",
     "GaussNewton",
     "Outcome",
     "RowNewton",

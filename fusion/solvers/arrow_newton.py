@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -10,11 +12,14 @@ from torch import Tensor
 
 from fusion.algebra.calls import checked_class
 from fusion.algebra.prediction import Expanded
+from fusion.engine import conjugate_gradients as cg
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew, over_pixels
 from fusion.engine.variables import States
 from fusion.solvers.base import SCOUTED, Solver
 from fusion.solvers.track import Outcome, Track, states_of
+
+Product = Callable[[Tensor], Tensor]
 
 MOST = 300
 """Variables that count as few."""
@@ -30,6 +35,8 @@ RIDGE = 1e-10
 """Share of its largest diagonal that is always added to a pixel's block."""
 OPEN = 1e-12
 """Of a curvature of unit diagonal: what is flatter does not move, as the scale of unit columns."""
+CLOSE, PRODUCTS = 0.01, 60
+"""How far the system is solved of rows that penalties tie together, and in how many products."""
 CLAMPED = 6
 """Times that what would cross its bound is set there, and the others are solved for again."""
 LEFT = 0.1
@@ -155,11 +162,12 @@ class _Descent:
         """One step of a start; whether none helps any more."""
         flat, states = self.flat[s], states_of(self.states, [s])
         arrow = self.parts.arrow(flat, states, observed=self.near[s])
+        solve = partial(self._solve, arrow, flat, states)
         for _ in range(TRIALS):
-            step, promised = self._solve(arrow, flat, float(self.damping[s]))
+            step, promised = solve(float(self.damping[s]))
             while len(self.measured) and float(step[self.measured].abs().amax()) > FARTHEST:
                 self.damping[s] = self.damping[s] * 3
-                step, promised = self._solve(arrow, flat, float(self.damping[s]))
+                step, promised = solve(float(self.damping[s]))
             found = torch.maximum(flat + step, self.lower)
             new = float(self._terms(found[None], states).sum())
             if new < loss - SUFFICIENT * promised:
@@ -175,85 +183,111 @@ class _Descent:
             self.damping[s] = (self.damping[s] * 8).clamp(*DAMPING)
         return bool(self.damping[s] >= DAMPING[1])
 
-    def _solve(self, arrow: Arrow, flat: Tensor, damping: float) -> tuple[Tensor, float]:
+    def _solve(
+        self, arrow: Arrow, flat: Tensor, states: States, damping: float
+    ) -> tuple[Tensor, float]:
         """(step (n,), by how much it should bring the loss down).
 
         What would cross its bound goes as far as that, and all others make up for it.
         """
-        few, places = self.parts.few, self.parts.places
-        room = (self.lower - flat)[places], (self.lower - flat)[few]
-        held = (
-            ~self._moving(flat, places, arrow.row_gradient),
-            ~self._moving(flat, few, arrow.few_gradient),
-        )
-        nothing = flat.new_full((), torch.nan)
-        fixed = [torch.where(h, flat.new_zeros(()), nothing) for h in held]
+        parts, room = self.parts, self.lower - flat
+        pull = parts.joined(arrow.row_gradient, arrow.few_gradient, flat)
+        if parts.tied:
+            pull = pull + parts.penalty_gradient(flat, states)
+        bent = parts.penalty_product(flat, states) if parts.tied else None
+        free = self.movable & ~((flat <= self.lower) & (pull > 0))
+        given = torch.zeros_like(flat)
+        step = self._free_step(arrow, bent, pull, free, given, damping)
         for _ in range(CLAMPED):
-            system = _System(arrow, damping, *fixed)
-            rows, others = system.step()
-            beyond = [
-                torch.isnan(f) & (s < r)
-                for f, s, r in zip(fixed, (rows, others), room, strict=True)
-            ]
-            if not any(bool(each.any()) for each in beyond):
+            beyond = free & (step < room)
+            if not bool(beyond.any()):
                 break
-            fixed = [torch.where(b, r, f) for b, r, f in zip(beyond, room, fixed, strict=True)]
-        step = torch.zeros_like(flat)
-        step[places], step[few] = rows.to(step), others.to(step)
-        step = torch.maximum(step, self.lower - flat)
-        return step, arrow.promises(step[places], step[few])
+            free, given = free & ~beyond, torch.where(beyond, room, given)
+            step = self._free_step(arrow, bent, pull, free, given, damping)
+        step = torch.maximum(step, room)
+        met = _product(parts, arrow, bent, step)
+        return step, float(-(pull * step).sum() - 0.5 * (met * step).sum())
 
-    def _moving(self, flat: Tensor, places: Tensor, gradient: Tensor) -> Tensor:
-        at_bound = (flat[places] <= self.lower[places]) & (gradient > 0)
-        return self.movable[places] & ~at_bound
+    def _free_step(
+        self,
+        arrow: Arrow,
+        bent: Product | None,
+        pull: Tensor,
+        free: Tensor,
+        given: Tensor,
+        damping: float,
+    ) -> Tensor:
+        """The step (n,) of what is free, where all else moves by what is given."""
+        parts = self.parts
+        rest = torch.where(free, -pull - _product(parts, arrow, bent, given), 0)
+        system = _System(arrow, damping, free[parts.places], free[parts.few])
+
+        def solved(r: Tensor) -> Tensor:
+            return parts.joined(*system.solve(r[parts.places], r[parts.few]), r)
+
+        if bent is None:
+            return torch.where(free, solved(rest), given)
+
+        def product(v: Tensor) -> Tensor:
+            made = parts.joined(*system.times(v[0][parts.places], v[0][parts.few]), v[0])
+            return torch.where(free, made + bent(v[0]), 0)[None]
+
+        found, _, _ = cg.solve(
+            product,
+            lambda r: torch.where(free, solved(r[0]), 0)[None],
+            -rest[None],
+            free.to(rest)[None],
+            tolerance=CLOSE,
+            max_products=PRODUCTS,
+        )
+        return torch.where(free, found[0], given)
+
+
+def _product(parts: RowsAndFew, arrow: Arrow, bent: Product | None, v: Tensor) -> Tensor:
+    """The curvature times (n,)."""
+    made = parts.joined(*arrow.times(v[parts.places], v[parts.few]), v)
+    return made if bent is None else made + bent(v)
 
 
 class _System:
-    """The damped equations of a step, in which some variables move by what is given.
+    """The damped arrow of what is free, and its inverse.
 
     Args:
-        arrow: curvature and gradient.
+        arrow: the curvature.
         damping: a share of the diagonal.
-        rows: (pixel, r) and few: (few,): by what a variable moves; NaN: it is free.
+        rows: (pixel, r) and few: (few,): whether a variable is free.
     """
 
     def __init__(self, arrow: Arrow, damping: float, rows: Tensor, few: Tensor) -> None:
-        self.given = rows.nan_to_num(0.0), few.nan_to_num(0.0)
-        self.row_free, self.few_free = rows.isnan(), few.isnan()
-        along, across = arrow.times(*self.given)
-        self.pull = torch.where(self.row_free, -arrow.row_gradient - along, 0)
-        self.rest = torch.where(self.few_free, -arrow.few_gradient - across, 0)
-        self.blocks = _damped(arrow.rows, damping, ~self.row_free)
-        self.border = torch.where(self.row_free[:, :, None] & self.few_free, arrow.border, 0)
-        self.corner = _damped(arrow.corner, damping, ~self.few_free)
-
-    def step(self) -> tuple[Tensor, Tensor]:
-        """By what all move: rows (pixel, r), few (few,)."""
-        root = torch.linalg.cholesky_ex(self.blocks)[0]
-        right = torch.cat([self.pull[:, :, None], self.border], 2)
-        solved = torch.cholesky_solve(right, root)
-        own, met = solved[:, :, 0], solved[:, :, 1:]
-        few = torch.zeros_like(self.rest)
+        self.row_free, self.few_free = rows, few
+        self.blocks = _damped(arrow.rows, damping, ~rows)
+        self.border = torch.where(rows[:, :, None] & few, arrow.border, 0)
+        self.corner = _damped(arrow.corner, damping, ~few)
+        self.root = torch.linalg.cholesky_ex(self.blocks)[0]
+        self.met = torch.cholesky_solve(self.border, self.root) if len(few) else self.border
         if len(few):
-            few = self._few(own, met)
-            own = own - met @ few
-        given_rows, given_few = self.given
-        return (
-            torch.where(self.row_free, own, given_rows),
-            torch.where(self.few_free, few, given_few),
-        )
+            corner = self.corner - self.border.flatten(0, 1).T @ self.met.flatten(0, 1)
+            self.scale = self.corner.diagonal().rsqrt()
+            unit = self.scale[:, None] * corner * self.scale
+            self.values, self.vectors = torch.linalg.eigh(0.5 * (unit + unit.T))
 
-    def _few(self, own: Tensor, met: Tensor) -> Tensor:
-        """The few, all rows following."""
-        border = self.border.flatten(0, 1)
-        corner = self.corner - border.T @ met.flatten(0, 1)
-        rest = self.rest - border.T @ own.flatten()
-        scale = self.corner.diagonal().rsqrt()
-        unit = scale[:, None] * corner * scale
-        unit = 0.5 * (unit + unit.T)
-        values, vectors = torch.linalg.eigh(unit)
-        inverse = torch.where(values > OPEN, 1 / values.clamp_min(OPEN), 0)
-        return scale * (vectors @ (inverse * (vectors.T @ (scale * rest))))
+    def times(self, rows: Tensor, few: Tensor) -> tuple[Tensor, Tensor]:
+        """The arrow times (pixel, r) and (few,)."""
+        along = torch.einsum("prs,ps->pr", self.blocks, rows) + self.border @ few
+        return along, self.border.flatten(0, 1).T @ rows.flatten() + self.corner @ few
+
+    def solve(self, pull: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        """By what rows (pixel, r) and few (few,) move that are pulled so; 0 where not free."""
+        own = torch.cholesky_solve(
+            torch.where(self.row_free, pull, 0)[:, :, None], self.root
+        ).squeeze(2)
+        few = torch.zeros_like(rest)
+        if len(few):
+            left = torch.where(self.few_free, rest, 0) - self.border.flatten(0, 1).T @ own.flatten()
+            inverse = torch.where(self.values > OPEN, 1 / self.values.clamp_min(OPEN), 0)
+            few = self.scale * (self.vectors @ (inverse * (self.vectors.T @ (self.scale * left))))
+            own = own - self.met @ few
+        return own, few
 
 
 def _damped(blocks: Tensor, damping: float, held: Tensor) -> Tensor:

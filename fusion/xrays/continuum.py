@@ -71,14 +71,20 @@ def _piece(
     looks = np.geomspace(start, stop, LOOKS + 2)[1:-1]  # an edge belongs to neither side
     depth = THICK * np.stack([mass_attenuation(element, looks) for element in elements])
     left = -np.expm1(-depth) / depth
+    places = _chebyshev(start, stop, 1)
     for n in range(1, MOST + 1):
-        nodes = 0.5 * (1 - np.cos((2 * np.arange(n) + 1) * np.pi / (2 * n)))
-        places = start * (stop / start) ** nodes
+        places = _chebyshev(start, stop, n)
         depth = THICK * np.stack([mass_attenuation(element, places) for element in elements])
         guess = (-np.expm1(-depth) / depth) @ _lagrange(places, looks)
         if (np.abs(guess - left) <= EXACT * left).all():
             break
     return middles, np.diff(border), places, _lagrange(places, middles)
+
+
+def _chebyshev(start: float, stop: float, n: int) -> Array:
+    """Knots between two energies, in their logarithm."""
+    nodes = 0.5 * (1 - np.cos((2 * np.arange(n) + 1) * np.pi / (2 * n)))
+    return start * (stop / start) ** nodes
 
 
 def _lagrange(knots: Array, energies: Array) -> Array:

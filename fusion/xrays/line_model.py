@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.calls import checked_call
-from fusion.algebra.prediction import CP, cp
+from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Standardised
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
@@ -29,7 +29,7 @@ from fusion.xrays.table import KEV, atomic_mass, parse_names, tables
 Continuum = Literal["absorbed", "not absorbed"]
 
 OFFSET, GAIN = 0.015, 3e-3
-"""Standard deviations of what an axis is off, keV, and of its scale, before anything is measured."""
+"""Standard deviations of what an axis is off, keV, and of its scale, as they are expected."""
 WIDTH = 0.15
 """Of the logarithms of noise and Fano factor."""
 THICKNESS = 3e-5
@@ -328,7 +328,7 @@ class LineModel(Model):
         left = left_of(depth) if self.absorbed else torch.ones_like(depth)
         return torch.cat([lines, heavy[:, None] * left], 1)
 
-    def forward(self, n: Tensor) -> CP:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(self, n: Tensor) -> Prediction:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The prediction of a map of n (pixel, element) atoms."""
         return cp(self.emitted(n), self.shapes())
 
@@ -337,7 +337,7 @@ class LineModel(Model):
 
 
 def left_of(depth: Tensor) -> Tensor:
-    """f(χ) = (1 − e^−χ) / χ: share of photons that leave a layer which sends them all through it."""
+    """f(χ) = (1 − e^−χ) / χ: share of the photons of a layer that leave it."""
     small = depth < 1e-4
     safe = torch.where(small, 1.0, depth)
     return torch.where(small, 1 - depth / 2 + depth.square() / 6, -torch.expm1(-safe) / safe)

@@ -72,7 +72,7 @@ def shown(
     start: Tensor,
     width: int,
 ) -> Tensor:
-    """Groups of single lines over evenly spaced channels, each integrated over them: (group, channel).
+    """Groups of single lines, integrated over evenly spaced channels: (group, channel).
 
     Only channels near a line are computed: `width` of them from channel `start` on.
 

@@ -11,9 +11,9 @@ import pytest
 
 import fusion as fu
 from fusion.elements import Detector, Fitted, Windows
-from fusion.xrays.table import atomic_mass
 from fusion.elements.xray_detector import linear_background
 from fusion.files.calibration import axis_at as calibrated_axis
+from fusion.xrays.table import atomic_mass
 from tests.helpers.paths import shared_file
 from tests.helpers.xray_phases import EDXS, K, fitted, planted, truth
 

@@ -7,8 +7,8 @@ import pytest
 
 import fusion as fu
 from fusion.elements.intensities import Fitted
-from fusion.xrays.table import lines
 from fusion.elements.xray_detector import USUAL
+from fusion.xrays.table import lines
 
 FULL = fu.Axis("energy", 0.01, 0.1, "keV", size=250)
 TRUTH = {"O Ka": 40_000.0, "Si Ka": 90_000.0}

@@ -9,10 +9,10 @@ import torch
 import fusion as fu
 from fusion.constraints import Fixed
 from fusion.elements import Detector
-from fusion.xrays.table import atomic_mass
 from fusion.elements.xray_detector import shell_spectra
 from fusion.losses import Poisson
 from fusion.simulate.xrays import bremsstrahlung
+from fusion.xrays.table import atomic_mass
 
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 EDXS = fu.Axis("energy", 0.02, 0.2, "keV", size=500)
