@@ -1,0 +1,160 @@
+"""Which elements a spectrum of counts holds: one after the other, each against the best without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import norm
+
+from fusion.elements.found_fit import Fit, amounts_of
+from fusion.elements.found_spectrum import Spectrum, Spot
+
+Array = NDArray[np.float64]
+
+CHANCE = 0.05
+"""Chance that of all candidates that are absent any is named."""
+MORE = 40
+"""Elements at most."""
+SWAPS = 3
+"""Others that are tried in place of an element."""
+TRIED = 400.0
+"""2 Δ ln L below which others are tried in place of an element."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What tells for an element.
+
+    Attributes:
+        element: its number.
+        ratio: 2 Δ ln L to the best fit without it.
+        rival: the number of another in its place with which a fit is nearly as good; None: none.
+        gap: 2 Δ ln L to that fit.
+    """
+
+    element: int
+    ratio: float
+    rival: int | None = None
+    gap: float = np.inf
+
+
+def threshold(candidates: int) -> float:
+    """2 Δ ln L that chance exceeds for none of so many candidates in 19 of 20 spectra.
+
+    An amount cannot be negative, so that 2 Δ ln L of an absent element is 0 half of the times and
+    χ² of one degree of freedom else (Wilks; Chernoff, Ann. Math. Stat. 25:573 (1954)).
+    """
+    return float(norm.isf(CHANCE / max(candidates, 1))) ** 2
+
+
+class Search:
+    """Elements of a spectrum.
+
+    Args:
+        spectrum: of counts, with its candidates.
+    """
+
+    def __init__(self, spectrum: Spectrum) -> None:
+        self.spectrum, self.fit = spectrum, Fit(spectrum)
+        self.least = threshold(len(spectrum.lines.elements))
+
+    def scores(self, spot: Spot) -> tuple[Array, Array]:
+        """(element,) of every candidate: counts by which a fit would be better, and their error.
+
+        To first order, all else refitted.
+        """
+        fit = self.fit
+        _, expected, changes = fit.at(spot)
+        gradient, curved, free = fit.slopes(spot, expected, changes)
+        each = self.spectrum.candidates(spot)
+        weighted = fit.weight * each / expected
+        up = weighted @ (self.spectrum.counts - expected)
+        own = (weighted * each).sum(1)
+        cross = weighted @ changes[free].T
+        factor = cho_factor(curved[np.ix_(free, free)])
+        up = up + cross @ cho_solve(factor, gradient[free])
+        information = own - (cross * cho_solve(factor, cross.T).T).sum(1)
+        information = np.maximum(information, 1e-6 * own)
+        return up / information, information**-0.5
+
+    def forward(self, spot: Spot) -> Spot:
+        """Adds what raises the likelihood most, as long as chance does not."""
+        refused: set[int] = set()
+        while len(spot.active) < MORE:
+            more, error = self.scores(spot)
+            z = more / error
+            z[[*spot.active, *refused]] = -np.inf
+            best = int(np.argmax(z))
+            if not z[best] ** 2 * np.sign(z[best]) > 0.8 * self.least:
+                break
+            spot, taken = self._added(spot, best, float(more[best]))
+            if not taken:
+                refused.add(best)
+        return spot
+
+    def _added(self, spot: Spot, element: int, counts: float) -> tuple[Spot, bool]:
+        """With one more, where it stands against what was there."""
+        before = self.fit.weight
+        amounts = amounts_of(spot) | {element: counts}
+        new = self.fit.settle(self.fit.with_elements(spot, amounts))
+        known = amounts_of(new)
+        taken = element in known
+        if taken and self.fit.weight < 2 * before:  # else it is needed beyond doubt
+            without = self.without(new, element)
+            taken = 2 * (without.loss - new.loss) > self.least
+        if not taken:
+            known.pop(element, None)
+        spot = self.fit.with_elements(new, known)
+        self.spectrum.hold(spot, everything=True)
+        return self.fit.fit(spot), taken
+
+    def without(self, spot: Spot, element: int) -> Spot:
+        """The best fit without an element, with what is held."""
+        return self.fit.fit(self.fit.with_elements(spot, amounts_of(spot, [element])))
+
+    def backward(self, spot: Spot) -> tuple[Spot, list[Evidence]]:
+        """Leaves out what nothing tells for; and the evidence of the rest."""
+        while True:
+            found = [self.evidence(spot, e) for e in spot.active]
+            weakest = min(found, key=lambda one: one.ratio, default=None)
+            if weakest is None or weakest.ratio > self.least:
+                return spot, found
+            spot = self.fit.settle(self.without(spot, weakest.element))
+            self.spectrum.hold(spot, everything=True)
+            spot = self.fit.fit(spot)
+
+    def evidence(self, spot: Spot, element: int) -> Evidence:
+        """2 Δ ln L to the best fit without an element, and with another in its place."""
+        without = self.without(spot, element)
+        ratio = 2 * (without.loss - spot.loss)
+        if not self.least < ratio < TRIED:
+            return Evidence(element, ratio)
+        more, error = self.scores(without)
+        z = more / error
+        z[[element, *without.active]] = -np.inf
+        gaps = []
+        for other in np.argsort(-z)[:SWAPS].tolist():
+            if z[other] ** 2 * np.sign(z[other]) > 0.5 * ratio:
+                amounts = amounts_of(without) | {other: float(more[other])}
+                swapped = self.fit.fit(self.fit.with_elements(without, amounts))
+                gaps.append((2 * (swapped.loss - spot.loss), other))
+        gap, rival = min(gaps, default=(np.inf, None))
+        return Evidence(element, ratio, rival, gap)
+
+    def run(self) -> tuple[Spot, list[Evidence]]:
+        """What is there, and what tells for it."""
+        spot = self.forward(self.fit.fit(self.spectrum.start()))
+        spot, found = self.backward(spot)
+        return spot, found
+
+    def errors(self, spot: Spot) -> Array:
+        """(element,) standard errors of the counts of what is there."""
+        _, expected, changes = self.fit.at(spot)
+        _, curved, free = self.fit.slopes(spot, expected, changes)
+        inverse = np.linalg.inv(curved[np.ix_(free, free)])
+        variances = np.full(len(free), np.inf)
+        variances[free] = np.diag(inverse)
+        return np.sqrt(variances[: len(spot.n)])
