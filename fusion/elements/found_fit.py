@@ -27,6 +27,8 @@ REACH = 2.0
 """Standard deviations of a step at most."""
 NEAR = np.array([0.3, 0.6, 0.6, 0.6])
 """Standard deviations by which calibration moves before shapes are made anew."""
+POOR = 3.0
+"""Dispersion above which detector and tables are held nearer to what is expected of them."""
 HEAVIER = 1.3
 """Ratio of weights from which a fit is repeated with the new one."""
 
@@ -42,7 +44,7 @@ class Fit:
     """
 
     def __init__(self, spectrum: Spectrum) -> None:
-        self.spectrum, self.weight = spectrum, 1.0
+        self.spectrum, self.weight, self.stiff = spectrum, 1.0, 1.0
 
     # ---- what is minimised -----------------------------------------------------------------------
 
@@ -59,6 +61,11 @@ class Fit:
         many = expected > 1
         return max(1.0, float(self.deviance(expected)[many].mean()) if many.any() else 1.0)
 
+    def weigh(self, spot: Spot) -> None:
+        """Weights as the fit is there."""
+        dispersion = self.dispersion(self.spectrum.expected(spot)[0])
+        self.weight, self.stiff = 1 / dispersion, max(1.0, dispersion / POOR)
+
     def prior(self, spot: Spot) -> tuple[float, Array, Array]:
         """½ Σ u² of what is unsure, its gradient and second derivatives."""
         continuum = self.spectrum.continuum
@@ -68,7 +75,7 @@ class Fit:
         curved = np.zeros((len(middle),) * 2)
         first, last = len(n) + len(u) + 7, len(middle) - 2
         known = np.arange(len(n), first)
-        curved[known, known] = 1.0
+        curved[known, known] = self.stiff
         curved[first:last, first:last] = continuum.stiff
         curved[[-2, -1], [-2, -1]] = EXTRA[1] ** -2.0
         away = np.concatenate(spot.parts) - middle
@@ -151,14 +158,16 @@ class Fit:
 
     def settle(self, spot: Spot, rounds: int = ROUNDS) -> Spot:
         """The best answer with shapes, absorption and what is unsure as they are there."""
+        self.weigh(spot)
         for _ in range(rounds):
-            self.weight = 1 / self.dispersion(self.spectrum.expected(spot)[0])
+            before = self.weight
             spot = self.fit(self.with_unsure(spot))
             away = np.abs(spot.calibration - self.spectrum.calibration)
-            weight = 1 / self.dispersion(self.spectrum.expected(spot)[0])
-            self.spectrum.hold(spot)
-            if (away < NEAR / 20).all() and weight < HEAVIER * self.weight:
+            self.weigh(spot)
+            if (away < NEAR / 20).all() and self.weight < HEAVIER * before:
                 break
+            self.spectrum.hold(spot)
+        self.spectrum.hold(spot)
         return self.fit(spot)
 
     # ---- which elements --------------------------------------------------------------------------

@@ -80,6 +80,7 @@ class Spectrum:
         self.sine = float(np.sin(np.deg2rad(elevation)))
         whole = counts / np.where(seen > 0, seen, 1.0)
         self.extra = np.stack([make(whole, lines.channels) for make in (escapes, coincidences)])
+        self.shares: dict[int, float] = {}
         groups, channels = len(lines.groups), len(counts)
         self.shape, self.moved, self.wide = (np.zeros((groups, channels)) for _ in range(3))
 
@@ -122,9 +123,12 @@ class Spectrum:
         active = list(spot.active)
         mass = spot.n / lines.per_atom[active] * lines.masses[active]
         if mass.sum() > 0:
-            weight = mass / mass.sum()
-            of_lines = weight @ np.stack([lines.attenuation(e) for e in active])
-            of_continuum = weight @ np.stack([mass_attenuation(e, E) for e in names])
+            share = mass / mass.sum()
+            old = np.array([self.shares.get(e, 0.0) for e in active])
+            share = share if not old.sum() > 0 else 0.5 * share + 0.5 * old / old.sum()
+            self.shares = dict(zip(active, share.tolist(), strict=True))
+            of_lines = share @ np.stack([lines.attenuation(e) for e in active])
+            of_continuum = share @ np.stack([mass_attenuation(e, E) for e in names])
         else:
             of_lines, of_continuum = (mass_attenuation("Si", at) for at in (lines.energies, E))
         self.line_depth = THICKNESS / self.sine * of_lines
