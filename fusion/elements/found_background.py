@@ -1,4 +1,4 @@
-"""What lies under the lines: bremsstrahlung of any smooth course, escapes and coincidences."""
+"""What lies under the lines: bremsstrahlung of any smooth course, escapes, coincidences, shelves."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from fusion.elements.found_lines import CandidateLines, Detector, on_channels, spread
 from fusion.xrays.attenuation import mass_attenuation
 from fusion.xrays.continuum import cells
+from fusion.xrays.response import FWHM
 
 Array = NDArray[np.float64]
 
-APART = 0.45
-"""Of the logarithm of energy, from one bend of the continuum to the next."""
-BENDS = 0.25
+APART = 5.0
+"""Widths of a line from one bend of the continuum to the next: coherent bremsstrahlung is so wide."""
+BENDS = 0.1
 """Standard deviation of the second difference of its logarithm between bends."""
 LOOSE = 30.0
 """Standard deviation of that logarithm: nothing is known of the height."""
@@ -37,13 +38,15 @@ class Continuum:
     def __init__(self, lines: CandidateLines, beam_energy: float, elements: Sequence[str]) -> None:
         start = max(float(lines.channels[0]) - 0.1, 0.05)
         self.energies, widths, *_ = cells(start, lines.high, lines.variance, elements)
-        self.lines = lines
+        self.lines, self.elements = lines, list(elements)
+        self.attenuation = np.stack(
+            [mass_attenuation(e, self.energies) for e in elements] or [np.zeros(len(self.energies))]
+        )
         self.absorbers = np.stack(lines.response.absorbers(self.energies))
         kramers = np.maximum(beam_energy - self.energies, 0) / beam_energy / self.energies
         self.made = kramers * widths * lines.response.stopped(self.energies)
-        span, end = np.log(self.energies / start), float(np.log(lines.high / start))
-        knots = np.linspace(0, end, max(3, round(end / APART)))
-        self.bends = np.stack([np.interp(span, knots, unit) for unit in np.eye(len(knots))])
+        knots = _knots(start, lines.high, lines.variance)
+        self.bends = np.stack([np.interp(self.energies, knots, unit) for unit in np.eye(len(knots))])
         second = np.diff(np.eye(len(knots)), 2, axis=0)
         self.stiff = second.T @ second / BENDS**2 + np.eye(len(knots)) / LOOSE**2
 
@@ -57,6 +60,15 @@ class Continuum:
         """The logarithm of its height, were all counts its."""
         seen = float((self.made * np.exp(-self.absorbers.sum(0))).sum())
         return float(np.log(max(counts, 1.0) / seen))
+
+
+def _knots(low: float, high: float, variance: Array) -> Array:
+    """keV: as far apart as lines are wide, times `APART`."""
+    fine = np.linspace(low, high, 1000)
+    widths = FWHM * np.sqrt(variance[0] + variance[1] * fine)
+    steps = np.concatenate([[0.0], np.cumsum(np.diff(fine) / widths[1:])])
+    count = max(4, round(float(steps[-1]) / APART))
+    return np.interp(np.linspace(0, steps[-1], count), steps, fine)
 
 
 def escape_shares(energies: Array) -> Array:
@@ -84,3 +96,11 @@ def coincidences(spectrum: Array, channels: Array) -> Array:
     sums = 2 * channels[0] + step * np.arange(len(whole))
     made = np.interp(channels, sums, whole, left=0.0, right=0.0)
     return made / max(float(spectrum.sum()), 1.0)
+
+
+def shelf(spectrum: Array, channels: Array) -> Array:
+    """(channel,): photons of which only a part of the charge is collected, any part alike.
+    """
+    step = float(np.median(np.diff(channels)))
+    each = spectrum * step / np.maximum(channels, step)
+    return np.cumsum(each[::-1])[::-1] - each

@@ -19,8 +19,8 @@ STEPS, SHORTER, ROUNDS = 40, 12, 8
 """Steps of a fit, shorter ones tried, and times that shapes are made anew; fewer do as a rule."""
 CLOSE = 1e-3
 """Of the log likelihood that a step still promises, at which a fit ends."""
-EXTRA = np.array([1.0, 0.0]), np.array([1.0, 0.02])
-"""Expected of escapes and coincidences, and the standard errors of that."""
+EXTRA = np.array([1.0, 0.0, 0.0]), np.array([1.0, 0.02, 0.02])
+"""Expected of escapes, coincidences and the shelf, and the standard errors of that."""
 FAR = 4.0
 """Standard deviations beyond which calibration, absorbers and depth are not believed."""
 REACH = 2.0
@@ -44,7 +44,7 @@ class Fit:
     """
 
     def __init__(self, spectrum: Spectrum) -> None:
-        self.spectrum, self.weight, self.stiff = spectrum, 1.0, 1.0
+        self.spectrum, self.weight, self.stiff = spectrum, 0.0, 1.0
 
     # ---- what is minimised -----------------------------------------------------------------------
 
@@ -64,7 +64,8 @@ class Fit:
     def weigh(self, spot: Spot) -> None:
         """Weights as the fit is there."""
         dispersion = self.dispersion(self.spectrum.expected(spot)[0])
-        self.weight, self.stiff = 1 / dispersion, max(1.0, dispersion / POOR)
+        self.weight = max(self.weight, 1 / dispersion)
+        self.stiff = max(1.0, 1 / self.weight / POOR)
 
     def prior(self, spot: Spot) -> tuple[float, Array, Array]:
         """½ Σ u² of what is unsure, its gradient and second derivatives."""
@@ -73,11 +74,12 @@ class Fit:
         n, u, *_, bends, extra = spot.parts
         middle = np.concatenate([np.zeros(len(n) + len(u) + 7), np.full(len(bends), level), EXTRA[0]])
         curved = np.zeros((len(middle),) * 2)
-        first, last = len(n) + len(u) + 7, len(middle) - 2
+        first, last = len(n) + len(u) + 7, len(middle) - len(extra)
         known = np.arange(len(n), first)
         curved[known, known] = self.stiff
         curved[first:last, first:last] = continuum.stiff
-        curved[[-2, -1], [-2, -1]] = EXTRA[1] ** -2.0
+        few = np.arange(last, len(middle))
+        curved[few, few] = EXTRA[1] ** -2.0
         away = np.concatenate(spot.parts) - middle
         gradient = curved @ away
         return float(0.5 * away @ gradient), gradient, curved
@@ -102,20 +104,25 @@ class Fit:
     def bound(spot: Spot) -> NDArray[np.bool_]:
         """Which unknowns are ≥ 0."""
         bound = np.zeros(sum(map(len, spot.parts)), dtype=bool)
-        bound[: len(spot.n)], bound[-2:] = True, True
+        bound[: len(spot.n)], bound[-len(spot.extra) :] = True, True
         return bound
 
     # ---- how -------------------------------------------------------------------------------------
 
-    def fit(self, spot: Spot) -> Spot:
-        """The best answer with what is held: Fisher scoring with bounds."""
+    def fit(self, spot: Spot, worse: float = np.inf) -> Spot:
+        """The best answer with what is held: Fisher scoring with bounds.
+
+        Args:
+            worse: a loss; where no answer is better than that the fit ends as it is.
+        """
         spot, expected, changes = self.at(spot)
         for _ in range(STEPS):
             gradient, curved, free = self.slopes(spot, expected, changes)
             step = np.zeros(len(gradient))
             factor = cho_factor(curved[np.ix_(free, free)])
             step[free] = -cho_solve(factor, gradient[free])
-            if not -float(gradient @ step) > CLOSE:
+            promised = -float(gradient @ step)
+            if not promised > CLOSE or spot.loss - promised > worse:
                 break
             before = spot.loss
             found = self._along(spot, step)
@@ -129,7 +136,7 @@ class Fit:
     def _along(self, spot: Spot, step: Array) -> tuple[Spot, Array, Array] | None:
         """A better spot on the way; None where there is none."""
         sure = len(spot.n)
-        longest = float(np.abs(step[sure:-2]).max())
+        longest = float(np.abs(step[sure : -len(spot.extra)]).max())
         share = min(1.0, REACH / longest) if longest > 0 else 1.0
         x = np.concatenate(spot.parts)
         for _ in range(SHORTER):
@@ -157,8 +164,10 @@ class Fit:
         )
 
     def settle(self, spot: Spot, rounds: int = ROUNDS) -> Spot:
-        """The best answer with shapes, absorption and what is unsure as they are there."""
-        self.weigh(spot)
+        """The best answer with shapes, absorption and what is unsure as they are there.
+
+        The likelihood's weight grows only: a start may be poor where an element is new in it.
+        """
         for _ in range(rounds):
             before = self.weight
             spot = self.fit(self.with_unsure(spot))

@@ -20,6 +20,8 @@ MORE = 40
 """Elements at most."""
 SWAPS = 3
 """Others that are tried in place of an element."""
+BETTER = 0.5
+"""2 Δ ln L from which another is taken in place of an element."""
 TRIED = 400.0
 """2 Δ ln L below which others are tried in place of an element."""
 
@@ -91,14 +93,13 @@ class Search:
             if not z[best] ** 2 * np.sign(z[best]) > 0.8 * self.least:
                 break
             spot, taken = self._added(spot, best, float(more[best]))
-            if not taken:
-                refused.add(best)
+            refused = set() if taken else refused | {best}
         return spot
 
     def _added(self, spot: Spot, element: int, counts: float) -> tuple[Spot, bool]:
         """With one more, where it stands against what was there."""
         before = self.fit.weight
-        amounts = amounts_of(spot) | {element: counts}
+        amounts = amounts_of(spot) | {element: self._at_most(spot, element, counts)}
         new = self.fit.settle(self.fit.with_elements(spot, amounts))
         known = amounts_of(new)
         taken = element in known
@@ -111,20 +112,44 @@ class Search:
         self.spectrum.hold(spot, everything=True)
         return self.fit.fit(spot), taken
 
+    def _at_most(self, spot: Spot, element: int, counts: float) -> float:
+        """Not more than a fit lacks: what is promised to first order may be any multiple of it."""
+        expected, _ = self.spectrum.expected(spot)
+        lacking = float(np.maximum(self.spectrum.counts - expected, 0).sum())
+        return min(counts, lacking / float(self.spectrum.candidates(spot)[element].sum()))
+
     def without(self, spot: Spot, element: int) -> Spot:
-        """The best fit without an element, with what is held."""
-        return self.fit.fit(self.fit.with_elements(spot, amounts_of(spot, [element])))
+        """The best fit without an element, with what is held; any that is far worse serves."""
+        left = self.fit.with_elements(spot, amounts_of(spot, [element]))
+        return self.fit.fit(left, worse=spot.loss + TRIED)
 
     def backward(self, spot: Spot) -> tuple[Spot, list[Evidence]]:
-        """Leaves out what nothing tells for; and the evidence of the rest."""
+        """Leaves out what nothing tells for, takes what is better in its place; evidence of the rest."""
+        swaps = 0
         while True:
             found = [self.evidence(spot, e) for e in spot.active]
             weakest = min(found, key=lambda one: one.ratio, default=None)
-            if weakest is None or weakest.ratio > self.least:
+            worst = min(found, key=lambda one: one.gap, default=None)
+            if worst is not None and worst.gap < -BETTER and swaps < MORE:
+                spot, swaps = self._swapped(spot, worst), swaps + 1
+            elif weakest is not None and weakest.ratio < self.least:
+                spot = self._settled(self.without(spot, weakest.element))
+            else:
                 return spot, found
-            spot = self.fit.settle(self.without(spot, weakest.element))
-            self.spectrum.hold(spot, everything=True)
-            spot = self.fit.fit(spot)
+
+    def _settled(self, spot: Spot) -> Spot:
+        spot = self.fit.settle(spot)
+        self.spectrum.hold(spot, everything=True)
+        return self.fit.fit(spot)
+
+    def _swapped(self, spot: Spot, one: Evidence) -> Spot:
+        """With another element in the place of one."""
+        assert one.rival is not None
+        without = self.without(spot, one.element)
+        more, _ = self.scores(without)
+        counts = self._at_most(without, one.rival, float(more[one.rival]))
+        amounts = amounts_of(without) | {one.rival: counts}
+        return self._settled(self.fit.with_elements(without, amounts))
 
     def evidence(self, spot: Spot, element: int) -> Evidence:
         """2 Δ ln L to the best fit without an element, and with another in its place."""
@@ -146,9 +171,10 @@ class Search:
 
     def run(self) -> tuple[Spot, list[Evidence]]:
         """What is there, and what tells for it."""
-        spot = self.forward(self.fit.fit(self.spectrum.start()))
-        spot, found = self.backward(spot)
-        return spot, found
+        spot = self.spectrum.start()
+        self.fit.weigh(spot)
+        spot = self.forward(self.fit.settle(spot))
+        return self.backward(self._settled(spot))
 
     def errors(self, spot: Spot) -> Array:
         """(element,) standard errors of the counts of what is there."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from fusion.elements.found_background import Continuum, coincidences, escapes
+from fusion.elements.found_background import Continuum, coincidences, escapes, shelf
 from fusion.elements.found_lines import CandidateLines, Detector, Indices, Unsure
 from fusion.xrays.attenuation import mass_attenuation
 from fusion.xrays.line_model import ABSORBERS, GAIN, OFFSET, THICKER, THICKNESS, WIDTH
 
 Array = NDArray[np.float64]
 
+EXTRAS = escapes, coincidences, shelf
+"""What is made of the counts as they are."""
 FLOOR = 1e-6
 """Counts that are expected of a channel at least."""
 FACTOR = 4.0
@@ -31,7 +35,8 @@ class Spot:
         u: of what is unsure of them, in standard deviations.
         calibration: (4,), absorbers (2,), depth (1,): the same.
         bends: of the logarithm of the continuum.
-        extra: (2,) escapes over what theory says, coincidences over counts; ≥ 0.
+        extra: (3,) escapes over what theory says, shares of counts in coincidences and in the
+            shelf below lines; ≥ 0.
         unsure: (element, what) in the order of `u`.
         loss: −ln L of the counts and of what is unsure.
     """
@@ -79,7 +84,8 @@ class Spectrum:
         self.beam_energy = beam_energy
         self.sine = float(np.sin(np.deg2rad(elevation)))
         whole = counts / np.where(seen > 0, seen, 1.0)
-        self.extra = np.stack([make(whole, lines.channels) for make in (escapes, coincidences)])
+        self.extra = np.stack([make(whole, lines.channels) for make in EXTRAS])
+        self._kept: Any = None
         self.shares: dict[int, float] = {}
         groups, channels = len(lines.groups), len(counts)
         self.shape, self.moved, self.wide = (np.zeros((groups, channels)) for _ in range(3))
@@ -89,7 +95,7 @@ class Spectrum:
         self.continuum = Continuum(self.lines, self.beam_energy, [])
         bends = np.full(len(self.continuum.bends), self.continuum.level(self.counts.sum()) - 1)
         zeros = (np.zeros(k) for k in (0, 0, 4, 2, 1))
-        spot = Spot((), *zeros, bends, np.zeros(2))
+        spot = Spot((), *zeros, bends, np.zeros(len(EXTRAS)))
         self.hold(spot, everything=True)
         return spot
 
@@ -99,7 +105,8 @@ class Spectrum:
         """Shapes and absorption as they are there; of all candidates, or only of what is in it."""
         lines = self.lines
         names = [lines.elements[e] for e in spot.active]
-        self.continuum = Continuum(lines, self.beam_energy, names)
+        if self.continuum.elements != names:
+            self.continuum = Continuum(lines, self.beam_energy, names)
         c = self.calibration = np.array(spot.calibration)
         detector = Detector(
             OFFSET * c[0], 1 + GAIN * c[1], np.exp(2 * WIDTH * c[2]), np.exp(WIDTH * c[3])
@@ -115,10 +122,10 @@ class Spectrum:
         self.widths = np.stack(
             [np.full(len(E), wider), WIDTH * lines.variance[1] * detector.fano * E]
         )
-        self.under = self.continuum.shapes(detector)
-        self._hold_depth(spot, names)
+        self.under = csr_array(self.continuum.shapes(detector).T)
+        self._hold_depth(spot)
 
-    def _hold_depth(self, spot: Spot, names: Sequence[str]) -> None:
+    def _hold_depth(self, spot: Spot) -> None:
         lines, E = self.lines, self.continuum.energies
         active = list(spot.active)
         mass = spot.n / lines.per_atom[active] * lines.masses[active]
@@ -128,7 +135,7 @@ class Spectrum:
             share = share if not old.sum() > 0 else 0.5 * share + 0.5 * old / old.sum()
             self.shares = dict(zip(active, share.tolist(), strict=True))
             of_lines = share @ np.stack([lines.attenuation(e) for e in active])
-            of_continuum = share @ np.stack([mass_attenuation(e, E) for e in names])
+            of_continuum = share @ self.continuum.attenuation
         else:
             of_lines, of_continuum = (mass_attenuation("Si", at) for at in (lines.energies, E))
         self.line_depth = THICKNESS / self.sine * of_lines
@@ -160,56 +167,60 @@ class Spectrum:
         made = under.made * course * f * np.exp(-passed @ under.absorbers)
         stopped = -ABSORBERS * passed[:, None] * under.absorbers
         changes = np.vstack([np.ones(len(made)), stopped, THICKER * df / f, under.bends])
-        both = (changes * made) @ self.under
+        both = (self.under @ (changes * made).T).T
         return both[0], both[1:]
 
-    def shapes(self, spot: Spot, groups: Indices) -> Array:
-        """(group, channel) of some lines at the calibration of a spot."""
+    def shapes(self, spot: Spot, groups: Indices, moved: Array | float = 0.0) -> Array:
+        """(group, channel) of some lines at the calibration of a spot, and `moved` by keV."""
         away = spot.calibration - self.calibration
         moves, grows = away[:2] @ self.shifts[:, groups], away[2:] @ self.widths[:, groups]
-        made = self.shape[groups] + moves[:, None] * self.moved[groups]
+        made = self.shape[groups] + (moves + moved)[:, None] * self.moved[groups]
         return made + grows[:, None] * self.wide[groups]
 
     def expected(self, spot: Spot) -> tuple[Array, Array]:
         """(channel,) counts, and (unknown, channel) how they change with `spot.parts`."""
         groups = self.groups_of(spot.active)
-        of = np.searchsorted(spot.active, self.lines.owner[groups])
+        owner = self.lines.owner[groups]
+        of = np.searchsorted(spot.active, owner)
         photons, changed = self.photons(spot)
-        log, moves = self._mistaken(spot, groups)
+        wrong, moved = self._mistakes(spot, groups)
+        log, moves = np.clip(spot.u @ wrong, -FACTOR, FACTOR), spot.u @ moved
         each = photons[groups] * np.exp(log)
-        shape = self.shapes(spot, groups) + moves[:, None] * self.moved[groups]
+        shape = self.shapes(spot, groups, moves)
         amount = each * spot.n[of]
-        whole = amount[:, None] * shape
-        per = np.zeros((len(spot.active), len(self.counts)))
-        np.add.at(per, of, each[:, None] * shape)
+        single = each[:, None] * shape
+        per = np.zeros((0, len(self.counts)))
+        if len(groups):
+            per = np.add.reduceat(single, np.searchsorted(owner, spot.active), axis=0)
+        whole = single * spot.n[of][:, None]
         by_shift = (amount * self.shifts[:, groups]) @ self.moved[groups]
         by_width = (amount * self.widths[:, groups]) @ self.wide[groups]
         made, bent = self.background(spot)
         bent[:3] += changed[:, groups] @ whole
-        by_unsure = self._by_unsure(spot, groups, amount, whole)
+        by_unsure = wrong @ whole + (moved * amount) @ self.moved[groups]
         changes = np.vstack([per, by_unsure, by_shift, by_width, bent, self.extra])
         made = spot.n @ per + made + spot.extra @ self.extra
         return np.maximum(made * self.seen, FLOOR), changes * self.seen
 
-    def _members(self, what: Unsure, groups: Indices) -> Indices:
-        first = int(np.flatnonzero(groups == what.groups[0])[0])
-        start = groups[first]
-        return first + np.array(what.groups, dtype=np.intp) - start
-
-    def _mistaken(self, spot: Spot, groups: Indices) -> tuple[Array, Array]:
-        """(group,) logarithm of photons, and keV, by which tables are wrong."""
-        log, moves = np.zeros(len(groups)), np.zeros(len(groups))
-        for u, (_, what) in zip(spot.u, spot.unsure, strict=True):
-            (moves if what.moves else log)[self._members(what, groups)] += u * what.error
-        return np.clip(log, -FACTOR, FACTOR), moves
-
-    def _by_unsure(self, spot: Spot, groups: Indices, amount: Array, whole: Array) -> Array:
-        made = np.zeros((len(spot.u), len(self.counts)))
-        for row, (_, what) in zip(made, spot.unsure, strict=True):
-            own = self._members(what, groups)
-            moved = amount[own] @ self.moved[groups[own]] if what.moves else whole[own].sum(0)
-            row += what.error * moved
-        return made
+    def _mistakes(self, spot: Spot, groups: Indices) -> tuple[csr_array, csr_array]:
+        """(unsure, group): errors of logarithms of photons, and of keV; kept for the next call."""
+        if self._kept is None or self._kept[0] is not spot.unsure or self._kept[1] != spot.active:
+            place = np.full(len(self.lines.groups), -1)
+            place[groups] = np.arange(len(groups))
+            shape = len(spot.unsure), len(groups)
+            made = []
+            for moves in (False, True):
+                told = [
+                    (what.error, row, place[g])
+                    for row, (_, what) in enumerate(spot.unsure)
+                    if what.moves == moves
+                    for g in what.groups
+                ]
+                errors, rows, columns = np.array(told).reshape(-1, 3).T
+                where = rows.astype(int), columns.astype(int)
+                made.append(csr_array((errors, where), shape=shape))
+            self._kept = spot.unsure, spot.active, (made[0], made[1])
+        return self._kept[2]
 
     def candidates(self, spot: Spot) -> Array:
         """(element, channel): one count of every candidate."""
