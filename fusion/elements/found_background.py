@@ -46,7 +46,9 @@ class Continuum:
         kramers = np.maximum(beam_energy - self.energies, 0) / beam_energy / self.energies
         self.made = kramers * widths * lines.response.stopped(self.energies)
         knots = _knots(start, lines.high, lines.variance)
-        self.bends = np.stack([np.interp(self.energies, knots, unit) for unit in np.eye(len(knots))])
+        self.bends = np.stack(
+            [np.interp(self.energies, knots, unit) for unit in np.eye(len(knots))]
+        )
         second = np.diff(np.eye(len(knots)), 2, axis=0)
         self.stiff = second.T @ second / BENDS**2 + np.eye(len(knots)) / LOOSE**2
 
@@ -99,8 +101,7 @@ def coincidences(spectrum: Array, channels: Array) -> Array:
 
 
 def shelf(spectrum: Array, channels: Array) -> Array:
-    """(channel,): photons of which only a part of the charge is collected, any part alike.
-    """
+    """(channel,): photons of which only a part of the charge is collected, any part alike."""
     step = float(np.median(np.diff(channels)))
     each = spectrum * step / np.maximum(channels, step)
     return np.cumsum(each[::-1])[::-1] - each

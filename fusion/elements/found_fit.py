@@ -72,7 +72,9 @@ class Fit:
         continuum = self.spectrum.continuum
         level = continuum.level(self.spectrum.counts.sum())
         n, u, *_, bends, extra = spot.parts
-        middle = np.concatenate([np.zeros(len(n) + len(u) + 7), np.full(len(bends), level), EXTRA[0]])
+        middle = np.concatenate(
+            [np.zeros(len(n) + len(u) + 7), np.full(len(bends), level), EXTRA[0]]
+        )
         curved = np.zeros((len(middle),) * 2)
         first, last = len(n) + len(u) + 7, len(middle) - len(extra)
         known = np.arange(len(n), first)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
+from scipy.ndimage import uniform_filter1d
 from scipy.stats import norm
 
 from fusion.elements.found_fit import Fit, amounts_of
+from fusion.elements.found_lines import Detector, spread
 from fusion.elements.found_spectrum import Spectrum, Spot
+from fusion.xrays.response import FWHM
 
 Array = NDArray[np.float64]
 
@@ -22,8 +25,14 @@ SWAPS = 3
 """Others that are tried in place of an element."""
 BETTER = 0.5
 """2 Δ ln L from which another is taken in place of an element."""
-TRIED = 400.0
-"""2 Δ ln L below which others are tried in place of an element."""
+TRIED, FAR_WORSE = 100.0, 400.0
+"""2 Δ ln L below which others are tried in place of an element, and above which it is not followed."""
+
+
+AROUND, BY_CHANCE = 8.0, 1.5
+"""Widths of a line to either side of it, in which residuals are looked at, and their variance, in
+noise, that chance seldom exceeds."""
+PLAIN = Detector(0.0, 1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -121,21 +130,35 @@ class Search:
     def without(self, spot: Spot, element: int) -> Spot:
         """The best fit without an element, with what is held; any that is far worse serves."""
         left = self.fit.with_elements(spot, amounts_of(spot, [element]))
-        return self.fit.fit(left, worse=spot.loss + TRIED)
+        return self.fit.fit(left, worse=spot.loss + FAR_WORSE)
 
     def backward(self, spot: Spot) -> tuple[Spot, list[Evidence]]:
         """Leaves out what nothing tells for, takes what is better in its place; evidence of the rest."""
-        swaps = 0
+        tried: set[tuple[int, int | None]] = set()
         while True:
             found = [self.evidence(spot, e) for e in spot.active]
             weakest = min(found, key=lambda one: one.ratio, default=None)
-            worst = min(found, key=lambda one: one.gap, default=None)
-            if worst is not None and worst.gap < -BETTER and swaps < MORE:
-                spot, swaps = self._swapped(spot, worst), swaps + 1
-            elif weakest is not None and weakest.ratio < self.least:
+            if weakest is None or weakest.ratio < self.least:
+                if weakest is None:
+                    return spot, found
                 spot = self._settled(self.without(spot, weakest.element))
-            else:
+                continue
+            better = [
+                one for one in found if one.gap < -BETTER and (one.element, one.rival) not in tried
+            ]
+            if not better:
                 return spot, found
+            one = min(better, key=lambda one: one.gap)
+            tried |= {(one.element, one.rival), (one.rival or 0, one.element)}
+            spot = self._better(spot, one)
+
+    def _better(self, spot: Spot, one: Evidence) -> Spot:
+        """With another in the place of an element, if that is better when all is settled."""
+        swapped = self._swapped(spot, one)
+        if swapped.loss < spot.loss:
+            return swapped
+        self.spectrum.hold(spot, everything=True)
+        return self.fit.fit(spot)
 
     def _settled(self, spot: Spot) -> Spot:
         spot = self.fit.settle(spot)
@@ -168,6 +191,22 @@ class Search:
                 gaps.append((2 * (swapped.loss - spot.loss), other))
         gap, rival = min(gaps, default=(np.inf, None))
         return Evidence(element, ratio, rival, gap)
+
+    def dispersion_near(self, spot: Spot, element: int) -> float:
+        """How much worse than noise a fit is around the lines of an element, where beyond chance.
+
+        Of residuals added up over the width of a line: squares in variances of noise.
+        """
+        spectrum = self.spectrum
+        expected, _ = spectrum.expected(spot)
+        each = spectrum.candidates(spot)[element]
+        lines = spectrum.lines
+        at = float(lines.channels[np.argmax(each**2 / expected)])
+        width = FWHM * float(np.sqrt(spread(lines.variance, PLAIN, np.array(at))))
+        over = max(1, round(width / lines.step))
+        sums = [uniform_filter1d(x, over) * over for x in (spectrum.counts - expected, expected)]
+        near = np.abs(lines.channels - at) < AROUND * width
+        return max(1.0, float(np.mean(sums[0][near] ** 2 / sums[1][near])) / BY_CHANCE)
 
     def run(self) -> tuple[Spot, list[Evidence]]:
         """What is there, and what tells for it."""

@@ -25,9 +25,7 @@ AWAY = 0.01
 """keV by which an axis is off, anywhere up to 10 keV, from which it is told."""
 
 
-def summarised(
-    search: Search, spot: Spot, found: Sequence[Evidence], *, limits: bool
-) -> Present:
+def summarised(search: Search, spot: Spot, found: Sequence[Evidence], *, limits: bool) -> Present:
     """What was found, in names and counts.
 
     Args:
@@ -37,15 +35,16 @@ def summarised(
     lines, fit = search.spectrum.lines, search.fit
     each = search.spectrum.candidates(spot)
     size = each.sum(1)
-    named = [
+    everything = [
         _finding(search, spot, each, one, n * size[one.element], error * size[one.element])
         for one, n, error in zip(found, spot.n, search.errors(spot), strict=True)
     ]
+    named = [one for one in everything if one.evidence > search.least]
     more, error = search.scores(spot)
     z = more / error
     z[list(spot.active)] = -np.inf
     once = norm.isf(1 / max(len(z), 2))
-    doubts = [
+    doubts = [one for one in everything if one not in named] + [
         _finding(search, spot, each, Evidence(e, z[e] ** 2), more[e] * size[e], error[e] * size[e])
         for e in np.argsort(-z).tolist()
         if z[e] > once
@@ -53,7 +52,7 @@ def summarised(
     absent = [e for e in range(len(lines.elements)) if limits and e not in spot.active]
     return Present(
         tuple(sorted(named, key=lambda one: -one.counts)),
-        tuple(doubts),
+        tuple(sorted(doubts, key=lambda one: -one.evidence)),
         {lines.elements[e]: _limit(more[e], error[e]) * size[e] for e in absent},
         lines.elements,
         search.least,
@@ -69,7 +68,7 @@ def _finding(
     close = one.rival is not None and one.gap < CLOSE
     return Finding(
         names[one.element],
-        float(one.ratio),
+        float(one.ratio) / search.dispersion_near(spot, one.element),
         _carrying(search, spot, one.element),
         float(counts),
         float(error),
@@ -126,7 +125,5 @@ def _messages(dispersion: float, spot: Spot) -> list[str]:
         )
     offset, gain = OFFSET * spot.calibration[0], GAIN * spot.calibration[1]
     if max(abs(offset), abs(offset + 10 * gain)) > AWAY:
-        told.append(
-            f"The axis is off: lines lie at {1e3 * offset:+.1f} eV + {1 + gain:.5f} E."
-        )
+        told.append(f"The axis is off: lines lie at {1e3 * offset:+.1f} eV + {1 + gain:.5f} E.")
     return told

@@ -16,7 +16,9 @@ def test_lines_that_are_planted_are_found_and_others_are_not():
     oxide, alloy = planted().T
     asked = ["O", "Mn", "Ni", "Si", "Al", "P", "S", "Ti"]
     assert shown_elements(oxide, EDXS, asked) == ["O", "Mn"]
-    assert {"Mn", "Ni"} <= set(shown_elements(alloy, EDXS, asked)) <= {"O", "Mn", "Ni"}  # O beside Mn L
+    assert (
+        {"Mn", "Ni"} <= set(shown_elements(alloy, EDXS, asked)) <= {"O", "Mn", "Ni"}
+    )  # O beside Mn L
     assert shown_elements(planted(), EDXS, asked) == ["O", "Mn", "Ni"]
 
 
