@@ -35,7 +35,7 @@ SOFTEST = 0.2
 FINE = 0.0101
 """keV: channels are added up to this width, a quarter of what a detector tells apart."""
 HIGHEST, LEAST_RANGE = 150.0, 0.5
-"""keV: an axis that goes above is none of these detectors; one that ends below is in other units."""
+"""keV: an axis that ends above or below is in other units, or of another detector."""
 FEW = 16
 """Channels."""
 

@@ -1,4 +1,4 @@
-"""What lies under the lines: bremsstrahlung of any smooth course, escapes, coincidences, shelves."""
+"""What lies under lines: bremsstrahlung of any smooth course, escapes, coincidences, a shelf."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fusion.xrays.response import FWHM
 Array = NDArray[np.float64]
 
 APART = 5.0
-"""Widths of a line from one bend of the continuum to the next: coherent bremsstrahlung is so wide."""
+"""Widths of a line between bends of the continuum: peaks of coherent bremsstrahlung are so wide."""
 BENDS = 0.1
 """Standard deviation of the second difference of its logarithm between bends."""
 LOOSE = 30.0

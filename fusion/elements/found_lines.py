@@ -1,4 +1,4 @@
-"""Lines of all elements that might be there, as a detector shows them, and what is unsure of them."""
+"""Lines of elements that might be there, as a detector shows them, and what is unsure of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which elements a spectrum of counts holds: one after the other, each against the best without it."""
+"""Which elements a spectrum holds: one after the other, each against the best fit without it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SWAPS = 3
 BETTER = 0.5
 """2 Δ ln L from which another is taken in place of an element."""
 TRIED, FAR_WORSE = 100.0, 400.0
-"""2 Δ ln L below which others are tried in place of an element, and above which it is not followed."""
+"""2 Δ ln L below which others are tried in place of an element; from which it is not followed."""
 
 
 AROUND, BY_CHANCE = 8.0, 1.5
@@ -133,7 +133,7 @@ class Search:
         return self.fit.fit(left, worse=spot.loss + FAR_WORSE)
 
     def backward(self, spot: Spot) -> tuple[Spot, list[Evidence]]:
-        """Leaves out what nothing tells for, takes what is better in its place; evidence of the rest."""
+        """Without what nothing tells for, and with what is better in its place; evidence of all."""
         tried: set[tuple[int, int | None]] = set()
         while True:
             found = [self.evidence(spot, e) for e in spot.active]
@@ -215,11 +215,23 @@ class Search:
         spot = self.forward(self.fit.settle(spot))
         return self.backward(self._settled(spot))
 
-    def errors(self, spot: Spot) -> Array:
-        """(element,) standard errors of the counts of what is there."""
+    def counts(self, spot: Spot) -> tuple[Array, Array]:
+        """(element,) counts of what is there, as they are seen, and their standard errors."""
+        spectrum = self.spectrum
         _, expected, changes = self.fit.at(spot)
         _, curved, free = self.fit.slopes(spot, expected, changes)
-        inverse = np.linalg.inv(curved[np.ix_(free, free)])
-        variances = np.full(len(free), np.inf)
-        variances[free] = np.diag(inverse)
-        return np.sqrt(variances[: len(spot.n)])
+        covariance = np.zeros((len(free),) * 2)
+        covariance[np.ix_(free, free)] = np.linalg.inv(curved[np.ix_(free, free)])
+        size = changes[: len(spot.n)].sum(1)
+        slopes = np.zeros((len(spot.n), len(free)))
+        slopes[np.arange(len(size)), np.arange(len(size))] = size
+        for j, (e, _) in enumerate(spot.unsure, start=len(size)):
+            slopes[spot.active.index(e), j] = changes[j].sum()
+        through = len(size) + len(spot.u) + 4
+        photons, changed = spectrum.photons(spot)
+        for i, e in enumerate(spot.active):
+            own = spectrum.lines.of(e)
+            share = photons[own] / photons[own].sum()
+            slopes[i, through : through + 3] = spot.n[i] * size[i] * (changed[:, own] @ share)
+        variances = np.einsum("ij,jk,ik->i", slopes, covariance, slopes)
+        return spot.n * size, np.sqrt(np.maximum(variances, 0.0))

@@ -36,8 +36,8 @@ def summarised(search: Search, spot: Spot, found: Sequence[Evidence], *, limits:
     each = search.spectrum.candidates(spot)
     size = each.sum(1)
     everything = [
-        _finding(search, spot, each, one, n * size[one.element], error * size[one.element])
-        for one, n, error in zip(found, spot.n, search.errors(spot), strict=True)
+        _finding(search, spot, each, one, counts, error)
+        for one, counts, error in zip(found, *search.counts(spot), strict=True)
     ]
     named = [one for one in everything if one.evidence > search.least]
     more, error = search.scores(spot)

@@ -108,8 +108,8 @@ def name_curves(
     """The lines or edges of these elements on every panel whose curves show them.
 
     X-ray lines or edges: as the metadata say, else the axis; see `fusion.elements.labels`. Elements
-    that no curve of a panel shows (`fusion.elements.shown_lines`) are not named there; those that none
-    shows at all are told of in the first panel.
+    that no curve of a panel shows (`fusion.elements.shown_lines`) are not named there; those that
+    none shows at all are told of in the first panel.
 
     Args:
         figure: of the panels, all else drawn.
