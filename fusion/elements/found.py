@@ -112,11 +112,16 @@ def _count_unit(call: str, edxs: Dataset) -> float:
         raise ValueError(f"`{call}`: all values are 0: there is nothing to find.")
     unit = count_value_of(stats)
     if unit is None:
-        what = f"{stats.negatives} values are negative" if stats.negatives else "values are no "
-        what = what if stats.negatives else f"{what}whole multiples of one"
+        if stats.negatives:
+            raise ValueError(
+                f"`{call}`: {stats.negatives} values are negative, so they are no counts, and "
+                "evidence is the likelihood of counts: give the counts as they were measured, "
+                "before a background was subtracted."
+            )
         raise ValueError(
-            f"`{call}`: {what}, so they are no counts, and evidence is the likelihood of counts: "
-            "give the counts as they were measured, before division, denoising or background."
+            f"`{call}`: values are no whole multiples of one, so they are no counts, and evidence "
+            "is the likelihood of counts: give the counts as they were measured, before division, "
+            "denoising or interpolation."
         )
     if unit != 1:
         warnings.warn(
