@@ -12,6 +12,7 @@ from scipy.linalg import cho_factor, cho_solve
 from fusion.elements.found_spectrum import Spectrum, Spot
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 MATTERS = 0.05
 """Variances of noise that something unsure has to make before it is fitted."""
@@ -92,7 +93,7 @@ class Fit:
         loss = 0.5 * self.weight * float(self.deviance(expected).sum()) + self.prior(spot)[0]
         return replace(spot, loss=loss), expected, changes
 
-    def slopes(self, spot: Spot, expected: Array, changes: Array) -> tuple[Array, Array, Array]:
+    def slopes(self, spot: Spot, expected: Array, changes: Array) -> tuple[Array, Array, Mask]:
         """Gradient, expected second derivatives, and which unknowns are free of their bound."""
         _, gradient, curved = self.prior(spot)
         gradient = gradient + self.weight * (changes @ (1 - self.spectrum.counts / expected))
@@ -103,7 +104,7 @@ class Fit:
         return gradient, curved, ~(self.bound(spot) & (x <= 0) & (gradient > 0))
 
     @staticmethod
-    def bound(spot: Spot) -> NDArray[np.bool_]:
+    def bound(spot: Spot) -> Mask:
         """Which unknowns are ≥ 0."""
         bound = np.zeros(sum(map(len, spot.parts)), dtype=bool)
         bound[: len(spot.n)], bound[-len(spot.extra) :] = True, True

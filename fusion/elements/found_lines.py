@@ -160,8 +160,10 @@ class CandidateLines:
         for shell, members in shells.items():
             made.append(Unsure(members, ENERGY, moves=True))
             if shell != strongest:
-                names = (f"{self.elements[element]} {s}" for s in (shell, strongest))
-                made.append(Unsure(members, float(np.hypot(*map(self._shell_error, names)))))
+                own, other = (
+                    self._shell_error(f"{self.elements[element]} {s}") for s in (shell, strongest)
+                )
+                made.append(Unsure(members, float(np.hypot(own, other))))
             made += self._within_shell(members, photons)
         return made
 
@@ -193,7 +195,7 @@ class CandidateLines:
 
 
 def on_channels(
-    lines: CandidateLines, energies: Array, variances: Array, shares: Array, rows: Array, n: int
+    lines: CandidateLines, energies: Array, variances: Array, shares: Array, rows: Indices, n: int
 ) -> Array:
     """(n, channel): lines where they are found, added up in rows."""
     width = int(2 * REACH * float(variances.max()) ** 0.5 / lines.step) + 2 * SPARE

@@ -94,8 +94,9 @@ class Spectrum:
         """Nothing but continuum."""
         self.continuum = Continuum(self.lines, self.beam_energy, [])
         bends = np.full(len(self.continuum.bends), self.continuum.level(self.counts.sum()) - 1)
-        zeros = (np.zeros(k) for k in (0, 0, 4, 2, 1))
-        spot = Spot((), *zeros, bends, np.zeros(len(EXTRAS)))
+        n, u, calibration, absorbers, depth = (np.zeros(k) for k in (0, 0, 4, 2, 1))
+        extra = np.zeros(len(EXTRAS))
+        spot = Spot((), n, u, calibration, absorbers, depth, bends, extra)
         self.hold(spot, everything=True)
         return spot
 

@@ -45,7 +45,9 @@ def summarised(search: Search, spot: Spot, found: Sequence[Evidence], *, limits:
     z[list(spot.active)] = -np.inf
     once = norm.isf(1 / max(len(z), 2))
     doubts = [one for one in everything if one not in named] + [
-        _finding(search, spot, each, Evidence(e, z[e] ** 2), more[e] * size[e], error[e] * size[e])
+        _finding(
+            search, spot, each, Evidence(e, float(z[e]) ** 2), more[e] * size[e], error[e] * size[e]
+        )
         for e in np.argsort(-z).tolist()
         if z[e] > once
     ]
