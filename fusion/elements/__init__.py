@@ -5,6 +5,8 @@ which is imported when they are first asked for.
 """
 
 from fusion.elements.composition import Composition, composition
+from fusion.elements.found import present
+from fusion.elements.found_told import Finding, Present
 from fusion.elements.intensities import Fitted, Intensities, Windows
 from fusion.elements.peaks import Peak, Peaks, explain
 from fusion.elements.xray_detector import Detector
@@ -17,6 +19,7 @@ __all__ = [
     "Composition",
     "Detector",
     "Edge",
+    "Finding",
     "Fitted",
     "Intensities",
     "KFactors",
@@ -24,6 +27,7 @@ __all__ = [
     "LineModel",
     "Peak",
     "Peaks",
+    "Present",
     "Response",
     "Windows",
     "composition",
@@ -31,4 +35,5 @@ __all__ = [
     "explain",
     "labels",
     "lines",
+    "present",
 ]

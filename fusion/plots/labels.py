@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.data.signal_type import has_edges
-from fusion.elements.present import present
+from fusion.elements.shown_lines import shown_elements
 from fusion.plots.style import GREY
 from fusion.xrays.table import KEV, labels
 
@@ -108,8 +108,8 @@ def name_curves(
     """The lines or edges of these elements on every panel whose curves show them.
 
     X-ray lines or edges: as the metadata say, else the axis; see `fusion.elements.labels`. Elements
-    that no curve of a panel shows (`fusion.elements.present`) are not named there; those that none
-    shows at all are told of in the first panel.
+    that no curve of a panel shows (`fusion.elements.shown_lines`) are not named there; those that
+    none shows at all are told of in the first panel.
 
     Args:
         figure: of the panels, all else drawn.
@@ -135,7 +135,7 @@ def name_curves(
     for panel, axis, known, values in marked or of_energies[:1]:  # labels says why there is none
         found = labels(axis, entries, metadata=known)
         shown = _drawn(panel, axis) if values is None else values
-        here = present(shown, axis, entries, metadata=known) if found else []
+        here = shown_elements(shown, axis, entries, metadata=known) if found else []
         seen |= set(here)
         mark(panel, [(at, name) for at, name in found if name.split()[0] in here])
     _tell_missing(marked[0][0], [name for name in entries if name.split()[0] not in seen])

@@ -27,7 +27,7 @@ SMALL = 2e-3
 """Of the highest of a spectrum, below which nothing stands out."""
 
 
-def present(
+def shown_elements(
     spectra: ArrayLike,
     axis: Axis,
     elements: str | Iterable[str],
@@ -47,7 +47,7 @@ def present(
         elements: as for `labels`.
         metadata: of the data set, which tells X-rays from losses.
     """
-    asked = list(dict.fromkeys(symbol for symbol, _ in parse_names("present", elements)))
+    asked = list(dict.fromkeys(symbol for symbol, _ in parse_names("shown_elements", elements)))
     y = np.nan_to_num(np.asarray(spectra, dtype=float).reshape(len(np.asarray(spectra)), -1))
     if len(y) < LEAST:
         return asked
