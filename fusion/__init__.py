@@ -64,7 +64,17 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from fusion.search.fit import fit
     from fusion.search.from_data import NNDSVD
     from fusion.search.initialisation import Current, Init, Random
-    from fusion.solvers import ALS, HALS, LBFGS, MALS, Adam, GaussNewton, RowNewton, Solver
+    from fusion.solvers import (
+        ALS,
+        HALS,
+        LBFGS,
+        MALS,
+        Adam,
+        ArrowNewton,
+        GaussNewton,
+        RowNewton,
+        Solver,
+    )
     from fusion.uncertainty.ambiguity import Ambiguity, ambiguity
     from fusion.uncertainty.standard_errors import standard_errors
 
@@ -92,6 +102,7 @@ __all__ = [
     "Dataset",
     "Factor",
     "FusionWarning",
+    "ArrowNewton",
     "GaussNewton",
     "Init",
     "KeenanKotula",
@@ -215,6 +226,7 @@ _PLACES = {
     "Random": "fusion.search.initialisation",
     "ALS": "fusion.solvers",
     "Adam": "fusion.solvers",
+    "ArrowNewton": "fusion.solvers",
     "GaussNewton": "fusion.solvers",
     "HALS": "fusion.solvers",
     "LBFGS": "fusion.solvers",

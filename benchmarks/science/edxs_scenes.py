@@ -79,7 +79,7 @@ def oxides(leaving: Callable[[Specimen, Array, float], Array]) -> Scene:
     """
     instrument = Instrument(offset=-0.003, gain=1.0006)
     rng = np.random.default_rng([SEED, 1000])
-    return simulated(rng, OXIDES, (24, 24), 4000.0, instrument, leaving)
+    return simulated(rng, OXIDES, (24, 24), 4000.0, instrument, leaving, smooth=SMOOTH / 2)
 
 
 def candidate_maps() -> Iterator[Scene]:
@@ -101,13 +101,14 @@ def simulated(
     counts: float,
     instrument: Instrument,
     leaving: Callable[[Specimen, Array, float], Array],
+    smooth: float = SMOOTH,
 ) -> Scene:
     """Phases with smooth shares on a wedge; `counts` is the mean of a pixel."""
     elements = tuple(sorted({element for atoms in phases.values() for element in atoms}))
     atomic = np.array([[atoms.get(e, 0.0) for e in elements] for atoms in phases.values()])
     atomic = atomic / atomic.sum(1, keepdims=True)
     wedge = np.tile(np.linspace(*THICKNESS, shape[1]), shape[0])
-    masses = _shares(rng, len(phases), shape) * wedge
+    masses = _shares(rng, len(phases), shape, smooth) * wedge
     amounts = masses / (atomic @ molar_masses(elements))[:, None]
     specimen = Specimen(elements, amounts.T @ atomic)
     expected = characteristic(instrument, specimen, CHANNELS)
@@ -116,11 +117,14 @@ def simulated(
     return Scene(elements, drawn.reshape(*shape, -1), 100 * atomic, amounts, instrument)
 
 
-def _shares(rng: np.random.Generator, phases: int, shape: tuple[int, int]) -> Array:
-    """(phase, pixel) ≥ 0, sum 1: smooth, and near a pure phase in most places."""
+def _shares(rng: np.random.Generator, phases: int, shape: tuple[int, int], smooth: float) -> Array:
+    """(phase, pixel) ≥ 0, sum 1: smooth, and near a pure phase in most places.
+
+    Each phase must be pure somewhere: else no data tell what it is without the others.
+    """
     noise = rng.standard_normal((phases, *shape))
-    smooth: Any = np.stack([gaussian_filter(field, SMOOTH, mode="wrap") for field in noise])
-    power = np.exp(4 * smooth / smooth.std()).reshape(phases, -1)
+    fields: Any = np.stack([gaussian_filter(field, smooth, mode="wrap") for field in noise])
+    power = np.exp(4 * fields / fields.std()).reshape(phases, -1)
     return power / power.sum(0)
 
 

@@ -8,6 +8,7 @@ from fusion.elements.composition import Composition, composition
 from fusion.elements.found import present
 from fusion.elements.found_told import Finding, Present
 from fusion.elements.intensities import Fitted, Intensities, Windows
+from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.peaks import Peak, Peaks, explain
 from fusion.elements.xray_detector import Detector
 from fusion.xrays.line_model import LineModel
@@ -21,10 +22,12 @@ __all__ = [
     "Edge",
     "Finding",
     "Fitted",
+    "FoundDetector",
     "Intensities",
     "KFactors",
     "Line",
     "LineModel",
+    "ModelledComposition",
     "Peak",
     "Peaks",
     "Present",

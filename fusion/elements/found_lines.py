@@ -91,11 +91,11 @@ class CandidateLines:
     def _take(
         self, elements: Sequence[str], beam_energy: float, k_factors: KFactors | None
     ) -> None:
-        found = line_groups(elements, self.low, self.high)
+        found = line_groups(elements, self.low, self.high, beam_energy)
         shells = list(dict.fromkeys(g.shell_name for g in found))
         known = sensitivities(shells, k_factors, beam_energy)
         alpha = {s: a for s in shells if (a := known[s].alpha) is not None}
-        found = line_groups(elements, self.low, self.high, alpha) if alpha else found
+        found = line_groups(elements, self.low, self.high, beam_energy, alpha) if alpha else found
         self.groups: tuple[LineGroup, ...] = tuple(found)
         self.energies = np.array([g.energy for g in found])
         window, dead = self.response.absorbers(self.energies)

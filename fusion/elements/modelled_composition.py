@@ -312,6 +312,7 @@ def _names_of(name: str, lines: LineModel) -> Sequence[str]:
         "continuum": ("height of the continuum", "slope of the continuum"),
         "heaviness": ("continuum by atomic number",),
         "absorbers": ("window", "dead layer"),
+        "origin": ("share of the continuum that is absorbed",),
         "ends": ("continuum below the axis", "continuum above the axis"),
         "sensitivity": tuple(f"k of {shell}" for shell in lines.unsure_shells),
     }[name]

@@ -83,9 +83,11 @@ def fit(
     Args:
         model: what the data are made of. Guesses assigned (`model.S = S0`) are the first start.
         loss: what makes a good fit.
-        solver: `GaussNewton()`, `RowNewton()`, `HALS()`, `MALS()`, `ALS()`, `LBFGS()`, `Adam()`, or
-            any `torch.optim` class. None picks Gauss–Newton; `RowNewton` for counts; Adam where a
-            term has no second derivative. `result.solver` says which.
+        solver: `GaussNewton()`, `RowNewton()`, `ArrowNewton()`, `HALS()`, `MALS()`, `ALS()`,
+            `LBFGS()`, `Adam()`, or any `torch.optim` class. None picks Gauss–Newton; `RowNewton`
+            for counts; `ArrowNewton` where pixels meet in a few unknowns alone, which are found on
+            sums of pixels first; Adam where a term has no second derivative. `result.solver` says
+            which.
         starts: number of starts; the best answer is returned, every loss is kept. A solver with
             `initial` leaves all but the best after so many steps.
         init: `Random()` (default), `NNDSVD()`, `SPA()`, `VCA()`, `NFINDR()`, `Current()`, or a

@@ -40,6 +40,8 @@ SUBSHELLS, OF_ELEMENT = 0.2, 0.1
 """Of the logarithms of what L1 and L2 send beside L3: of all elements alike, and of each."""
 CONTINUUM, STEEPER, HEAVIER = 2.0, 0.5, 0.3
 """Of the logarithm of the continuum, of its exponents in energy and in atomic number."""
+ORIGIN = (0.5, 0.5)
+"""Share of the continuum that is absorbed in the specimen: expected, and its standard deviation."""
 ABSORBERS = 1.0
 """Of the logarithms of what stands before the silicon."""
 LEVEL = 2e-3
@@ -62,11 +64,12 @@ class LineModel(Model):
     atom gives, "Si K" with k = 1 one.
 
     What is not known is a factor of its own, in standard deviations of what is expected, 0 at
-    first, and `beliefs` says so: `calibration` (offset, gain, noise, Fano factor), `absorption`
-    (the scale κ of mass thickness), `subshells` (of what L1 and L2 send), `continuum` (its height,
-    its exponent in energy), `heaviness` (its exponent in atomic number), `ends` (how much of it
-    comes from beyond either end of the axis, which processors cut), `absorbers` (window, dead
-    layer) and, where k factors have errors, `sensitivity` (each). `fit` adds the beliefs.
+    first, and `beliefs` says so; `fit` adds them: `calibration` (offset, gain, noise, Fano factor),
+    `absorption` (the scale κ of mass thickness), `subshells` (of L1 and L2), `continuum` (its
+    height, its exponent in energy), `heaviness` (its exponent in atomic number), `ends` (how much
+    comes from beyond either end of the axis, which processors cut), `origin` (which share of it the
+    specimen absorbs), `absorbers` (window, dead layer), and `sensitivity` (of shells whose k factor
+    is uncertain).
 
     Args:
         edxs: the data set, on an axis in keV or eV.
@@ -75,7 +78,7 @@ class LineModel(Model):
         beam_energy: keV; elevation: degrees, of the detector above the specimen's plane. None: as
             the metadata say.
         continuum: whether the specimen absorbs it as it does lines; "not absorbed": it comes from
-            elsewhere.
+            elsewhere. None: found, as the share of it that is absorbed, `origin`.
         response: the detector, as far as it is known.
         mass_thickness: g/cm², the mean over the map, as (value, relative standard error).
 
@@ -111,7 +114,7 @@ class LineModel(Model):
         k_factors: KFactors | None = None,
         beam_energy: float | None = None,
         elevation: float | None = None,
-        continuum: Continuum = "absorbed",
+        continuum: Continuum | None = None,
         response: Response | None = None,
         mass_thickness: tuple[float, float] | None = None,
     ) -> None:
@@ -120,7 +123,7 @@ class LineModel(Model):
         self.elements = tuple(dict.fromkeys(e for e, _ in parse_names(call, elements)))
         self.acquisition = acquisition_of(call, edxs, beam_energy, elevation)
         self.response = Response() if response is None else response
-        self.absorbed = continuum == "absorbed"
+        self.absorbed = None if continuum is None else continuum == "absorbed"
         self.k_factors = as_k_factors(call, k_factors)
         self._set_axis(edxs)
         self._set_lines(call)
@@ -131,6 +134,8 @@ class LineModel(Model):
         for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2), ("ends", 2)):
             setattr(self, name, Factor((size, 1), Standardised()))
         self.subshells = Factor((len(self.of_L), 1), Standardised())
+        if self.absorbed is None:
+            self.origin = Factor((1, 1), Standardised())
         if len(self.unsure):
             self.sensitivity = Factor((len(self.unsure), 1), Standardised())
 
@@ -277,6 +282,13 @@ class LineModel(Model):
         """κ: g/cm² of mass thickness, of a unit of n times its atomic mass."""
         return self.kappa * torch.exp(self.thicker * self.absorption[0, 0])
 
+    @property
+    def absorbed_share(self) -> Tensor | float:
+        """Of the continuum, that the specimen absorbs as it does lines."""
+        if self.absorbed is None:
+            return ORIGIN[0] + ORIGIN[1] * self.origin[0, 0]
+        return float(self.absorbed)
+
     def mass_thickness(self, n: Tensor) -> Tensor:
         """(pixel,) in g/cm² of a map of n (pixel, element)."""
         return self.mass_scale * (n @ self.masses)
@@ -325,7 +337,7 @@ class LineModel(Model):
         lines = (n @ (self.owner * sent)) * left_of(kappa * (n @ self.line_mu))
         heavy = n @ self.numbers ** (1 + HEAVIER * self.heaviness[0, 0])
         depth = kappa * (n @ self.knot_mu)
-        left = left_of(depth) if self.absorbed else torch.ones_like(depth)
+        left = 1 - self.absorbed_share * (1 - left_of(depth))
         return torch.cat([lines, heavy[:, None] * left], 1)
 
     def forward(self, n: Tensor) -> Prediction:  # pyright: ignore[reportIncompatibleMethodOverride]
