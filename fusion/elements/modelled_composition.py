@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import jacrev
 
+from fusion.algebra.axis import length
 from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Facts, Notes, Part, Shown, Table
 from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
+from fusion.data.dataset import Dataset
 from fusion.elements.common_errors import CommonErrors, common_errors
 from fusion.elements.formula_unit import formula_unit, in_small_letters
 from fusion.xrays.line_model import GAIN, OFFSET, WIDTH, LineModel
@@ -170,7 +172,7 @@ def line_model_of(model: Any) -> tuple[str, LineModel] | None:
 
 @checked_call
 @waited_for
-def modelled_composition(result: Result, *, progress: bool = True) -> ModelledComposition:
+def modelled_composition(result: Result | Dataset, *, progress: bool = True) -> ModelledComposition:
     """Atomic and weight per cent of the components of a model that has a `LineModel` in it.
 
     Args:
@@ -181,8 +183,9 @@ def modelled_composition(result: Result, *, progress: bool = True) -> ModelledCo
     Raises:
         ValueError: if the result was loaded, or has no compositions.
     """
-    found = line_model_of(result.model)
-    if found is None or "A" not in result.factors or result.minimised is None:
+    model, loss = getattr(result, "model", None), getattr(result, "minimised", None)
+    found = line_model_of(model)
+    if isinstance(result, Dataset) or found is None or loss is None or "A" not in result.factors:
         raise ValueError(
             "`composition()`: without k factors compositions come from a fit of "
             "`fusion.models.Compositions` (or of a model of one's own with a `LineModel`, and "
@@ -190,17 +193,17 @@ def modelled_composition(result: Result, *, progress: bool = True) -> ModelledCo
             "other give them: `composition({'Si Ka': 1.0, …})`."
         )
     path, lines = found
-    common = common_errors(result.model, result.minimised)
+    common = common_errors(model, loss)
     elements = lines.elements[: result.factors["A"].shape[0]]
     masses = lines.masses[: len(elements)]
     atomic = _shares(common, torch.ones_like(masses))
     weight = _shares(common, masses)
     with torch.no_grad():
-        thickness = lines.mass_thickness(result.model.atoms())  # type: ignore[union-attr, operator]
+        thickness = lines.mass_thickness(model.atoms())
     mean, interval = _mean_thickness(common, path, float(thickness.mean()))
     names = tuple(map(in_words, names_of(result, atomic[0].shape[0])))
-    scan = result.model.factor("C").axes[0] or ()  # type: ignore[union-attr]
-    shape = tuple(axis.size for axis in scan)
+    scan = model.factor("C").axes[0] or ()
+    shape = tuple(length(axis) for axis in scan)
     return ModelledComposition(
         names,
         tuple(elements),
