@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -185,7 +185,7 @@ def modelled_composition(result: Result | Dataset, *, progress: bool = True) -> 
     """
     model, loss = getattr(result, "model", None), getattr(result, "minimised", None)
     found = line_model_of(model)
-    if isinstance(result, Dataset) or found is None or loss is None or "A" not in result.factors:
+    if model is None or found is None or loss is None or "A" not in model.factors:
         raise ValueError(
             "`composition()`: without k factors compositions come from a fit of "
             "`fusion.models.Compositions` (or of a model of one's own with a `LineModel`, and "
@@ -194,14 +194,14 @@ def modelled_composition(result: Result | Dataset, *, progress: bool = True) -> 
         )
     path, lines = found
     common = common_errors(model, loss)
-    elements = lines.elements[: result.factors["A"].shape[0]]
+    elements = lines.elements[: model.factors["A"].shape[0]]
     masses = lines.masses[: len(elements)]
     atomic = _shares(common, torch.ones_like(masses))
     weight = _shares(common, masses)
     with torch.no_grad():
         thickness = lines.mass_thickness(model.atoms())
     mean, interval = _mean_thickness(common, path, float(thickness.mean()))
-    names = tuple(map(in_words, names_of(result, atomic[0].shape[0])))
+    names = tuple(map(in_words, names_of(cast(Any, result), atomic[0].shape[0])))
     scan = model.factor("C").axes[0] or ()
     shape = tuple(length(axis) for axis in scan)
     return ModelledComposition(
