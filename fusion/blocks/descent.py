@@ -200,7 +200,7 @@ class Descent:
         step = self.on_sample(values, lagged)
         name = next(iter(self.names))
         columns = columns_of(step.objective, step.here, name)
-        if columns is None or step.objective.loss.penalties:
+        if columns is None:
             return None
         spectra = {n: values[S] for n, S in columns.items()}
         groups = PixelGroups.of(name, step.here[name][0], spectra)

@@ -102,9 +102,10 @@ class GroupStep:
     def _posed(self) -> tuple[Objective, Solver]:
         """Rows by turns, where nobody asks for the norms of spectra; else all at once."""
         objective = self.problem.on(self.datasets)
-        fits = [(w, fit) for _, w, fit in objective.loss.fits]
-        loss = Loss([*fits, *self.penalties])
-        rows = Objective(self._of_free_scale(objective.model), loss)
+        loss = Loss([*objective.loss.terms, *self.penalties])
+        free = not objective.loss.penalties  # else they ask for the scale of maps
+        model = self._of_free_scale(objective.model) if free else objective.model
+        rows = Objective(model, loss)
         solver = RowNewton(tolerance=1e-11, window=3)
         try:
             solver.check(rows)

@@ -34,6 +34,8 @@ Array = NDArray[Any]
 def columns_of(objective: Objective, values: Values, name: str) -> dict[str, str] | None:
     """By data set the factor of its spectra, where counts of pixels may be added up; else None.
 
+    Penalties of rows may if twice the rows cost twice as much (`L1`): so do sums of alike ones.
+
     Args:
         objective: of some pixels.
         values: of all factors, of one start.
@@ -50,7 +52,20 @@ def columns_of(objective: Objective, values: Values, name: str) -> dict[str, str
         if form.weights.full is not None or form.shape[0] != values[name].shape[1]:
             return None
         made[fit.dataset.name] = sides[1]  # type: ignore[attr-defined]
-    return made if len(set(made.values())) == len(objective.loss.fits) else None
+    alone = len(set(made.values())) == len(objective.loss.fits)
+    return made if alone and _add_up(objective, values, name) else None
+
+
+def _add_up(objective: Objective, values: Values, name: str) -> bool:
+    """Whether penalties of rows are those of their sum where rows are alike."""
+    if not objective.loss.penalties:
+        return True
+    states = objective.no_states()
+    with torch.no_grad():
+        once, twice = (
+            objective.penalties(values | {name: a * values[name]}, states) for a in (1, 2)
+        )
+    return torch.allclose(2 * once, twice, rtol=1e-9)
 
 
 @dataclass(frozen=True)
