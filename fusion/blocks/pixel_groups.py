@@ -106,24 +106,31 @@ class PixelGroups:
         shares = amounts / np.where(total > 0, total, 1)
         return np.hstack([np.sqrt(shares), APART * (shares <= 1e-9)])
 
-    def summed(self, objective: Objective, values: Values) -> dict[str, Any]:
-        """Counts of each group in a block, (group, channel) by data set, sparse or dense."""
+    def summed(self, objective: Objective, values: Values) -> dict[str, Array]:
+        """Counts of each group in a block, (group, channel) by data set, in as few bytes as go."""
         group, made = self.nearest(values[self.name][0]), {}
         with torch.no_grad(), objective.model.once({n: v[0] for n, v in values.items()}):
             for _, _, fit in objective.loss.fits:
                 form = fit.pair(objective.model)[0]
                 add = _of_few if fit.dataset.entries is not None else _of_many
-                made[fit.dataset.name] = add(form, group, len(self.rows))
+                made[fit.dataset.name] = _small(add(form, group, len(self.rows)))
         return made
 
 
-def _of_few(form: Any, group: Array, groups: int) -> Any:
+def _small(counts: Array) -> Array:
+    """Whole numbers in their smallest type: workers send them."""
+    if bool((counts == np.rint(counts)).all()):
+        return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
+    return counts
+
+
+def _of_few(form: Any, group: Array, groups: int) -> Array:
     from scipy import sparse
 
     held, rows = form.entries(), form.weights.rows
     x = held.x.double() if rows is None else held.x * rows[held.i.long()]
     at = group[as_numpy(held.i)], as_numpy(held.j)
-    return sparse.coo_array((as_numpy(x), at), shape=(groups, form.shape[1])).tocsr()
+    return sparse.coo_array((as_numpy(x), at), shape=(groups, form.shape[1])).toarray()
 
 
 def _of_many(form: Any, group: Array, groups: int) -> Array:
@@ -152,15 +159,11 @@ class SummedCounts:
         self.groups, self.columns, self.whole = groups, columns, whole
         self.counts: dict[str, Array] = {}
 
-    def add(self, counts: Mapping[str, Any]) -> None:
+    def add(self, counts: Mapping[str, Array]) -> None:
         """Those of a block: whole numbers, which add up to the same in any order."""
         for name, more in counts.items():
             total = self.counts.setdefault(name, np.zeros(more.shape))
-            if isinstance(more, np.ndarray):
-                total += more
-            else:
-                coo = more.tocoo()
-                total[coo.row, coo.col] += coo.data
+            total += more
 
     def taken(self) -> tuple[dict[str, Dataset], Tensor]:
         """(data sets of the groups that have counts, where their rows begin); taken out of here."""
