@@ -159,7 +159,7 @@ def fitted(path: str, memory: str, likelihood: str, threads: int | None = None) 
     def timed(self: Any, task: Any, *rest: Any) -> Iterator[Any]:
         begun, worked = time.monotonic(), time.process_time()
         yield from run(self, task, *rest)
-        name = getattr(task, "__name__", "more")
+        name = getattr(getattr(task, "func", task), "__name__", "more")  # of a partial its function
         spent.append((name, time.monotonic() - begun, time.process_time() - worked))
 
     passes.Passes.run = timed

@@ -22,10 +22,12 @@ from torch import Tensor
 
 from fusion.answers.left_over import SAMPLE, LeftOver
 from fusion.blocks.checks import about, penalties_over
+from fusion.blocks.group_step import GroupStep
 from fusion.blocks.held import HeldPenalty, held_fits, is_of_squares
 from fusion.blocks.norms import ColumnNorms, ColumnSquares, in_place
 from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes, shared_rows
+from fusion.blocks.pixel_groups import PixelGroups, SummedCounts, columns_of
 from fusion.blocks.sample import Sample
 from fusion.blocks.sample_step import Parts, SampleStep
 from fusion.blocks.standouts import Standouts
@@ -36,6 +38,7 @@ from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State
+from fusion.solvers import Watch
 
 SCATTER = 256
 """Pixels of a block that tell how what is left of it scatters, at least."""
@@ -87,12 +90,14 @@ class Point:
         lagged: pieces taken there.
         terms: the weighted terms there; loss: their sum.
         sums: of the pass at these values.
+        grouped: counts of groups of pixels, until a step was made with them.
     """
 
     values: dict[str, Tensor]
     lagged: Lagged
     terms: Tensor
     sums: Sums
+    grouped: SummedCounts | None = None
 
     @property
     def loss(self) -> float:
@@ -158,24 +163,48 @@ class Descent:
                 to: each is there once.
             lagged: the pieces under which the rows are.
         """
-        total, values = InOrder(), dict(values)
-        for block, (made,) in self._pass([(values, lagged)], settle_each):
-            self._write(values, block, made)
-            total.add(block.number, made.sums)
-        return self._point(values, total.total, lagged)
+        return self._at(values, lagged, [])
 
     def picking(
         self, values: Mapping[str, Tensor], lagged: Lagged
     ) -> tuple[Point, list[tuple[Block, Settled]]]:
         """The same, and the blocks in which pixels stand out."""
-        total, values, some = InOrder(), dict(values), []
-        for block, (made,) in self._pass([(values, lagged)], partial(settle_each, pick=True)):
+        some: list[tuple[Block, Settled]] = []
+        return self._at(values, lagged, some, pick=True), some
+
+    def _at(
+        self,
+        values: Mapping[str, Tensor],
+        lagged: Lagged,
+        some: list[tuple[Block, Settled]],
+        *,
+        pick: bool = False,
+    ) -> Point:
+        total, values, grouped = InOrder(), dict(values), self._grouped(values, lagged)
+        groups = None if grouped is None else grouped.groups
+        task = partial(settle_each, pick=pick, groups=groups)
+        for block, (made,) in self._pass([(values, lagged)], task):
             self._write(values, block, made)
             total.add(block.number, made.sums)
+            if grouped is not None:
+                grouped.add(made.grouped)
             if made.picked is not None and len(made.picked.rows):
-                made.rows = {}  # written already: of all blocks they would be the maps once more
+                made.rows, made.grouped = {}, {}  # used already: of all blocks they would be large
                 some.append((block, made))
-        return self._point(values, total.total, lagged), some
+        return replace(self._point(values, total.total, lagged), grouped=grouped)
+
+    def _grouped(self, values: Mapping[str, Tensor], lagged: Lagged) -> SummedCounts | None:
+        """Groups of pixels around those of the sample, where steps are made on their counts."""
+        if len(self.names) != 1 or self.norms.gauges:
+            return None
+        step = self.on_sample(values, lagged)
+        name = next(iter(self.names))
+        columns = columns_of(step.objective, step.here, name)
+        if columns is None:
+            return None
+        spectra = {n: values[S] for n, S in columns.items()}
+        groups = PixelGroups.of(name, step.here[name][0], spectra)
+        return SummedCounts(groups, columns, self.loss.datasets)
 
     def ends(self, points: Sequence[tuple[Values, Lagged]]) -> list[tuple[Point, Left]]:
         """A last pass: the rows, and what the fits leave, by data set and block.
@@ -300,11 +329,24 @@ class Descent:
         with torch.no_grad():
             return list(self.beliefs.penalties({n: v[None] for n, v in values.items()}, states)[0])
 
+    def step(self, point: Point) -> tuple[dict[str, Tensor], float]:
+        """(shared factors, by how much the loss is to fall) of a step from a point."""
+        if point.grouped is None:
+            return self.on_sample(point.values, point.lagged).step(point.sums, Watch())
+        grouped, point.grouped = point.grouped, None
+        shared = {n: point.values[n] for n in self.shared}
+        problem = self.under(point.values, point.lagged)
+        step = GroupStep(self.model, problem, self._penalties(), shared, grouped)
+        return step.step(point.sums, Watch())
+
+    def _penalties(self) -> Parts:
+        """Of the shared factors."""
+        over = {i for i, _, _ in penalties_over(self.loss, self.names)}
+        return [(w, t) for i, w, t in self.loss.penalties if i not in over]
+
     def on_sample(self, values: Mapping[str, Tensor], lagged: Lagged) -> SampleStep:
         """The sample, where a step is made from these values."""
-        over = {i for i, _, _ in penalties_over(self.loss, self.names)}
-        rest = [(w, t) for i, w, t in self.loss.penalties if i not in over]
-        problem = self.under(values, lagged)
+        problem, rest = self.under(values, lagged), self._penalties()
         step = SampleStep(self.model, problem, self.sample, rest, values, self.norms)
         step.standouts = self.standouts
         return step
@@ -318,10 +360,12 @@ def settle_each(
     *,
     left: int = 0,
     pick: bool = False,
+    groups: PixelGroups | None = None,
 ) -> list[Settled]:
     """`settle` at several points, of a block that is read once."""
     points = zip(problems, shared, rows, strict=True)
-    return [settle(p, s, datasets, r, left=left, pick=pick) for p, s, r in points]
+    options = {"left": left, "pick": pick, "groups": groups}
+    return [settle(p, s, datasets, r, **options) for p, s, r in points]
 
 
 def bare(fit: Fit) -> Fit:

@@ -36,8 +36,9 @@ from fusion.language.seen_rows import mark_seen_rows
 from fusion.search.fit import fit
 from fusion.solvers import GaussNewton
 
-ROWS = GaussNewton(damping=1e-6, tolerance=1e-13, window=1, max_steps=30)
-"""Solves for rows that are neither least squares nor counts."""
+ROWS = GaussNewton(tolerance=1e-12, window=3, max_steps=100)
+"""Solves for rows that are neither least squares nor counts; with next to no damping it stands
+still at once where some predictions are next to nothing."""
 
 
 def first_problem(model: Model, loss: Loss, scans: Scans) -> Problem:

@@ -18,7 +18,6 @@ from fusion.blocks.passes import Traffic
 from fusion.blocks.rare import take_in
 from fusion.blocks.work import Sums
 from fusion.engine.status import Status
-from fusion.solvers import Watch
 
 ROUNDING = 1e-9
 """Share of the loss by which it may seem to rise."""
@@ -76,8 +75,7 @@ class Way:
         best = self.best
         if best is None or point.loss <= best.loss:
             self.best, self.lagged = point, point.lagged
-            step = descent.on_sample(point.values, point.lagged)
-            new, self.promised = step.step(point.sums, Watch())
+            new, self.promised = descent.step(point)
             at = {n: point.values[n] for n in descent.shared}
             there = self.ahead.next(at, new, _bends(point))
             self.plain = None if len(self.ahead.steps) == 1 else descent.in_place(new)

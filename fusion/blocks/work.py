@@ -20,6 +20,7 @@ from fusion.blocks.linear_rows import LinearRows
 from fusion.blocks.norms import without_norms
 from fusion.blocks.on_rows import Scans, loss_on, model_on_rows
 from fusion.blocks.pieces import let_go
+from fusion.blocks.pixel_groups import PixelGroups
 from fusion.blocks.slopes import slopes
 from fusion.blocks.standouts import Picked, picked
 from fusion.data.dataset import Dataset
@@ -124,13 +125,15 @@ class InOrder:
 
 @dataclass
 class Settled:
-    """A block at its minimum: what it adds, its rows, what is left of it, what stands out."""
+    """A block at its minimum: what it adds, its rows, what is left of it, what stands out, and the
+    counts of groups of its pixels."""
 
     sums: Sums
     rows: dict[str, Array]
     left: dict[str, LeftOver]
     picked: Picked | None = None
     pixels: dict[str, Any] = field(default_factory=dict)
+    grouped: dict[str, Any] = field(default_factory=dict)
 
 
 def settle(
@@ -141,6 +144,7 @@ def settle(
     *,
     left: int = 0,
     pick: bool = False,
+    groups: PixelGroups | None = None,
 ) -> Settled:
     """The rows of a block at their minimum, given the other factors, and what they add.
 
@@ -151,10 +155,11 @@ def settle(
         rows: of the factors over pixels, where they stood before; missing: nobody knows.
         left: pixels that tell how what the fits leave scatters; 0: nobody asks what they leave.
         pick: whether pixels are to be picked that stand out.
+        groups: in which counts of pixels are added up.
     """
     listed_too = as_counts(problem.loss, datasets)
     try:
-        made = _settled(problem, shared, listed_too, rows, left, pick)
+        made = _settled(problem, shared, listed_too, rows, left, pick, groups)
         if made.picked is not None:  # of the data as they were given, which the sample is of, too
             made.pixels = {n: pixels_of(data, made.picked.rows) for n, data in datasets.items()}
         return made
@@ -169,6 +174,7 @@ def _settled(
     rows: Mapping[str, Tensor],
     left: int,
     pick: bool,
+    groups: PixelGroups | None,
 ) -> Settled:
     objective = problem.on(datasets)
     like, names = objective.like, list(problem.names)
@@ -192,6 +198,8 @@ def _settled(
     made = Settled(sums, own, _left(objective, found, left) if left else {})
     if pick and len(set(problem.names.values())) == 1:  # of one scan
         made.picked = picked(objective, found)
+    if groups is not None:
+        made.grouped = groups.summed(objective, found)
     return made
 
 

@@ -138,7 +138,7 @@ def answer(case: str, chunks: str, **settings) -> fu.Result:
 def test_the_answer_is_that_in_memory(case):
     result = answer(case, "7 blocks")
     assert result.solver.startswith("7 blocks, ")
-    same_answer(result, whole(case), degrees=0.3 if "Poisson" in case else 0.05)
+    same_answer(result, whole(case), degrees=0.05)
 
 
 PAIRS = [("NMF, Gaussian", chunks) for chunks in CHUNKS if chunks != "7 blocks"]
