@@ -77,7 +77,7 @@ class KFactors:
             ((element, part),) = parse_names("KFactors", [name])
             k, spread = given if isinstance(given, tuple) else (given, self.error * float(given))
             per_atom = atomic_mass(element) if self.kind == "weight" else 1.0
-            made[f"{element} {part}"] = float(k) / per_atom, float(spread) / float(k)
+            made[f"{element} {part}"] = float(k) / per_atom, float(spread / k if k else np.inf)
         return made
 
     @property
