@@ -13,6 +13,8 @@ LARGEST = 24
 """Atoms in a formula unit, at most."""
 SMALL = 1.0
 """at.% below which an element that may be absent is left out."""
+LAST = ("B", "Si", "C", "Sb", "As", "P", "N", "H", "Te", "Se", "S", "I", "Br", "Cl", "O", "F")
+"""Elements that stand last in a formula, in this order (IUPAC, Red Book 2005, IR-4.4.3)."""
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -36,11 +38,9 @@ def formula_unit(
         per_cent = 100 * whole / total
         inside = (intervals[:, 0] <= per_cent) & (per_cent <= intervals[:, 1])
         if whole.sum() == total and (inside | ~there).all() and (whole[there] > 0).all():
-            names = [
-                element + (str(int(n)) if n > 1 else "")
-                for element, n in zip(elements, whole, strict=True)
-                if n > 0
-            ]
+            pairs = [pair for pair in zip(elements, whole, strict=True) if pair[1] > 0]
+            pairs.sort(key=lambda pair: LAST.index(pair[0]) if pair[0] in LAST else -1)
+            names = [element + (str(int(n)) if n > 1 else "") for element, n in pairs]
             return "".join(names), float(np.abs(atomic - per_cent).max())
     return None
 

@@ -7,6 +7,7 @@ block for every pixel, a border, and a corner. D is the expected curvature of th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,7 +115,13 @@ class RowsAndFew:
     def penalty_product(self, flat: Tensor, states: States) -> Callable[[Tensor], Tensor]:
         """The curvature of all penalties times (n,)."""
         slope = grad(lambda x: self._penalties("penalty_curvature", x, states))
-        return lambda v: jvp(slope, (flat,), (v,))[1].detach().clone()
+
+        def product(v: Tensor) -> Tensor:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                return jvp(slope, (flat,), (v,))[1].detach().clone()
+
+        return product
 
     def _penalties(self, which: str, flat: Tensor, states: States) -> Tensor:
         values = self.objective.values(flat[None])
@@ -175,7 +182,9 @@ class RowsAndFew:
         def push(*directions: Tensor) -> tuple[Tensor, ...]:
             return jvp(sides, at, directions)[1]
 
-        return [slope.detach() for slope in vmap(push)(*tangents)]
+        with warnings.catch_warnings():  # torch 2.13 loads what it calls deprecated for a first jvp
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return [slope.detach() for slope in vmap(push)(*tangents)]
 
     def _moves(self, slot: Slot, raws: Values) -> tuple[bool, ...]:
         """Which sides a variable moves, found once."""

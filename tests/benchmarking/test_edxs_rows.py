@@ -158,6 +158,7 @@ def small_maps():
         ("S Pb Ti Mo", False, "10 of 170 absent named"),
         ("S Pb Ti Tb", False, "10 that are no candidates"),
     ],
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else None,
 )
 def test_elements_named_are_counted(monkeypatch, named, passed, said):
     monkeypatch.setattr(edxs_other_rows, "candidate_maps", small_maps)
