@@ -65,7 +65,7 @@ def test_an_answer_with_honest_noise_passes_every_row(monkeypatch, data, scene):
         (Fault(scale=0.4), {"scale"}),
         (Fault(oxygen=np.nan), {"default", "draws", "coverage", "bias", "oxygen", "fused"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_fault_is_seen_by_its_rows_and_by_no_other(monkeypatch, data, scene, fault, missed):
     lines, _ = measured(monkeypatch, data, scene, fault, ON_SHARED)
