@@ -69,16 +69,23 @@ def _piece(
     border = np.linspace(start, stop, 1 + max(1, round((stop - start) / (STEP * sigma))))
     middles = 0.5 * (border[1:] + border[:-1])
     looks = np.geomspace(start, stop, LOOKS + 2)[1:-1]  # an edge belongs to neither side
-    depth = THICK * np.stack([mass_attenuation(element, looks) for element in elements])
-    left = -np.expm1(-depth) / depth
+    left = _left(elements, looks)
     places = _chebyshev(start, stop, 1)
     for n in range(1, MOST + 1):
         places = _chebyshev(start, stop, n)
-        depth = THICK * np.stack([mass_attenuation(element, places) for element in elements])
-        guess = (-np.expm1(-depth) / depth) @ _lagrange(places, looks)
+        guess = _left(elements, places) @ _lagrange(places, looks)
         if (np.abs(guess - left) <= EXACT * left).all():
             break
     return middles, np.diff(border), places, _lagrange(places, middles)
+
+
+def _left(elements: Sequence[str], energies: Array) -> Array:
+    """(element, energy): share of photons that leave a thick layer of an element."""
+    made = np.ones((len(elements), len(energies)))
+    for row, element in zip(made, elements, strict=True):
+        depth = THICK * mass_attenuation(element, energies)
+        row[:] = -np.expm1(-depth) / depth
+    return made
 
 
 def _chebyshev(start: float, stop: float, n: int) -> Array:

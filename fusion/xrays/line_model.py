@@ -121,6 +121,7 @@ class LineModel(Model):
         super().__init__()
         call = f"LineModel({edxs}, {list(elements)})"
         self.elements = tuple(dict.fromkeys(e for e, _ in parse_names(call, elements)))
+        _check_options(call, edxs, continuum, mass_thickness)
         self.acquisition = acquisition_of(call, edxs, beam_energy, elevation)
         self.response = Response() if response is None else response
         self.absorbed = None if continuum is None else continuum == "absorbed"
@@ -226,6 +227,7 @@ class LineModel(Model):
         knot, energy = np.nonzero(hats)
         self.knots = len(places)
         self._hold("hat_share", hats[knot, energy])
+        self._hold("cell", widths[energy] ** 2 / 12)
         self.register_buffer("hat_knot", torch.as_tensor(knot))
         self.register_buffer("hat_energy", torch.as_tensor(energy))
         window, dead = self.response.absorbers(fine)
@@ -294,11 +296,21 @@ class LineModel(Model):
         return self.mass_scale * (n @ self.masses)
 
     def _shown(
-        self, energies: Tensor, shares: Tensor, owners: Tensor, groups: int, width: int
+        self,
+        energies: Tensor,
+        shares: Tensor,
+        owners: Tensor,
+        groups: int,
+        width: int,
+        spread: Tensor | float = 0.0,
     ) -> Tensor:
-        """Groups of single lines over the channels, (group, channel)."""
+        """Groups of single lines over the channels, (group, channel).
+
+        Args:
+            spread: variance of what is no line but a band, keV².
+        """
         noise, fano = torch.exp(WIDTH * self.calibration[2:, 0])
-        variances = self.variance[0] * noise.square() + self.variance[1] * fano * energies
+        variances = self.variance[0] * noise.square() + self.variance[1] * fano * energies + spread
         found = self.offset + self.gain * energies
         channels = self.channels, self.step
         start = self._start(energies, width)
@@ -318,7 +330,12 @@ class LineModel(Model):
         sent = sent * (1 + (low - 1) * self.below + (high - 1) * self.above)
         at = self.hat_energy
         knots = self._shown(
-            self.fine[at], self.hat_share * sent[at], self.hat_knot, self.knots, self.fine_width
+            self.fine[at],
+            self.hat_share * sent[at],
+            self.hat_knot,
+            self.knots,
+            self.fine_width,
+            self.cell,
         )
         return torch.cat([lines, knots]).T
 
@@ -353,6 +370,24 @@ def left_of(depth: Tensor) -> Tensor:
     small = depth < 1e-4
     safe = torch.where(small, 1.0, depth)
     return torch.where(small, 1 - depth / 2 + depth.square() / 6, -torch.expm1(-safe) / safe)
+
+
+def _check_options(call: str, edxs: Dataset, continuum: Any, mass_thickness: Any) -> None:
+    """Complain of what means nothing."""
+    if continuum not in (None, "absorbed", "not absorbed"):
+        raise ValueError(
+            f"`{call}`: continuum={continuum!r}: give 'absorbed', 'not absorbed', or None to have "
+            "it found."
+        )
+    if mass_thickness is not None:
+        pair = tuple(mass_thickness) if isinstance(mass_thickness, Sequence) else ()
+        if len(pair) != 2 or not (pair[0] > 0 and pair[1] > 0):
+            raise ValueError(
+                f"`{call}`: mass_thickness={mass_thickness!r}: give g/cm² and their relative "
+                "standard error, (5e-5, 0.2)."
+            )
+    if not float(tally(edxs).rows.sum()) > 0:
+        raise ValueError(f"`{call}`: there is not one count in {edxs.name!r}.")
 
 
 def _check_groups(

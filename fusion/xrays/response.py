@@ -47,6 +47,13 @@ class Response:
     dead_layer: float = 80.0
     thickness: float = 0.45
 
+    def __post_init__(self) -> None:
+        for name in ("noise", "fano", "window", "dead_layer"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"`Response({name}={getattr(self, name)!r})`: give 0 or more.")
+        if not self.thickness > 0:
+            raise ValueError(f"`Response(thickness={self.thickness!r})`: give mm, above 0.")
+
     def absorbers(self, energies: ArrayLike) -> tuple[Array, Array]:
         """Optical depths of window and dead layer at these energies in keV."""
         return (

@@ -21,6 +21,8 @@ UNSURE_LIGHT, UNSURE_HEAVY, UNSURE_SHELL = 0.15, 0.05, 0.2
 """The same from F to Ca, above, and of L and M lines."""
 SOFT, UNSURE_SOFT = 0.3, 1.0
 """keV, and the error of L and M lines of shells below it: valence electrons take part."""
+NAMED = ("K", "Ka", "L", "La", "M", "Ma")
+"""Of an element, what has a k factor."""
 LIGHT = 20
 """Atomic number of Ca."""
 
@@ -65,6 +67,11 @@ class KFactors:
             raise ValueError(
                 f"`{call}`: no k factors: leave `k_factors` out to have them computed."
             )
+        if wrong := [name for name in self.values if _part(name) not in NAMED]:
+            raise ValueError(
+                f"`{call}`: {', '.join(map(repr, wrong))}: name a family, 'Fe K', or its alpha "
+                "lines, 'Fe Ka'."
+            )
         for name, (k, spread) in self.pairs.items():
             if not (np.isfinite(k) and k > 0 and np.isfinite(spread) and spread >= 0):
                 raise ValueError(f"`{call}`: {name}: ({k}, {spread}): every k must be > 0.")
@@ -84,6 +91,11 @@ class KFactors:
     def elements(self) -> tuple[str, ...]:
         """Of which there are k factors."""
         return tuple(dict.fromkeys(name.partition(" ")[0] for name in self.values))
+
+
+def _part(name: str) -> str:
+    """ "Fe Ka": "Ka"."""
+    return parse_names("KFactors", [name])[0][1]
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def test_the_formulas_are_those_of_the_phases():
     made, rows = composition(error=0.05)
     assert [made.formulas[row] for row in rows] == ["MgO", "Al2O3"]
     assert "MgO" in str(made)
-    assert "O₃Al₂" in str(made)
+    assert "Al₂O₃" in str(made)
 
 
 def test_mass_thickness_is_the_truth_within_its_interval_and_a_map_of_the_scan():
@@ -153,7 +153,7 @@ def test_mass_thickness_is_the_truth_within_its_interval_and_a_map_of_the_scan()
     expected = amounts()[0]
     low, high = made.mass_thickness_interval
     assert low < expected.mean() < high
-    assert high / low < 1.6
+    assert high / low < 2
     assert made.mass_thickness.shape == SHAPE
     assert made.mass_thickness.mean() == pytest.approx(made.mass_thickness_mean, rel=1e-9)
     rows = made.mass_thickness.mean(1) / made.mass_thickness_mean

@@ -75,13 +75,11 @@ class StandIn:
         noise = 1 + SIGMAS["thickness"] * rng.standard_normal(masses.size)
         scale = 3.0 * off
         width = 1.959964 * SIGMAS["scale"] * scale * fault.scale
-        return SimpleNamespace(
-            composition=lambda: made,
-            detector=self._detector(model.data.channels[0]),
-            mass_thickness=masses * off * noise * (1 + fault.thickness),
-            mass_thickness_scale=scale,
-            mass_thickness_scale_interval=(scale - width, scale + width),
-        )
+        made.detector = self._detector(model.data.channels[0])
+        made.mass_thickness = masses * off * noise * (1 + fault.thickness)
+        made.mass_thickness_mean = scale
+        made.mass_thickness_interval = (scale - width, scale + width)
+        return SimpleNamespace(composition=lambda: made)
 
     def _detector(self, axis):
         stretch = axis.scale / 0.01

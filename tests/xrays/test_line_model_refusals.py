@@ -33,6 +33,9 @@ LOSS = fu.Axis("energy loss", 1.0, 400.0, "eV", size=500)
         ("elevation=-20°", {"elevation": -20.0}),
         ("elevation=95°", {"elevation": 95.0}),
         ("there is no element 'Xx'", {"elements": ["O", "Xx"]}),
+        ("continuum='none': give", {"continuum": "none"}),
+        ("mass_thickness=5e-05: give", {"mass_thickness": 5e-5}),
+        (r"mass_thickness=\(-1e-05, 0.2\): give", {"mass_thickness": (-1e-5, 0.2)}),
     ],
 )
 def test_what_is_missing_or_of_another_kind_is_refused_in_words(told, options):
@@ -63,6 +66,8 @@ def test_beam_energy_and_elevation_are_taken_from_the_metadata_unless_they_are_g
         ("every k must be > 0", {"Fe K": (1.2, -0.1)}, {}),
         ("no k factors: leave", {}, {}),
         ("there is no element 'Xy'", {"Xy K": 1.0}, {}),
+        ("'Fe': name a family", {"Fe": 1.5}, {}),
+        ("'Fe Kb': name a family", {"Fe Kb": 1.5, "O K": 1.0}, {}),
         ("error=5: give a relative", {"Fe K": 1.0}, {"error": 5}),
         ("'atomic' or 'weight'", {"Fe K": 1.0}, {"kind": "mass"}),
     ],
@@ -70,3 +75,14 @@ def test_beam_energy_and_elevation_are_taken_from_the_metadata_unless_they_are_g
 def test_k_factors_that_mean_nothing_are_refused_in_words(told, values, options):
     with pytest.raises(ValueError, match=told):
         KFactors(values, **options)
+
+
+def test_data_without_a_count_are_refused_in_words():
+    empty = fu.Dataset("edxs", np.zeros((2, ENERGY.size)), axes=["pixel", ENERGY], metadata=EDS_TEM)
+    with pytest.raises(ValueError, match="not one count in 'edxs'"):
+        LineModel(empty, ELEMENTS, beam_energy=BEAM, elevation=ELEVATION)
+
+
+def test_a_detector_of_negative_thickness_is_refused_in_words():
+    with pytest.raises(ValueError, match=r"window=-1.0.*0 or more"):
+        fu.elements.Response(window=-1.0)
