@@ -64,7 +64,17 @@ BELONGS = {
 
 ROOMS = {
     "models": (
-        *("CPD", "Detectors", "NMF", "SharedMaps", "SharedSpectra", "SoftlyCoupled", "Tucker"),
+        *(
+            "CPD",
+            "Detectors",
+            "NMF",
+            "SharedMaps",
+            "SharedSpectra",
+            "SoftlyCoupled",
+            "Tucker",
+            "Compositions",
+            "ElementMaps",
+        ),
         *("WithBackground", "WithReferences"),
     ),
     "losses": (
@@ -74,10 +84,22 @@ ROOMS = {
         *("SquaredNorm", "State", "Surrogate", "TotalVariation"),
     ),
     "constraints": (
-        *("Absent", "Constraint", "Exp", "Fixed", "Free", "Monotone", "NonNegative", "PowerLaw"),
+        *(
+            "Absent",
+            "Constraint",
+            "Exp",
+            "Fixed",
+            "Free",
+            "Monotone",
+            "NonNegative",
+            "PowerLaw",
+            "Standardised",
+        ),
         *("Simplex", "Softplus", "Square", "Unimodal", "UnitColumns", "UnitNorm"),
     ),
-    "solvers": ("ALS", "MALS", "HALS", "LBFGS", "Adam", "GaussNewton", "RowNewton"),
+    "solvers": (
+        *("ALS", "MALS", "HALS", "LBFGS", "Adam", "ArrowNewton", "GaussNewton", "RowNewton"),
+    ),
     "estimators": ("Unmixer",),
 }
 """Names that stand in a room, for who asks another one for them."""
