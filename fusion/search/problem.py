@@ -108,7 +108,8 @@ def as_loss(model: Any, loss: Any) -> Loss:
                 f"`fit(model, {loss})`: no term of this loss reads data: add one that does, such "
                 f"as `fu.losses.Frobenius(data) + {loss}`."
             )
-        return Loss((*loss.terms, *((1.0, term) for term in _beliefs_beside(model, loss))))
+        more = _beliefs_beside(model, loss)
+        return Loss((*loss.terms, *((1.0, term) for term in more))) if more else loss
     told = repr(loss) if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
     raise ValueError(
         f"`fit(model, {told})`: the second argument is a loss, which names its data: "
