@@ -196,6 +196,20 @@ class RowsAndFew:
             self.moving[slot.name] = tuple(bool(slope.any()) for slope in pushed)
         return self.moving[slot.name]
 
+    def apart(self) -> bool:
+        """Whether maps move the left sides alone, each pixel its own row."""
+        flat = self.objective.current()
+        raws = {slot.name: slot.of(flat)[0] for slot in self.objective.slots}
+        for slot in self.row_slots:
+            direction = torch.zeros_like(raws[slot.name])
+            direction[::2] = 1
+            pushed = self._pushed(raws, [(slot, direction[None])])
+            if any(bool(side.any()) for side in pushed[1::2]):
+                return False
+            if any(bool(side[0, 1::2].any()) for side in pushed[::2]):
+                return False
+        return True
+
     def arrow(self, flat: Tensor, states: States, observed: bool = False) -> Arrow:
         """Gradient and curvature of all fits, and of beliefs about the few, at one start (n,).
 
@@ -322,7 +336,8 @@ def about_rows(objective: Objective, term: Any, names: set[str]) -> bool:
         n: v.detach()[0].requires_grad_() for n, v in objective.values(objective.current()).items()
     }
     with torch.enable_grad(), objective.model.once(values):
-        loss = as_surrogate(term).value(objective.model, {})
+        surrogate = as_surrogate(term)
+        loss = surrogate.value(objective.model, surrogate.refresh(objective.model, {}, {}))
     found = torch.autograd.grad(loss, [values[n] for n in names], allow_unused=True)
     return any(g is not None for g in found)
 

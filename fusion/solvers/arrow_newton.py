@@ -88,13 +88,14 @@ class ArrowNewton(Solver):
 
     @classmethod
     def suited(cls, objective: Objective) -> bool:
-        """Whether maps meet in a few variables alone, which belong to no axis of the data."""
+        """Whether maps meet in a few variables alone, of some of which something is expected."""
         maps = [slot for slot in objective.slots if over_pixels(objective, slot)]
         few = [slot for slot in objective.slots if slot not in maps]
         if not maps or not few or sum(s.part.stop - s.part.start for s in few) > MOST:
             return False
         apart = all(s.module is None or not any(s.module.axes) for s in few)
-        return apart and _arrow_reason(objective) is None
+        expected = any(s.module is not None and s.module.own_scale for s in few)
+        return apart and expected and _arrow_reason(objective) is None
 
     def check(self, objective: Objective) -> None:
         reason = _arrow_reason(objective)
@@ -316,4 +317,6 @@ def _arrow_reason(objective: Objective) -> str | None:
         predictions = [term.pair(objective.model) for _, _, term in objective.loss.fits]
     if any(isinstance(M, Expanded) or form.shape != M.shape for form, M in predictions):
         return "a prediction is not a matrix (pixel, channel) of two factors"
+    if not RowsAndFew(objective).apart():
+        return "the prediction of a pixel depends on the maps of others"
     return None

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import fusion as fu
-from fusion.constraints import Free, NonNegative, UnitColumns
+from fusion.constraints import Free, NonNegative, Standardised, UnitColumns
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import RowsAndFew
 from fusion.losses import Frobenius, Poisson, Smoothness
@@ -148,3 +148,28 @@ def test_data_of_different_pixels_are_refused_in_words():
             starts=1,
             progress=False,
         )
+
+
+class Blurred(fu.Model):
+    """Known spectra of unknown height, a pixel seeing its neighbour or not."""
+
+    def __init__(self, data, blurred):
+        super().__init__()
+        self.C = fu.Factor((data.pixels, 2))
+        self.u = fu.Factor((2, 1), Standardised())
+        self.blurred = blurred
+        self.register_buffer("S", torch.linspace(0.1, 1, 18, dtype=torch.float64).reshape(9, 2))
+
+    def forward(self):
+        C = self.C + torch.roll(self.C, 1, 0) if self.blurred else self.C
+        return {"x": fu.cp(C, self.S * torch.exp(self.u[:, 0]))}
+
+
+@pytest.mark.parametrize("blurred", [False, True])
+def test_pixels_that_see_their_neighbours_are_refused_in_words_and_not_picked(blurred):
+    data = fu.Dataset("x", np.random.default_rng(0).random((5, 4, 9)))
+    objective = Objective(Blurred(data, blurred), fu.losses.Loss([(1.0, Frobenius(data))]))
+    assert ArrowNewton.suited(objective) is not blurred
+    if blurred:
+        with pytest.raises(ValueError, match="depends on the maps of others: use `GaussNewton"):
+            ArrowNewton().check(objective)
