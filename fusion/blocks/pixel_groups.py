@@ -96,7 +96,7 @@ class PixelGroups:
         """The group of each row, (pixel,)."""
         from scipy.spatial import KDTree
 
-        return KDTree(self._placed(self.rows)).query(self._placed(rows))[1]
+        return np.asarray(KDTree(self._placed(self.rows)).query(self._placed(rows))[1])
 
     def _placed(self, rows: Tensor) -> Array:
         """Where pixels lie: roots of shares (Hellinger's distance), those without a component
@@ -197,5 +197,5 @@ def _of_channels(data: Dataset) -> Array | None:
     """Channels that no pixel has, (1, channel …); pixels that are masked have added nothing."""
     if data.mask is None:
         return None
-    mask = as_numpy(data.mask).all(axis=tuple(range(len(data.pixels))))[None]
+    mask = np.asarray(as_numpy(data.mask).all(axis=tuple(range(len(data.pixels)))))[None]
     return mask if mask.any() else None
