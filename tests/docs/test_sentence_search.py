@@ -94,4 +94,4 @@ def test_nothing_is_fetched_and_nothing_complained_of(browser, site):
 def test_what_is_found_is_told_by_the_first_words_of_its_page(browser, site):
     found(browser, site, "atomic per cent")
     told = browser.ask("document.querySelector('ul.search li').innerText")
-    assert "Cliff and Lorimer" in told
+    assert "Let the components be compositions" in told
