@@ -15,6 +15,8 @@ RAMP = 15
 """Outer steps in which the weight rises to its full value, or the rule cycles from w ≈ 0.5."""
 MEMORY = 0.7
 """Share of the old multiplier in the new one, for the same reason."""
+FADE = 0.5
+"""Share of that share which is left after a step in which the multiplier moves on as before."""
 CAP = 0.9
 """The term alone may take at most this share of a component, or two equal ones empty each other."""
 
@@ -75,11 +77,16 @@ class SoftOrthogonality(FactorTerm, Surrogate):
             xi, CAP * torch.linalg.vector_norm(h, dim=0) / square.sqrt().clamp_min(tiny)
         )
         ramp = (state["ramp"] + 1 / RAMP).clamp_max(1) if state else xi.new_ones(()) / RAMP
-        xi = (1 - MEMORY) * xi + MEMORY * state["xi"] if state else xi
+        pull = xi - state["xi"] if state else torch.zeros_like(xi)
+        memory = torch.full_like(xi, MEMORY)
+        if state:
+            calm = (pull * state["pull"] >= 0) & (state["ramp"] >= 1)
+            memory = torch.where(calm, FADE * state["memory"], memory)
+            xi = state["xi"] + (1 - memory) * pull
         norms = torch.linalg.vector_norm(C, dim=0)
         scale = torch.where(norms > 0, (ramp * xi).sqrt() / torch.where(norms > 0, norms, 1), 0)
         pieces = {"xi": xi, "others": others, "ramp": ramp, "point": C, "units": U, "scale": scale}
-        return pieces | {"seen": seen.to(C)}
+        return pieces | {"pull": pull, "memory": memory, "seen": seen.to(C)}
 
     def settled(self, state: State) -> State:
         ramp = state["ramp"]  # raised to its end

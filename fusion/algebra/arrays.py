@@ -61,8 +61,8 @@ def defined_beside(owner: type, helper: str, main: str) -> bool:
     return False
 
 
-def sparse_parts(values: Any) -> tuple[Tensor, Tensor, tuple[int, ...]] | None:
-    """(positions (axis, entry), values, shape) of a sparse array; None of any other.
+def sparse_parts(values: Any) -> tuple[tuple[Tensor, ...], Tensor, tuple[int, ...]] | None:
+    """(positions of every axis, (entry,) each, values, shape) of a sparse array; None of any other.
 
     Torch sparse tensors of every layout, scipy.sparse, and the arrays of the package sparse.
     """
@@ -79,11 +79,12 @@ def sparse_parts(values: Any) -> tuple[Tensor, Tensor, tuple[int, ...]] | None:
     places = values.coords if hasattr(values, "coords") else (values.row, values.col)
     small = max(values.shape, default=0) < 2**31  # half the memory
     index = torch.int32 if small else torch.int64
-    stacked = torch.stack([as_tensor(np.asarray(place)).to(index) for place in places])
-    return stacked, as_tensor(values.data), tuple(int(n) for n in values.shape)
+    # what is kept in that type already is shared: columns of a matrix by rows
+    own = tuple(as_tensor(np.asarray(place)).to(index) for place in places)
+    return own, as_tensor(values.data), tuple(int(n) for n in values.shape)
 
 
-def _torch_parts(values: Tensor) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+def _torch_parts(values: Tensor) -> tuple[tuple[Tensor, ...], Tensor, tuple[int, ...]]:
     """Of a sparse tensor of torch, of any layout, some of its last axes dense or not."""
     coo = values if values.layout is torch.sparse_coo else _by_entry(values)
     places, entries = coo._indices(), coo._values()
@@ -91,7 +92,7 @@ def _torch_parts(values: Tensor) -> tuple[Tensor, Tensor, tuple[int, ...]]:
         inner = entries.nonzero().T
         places = torch.cat([places[:, inner[0]], inner[1:]])
         entries = entries[tuple(inner)]
-    return places, entries, tuple(coo.shape)
+    return tuple(places), entries, tuple(coo.shape)
 
 
 def _by_entry(values: Tensor) -> Tensor:

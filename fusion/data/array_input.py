@@ -83,17 +83,18 @@ def read_array(
     return array, None, None, tuple(int(n) for n in array.shape)
 
 
-def _of_blocks(array: Any) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """(positions (axis, entry), values, shape) of a dask array of sparse blocks, one by one."""
+def _of_blocks(array: Any) -> tuple[tuple[Tensor, ...], Tensor, tuple[int, ...]]:
+    """(positions of every axis, values, shape) of a dask array of sparse blocks, one by one."""
     places, values = [], []
     ends = [np.cumsum([0, *chunks]).tolist() for chunks in array.chunks]
     for block in product(*(range(n) for n in array.numblocks)):
         own = sparse_parts(array.blocks[block].compute())
         assert own is not None
-        corner = torch.tensor([along[i] for along, i in zip(ends, block, strict=True)])
-        places.append(own[0] + corner[:, None])
+        corner = [along[i] for along, i in zip(ends, block, strict=True)]
+        places.append([place + first for place, first in zip(own[0], corner, strict=True)])
         values.append(own[1])
-    return torch.cat(places, 1), torch.cat(values), tuple(int(n) for n in array.shape)
+    joined = tuple(torch.cat(each) for each in zip(*places, strict=True))
+    return joined, torch.cat(values), tuple(int(n) for n in array.shape)
 
 
 def without_mask(array: Any) -> tuple[Any, Any]:
@@ -111,7 +112,7 @@ def without_mask(array: Any) -> tuple[Any, Any]:
 
 def sparse_entries(
     owner: Dataset,
-    coordinates: Tensor,
+    coordinates: tuple[Tensor, ...],
     values: Tensor,
     shape: tuple[int, ...],
     axes: Sequence[Axis | str] | None,

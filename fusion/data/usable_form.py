@@ -55,11 +55,13 @@ def _sparse_form(
             "other weights."
         )
     held = data.entries.to(device, _kept_type(data.entries.x, device, dtype))
-    keep = torch.ones(len(held.x), dtype=torch.bool, device=device)
+    keep = None
     for vector, index in ((weights.rows, held.i), (weights.cols, held.j)):
-        if vector is not None:
-            keep &= vector.index_select(0, index) > 0
-    if not bool(keep.all()):
+        seen = None if vector is None else vector > 0
+        if seen is not None and not bool(seen.all()):  # of an entry a byte, not its weight
+            seen = seen.index_select(0, index)
+            keep = seen if keep is None else keep & seen
+    if keep is not None and not bool(keep.all()):
         held = Entries(held.i[keep], held.j[keep], held.x[keep], shape)
     return Sparse(held, weights, dtype)
 

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion.engine.row_groups import RowGroup
-
-CHUNK = 2**20
-"""Numbers of intermediate arrays."""
+from fusion.engine.row_inverses import RowInverses
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class LowRankTerm:
     """One way in which factors meet others: U = base ⊗ select, or 1 for a core."""
 
     group: RowGroup
-    inverse: Tensor  # (start, row, w, w) of the damped block on the free variables
+    inverse: RowInverses  # of the damped block on the free variables
     base: Tensor | None  # (start, row, r)
     select: Tensor | None  # (w, k) from the factors' rows to the tensor's; None: the same
     part: slice  # of the small vector
@@ -32,7 +30,7 @@ class LowRankTerm:
 
     def up(self, y: Tensor) -> Tensor:
         """U y, (start, row, w)."""
-        k = self.inverse.shape[-1] if self.select is None else self.select.shape[1]
+        k = self.inverse.width if self.select is None else self.select.shape[1]
         y = y[:, self.part].unflatten(1, (-1, k))
         y = y if self.select is None else y @ self.select.mT
         return y if self.base is None else self.base @ y
@@ -40,41 +38,15 @@ class LowRankTerm:
     def met(self, other: LowRankTerm) -> Tensor:
         """Uᵀ D⁻¹ U' of two ways of one group, (start, size, size)."""
         if self.base is None or other.base is None:
-            return self.inverse[:, 0]
-        (starts, rows, r), w = self.base.shape, self.inverse.shape[-1]
-        q, same = other.base.shape[-1], self.base is other.base
-        (left, right, back), kept, spread = _pairs(r, q, same, self.base), *_upper(w, self.base)
-        total = self.base.new_zeros(starts, len(left), len(kept), dtype=torch.float64)
-        step = max(1, CHUNK // (starts * max(r, q, w) ** 2))
-        for at in range(0, rows, step):
-            part = slice(at, at + step)
-            mine, its = self.base[:, part], other.base[:, part]
-            pairs = mine.index_select(2, left) * its.index_select(2, right)
-            total += pairs.mT @ self.inverse[:, part].flatten(2).index_select(2, kept)
-        total = total[:, back][:, :, spread].reshape(starts, r, q, w, w)
+            return self.inverse.whole()[:, 0]
+        r, q = self.base.shape[-1], other.base.shape[-1]
+        total = self.inverse.summed(self.base, other.base)
         if self.select is not None:
             total = self.select.to(total).mT @ total
         if other.select is not None:
             total = total @ other.select.to(total)
         k, m = total.shape[-2:]
-        return total.transpose(2, 3).reshape(starts, r * k, q * m)
-
-
-def _upper(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Places of the upper triangle in a flattened (n, n), and which of them every place is."""
-    i, j = torch.triu_indices(n, n, device=like.device)
-    which = torch.zeros(n, n, dtype=torch.long, device=like.device)
-    which[i, j] = which[j, i] = torch.arange(len(i), device=like.device)
-    return i * n + j, which.flatten()
-
-
-def _pairs(r: int, q: int, same: bool, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Columns to multiply, left and right, and which of these every pair of columns is."""
-    if same:
-        places, which = _upper(r, like)
-        return places // r, places % r, which
-    every = torch.arange(r * q, device=like.device)
-    return every // q, every % q, every
+        return total.transpose(2, 3).reshape(len(total), r * k, q * m)
 
 
 class WoodburyCorrection:
@@ -120,7 +92,7 @@ class WoodburyCorrection:
             u = first.up(y)
             for way in others:
                 u = u + way.up(y)
-            first.group.block.subtract(z, (first.inverse @ u[..., None])[..., 0])
+            first.group.block.subtract(z, first.inverse.times(u))
 
 
 def _inverse(small: Tensor, meets: Tensor) -> Tensor:

@@ -13,11 +13,12 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fusion.engine.coupled_preconditioner import CHUNK, LowRankTerm
+from fusion.engine.coupled_preconditioner import LowRankTerm
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective
 from fusion.engine.quadratic import Quadratic
 from fusion.engine.row_groups import is_raw_variable
+from fusion.engine.row_inverses import CHUNK
 from fusion.engine.row_meetings import (
     DenseMeeting,
     count_meeting,
@@ -159,7 +160,7 @@ def _low_rank(quadratic: Quadratic, free: Tensor) -> Values | None:
         return None
     total, lone = torch.zeros_like(flat), torch.zeros_like(flat)
     for group, inverse in zip(system.groups, system.inverses, strict=True):
-        A = inverse[0].expand(group.block.rows, -1, -1)
+        A = inverse.whole()[0].expand(group.block.rows, -1, -1)
         shared = _shared(system.coupled.ways.get(group.names, ()), system.coupled.small[0], A)
         group.block.write(total, (A.diagonal(dim1=-2, dim2=-1) - shared)[None])
     for block in system.blocks:

@@ -12,6 +12,7 @@ from fusion.engine.coupled_preconditioner import LowRankTerm, WoodburyCorrection
 from fusion.engine.curvature import Curvature
 from fusion.engine.row_blocks import Block
 from fusion.engine.row_groups import WIDEST, RowGroup, is_raw_variable
+from fusion.engine.row_inverses import RowInverses
 from fusion.likelihood.metric import Coupling
 
 MOST = 800
@@ -24,7 +25,7 @@ def woodbury_correction(
     curvature: Curvature,
     blocks: Sequence[Block],
     groups: Sequence[RowGroup],
-    inverses: Sequence[Tensor],
+    inverses: Sequence[RowInverses],
 ) -> WoodburyCorrection | None:
     """From the fits that are of low rank beside their row blocks; None where none is, or too wide.
 
@@ -47,7 +48,7 @@ class _SmallSpace:
     """The low-rank terms of all factors side by side in one small vector, and M between them."""
 
     def __init__(
-        self, curvature: Curvature, groups: Sequence[RowGroup], inverses: Sequence[Tensor]
+        self, curvature: Curvature, groups: Sequence[RowGroup], inverses: Sequence[RowInverses]
     ) -> None:
         self.curvature = curvature
         self.held = curvature.objective.held

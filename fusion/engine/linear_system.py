@@ -14,6 +14,7 @@ from fusion.engine.factor_coupling import woodbury_correction
 from fusion.engine.mixing_directions import mixing_corrections
 from fusion.engine.row_blocks import Block, JointBlock
 from fusion.engine.row_groups import is_raw_variable, row_groups
+from fusion.engine.row_inverses import LEAST, WORTH, ByPattern, EachRow, RowInverses
 
 UPRIGHT = 1e-2
 """Share of its largest diagonal that strong damping adds to a block: it may be nearly singular."""
@@ -128,25 +129,25 @@ def _damping_of(block: Block, damping: Tensor) -> Tensor:
     return share[..., None] * (block.matrix + torch.diag_embed(floor.expand_as(diagonal)))
 
 
-def _inverse(block: Block | JointBlock, damped: Tensor | None, free: Tensor) -> Tensor:
+def _inverse(block: Block | JointBlock, damped: Tensor | None, free: Tensor) -> RowInverses:
     """Inverse of every row's block and its damping on the free variables, zero on the others.
 
     Rows that share one matrix differ in which variables are free alone: one inverse a pattern.
     """
     mask, full = block.view(free), block.matrix if damped is None else block.matrix + damped
     k = full.shape[-1]
+    weight = None if block.weight is None else block.weight.clamp_min(TINY)
     if full.shape[1] > 1 or block.rows == 1 or k > MOST_PATTERNS:
         both = mask[..., :, None] * mask[..., None, :]
         inverse = torch.linalg.inv(full * both + torch.diag_embed(1 - mask)) * both
-    else:
-        powers = 2.0 ** torch.arange(k, dtype=mask.dtype, device=mask.device)
-        starts = torch.arange(len(mask), device=mask.device)[:, None]
-        code = (mask @ powers).long() + starts * 2**k
-        codes, which = torch.unique(code, return_inverse=True)
-        mask = (codes[:, None] // powers.long() % 2).to(mask.dtype)
-        both = mask[:, :, None] * mask[:, None, :]
-        few = torch.linalg.inv(full[codes // 2**k, 0] * both + torch.diag_embed(1 - mask)) * both
-        inverse = few[which]
-    return (
-        inverse if block.weight is None else inverse / block.weight[:, None, None].clamp_min(TINY)
-    )
+        return EachRow(inverse if weight is None else inverse / weight[:, None, None])
+    powers = 2.0 ** torch.arange(k, dtype=mask.dtype, device=mask.device)
+    starts = torch.arange(len(mask), device=mask.device)[:, None]
+    code = (mask @ powers).long() + starts * 2**k
+    codes, which = torch.unique(code, return_inverse=True)
+    mask = (codes[:, None] // powers.long() % 2).to(mask.dtype)
+    both, owner = mask[:, :, None] * mask[:, None, :], codes // 2**k
+    few = torch.linalg.inv(full[owner, 0] * both + torch.diag_embed(1 - mask)) * both
+    if which.numel() >= max(LEAST, WORTH * len(few)):
+        return ByPattern(few, which, owner, weight)
+    return EachRow(few[which] if weight is None else few[which] / weight[:, None, None])

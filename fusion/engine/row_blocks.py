@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fusion.engine.row_inverses import EachRow, RowInverses
+
 
 @dataclass(frozen=True)
 class Block:
@@ -27,12 +29,12 @@ class Block:
 
     def times(self, flat: Tensor, matrix: Tensor) -> Tensor:
         """Symmetric matrices in place of its own times this part of a flat vector, (start, n)."""
-        made = _times(matrix, self.view(flat))
+        made = EachRow(matrix).times(self.view(flat))
         return (made if self.weight is None else made * self.weight[:, None]).flatten(1)
 
-    def solve(self, into: Tensor, flat: Tensor, inverse: Tensor) -> None:
+    def solve(self, into: Tensor, flat: Tensor, inverse: RowInverses) -> None:
         """The inverses of all rows, weights and all, times this part, written into another."""
-        into[:, self.part] = _times(inverse, self.view(flat)).flatten(1)
+        into[:, self.part] = inverse.times(self.view(flat)).flatten(1)
 
     def write(self, into: Tensor, rows: Tensor) -> None:
         """Write (start, row, k) into this part of a flat vector."""
@@ -82,9 +84,9 @@ class JointBlock:
         """(start, row, w) of their parts of a flat vector."""
         return torch.cat([block.view(flat) for block in self.members], -1)
 
-    def solve(self, into: Tensor, flat: Tensor, inverse: Tensor) -> None:
+    def solve(self, into: Tensor, flat: Tensor, inverse: RowInverses) -> None:
         """The inverses of all rows times their parts, written into another."""
-        self.write(into, _times(inverse, self.view(flat)))
+        self.write(into, inverse.times(self.view(flat)))
 
     def write(self, into: Tensor, rows: Tensor) -> None:
         """Write (start, row, w) into their parts of a flat vector."""
@@ -95,10 +97,3 @@ class JointBlock:
         """Take (start, row, w) from their parts of a flat vector."""
         for block, x in zip(self.members, torch.split(rows, self._sizes, -1), strict=True):
             block.subtract(into, x)
-
-
-def _times(matrix: Tensor, v: Tensor) -> Tensor:
-    """Symmetric (start, row or 1, k, k) times (start, row, k)."""
-    if matrix.shape[1] == 1:
-        return v @ matrix[:, 0]
-    return torch.matmul(matrix, v[..., None])[..., 0]

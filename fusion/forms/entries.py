@@ -5,12 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 PART = 2**16
 """Non-zero entries that are looked at together."""
+
+
+_MOVED: WeakKeyDictionary[Entries, WeakValueDictionary[Any, Entries]] = WeakKeyDictionary()
+"""Copies of entries on other devices, in other types."""
 
 
 class Entries:
@@ -46,15 +52,20 @@ class Entries:
 
     def parts(self) -> Iterator[Entries]:
         """They in order, some at a time: few on a CPU, whose cache they should not leave."""
-        step = 16 * PART if self.x.device.type == "cpu" else 256 * PART
+        step = 4 * PART if self.x.device.type == "cpu" else 256 * PART
         for part in (slice(a, a + step) for a in range(0, len(self.x), step)):
             yield Entries(self.i[part], self.j[part], self.x[part], self.shape)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Entries:
-        """Moved and converted."""
+        """Moved and converted; one copy serves all who ask while one of them has it."""
         if (self.x.device, self.x.dtype) == (device, dtype):
             return self
-        return Entries(self.i.to(device), self.j.to(device), self.x.to(device, dtype), self.shape)
+        kept = _MOVED.setdefault(self, WeakValueDictionary())
+        moved = kept.get((device, dtype))
+        if moved is None:
+            i, j, x = self.i.to(device), self.j.to(device), self.x.to(device, dtype)
+            kept[device, dtype] = moved = Entries(i, j, x, self.shape)
+        return moved
 
     def matrix(self, h: Tensor) -> Tensor:
         """The sparse matrix that holds h at the positions."""

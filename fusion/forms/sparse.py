@@ -17,7 +17,7 @@ from fusion.forms.weights import Weights
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-TOGETHER = 2**20
+TOGETHER = 2**18
 """Non-zero values that are read together."""
 
 
@@ -98,12 +98,12 @@ class Sparse(Form):
         return self.held
 
     def rows(self, index: Tensor) -> Sparse:
-        place = self.held.i.new_full((self.shape[0],), -1)
-        place[index] = torch.arange(len(index), dtype=place.dtype, device=place.device)
-        i = place.index_select(0, self.held.i)
-        keep = i >= 0
+        start = self.held.start.long()
+        first, lengths = start[index], start[index + 1] - start[index]
+        i = torch.repeat_interleave(lengths)  # the row of each entry, among those asked for
+        place = (first - lengths.cumsum(0) + lengths)[i] + torch.arange(len(i), device=i.device)
         shape = (len(index), self.shape[1])
-        held = Entries(i[keep], self.held.j[keep], self.held.x[keep], shape)
+        held = Entries(i, self.held.j[place], self.held.x[place], shape)
         return Sparse(held, self.weights.some(index), self.dtype)
 
     @property

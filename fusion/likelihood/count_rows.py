@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from math import inf
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fusion.algebra.threads import Workers
 from fusion.forms.contract import Form
@@ -22,6 +25,8 @@ ROOMS = 8
 """The same where every range has a room for the other factor."""
 LEAST = 20_000
 """Counts of a range, at least: what handing it over costs is small beside it."""
+PART = 2**18
+"""Counts that are looked at together."""
 WHOLE = 2**24
 """Largest count that single precision holds exactly, as it does all below."""
 
@@ -57,8 +62,7 @@ class CountRows:
 
     def __init__(self, form: Form) -> None:
         self._entries = _weighted(form)
-        positive = self._entries.x[self._entries.x > 0]
-        self.least = float(positive.min()) if len(positive) else 1.0
+        self.least = _least(self._entries.x)
         """The smallest count times its weight."""
 
     @cached_property
@@ -162,15 +166,25 @@ def _weighted(form: Form) -> Entries:
     entries, w = form.entries(), form.weights
     x = entries.x
     if w.rows is None and w.cols is None:
-        whole = x.dtype == torch.float32 or (
-            len(x) and bool((x == x.round()).all()) and float(x.max()) <= WHOLE
+        narrow = x.dtype == torch.float32 or all(
+            bool((part == part.round()).all()) and float(part.max()) <= WHOLE for part in _parts(x)
         )
-        return Entries(entries.i, entries.j, x.float() if whole else x.double(), entries.shape)
+        return Entries(entries.i, entries.j, x.float() if narrow else x.double(), entries.shape)
     x = x.double()
     for weights, index in ((w.rows, entries.i), (w.cols, entries.j)):
         x = x if weights is None else x * weights.double().index_select(0, index)
     seen = x > 0
     return Entries(entries.i[seen], entries.j[seen], x[seen], entries.shape)
+
+
+def _parts(x: Tensor) -> Sequence[Tensor]:
+    return x.split(PART) if len(x) else ()
+
+
+def _least(x: Tensor) -> float:
+    """The smallest of those above zero, 1 without any; looked at in parts."""
+    least = [float(torch.where(part > 0, part, torch.inf).min()) for part in _parts(x)]
+    return min((value for value in least if value < inf), default=1.0)
 
 
 def _side(start: NDArray, column: NDArray, x: NDArray) -> Side:

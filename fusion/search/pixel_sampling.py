@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
+from fusion.algebra.memory import hand_back
 from fusion.engine.objective import Objective
 from fusion.search.warm_start import descend_easily, easier_loss, lifted_off_bounds
 
@@ -95,6 +96,7 @@ def starts_from_sample(
     merged = {name: level.get(name, sample_values[name]) for name in values}
     held = copy(objective)
     held.held = {name for name in values if name not in names}
+    hand_back()  # what the sample took is free: the maps need more
     follow = solver.filling()
     return follow.minimise(held, objective.raws(merged).detach(), watch, follow.max_steps).flat
 

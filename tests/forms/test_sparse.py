@@ -126,3 +126,31 @@ def test_pixels_and_channels_may_both_be_masked_in_sparse_data():
         assert made.loss == pytest.approx(wanted.loss, rel=1e-8)
     form = thin.form(thin.matrix_shape, torch.device("cpu"), torch.float64)
     assert not set(form.held.j.tolist()) & set(range(4))
+
+
+def test_rows_of_sparse_data_are_those_asked_for_in_that_order():
+    full = torch.poisson(torch.full((30, 8), 0.4), generator=torch.Generator().manual_seed(1))
+    full[[4, 7]] = 0  # without a count
+    data = fu.Dataset("a", full.to_sparse_csr())
+    form = data.form(data.matrix_shape, torch.device("cpu"), torch.float64)
+    index = torch.tensor([29, 4, 0, 11, 7, 12])
+    part = form.rows(index)
+    assert bool((part.nonzeros().i.diff() >= 0).all())
+    torch.testing.assert_close(part.whole(), full[index].double())
+
+
+def test_columns_of_a_matrix_by_rows_are_shared_not_copied():
+    given = scipy.sparse.csr_matrix(np.eye(40, 20, dtype=np.float32))
+    entries = fu.Dataset("a", given).entries
+    assert entries.j.data_ptr() == given.indices.ctypes.data
+    assert entries.x.data_ptr() == given.data.ctypes.data
+
+
+def test_two_forms_of_one_data_set_share_the_copy_that_they_need():
+    data = fu.Dataset(
+        "a", scipy.sparse.csr_matrix(np.eye(40, 20, dtype=np.int64)), variance=np.ones(20)
+    )
+    place = torch.device("cpu"), torch.float64
+    plain, weighted = (data.form((40, 20), *place, variance=v) for v in (False, True))
+    assert plain.held.x.dtype == torch.float32
+    assert plain.held.x.data_ptr() == weighted.held.x.data_ptr()
