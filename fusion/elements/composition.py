@@ -176,10 +176,12 @@ def composition(
         covariance = np.where(left_open[:, None, None], np.inf, intensities.covariance)
         intensities = replace(intensities, covariance=covariance)
     elements = [line.partition(" ")[0] for line in lines]
-    weight, weight_errors = _per_cent(intensities, k, k_errors)
+    total, noise = _total(intensities, k)
+    told = (total > 0) & (total > LEAST * noise)
+    weight, weight_errors = _per_cent(intensities, k, k_errors, told)
     messages = (*messages, *_untold(names, weight, intensities, k), *_absorbed(lines))
     masses = np.array([atomic_mass(element) for element in elements])
-    atomic, atomic_errors = _per_cent(intensities, k / masses, k_errors / masses)
+    atomic, atomic_errors = _per_cent(intensities, k / masses, k_errors / masses, told)
     return Composition(
         names=names,
         elements=tuple(elements),
@@ -216,13 +218,15 @@ def _k_factors(k_factors: Mapping[str, K]) -> tuple[list[str], Array, Array]:
     return lines, values[:, 0], values[:, 1]
 
 
-def _per_cent(lines: Intensities, k: Array, k_errors: Array) -> tuple[Array, Array]:
-    """(per cent, standard errors) of y_i = k_i I_i among their sum, (n, element)."""
+def _per_cent(
+    lines: Intensities, k: Array, k_errors: Array, told: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """(per cent, standard errors) of y_i = k_i I_i among their sum, (n, element), where told."""
     y = lines.values * k
     left_open = _left_open(lines)
     spread = np.where(left_open[:, None, None], 0.0, lines.covariance) * k[:, None] * k
-    total, noise = (each[:, None] for each in _total(lines, k))
-    total = np.where((total > 0) & (total > LEAST * noise), total, np.nan)
+    total, _ = _total(lines, k)
+    total = np.where(told & (total > 0), total, np.nan)[:, None]
     share = y / total
     spread = spread + (lines.values * k_errors)[:, :, None] ** 2 * np.eye(len(k))
     jacobian = (np.eye(len(k)) - share[:, :, None]) / total[:, :, None]

@@ -275,7 +275,8 @@ def contents_of(
             try:
                 contents = read(path, **options)
             except ValueError:
-                gc.collect()  # some are in cycles
+                if read is microscopes.in_microscope_file:
+                    gc.collect()  # some are in cycles
                 raise
     stacked = any(axis.name == "segment" for each in contents for axis in each.axes)
     if options.get("segments") and not stacked:

@@ -21,6 +21,8 @@ FAINT = 0.05
 
 ALIKE = 0.99985
 """Cosine of two spectra that are one: 1°."""
+NOTHING = 1e-7
+"""Singular values below this share of the largest are rounding."""
 CHUNK = 2**22
 """Numbers of intermediate arrays."""
 
@@ -147,21 +149,22 @@ class Corners(FromData):
                 "use `Random()`, or look at the data."
             )
         profiles = (space.basis @ low[self.pick(low, K)].T).clamp_min(0)
-        self._warn_of_equal_corners(profiles)
+        self._warn_of_equal_corners(profiles, int((space.s > NOTHING * space.s[0]).sum()))
         profiles = profiles + 1e-3 * profiles.mean()
         amounts = torch.linalg.lstsq(profiles, X.T).solution.T
         return amounts.clamp_min(1e-3 * float(amounts.abs().mean())), profiles
 
-    def _warn_of_equal_corners(self, profiles: Tensor) -> None:
-        """Say that there are fewer corners than were asked for."""
+    def _warn_of_equal_corners(self, profiles: Tensor, rank: int) -> None:
+        """Say that there are fewer corners than were asked for: some alike, or of a lower rank."""
         unit = torch.nn.functional.normalize(profiles, dim=0)
         cosines = (unit.T @ unit).triu(1)
-        same = int((cosines > ALIKE).any(0).sum())
+        K = profiles.shape[1]
+        same = max(int((cosines > ALIKE).any(0).sum()), K - rank)
         if same:
-            K = profiles.shape[1]
             warnings.warn(
-                f"`{self}`: {same} of {K} corners are others once more (within 1°): the data have "
-                f"{K - same} corners, so take K = {K - same}, or another start for the rest.",
+                f"`{self}`: {same} of {K} corners are others once more (within 1°) or between "
+                f"them: the data have {K - same} corners, so take K = {K - same}, or another start "
+                "for the rest.",
                 ClaimWarning,
                 stacklevel=2,
             )

@@ -49,5 +49,7 @@ def test_more_corners_than_there_are_is_said():
     C = np.random.default_rng(0).dirichlet([1, 1, 1], 320)
     S = np.random.default_rng(1).random((60, 3))
     data = fu.Dataset("d", C @ S.T)
-    with pytest.warns(fu.ClaimWarning, match="of 5 corners are others once more"):
+    with pytest.warns(
+        fu.ClaimWarning, match=r"2 of 5 corners are others once more .* the data have 3 corners"
+    ):
         fu.fit(fu.models.NMF(data, 5), Frobenius(data), init=fu.VCA(), max_steps=0, progress=False)
