@@ -22,6 +22,7 @@ from fusion.algebra.axis import length
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
 from fusion.language.prior import as_surrogate
+from fusion.language.remembered import remembering
 
 AT_ONCE = 2**23
 """Numbers of a Jacobian that are held at once."""
@@ -133,37 +134,45 @@ class RowsAndFew:
         Variables that move the same sides are followed together, all others being numbers.
         """
         raws = {slot.name: slot.of(flat[None])[0] for slot in self.objective.slots}
-        sides = [side.detach() for side in self.sides(self._values(raws))]
-        rows = self._along(raws, sides, [(s, _columns(raws[s.name])) for s in self.row_slots])
-        few = self._along(raws, sides, [(s, _entries(raws[s.name])) for s in self.few_slots])
+        values = self._values(raws)
+        with remembering():
+            sides = [side.detach() for side in self.sides(values)]
+        rows, few = (
+            self._along(raws, values, sides, [(s, directions(raws[s.name])) for s in slots])
+            for directions, slots in ((_columns, self.row_slots), (_entries, self.few_slots))
+        )
         return sides, rows, few
 
     def _values(self, raws: Values) -> Values:
-        """Values of raw variables of one start, by name."""
-        made = dict(raws)
-        for slot in self.objective.slots:
-            if slot.module is not None:
-                made[slot.name] = slot.module.constrain(raws[slot.name])
-        return made
+        """Values of raw variables of one start, by name, of all or of some."""
+        return {
+            slot.name: raws[slot.name]
+            if slot.module is None
+            else slot.module.constrain(raws[slot.name])
+            for slot in self.objective.slots
+            if slot.name in raws
+        }
 
-    def _along(self, raws: Values, sides: Sides, asked: list[tuple[Slot, Tensor]]) -> Sides:
+    def _along(
+        self, raws: Values, values: Values, sides: Sides, asked: list[tuple[Slot, Tensor]]
+    ) -> Sides:
         """Slopes of the sides along directions of some variables, (direction, …) in their order."""
         total = sum(len(directions) for _, directions in asked)
         made = [side.new_zeros(total, *side.shape) for side in sides]
         alike: dict[tuple[bool, ...], list[tuple[Slot, Tensor, int]]] = {}
         at = 0
         for slot, directions in asked:
-            alike.setdefault(self._moves(slot, raws), []).append((slot, directions, at))
+            alike.setdefault(self._moves(slot, raws, values), []).append((slot, directions, at))
             at += len(directions)
         for moving, group in alike.items():
-            pushed = self._pushed(raws, [(slot, directions) for slot, directions, _ in group])
+            pushed = self._pushed(raws, values, [(slot, d) for slot, d, _ in group])
             places = [torch.arange(start, start + len(d)) for _, d, start in group]
             for into, slope, moves in zip(made, pushed, moving, strict=True):
                 if moves:
                     into[torch.cat(places).to(into.device)] = slope
         return made
 
-    def _pushed(self, raws: Values, asked: list[tuple[Slot, Tensor]]) -> Sides:
+    def _pushed(self, raws: Values, values: Values, asked: list[tuple[Slot, Tensor]]) -> Sides:
         """The same of variables that are followed together."""
         names = [slot.name for slot, _ in asked]
         at = tuple(raws[name] for name in names)
@@ -176,8 +185,8 @@ class RowsAndFew:
             start += len(directions)
 
         def sides(*some: Tensor) -> tuple[Tensor, ...]:
-            moved = raws | dict(zip(names, some, strict=True))
-            return tuple(self.sides(self._values(moved)))
+            moved = self._values(dict(zip(names, some, strict=True)))
+            return tuple(self.sides(values | moved))
 
         def push(*directions: Tensor) -> tuple[Tensor, ...]:
             return jvp(sides, at, directions)[1]
@@ -186,13 +195,13 @@ class RowsAndFew:
             warnings.simplefilter("ignore", DeprecationWarning)
             return [slope.detach() for slope in vmap(push)(*tangents)]
 
-    def _moves(self, slot: Slot, raws: Values) -> tuple[bool, ...]:
+    def _moves(self, slot: Slot, raws: Values, values: Values) -> tuple[bool, ...]:
         """Which sides a variable moves, found once."""
         if slot.name not in self.moving:
             generator = torch.Generator().manual_seed(0)
             raw = raws[slot.name]
             direction = torch.rand(raw.shape, generator=generator, dtype=torch.float64).to(raw)
-            pushed = self._pushed(raws, [(slot, direction[None])])
+            pushed = self._pushed(raws, values, [(slot, direction[None])])
             self.moving[slot.name] = tuple(bool(slope.any()) for slope in pushed)
         return self.moving[slot.name]
 
@@ -200,10 +209,11 @@ class RowsAndFew:
         """Whether maps move the left sides alone, each pixel its own row."""
         flat = self.objective.current()
         raws = {slot.name: slot.of(flat)[0] for slot in self.objective.slots}
+        values = self._values(raws)
         for slot in self.row_slots:
             direction = torch.zeros_like(raws[slot.name])
             direction[::2] = 1
-            pushed = self._pushed(raws, [(slot, direction[None])])
+            pushed = self._pushed(raws, values, [(slot, direction[None])])
             if any(bool(side.any()) for side in pushed[1::2]):
                 return False
             if any(bool(side[0, 1::2].any()) for side in pushed[::2]):

@@ -46,9 +46,12 @@ def installed() -> bool:
 
 @cache
 def kernels(K: int) -> Kernels:
-    """The passes for K components, K from `padded`; above the sizes one that takes any K."""
-    size = K if K in SIZES else 0
-    return Kernels(_bend(size), _slopes(size), _products(size))
+    """The passes for K components, K from `padded`; above the sizes those that take any K."""
+    if K in SIZES:
+        return Kernels(_bend(K), _slopes(K), _products(K))
+    from fusion.likelihood.kernels_of_many import products_of_many, slopes_of_many
+
+    return Kernels(_bend(0), slopes_of_many(), products_of_many())
 
 
 def compiled(function: Any) -> Any:
@@ -159,33 +162,32 @@ def _bend(K: int) -> Any:
 
 def _slopes(K: int) -> Any:
     def slopes(start, column, x, L, R, a, b, gradient, other, with_slopes):
-        k_of = K if K else L.shape[1]
-        near, counts = np.empty((k_of, PART)), np.empty(PART)
+        near, counts = np.empty((K, PART)), np.empty(PART)
         m, q, loss = np.empty(PART), np.empty(PART), 0.0
         for i in range(a, b):
             if with_slopes:
-                for k in range(k_of):
+                for k in range(K):
                     gradient[i, k] = 0.0
             begin, end = start[i], start[i + 1]
             while begin < end:
                 n = min(PART, end - begin)
-                _gather(column, x, R, begin, n, near, counts, k_of)
+                _gather(column, x, R, begin, n, near, counts, K)
                 for t in range(n):
                     mean = 0.0
-                    for k in range(k_of):
+                    for k in range(K):
                         mean += L[i, k] * near[k, t]
                     m[t] = mean
                     q[t] = counts[t] / mean
                 loss -= _fall(counts, m, n)
                 if with_slopes:
-                    for k in range(k_of):
+                    for k in range(K):
                         total = 0.0
                         for t in range(n):
                             total += q[t] * near[k, t]
                         gradient[i, k] -= total
                     for t in range(n):
                         c = column[begin + t]
-                        for k in range(k_of):
+                        for k in range(K):
                             other[c, k] -= q[t] * L[i, k]
                 begin += n
         return loss
@@ -195,43 +197,42 @@ def _slopes(K: int) -> Any:
 
 def _products(K: int) -> Any:
     def products(start, column, x, L, R, dL, dR, a, b, moved, other, whole):
-        k_of = K if K else L.shape[1]
-        near, moving = np.empty((k_of, PART)), np.empty((k_of, PART))
+        near, moving = np.empty((K, PART)), np.empty((K, PART))
         h, q, counts = np.empty(PART), np.empty(PART), np.empty(PART)
         for i in range(a, b):
-            for k in range(k_of):
+            for k in range(K):
                 moved[i, k] = 0.0
             begin, end = start[i], start[i + 1]
             while begin < end:
                 n = min(PART, end - begin)
-                _gather(column, x, R, begin, n, near, counts, k_of)
-                _gather(column, x, dR, begin, n, moving, counts, k_of)
+                _gather(column, x, R, begin, n, near, counts, K)
+                _gather(column, x, dR, begin, n, moving, counts, K)
                 for t in range(n):
                     mean, change = 0.0, 0.0
-                    for k in range(k_of):
+                    for k in range(K):
                         mean += L[i, k] * near[k, t]
                         change += dL[i, k] * near[k, t] + L[i, k] * moving[k, t]
                     inverse = 1.0 / mean
                     q[t] = counts[t] * inverse
                     h[t] = q[t] * inverse * change
-                for k in range(k_of):
+                for k in range(K):
                     total = 0.0
                     for t in range(n):
                         total += h[t] * near[k, t]
                     moved[i, k] += total
                 for t in range(n):
                     c = column[begin + t]
-                    for k in range(k_of):
+                    for k in range(K):
                         other[c, k] += h[t] * L[i, k]
                 if whole:  # the slope −x / m meets both directions
-                    for k in range(k_of):
+                    for k in range(K):
                         total = 0.0
                         for t in range(n):
                             total += q[t] * moving[k, t]
                         moved[i, k] -= total
                     for t in range(n):
                         c = column[begin + t]
-                        for k in range(k_of):
+                        for k in range(K):
                             other[c, k] -= q[t] * dL[i, k]
                 begin += n
 

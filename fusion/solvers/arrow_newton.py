@@ -121,6 +121,8 @@ class _Descent:
         self.states = states
         self.damping = flat.new_full((len(flat),), options.damping)
         self.near = [False] * len(flat)
+        self.terms: Tensor | None = None
+        """(start, term) here, where nothing of them is taken anew at every step."""
         known = [s for s in self.parts.few_slots if s.module is not None and s.module.own_scale]
         self.measured = self.parts.places_of(known)
 
@@ -135,6 +137,7 @@ class _Descent:
             if len(rows) < len(ended):
                 self.flat, self.damping = self.flat[rows], self.damping[rows]
                 self.states, terms = states_of(self.states, rows), terms[rows]
+                self.terms = terms
                 self.near = [self.near[row] for row in rows.tolist()]
             self.nothing_left = [False] * len(self.flat)
             stuck = [self._step(s, float(terms[s].sum())) for s in range(len(self.flat))]
@@ -145,11 +148,14 @@ class _Descent:
     def _look(self) -> Tensor:
         """Lagged pieces and terms here, (start, term)."""
         objective = self.objective
+        if self.terms is not None and not any(self.states):
+            return self.terms.clone()
         with torch.no_grad():
             values = objective.values(self.flat)
             self.states = objective.refresh_fits(values, self.states)
             self.states = objective.refresh_penalties(values, self.states, {})
-            return self._terms(self.flat, self.states)
+            self.terms = self._terms(self.flat, self.states)
+        return self.terms.clone()
 
     def _terms(self, flat: Tensor, states: States) -> Tensor:
         values = self.objective.values(flat)
@@ -166,11 +172,9 @@ class _Descent:
         solve = partial(self._solve, arrow, flat, states)
         for _ in range(TRIALS):
             step, promised = solve(float(self.damping[s]))
-            while len(self.measured) and float(step[self.measured].abs().amax()) > FARTHEST:
-                self.damping[s] = self.damping[s] * 3
-                step, promised = solve(float(self.damping[s]))
             found = torch.maximum(flat + step, self.lower)
-            new = float(self._terms(found[None], states).sum())
+            terms = self._terms(found[None], states)[0]
+            new = float(terms.sum())
             if new < loss - SUFFICIENT * promised:
                 gain = (loss - new) / max(promised, 1e-300)
                 factor = 0.2 if gain > 0.7 else 4.0 if gain < 0.25 else 1.0
@@ -180,6 +184,8 @@ class _Descent:
                 self.nothing_left[s] = trusted and promised < little
                 self.near[s] = loss - new < NEWTON * abs(loss)
                 self.flat[s] = self.objective.retract(found[None])[0]
+                assert self.terms is not None
+                self.terms[s] = terms
                 return False
             self.damping[s] = (self.damping[s] * 8).clamp(*DAMPING)
         return bool(self.damping[s] >= DAMPING[1])
@@ -189,9 +195,13 @@ class _Descent:
     ) -> tuple[Tensor, float]:
         """(step (n,), by how much it should bring the loss down).
 
-        What would cross its bound goes as far as that, and all others make up for it.
+        What would cross its bound, or go too far from what is expected, goes as far as that, and
+        all others make up for it.
         """
         parts, room = self.parts, self.lower - flat
+        reach = torch.full_like(flat, torch.inf)
+        reach[self.measured] = FARTHEST
+        room = torch.maximum(room, -reach)
         pull = parts.joined(arrow.row_gradient, arrow.few_gradient, flat)
         if parts.tied:
             pull = pull + parts.penalty_gradient(flat, states)
@@ -200,12 +210,13 @@ class _Descent:
         given = torch.zeros_like(flat)
         step = self._free_step(arrow, bent, pull, free, given, damping)
         for _ in range(CLAMPED):
-            beyond = free & (step < room)
+            within = step.clamp(room, reach)
+            beyond = free & (step != within)
             if not bool(beyond.any()):
                 break
-            free, given = free & ~beyond, torch.where(beyond, room, given)
+            free, given = free & ~beyond, torch.where(beyond, within, given)
             step = self._free_step(arrow, bent, pull, free, given, damping)
-        step = torch.maximum(step, room)
+        step = step.clamp(room, reach)
         met = _product(parts, arrow, bent, step)
         return step, float(-(pull * step).sum() - 0.5 * (met * step).sum())
 

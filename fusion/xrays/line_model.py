@@ -17,6 +17,7 @@ from fusion.data.tally import tally
 from fusion.language.expected import Expected
 from fusion.language.factor import Factor
 from fusion.language.model import Model
+from fusion.language.remembered import Remembered
 from fusion.language.term import Term
 from fusion.xrays.acquisition import acquisition_of
 from fusion.xrays.attenuation import LOWEST, attenuation_of_lines, mass_attenuation
@@ -119,6 +120,7 @@ class LineModel(Model):
         mass_thickness: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
+        self._last_shapes = Remembered()
         call = f"LineModel({edxs}, {list(elements)})"
         self.elements = tuple(dict.fromkeys(e for e, _ in parse_names(call, elements)))
         _check_options(call, edxs, continuum, mass_thickness)
@@ -318,6 +320,10 @@ class LineModel(Model):
 
     def shapes(self) -> Tensor:
         """(channel, line or knot): what a photon of each gives, as the detector shows it."""
+        unknowns = self.calibration, self.continuum, self.absorbers, self.ends
+        return self._last_shapes.of(unknowns, self._made_shapes)
+
+    def _made_shapes(self) -> Tensor:
         lines = self._shown(
             self.energies, self.shares, self.group_of, len(self.groups), self.line_width
         )

@@ -73,7 +73,7 @@ def test_gradient_and_curvature_are_those_of_the_formula(K, weighted):
         assert not full[:, K:].any()
 
 
-@pytest.mark.parametrize("K", [2, 5])
+@pytest.mark.parametrize("K", [2, 5, 27])
 def test_compiled_passes_give_what_those_of_torch_give(K):
     X, L, R = problem(K, level=0.3)
     form, factors = form_of(X), [torch.from_numpy(F) for F in (L, R)]
@@ -87,6 +87,7 @@ def test_compiled_passes_give_what_those_of_torch_give(K):
     torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
     for (_, _, bend, passes), kept in zip(pairs, (mine, others), strict=True):
         kept += passes.product(*factors, *directions, bend)
+        kept += passes.product(*factors, *directions, bend, whole=True)
         kept += passes.blocks(*factors, bend)
     for one, other in zip(mine, others, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)

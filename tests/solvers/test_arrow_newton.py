@@ -88,6 +88,20 @@ def test_every_start_of_a_batch_ends_as_if_it_were_alone():
         np.testing.assert_allclose(outcome.flat[row], alone.flat[0], rtol=1e-6, atol=1e-6)
 
 
+def test_what_starts_far_from_what_the_data_say_goes_there_a_deviation_a_step():
+    """The others make their whole steps meanwhile: nothing is damped for its sake."""
+    data = planted(shape=(12, 10))
+    objective = objective_of(data, 1.0 * Poisson(data))
+    values = objective.values(started(objective, shape=(12, 10)))
+    t = torch.tensor([[[6.0], [-5.0]]], dtype=torch.float64)
+    flat = objective.raws(dict(values) | {"t": t}).detach()
+    outcome = ArrowNewton(tolerance=1e-10).minimise(objective, flat, Watch(), 100)
+    near, least = minimum(ArrowNewton(tolerance=1e-10), objective, started(objective, (12, 10)))
+    assert float(outcome.terms.sum()) == pytest.approx(least, rel=1e-9)
+    np.testing.assert_allclose(objective.values(outcome.flat)["t"][0], near["t"], atol=1e-3)
+    assert len(outcome.history) - 1 <= 14
+
+
 def test_a_factor_that_is_held_stays_and_the_others_are_at_their_minimum():
     data = planted()
     objective = objective_of(data, 1.0 * Poisson(data))
