@@ -11,7 +11,6 @@ from torch.func import jvp
 
 from fusion.language.remembered import Remembered, remembering
 
-
 pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
     "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
 )
