@@ -6,29 +6,28 @@ from typing import Any
 
 import numpy as np
 
-from fusion.likelihood import count_kernels
+from fusion.likelihood.count_kernels import PART, _fall, compiled
 
 
 def slopes_of_many() -> Any:
     """`Kernels.slopes` for any number of components."""
-    part, fall = count_kernels.PART, count_kernels._fall
 
     def slopes(start, column, x, L, R, a, b, gradient, other, with_slopes):
         k_of = L.shape[1]
-        m, counts, loss = np.empty(part), np.empty(part), 0.0
+        m, counts, loss = np.empty(PART), np.empty(PART), 0.0
         for i in range(a, b):
             if with_slopes:
                 for k in range(k_of):
                     gradient[i, k] = 0.0
             begin, end = start[i], start[i + 1]
             while begin < end:
-                n = min(part, end - begin)
+                n = min(PART, end - begin)
                 for t in range(n):
                     c, mean = column[begin + t], 0.0
                     for k in range(k_of):
                         mean += L[i, k] * R[c, k]
                     m[t], counts[t] = mean, x[begin + t]
-                loss -= fall(counts, m, n)
+                loss -= _fall(counts, m, n)
                 if with_slopes:
                     for t in range(n):
                         c, q = column[begin + t], counts[t] / m[t]
@@ -39,7 +38,7 @@ def slopes_of_many() -> Any:
                 begin += n
         return loss
 
-    return count_kernels.compiled(slopes)
+    return compiled(slopes)
 
 
 def products_of_many() -> Any:
@@ -67,4 +66,4 @@ def products_of_many() -> Any:
                     for k in range(k_of):
                         other[c, k] -= q * dL[i, k]
 
-    return count_kernels.compiled(products)
+    return compiled(products)
