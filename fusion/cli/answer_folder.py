@@ -12,7 +12,10 @@ from pathlib import Path
 from fusion.answers.whole_files import lock
 
 LOCK, PART, READY = ".sdfusion.lock", ".sdfusion.part", ".sdfusion.ready"
-ANSWER = ("result.npz", "summary.txt", "figure.png", "spectra.csv", "report.html")
+ANSWER = (
+    *("result.npz", "summary.txt", "figure.png", "spectra.csv", "report.html"),
+    *("composition.csv", "element_maps.npz", "element_maps.tif"),
+)
 """Files of an answer; those that a new one lacks go with the former."""
 
 

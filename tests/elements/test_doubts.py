@@ -1,0 +1,64 @@
+"""What speaks against a composition is told, and nothing where all is well."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fusion as fu
+
+pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
+
+from benchmarks.science.edxs_simulator import molar_masses
+from fusion.elements import KFactors
+from fusion.elements.doubts import simpler_by_the_other_kind
+from fusion.losses import Poisson
+from tests.elements.two_oxides import ELEMENTS, TRUTH, dataset, fitted, k_factors
+
+pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)
+MASSES = molar_masses(ELEMENTS)
+
+
+def said(atomic, by, kind):
+    intervals = np.stack([(atomic - by).clip(0), atomic + by], -1)
+    return list(simpler_by_the_other_kind(ELEMENTS, MASSES, atomic, intervals, kind))
+
+
+@pytest.mark.parametrize("kind", ["atomic", "weight"])
+def test_formulas_that_would_be_simple_by_the_other_kind_are_told(kind):
+    wrong = TRUTH * MASSES if kind == "atomic" else TRUTH / MASSES
+    wrong = 100 * wrong / wrong.sum(1, keepdims=True)
+    (told,) = said(wrong, 1.0, kind)
+    other = {"atomic": "weight", "weight": "atomic"}[kind]
+    assert f"those for {other} fractions" in told
+    assert "MgO, Al₂O₃" in told
+
+
+@pytest.mark.parametrize("kind", ["atomic", "weight"])
+@pytest.mark.parametrize("by", [0.3, 1.0, 5.0])
+def test_formulas_that_are_simple_as_found_are_not_doubted(kind, by):
+    assert said(TRUTH, by, kind) == []
+
+
+def test_k_factors_for_weight_taken_for_atomic_are_told_by_a_fit():
+    data, found = dataset(2000), k_factors()
+    by_weight = {}
+    for name, k in found.values.items():
+        by_weight[name] = k * MASSES[ELEMENTS.index(name.split()[0])]
+    model = fu.models.Compositions(data, ELEMENTS, 2, k_factors=KFactors(by_weight))
+    made = fu.fit(model, Poisson(data), starts=1, progress=False).composition(progress=False)
+    assert any("of the wrong kind" in message for message in made.messages)
+
+
+def test_an_element_that_is_missing_is_named_by_its_peak():
+    data = dataset(2000, grid=0.3)  # silicon, too
+    model = fu.models.Compositions(data, ELEMENTS, 2, k_factors=k_factors())
+    result = fu.fit(model, Poisson(data), starts=1, progress=False)
+    told = [m for m in result.composition(progress=False).messages if m.startswith("a peak at")]
+    assert len(told) == 1
+    assert "1.74 keV" in told[0]
+    assert "Si K" in told[0]
+    with_it = fitted(grid=0.3).composition(progress=False).messages
+    assert not any(message.startswith("a peak at") for message in with_it)
