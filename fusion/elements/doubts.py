@@ -1,15 +1,13 @@
-"""What speaks against a composition: peaks without an element, formulas that would be simpler."""
+"""What speaks against a composition: peaks without an element, charges that do not add up."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.elements.formula_unit import LARGEST, formula_unit, in_small_letters
 from fusion.elements.peaks import explain
 from fusion.simulate.xrays import detector_fwhm
 from fusion.xrays.line_model import LineModel
@@ -21,10 +19,26 @@ STANDS = 6.0
 """Standard errors of the counts by which a peak stands in the residual, to be told."""
 TOLD = 3
 """Peaks that are told, at most, the clearest first."""
-SIMPLE = 10
-"""Atoms of a formula, up to which it speaks for itself."""
-SIMPLER = 2.0
-"""Times as many atoms in the formulas as found, from which others are told to be simpler."""
+OFF, NEUTRAL = 4.0, 2.5
+"""Standard errors of the charges from which they do not add up, and up to which they do."""
+LEAST = 0.04
+"""Share of the charges by which an oxide may be off for reasons of its own."""
+THERE = 1.0
+"""at.% above which an element counts."""
+CHARGES = {
+    element: (low, high)
+    for elements, low, high in (
+        ("Li Na K Rb Cs Ag", 1, 1),
+        ("Be Mg Ca Sr Ba Zn Cd", 2, 2),
+        ("B Al Ga In Sc Y La Nd Sm Gd Dy Ho Er Yb Lu Bi", 3, 3),
+        ("Si Ge Zr Hf Th", 4, 4),
+        ("P Ta", 5, 5),
+        *(("Cu", 1, 2), ("Fe Co Ni", 2, 3), ("Pb Sn", 2, 4), ("Eu", 2, 3), ("Ce Pr Tb", 3, 4)),
+        *(("Ti", 3, 4), ("Mn", 2, 4), ("V Nb", 3, 5), ("Cr", 2, 6), ("Mo W", 4, 6), ("U", 4, 6)),
+    )
+    for element in elements.split()
+}
+"""Usual charges of cations in oxides, from … to (Greenwood & Earnshaw, 1997)."""
 
 
 def peaks_without_element(summary: Any, lines: LineModel) -> Iterator[str]:
@@ -56,40 +70,48 @@ def peaks_without_element(summary: Any, lines: LineModel) -> Iterator[str]:
         )
 
 
-def simpler_by_the_other_kind(
-    elements: Sequence[str], masses: Array, atomic: Array, intervals: Array, kind: str
+def charges_of_the_other_kind(
+    elements: Sequence[str], masses: Array, atomic: Array, errors: Array, kind: str
 ) -> Iterator[str]:
-    """Whether all formulas were simpler if the k factors were of the other kind.
+    """Whether charges add up to nothing in all oxides only with k factors of the other kind.
+
+    Of an oxide Σ n z = 2 n(O), z being the usual charges of its cations. At.% by k factors for
+    weight that were taken for atomic ones, or the other way about, are off by the masses.
 
     Args:
         elements: names; masses: theirs, g/mol.
-        atomic: (K, element) at.%; intervals: (K, element, 2).
+        atomic: (K, element) at.%; errors: (K, element) standard errors.
         kind: of the k factors as they were given, "atomic" or "weight".
     """
     unit = 1 / masses if kind == "atomic" else masses
     turned = atomic * unit
-    turned = 100 * turned / turned.sum(1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        half = np.where(atomic > 0, np.diff(intervals)[..., 0] / 2 * turned / atomic, 0)
-    around = np.stack([(turned - half).clip(0), turned + half], -1)
-    compound = [i for i, row in enumerate(atomic) if (row > 1).sum() > 1]
-    kinds = sum(int((atomic[i] > 1).sum()) for i in compound)
-    if len(compound) < 2 and kinds < 3:
+    scale = 100 / turned.sum(1, keepdims=True)
+    as_found = [_imbalance(elements, *row) for row in zip(atomic, errors, strict=True)]
+    others = [
+        _imbalance(elements, *row)
+        for row in zip(turned * scale, errors * unit * scale, strict=True)
+    ]
+    oxides = [i for i, found in enumerate(as_found) if found is not None]
+    if not oxides or any(others[i] is None for i in oxides):
         return
-    as_found = [formula_unit(elements, atomic[i], intervals[i]) for i in compound]
-    others = [formula_unit(elements, turned[i], around[i]) for i in compound]
-    sizes, other_sizes = (sum(map(_size, each)) for each in (as_found, others))
-    if all(_size(each) <= SIMPLE for each in others) and sizes >= SIMPLER * other_sizes:
+    wrong = [cast(float, as_found[i]) > OFF for i in oxides]
+    right = [cast(float, others[i]) <= NEUTRAL for i in oxides]
+    if all(wrong) and all(right):
         other = "weight" if kind == "atomic" else "atomic"
-        simple = ", ".join(in_small_letters(each[0]) for each in others if each)
         yield (
-            f"if the k factors were those for {other} fractions, the formulas would be simple, "
-            f"{simple}: were they given as of the wrong kind? `KFactors(…, kind={other!r})`"
+            f"charges of the oxides do not add up, and would with k factors for {other} fractions: "
+            f"were these given as of the wrong kind? `KFactors(…, kind={other!r})`"
         )
 
 
-def _size(found: tuple[str, float] | None) -> int:
-    """Atoms in a formula."""
-    if found is None:
-        return LARGEST + 1
-    return sum(int(n or 1) for n in re.findall(r"[A-Z][a-z]?(\d*)", found[0]))
+def _imbalance(elements: Sequence[str], atomic: Array, errors: Array) -> float | None:
+    """Standard errors by which charges are off, at the nearest; None where that says nothing."""
+    there = {e: j for j, e in enumerate(elements) if atomic[j] > THERE}
+    cations = [e for e in there if e != "O"]
+    if "O" not in there or not cations or any(e not in CHARGES for e in cations):
+        return None
+    low, high = (sum(atomic[there[e]] * CHARGES[e][end] for e in cations) for end in (0, 1))
+    needed = 2 * atomic[there["O"]]
+    weights = np.array([2.0 if e == "O" else CHARGES.get(e, (0, 0))[1] for e in elements])
+    spread = float(np.sqrt(np.square(weights * errors).sum() + (LEAST * needed) ** 2))
+    return float(max(low - needed, needed - high, 0.0)) / spread

@@ -17,7 +17,7 @@ from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.data.dataset import Dataset
 from fusion.elements.common_errors import CommonErrors, common_errors
-from fusion.elements.doubts import peaks_without_element, simpler_by_the_other_kind
+from fusion.elements.doubts import charges_of_the_other_kind, peaks_without_element
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.pixel_composition import SIDES, PixelSource
 from fusion.xrays.line_model import GAIN, OFFSET, WIDTH, LineModel
@@ -89,7 +89,7 @@ def modelled_composition(result: Result | Dataset, *, progress: bool = True) -> 
         thickness.numpy().reshape(shape),
         *_mean_thickness(common, path, float(thickness.mean())),
         tuple(s for s in lines.shells if not lines.measured[s]),
-        (*_messages(common, path, lines), *_doubts(result, lines, tuple(elements), *atomic)),
+        (*_messages(common, path, lines), *_doubts(result, lines, tuple(elements), *atomic[:2])),
         PixelSource(model, loss, common, tuple(elements), masses, scan, progress),
     )
 
@@ -202,21 +202,16 @@ def _messages(common: CommonErrors, path: str, lines: LineModel) -> Iterator[str
 
 
 def _doubts(
-    result: Any,
-    lines: LineModel,
-    elements: Sequence[str],
-    atomic: Array,
-    _: Array,
-    intervals: Array,
+    result: Any, lines: LineModel, elements: Sequence[str], atomic: Array, errors: Array
 ) -> Iterator[str]:
-    """What the residual and the formulas say against it."""
+    """What the residual and the charges say against it."""
     for name, summary in result.data.items():
         if result.model.component_parts(name) is not None:
             yield from peaks_without_element(summary, lines)
     known = lines.k_factors
     if known is not None and "A" in result.model.factors and all(lines.measured.values()):
         masses = lines.masses[: len(elements)].cpu().numpy()
-        yield from simpler_by_the_other_kind(elements, masses, atomic, intervals, known.kind)
+        yield from charges_of_the_other_kind(elements, masses, atomic, errors, known.kind)
 
 
 def _names_of(name: str, lines: LineModel) -> Sequence[str]:

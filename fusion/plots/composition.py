@@ -83,39 +83,40 @@ def draw_maps(
     with matplotlib.rc_context(style.SCREEN):
         figure = draw.figure_or_new(figure, (columns * MAP, rows * TALL))
         grid = figure.add_gridspec(rows, columns)
-        for i, (title, values, cmap, label) in enumerate(panels):
+        for i, (title, values, cmap, label) in panels.items():
             panel = figure.add_subplot(grid[divmod(i, columns)])
-            ends = i + columns >= len(panels)
+            ends = i + columns not in panels
             draw.factor(panel, values, axes, ends=ends, cmap=cmap, label=label)
             panel.set_title(title)
     return figure
 
 
 def _grid(composition: ModelledComposition, *, errors: bool) -> tuple[int, int]:
-    """Rows and columns of the maps; as many beside each other as leave few places empty."""
+    """Rows and columns of the maps, few places left empty; errors begin a row of their own."""
     if not composition.maps.axes:
         return 0, 1
     count = len(composition.elements)
-    count += 1 + count * errors
-    rows = -(-count // COLUMNS)
-    return rows, -(-count // rows)
+    rows = -(-(count + 1) // COLUMNS)
+    columns = -(-(count + 1) // rows)
+    return rows + errors * -(-count // columns), columns
 
 
 def _maps(
     composition: ModelledComposition, *, weight: bool, errors: bool
-) -> list[tuple[str, Array, str, str]]:
-    """(title, values (pixel,), colours, unit) of every map."""
+) -> dict[int, tuple[str, Array, str, str]]:
+    """(title, values (pixel,), colours, unit) of every map, by its place in the grid."""
     maps, unit = composition.maps, "weight %" if weight else "at.%"
-    if not maps.axes:
-        return []
     values = maps.weight if weight else maps.atomic
     spread = maps.weight_errors if weight else maps.atomic_errors
     thickness = MICRO * np.asarray(composition.mass_thickness, dtype=float).reshape(-1)
-    found = [(e, values[:, j], style.MAPS, unit) for j, e in enumerate(maps.elements)]
-    found.append(("mass thickness", thickness, style.MAPS, "µg/cm²"))
+    shown = [(e, values[:, j], style.MAPS, unit) for j, e in enumerate(maps.elements)]
+    shown.append(("mass thickness", thickness, style.MAPS, "µg/cm²"))
+    found = dict(enumerate(shown))
     if errors:
-        named = enumerate(maps.elements)
-        found += [(f"error of {e}", spread[:, j], style.SIZES, f"± {unit}") for j, e in named]
+        _, columns = _grid(composition, errors=False)
+        first = -(-len(shown) // columns) * columns
+        for j, e in enumerate(maps.elements):
+            found[first + j] = (f"error of {e}", spread[:, j], style.SIZES, f"± {unit}")
     return found
 
 

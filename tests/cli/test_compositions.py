@@ -126,7 +126,7 @@ def test_k_factors_come_from_a_file_and_from_names(table):
         ([], 1, "--beam-energy 200"),
         (["--beam-energy", "200"], 1, "--elevation 22"),
         (["--beam-energy", "200000", "--elevation", "22"], 1, "--beam-energy 200000"),
-        (["--energy", "1:9"], 1, "axis"),
+        ([*map(str, HOW), "--energy", "1:2.4"], 1, "O: no X-ray line between"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
