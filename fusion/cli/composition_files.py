@@ -35,8 +35,9 @@ def composition_report(found: ModelledComposition) -> dict[str, Any]:
 
 
 def _numbers(values: Any) -> Any:
-    array = np.asarray(values, dtype=object)
-    return np.where(np.isfinite(array.astype(float)), array, None).tolist()
+    numbers = np.array(values, dtype=object)
+    numbers[~np.isfinite(np.asarray(values, dtype=float))] = None
+    return numbers.tolist()
 
 
 def composition_text(found: ModelledComposition) -> str:

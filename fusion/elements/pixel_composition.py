@@ -160,9 +160,10 @@ class PixelSource:
             say("pixels", done, -(-pixels // AT_ONCE))
             columns.append(self._of_pixels(index, few))
         made = [torch.cat(parts).cpu().double().numpy() for parts in zip(*columns, strict=True)]
-        told = made.pop()
+        atomic, atomic_errors, weight, weight_errors, told = made
+        found = atomic, atomic_errors, weight, weight_errors
         messages = tuple(_untold(~told.astype(bool), self.axes))
-        return CompositionMaps(self.elements, self.axes, *made, messages)
+        return CompositionMaps(self.elements, self.axes, *found, messages)
 
     def _of_pixels(self, index: Tensor, states: States) -> tuple[Tensor, ...]:
         """(at.%, errors, weight %, errors (pixel, element); whether they can be told (pixel,))."""

@@ -80,8 +80,9 @@ def test_the_tif_has_an_image_of_every_element_named_for_imagej(answer):
 
 
 def test_json_has_the_composition_and_another_command_takes_its_files_away(
-    file, table, tmp_path, capsys
+    file, table, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr("fusion.cli.output.find_spec", lambda name: None)  # pages take their time
     how = (*HOW, "--k-factors", table, "--k-kind", "atomic", "--starts", 1, "-o", tmp_path)
     assert run("compositions", file, "-e", "O,Mg,Al", "--json", *how) == 0
     told = json.loads(capsys.readouterr().out)["composition"]

@@ -91,6 +91,9 @@ def test_an_error_of_the_k_factors_is_in_the_errors_of_compositions():
     # of two k factors, each off by 5 %, a ratio is off by 7 %; a share s of it by s (1 − s) of that
     of_k = 100 * 0.5 * 0.5 * 0.05 * np.sqrt(2)
     assert made.atomic_errors[rows][0, 0] == pytest.approx(np.hypot(of_k, counted), rel=0.2)
+    pixels, exact_pixels = (each.maps.atomic_errors[:, 0] for each in (made, exact))
+    more = np.sqrt(pixels**2 - exact_pixels**2)
+    np.testing.assert_allclose(more.mean(), of_k, rtol=0.25)
     assert (np.abs(made.atomic[rows] - TRUTH) < 3 * made.atomic_errors[rows] + 0.05).all()
 
 
@@ -143,7 +146,8 @@ def test_without_k_factors_shells_from_tables_are_named_and_errors_are_theirs():
 
 def test_others_are_in_the_spectra_and_not_in_the_composition():
     made, rows = composition(grid=0.3)
-    assert made.elements == ELEMENTS
+    assert made.elements == made.maps.elements == ELEMENTS
+    np.testing.assert_allclose(made.maps.atomic.sum(1), 100, rtol=1e-9)
     there = TRUTH > 0
     assert (np.abs(made.atomic[rows] - TRUTH) < 3 * made.atomic_errors[rows])[there].all()
     result = fitted(grid=0.3)
@@ -152,10 +156,27 @@ def test_others_are_in_the_spectra_and_not_in_the_composition():
     assert result["B"].mean() / atoms.mean() == pytest.approx(0.3, rel=0.1)
 
 
-def test_element_maps_find_every_element_of_every_pixel():
+@cache
+def without_components():
     data = dataset(2000)
     model = fu.models.ElementMaps(data, ELEMENTS, k_factors=k_factors())
-    result = fu.fit(model, Poisson(data), starts=1, progress=False)
+    return fu.fit(model, Poisson(data), starts=1, progress=False)
+
+
+def test_without_components_the_composition_is_that_of_the_whole_map():
+    made = without_components().composition(progress=False)
+    n = amounts()[1]
+    whole, pixels = (100 * each / each.sum(-1, keepdims=True) for each in (n.mean(0), n))
+    assert made.names == ("whole map",)
+    assert made.atomic.shape == (1, 3)
+    assert (made.atomic_errors < 1).all()
+    assert (np.abs(made.atomic[0] - whole) < 3 * made.atomic_errors[0] + 0.1).all()
+    away = np.abs(made.maps.atomic - pixels) / made.maps.atomic_errors
+    assert (away < 1.96).mean() > 0.9
+
+
+def test_element_maps_find_every_element_of_every_pixel():
+    result = without_components()
     N, n = result["N"].reshape(-1, 3), amounts()[1]
     found, expected = N.mean(0) / N.mean(), n.mean(0) / n.mean()
     np.testing.assert_allclose(found, expected, rtol=0.02)

@@ -26,8 +26,8 @@ MIXED = (5, 30, 66)
 
 
 @cache
-def found(mean=2000, error=0.0, grid=0.0):
-    return fitted(mean, error, grid).composition(progress=False)
+def found(mean=300):
+    return fitted(mean).composition(progress=False)
 
 
 def true_atomic():
@@ -39,7 +39,7 @@ def true_atomic():
 
 
 def test_maps_are_shares_of_the_atoms_that_the_model_found():
-    maps, result = found().maps, fitted()
+    maps, result = found().maps, fitted(300)
     n = result["C"].reshape(-1, 2) @ result["A"].T
     np.testing.assert_allclose(maps.atomic, 100 * n / n.sum(1, keepdims=True), rtol=1e-6)
     y = n * molar_masses(ELEMENTS)
@@ -50,9 +50,9 @@ def test_maps_are_shares_of_the_atoms_that_the_model_found():
 
 
 def test_errors_are_those_of_a_literal_transcription():
-    maps, result = found().maps, fitted()
+    maps, result = found().maps, fitted(300)
     common = found()._source.common
-    values = {name: torch.as_tensor(v) for name, v in fitted().model.factors.items()}
+    values = {name: torch.as_tensor(v) for name, v in result.model.factors.items()}
     values = {name: v.detach().clone() for name, v in values.items()}
     data = result.minimised.fits[0][2].dataset.numpy().reshape(96, -1)
     names = [slot.name for slot in common.parts.few_slots]
@@ -98,23 +98,12 @@ def test_errors_are_those_of_a_literal_transcription():
         np.testing.assert_allclose(maps.atomic_errors[pixel], np.sqrt(np.diag(spread)), rtol=0.01)
 
 
-@pytest.mark.parametrize("mean", [300, 2000])
-def test_errors_of_pixels_are_how_far_these_are_off(mean):
-    maps = found(mean).maps
-    away = np.abs(maps.atomic - true_atomic()) / maps.atomic_errors
-    assert (away < 1.96).mean() > 0.85  # pure pixels are off together, as their phase is
+def test_errors_of_pixels_are_how_far_these_are_off():
+    away = np.abs(found().maps.atomic - true_atomic()) / found().maps.atomic_errors
+    assert (away < 1.96).mean() > 0.9
     mixed = (true_atomic()[:, 1:] > 8).all(1)
     rms = np.sqrt((away[mixed] ** 2).mean(0))
     assert ((rms > 0.7) & (rms < 1.3)).all()
-
-
-def test_errors_fall_with_the_counts_and_hold_the_k_factors():
-    few, many = (np.median(found(mean).maps.atomic_errors, 0) for mean in (300, 2000))
-    np.testing.assert_allclose(few / many, np.sqrt(2000 / 300), rtol=0.25)
-    sure, unsure = (found(error=error).maps.atomic_errors[:, 0] for error in (0.0, 0.05))
-    of_k = found(error=0.05).atomic_errors[:, 0].min()
-    assert (unsure > sure).all()
-    np.testing.assert_allclose(np.sqrt(unsure**2 - sure**2).mean(), of_k, rtol=0.25)
 
 
 def test_pixels_some_at_a_time_are_those_of_all_at_once(monkeypatch):
@@ -125,7 +114,7 @@ def test_pixels_some_at_a_time_are_those_of_all_at_once(monkeypatch):
     np.testing.assert_allclose(parts.atomic_errors, whole.atomic_errors, rtol=1e-6)
 
 
-# ---- what cannot be told, others, no components ------------------------------------------------
+# ---- what cannot be told -----------------------------------------------------------------------
 
 
 def test_pixels_without_counts_enough_and_masked_ones_are_nan_and_are_told():
@@ -138,7 +127,8 @@ def test_pixels_without_counts_enough_and_masked_ones_are_nan_and_are_told():
     whole = dataset(300)
     data = fu.Dataset("edxs", counts, axes=whole.axes, metadata=whole.metadata, mask=mask)
     model = fu.models.Compositions(data, ELEMENTS, 2, k_factors=k_factors())
-    maps = fu.fit(model, Poisson(data), starts=1, progress=False).composition(progress=False).maps
+    result = fu.fit(model, Poisson(data), starts=1, max_steps=4, progress=False)
+    maps = result.composition(progress=False).maps
     untold = np.zeros(SHAPE, bool)
     untold[[0, 1, 2], [0, 1, 2]] = True
     for element in ELEMENTS:
@@ -147,34 +137,6 @@ def test_pixels_without_counts_enough_and_masked_ones_are_nan_and_are_told():
     (said,) = maps.messages
     assert said.startswith("3 of 96 pixels have too few counts")
     assert "bin(y=2, x=2)" in said
-
-
-def test_others_are_in_no_map_and_the_rest_adds_up_to_all():
-    maps = found(grid=0.3).maps
-    assert maps.elements == ELEMENTS
-    np.testing.assert_allclose(maps.atomic.sum(1), 100, rtol=1e-9)
-    away = np.abs(maps.atomic - true_atomic()) / maps.atomic_errors
-    assert (away < 3).mean() > 0.95
-
-
-@cache
-def without_components():
-    data = dataset(2000)
-    model = fu.models.ElementMaps(data, ELEMENTS, k_factors=k_factors())
-    return fu.fit(model, Poisson(data), starts=1, progress=False)
-
-
-def test_without_components_the_composition_is_that_of_the_whole_map():
-    made = without_components().composition(progress=False)
-    n = amounts()[1].mean(0)
-    assert made.names == ("whole map",)
-    assert made.atomic.shape == (1, 3)
-    assert (np.abs(made.atomic[0] - 100 * n / n.sum()) < 3 * made.atomic_errors[0] + 0.1).all()
-    assert (made.atomic_errors < 1).all()
-    n = without_components()["N"].reshape(-1, 3)
-    np.testing.assert_allclose(made.maps.atomic, 100 * n / n.sum(1, keepdims=True), rtol=1e-6)
-    away = np.abs(made.maps.atomic - true_atomic()) / made.maps.atomic_errors
-    assert 0.9 < (away < 1.96).mean() <= 1.0
 
 
 def test_an_element_that_is_none_of_them_is_told():

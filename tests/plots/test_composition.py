@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward der
 
 @pytest.fixture(scope="module")
 def composition():
-    return fitted().composition(progress=False)
+    return fitted(300).composition(progress=False)
 
 
 def images(figure):
