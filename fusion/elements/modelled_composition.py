@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+
+ABREAST = 5
+"""Elements that stand beside each other in a line of text."""
 
 
 @dataclass(frozen=True)
@@ -131,21 +135,26 @@ class ModelledComposition(Shown):
         return [formula_unit(self.elements, *row) for row in rows]
 
     def _display(self) -> Display:
-        heads = ["at.%", *self.elements, "formula"]
-        units = self._units()
-        rows = []
-        for i, name in enumerate(self.names):
-            cells = [self.cell(i, j) for j in range(len(self.elements))]
-            unit = units[i]
-            told = "–" if unit is None else f"{in_small_letters(unit[0])} to {unit[1]:.1f}"
-            rows.append([name, *cells, told])
+        tables = -(-len(self.elements) // ABREAST)
+        columns = np.array_split(np.arange(len(self.elements)), tables)
+        parts: list[Part] = [self._table(some.tolist()) for some in columns]
         facts = [("mass thickness", self.thickness_text), ("detector", str(self.detector))]
         if self.computed:
             facts.append(("from tables", f"sensitivities of {', '.join(self.computed)}"))
-        parts: list[Part] = [Table(heads, rows), Facts(facts)]
+        parts.append(Facts(facts))
         if self.messages:
             parts.append(Notes(self.messages))
         return Display(f"composition of {', '.join(self.names)}", parts)
+
+    def _table(self, columns: Sequence[int]) -> Table:
+        """Some of the elements; beside the last of all stand the formulas."""
+        rows = [[name, *(self.cell(i, j) for j in columns)] for i, name in enumerate(self.names)]
+        heads = ["at.%", *(self.elements[j] for j in columns)]
+        if columns[-1] < len(self.elements) - 1:
+            return Table(heads, rows)
+        for row, unit in zip(rows, self._units(), strict=True):
+            row.append("–" if unit is None else f"{in_small_letters(unit[0])} to {unit[1]:.1f}")
+        return Table([*heads, "formula"], rows)
 
     def cell(self, i: int, j: int, *, weight: bool = False) -> str:
         """What is found of an element in a component: "20.0 ± 0.2", "< 0.4"."""

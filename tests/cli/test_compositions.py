@@ -66,6 +66,7 @@ def test_it_writes_tables_maps_picture_page_and_answer(answer):
     text = (answer / "summary.txt").read_text(encoding="utf-8")
     assert "Al₂O₃" in text
     assert "composition of 8 × 12 pixels" in text
+    assert "of the components" not in text  # shares of a hundred lines, which nobody reads
     assert fu.Result.load(answer / "result.npz")["A"].shape == (3, 2)
 
 

@@ -166,3 +166,14 @@ def test_maps_show_themselves_by_their_means_and_errors():
     assert [line.split()[0] for line in said.splitlines()[2:5]] == list(ELEMENTS)
     lost = CompositionMaps(("O",), (fu.Axis("x", size=1),), *[np.full((1, 1), np.nan)] * 4)
     assert "–" in str(lost)
+
+
+def test_many_elements_stand_in_tables_below_each_other_with_the_formulas_in_the_last():
+    made = found()
+    kinds = ("atomic", "atomic_errors", "atomic_intervals")
+    wide = {kind: np.concatenate([getattr(made, kind)] * 3, 1)[:, :7] for kind in kinds}
+    elements = (*ELEMENTS, "Si", "Fe", "Sr", "Ti")
+    said = str(replace(made, elements=elements, **wide)).splitlines()
+    heads = [line.split() for line in said if line.strip().startswith("at.%")]
+    assert heads == [["at.%", *elements[:4]], ["at.%", *elements[4:], "formula"]]
+    assert max(map(len, said)) <= 100
