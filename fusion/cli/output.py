@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fusion.answers.result import Result
-from fusion.cli.answer_folder import ANSWER, whole_answer
+from fusion.cli.answer_folder import FILES, whole_answer
 from fusion.cli.composition_files import composition_text, write_composition
 from fusion.cli.words import command_words
 from fusion.elements.modelled_composition import ModelledComposition
@@ -45,7 +45,7 @@ def write_answer(
         drawn.savefig(part / "figure.png", format="png", dpi=150)
         if find_spec("bokeh") is not None:
             result.report(part / "report.html")
-        written = sorted((file.name for file in part.iterdir()), key=ANSWER.index)
+        written = sorted((file.name for file in part.iterdir()), key=FILES.index)
     return written
 
 
