@@ -204,7 +204,9 @@ def _messages(common: CommonErrors, path: str, lines: LineModel) -> Iterator[str
 def _doubts(
     result: Any, lines: LineModel, elements: Sequence[str], atomic: Array, errors: Array
 ) -> Iterator[str]:
-    """What the residual and the charges say against it."""
+    """What the end of the fit, the residual and the charges say against it."""
+    if result.stamp:
+        yield result.stamp
     for name, summary in result.data.items():
         if result.model.component_parts(name) is not None:
             yield from peaks_without_element(summary, lines)
