@@ -5,12 +5,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from fusion.algebra.axis import Axes, length
 from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction
 from fusion.constraints import NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
+from fusion.language.component_parts import ComponentParts
 from fusion.language.factor import Factor
 from fusion.language.model import Model
 from fusion.models.checks import check_datasets, check_rank
@@ -73,6 +75,16 @@ class Compositions(Model):
         """Mass thickness over its mean, on the axes of the scan: for `losses.Smoothness`."""
         return relative_thickness(self.lines, self.atoms(), self.factor("C").axes[0] or ())
 
+    def component_parts(self, name: str) -> ComponentParts:
+        components = torch.einsum("pk,ek->kpe", self.C, self.A)
+        if not self.others:
+            return ComponentParts(*self.lines.parted(components))
+        others = torch.diag_embed(self.B).transpose(0, 1)  # (other, pixel, other)
+        parts = torch.cat(
+            [pad(components, (0, len(self.others))), pad(others, (len(self.elements), 0))]
+        )
+        return ComponentParts(*self.lines.parted(parts), self.others)
+
     def forward(self) -> dict[str, Prediction]:
         return {self.name: self.lines(self.atoms())}
 
@@ -102,6 +114,9 @@ class ElementMaps(Model):
     def relative_thickness(self) -> Tensor:
         """Mass thickness over its mean, on the axes of the scan: for `losses.Smoothness`."""
         return relative_thickness(self.lines, self.atoms(), self.factor("N").axes[0] or ())
+
+    def component_parts(self, name: str) -> ComponentParts:
+        return ComponentParts(*self.lines.parted(torch.diag_embed(self.N).transpose(0, 1)))
 
     def forward(self) -> dict[str, Prediction]:
         return {self.name: self.lines(self.atoms())}

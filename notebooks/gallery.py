@@ -29,6 +29,7 @@ PICTURES = {
     "03_background": 1,
     "04_your_own_model": 0,
     "ambiguity": 4,
+    "compositions": 0,
     "detectors": 1,
     "fig3": 0,
     "fig5": 1,

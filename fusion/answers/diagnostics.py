@@ -23,6 +23,8 @@ from fusion.language.seen_rows import seen_rows
 Array = NDArray[Any]
 ADDS_UP = 5e-5
 """Difference to the whole, up to which shares are said to be parts of it."""
+TOLD = 24
+"""Shares that are told, at most: of more, as X-ray lines are, nobody reads one by one."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,7 +104,7 @@ class DataSummary(Shown):
         """
         parts = self.component_variance
         whole = f"explained variance {100 * self.explained_variance:.3f} %"
-        if parts is None:
+        if parts is None or len(parts) > TOLD:
             return whole
         told = [f"{100 * p:.2f}" for p in parts]
         if abs(float(np.sum(parts)) - self.explained_variance) < ADDS_UP:

@@ -355,7 +355,7 @@ class Result(Shown, NamedParts):
         Args:
             k_factors: {line: k} or {line: (k, standard error)}: {"Si Ka": 1.0, "Fe Ka": 1.2}. None:
                 of a model whose components are compositions, `models.Compositions`, as it found
-                them: `fusion.elements.modelled_composition`.
+                them, with a map of each element: `.maps`, `.plot()`.
             by: how intensities are measured: `fusion.elements.Fitted()`, or `Windows()`.
             others: elements that are no part of it; factor: of the spectra, where there are some.
             progress: whether a line says that it is at work.

@@ -13,7 +13,9 @@ from fusion.answers.whole_files import lock
 
 LOCK, PART, READY = ".sdfusion.lock", ".sdfusion.part", ".sdfusion.ready"
 ANSWER = ("result.npz", "summary.txt", "figure.png", "spectra.csv", "report.html")
-"""Files of an answer; those that a new one lacks go with the former."""
+"""Files of an answer."""
+FILES = (*ANSWER, "composition.csv", "element_maps.npz", "element_maps.tif")
+"""Those of all answers, compositions among them; what a new one lacks goes with the former."""
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def whole_answer(folder: Path) -> Iterator[Path]:
     try:
         part.mkdir()
         yield part
-        for name in ANSWER:
+        for name in FILES:
             (part / name).touch()  # what is empty stands for none
         os.replace(part, folder / READY)  # from here on the new answer is what is found
     except OSError as error:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import click
 
 from fusion._version import __version__
+from fusion.cli.compositions import compositions
 from fusion.cli.demo import demo
 from fusion.cli.fuse import fuse
 from fusion.cli.info import info
@@ -104,6 +105,7 @@ def cli() -> None:
     sdfusion unmix map.dm4 -k 3 -o answer            one data set
     sdfusion fuse map.emd -k 3 -o answer             all detectors of a scan: the same maps
     sdfusion fuse a.npz b.npz -k 3 --share spectra -o answer    several scans: the same spectra
+    sdfusion compositions map.emd -e Sr,Ti,O -k 3 -o answer     X-rays in at.%, thickness, errors
     sdfusion plot map.dm4 -o picture.png             total map, mean spectrum, singular values
     sdfusion plot answer/result.npz -o picture.pdf   draw an answer again
     sdfusion plot answer/result.npz -o page.html     the same as a page for a browser
@@ -120,7 +122,7 @@ def cli() -> None:
     """
 
 
-COMMANDS = (demo, info, rank, unmix, fuse, plot)
+COMMANDS = (demo, info, rank, unmix, fuse, compositions, plot)
 """A command stands in a file of its name."""
 
 for command in COMMANDS:

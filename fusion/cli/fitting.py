@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fusion.answers.result import Result
+    from fusion.elements.modelled_composition import ModelledComposition
 
 MAX_STEPS = 10_000  # what stops a fit that never converges
 AUTO = "auto"
@@ -107,11 +108,13 @@ def give_answer(
     quiet: bool,
     figure: Figure | None = None,
     used: Sequence[str] = (),
+    composition: ModelledComposition | None = None,
 ) -> None:
     """Write the answer and tell of it, whatever signal comes; then leave with the status it has."""
     with deferred() as signals:
-        written = write_answer(result, output, figure, used)
-        print_answer(result, report, output, written, as_json=as_json, quiet=quiet, used=used)
+        written = write_answer(result, output, figure, used, composition)
+        how = {"as_json": as_json, "quiet": quiet, "used": used, "composition": composition}
+        print_answer(result, report, output, written, **how)
     if signals or result.status == Status.INTERRUPTED.value:
         raise click.exceptions.Exit(exit_status())
     if not result.converged:

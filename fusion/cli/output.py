@@ -11,27 +11,41 @@ from typing import Any
 import numpy as np
 
 from fusion.answers.result import Result
-from fusion.cli.answer_folder import ANSWER, whole_answer
+from fusion.cli.answer_folder import FILES, whole_answer
+from fusion.cli.composition_files import composition_text, write_composition
 from fusion.cli.words import command_words
+from fusion.elements.modelled_composition import ModelledComposition
 
 
 def write_answer(
-    result: Result, folder: Path, figure: Any = None, used: Sequence[str] = ()
+    result: Result,
+    folder: Path,
+    figure: Any = None,
+    used: Sequence[str] = (),
+    composition: ModelledComposition | None = None,
 ) -> list[str]:
     """result.npz, summary.txt, figure.png, spectra.csv, report.html: all of them, or none.
+
+    Of a composition its own figure, its table and its maps, in the place of spectra.
 
     Returns:
         What was written: without bokeh there is no report.
     """
     with whole_answer(folder) as part:
         result.save(part / "result.npz")
-        (part / "summary.txt").write_text(summary_text(result, used), encoding="utf-8")
-        result.save(part / "spectra.csv")
-        drawn = result.plot() if figure is None else figure
+        text = summary_text(result, used)
+        if composition is None:
+            result.save(part / "spectra.csv")
+            drawn = result.plot() if figure is None else figure
+        else:
+            text += f"\n{composition_text(composition)}\n"
+            write_composition(composition, part)
+            drawn = composition.plot()
+        (part / "summary.txt").write_text(text, encoding="utf-8")
         drawn.savefig(part / "figure.png", format="png", dpi=150)
         if find_spec("bokeh") is not None:
             result.report(part / "report.html")
-        written = sorted((file.name for file in part.iterdir()), key=ANSWER.index)
+        written = sorted((file.name for file in part.iterdir()), key=FILES.index)
     return written
 
 
@@ -83,12 +97,15 @@ def print_answer(
     as_json: bool,
     quiet: bool,
     used: Sequence[str] = (),
+    composition: ModelledComposition | None = None,
 ) -> None:
     """Print the answer for people, or for machines."""
     if as_json:
         print(json.dumps(report))
     elif not quiet:
         print("\n".join([*used, command_words(result.summary())]))
+        if composition is not None:
+            print(command_words(composition_text(composition)))
         print(f"wrote {', '.join(written[:-1])} and {written[-1]} to {folder}")
         if "report.html" not in written:
             print('for report.html, maps linked to spectra: pip install "sdfusion[report]"')

@@ -65,6 +65,11 @@ RULES: tuple[tuple[str, str], ...] = (
         r"looked at block by block",
         r"\1, --energy A:B, --bin N",
     ),
+    (r"`beam_energy=([\d.]+)`", r"--beam-energy \1"),
+    (r"`elevation=([\d.]+)`", r"--elevation \1"),
+    (r"\bbeam_energy=(?=[\d.])", "--beam-energy "),
+    (r"\belevation=(?=[\d.])", "--elevation "),
+    (r"leave `k_factors` out", "leave --k-factors out"),
     (r"Go on with `fu\.fit\([^`]*\)`", "Allow more time, --max-seconds"),
 )
 """(Python's words, the command line's), in the order in which they are looked for."""

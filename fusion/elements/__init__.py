@@ -10,6 +10,7 @@ from fusion.elements.found_told import Finding, Present
 from fusion.elements.intensities import Fitted, Intensities, Windows
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.peaks import Peak, Peaks, explain
+from fusion.elements.pixel_composition import CompositionMaps
 from fusion.elements.xray_detector import Detector
 from fusion.xrays.line_model import LineModel
 from fusion.xrays.response import Response
@@ -18,6 +19,7 @@ from fusion.xrays.table import Edge, Line, edges, labels, lines
 
 __all__ = [
     "Composition",
+    "CompositionMaps",
     "Detector",
     "Edge",
     "Finding",

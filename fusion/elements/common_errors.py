@@ -84,27 +84,50 @@ def common_errors(model: Model, loss: Loss) -> CommonErrors:
 
 
 def _from_arrow(parts: RowsAndFew, flat: Tensor, arrow: Arrow) -> CommonErrors:
-    lower = parts.objective.lower()
-    few, places = parts.few, parts.places
-    row_free = ~((flat[places] <= lower[places]) & (arrow.row_gradient > 0))
-    at_bound = (flat[few] <= lower[few]) & (arrow.few_gradient > 0)
-    both = row_free[:, :, None] & row_free[:, None]
-    apart = torch.diag_embed((~row_free).to(flat))
-    rows = torch.linalg.pinv(torch.where(both, arrow.rows, 0) + apart, hermitian=True)
-    rows = torch.where(both, rows, 0)
-    border = torch.where(row_free[:, :, None], arrow.border, 0)
-    follow = -rows @ border
-    reduced = arrow.corner + border.flatten(0, 1).T @ follow.flatten(0, 1)
+    few, border = parts.few, arrow.border
+    met = met_rows(parts, flat, arrow)
+    at_bound = (flat[few] <= parts.objective.lower()[few]) & (arrow.few_gradient > 0)
+    border = torch.where(met.free[:, :, None], border, 0)
+    reduced = arrow.corner + border.flatten(0, 1).T @ met.follow.flatten(0, 1)
     free = ~at_bound
     covariance = torch.zeros_like(reduced)
     inside = free[:, None] & free
     covariance[inside] = _inverse(reduced[free][:, free]).flatten()
-    met = reduced @ covariance @ reduced
-    bend = (reduced - met).diagonal().clamp_min(torch.finfo(flat.dtype).tiny)
-    pull = arrow.few_gradient.clamp_min(0)
-    reach = ((pull.square() + 2 * HALF_CHI2 * bend).sqrt() - pull) / bend
-    limit = torch.where(at_bound, reach, 0)
-    return CommonErrors(parts, flat, covariance, at_bound, limit, follow, rows)
+    bend = (reduced - reduced @ covariance @ reduced).diagonal()
+    limit = torch.where(at_bound, reach(arrow.few_gradient, bend), 0)
+    return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, met.covariance)
+
+
+@dataclass(frozen=True)
+class MetRows:
+    """The maps' own variables, all common ones held.
+
+    Attributes:
+        free: (pixel, r), which are not at their bound.
+        covariance: (pixel, r, r), 0 where one is at its bound; follow: (pixel, r, few), how they
+            follow the common variables.
+    """
+
+    free: Tensor
+    covariance: Tensor
+    follow: Tensor
+
+
+def met_rows(parts: RowsAndFew, flat: Tensor, arrow: Arrow) -> MetRows:
+    """Covariance of every row, and how it follows what all have in common."""
+    places = parts.places
+    free = ~((flat[places] <= parts.objective.lower()[places]) & (arrow.row_gradient > 0))
+    both = free[:, :, None] & free[:, None]
+    apart = torch.diag_embed((~free).to(flat))
+    rows = torch.linalg.pinv(torch.where(both, arrow.rows, 0) + apart, hermitian=True)
+    rows = torch.where(both, rows, 0)
+    return MetRows(free, rows, -rows @ torch.where(free[:, :, None], arrow.border, 0))
+
+
+def reach(pull: Tensor, bend: Tensor) -> Tensor:
+    """How far from its bound a variable may be, 95 %, that is pulled there in a bowl so bent."""
+    bend, pull = bend.clamp_min(torch.finfo(bend.dtype).tiny), pull.clamp_min(0)
+    return 2 * HALF_CHI2 / ((pull.square() + 2 * HALF_CHI2 * bend).sqrt() + pull)
 
 
 def _inverse(matrix: Tensor) -> Tensor:

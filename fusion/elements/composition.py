@@ -22,8 +22,9 @@ from fusion.answers.components import in_words, names_of
 from fusion.answers.measured import metadata_along
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import has_edges, nested, signal_type
+from fusion.elements.from_line_model import modelled_composition
 from fusion.elements.intensities import Fitted, Intensities, Measure
-from fusion.elements.modelled_composition import ModelledComposition, modelled_composition
+from fusion.elements.modelled_composition import ModelledComposition
 from fusion.xrays.table import KEV, atomic_mass
 from fusion.xrays.table import lines as xray_lines
 

@@ -16,6 +16,7 @@ from fusion.language.factor import FactorModule, factor_name
 from fusion.language.model_display import model_display
 
 if TYPE_CHECKING:
+    from fusion.language.component_parts import ComponentParts
     from fusion.language.term import Term
 
 
@@ -92,6 +93,17 @@ class Model(Shown, nn.Module):
             within: "lines." where it is the part `lines` of another model: before every name.
         """
         return ()
+
+    def component_parts(self, name: str) -> ComponentParts | None:
+        """What pages show as components of a data set; None: the columns of its prediction.
+
+        A model may override it whose predictions have other columns than its components, as
+        `models.Compositions`, where they are X-ray lines.
+
+        Args:
+            name: of the data set.
+        """
+        return None
 
     def all_beliefs(self) -> list[Term]:
         """Those of itself and of all of its parts."""

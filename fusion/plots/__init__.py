@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.algebra.words import names_there
 from fusion.plots.ambiguity import plot_ambiguity
 from fusion.plots.comparison import plot_comparison
+from fusion.plots.composition import plot_composition
 from fusion.plots.dataset import plot_dataset
 from fusion.plots.noise import plot_noise
 from fusion.plots.overlay import plot_map, plot_overlay
@@ -29,6 +30,7 @@ __all__ = [
     "plot_publication",
     "plot_dataset",
     "plot_comparison",
+    "plot_composition",
     "plot_relevance",
     "plot_references",
     "plot_noise",

@@ -83,7 +83,8 @@ def component_names(
         once = K // copies
         called = names_of(result, once)
         return [called[k % once] + "′" * (k // once) for k in range(K)]
-    return names_of(result, K)
+    more = next((part.more for part in parts if part.more), ())
+    return [*names_of(result, K - len(more)), *more]
 
 
 def table_rows(parts: Sequence[DataPart], numbers: Sequence[Sequence[int]]) -> list[TableRow]:

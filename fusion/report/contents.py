@@ -91,7 +91,9 @@ class Scene:
         """Along every axis of a data set, how many measured values are averaged."""
         part, group = self.parts[i], self.groups[self.group_of(i)]
         split = len(part.pixels)
-        kept = sum((p.data is not None) + (p.dense is not None) for p in self.parts)
+        kept = sum(
+            (p.data is not None) + (p.dense is not None or p.exact is not None) for p in self.parts
+        )
         shape = part.summary.shape
         bins = list(bins_for(shape[:split], shape[split:], BUDGET // max(kept, 1)))
         for axis, b in enumerate(group.bins):  # whole pixels of the map
@@ -161,6 +163,11 @@ class Scene:
             entry["cellLeft"] = (
                 entry["left"] if same else self._store(f"cells{i}", floats(means(left, *cells).T))
             )
+        if part.exact is not None:
+            kept = self._masked(i), part.masked_channels
+            exact = [np.where(m[:, None], np.nan, x) for m, x in zip(kept, part.exact, strict=True)]
+            fit = means(exact[0], *cells) @ means(exact[1], *into).T
+            entry["fit"] = self._store(f"fit{i}", levels(fit))
         elif part.dense is not None:
             dense = np.where(self._masked(i)[:, None] | part.masked_channels, np.nan, part.dense)
             fit = means(means(dense, *cells).T, *into).T

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -31,6 +31,8 @@ class DataPart:
             product, or is not known any more.
         dense: (pixel, channel), a fit that the model computes in full; else None.
         copies: K = components × copies, where several products add up.
+        exact: (pixel, n) and (channel, n), the fit where left @ right.T is but near it; else None.
+        more: names of the last components, which are none of the model's.
         data: as measured; None where it is not at hand.
     """
 
@@ -41,6 +43,8 @@ class DataPart:
     dense: Array | None
     copies: int
     data: Dataset | None
+    exact: tuple[Array, Array] | None = None
+    more: tuple[str, ...] = ()
 
     @property
     def pixels(self) -> Axes:
@@ -80,10 +84,24 @@ def parts_of(result: Result, data: Dataset | Sequence[Dataset] | None = None) ->
         ValueError: if a data set is none of the result's, or of another shape.
     """
     measured, predictions = _measured(result, data), _predictions(result)
-    return [
+    parts = [
         _part_of(name, summary, predictions.get(name), measured.get(name))
         for name, summary in result.data.items()
     ]
+    return [_with_components(part, result) for part in parts]
+
+
+def _with_components(part: DataPart, result: Result) -> DataPart:
+    """Where the model says that its components are others than the columns of its prediction."""
+    if result.model is None or part.left is None or part.right is None:
+        return part
+    with torch.no_grad(), result.model.once():
+        shown = result.model.component_parts(part.name)
+    if shown is None:
+        return part
+    left, right = (x.cpu().double().numpy() for x in shown[:2])
+    exact = part.left, part.right
+    return replace(part, left=left, right=right, copies=1, exact=exact, more=shown.more)
 
 
 def _measured(result: Result, data: Dataset | Sequence[Dataset] | None) -> Mapping[str, Dataset]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fusion.answers.result import Result
+from fusion.elements.from_line_model import line_model_of
 
 Lines = Mapping[str, Sequence[tuple[float, str]]]
 
@@ -13,10 +14,14 @@ Lines = Mapping[str, Sequence[tuple[float, str]]]
 def marks(result: Result, elements: str | Sequence[str], lines: Lines) -> dict[str, list[Any]]:
     """What is marked in the spectra of every data set, [[energy, label], …].
 
+    Where no elements are asked for, those that a line model fitted.
+
     Raises:
         ValueError: if lines are of no data set, or no axis is one of energies.
     """
     found = {name: list(given) for name, given in _checked(lines, result).items()}
+    if not len(elements) and (fitted := line_model_of(result.model)) is not None:
+        elements = fitted[1].elements
     if len(elements):
         from fusion.data.signal_type import has_edges
         from fusion.elements import labels

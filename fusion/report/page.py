@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.report import sentences as words
+from fusion.report.composition import composition_section
 from fusion.report.contents import Scene
 from fusion.report.origin import origin
 from fusion.report.packing import packed_text
@@ -50,6 +51,7 @@ def page(scene: Scene, title: str | None = None) -> str:
         parts=[part_section(scene, i) for i in range(len(scene.parts))],
         table=scene.table,
         beside=scene.beside,
+        composition=composition_section(result),
         starts=words.start_rows(result),
         details=details(scene),
         light=scene.light,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ def acquisition_of(
     if beam_energy is None:
         beam_energy = _in_metadata(edxs, "beam_energy")
     if elevation is None:
-        elevation = _in_metadata(edxs, "Detector", "EDS", "elevation_angle")
+        elevation = stated_elevation(edxs)
     if beam_energy is None:
         raise ValueError(
             f"`{call}`: the metadata say no beam energy: give it in keV, `beam_energy=200`."
@@ -74,6 +75,30 @@ def _check_xrays(call: str, edxs: Dataset) -> None:
             f"`{call}`: the metadata say EDS_SEM: the physics here is that of thin specimens; bulk "
             "ones need ZAF or φ(ρz) corrections, which are not in this model."
         )
+
+
+def stated_elevation(edxs: Dataset) -> float | None:
+    """Degrees of the detector above the plane of the holder, as the metadata say."""
+    return _in_metadata(edxs, "Detector", "EDS", "elevation_angle")
+
+
+def take_off_angle(elevation: float, tilt: float, azimuth: float) -> float:
+    """Degrees of a detector above the plane of a specimen that is tilted.
+
+    sin(take-off) = sin(tilt) cos(azimuth) cos(elevation) + cos(tilt) sin(elevation).
+
+    Args:
+        elevation: above the plane of the holder; tilt: of the specimen; azimuth: of the detector,
+            from where the tilt turns the specimen to. All in degrees.
+
+    Example:
+        >>> from fusion.xrays.acquisition import take_off_angle
+        >>> round(take_off_angle(22.0, 10.0, 0.0), 6)
+        32.0
+    """
+    e, t, a = (math.radians(x) for x in (elevation, tilt, azimuth))
+    sine = math.sin(t) * math.cos(a) * math.cos(e) + math.cos(t) * math.sin(e)
+    return math.degrees(math.asin(min(max(sine, -1.0), 1.0)))
 
 
 def _in_metadata(edxs: Dataset, *path: str) -> float | None:

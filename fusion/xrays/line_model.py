@@ -345,23 +345,44 @@ class LineModel(Model):
         )
         return torch.cat([lines, knots]).T
 
-    def emitted(self, n: Tensor) -> Tensor:
+    def emitted(self, n: Tensor, among: Tensor | None = None) -> Tensor:
         """(pixel, line or knot): photons that leave the specimen towards the detector.
 
         Args:
-            n: (pixel, element) atoms.
+            n: (pixel, element) atoms that send them.
+            among: (pixel, element) all atoms, which absorb them; None: there are no others.
         """
+        absorbing = n if among is None else among
         sent = self.sent * torch.exp(self.subshells[:, 0] @ self.of_L)
         window, dead = torch.exp(ABSORBERS * self.absorbers[:, 0]) - 1
         sent = sent * torch.exp(-window * self.line_window - dead * self.line_dead)
         if len(self.unsure):
             sent = sent * torch.exp((self.unsure * self.sensitivity[:, 0]) @ self.shell_of)
         kappa = self.mass_scale
-        lines = (n @ (self.owner * sent)) * left_of(kappa * (n @ self.line_mu))
+        lines = (n @ (self.owner * sent)) * left_of(kappa * (absorbing @ self.line_mu))
         heavy = n @ self.numbers ** (1 + HEAVIER * self.heaviness[0, 0])
-        depth = kappa * (n @ self.knot_mu)
+        depth = kappa * (absorbing @ self.knot_mu)
         left = 1 - self.absorbed_share * (1 - left_of(depth))
         return torch.cat([lines, heavy[:, None] * left], 1)
+
+    def parted(self, parts: Tensor) -> tuple[Tensor, Tensor]:
+        """Counts (pixel, part) and spectra of sum 1 (channel, part) of parts of a map's atoms.
+
+        Their product is the prediction but for how absorption changes a spectrum from pixel to
+        pixel; summed over the pixels it is the prediction.
+
+        Args:
+            parts: (part, pixel, element), which add up to the atoms.
+        """
+        shapes, whole = self.shapes(), parts.sum(0)
+        total, means, counts = shapes.sum(0), [], []
+        for part in parts:  # one by one: pixels times lines may be many
+            sent = self.emitted(part, among=whole)
+            means.append(sent.mean(0))
+            counts.append(sent @ total)
+        spectra = shapes @ torch.stack(means, 1)
+        tiny = torch.finfo(spectra.dtype).tiny
+        return torch.stack(counts, 1), spectra / spectra.sum(0).clamp_min(tiny)
 
     def forward(self, n: Tensor) -> Prediction:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The prediction of a map of n (pixel, element) atoms."""

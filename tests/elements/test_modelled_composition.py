@@ -13,69 +13,22 @@ import fusion as fu
 
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
-from benchmarks.science.edxs_simulator import (
-    Instrument,
-    Specimen,
-    atomic_k,
-    bremsstrahlung,
-    characteristic,
-    molar_masses,
-)
-from fusion.elements import KFactors
+from benchmarks.science.edxs_simulator import molar_masses
 from fusion.losses import Frobenius, Poisson
+from tests.elements.two_oxides import (
+    ELEMENTS,
+    INSTRUMENT,
+    SHAPE,
+    TRUTH,
+    amounts,
+    dataset,
+    fitted,
+    k_factors,
+)
 
 pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
     "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
 )
-ELEMENTS = ("O", "Mg", "Al")
-CHANNELS = 0.2 + 0.01 * np.arange(230)
-INSTRUMENT = Instrument(elevation=22.0, offset=0.004, gain=0.9991)
-SHAPE = (8, 12)
-PHASES = {"MgO": (50.0, 50.0, 0.0), "Al2O3": (60.0, 0.0, 40.0)}
-TRUTH = np.array(list(PHASES.values()))
-"""(phase, element) at.%."""
-
-
-def amounts():
-    """(pixel, element) mol/cm²: pure phases at either side, mixed between, of uneven thickness."""
-    x = np.linspace(-0.3, 1.3, SHAPE[1]).clip(0, 1)
-    share = np.broadcast_to(np.stack([x, 1 - x], 1), (*SHAPE, 2)).reshape(-1, 2)
-    thickness = np.repeat(3e-5 * (1 + 0.3 * np.sin(np.arange(SHAPE[0]))), SHAPE[1])
-    per_gram = TRUTH / (TRUTH @ molar_masses(ELEMENTS))[:, None]
-    return thickness, thickness[:, None] * (share @ per_gram)
-
-
-def counts(mean, grid=0.0):
-    """Counts (y, x, channel), so many a pixel, with silicon of a grid, the same everywhere."""
-    _, n = amounts()
-    elements = ELEMENTS
-    if grid:
-        elements, n = (*ELEMENTS, "Si"), np.column_stack([n, np.full(len(n), grid * n.mean())])
-    specimen = Specimen(elements, n)
-    x = characteristic(INSTRUMENT, specimen, CHANNELS) + bremsstrahlung(
-        INSTRUMENT, specimen, CHANNELS
-    )
-    return np.random.default_rng(0).poisson(x * mean / x.sum(1).mean()).reshape(*SHAPE, -1)
-
-
-def dataset(mean, grid=0.0):
-    detector = {"EDS": {"elevation_angle": 22.0}}
-    microscope = {"TEM": {"beam_energy": 200.0, "Detector": detector}}
-    metadata = {"Signal": {"signal_type": "EDS_TEM"}, "Acquisition_instrument": microscope}
-    axes = ["y", "x", fu.Axis("energy", 0.01, 0.2, "keV")]
-    return fu.Dataset("edxs", counts(mean, grid), axes=axes, metadata=metadata)
-
-
-def k_factors(error=0.0, others=()):
-    return KFactors(atomic_k(INSTRUMENT, (*ELEMENTS, *others), CHANNELS, "Al"), error=error)
-
-
-@cache
-def fitted(mean=2000, error=0.0, grid=0.0):
-    data, others = dataset(mean, grid), ("Si",) if grid else ()
-    k = k_factors(error, others)
-    model = fu.models.Compositions(data, ELEMENTS, 2, k_factors=k, others=others)
-    return fu.fit(model, Poisson(data), starts=1, progress=False)
 
 
 @cache
@@ -138,6 +91,9 @@ def test_an_error_of_the_k_factors_is_in_the_errors_of_compositions():
     # of two k factors, each off by 5 %, a ratio is off by 7 %; a share s of it by s (1 − s) of that
     of_k = 100 * 0.5 * 0.5 * 0.05 * np.sqrt(2)
     assert made.atomic_errors[rows][0, 0] == pytest.approx(np.hypot(of_k, counted), rel=0.2)
+    pixels, exact_pixels = (each.maps.atomic_errors[:, 0] for each in (made, exact))
+    more = np.sqrt(pixels**2 - exact_pixels**2)
+    np.testing.assert_allclose(more.mean(), of_k, rtol=0.25)
     assert (np.abs(made.atomic[rows] - TRUTH) < 3 * made.atomic_errors[rows] + 0.05).all()
 
 
@@ -190,7 +146,8 @@ def test_without_k_factors_shells_from_tables_are_named_and_errors_are_theirs():
 
 def test_others_are_in_the_spectra_and_not_in_the_composition():
     made, rows = composition(grid=0.3)
-    assert made.elements == ELEMENTS
+    assert made.elements == made.maps.elements == ELEMENTS
+    np.testing.assert_allclose(made.maps.atomic.sum(1), 100, rtol=1e-9)
     there = TRUTH > 0
     assert (np.abs(made.atomic[rows] - TRUTH) < 3 * made.atomic_errors[rows])[there].all()
     result = fitted(grid=0.3)
@@ -199,10 +156,27 @@ def test_others_are_in_the_spectra_and_not_in_the_composition():
     assert result["B"].mean() / atoms.mean() == pytest.approx(0.3, rel=0.1)
 
 
-def test_element_maps_find_every_element_of_every_pixel():
+@cache
+def without_components():
     data = dataset(2000)
     model = fu.models.ElementMaps(data, ELEMENTS, k_factors=k_factors())
-    result = fu.fit(model, Poisson(data), starts=1, progress=False)
+    return fu.fit(model, Poisson(data), starts=1, progress=False)
+
+
+def test_without_components_the_composition_is_that_of_the_whole_map():
+    made = without_components().composition(progress=False)
+    n = amounts()[1]
+    whole, pixels = (100 * each / each.sum(-1, keepdims=True) for each in (n.mean(0), n))
+    assert made.names == ("whole map",)
+    assert made.atomic.shape == (1, 3)
+    assert (made.atomic_errors < 1).all()
+    assert (np.abs(made.atomic[0] - whole) < 3 * made.atomic_errors[0] + 0.1).all()
+    away = np.abs(made.maps.atomic - pixels) / made.maps.atomic_errors
+    assert (away < 1.96).mean() > 0.9
+
+
+def test_element_maps_find_every_element_of_every_pixel():
+    result = without_components()
     N, n = result["N"].reshape(-1, 3), amounts()[1]
     found, expected = N.mean(0) / N.mean(), n.mean(0) / n.mean()
     np.testing.assert_allclose(found, expected, rtol=0.02)

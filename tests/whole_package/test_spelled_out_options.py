@@ -10,7 +10,7 @@ import pytest
 
 import fusion as fu
 from fusion import plots
-from fusion.elements import Composition, composition
+from fusion.elements import Composition, ModelledComposition, composition
 from fusion.files.by_path import WORDS, at_path
 from fusion.prepare.noise import Noise
 
@@ -18,6 +18,7 @@ HANDED_ON = {
     "Ambiguity.plot": (fu.Ambiguity.plot, plots.plot_ambiguity),
     "Comparison.plot": (fu.Comparison.plot, plots.plot_comparison),
     "Dataset.plot": (fu.Dataset.plot, plots.plot_dataset),
+    "ModelledComposition.plot": (ModelledComposition.plot, plots.plot_composition),
     "Noise.plot": (Noise.plot, plots.plot_noise),
     "Ranking.plot": (fu.Ranking.plot, plots.plot_ranking),
     "ReferenceFit.plot": (fu.ReferenceFit.plot, plots.plot_references),

@@ -56,8 +56,8 @@ class Part {
     const weights = Array.from({ length: this.K }, (_, k) => mean(cells.map((cell) => this.cellLeft[k * this.nCells + cell])));
     const components = weights.map((w, k) => Float64Array.from(this.row(this.right, k), (s) => w * s));
     let fit = new Float64Array(this.n).fill(NaN);
-    if (this.K) fit = fit.map((_, b) => components.reduce((sum, c) => sum + c[b], 0));
-    else if (this.fit) fit = this.meanRow(this.fit, cells);
+    if (this.fit) fit = this.meanRow(this.fit, cells);
+    else if (this.K) fit = fit.map((_, b) => components.reduce((sum, c) => sum + c[b], 0));
     const left = this.measured ? measured.map((x, b) => x - fit[b]) : Float64Array.from(this.meanLeft);
     return { measured, fit, left, components, band: this.band(cells, fit) };
   }
@@ -105,13 +105,13 @@ class Part {
     const found = { measured: null, fit: null, left: null };
     if (this.measured) found.measured = cells(this.meanColumns(this.measured, channels));
     let coarse = null;
-    if (this.K) {
+    if (this.fit) {
+      coarse = this.meanColumns(this.fit, channels);
+      found.fit = cells(coarse);
+    } else if (this.K) {
       const weights = this.weights(channels), { rows, columns } = this.scan;
       found.fit = { values: this.product(this.left, this.pixels, weights), rows, columns };
       coarse = this.product(this.cellLeft, this.nCells, weights);
-    } else if (this.fit) {
-      coarse = this.meanColumns(this.fit, channels);
-      found.fit = cells(coarse);
     }
     if (coarse && found.measured) found.left = cells(found.measured.values.map((x, i) => x - coarse[i]));
     return found;

@@ -1,0 +1,72 @@
+"""Files and words of compositions that a command found."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion.algebra.axis import Axis
+from fusion.data.dataset import Dataset
+from fusion.elements.modelled_composition import ModelledComposition
+from fusion.elements.pixel_composition import CompositionMaps
+
+TIF = "element_maps.tif"
+
+
+def composition_report(found: ModelledComposition) -> dict[str, Any]:
+    """The composition for machines, `--json`; what is not known is None."""
+    kinds = [f"{what}{of}" for what in ("atomic", "weight") for of in ("", "_errors", "_intervals")]
+    components = [
+        {"name": name, "formula": found.formulas[i] or None}
+        | {kind: _numbers(getattr(found, kind)[i]) for kind in kinds}
+        for i, name in enumerate(found.names)
+    ]
+    return {
+        "elements": list(found.elements),
+        "components": components,
+        "mass_thickness_g_per_cm2": found.mass_thickness_mean,
+        "mass_thickness_interval": list(found.mass_thickness_interval),
+        "computed_sensitivities": list(found.computed),
+        "messages": [*found.messages, *found.maps.messages],
+    }
+
+
+def _numbers(values: Any) -> Any:
+    numbers = np.array(values, dtype=object)
+    numbers[~np.isfinite(np.asarray(values, dtype=float))] = None
+    return numbers.tolist()
+
+
+def composition_text(found: ModelledComposition) -> str:
+    """The table of the components, and that of the pixels."""
+    return f"{found}\n\n{found.maps}"
+
+
+def write_composition(found: ModelledComposition, folder: Path) -> None:
+    """composition.csv, element_maps.npz and, of images where there is what writes it, a tif."""
+    found.to_csv(folder / "composition.csv")
+    found.maps.to_npz(folder / "element_maps.npz")
+    axes = found.maps.axes
+    if len(axes) == 2 and all(a.uniform for a in axes) and find_spec("rsciio") is not None:
+        _write_tif(found.maps, folder / TIF)
+
+
+def _write_tif(maps: CompositionMaps, path: Path) -> None:
+    """A stack of images in at.%, one of every element, which ImageJ names above them."""
+    from fusion.files.dataset_dictionaries import dictionary_of
+    from fusion.files.factor_dictionaries import axis_entry
+    from fusion.files.image_calibration import image_axes, rising
+    from fusion.files.signal_files import imagej_labels, write_signal
+
+    stack = np.stack([maps.map(element) for element in maps.elements]).astype(np.float32)
+    images, turned = rising(stack, maps.axes)
+    axes = (Axis("element", size=len(stack)), *image_axes(turned, TIF))
+    entries = [axis_entry(axis, i, navigate=i == 0) for i, axis in enumerate(axes)]
+    held = dictionary_of(Dataset("at.%", np.nan_to_num(images), axes=axes, signal=0))
+    names = [f"{element} (at.%)" for element in maps.elements]
+    write_signal(
+        "tiff", path, held | {"data": images, "axes": entries}, extratags=imagej_labels(names)
+    )

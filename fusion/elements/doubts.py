@@ -1,0 +1,117 @@
+"""What speaks against a composition: peaks without an element, charges that do not add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.elements.peaks import explain
+from fusion.simulate.xrays import detector_fwhm
+from fusion.xrays.line_model import LineModel
+from fusion.xrays.table import KEV
+
+Array = NDArray[np.float64]
+
+STANDS = 6.0
+"""Standard errors of the counts by which a peak stands in the residual, to be told."""
+TOLD = 3
+"""Peaks that are told, at most, the clearest first."""
+OFF, NEUTRAL = 4.0, 2.5
+"""Standard errors of the charges from which they do not add up, and up to which they do."""
+LEAST = 0.04
+"""Share of the charges by which an oxide may be off for reasons of its own."""
+THERE = 1.0
+"""at.% above which an element counts."""
+CHARGES = {
+    element: (low, high)
+    for elements, low, high in (
+        ("Li Na K Rb Cs Ag", 1, 1),
+        ("Be Mg Ca Sr Ba Zn Cd", 2, 2),
+        ("B Al Ga In Sc Y La Nd Sm Gd Dy Ho Er Yb Lu Bi", 3, 3),
+        ("Si Ge Zr Hf Th", 4, 4),
+        ("P Ta", 5, 5),
+        *(("Cu", 1, 2), ("Fe Co Ni", 2, 3), ("Pb Sn", 2, 4), ("Eu", 2, 3), ("Ce Pr Tb", 3, 4)),
+        *(("Ti", 3, 4), ("Mn", 2, 4), ("V Nb", 3, 5), ("Cr", 2, 6), ("Mo W", 4, 6), ("U", 4, 6)),
+    )
+    for element in elements.split()
+}
+"""Usual charges of cations in oxides, from … to (Greenwood & Earnshaw, 1997)."""
+
+
+def peaks_without_element(summary: Any, lines: LineModel) -> Iterator[str]:
+    """Peaks of the sum of all pixels that no fitted line explains and the fit leaves over.
+
+    Args:
+        summary: of the data set, as `result.data` has it, with the mean over the pixels.
+        lines: that were fitted.
+    """
+    axis, pixels = summary.axes[-1], float(np.prod(summary.shape[:-1]))
+    y, left = (
+        np.nan_to_num(np.asarray(each, dtype=float)) * pixels
+        for each in (summary.mean_spectrum, summary.residual_spectrum)
+    )
+    x = axis.values * KEV[axis.units]
+    found = []
+    for peak in explain(y, axis, lines.elements).unexplained:
+        at = peak.position * KEV[axis.units]
+        near = np.abs(x - at) <= 0.6 * float(detector_fwhm(np.array(at), noise=0.05))
+        sigmas = float(left[near].sum() / np.sqrt(max(float((y - left)[near].sum()), 1.0)))
+        if sigmas > STANDS:
+            found.append((sigmas, at, peak.others))
+    for sigmas, at, others in sorted(found, reverse=True)[:TOLD]:
+        could = f" ({', '.join(others)}?)" if others else ""
+        yield (
+            f"a peak at {at:.3g} keV{could} is left by all fitted lines, {sigmas:.0f} standard "
+            "errors high: an element may be missing from the list, or it is an escape or sum peak; "
+            "`fu.elements.present(edxs)` asks the spectrum"
+        )
+
+
+def charges_of_the_other_kind(
+    elements: Sequence[str], masses: Array, atomic: Array, errors: Array, kind: str
+) -> Iterator[str]:
+    """Whether charges add up to nothing in all oxides only with k factors of the other kind.
+
+    Of an oxide Σ n z = 2 n(O), z being the usual charges of its cations. At.% by k factors for
+    weight that were taken for atomic ones, or the other way about, are off by the masses.
+
+    Args:
+        elements: names; masses: theirs, g/mol.
+        atomic: (K, element) at.%; errors: (K, element) standard errors.
+        kind: of the k factors as they were given, "atomic" or "weight".
+    """
+    unit = 1 / masses if kind == "atomic" else masses
+    turned = atomic * unit
+    scale = 100 / turned.sum(1, keepdims=True)
+    as_found = [_imbalance(elements, *row) for row in zip(atomic, errors, strict=True)]
+    others = [
+        _imbalance(elements, *row)
+        for row in zip(turned * scale, errors * unit * scale, strict=True)
+    ]
+    oxides = [i for i, found in enumerate(as_found) if found is not None]
+    if not oxides or any(others[i] is None for i in oxides):
+        return
+    wrong = [cast(float, as_found[i]) > OFF for i in oxides]
+    right = [cast(float, others[i]) <= NEUTRAL for i in oxides]
+    if all(wrong) and all(right):
+        other = "weight" if kind == "atomic" else "atomic"
+        yield (
+            f"charges of the oxides do not add up, and would with k factors for {other} fractions: "
+            f"were these given as of the wrong kind? `KFactors(…, kind={other!r})`"
+        )
+
+
+def _imbalance(elements: Sequence[str], atomic: Array, errors: Array) -> float | None:
+    """Standard errors by which charges are off, at the nearest; None where that says nothing."""
+    there = {e: j for j, e in enumerate(elements) if atomic[j] > THERE}
+    cations = [e for e in there if e != "O"]
+    if "O" not in there or not cations or any(e not in CHARGES for e in cations):
+        return None
+    low, high = (sum(atomic[there[e]] * CHARGES[e][end] for e in cations) for end in (0, 1))
+    needed = 2 * atomic[there["O"]]
+    weights = np.array([2.0 if e == "O" else CHARGES.get(e, (0, 0))[1] for e in elements])
+    spread = float(np.sqrt(np.square(weights * errors).sum() + (LEAST * needed) ** 2))
+    return float(max(low - needed, needed - high, 0.0)) / spread
