@@ -75,8 +75,9 @@ def pose(
     check_scale(objective)
     chosen, messages = _chosen_solver(solver, objective, starts)
     messages += _without_numba(objective)
-    chosen.check(objective)
-    counts = suitable_threads(objective, starts)
+    if solver is not None:  # what was chosen here suits
+        chosen.check(objective)
+    counts = suitable_threads(objective, starts, by_products=chosen.on_sums)
     with limited_threads(*counts):
         quick = loss.compressed(fitted) if compress and not chosen.on_sums else None
         working = objective if quick is None else Objective(fitted, quick)

@@ -48,18 +48,24 @@ def within_threads(function: Callable[P, T]) -> Callable[P, T]:
     return limited
 
 
-def suitable_threads(objective: Objective, starts: int) -> tuple[int, int]:
+def suitable_threads(
+    objective: Objective, starts: int, *, by_products: bool = False
+) -> tuple[int, int]:
     """As many as suit these data, of our own and of torch.
 
     One for small problems: a barrier costs more than it brings on a busy machine; compiled passes
     have none, so that fewer counts are enough. For others what was asked for; else all or one,
     whichever is quicker now.
+
+    Args:
+        objective, starts: what is to be done.
+        by_products: whether steps consist of products of torch even where passes are compiled.
     """
     fits = [term for _, _, term in objective.loss.fits]
     largest = max(fits, key=lambda term: _values_read(term.dataset), default=None)
     data = 0 if largest is None else _values_read(largest.dataset)
     most, unknowns = threads(), starts * objective.size
-    apart = largest is not None and _compiled(largest, objective)
+    apart = largest is not None and not by_products and _compiled(largest, objective)
     if most == 1 or max(data, unknowns) < (FEW if apart else SMALL) or largest is None:
         return 1, 1
     if asked_threads() is None and objective.like.device.type == "cpu":
