@@ -18,6 +18,8 @@ from fusion.solvers.watch import Watch
 
 OPEN = 1e-10
 """Of a curvature of unit diagonal: what is flatter is a scale that changes nothing."""
+ONE_SIDED = 1.645
+"""Standard deviations beyond which 5 % lie, on one side."""
 HALF_CHI2 = 1.92
 """Rise of −log likelihood at the end of a 95 % interval."""
 FOLLOW = 20
@@ -125,9 +127,17 @@ def met_rows(parts: RowsAndFew, flat: Tensor, arrow: Arrow) -> MetRows:
 
 
 def reach(pull: Tensor, bend: Tensor) -> Tensor:
-    """How far from its bound a variable may be, 95 %, that is pulled there in a bowl so bent."""
+    """How far from its bound a variable may be, 95 %, that is pulled there in a bowl so bent.
+
+    Never nearer than the median limit of data without any of it: what is pulled beyond its bound,
+    by chance or by a model that is a little off, says no more than that.
+
+    References:
+        Cowan, Cranmer, Gross & Vitells, arXiv:1105.3166 (2011), on power-constrained limits.
+    """
     bend, pull = bend.clamp_min(torch.finfo(bend.dtype).tiny), pull.clamp_min(0)
-    return 2 * HALF_CHI2 / ((pull.square() + 2 * HALF_CHI2 * bend).sqrt() + pull)
+    found = 2 * HALF_CHI2 / ((pull.square() + 2 * HALF_CHI2 * bend).sqrt() + pull)
+    return torch.maximum(found, ONE_SIDED * bend.rsqrt())
 
 
 def _inverse(matrix: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from functools import cache
 
 import numpy as np
@@ -14,6 +15,7 @@ import fusion as fu
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 from benchmarks.science.edxs_simulator import molar_masses
+from fusion.elements.common_errors import reach
 from fusion.losses import Frobenius, Poisson
 from tests.elements.two_oxides import (
     ELEMENTS,
@@ -216,3 +218,11 @@ def test_a_result_of_another_model_is_refused_in_words():
     result = fu.fit(fu.models.NMF(data, 2), Frobenius(data), starts=1, max_steps=3, progress=False)
     with pytest.raises(ValueError, match=r"a fit of `fusion\.models\.Compositions`"):
         result.composition()
+
+
+def test_a_limit_is_never_nearer_than_what_data_without_the_element_could_tell():
+    bend = torch.tensor([4.0, 4.0, 4.0], dtype=torch.float64)
+    pull = torch.tensor([0.0, 1.0, 1e6], dtype=torch.float64)
+    found = reach(pull, bend)
+    root = (-1 + math.sqrt(1 + 2 * 4 * 1.92)) / 4  # of x + ½ 4 x² = 1.92
+    assert found.tolist() == pytest.approx([math.sqrt(3.84 / 4), max(root, 1.645 / 2), 1.645 / 2])
