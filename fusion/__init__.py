@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from fusion.data.scan import Scan
     from fusion.engine.status import Status
     from fusion.files import load
+    from fusion.language.convolve import convolve, shift
     from fusion.language.factor import Factor
     from fusion.language.loss import Loss
     from fusion.language.model import Model
@@ -127,6 +128,7 @@ __all__ = [
     "ambiguity",
     "compare",
     "constraints",
+    "convolve",
     "core_consistency",
     "cp",
     "detectability",
@@ -146,6 +148,7 @@ __all__ = [
     "resample",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
+    "shift",
     "show_versions",
     "simulate",
     "solvers",
@@ -194,6 +197,8 @@ _PLACES = {
     "Scan": "fusion.data.scan",
     "Status": "fusion.engine.status",
     "load": "fusion.files",
+    "convolve": "fusion.language.convolve",
+    "shift": "fusion.language.convolve",
     "Factor": "fusion.language.factor",
     "Loss": "fusion.language.loss",
     "Model": "fusion.language.model",
