@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from fusion.language.resample import resample
     from fusion.language.term import Term
     from fusion.prepare.fixed_pattern import separate_fixed_pattern, separate_moving_spectrum
+    from fusion.prepare.relative_thickness import RelativeThickness, relative_thickness
     from fusion.prepare.sample import fill_maps
     from fusion.prepare.transforms import Anscombe, KeenanKotula
     from fusion.ranking import Ranking, detectability, rank
@@ -117,6 +118,7 @@ __all__ = [
     "Random",
     "Ranking",
     "ReferenceFit",
+    "RelativeThickness",
     "Report",
     "Result",
     "RowNewton",
@@ -144,6 +146,7 @@ __all__ = [
     "plots",
     "prepare",
     "rank",
+    "relative_thickness",
     "report",
     "resample",
     "separate_fixed_pattern",
@@ -207,6 +210,8 @@ _PLACES = {
     "Term": "fusion.language.term",
     "separate_fixed_pattern": "fusion.prepare.fixed_pattern",
     "separate_moving_spectrum": "fusion.prepare.fixed_pattern",
+    "RelativeThickness": "fusion.prepare.relative_thickness",
+    "relative_thickness": "fusion.prepare.relative_thickness",
     "fill_maps": "fusion.prepare.sample",
     "Anscombe": "fusion.prepare.transforms",
     "KeenanKotula": "fusion.prepare.transforms",

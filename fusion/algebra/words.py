@@ -67,6 +67,7 @@ ROOMS = {
         *(
             "CPD",
             "Detectors",
+            "DualEELS",
             "NMF",
             "SharedMaps",
             "SharedSpectra",
