@@ -15,6 +15,7 @@ from fusion.losses.beta_divergence import BetaDivergence
 from fusion.losses.frobenius import Frobenius
 from fusion.losses.gaussian import Gaussian
 from fusion.losses.l1 import L1
+from fusion.losses.learned_smoothness import LearnedSmoothness
 from fusion.losses.near_power_law import NearPowerLaw
 from fusion.losses.norm import Norm, SquaredNorm
 from fusion.losses.poisson import Poisson
@@ -35,6 +36,7 @@ __all__ = [
     "Gaussian",
     "HalfNormal",
     "Loss",
+    "LearnedSmoothness",
     "Move",
     "NearPowerLaw",
     "Norm",
