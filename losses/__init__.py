@@ -18,6 +18,7 @@ from fusion.losses.l1 import L1
 from fusion.losses.learned_smoothness import LearnedSmoothness
 from fusion.losses.near_power_law import NearPowerLaw
 from fusion.losses.norm import Norm, SquaredNorm
+from fusion.losses.overlap import Overlap
 from fusion.losses.poisson import Poisson
 from fusion.losses.smoothness import Smoothness, SpatialSmoothness
 from fusion.losses.soft_orthogonality import SoftOrthogonality
@@ -40,6 +41,7 @@ __all__ = [
     "Move",
     "NearPowerLaw",
     "Norm",
+    "Overlap",
     "Poisson",
     "Prior",
     "Smoothness",

@@ -65,23 +65,20 @@ class LearnedSmoothness(FactorTerm, Surrogate):
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         F, rows = self.of(model).detach(), self._unknown(model)
-        bend = fits[self.factor or ""].curvature[rows].mean(0)
-        rough = torch.diff(F[rows], n=self.order, dim=0).square().sum(0)
+        bend = (fits[self.factor or ""].curvature * rows).sum(0) / rows.sum()
         n, tiny = int(rows.sum()), torch.finfo(F.dtype).tiny
         angle = torch.arange(1, n, dtype=F.dtype, device=F.device) * (pi / n)
         frequencies = (2 - 2 * angle.cos()) ** self.order
         before = state["weights"] if state else FIRST * bend
         told = (bend / (bend + before * frequencies[:, None]).clamp_min(tiny)).sum(0)
-        weights = told / rough.clamp_min(tiny)
+        weights = told / self._roughness(model, F).to(F).clamp_min(tiny)
         return {"weights": torch.clamp(weights, before / FARTHEST, before * FARTHEST)}
 
     def learned(self, state: State) -> Mapping[str, Tensor]:
         return {f"λ{k + 1}": state["weights"][..., k] for k in range(state["weights"].shape[-1])}
 
     def value(self, model: Model, state: State) -> Tensor:
-        F = self.of(model)[self._unknown(model)]
-        rough = torch.diff(F, n=self.order, dim=0).square().sum(0, dtype=torch.float64)
-        return 0.5 * (state["weights"] * rough).sum()
+        return 0.5 * (state["weights"] * self._roughness(model, self.of(model))).sum()
 
     def check(self, model: Model) -> None:
         super().check(model)
@@ -92,13 +89,18 @@ class LearnedSmoothness(FactorTerm, Surrogate):
                 "compare."
             )
 
+    def _roughness(self, model: Model, F: Tensor) -> Tensor:
+        """‖Dᵖ f_k‖² of every column, (K,), over neighbours of which something is unknown."""
+        rows = self._unknown(model)[:, 0].unfold(0, self.order + 1, 1).amin(1)
+        steps = torch.diff(F, n=self.order, dim=0) * rows[:, None]
+        return steps.square().sum(0, dtype=torch.float64)
+
     def _unknown(self, model: Model) -> Tensor:
-        """(n,) rows of which something is unknown: zeros before an edge say nothing of it."""
+        """(n, 1) 1 for rows of which something is unknown: zeros before an edge say nothing."""
         module = model.factor(self.factor or "")
-        known = module.known
-        if known is None:
-            return torch.ones(module.shape[0], dtype=torch.bool, device=module.raw.device)
-        return ~known.all(1)
+        if module.known is None:
+            return module.raw.new_ones(module.shape[0], 1)
+        return (~module.known).any(1, keepdim=True).to(module.raw)
 
     def formula(self) -> tuple[str, str]:
         power = "" if self.order == 1 else f"^{self.order}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,8 +60,9 @@ class DualEELS(Model):
     Example:
         >>> from fusion.simulate import dual_eels
         >>> scan = dual_eels(shape=(6, 8), channels=80).datasets
-        >>> model = fu.models.DualEELS(scan["core"], scan["low"], K=3)
-        >>> loss = fu.losses.Frobenius(scan["core"]) + 0.001 * fu.losses.SoftOrthogonality("C")
+        >>> core = scan["core"].estimate_variance()
+        >>> model = fu.models.DualEELS(core, scan["low"], K=3)
+        >>> loss = fu.losses.Frobenius(core) + 20 * fu.losses.Overlap("C")
         >>> fu.fit(model, loss, starts=1, max_steps=5, progress=False)["S"].shape
         (80, 3)
     """
@@ -94,7 +96,10 @@ class DualEELS(Model):
         laws, first = background_laws(call, read, used, tuple(exponents), onset)
         self.used, self.onset = used, float(read.axis.values[first])
         self._thickness = RelativeThickness.of(
-            core.pixels, kernels.thickness, kernels.errors, spectra
+            core.pixels,
+            kernels.thickness + np.log1p(spectra.beyond / np.maximum(spectra.total, 1e-300)),
+            kernels.errors,
+            spectra,
         )
         unit = orthonormal(laws, read.weights)
         self.register_buffer("D", torch.from_numpy(kernels.D))

@@ -87,10 +87,10 @@ def kernels_of(call: str, core: CoreLoss, low: LowLoss, rank: int | None) -> tup
             f"{step:g} eV: resampled."
         )
     H = on_core_channels(low, step, channels)
-    if H.shape[1] < channels and low.beyond > MISSED:
+    if H.shape[1] < channels and low.share_beyond > MISSED:
         _say(
             f"`{call}`: {low.low.name!r} ends {H.shape[1] * step:g} eV behind the zero loss, "
-            f"the core loss is {channels * step:g} eV wide: about {100 * low.beyond:.2g} % "
+            f"the core loss is {channels * step:g} eV wide: about {100 * low.share_beyond:.2g} % "
             "of the electrons lost more and are taken not to be there."
         )
     electrons = float(np.median(low.total[used])) / low.gain

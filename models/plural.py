@@ -14,8 +14,8 @@ from fusion.prepare.zero_loss import LowLoss
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-MOST = 12
-"""Kernels at most."""
+MOST = 6
+"""Kernels at most: more stand out of many electrons, and are not seen in core losses."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ class RelativeThickness(Shown):
         values: t/λ, without unit, of the shape of the scan; NaN where nothing was counted.
         errors: standard deviations, likewise.
         zero_loss: eV, from where to where the zero-loss peak was taken.
-        beyond: share of the electrons that lost more than the spectra show. t/λ is too small by
-            about this much (an absolute amount, of its mean).
+        beyond: share of the electrons that lost more than the spectra show, by a power law; they
+            are counted in.
     """
 
     values: Array
@@ -38,7 +38,7 @@ class RelativeThickness(Shown):
         """Of values and errors (pixel,), on the axes of the scan."""
         shape, zero = tuple(axis.size or 1 for axis in pixels), spectra.zero
         window = zero.start, zero.end
-        return cls(values.reshape(shape), errors.reshape(shape), window, spectra.beyond)
+        return cls(values.reshape(shape), errors.reshape(shape), window, spectra.share_beyond)
 
     def _display(self) -> Display:
         low, middle, high = np.nanquantile(self.values, [0.05, 0.5, 0.95])
@@ -57,9 +57,9 @@ def relative_thickness(
 ) -> RelativeThickness:
     """t/λ = ln(I_t / I_0) of every pixel, with its error: the log-ratio method.
 
-    I_0 are the counts of the zero-loss peak, I_t those of the whole spectrum. The peak ends in the
-    valley before the first plasmon of the mean spectrum. λ is the mean free path of all inelastic
-    scattering into the collection aperture.
+    I_0 are the counts of the zero-loss peak, I_t those of the whole spectrum, with what a power law
+    has beyond its end. The peak ends in the valley before the first plasmon of the mean spectrum. λ
+    is the mean free path of all inelastic scattering into the collection aperture.
 
     Args:
         low: low-loss spectra with the zero loss, without background of the detector.
@@ -88,8 +88,9 @@ def relative_thickness(
     elastic, total = spectra.elastic, spectra.total
     counted = spectra.seen & (elastic > 0) & (total > 0)
     I0, It = np.where(counted, elastic, np.nan), np.where(counted, total, np.nan)
+    values = np.log((It + spectra.beyond) / I0)
     errors = np.sqrt(_variance(spectra, I0, It))
-    return RelativeThickness.of(low.pixels, np.log(It / I0), errors, spectra)
+    return RelativeThickness.of(low.pixels, values, errors, spectra)
 
 
 def _variance(spectra: LowLoss, I0: Array, It: Array) -> Array:

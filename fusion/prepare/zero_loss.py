@@ -18,6 +18,10 @@ NEAR = 10.0
 """eV around 0 in which the peak is looked for."""
 VALLEY = 10.0
 """eV behind the peak in which its end is looked for: the valley before the first plasmon."""
+TAIL = 0.75
+"""Share of the losses behind which a power law is fitted."""
+SLOWEST = 0.5
+"""By how much its exponent is taken to be above 1 at least, or the tail would hold ever more."""
 TAKEN_OFF = 8
 """Components that are taken off before the noise is looked at."""
 EQUAL = 0.01
@@ -120,17 +124,33 @@ class LowLoss:
         return float(max(squares.sum() / left, np.finfo(float).tiny))
 
     @cached_property
-    def beyond(self) -> float:
-        """Share of all electrons that lost more than the axis shows: a power law goes on there."""
+    def beyond(self) -> Array:
+        """(pixel,) counts that lost more than the axis shows, if a power law goes on there.
+
+        It is fitted to the last quarter of the mean spectrum; a pixel has as much as its own last
+        quarter over that of the mean.
+        """
         loss = self.energies + self.step / 2 - self.zero.centre
-        tail = loss > 0.75 * loss[-1]
-        near, far = tail & (loss < 0.875 * loss[-1]), loss >= 0.875 * loss[-1]
+        tail = loss > TAIL * loss[-1]
+        far = loss >= (1 + TAIL) / 2 * loss[-1]
+        near = tail & ~far
+        if (
+            loss[-1] <= 0
+            or not near.any()
+            or min(self.mean[near].mean(), self.mean[far].mean()) <= 0
+        ):
+            return np.zeros(len(self.spectra))
+        places = loss[near].mean(), loss[far].mean()
         heights = self.mean[near].mean(), self.mean[far].mean()
-        if min(heights) <= 0 or loss[-1] <= 0:
-            return 0.0
-        power = np.log(heights[0] / heights[1]) / np.log(loss[far].mean() / loss[near].mean())
-        at_end = heights[1] * (loss[far].mean() / loss[-1]) ** power
-        rest = at_end * loss[-1] / self.step / max(power - 1, 0.5)
+        power = np.log(heights[0] / heights[1]) / np.log(places[1] / places[0])
+        at_end = heights[1] * (places[1] / loss[-1]) ** power
+        rest = at_end * loss[-1] / self.step / max(power - 1, SLOWEST)
+        return rest * np.maximum(self.spectra[:, tail].sum(1), 0) / self.mean[tail].sum()
+
+    @property
+    def share_beyond(self) -> float:
+        """Of all electrons, how many are taken to have lost more than the axis shows."""
+        rest = self.beyond[self.seen].mean()
         return float(rest / (self.mean[self.zero.first :].sum() + rest))
 
     def _given(self, call: str, window: tuple[float, float]) -> ZeroLoss:

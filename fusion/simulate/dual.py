@@ -61,8 +61,9 @@ def dual_eels(
     C = as_matrix(shares.reshape(*shape, 3), (thickness / thickness.mean()).reshape(shape))
     edges = [core_loss_edge(axis.values, *edge) for edge in (MONOXIDE, SESQUIOXIDE, LIGHT)]
     S = columns(edges, 200_000 * dose)
-    single = columns([_loss(axis.scale, channels, *p) for p in PLASMONS], 1.0)
-    plural = _plural(shares @ single.T, thickness)
+    # what is lost beyond the axis has left the zero-loss peak, too
+    single = columns([_loss(axis.scale, 4 * channels, *p) for p in PLASMONS], 1.0)
+    plural = _plural(shares @ single.T, thickness)[:, :channels]
     N = columns([power_law(axis.values, r) for r in EXPONENTS], 200_000 * dose)
     core = _convolved(plural, C @ S.T) + C @ N.T
     zero_loss = np.exp(-0.5 * (low_axis.values / RESOLUTION) ** 2)
@@ -88,8 +89,8 @@ def _loss(step: float, channels: int, position: float, width: float) -> Array:
 
 
 def _plural(single: Array, thickness: Array) -> Array:
-    """(pixel, loss): e^(t (p − 1)) of single scattering p of sum 1, the zero loss in channel 0."""
-    length = 4 * single.shape[1]  # what is scattered ever so often must not come round
+    """(pixel, loss): e^(t (p − 1)) of single scattering p of sum 1, unscattered in channel 0."""
+    length = 2 * single.shape[1]  # what is scattered ever so often must not come round
     transformed = np.fft.rfft(single, length)
     made = np.exp(thickness[:, None] * (transformed - 1))
     return np.fft.irfft(made, length)[:, : single.shape[1]]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import fusion as fu
-from fusion.losses import Frobenius, SoftOrthogonality
+from fusion.losses import Frobenius, LearnedSmoothness, Overlap
 from fusion.models.dual_eels_start import inverse_kernels
 from fusion.models.plural import on_core_channels
 from fusion.prepare.zero_loss import LowLoss
@@ -31,7 +31,7 @@ def pair(scene):
 
 @pytest.fixture(scope="module")
 def fitted(pair):
-    loss = Frobenius(pair[0]) + 0.001 * SoftOrthogonality("C")
+    loss = Frobenius(pair[0]) + 20 * Overlap("C") + LearnedSmoothness("S")
     return fu.fit(fu.models.DualEELS(*pair, 3), loss, starts=1, progress=False)
 
 
@@ -39,7 +39,7 @@ def test_single_scattering_comes_back_where_plain_nmf_is_far_off(scene, pair, fi
     net = pair[0].subtract_background((480, 520)).renamed("net")
     plain = fu.fit(fu.models.NMF(net, 3), Frobenius(net), starts=3, progress=False)
     assert fitted.converged
-    assert nearest_angles(fitted["S"], scene.truth["S"]).max() < 2.5
+    assert nearest_angles(fitted["S"], scene.truth["S"]).max() < 4
     assert nearest_angles(plain["S"], scene.truth["S"]).max() > 6
     assert not fitted["S"][: int((fitted.model.onset - 480) / pair[0].axes[-1].scale)].any()
 
@@ -84,11 +84,7 @@ def test_kernels_are_the_low_loss_of_every_pixel_with_the_peak_in_one_channel(sc
     truth = scene.truth["t/λ"].reshape(10, 14)
     found = model.relative_thickness()
     assert np.sqrt(np.mean((found.values / truth - 1) ** 2)) < 0.005
-    assert (
-        0.7
-        < ((found.values - truth * (1 - found.beyond / truth.mean())) / found.errors).std()
-        < 1.3
-    )
+    assert 0.7 < ((found.values - truth) / found.errors).std() < 1.3
 
 
 def test_inverse_kernels_undo_their_convolution():
