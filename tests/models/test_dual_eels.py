@@ -50,6 +50,14 @@ def test_amounts_are_those_of_the_same_exposure_without_plural_scattering(scene,
     assert abs(np.median(total / truth) - 1) < 0.05
 
 
+def test_errors_of_spectra_say_how_far_they_are_off(scene, fitted):
+    """Unit columns that are zero before an edge: their scale is no direction of the errors."""
+    order, truth = fu.match(scene.truth["S"], fitted["S"]), scene.truth["S"]
+    S, errors = fitted["S"][:, order], fitted.errors(progress=False)["S"][:, order]
+    off = np.abs(S - truth / np.linalg.norm(truth, axis=0))[errors > 0] / errors[errors > 0]
+    assert 0.3 < np.median(off) < 1.5
+
+
 def test_the_prediction_is_every_pixel_convolved_by_hand(pair):
     model = fu.models.DualEELS(*pair, 2)
     model.C, model.N = np.random.default_rng(0).random((2, 140, 2))
