@@ -13,8 +13,9 @@ from fusion.language.penalty import FactorTerm
 from fusion.language.surrogate import FitInformation, Surrogate
 from fusion.language.term import State
 
-RAMP = 15
-"""Outer steps in which the weight rises to its full value, or pixels stay where they start."""
+RAMP, POWER = 30, 3
+"""Outer steps in which the weight rises to its full value, and how late: a weight that is large
+while spectra are still mixed locks pixels to one component."""
 
 
 class Overlap(FactorTerm, Surrogate):
@@ -65,7 +66,7 @@ class Overlap(FactorTerm, Surrogate):
     def value(self, model: Model, state: State) -> Tensor:
         C = self._seen(model, self.of(model))
         products = C.sum(1).square().sum(dtype=torch.float64) - C.square().sum(dtype=torch.float64)
-        return 0.5 * state["ramp"] * state["scale"] * products
+        return 0.5 * state["ramp"] ** POWER * state["scale"] * products
 
     def _seen(self, model: Model, C: Tensor) -> Tensor:
         """Without rows of which there are no data."""

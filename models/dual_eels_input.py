@@ -65,9 +65,9 @@ def core_loss(call: str, core: Dataset) -> CoreLoss:
         of_channels = weights.full.double().mean(0)
     elif weights.cols is not None:
         of_channels = weights.cols.double()
-    seen = np.ones(shape[0], dtype=bool)
+    seen: Bools = np.ones(shape[0], dtype=bool)
     if core.mask is not None:
-        seen = ~core.mask.expand(core.shape).numpy().reshape(shape).all(1)
+        seen = np.asarray(~core.mask.expand(core.shape).numpy().reshape(shape).all(1))
     return CoreLoss(axis, core.matrix.double(), of_channels / of_channels.max(), seen)
 
 

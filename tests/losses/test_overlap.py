@@ -34,7 +34,7 @@ def test_value_is_every_pair_once_over_the_mean_square_and_rises():
     C = model.C.detach().numpy()
     first, last = (state_of(term, model, steps) for steps in (1, 40))
     expected = pairs(C) / (C.sum(1) ** 2).mean()
-    np.testing.assert_allclose(term.value(model, first).item(), expected / 15)
+    np.testing.assert_allclose(term.value(model, first).item(), expected / 30**3)
     np.testing.assert_allclose(term.value(model, last).item(), expected)
     np.testing.assert_allclose(term.value(model, term.settled(first)).item(), expected)
     model.C = 1000 * C
