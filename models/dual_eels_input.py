@@ -164,9 +164,10 @@ def background_laws(
 
 
 def orthonormal(laws: Tensor, weights: Tensor) -> Tensor:
-    """The same span, orthonormal under the weights of the channels."""
+    """The same span, orthonormal under the weights of the channels; the first of them positive."""
     root = weights.sqrt()[:, None]
-    return laws @ torch.linalg.inv(torch.linalg.qr(root * laws)[1])
+    upper = torch.linalg.qr(root * laws)[1]
+    return laws @ torch.linalg.inv(upper * upper.diagonal().sign()[:, None])
 
 
 def _say(text: str) -> None:

@@ -68,6 +68,7 @@ def test_the_prediction_is_every_pixel_convolved_by_hand(pair):
     np.testing.assert_allclose(made.detach().numpy(), plural, atol=1e-10)
     background = model.background().detach().numpy()
     laws = pair[0].axes[-1].values[:, None] ** -np.array([2.6, 3.4])
+    assert bool((model.laws[:, 0] > 0).all())  # amounts of background are positive
     rest = background - (laws @ np.linalg.lstsq(laws, background.T)[0]).T
     assert abs(rest).max() < 1e-8 * abs(background).max()
 
