@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from fusion.data.scan import Scan
     from fusion.engine.status import Status
     from fusion.files import load
+    from fusion.language.convolve import convolve, shift
     from fusion.language.factor import Factor
     from fusion.language.loss import Loss
     from fusion.language.model import Model
@@ -54,6 +55,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from fusion.language.resample import resample
     from fusion.language.term import Term
     from fusion.prepare.fixed_pattern import separate_fixed_pattern, separate_moving_spectrum
+    from fusion.prepare.relative_thickness import RelativeThickness, relative_thickness
     from fusion.prepare.sample import fill_maps
     from fusion.prepare.transforms import Anscombe, KeenanKotula
     from fusion.ranking import Ranking, detectability, rank
@@ -116,6 +118,7 @@ __all__ = [
     "Random",
     "Ranking",
     "ReferenceFit",
+    "RelativeThickness",
     "Report",
     "Result",
     "RowNewton",
@@ -127,6 +130,7 @@ __all__ = [
     "ambiguity",
     "compare",
     "constraints",
+    "convolve",
     "core_consistency",
     "cp",
     "detectability",
@@ -142,10 +146,12 @@ __all__ = [
     "plots",
     "prepare",
     "rank",
+    "relative_thickness",
     "report",
     "resample",
     "separate_fixed_pattern",
     "separate_moving_spectrum",
+    "shift",
     "show_versions",
     "simulate",
     "solvers",
@@ -194,6 +200,8 @@ _PLACES = {
     "Scan": "fusion.data.scan",
     "Status": "fusion.engine.status",
     "load": "fusion.files",
+    "convolve": "fusion.language.convolve",
+    "shift": "fusion.language.convolve",
     "Factor": "fusion.language.factor",
     "Loss": "fusion.language.loss",
     "Model": "fusion.language.model",
@@ -202,6 +210,8 @@ _PLACES = {
     "Term": "fusion.language.term",
     "separate_fixed_pattern": "fusion.prepare.fixed_pattern",
     "separate_moving_spectrum": "fusion.prepare.fixed_pattern",
+    "RelativeThickness": "fusion.prepare.relative_thickness",
+    "relative_thickness": "fusion.prepare.relative_thickness",
     "fill_maps": "fusion.prepare.sample",
     "Anscombe": "fusion.prepare.transforms",
     "KeenanKotula": "fusion.prepare.transforms",

@@ -15,8 +15,10 @@ from fusion.losses.beta_divergence import BetaDivergence
 from fusion.losses.frobenius import Frobenius
 from fusion.losses.gaussian import Gaussian
 from fusion.losses.l1 import L1
+from fusion.losses.learned_smoothness import LearnedSmoothness
 from fusion.losses.near_power_law import NearPowerLaw
 from fusion.losses.norm import Norm, SquaredNorm
+from fusion.losses.overlap import Overlap
 from fusion.losses.poisson import Poisson
 from fusion.losses.smoothness import Smoothness, SpatialSmoothness
 from fusion.losses.soft_orthogonality import SoftOrthogonality
@@ -35,9 +37,11 @@ __all__ = [
     "Gaussian",
     "HalfNormal",
     "Loss",
+    "LearnedSmoothness",
     "Move",
     "NearPowerLaw",
     "Norm",
+    "Overlap",
     "Poisson",
     "Prior",
     "Smoothness",

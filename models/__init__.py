@@ -7,6 +7,7 @@ from fusion.models.background import WithBackground
 from fusion.models.compositions import Compositions, ElementMaps
 from fusion.models.cpd import CPD
 from fusion.models.detectors import Detectors
+from fusion.models.dual_eels import DualEELS
 from fusion.models.nmf import NMF
 from fusion.models.shared import SharedMaps, SharedSpectra
 from fusion.models.softly_coupled import SoftlyCoupled
@@ -17,6 +18,7 @@ __all__ = [
     "CPD",
     "Compositions",
     "Detectors",
+    "DualEELS",
     "ElementMaps",
     "NMF",
     "SharedMaps",

@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.science.ambiguity import ambiguity
 from benchmarks.science.ard import ard
 from benchmarks.science.edxs import edxs
+from benchmarks.science.eels import eels
 from benchmarks.science.geometry import geometry
 from benchmarks.science.joint import joint
 from benchmarks.science.line import Line, table
@@ -36,6 +37,7 @@ CASES: dict[str, Callable[[Path], Iterator[Line]]] = {
         joint,
         ambiguity,
         edxs,
+        eels,
     )
 }
 

@@ -67,6 +67,7 @@ ROOMS = {
         *(
             "CPD",
             "Detectors",
+            "DualEELS",
             "NMF",
             "SharedMaps",
             "SharedSpectra",
@@ -79,7 +80,8 @@ ROOMS = {
     ),
     "losses": (
         *("ARD", "Amounts", "Exponential", "L1", "BetaDivergence", "FactorTerm", "Fit"),
-        *("FitInformation", "Frobenius", "Gaussian", "HalfNormal", "Move", "NearPowerLaw", "Norm"),
+        *("FitInformation", "Frobenius", "Gaussian", "HalfNormal", "LearnedSmoothness", "Move"),
+        *("NearPowerLaw", "Norm", "Overlap"),
         *("Poisson", "Prior", "Smoothness", "SoftOrthogonality", "SpatialSmoothness"),
         *("SquaredNorm", "State", "Surrogate", "TotalVariation"),
     ),

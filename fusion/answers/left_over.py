@@ -76,7 +76,7 @@ def left_over(fit: Fit, model: Model, sample: int = SAMPLE) -> LeftOver:
     """
     form, M = fit.pair(model)
     data = fit.dataset
-    size, shares = form.norm2(), component_shares(form, M)
+    size, shares = form.norm2(), component_shares(form, M, components_of(model))
     weighted = fit.weighted_by_variance  # else it may be of a shape that no form has
     unweighted = data.form(data.matrix_shape, form.device, form.dtype, variance=weighted)
     squares, row_counts, residuals, values, counts = _residuals(unweighted, M, data.matrix_shape)
@@ -105,8 +105,16 @@ def left_over(fit: Fit, model: Model, sample: int = SAMPLE) -> LeftOver:
     )
 
 
-def component_shares(form: Form, M: Prediction) -> Tensor | None:
-    """⟨M_k, M⟩ / ‖X‖² of every component, (K,); None where the prediction has no components."""
+def components_of(model: Model) -> int | None:
+    """How many components a model says that it has; None where it says nothing."""
+    return model.factor(model.interchangeable[0]).shape[-1] if model.interchangeable else None
+
+
+def component_shares(form: Form, M: Prediction, components: int | None = None) -> Tensor | None:
+    """⟨M_k, M⟩ / ‖X‖² of every component, (K,); None where the prediction has no components.
+
+    So, too, where its columns are others than the `components` of its model: backgrounds, kernels.
+    """
     parts = M.parts if isinstance(M, Sum) else (M,)
     if (
         not all(isinstance(p, CP) for p in parts)
@@ -116,6 +124,8 @@ def component_shares(form: Form, M: Prediction) -> Tensor | None:
         return None
     L, R = M.two_way()
     K = parts[0].like.shape[-1]
+    if components not in (None, K):
+        return None
     LW, RW = form.weighted(L, R)
     gram = (L.double().T @ LW.double()) * (R.double().T @ RW.double())
     size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)

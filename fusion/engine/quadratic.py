@@ -51,7 +51,7 @@ class Quadratic:
         """
         made = []
         for slot in self.objective.slots:
-            if is_raw_variable(slot) and slot.module is not None and slot.module.scale_free:
+            if _forgets_its_scale(slot):
                 along = self.flat.new_zeros(self.objective.size, slot.shape[-1])
                 along[slot.part] = torch.eye(slot.shape[-1], dtype=along.dtype).to(along).repeat(
                     slot.shape[0], 1
@@ -59,6 +59,15 @@ class Quadratic:
                 made.append(along * free[:, None])
         units = torch.cat(made, 1) if made else self.flat.new_zeros(self.objective.size, 0)
         return units[:, units.any(0)]
+
+
+def _forgets_its_scale(slot: Slot) -> bool:
+    """Whether the columns of a raw variable may be scaled, and nothing changes."""
+    if slot.module is None or not slot.module.scale_free or slot.module.raw.ndim != 2:
+        return False
+    chain = slot.module.chain
+    plain = all(c.identity or c.scale_free or c.known_entries() is not None for c in chain)
+    return is_raw_variable(slot) or plain
 
 
 def _is_nonlinear(slot: Slot) -> bool:

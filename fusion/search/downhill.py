@@ -68,7 +68,9 @@ def _search(
     """
     if solver.on_sums and most > 0:
         return search_on_sums(objective, solver, flat, watch, most, race)
-    judge = Heats(len(flat), solver.pace) if race and len(flat) > 1 else None
+    judge = None
+    if race and len(flat) > 1:
+        judge = Heats(len(flat), solver.pace, kept=_guesses(objective))
     first = solver.scouting()
     few = first.max_steps < solver.max_steps
     look = None if few or first is solver or most == 0 else watch.kept(sample_problem, objective)
@@ -101,6 +103,12 @@ def _search(
         last = first.until(solver.tolerance) if quick else solver
         continue_from(objective, last, outcome, outcome.best(), watch, most)
     return outcome
+
+
+def _guesses(objective: Objective) -> list[int]:
+    """The start with what was assigned, where losses tell little until a rule has settled."""
+    assigned = any(s.module is not None and s.module.assigned for s in objective.slots)
+    return [0] if assigned and not all(objective.fixed) else []
 
 
 def _lowest_goes_on(

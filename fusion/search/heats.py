@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -45,10 +45,12 @@ class Heats(Judge):
     Args:
         starts: their number.
         pace: steps of the solver that count as one here.
+        kept: starts that go on in any case.
     """
 
-    def __init__(self, starts: int, pace: int = 1) -> None:
+    def __init__(self, starts: int, pace: int = 1, kept: Collection[int] = ()) -> None:
         self.starts, self.pace, self.left = starts, pace, list(range(starts))
+        self.kept = set(kept)
         self.reasons: dict[int, Status] = {}
         self.before = self.made = 0  # steps of earlier descents, and of this one
         self.at_once = False
@@ -86,7 +88,8 @@ class Heats(Judge):
 
     def _repeated(self, outcome: Outcome, best_first: Sequence[int]) -> list[int]:
         """Those that stand where one stands that is expected to end lower."""
-        rows = [row for row in best_first if row in self.left]
+        left = [row for row in best_first if row in self.left]
+        rows = sorted(left, key=lambda row: row not in self.kept)  # of two alike the one that stays
         with torch.no_grad():
             values = self.objective.values(outcome.flat[rows])
         signed = {s.name for s in self.objective.slots if s.module is not None and s.module.signed}
@@ -99,6 +102,7 @@ class Heats(Judge):
         return found
 
     def _drop(self, rows: Sequence[int], reason: Status) -> None:
+        rows = [row for row in rows if row not in self.kept]
         self.reasons |= dict.fromkeys(rows, reason)
         self.left = [row for row in self.left if row not in self.reasons]
 

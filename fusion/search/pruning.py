@@ -165,10 +165,12 @@ def _order_has_meaning(model: Model, loss: Loss) -> bool:
 
 def _order_by_explained(model: Model, loss: Loss) -> list[int] | None:
     """The components in the order of what they explain, where that is known."""
-    from fusion.answers.left_over import component_shares
+    from fusion.answers.left_over import component_shares, components_of
 
+    K = components_of(model)
     with torch.no_grad(), model.once():
-        shares = [s for _, _, t in loss.fits if (s := component_shares(*t.pair(model))) is not None]
+        told = [component_shares(*t.pair(model), K) for _, _, t in loss.fits]
+    shares = [s for s in told if s is not None]
     if not shares:
         return None
     return torch.stack(shares).sum(0).argsort(descending=True, stable=True).tolist()

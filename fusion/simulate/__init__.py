@@ -11,6 +11,7 @@ Everything is made from formulas and a seed: no data file, no noise but Poisson'
 
 from fusion.simulate.coupled import concurrent, tilt_series
 from fusion.simulate.detectors import detectors
+from fusion.simulate.dual import dual_eels
 from fusion.simulate.eels import layers, with_background
 from fusion.simulate.maps import (
     delocalise,
@@ -32,6 +33,7 @@ __all__ = [
     "with_background",
     "concurrent",
     "detectors",
+    "dual_eels",
     "tilt_series",
     "wobbled",
     "tilted_line",

@@ -96,6 +96,16 @@ def test_a_start_that_alone_has_a_phase_of_a_few_pixels_survives_the_heats():
     assert 6 in left
 
 
+def test_a_start_that_is_kept_runs_on_behind_all_others():
+    race, made, left = Heats(10, kept=[4]), Descent([1e3 + i for i in range(10)], 0.5), {*range(10)}
+    made.ends[4] = 1e6
+    race.fixed = [True]
+    for _ in range(9):
+        made.step()
+        left -= set(race.dropped(made, sorted(left)))
+    assert left == {0, 1, 2, 4}
+
+
 def test_components_of_far_too_many_are_merged_in_few_races():
     scene_of_three = fu.simulate.layers(shape=(10, 12), channels=60).datasets["net"]
     loss = fu.losses.Gaussian(scene_of_three) + fu.losses.ARD("C")

@@ -1,0 +1,104 @@
+"""Thickness over the mean free path of inelastic scattering, from low-loss spectra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.algebra.axis import Axes
+from fusion.algebra.calls import checked_call
+from fusion.algebra.display import Display, Facts, Shown
+from fusion.data.dataset import Dataset
+from fusion.prepare.zero_loss import LowLoss
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RelativeThickness(Shown):
+    """t/λ of every pixel.
+
+    Attributes:
+        values: t/λ, without unit, of the shape of the scan; NaN where nothing was counted.
+        errors: standard deviations, likewise.
+        zero_loss: eV, from where to where the zero-loss peak was taken.
+        beyond: share of the electrons that lost more than the spectra show, by a power law; they
+            are counted in.
+    """
+
+    values: Array
+    errors: Array
+    zero_loss: tuple[float, float]
+    beyond: float
+
+    @classmethod
+    def of(cls, pixels: Axes, values: Array, errors: Array, spectra: LowLoss) -> RelativeThickness:
+        """Of values and errors (pixel,), on the axes of the scan."""
+        shape, zero = tuple(axis.size or 1 for axis in pixels), spectra.zero
+        window = zero.start, zero.end
+        return cls(values.reshape(shape), errors.reshape(shape), window, spectra.share_beyond)
+
+    def _display(self) -> Display:
+        low, middle, high = np.nanquantile(self.values, [0.05, 0.5, 0.95])
+        told = [
+            ("t/λ", f"{middle:.3g}, in 90 % of the pixels {low:.3g} to {high:.3g}"),
+            ("standard error", f"{np.nanmedian(self.errors):.2g}"),
+            ("zero loss", f"{self.zero_loss[0]:g} to {self.zero_loss[1]:g} eV"),
+            ("beyond the axis", f"{100 * self.beyond:.2g} % of the electrons"),
+        ]
+        return Display("relative thickness", (Facts(told),))
+
+
+@checked_call
+def relative_thickness(
+    low: Dataset, *, zero_loss: tuple[float, float] | None = None
+) -> RelativeThickness:
+    """t/λ = ln(I_t / I_0) of every pixel, with its error: the log-ratio method.
+
+    I_0 are the counts of the zero-loss peak, I_t those of the whole spectrum, with what a power law
+    has beyond its end. The peak ends in the valley before the first plasmon of the mean spectrum. λ
+    is the mean free path of all inelastic scattering into the collection aperture.
+
+    Args:
+        low: low-loss spectra with the zero loss, without background of the detector.
+        zero_loss: from where to where the zero-loss peak goes, in eV; None: it is looked for.
+
+    Returns:
+        Values and errors of the shape of the scan. Errors are those of the data's variance where
+        that is known, else of counts whose variance over mean is measured between pixels.
+
+    Raises:
+        ValueError: if the spectra have no zero-loss peak, or begin within it.
+
+    References:
+        Malis, Cheng, Egerton, J. Electron Microsc. Tech. 8:193 (1988).
+
+    Example:
+        >>> energy = fu.Axis("energy loss", scale=0.5, offset=-5, units="eV")
+        >>> x = -5 + 0.5 * np.arange(200)
+        >>> plasmon = np.exp(-0.5 * ((x - 20) / 4) ** 2)
+        >>> counts = 1e4 * np.exp(-0.5 * x**2) + 2e3 * plasmon + np.zeros((3, 4, 1))
+        >>> low = fu.Dataset("low", counts, axes=["y", "x", energy])
+        >>> fu.relative_thickness(low).values.round(3)[0, 0]
+        np.float64(0.588)
+    """
+    spectra = LowLoss(f"relative_thickness({low:})", low, zero_loss)
+    elastic, total = spectra.elastic, spectra.total
+    counted = spectra.seen & (elastic > 0) & (total > 0)
+    I0, It = np.where(counted, elastic, np.nan), np.where(counted, total, np.nan)
+    values = np.log((It + spectra.beyond) / I0)
+    errors = np.sqrt(_variance(spectra, I0, It))
+    return RelativeThickness.of(low.pixels, values, errors, spectra)
+
+
+def _variance(spectra: LowLoss, I0: Array, It: Array) -> Array:
+    """Of ln(I_t / I_0): a count of the peak moves both."""
+    low, zero = spectra.low, spectra.zero
+    if low.variance is None:
+        return spectra.gain * np.maximum(1 / I0 - 1 / It, 0)
+    variance = low.variance.expand(low.shape).numpy().reshape(low.matrix_shape)
+    peak = variance[:, zero.first : zero.stop].sum(1)
+    rest = variance[:, zero.stop :].sum(1)
+    return peak * (1 / I0 - 1 / It) ** 2 + rest / It**2

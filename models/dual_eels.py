@@ -1,0 +1,158 @@
+"""Core losses under the plural scattering that the low loss of every pixel shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.algebra.calls import checked_call
+from fusion.algebra.prediction import Prediction, cp
+from fusion.constraints import Constraint, Fixed, Free, NonNegative, UnitColumns
+from fusion.data.dataset import Dataset
+from fusion.language.convolve import convolve
+from fusion.language.factor import Factor
+from fusion.language.model import Model
+from fusion.models.checks import check_axes, check_datasets, check_rank
+from fusion.models.dual_eels_input import background_laws, core_loss, kernels_of, orthonormal
+from fusion.models.dual_eels_start import start_values
+from fusion.prepare.relative_thickness import RelativeThickness
+from fusion.prepare.zero_loss import LowLoss
+
+
+class DualEELS(Model):
+    """core ≈ Σ_r b_r ∘ C (D_r ⊗ S)ᵀ + background: the low loss of every pixel is in the model.
+
+    The core loss of a pixel is its single scattering S c, convolved with the low loss of the pixel:
+    where thickness varies, plural scattering makes one phase look like several. The low loss is
+    B Dᵀ, of as few kernels as stand out of its noise, and held. Its zero-loss peak is one channel:
+    S (channel, K), unit columns, stays at the resolution of the instrument, and is zero before the
+    first edge. C (pixel, K) are amounts: C Sᵀ is what the same exposure would show without plural
+    scattering, as the low loss is divided by its sum. The background of a pixel is a combination of
+    power laws, N (pixel, law) of either sign, not convolved. Everything else is at right angles to
+    it under the weights of the core loss, so that least squares eliminate it at once.
+
+    Args:
+        core: core losses, as counted, on one uniform energy axis.
+        low: low losses of the same pixels, with all of the zero-loss peak; steps may be others.
+        K: number of components.
+        onset: eV from which on S may differ from zero; None: where the mean spectrum first rises
+            above the power laws before it.
+        exponents: of the power laws. Three can take over the tails of edges.
+        rank: number of kernels; None: as the noise of the low loss allows.
+        zero_loss: from where to where the zero-loss peak goes, in eV; None: it is looked for.
+
+    Attributes:
+        onset: eV; channels before it are zero in S.
+        used: (pixel,) which pixels are fitted; others are dark, cut off or thicker than 3 λ, and
+            have no amounts, C = 0.
+
+    Raises:
+        ValueError: if pixels differ, energies are not those of core and low loss, no pixel is left,
+            or K is below 1 or above the smaller dimension.
+
+    References:
+        Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed. (2011),
+        section 4.3.
+
+    Example:
+        >>> from fusion.simulate import dual_eels
+        >>> scan = dual_eels(shape=(6, 8), channels=80).datasets
+        >>> core = scan["core"].estimate_variance()
+        >>> model = fu.models.DualEELS(core, scan["low"], K=3)
+        >>> loss = fu.losses.Frobenius(core) + 20 * fu.losses.Overlap("C")
+        >>> fu.fit(model, loss, starts=1, max_steps=5, progress=False)["S"].shape
+        (80, 3)
+    """
+
+    interchangeable = ("C", "S")
+
+    @checked_call
+    def __init__(
+        self,
+        core: Dataset,
+        low: Dataset,
+        K: int,
+        *,
+        onset: float | None = None,
+        exponents: Sequence[float] = (2.6, 3.4),
+        rank: int | None = None,
+        zero_loss: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        call = f"DualEELS({core}, {low}, {K!r})"
+        check_datasets(call, [core, low])
+        check_axes(call, [core, low], "pixels")
+        what = f"{core.name!r} is {core.matrix_shape} (pixel, channel)"
+        check_rank(call, K, min(core.matrix_shape), what)
+        self.core_name, read, spectra = (
+            core.name,
+            core_loss(call, core),
+            LowLoss(call, low, zero_loss),
+        )
+        kernels, used = kernels_of(call, read, spectra, rank)
+        laws, first = background_laws(call, read, used, tuple(exponents), onset)
+        self.used, self.onset = used, float(read.axis.values[first])
+        self._thickness = RelativeThickness.of(
+            core.pixels,
+            kernels.thickness + np.log1p(spectra.beyond / np.maximum(spectra.total, 1e-300)),
+            kernels.errors,
+            spectra,
+        )
+        unit = orthonormal(laws, read.weights)
+        self.register_buffer("D", torch.from_numpy(kernels.D))
+        self.register_buffer("B", torch.from_numpy(kernels.B))
+        self.register_buffer("laws", unit)
+        self.register_buffer("weighted_laws", unit * read.weights[:, None])
+        self.D: Tensor
+        self.B: Tensor
+        self.laws: Tensor
+        self.weighted_laws: Tensor
+        after = torch.arange(core.matrix_shape[1]) >= first
+        self.C = Factor((core.pixels, K), NonNegative(), *_zero_but(torch.from_numpy(used), K))
+        self.S = Factor((core.channels, K), NonNegative(), UnitColumns(), *_zero_but(after, K))
+        self.N = Factor((core.pixels, laws.shape[1]), Free())
+        self._start(read.spectra, laws, first)
+
+    def scattered(self) -> tuple[Tensor, Tensor]:
+        """(L, R): C Sᵀ after plural scattering is L Rᵀ; (pixel, r·K) and (channel, r·K)."""
+        left = (self.B[:, :, None] * self.C[:, None]).flatten(1)
+        return left, convolve(self.S, self.D)
+
+    def background(self) -> Tensor:
+        """(pixel, channel) the background under the edges."""
+        left, right = self.scattered()
+        return (self.N - left @ (right.T @ self.weighted_laws)) @ self.laws.T
+
+    def relative_thickness(self) -> RelativeThickness:
+        """t/λ of every pixel, with errors, by the kernels, which have less noise than the counts.
+
+        NaN where the low loss of a pixel is not used.
+        """
+        return self._thickness
+
+    def forward(self) -> dict[str, Prediction]:
+        left, right = self.scattered()
+        right = right - self.laws @ (self.weighted_laws.T @ right)
+        whole = torch.cat([left, self.N], 1), torch.cat([right, self.laws], 1)
+        return {self.core_name: cp(*whole)}
+
+    @torch.no_grad()
+    def _start(self, X: Tensor, laws: Tensor, first: int) -> None:
+        """Guesses that a fit starts from: spectra deconvolved pixel by pixel, and their corners."""
+        used, K = torch.from_numpy(self.used), self.factor("C").shape[1]
+        self.N = X @ self.weighted_laws
+        made = start_values(X[used], (self.B @ self.D.T)[used], laws, first, K)
+        if made is not None:
+            C = X.new_zeros(len(X), K)
+            self.S, C[used] = made
+            self.C = C
+
+
+def _zero_but(rows: Tensor, K: int) -> list[Constraint]:
+    """That all other rows are zero, if there are some."""
+    if bool(rows.all()):
+        return []
+    return [Fixed(torch.where(rows, torch.nan, 0.0).double()[:, None].expand(-1, K))]

@@ -1,0 +1,90 @@
+"""Plural scattering as a few kernels and how much of each a pixel has, from the low loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.prepare.noise_edge import hard_threshold
+from fusion.prepare.scree import svd
+from fusion.prepare.zero_loss import LowLoss
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+MOST = 6
+"""Kernels at most: more stand out of many electrons, and are not seen in core losses."""
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Low loss ≈ B Dᵀ of every pixel over its sum, on channels of the core loss.
+
+    Attributes:
+        D: (loss channel, r), the zero loss in channel 0.
+        B: (pixel, r), so that Σ_e (B Dᵀ)[p, e] = 1; zero where a pixel is not used.
+        thickness: (pixel,) t/λ of B Dᵀ; errors: (pixel,) their standard deviations; NaN where a
+            pixel is not used.
+    """
+
+    D: Array
+    B: Array
+    thickness: Array
+    errors: Array
+
+
+def on_core_channels(low: LowLoss, step: float, channels: int) -> Array:
+    """(pixel, loss channel): zero loss in channel 0, the others at whole steps from its centre.
+
+    Counts are shared out where channels do not lie on each other, and none is lost on the way.
+
+    Args:
+        low: the spectra.
+        step: eV, of the core loss.
+        channels: of the core loss; losses beyond do not enter.
+    """
+    zero = low.zero
+    stop = low.energies[zero.stop :]
+    below, above = stop - low.step / 2 - zero.centre, stop + low.step / 2 - zero.centre
+    reach = int(np.floor(above[-1] / step + 0.5 + 1e-6)) if len(stop) else 1
+    lags = np.arange(max(1, min(channels, reach)))
+    low_edge, high_edge = (lags - 0.5) * step, (lags + 0.5) * step
+    low_edge[0] = -np.inf
+    shares = np.minimum(high_edge[:, None], above) - np.maximum(low_edge[:, None], below)
+    made = low.spectra[:, zero.stop :] @ (np.maximum(shares, 0) / low.step).T
+    made[:, 0] += low.elastic
+    return made
+
+
+def low_rank(spectra: Array, used: Bools, gain: float, rank: int | None) -> Kernels:
+    """The kernels of low-loss spectra on core channels, by a truncated SVD in units of the noise.
+
+    Args:
+        spectra: (pixel, loss channel).
+        used: (pixel,) which pixels count.
+        gain: variance over mean of the counts.
+        rank: r; None: as many as stand clearly out of the noise.
+    """
+    X = spectra[used]
+    floor = 1e-9 * max(X.mean(), 1e-300)
+    rows, columns = np.maximum(X.mean(1), floor), np.maximum(X.mean(0), floor)
+    size = np.sqrt(gain * rows[:, None] * columns / X.mean())
+    n, m = X.shape
+    s, U, V = svd(X / size, min(MOST, n, m))
+    edge = (np.sqrt(n) + np.sqrt(m)) * hard_threshold(n, m)
+    found = max(1, int((s[:MOST] > edge).sum()))
+    r = min(found if rank is None else rank, len(V))
+    row, column = np.sqrt(rows), np.sqrt(gain * columns / X.mean())
+    B, D = (U[:, :r] * s[:r]) * row[:, None], (V[:r] * column).T
+    sums, zero = D.sum(0), D[0]
+    total, elastic = B @ sums, np.maximum(B @ zero, floor)
+    made = np.zeros((len(spectra), r))
+    made[used] = B / total[:, None]
+    thickness, errors = np.full((2, len(spectra)), np.nan)
+    thickness[used] = np.log(total / elastic)
+    # scores are one standard deviation each, in units of the noise: B = row · score
+    slope = row[:, None] * (sums / total[:, None] - zero / elastic[:, None])
+    errors[used] = np.sqrt((slope**2).sum(1))
+    return Kernels(D, made, thickness, errors)

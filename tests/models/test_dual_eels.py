@@ -1,0 +1,181 @@
+"""`DualEELS`: plural scattering inside the model, its start, and data that do not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import fusion as fu
+from fusion.losses import Frobenius, LearnedSmoothness, Overlap
+from fusion.models.dual_eels_start import inverse_kernels
+from fusion.models.plural import on_core_channels
+from fusion.prepare.zero_loss import LowLoss
+from fusion.simulate import dual_eels
+from tests.helpers.planted_factors import nearest_angles
+
+
+def with_variance(core: fu.Dataset) -> fu.Dataset:
+    return core.with_variance(core.numpy().reshape(core.matrix_shape).mean(0))
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return dual_eels(shape=(10, 14), channels=120, seed=1)
+
+
+@pytest.fixture(scope="module")
+def pair(scene):
+    return with_variance(scene.datasets["core"]), scene.datasets["low"]
+
+
+@pytest.fixture(scope="module")
+def fitted(pair):
+    loss = Frobenius(pair[0]) + 20 * Overlap("C") + LearnedSmoothness("S")
+    return fu.fit(fu.models.DualEELS(*pair, 3), loss, starts=1, progress=False)
+
+
+def test_single_scattering_comes_back_where_plain_nmf_is_far_off(scene, pair, fitted):
+    net = pair[0].subtract_background((480, 520)).renamed("net")
+    plain = fu.fit(fu.models.NMF(net, 3), Frobenius(net), starts=3, progress=False)
+    assert fitted.converged
+    assert nearest_angles(fitted["S"], scene.truth["S"]).max() < 4
+    assert nearest_angles(plain["S"], scene.truth["S"]).max() > 6
+    assert not fitted["S"][: int((fitted.model.onset - 480) / pair[0].axes[-1].scale)].any()
+
+
+def test_amounts_are_those_of_the_same_exposure_without_plural_scattering(scene, fitted):
+    total = fitted["C"] @ fitted["S"].sum(0)
+    truth = scene.truth["C"] @ scene.truth["S"].sum(0)
+    assert abs(np.median(total / truth) - 1) < 0.05
+
+
+def test_errors_of_spectra_say_how_far_they_are_off(scene, fitted):
+    """Unit columns that are zero before an edge: their scale is no direction of the errors."""
+    order, truth = fu.match(scene.truth["S"], fitted["S"]), scene.truth["S"]
+    S, errors = fitted["S"][:, order], fitted.errors(progress=False)["S"][:, order]
+    off = np.abs(S - truth / np.linalg.norm(truth, axis=0))[errors > 0] / errors[errors > 0]
+    assert 0.3 < np.median(off) < 1.5
+
+
+def test_the_prediction_is_every_pixel_convolved_by_hand(pair):
+    model = fu.models.DualEELS(*pair, 2)
+    model.C, model.N = np.random.default_rng(0).random((2, 140, 2))
+    h = (model.B @ model.D.T).numpy()
+    C, S, X = model.C.detach().numpy(), model.S.detach().numpy(), pair[0].matrix_shape[1]
+    plural = np.array([np.convolve(h[p], S @ C[p])[:X] for p in range(len(C))])
+    made = model.predict()["core"].dense() - model.background()
+    np.testing.assert_allclose(made.detach().numpy(), plural, atol=1e-10)
+    background = model.background().detach().numpy()
+    laws = pair[0].axes[-1].values[:, None] ** -np.array([2.6, 3.4])
+    assert bool((model.laws[:, 0] > 0).all())  # amounts of background are positive
+    rest = background - (laws @ np.linalg.lstsq(laws, background.T)[0]).T
+    assert abs(rest).max() < 1e-8 * abs(background).max()
+
+
+def test_the_background_is_at_its_best_for_any_spectra_at_once(pair):
+    model = fu.models.DualEELS(*pair, 2)
+    loss = 1.0 * Frobenius(pair[0])
+    loss(model).backward()
+    pulled = model.factor("N").raw.grad
+    assert pulled is not None
+    data = pair[0].matrix.double()
+    assert float(pulled.abs().max()) < 1e-9 * float((data / pair[0].variance.reshape(-1)).sum())
+
+
+def test_kernels_are_the_low_loss_of_every_pixel_with_the_peak_in_one_channel(scene, pair):
+    low = LowLoss("test", pair[1])
+    H = on_core_channels(low, pair[0].axes[-1].scale, 120)
+    np.testing.assert_allclose(H[:, 0], low.elastic)
+    np.testing.assert_allclose(H.sum(1), low.total, rtol=1e-4)
+    model = fu.models.DualEELS(*pair, 3)
+    np.testing.assert_allclose((model.B @ model.D.sum(0)).numpy(), 1, atol=1e-12)
+    truth = scene.truth["t/λ"].reshape(10, 14)
+    found = model.relative_thickness()
+    assert np.sqrt(np.mean((found.values / truth - 1) ** 2)) < 0.005
+    assert 0.7 < ((found.values - truth) / found.errors).std() < 1.3
+
+
+def test_inverse_kernels_undo_their_convolution():
+    h = torch.from_numpy(np.random.default_rng(0).random((3, 37)))
+    g = inverse_kernels(h)
+    made = [np.convolve(a, b)[:37] for a, b in zip(h.numpy(), g.numpy(), strict=True)]
+    np.testing.assert_allclose(made, np.eye(37)[[0, 0, 0]], atol=1e-6)
+
+
+def test_wider_steps_of_the_low_loss_are_resampled_and_told(pair):
+    core, low = pair
+    coarse = low.bin(energy_loss=2)
+    with pytest.warns(fu.CutWarning, match="steps of 4.03361 eV, .* of 2.01681 eV: resampled"):
+        model = fu.models.DualEELS(core, coarse, 3)
+    t = (
+        model.relative_thickness().values
+        / fu.models.DualEELS(core, low, 3).relative_thickness().values
+    )
+    assert abs(t - 1).max() < 0.02
+
+
+def changed(data: fu.Dataset, change) -> fu.Dataset:
+    array = data.numpy().astype(float)
+    change(array)
+    return data.derive(array, "changed")
+
+
+def test_dark_thick_and_clipped_pixels_are_left_out_with_a_word(pair):
+    core, low = pair
+    top = np.quantile(low.numpy().max(-1), 0.8)
+
+    def dark(x):
+        x[0, 0] = 0
+
+    def thick(x):
+        x[0, 1, :15] *= 1e-3
+
+    def clip(x):
+        np.minimum(x, top, out=x)
+
+    for change, said, some in (
+        (dark, "1 pixels of 'low' are masked or dark", 1),
+        (thick, r"1 pixels are thicker than 3 λ \(t/λ up to", 1),
+        (clip, "the zero loss of 28 pixels of 'low' is cut off", 28),
+    ):
+        with pytest.warns(fu.CutWarning, match=said):
+            model = fu.models.DualEELS(core, changed(low, change), 3)
+        assert (~model.used).sum() == some
+        assert not model.C[torch.from_numpy(~model.used)].any()
+
+
+def test_a_short_low_loss_is_told_with_what_is_missing(pair):
+    core, low = pair
+    with pytest.warns(
+        fu.CutWarning, match="ends .* eV behind the zero loss, .* % of the electrons"
+    ):
+        fu.models.DualEELS(core, low.crop(energy_loss=(-20, 60)), 3)
+
+
+def test_few_electrons_are_told(pair):
+    core, low = pair
+    few = low.derive(np.random.default_rng(0).poisson(low.numpy() * 1e-3), "fewer")
+    with pytest.warns(fu.ClaimWarning, match=r"has about 4\d\d electrons a pixel"):
+        fu.models.DualEELS(core, few, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda core, low: (core, low.crop(y=slice(0, 5))), "rows|pixels"),
+        (lambda core, low: (core, low.crop(energy_loss=(40, 200))), "no peak within 10 eV of 0"),
+        (lambda core, low: (low.renamed("core"), low), "all above 0 eV"),
+        (lambda core, low: (core.crop(energy_loss=(480, 515)), low), "no edge rises above"),
+        (lambda core, low: (core, changed(low, lambda x: x.fill(0.5))), "no peak within 10 eV"),
+    ],
+)
+def test_what_cannot_be_is_refused(pair, change, said):
+    core, low = change(*pair)
+    with pytest.raises(ValueError, match=said):
+        fu.models.DualEELS(core, low, 2)
+
+
+def test_an_onset_beside_the_axis_is_refused(pair):
+    with pytest.raises(ValueError, match=r"onset=800 eV: the core loss runs from 480 to 720 eV"):
+        fu.models.DualEELS(*pair, 2, onset=800.0)
