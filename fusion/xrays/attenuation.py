@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +30,13 @@ def mass_attenuation(element: str, energies: ArrayLike) -> Array:
         at O K in SrTiO3, up to 15 % at C K.
     """
     eV = 1e3 * np.maximum(np.asarray(energies, dtype=float), LOWEST)
-    return np.asarray(tables().mu_elam(element, eV.ravel())).reshape(eV.shape)
+    return _looked_up(element, eV.tobytes()).reshape(eV.shape).copy()
+
+
+@lru_cache(maxsize=4096)
+def _looked_up(element: str, eV: bytes) -> Array:
+    """The same of a float64 array as bytes: a model asks for the same energies many times."""
+    return np.asarray(tables().mu_elam(element, np.frombuffer(eV)))
 
 
 def attenuation_of_lines(
@@ -51,7 +59,8 @@ def attenuation_of_lines(
     return made
 
 
-def edges_kev(element: str) -> dict[str, float]:
+@cache
+def edges_kev(element: str) -> Mapping[str, float]:
     """{"K": keV, "L1": …} of an element."""
     found = tables().xray_edges(element).items()
-    return {name: float(edge.energy) / 1e3 for name, edge in found if edge.energy}
+    return MappingProxyType({n: float(edge.energy) / 1e3 for n, edge in found if edge.energy})

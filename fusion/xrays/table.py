@@ -210,6 +210,7 @@ def _check_units(axis: Axis) -> None:
         )
 
 
+@cache
 def atomic_mass(element: str) -> float:
     """Atomic mass in u."""
     return float(tables().atomic_mass(_checked_symbol("mass", element)))
