@@ -39,7 +39,7 @@ def looking(options: Options) -> Report:
     """Dense, lazy and sparse counts of several sizes, a fresh process for every action."""
     sizes = {"dense": (100, 1000, 4000), "lazy": (100, 1000, 4000), "sparse": (120, 360)}
     if not options.full:
-        sizes = {"dense": (8,), "lazy": (8,), "sparse": (8,)}
+        sizes = {"dense": (4,), "lazy": (4,), "sparse": (4,)}
     rows = []
     for kind, several in sizes.items():
         for megabytes in several:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusion.likelihood.count_kernels import compiled
+from fusion.likelihood.compiling import compiled
 
 if TYPE_CHECKING:
     from fusion.likelihood.count_rows import Array, Side

@@ -13,14 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fusion.likelihood.compiling import PART, compiled, fall, gather
+from fusion.likelihood.kernels_of_many import products_of_many, slopes_of_many
+
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 """Numbers of components that kernels are compiled for; others are padded with zeros."""
-PART = 128
-"""Counts of a row that are taken together: all they need stays in the first cache."""
-ROOT_HALF, LN_2 = 0x3FE6A09E667F3BCD, 0.6931471805599453
-"""√½ as a computer writes it in 64 bits, and ln 2."""
-MATHS = {"contract", "reassoc", "nsz", "arcp"}
-"""What the compiler may do with sums and products; infinities and what is no number stay."""
 
 
 class Kernels(NamedTuple):
@@ -49,67 +46,7 @@ def kernels(K: int) -> Kernels:
     """The passes for K components, K from `padded`; above the sizes those that take any K."""
     if K in SIZES:
         return Kernels(_bend(K), _slopes(K), _products(K))
-    from fusion.likelihood.kernels_of_many import products_of_many, slopes_of_many
-
     return Kernels(_bend(0), slopes_of_many(), products_of_many())
-
-
-def compiled(function: Any) -> Any:
-    """Compiled at the first call, kept on disk where a folder can be written."""
-    from numba import njit
-
-    _parts_in_line()
-    options = {"nogil": True, "fastmath": MATHS, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep it in
-        return njit(**options)(function)
-
-
-@cache
-def _parts_in_line() -> None:
-    """What kernels share becomes a part of each: calls would keep it from running at once."""
-    from numba.extending import register_jitable
-
-    for part in (_gather, _fall):
-        register_jitable(inline="always")(part)
-
-
-def _gather(column, x, R, begin, n, near, counts, k_of):
-    """Counts begin … begin + n − 1, and their rows of R side by side."""
-    for t in range(n):
-        c = column[begin + t]
-        for k in range(k_of):
-            near[k, t] = R[c, k]
-        counts[t] = x[begin + t]
-
-
-def _fall(counts, m, n):
-    """Σ x ln m; −∞ where a mean is not positive, or no number.
-
-    By the series of 2 artanh in s = (f − 1) / (f + 1), m = 2^e f, f from √½ to √2: |s| ≤ 0.172, so
-    that ten terms are exact to rounding. In line it runs over counts at once, as calls do not.
-    """
-    total, wrong = 0.0, 0
-    for t in range(n):
-        bits = np.float64(m[t]).view(np.int64)
-        power = (bits - ROOT_HALF) >> 52
-        f = np.int64(bits - (power << 52)).view(np.float64)
-        s = (f - 1.0) / (f + 1.0)
-        z = s * s
-        y = 1 / 21
-        y = y * z + 1 / 19
-        y = y * z + 1 / 17
-        y = y * z + 1 / 15
-        y = y * z + 1 / 13
-        y = y * z + 1 / 11
-        y = y * z + 1 / 9
-        y = y * z + 1 / 7
-        y = y * z + 1 / 5
-        y = y * z + 1 / 3
-        total += counts[t] * (power * LN_2 + 2 * s + 2 * s * z * y)
-        wrong += 0 if 0.0 < m[t] < np.inf else 1
-    return total if wrong == 0 else -np.inf
 
 
 def _bend(K: int) -> Any:
@@ -127,7 +64,7 @@ def _bend(K: int) -> Any:
             begin, end = start[i], start[i + 1]
             while begin < end:
                 n = min(PART, end - begin)
-                _gather(column, x, R, begin, n, near, counts, k_of)
+                gather(column, x, R, begin, n, near, counts, k_of)
                 for t in range(n):
                     mean = 0.0
                     for k in range(k_of):
@@ -149,7 +86,7 @@ def _bend(K: int) -> Any:
                         h[p] += total
                         p += 1
                 if with_loss:
-                    loss -= _fall(counts, m, n)
+                    loss -= fall(counts, m, n)
                 begin += n
             for k in range(k_of):
                 gradient[i, k] = g[k]
@@ -171,14 +108,14 @@ def _slopes(K: int) -> Any:
             begin, end = start[i], start[i + 1]
             while begin < end:
                 n = min(PART, end - begin)
-                _gather(column, x, R, begin, n, near, counts, K)
+                gather(column, x, R, begin, n, near, counts, K)
                 for t in range(n):
                     mean = 0.0
                     for k in range(K):
                         mean += L[i, k] * near[k, t]
                     m[t] = mean
                     q[t] = counts[t] / mean
-                loss -= _fall(counts, m, n)
+                loss -= fall(counts, m, n)
                 if with_slopes:
                     for k in range(K):
                         total = 0.0
@@ -205,8 +142,8 @@ def _products(K: int) -> Any:
             begin, end = start[i], start[i + 1]
             while begin < end:
                 n = min(PART, end - begin)
-                _gather(column, x, R, begin, n, near, counts, K)
-                _gather(column, x, dR, begin, n, moving, counts, K)
+                gather(column, x, R, begin, n, near, counts, K)
+                gather(column, x, dR, begin, n, moving, counts, K)
                 for t in range(n):
                     mean, change = 0.0, 0.0
                     for k in range(K):

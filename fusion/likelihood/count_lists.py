@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fusion.forms.entries import Entries
 from fusion.likelihood import count_kernels
+from fusion.likelihood.compiling import compiled
 
 
 def listed(x: NDArray[Any], most: float) -> Entries | None:
@@ -57,4 +58,4 @@ def _kernels() -> tuple[Any, Any]:
                     row[k], column[k], values[k] = i, j, x[i, j]
                     k += 1
 
-    return count_kernels.compiled(ends), count_kernels.compiled(fill)
+    return compiled(ends), compiled(fill)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.threads import Workers
-from fusion.likelihood.count_kernels import SIZES, compiled
+from fusion.likelihood.compiling import compiled
+from fusion.likelihood.count_kernels import SIZES
 
 Array = NDArray[np.float64]
 BLOCKS, ROWS = 64, 2000

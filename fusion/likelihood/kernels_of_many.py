@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.likelihood.count_kernels import PART, _fall, compiled
+from fusion.likelihood.compiling import PART, compiled, fall
 
 
 def slopes_of_many() -> Any:
@@ -27,7 +27,7 @@ def slopes_of_many() -> Any:
                     for k in range(k_of):
                         mean += L[i, k] * R[c, k]
                     m[t], counts[t] = mean, x[begin + t]
-                loss -= _fall(counts, m, n)
+                loss -= fall(counts, m, n)
                 if with_slopes:
                     for t in range(n):
                         c, q = column[begin + t], counts[t] / m[t]
