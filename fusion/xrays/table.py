@@ -210,7 +210,6 @@ def _check_units(axis: Axis) -> None:
         )
 
 
-@cache
 def atomic_mass(element: str) -> float:
     """Atomic mass in u."""
     return float(tables().atomic_mass(_checked_symbol("mass", element)))
