@@ -99,7 +99,7 @@ def test_what_starts_far_from_what_the_data_say_goes_there_a_deviation_a_step():
     near, least = minimum(ArrowNewton(tolerance=1e-10), objective, started(objective, (12, 10)))
     assert float(outcome.terms.sum()) == pytest.approx(least, rel=1e-9)
     np.testing.assert_allclose(objective.values(outcome.flat)["t"][0], near["t"], atol=1e-3)
-    assert len(outcome.history) - 1 <= 14
+    assert len(outcome.history) - 1 <= 15  # 17 where all was damped
 
 
 def test_a_factor_that_is_held_stays_and_the_others_are_at_their_minimum():
