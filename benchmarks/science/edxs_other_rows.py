@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.science import edxs_product as product
 from benchmarks.science.edxs_cases import Runs
-from benchmarks.science.edxs_rows import Measured, Row
+from benchmarks.science.edxs_rows import Measured
 from benchmarks.science.edxs_scenes import (
     CANDIDATES,
     CHANNELS,
@@ -25,6 +25,7 @@ from benchmarks.science.edxs_scenes import (
 )
 from benchmarks.science.edxs_scores import Found, against
 from benchmarks.science.edxs_simulator import Specimen
+from benchmarks.science.rows import Row
 
 ESPM = Path(__file__).with_name("espm_beside.py")
 ESPM_PYTHON = "ESPM_PYTHON"

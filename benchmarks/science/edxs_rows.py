@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 from scipy.optimize import nnls
 
@@ -25,21 +22,13 @@ from benchmarks.science.edxs_simulator import (
     bremsstrahlung,
     characteristic,
 )
+from benchmarks.science.rows import Row
 
 Measured = tuple[str, bool | None]
 
 PEAKS = (0.45, 0.52, 0.70, 1.25, 1.49, 1.74, 1.81, 1.87, 4.51, 4.93, 6.40, 7.06)
 """keV of the peaks of `edxs_phases`."""
 OFFSET, GAIN = 0.3e-3, 2e-4
-
-
-class Row(NamedTuple):
-    """A row of the table: a short name, case and bar in words, and what measures it."""
-
-    name: str
-    case: str
-    bar: str
-    measure: Callable[[Runs], Measured]
 
 
 def simulator(runs: Runs) -> Measured:

@@ -5,27 +5,17 @@ python -m benchmarks.science.eels DATA [row …] [--draws N]   some rows alone, 
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.science import eels_other_rows as other
 from benchmarks.science import eels_rows as rows
-from benchmarks.science.eels_cases import Measured, Runs
-from benchmarks.science.line import Line, table
+from benchmarks.science.eels_cases import Runs
+from benchmarks.science.line import Line
+from benchmarks.science.rows import Case, Row
 
 DRAWS = 20
-
-
-class Row(NamedTuple):
-    """A row of the table: a short name, case and bar in words, and what measures it."""
-
-    name: str
-    case: str
-    bar: str
-    measure: Callable[[Runs], Measured]
 
 
 ROWS = {
@@ -45,41 +35,13 @@ ROWS = {
         Row("convolve", "`convolve` beside a dense Toeplitz", "≤ 1e-10", other.convolve),
     )
 }  # fmt: skip
+CASE = Case("eels", ROWS, Runs, DRAWS)
 
 
 def eels(data: Path) -> Iterator[Line]:
     """All rows."""
-    yield from chosen(data, list(ROWS), DRAWS)
-
-
-def chosen(data: Path, names: Sequence[str], draws: int) -> Iterator[Line]:
-    """Rows by name; what one finds serves the others."""
-    runs = Runs(data, draws)
-    yield from (measured(ROWS[name], runs) for name in names)
-
-
-def measured(row: Row, runs: Runs) -> Line:
-    """A row; one that raises is missed, with the first line of what it says."""
-    case = row.case.replace("draws", f"{runs.draws} draws")
-    try:
-        said, passed = row.measure(runs)
-    except Exception as error:
-        told = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-        said, passed = f"{type(error).__name__}: {told[0]}", False
-    return Line(case, row.bar, said.replace("|", "∣"), passed)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print some rows; 1 where a bar is missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.science.eels")
-    parser.add_argument("data", type=Path, help="the folder that holds physics_cases/")
-    parser.add_argument("rows", nargs="*", metavar="row", help=", ".join(ROWS))
-    parser.add_argument("--draws", type=int, default=DRAWS, metavar="N")
-    told = parser.parse_args(argv)
-    if unknown := [name for name in told.rows if name not in ROWS]:
-        parser.error(f"{', '.join(unknown)}: there are {', '.join(ROWS)}")
-    return 1 if table(chosen(told.data, told.rows or list(ROWS), told.draws)) else 0
+    yield from CASE.chosen(data, list(ROWS), DRAWS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(CASE.main())

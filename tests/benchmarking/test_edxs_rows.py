@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 import fusion as fu
-from benchmarks.science import edxs, edxs_other_rows, edxs_scenes
+from benchmarks.science import edxs, edxs_other_rows, edxs_scenes, rows
 from benchmarks.science import edxs_product as product
 from benchmarks.science.edxs_cases import Runs
 from benchmarks.science.edxs_simulator import Instrument, Specimen
@@ -39,7 +39,7 @@ def measured(monkeypatch, data, scene, fault, names):
     monkeypatch.setattr(fu.models, "Compositions", package.compositions, raising=False)
     monkeypatch.setattr(fu, "fit", package.fit)
     runs = Runs(data, DRAWS)
-    return {name: edxs.measured(edxs.ROWS[name], runs) for name in names}, package
+    return {name: rows.measured(edxs.ROWS[name], runs) for name in names}, package
 
 
 ON_SHARED = [
@@ -113,10 +113,10 @@ def test_the_status_is_one_where_a_bar_is_missed_and_zero_where_a_case_is_not_ru
     monkeypatch, data, scene, capsys
 ):
     monkeypatch.delenv(edxs_other_rows.ESPM_PYTHON, raising=False)
-    assert edxs.main([str(data), "espm"]) == 0
+    assert edxs.CASE.main([str(data), "espm"]) == 0
     assert "not run: python -m venv ESPM" in capsys.readouterr().out
     measured(monkeypatch, data, scene, Fault(oxygen=3.0), [])
-    assert edxs.main([str(data), "espm", "default"]) == 1
+    assert edxs.CASE.main([str(data), "espm", "default"]) == 1
 
 
 def test_the_table_counts_what_is_missed_alone():
@@ -134,7 +134,7 @@ def test_continua_are_simulated_as_they_are_called(monkeypatch):
     monkeypatch.setattr(product, "k_factors", lambda values: values)
     shares = []
     for name in ("absorbed", "unabsorbed"):
-        assert edxs.measured(edxs.ROWS[name], Runs("", 1)).measured == "RuntimeError: seen"
+        assert rows.measured(edxs.ROWS[name], Runs("", 1)).measured == "RuntimeError: seen"
         shares.append(seen["counts"])
     assert shares[1] > 1.05 * shares[0]
 
@@ -163,7 +163,7 @@ def small_maps():
 def test_elements_named_are_counted(monkeypatch, named, passed, said):
     monkeypatch.setattr(edxs_other_rows, "candidate_maps", small_maps)
     monkeypatch.setattr(product, "present", lambda data: named.split())
-    line = edxs.measured(edxs.ROWS["present"], Runs("", 1))
+    line = rows.measured(edxs.ROWS["present"], Runs("", 1))
     assert said in line.measured
     assert line.passed is passed
 
@@ -182,7 +182,7 @@ def test_the_formula_is_asked_of_what_is_not_the_dopant(monkeypatch, at, half, p
         ("Sr", "Ti", "O", "Nb"), atomic, atomic, np.stack([atomic - half, atomic + half], -1)
     )
     monkeypatch.setattr(edxs_other_rows, "_measured", lambda runs: told)
-    assert edxs.measured(edxs.ROWS["sto"], Runs("", 1)).passed is passed
+    assert rows.measured(edxs.ROWS["sto"], Runs("", 1)).passed is passed
 
 
 def test_dirt_and_grid_are_no_part_of_the_crystal(monkeypatch):
@@ -197,7 +197,7 @@ def test_dirt_and_grid_are_no_part_of_the_crystal(monkeypatch):
     )
     monkeypatch.setattr(fu.losses, "Poisson", lambda data: None)
     monkeypatch.setattr(fu, "fit", lambda *a, **told: 1 / 0)
-    line = edxs.measured(edxs.ROWS["sto"], Runs(Path("nowhere"), 1))
+    line = rows.measured(edxs.ROWS["sto"], Runs(Path("nowhere"), 1))
     assert line.measured.startswith("ZeroDivisionError")
     assert asked == {"elements": ["Sr", "Ti", "O", "Nb"], "K": 1, "others": ["C", "Cu"]}
 

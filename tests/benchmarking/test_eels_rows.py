@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.science import eels, eels_other_rows, eels_rows
+from benchmarks.science import eels, eels_other_rows, eels_rows, rows
 from benchmarks.science.eels_cases import Runs
 from fusion.simulate import dual_eels
 
@@ -68,10 +68,10 @@ def test_draws_are_of_the_truth(runs):
 
 def test_a_row_that_raises_is_missed_with_its_words(folder, capsys):
     row = eels.Row("broken", "what", "bar", lambda runs: runs.nothing)
-    line = eels.measured(row, Runs(folder, 1))
+    line = rows.measured(row, Runs(folder, 1))
     assert line.passed is False
     assert line.measured.startswith("AttributeError: 'Runs' object has no attribute 'nothing'")
-    assert eels.main([str(folder), "convolve"]) == 0
+    assert eels.CASE.main([str(folder), "convolve"]) == 0
     assert "| yes |" in capsys.readouterr().out
 
 
