@@ -12,6 +12,7 @@ from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Constraint, Fixed, Free, NonNegative, UnitColumns
 from fusion.data.dataset import Dataset
+from fusion.language.component_parts import ComponentParts
 from fusion.language.convolve import convolve
 from fusion.language.factor import Factor
 from fusion.language.model import Model
@@ -123,8 +124,20 @@ class DualEELS(Model):
 
     def background(self) -> Tensor:
         """(pixel, channel) the background under the edges."""
+        return self._amounts_of_laws(*self.scattered()) @ self.laws.T
+
+    def component_parts(self, name: str) -> ComponentParts:
+        """The components after the mean plural scattering of all pixels, and the background."""
         left, right = self.scattered()
-        return (self.N - left @ (right.T @ self.weighted_laws)) @ self.laws.T
+        share = self.B[torch.from_numpy(self.used)].mean(0)
+        spectra = torch.einsum("r,erk->ek", share, right.unflatten(1, (len(share), -1)))
+        maps = torch.cat([self.C, self._amounts_of_laws(left, right)], 1)
+        laws = tuple(f"background {i + 1}" for i in range(self.laws.shape[1]))
+        return ComponentParts(maps, torch.cat([spectra, self.laws], 1), laws)
+
+    def _amounts_of_laws(self, left: Tensor, right: Tensor) -> Tensor:
+        """(pixel, law) of the background, beside what scattering has of it."""
+        return self.N - left @ (right.T @ self.weighted_laws)
 
     def relative_thickness(self) -> RelativeThickness:
         """t/λ of every pixel, with errors, by the kernels, which have less noise than the counts.

@@ -83,6 +83,19 @@ def test_the_background_is_at_its_best_for_any_spectra_at_once(pair):
     assert float(pulled.abs().max()) < 1e-9 * float((data / pair[0].variance.reshape(-1)).sum())
 
 
+def test_pages_show_components_after_the_mean_scattering_and_the_background(fitted):
+    model = fitted.model
+    with torch.no_grad():
+        maps, spectra, more = model.component_parts("core")
+        background, B = model.background().numpy(), model.B[torch.from_numpy(model.used)]
+    assert more == ("background 1", "background 2")
+    kernel = (model.D @ B.mean(0)).numpy()
+    literal = [np.convolve(kernel, s)[:120] for s in fitted["S"].T]
+    np.testing.assert_allclose(spectra[:, :3].T.numpy(), literal, atol=1e-10)
+    np.testing.assert_allclose(maps[:, :3].numpy(), fitted["C"], rtol=1e-12)
+    np.testing.assert_allclose((maps[:, 3:] @ spectra[:, 3:].T).numpy(), background, rtol=1e-9)
+
+
 def test_kernels_are_the_low_loss_of_every_pixel_with_the_peak_in_one_channel(scene, pair):
     low = LowLoss("test", pair[1])
     H = on_core_channels(low, pair[0].axes[-1].scale, 120)
