@@ -55,9 +55,11 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from fusion.language.resample import resample
     from fusion.language.term import Term
     from fusion.prepare.fixed_pattern import separate_fixed_pattern, separate_moving_spectrum
+    from fusion.prepare.mean_free_path import Thickness, mean_free_path
     from fusion.prepare.relative_thickness import RelativeThickness, relative_thickness
     from fusion.prepare.sample import fill_maps
     from fusion.prepare.transforms import Anscombe, KeenanKotula
+    from fusion.prepare.zero_loss_peak import ZeroLossPeak, zero_loss_peak
     from fusion.ranking import Ranking, detectability, rank
     from fusion.references.mlls import mlls
     from fusion.references.reference_fit import ReferenceFit
@@ -126,6 +128,8 @@ __all__ = [
     "Solver",
     "Status",
     "Term",
+    "Thickness",
+    "ZeroLossPeak",
     "__version__",
     "ambiguity",
     "compare",
@@ -141,6 +145,7 @@ __all__ = [
     "load",
     "losses",
     "match",
+    "mean_free_path",
     "mlls",
     "models",
     "plots",
@@ -160,6 +165,7 @@ __all__ = [
     "standard_errors",
     "term",
     "tucker",
+    "zero_loss_peak",
 ]
 
 _ROOMS = (
@@ -212,6 +218,10 @@ _PLACES = {
     "separate_moving_spectrum": "fusion.prepare.fixed_pattern",
     "RelativeThickness": "fusion.prepare.relative_thickness",
     "relative_thickness": "fusion.prepare.relative_thickness",
+    "Thickness": "fusion.prepare.mean_free_path",
+    "mean_free_path": "fusion.prepare.mean_free_path",
+    "ZeroLossPeak": "fusion.prepare.zero_loss_peak",
+    "zero_loss_peak": "fusion.prepare.zero_loss_peak",
     "fill_maps": "fusion.prepare.sample",
     "Anscombe": "fusion.prepare.transforms",
     "KeenanKotula": "fusion.prepare.transforms",

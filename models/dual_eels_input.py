@@ -93,19 +93,29 @@ def kernels_of(call: str, core: CoreLoss, low: LowLoss, rank: int | None) -> tup
             f"the core loss is {channels * step:g} eV wide: about {100 * low.share_beyond:.2g} % "
             "of the electrons lost more and are taken not to be there."
         )
-    electrons = float(np.median(low.total[used])) / low.gain
-    if electrons < FEWEST:
-        warnings.warn(
-            f"`{call}`: {low.low.name!r} has about {electrons:.3g} electrons a pixel, and is taken "
-            "as if it had no noise: bin pixels, or do not trust small differences.",
-            ClaimWarning,
-            stacklevel=users_line(),
-        )
     kernels = low_rank(H, used, low.gain, rank)
     thin = used & ~(kernels.thickness > THICKEST)
     _say_too_thick(call, kernels.thickness, left=bool(thin.any()))
     kernels.B[~thin] = 0
     return kernels, thin
+
+
+def say_few_electrons(call: str, low: LowLoss, used: Bools, fitted: bool | None) -> bool:
+    """Whether the amounts of kernels are fitted with their noise; few electrons are told of."""
+    electrons = float(np.median(low.total[used])) / low.gain
+    few = electrons < FEWEST
+    if few:
+        done = (
+            "taken as if it had no noise: bin pixels, or leave `fit_amounts` out"
+            if fitted is False
+            else "fitted within its noise beside the core loss"
+        )
+        warnings.warn(
+            f"`{call}`: {low.low.name!r} has about {electrons:.3g} electrons a pixel: {done}.",
+            ClaimWarning,
+            stacklevel=users_line(),
+        )
+    return few if fitted is None else fitted
 
 
 def _whole(call: str, core: CoreLoss, low: LowLoss) -> Bools:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fusion.prepare.noise_edge import hard_threshold
 from fusion.prepare.scree import svd
@@ -17,6 +19,11 @@ Bools = NDArray[np.bool_]
 MOST = 6
 """Kernels at most: more stand out of many electrons, and are not seen in core losses."""
 
+KEYS = 0.5 * torch.tensor(
+    [[0.0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]], dtype=torch.float64
+)
+"""(power of the place between two channels, channel from the one before on): Keys's cubics."""
+
 
 @dataclass(frozen=True)
 class Kernels:
@@ -25,12 +32,14 @@ class Kernels:
     Attributes:
         D: (loss channel, r), the zero loss in channel 0.
         B: (pixel, r), so that Σ_e (B Dᵀ)[p, e] = 1; zero where a pixel is not used.
+        B_errors: (pixel,) standard deviation of each of its kernels' amounts.
         thickness: (pixel,) t/λ of B Dᵀ; errors: (pixel,) their standard deviations; NaN where a
             pixel is not used.
     """
 
     D: Array
     B: Array
+    B_errors: Array
     thickness: Array
     errors: Array
 
@@ -80,11 +89,30 @@ def low_rank(spectra: Array, used: Bools, gain: float, rank: int | None) -> Kern
     B, D = (U[:, :r] * s[:r]) * row[:, None], (V[:r] * column).T
     sums, zero = D.sum(0), D[0]
     total, elastic = B @ sums, np.maximum(B @ zero, floor)
-    made = np.zeros((len(spectra), r))
-    made[used] = B / total[:, None]
+    made, own = np.zeros((len(spectra), r)), np.zeros(len(spectra))
+    made[used], own[used] = B / total[:, None], row / total
     thickness, errors = np.full((2, len(spectra)), np.nan)
     thickness[used] = np.log(total / elastic)
     # scores are one standard deviation each, in units of the noise: B = row · score
     slope = row[:, None] * (sums / total[:, None] - zero / elastic[:, None])
     errors[used] = np.sqrt((slope**2).sum(1))
-    return Kernels(D, made, thickness, errors)
+    return Kernels(D, made, own, thickness, errors)
+
+
+def moved_kernels(D: Tensor, offset: Tensor, ratio: Tensor) -> Tensor:
+    """Kernels whose losses are `ratio` times and `offset` channels more, the zero loss in place.
+
+    Between channels by cubics (Keys 1981), whose derivatives are continuous.
+
+    Args:
+        D: (loss channel, r), the zero loss in channel 0; what is lost below 0 does not enter.
+        offset: channels; ratio: about 1; tensors without axes.
+    """
+    n = len(D)
+    at = (torch.arange(1, n, dtype=D.dtype, device=D.device) - offset.to(D)) / ratio.to(D)
+    first = at.detach().floor()
+    t, place = at - first, first.long()[:, None] + torch.arange(-1, 3, device=D.device)
+    inside = ((place >= 1) & (place < n)).to(D)
+    near = D[place.clamp(0, n - 1)] * inside[:, :, None]
+    weights = torch.stack([torch.ones_like(t), t, t * t, t * t * t], 1) @ KEYS.to(D)
+    return torch.cat([D[:1], (weights[:, None] @ near)[:, 0] / ratio.to(D)])

@@ -129,6 +129,26 @@ class Scan(Shown, Mapping[str, Dataset]):
             masked_datasets.append(data.masked(full.copy()))
         return Scan(*masked_datasets)
 
+    @checked_call
+    def align(self, *names: str, progress: bool = True, **window: Any) -> Scan:
+        """Drift of energies taken off what one spectrometer recorded: both ranges of dual EELS.
+
+        `scan.align("low", "core", energy_loss=(-5, 5))`: the drift of every pixel is looked for in
+        the first, as `Dataset.align` does, and taken off all that are named, by as many eV.
+
+        Args:
+            names: of the data set with the feature, and of those that drifted with it.
+            progress: whether a line says that it is at work, as in `fit`.
+            window: the energies that hold the feature, `energy_loss=(-5, 5)`; default: all.
+
+        Raises:
+            ValueError: as `Dataset.align`; if none is named, or their axes have no common unit.
+            KeyError: if there is no data set of such a name.
+        """
+        from fusion.prepare.scan_drift import align
+
+        return align(self, names, window, progress)
+
     def replaced(self, *datasets: Dataset) -> Scan:
         """With these in place of those of the same names; new names are added.
 

@@ -11,6 +11,7 @@ from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.dataset import Dataset
+from fusion.prepare.mean_free_path import ElectronOptics, Thickness, path_from
 from fusion.prepare.zero_loss import LowLoss
 
 Array = NDArray[np.float64]
@@ -26,19 +27,45 @@ class RelativeThickness(Shown):
         zero_loss: eV, from where to where the zero-loss peak was taken.
         beyond: share of the electrons that lost more than the spectra show, by a power law; they
             are counted in.
+        optics: beam energy and angles, as the metadata say.
     """
 
     values: Array
     errors: Array
     zero_loss: tuple[float, float]
     beyond: float
+    optics: ElectronOptics
 
     @classmethod
     def of(cls, pixels: Axes, values: Array, errors: Array, spectra: LowLoss) -> RelativeThickness:
         """Of values and errors (pixel,), on the axes of the scan."""
         shape, zero = tuple(axis.size or 1 for axis in pixels), spectra.zero
         window = zero.start, zero.end
-        return cls(values.reshape(shape), errors.reshape(shape), window, spectra.share_beyond)
+        optics, beyond = ElectronOptics.of(spectra.low), spectra.share_beyond
+        return cls(values.reshape(shape), errors.reshape(shape), window, beyond, optics)
+
+    @checked_call
+    def in_nm(
+        self,
+        density: float,
+        *,
+        beam_energy: float | None = None,
+        convergence: float | None = None,
+        collection: float | None = None,
+    ) -> Thickness:
+        """The thickness, by the mean free path that the density tells (`fusion.mean_free_path`).
+
+        Args:
+            density: g/cm³, of what most of the map is made of; λ goes with its power −0.3.
+            beam_energy: keV; convergence, collection: half-angles in mrad; None: as the metadata
+                of the low loss say.
+
+        Raises:
+            ValueError: if one is neither given nor in the metadata, or not above zero.
+        """
+        given = ElectronOptics(beam_energy, convergence, collection)
+        path = path_from(f"in_nm({density:g})", density, self.optics, given)
+        return Thickness(path * self.values, path * self.errors, path)
 
     def _display(self) -> Display:
         low, middle, high = np.nanquantile(self.values, [0.05, 0.5, 0.95])

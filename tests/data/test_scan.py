@@ -94,3 +94,41 @@ def test_one_name_twice_no_data_set_and_no_pixels_are_said():
         fu.Scan()
     with pytest.raises(ValueError, match="a data set has no pixels"):
         fu.Scan(data, fu.Dataset("edxs", np.ones(9)))
+
+
+def test_both_ranges_of_dual_eels_lose_the_drift_that_the_zero_loss_shows():
+    rng = np.random.default_rng(0)
+    drift = rng.uniform(-1.5, 1.5, (4, 5))  # eV
+    x, y = -6 + 0.25 * np.arange(160), 400 + 0.5 * np.arange(120)
+    low = np.exp(-0.5 * ((x - drift[..., None]) / 0.5) ** 2) * 1e4
+    core = 1e3 * np.exp(-0.5 * ((y - 430 - drift[..., None]) / 2) ** 2) + 10
+    axes = fu.Axis("energy loss", 0.25, -6, "eV"), fu.Axis("energy loss", 0.0005, 0.4, "keV")
+    keys = {"low": low, "core": core}
+    scan = fu.Scan(
+        *(
+            fu.Dataset(k, v, axes=["y", "x", a])
+            for (k, v), a in zip(keys.items(), axes, strict=True)
+        )
+    )
+    made = scan.align("low", "core", energy_loss=(-5, 5), progress=False)
+    for name, place in (("low", 0.0), ("core", 430.0)):
+        data = made[name]
+        spectra, energies = data.numpy() - data.numpy().min(), data.axes[-1].values
+        energies = energies * (1000 if name == "core" else 1)
+        centres = (spectra * energies).sum(-1) / spectra.sum(-1)
+        assert np.ptp(centres) < 0.06
+        assert abs(centres.mean() - place - np.median(drift)) < 0.3
+    assert list(made) == ["low", "core"]
+
+
+def test_a_drift_is_not_carried_to_what_has_other_pixels_or_units():
+    low = fu.Dataset("low", np.ones((4, 5, 60)), axes=["y", "x", fu.Axis("e", 0.5, -5, "eV")])
+    image = fu.Dataset("light", np.ones((4, 5, 60)), axes=["y", "x", fu.Axis("l", 1, 300, "nm")])
+    four = fu.Dataset("four", np.ones((2, 4, 5, 60)), axes=["segment", "y", "x", low.axes[-1]])
+    scan = fu.Scan(low, image, four)
+    with pytest.raises(ValueError, match="energies in eV, 'light' in nm"):
+        scan.align("low", "light", energy=(-5, 5))
+    with pytest.raises(ValueError, match="what shares one drift has the same pixels"):
+        scan.align("low", "four", energy=(-5, 5))
+    with pytest.raises(ValueError, match="name the data set that shows the drift"):
+        scan.align(energy=(-5, 5))

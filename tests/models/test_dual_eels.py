@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 import fusion as fu
 from fusion.losses import Frobenius, LearnedSmoothness, Overlap
 from fusion.models.dual_eels_start import inverse_kernels
-from fusion.models.plural import on_core_channels
+from fusion.models.plural import moved_kernels, on_core_channels
 from fusion.prepare.zero_loss import LowLoss
 from fusion.simulate import dual_eels
 from tests.helpers.planted_factors import nearest_angles
@@ -87,13 +89,82 @@ def test_pages_show_components_after_the_mean_scattering_and_the_background(fitt
     model = fitted.model
     with torch.no_grad():
         maps, spectra, more = model.component_parts("core")
-        background, B = model.background().numpy(), model.B[torch.from_numpy(model.used)]
+        background, B = model.background().numpy(), model.amounts()[torch.from_numpy(model.used)]
+        D = model.kernels()
     assert more == ("background 1", "background 2")
-    kernel = (model.D @ B.mean(0)).numpy()
+    kernel = (D @ B.mean(0)).numpy()
     literal = [np.convolve(kernel, s)[:120] for s in fitted["S"].T]
     np.testing.assert_allclose(spectra[:, :3].T.numpy(), literal, atol=1e-10)
     np.testing.assert_allclose(maps[:, :3].numpy(), fitted["C"], rtol=1e-12)
     np.testing.assert_allclose((maps[:, 3:] @ spectra[:, 3:].T).numpy(), background, rtol=1e-9)
+
+
+def test_kernels_move_as_their_energies_do_and_the_zero_loss_stays():
+    lags = torch.arange(80.0, dtype=torch.float64)
+    bump = torch.exp(-0.5 * ((lags - 30) / 4) ** 2)[:, None]
+    bump[0] = 2.0
+    made = moved_kernels(bump, torch.tensor(0.7), torch.tensor(1.05))
+    literal = torch.exp(-0.5 * (((lags - 0.7) / 1.05 - 30) / 4) ** 2)[1:, None] / 1.05
+    torch.testing.assert_close(made[1:], literal, atol=2e-3, rtol=0)
+    assert float(made[0, 0]) == 2
+    at = torch.tensor([0.7, 1.05], dtype=torch.float64)
+    slope = torch.autograd.functional.jacobian(lambda x: moved_kernels(bump, x[0], x[1]).sum(1), at)
+    for i, step in enumerate(torch.eye(2, dtype=torch.float64) * 1e-5):
+        up, down = (moved_kernels(bump, *(at + s)).sum(1) for s in (step, -step))
+        torch.testing.assert_close(slope[:, i], (up - down) / 2e-5, atol=1e-4, rtol=0)
+
+
+def test_energies_that_are_off_are_found_and_spectra_do_not_suffer(scene, pair, fitted):
+    core, low = pair
+    axis = low.axes[-1]
+    wrong = fu.Axis("energy loss", axis.scale * 1.03, axis.offset * 1.03, "eV")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fu.CutWarning)
+        model = fu.models.DualEELS(core, low.with_axes(energy_loss=wrong), 3, fit_energies=True)
+    loss = Frobenius(core) + 20 * Overlap("C") + LearnedSmoothness("S")
+    found = fu.fit(model, loss, starts=1, progress=False)
+    assert found.model.dispersion_ratio == pytest.approx(1 / 1.03, abs=0.02)
+    assert abs(found.model.offset) < 1
+    assert (fitted.model.offset, fitted.model.dispersion_ratio) == (0, 1)
+    ours, theirs = (nearest_angles(r["S"], scene.truth["S"]).max() for r in (found, fitted))
+    assert ours < theirs + 0.5
+
+
+def few_electrons(low: fu.Dataset, electrons: float) -> fu.Dataset:
+    counts = low.numpy().astype(int)
+    rng = np.random.default_rng(0)
+    return low.derive(rng.binomial(counts, electrons / counts.sum(-1).mean()), "few")
+
+
+def test_amounts_of_few_electrons_are_fitted_within_their_noise(scene, pair):
+    """A core loss of many counts, made with amounts that differ from the measured ones by noise."""
+    core, low = pair[0], few_electrons(pair[1], 300)
+    with pytest.warns(fu.ClaimWarning, match="about .* electrons a pixel: fitted within its noise"):
+        model = fu.models.DualEELS(core, low, 3, onset=520)
+    sizes = np.linalg.norm(scene.truth["S"], axis=0)
+    true = {"S": scene.truth["S"] / sizes, "C": scene.truth["C"] * sizes}
+    model.S, model.C = true["S"], true["C"]
+    model.low_noise = np.random.default_rng(1).standard_normal(model.B.shape)
+    with torch.no_grad():
+        made, B = model.predict()["core"].dense().numpy().reshape(core.shape), model.amounts()
+    exact = core.derive(made, "made").with_variance(1e-3 * made.mean((0, 1)))
+    with pytest.warns(fu.ClaimWarning):
+        model = fu.models.DualEELS(exact, low, 3, onset=520)
+    result = fu.fit(model, 1.0 * Frobenius(exact), init=[true], starts=1, progress=False)
+    found = result.model.amounts().detach()
+    np.testing.assert_allclose((found @ model.D.sum(0)).numpy(), 1, atol=1e-12)
+    off, before = (float((x - B).square().mean().sqrt()) for x in (found, model.B))
+    assert off < 0.2 * before
+    assert not np.array_equal(
+        result.model.relative_thickness().values, model.relative_thickness().values
+    )
+
+
+def test_amounts_may_be_held_whatever_their_noise(pair):
+    with pytest.warns(fu.ClaimWarning, match="taken as if it had no noise: bin pixels"):
+        model = fu.models.DualEELS(pair[0], few_electrons(pair[1], 300), 3, fit_amounts=False)
+    assert [str(term) for term in model.all_beliefs()] == []
+    assert model.amounts() is model.B
 
 
 def test_kernels_are_the_low_loss_of_every_pixel_with_the_peak_in_one_channel(scene, pair):
