@@ -21,10 +21,18 @@ class Picture(Figure):
     """A figure that a notebook shows without pyplot's help."""
 
     def savefig(self, *args: Any, **options: Any) -> None:
-        """Written when its parts have found their places: one drawing does not settle them."""
+        """Written when its parts have found their places: one drawing does not settle them.
+
+        They find them at the resolution of the file, so that no text is measured twice.
+        """
+        shown, written = self.dpi, options.get("dpi")
         with warnings.catch_warnings():  # `families_for` has told of letters that no font has
             warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-            self.draw_without_rendering()
+            self.dpi = written if isinstance(written, int | float) else shown
+            try:
+                self.draw_without_rendering()
+            finally:
+                self.dpi = shown
             super().savefig(*args, **options)
 
     def _repr_png_(self) -> bytes:

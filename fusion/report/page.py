@@ -26,6 +26,7 @@ def page(scene: Scene, title: str | None = None) -> str:
     Raises:
         ImportError: if bokeh is not installed.
     """
+    from bokeh.document import Document
     from bokeh.embed import components
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -33,7 +34,11 @@ def page(scene: Scene, title: str | None = None) -> str:
     from fusion.report.figures import figures
 
     result = scene.result
-    script, divs = components(figures(scene), wrap_script=False)
+    drawn, document = figures(scene), Document()
+    with document.models.freeze():  # else all models are gone through for every figure
+        for figure in drawn.values():
+            document.add_root(figure)
+    script, divs = components(drawn, wrap_script=False)
     assets = files("fusion.report") / "assets"
     scripts = sorted(f.name for f in assets.iterdir() if f.name.endswith(".js"))
     template = Environment(

@@ -19,7 +19,9 @@ from tests.helpers.commands import fails, run
 WRITTEN = ["figure.png", "report.html", "result.npz", "spectra.csv", "summary.txt"]
 
 
-@pytest.mark.parametrize("loss", ["auto", "frobenius", "gaussian", "poisson"])
+@pytest.mark.parametrize(
+    "loss", [pytest.param("auto", marks=pytest.mark.drawn), "frobenius", "gaussian", "poisson"]
+)
 def test_unmix_writes_five_files_and_prints_the_summary(file, tmp_path, capsys, loss):
     folder = tmp_path / "new" / "answer"
     assert run("unmix", file, "-k", 2, "-o", folder, "--starts", 2, "--loss", loss) == 0
@@ -132,6 +134,7 @@ def test_variance_may_be_a_number_or_a_file(file, tmp_path, capsys):
     assert "no such file" in fails(capsys, *read, "--variance", "estmate")
 
 
+@pytest.mark.drawn
 @pytest.mark.slow
 def test_the_demo_shows_that_together_is_better_than_alone(tmp_path, capsys):
     assert run("demo", "-o", tmp_path / "demo", "--json") == 0
@@ -247,6 +250,7 @@ def test_what_is_damaged_or_no_number_is_told_in_a_line(two, options, capsys):
     assert "\n" not in said
 
 
+@pytest.mark.drawn
 def test_a_fit_that_did_not_converge_leaves_with_status_3(two, capsys):
     options = ["-k", "2", "--max-seconds", "1e-6", "-o", "out", "--quiet"]
     assert main(["unmix", "two.npz", "--signal", "eels", *options]) == 3

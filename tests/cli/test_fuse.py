@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import fusion as fu
 from fusion.cli import main
@@ -13,6 +14,7 @@ from fusion.cli.chosen_files import Chosen, _distinct
 from tests.helpers.commands import fails, run
 
 
+@pytest.mark.drawn
 def test_fuse_shares_spectra_between_files_and_maps_within_one(file, tmp_path, cube, capsys):
     np.savez(tmp_path / "b.npz", data=cube[:3], energy=np.linspace(90, 101, 12), energy_units="eV")
     tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 1, "--json")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import pytest
 
 from tests.helpers.commands import fails, run
+
+pytestmark = pytest.mark.drawn
 
 
 def test_plot_makes_a_page_of_a_saved_answer_and_says_what_is_missing(

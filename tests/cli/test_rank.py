@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from fusion.cli import main
 from tests.helpers.planted_ranks import data
 
 
+@pytest.mark.drawn
 def test_the_command_prints_a_table_and_draws(tmp_path, capsys):
     file, picture = tmp_path / "a.npy", tmp_path / "rank.png"
     np.save(file, data("many counts", 2).numpy())
