@@ -1,5 +1,6 @@
 """One thread a process: the problems are small, and with `-n 2` every core has its own process."""
 
+import gc
 import os
 
 import pytest
@@ -19,3 +20,9 @@ def pytest_configure(config: pytest.Config) -> None:
         from fusion.likelihood import count_kernels
 
         count_kernels.installed = lambda: False
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What stays to the end, modules and thousands of tests, is not gone through over and over."""
+    gc.collect()
+    gc.freeze()

@@ -62,7 +62,7 @@ def test_a_trace_under_the_lines_of_another_element_is_found_where_it_is_and_onl
 
 def test_of_many_draws_one_in_twenty_names_what_is_absent_at_most():
     host = {"Fe": 0.2, "Ti": 0.2, "O": 0.6}
-    asked = ["O", "Al", "Si", "S", "Ti", "Fe", "Cu"]
+    asked = ["O", "Al", "S", "Ti", "Fe"]
     named = [
         set(fu.elements.present(drawn(host, seed, counts=1e5), asked).elements)
         for seed in range(20)
