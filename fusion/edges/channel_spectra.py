@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -40,12 +40,12 @@ MIXED = (
 
 @dataclass(eq=False)
 class ChannelSpectra:
-    """Spectra (channel, K) of one factor, and what is said of them on the way.
+    """Spectra (channel, n) of one factor, and what is said of them on the way.
 
     Attributes:
         call: what is complained of; result, factor: whose spectra.
         axis: of the channels, in the unit of the windows; energies: (channel,) its positions.
-        names: of the components, in words; values: (channel, K).
+        columns: (n,) which components, from 0; names: theirs, in words; values: (channel, n).
         messages: what else a user should know.
     """
 
@@ -54,18 +54,25 @@ class ChannelSpectra:
     factor: str
     axis: Axis
     energies: Array
+    columns: list[int]
     names: tuple[str, ...]
     values: Array
     messages: list[str] = field(default_factory=list)
 
     @classmethod
     def of(
-        cls, call: str, result: Any, factor: str | None, units: str | None = None
+        cls,
+        call: str,
+        result: Any,
+        factor: str | None,
+        units: str | None = None,
+        components: Sequence[int | str] | None = None,
     ) -> ChannelSpectra:
         """Of a result.
 
         Raises:
-            ValueError: if there are no such spectra, several could be meant, or units do not fit.
+            ValueError: if there are no such spectra or components, several factors could be meant,
+                or units do not fit.
         """
         if not hasattr(result, "factors") or not hasattr(result, "component_names"):
             raise ValueError(
@@ -82,8 +89,10 @@ class ChannelSpectra:
         if units is not None:
             axis = in_units(axis, unit(units), f"{call}(units={units!r})")
         values = np.asarray(result.factors[name], dtype=float)
-        names = tuple(map(in_words, names_of(result, values.shape[1])))
-        return cls(call, result, name, axis, axis.values, names, values)
+        called = names_of(result, values.shape[1])
+        columns = _columns(call, called, components)
+        names = tuple(in_words(called[k]) for k in columns)
+        return cls(call, result, name, axis, axis.values, columns, names, values[:, columns])
 
     @property
     def step(self) -> float:
@@ -140,13 +149,17 @@ class ChannelSpectra:
             )
 
     def column(self, component: int | str, option: str) -> int:
-        """Which column is meant, from 0.
+        """Which of these spectra is meant, from 0.
 
         Raises:
-            ValueError: if there is no such component.
+            ValueError: if it is none of them.
         """
-        called = names_of(self.result, self.values.shape[1])
-        return index_of(f"{self.call}({option}={component!r})", called, component)
+        call = f"{self.call}({option}={component!r})"
+        called = names_of(self.result, self.result.factors[self.factor].shape[1])
+        k = index_of(call, called, component)
+        if k not in self.columns:
+            raise ValueError(f"`{call}`: it is not among `components`: {', '.join(self.names)}.")
+        return self.columns.index(k)
 
     def caution(self, text: str, kind: type[FusionWarning]) -> None:
         """Warn, and keep it."""
@@ -176,7 +189,7 @@ class ChannelSpectra:
         except ValueError as error:  # too large, with its sizes
             self.messages.append(f"no errors: {error}")
             return unknown
-        if self.values.shape[1] > 1:
+        if self.result.factors[self.factor].shape[1] > 1:
             self.messages.append(MIXED)
         return made
 
@@ -190,14 +203,14 @@ class ChannelSpectra:
     def read_all(
         self, functions: list[Callable[[Tensor], Tensor]], progress: bool
     ) -> tuple[Array, Array]:
-        """(values (K, out), their covariance (K·out, K·out)), a function for every spectrum."""
+        """(values (n, out), their covariance (n·out, n·out)), a function for every spectrum."""
         with torch.enable_grad():
             pairs = [self.read(function, k) for k, function in enumerate(functions)]
-        outs, K = len(pairs[0][0]), len(pairs)
-        weights = np.zeros((K, outs, *self.values.shape))
+        outs, shape = len(pairs[0][0]), self.result.factors[self.factor].shape
+        weights = np.zeros((len(pairs), outs, *shape))
         for k, (_, rows) in enumerate(pairs):
-            weights[k, :, :, k] = rows
-        finite = np.nan_to_num(weights.reshape(K * outs, *self.values.shape))
+            weights[k, :, :, self.columns[k]] = rows
+        finite = np.nan_to_num(weights.reshape(-1, *shape))
         return np.stack([values for values, _ in pairs]), self.covariance(finite, progress)
 
 
@@ -208,6 +221,16 @@ def _axis_of(result: Any, name: str) -> Axis | None:
         return None
     _, channels = data_along(result, modes[0])
     return modes[0][0] if channels or modes[0][0].units in SPECTRAL else None
+
+
+def _columns(call: str, called: Sequence[str], components: Sequence[int | str] | None) -> list[int]:
+    """Which components were chosen, from 0."""
+    if components is None:
+        return list(range(len(called)))
+    told = f"{call}(components={components!r})"
+    if isinstance(components, str) or not len(components):
+        raise ValueError(f"`{told}`: give a list of names, or of numbers from 1 to {len(called)}.")
+    return list(dict.fromkeys(index_of(told, called, each) for each in components))
 
 
 def _number(value: Any) -> bool:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning
 from fusion.algebra.display import Display, Notes, Shown, Table
 from fusion.algebra.waiting import waited_for
-from fusion.edges.channel_spectra import Bools, ChannelSpectra, Window
-from fusion.edges.maxima import Top
+from fusion.edges.channel_spectra import ChannelSpectra, Window
+from fusion.edges.rise import NEAR, POINTS, Rise
 from fusion.edges.tables import with_error, write_rows
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-POINTS = 4
-"""Channels of the cubic in which the crossing lies."""
-BISECTIONS = 60
-"""Halvings of a channel."""
 LEAST = 3.0
 """Standard errors by which an edge stands out, for its onset to be told."""
 
@@ -42,7 +38,7 @@ class OnsetShifts(Shown):
         shifts: (n,) less that of the reference; `shift_errors`, 0 of the reference itself.
         heights: (n,) of the edges, in the unit of the spectra; `height_errors`.
         window, level, units: as they were asked for.
-        energies: (channel,); `spectra`: (channel, n).
+        axis: of the channels, in `units`; `spectra`: (channel, n).
         messages: what else a user should know.
     """
 
@@ -57,7 +53,7 @@ class OnsetShifts(Shown):
     window: Window
     level: float
     units: str
-    energies: Array
+    axis: Axis
     spectra: Array
     messages: tuple[str, ...] = ()
 
@@ -103,13 +99,14 @@ def onset_shifts(
     reference: int | str = 1,
     before: Window | None = None,
     level: float = 0.5,
+    components: Sequence[int | str] | None = None,
     units: str | None = None,
     factor: str | None = None,
     progress: bool = True,
 ) -> OnsetShifts:
     """Onset of an edge in every component, and its chemical shift against one of them.
 
-    The onset is where the edge has risen to half of its height, between channels by a cubic through
+    An onset is where the edge first reaches half of its height, between channels by a cubic through
     the four next to it. The height is that of the highest maximum in the window, by a parabola
     through its top, over the mean of the window `before`. Errors are those of all of this (the
     delta method), of the covariance of all channels and components.
@@ -123,6 +120,7 @@ def onset_shifts(
         reference: component whose onset is taken for zero: its name, or its number from 1.
         before: window in front of the edge, where others have a tail; default: nothing is there.
         level: of the height, between 0 and 1, at which the onset is read.
+        components: names, or numbers from 1, of those that have the edge; default: all.
         units: of the windows and of the answer, "eV", "keV" …; default: that of the axis.
         factor: of the spectra; default: the only one that there is.
         progress: whether a line says that it is at work, as in `fit`.
@@ -142,14 +140,14 @@ def onset_shifts(
         >>> found.reference, float(found.shifts[0])
         ('component 1', 0.0)
     """
-    spectra = ChannelSpectra.of("onset_shifts", result, factor, units)
+    spectra = ChannelSpectra.of("onset_shifts", result, factor, units, components)
     at = spectra.column(reference, "reference")
     if not 0 < level < 1:
         raise ValueError(f"`onset_shifts(level={level!r})`: give a share between 0 and 1.")
     inside = spectra.window("window", window, least=POINTS)
     foot = None if before is None else spectra.window("before", before)
     rises = [
-        _Rise(spectra.energies, np.nan_to_num(s), inside, foot, level) for s in spectra.values.T
+        Rise(spectra.energies, np.nan_to_num(s), inside, foot, level) for s in spectra.values.T
     ]
     values, covariance = spectra.read_all([rise.of for rise in rises], progress)
     errors = np.sqrt(np.maximum(covariance.diagonal(), 0)).reshape(len(values), 2)
@@ -172,78 +170,14 @@ def onset_shifts(
         window=window,
         level=level,
         units=spectra.axis.units,
-        energies=spectra.energies,
+        axis=spectra.axis,
         spectra=spectra.values,
         messages=tuple(spectra.messages),
     )
 
 
-class _Rise:
-    """Where one spectrum rises through a share of its height, with derivatives.
-
-    Attributes:
-        missing: why there is no such place, or "".
-    """
-
-    def __init__(
-        self, energies: Array, spectrum: Array, inside: Bools, foot: Bools | None, level: float
-    ) -> None:
-        self.top, self.level, self.foot = Top(energies, spectrum, inside), level, foot
-        whole = torch.from_numpy(spectrum)
-        self.missing, self.energy = "", float("nan")
-        height, half = (float(x.detach()) for x in self._heights(whole))
-        order = np.flatnonzero(inside)
-        order = order[np.argsort(energies[order])]
-        end = int(np.flatnonzero(order == self.top.highest)[0])
-        below = np.flatnonzero(spectrum[order[:end]] < half)
-        if height <= 0:
-            self.missing = "nothing rises in the window"
-        elif self.top.at_end:
-            self.missing = "it is highest at an end of the window, which holds no maximum"
-        elif not below.size:
-            self.missing = f"it is above {100 * level:g} % of its height in all of the window"
-        if self.missing:
-            return
-        start = int(np.clip(below[-1] - 1, 0, len(order) - POINTS))
-        self.channels = order[start : start + POINTS]
-        self.origin, self.scale = energies[order[below[-1]]], float(np.ptp(energies[self.channels]))
-        x = (energies[self.channels] - self.origin) / self.scale
-        self.fit = torch.from_numpy(np.linalg.inv(np.vander(x, POINTS, increasing=True)))
-        upper = (energies[order[below[-1] + 1]] - self.origin) / self.scale
-        self.place = self._root(whole, half, float(upper))
-
-    def _heights(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
-        """(height of the edge, what the spectrum is at the onset)."""
-        base = 0 * spectrum[0] if self.foot is None else spectrum[self.foot].mean()
-        height = self.top.of(spectrum)[1] - base
-        return height, base + self.level * height
-
-    def _root(self, spectrum: Tensor, half: float, upper: float) -> float:
-        """Where the cubic crosses, between 0 and `upper`."""
-        a = (self.fit @ spectrum[self.channels]).tolist()
-        low, high = 0.0, upper
-        for _ in range(BISECTIONS):
-            x = 0.5 * (low + high)
-            low, high = (x, high) if _cubic(a, x) < half else (low, x)
-        return 0.5 * (low + high)
-
-    def of(self, spectrum: Tensor) -> Tensor:
-        """(onset, height); a Newton step at the onset has its derivatives."""
-        height, half = self._heights(spectrum)
-        if self.missing:
-            return torch.stack([0 * spectrum[0], height])
-        a = self.fit @ spectrum[self.channels]
-        slope = float((a[1] + 2 * a[2] * self.place + 3 * a[3] * self.place**2).detach())
-        x = self.place - (_cubic(a, self.place) - half) / slope
-        return torch.stack([self.origin + self.scale * x, height])
-
-
-def _cubic(a: Any, x: float) -> Any:
-    return a[0] + x * (a[1] + x * (a[2] + x * a[3]))
-
-
 def _lost(
-    spectra: ChannelSpectra, rises: list[_Rise], values: Array, errors: Array
+    spectra: ChannelSpectra, rises: list[Rise], values: Array, errors: Array
 ) -> NDArray[np.bool_]:
     """(n,) which spectra have no onset, and a caution of each."""
     lost = np.zeros(len(rises), dtype=bool)
@@ -253,6 +187,14 @@ def _lost(
         if not why and np.isfinite(error) and height <= LEAST * error:
             told = with_error(height, error)
             why = f"its edge, {told} high, does not stand out by {LEAST:g} standard errors"
+        if rise.elsewhere and not why:
+            spectra.caution(
+                f"{spectra.names[k]} rises in two steps, and a maximum at "
+                f"{', '.join(f'{x:g}' for x in rise.elsewhere)} {spectra.axis.units} is within "
+                f"{100 * NEAR:g} % of the height at which the onset is read, so that noise chooses "
+                "between them: end the window behind the first maximum, or read another `level`",
+                ClaimWarning,
+            )
         if why:
             lost[k] = True
             spectra.caution(f"{spectra.names[k]} has no onset here: {why}", ClaimWarning)

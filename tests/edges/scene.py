@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import fusion as fu
@@ -56,3 +58,8 @@ def result_of(S: np.ndarray, *, noise: float = 0.01, seed: int = 0, pixels: int 
     start = {"C": C * np.linalg.norm(S, axis=0), "S": unit(S)}
     options = {"starts": 1, "progress": False}
     return fu.fit(NMF(data, S.shape[1]), Frobenius(data), init=[start], **options)
+
+
+def without_noise(result: fu.Result, S: np.ndarray) -> fu.Result:
+    """The same result with these spectra, as if it was loaded: no errors are known."""
+    return replace(result, factors={**result.factors, "S": S}, model=None, minimised=None)

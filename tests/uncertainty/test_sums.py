@@ -10,6 +10,7 @@ from fusion.engine import covariance
 from fusion.losses import Frobenius, Poisson
 from fusion.models import NMF
 from fusion.uncertainty.sums import sums_covariance
+from tests.helpers.literal_covariance import literal_covariance
 from tests.helpers.planted_factors import Bilinear, softly_coupled, unit
 
 K = 3
@@ -32,28 +33,6 @@ def counted(loss, pixels: int = 60, channels: int = 25) -> fu.Result:
     return fu.fit(NMF(data, K), loss(data), init=init, starts=1, progress=False)
 
 
-def literal_covariance(result: fu.Result, D: np.ndarray) -> np.ndarray:
-    """Of all entries of S, by a dense inverse on the directions that may vary; `D` (n, m) bends."""
-    C, S = result["C"], result["S"]
-    (n, K), m = C.shape, len(S)
-    J = np.zeros((n, m, n * K + m * K))
-    for k in range(K):
-        for i in range(n):
-            J[i, :, i * K + k] = S[:, k]
-        for j in range(m):
-            J[:, j, n * K + j * K + k] = C[:, k]
-    J = J.reshape(n * m, -1)
-    rules = [np.eye(J.shape[1])[np.concatenate([C.ravel(), S.ravel()]) <= 0]]
-    for k in range(K):
-        along = np.zeros_like(S)
-        along[:, k] = S[:, k]
-        rules.append(np.concatenate([np.zeros(n * K), along.ravel()])[None])
-    A = np.concatenate(rules)
-    Z = np.linalg.svd(A)[2][len(A) :].T
-    H = Z.T @ (J.T * D.ravel()) @ J @ Z
-    return (Z @ np.linalg.solve(H, Z.T))[n * K :, n * K :]
-
-
 def windows(shape: tuple[int, ...], count: int = 5) -> np.ndarray:
     return np.random.default_rng(8).standard_normal((count, *shape))
 
@@ -62,7 +41,7 @@ def test_the_covariance_of_sums_is_that_of_the_literal_inverse():
     result = counted(Frobenius, 14, 11)
     W = windows(result["S"].shape).reshape(5, -1)
     D = 1 / result.minimised.datasets["a"].variance.numpy()
-    wanted = W @ literal_covariance(result, D) @ W.T
+    wanted = W @ literal_covariance(result["C"], result["S"], D) @ W.T
     made = sums_covariance(result, "S", W.reshape(5, *result["S"].shape), progress=False)
     np.testing.assert_allclose(made, wanted, rtol=1e-6, atol=1e-9 * wanted.max())
 
