@@ -92,7 +92,9 @@ class Areas(Shown):
         write_rows(path, (*head, "area", "± area", "share", "± share"), rows)
 
     def _ends(self) -> list[tuple[Any, Any]]:
-        return [tuple("" if end is None else end for end in pair) for pair in self.ranges]
+        return [
+            ("" if low is None else low, "" if high is None else high) for low, high in self.ranges
+        ]
 
     def _display(self) -> Display:
         heads = [f"{w} ({_ends_text(pair, self.units)})" if w != _ends_text(pair, self.units) else w
@@ -154,7 +156,7 @@ def areas(
     spectra = ChannelSpectra.of("areas", result, factor, units)
     named = _named(windows, spectra)
     inside = {name: spectra.window(name, pair) for name, pair in named.items()}
-    seen = ~np.isnan(spectra.values).all(1)
+    seen = np.asarray(~np.isnan(spectra.values).all(1))
     read = _sums(list(inside.values()), seen)
     values, covariance = spectra.read_all([read] * len(spectra.names), progress)
     K, n = len(spectra.names), len(named)
@@ -190,6 +192,7 @@ def _sums(windows: list[Bools], seen: Bools) -> Any:
 
 def _named(windows: Any, spectra: ChannelSpectra) -> dict[str, Window]:
     """Every window by its name."""
+    named: dict[str, Any]
     if isinstance(windows, Mapping):
         named = {str(name): pair for name, pair in windows.items()}
     else:

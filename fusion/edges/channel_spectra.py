@@ -117,7 +117,7 @@ class ChannelSpectra:
             raise ValueError(f"`{self.call}({what}={tuple(window)})`: {error}") from None
         inside = np.zeros(len(self.energies), dtype=bool)
         inside[chosen] = True
-        self._cut(what, window, inside)
+        self._cut(what, (window[0], window[1]), inside)
         hidden = np.isnan(self.values).all(1) & inside
         if hidden.any():
             told = f"{what}: {hidden.sum()} of {inside.sum()} channels are masked and left out"

@@ -34,7 +34,8 @@ class Continuum:
         width: float,
         decay: float,
     ) -> None:
-        self.level, self.foot = torch.from_numpy(level), foot
+        self.level = torch.from_numpy(level)
+        self.foot = None if foot is None else torch.from_numpy(foot)
         self.energies, self.width = torch.from_numpy(energies), width
         self.shares = tuple(n / sum(electrons) for n in electrons)
         self.channel = torch.from_numpy(np.abs(np.gradient(energies)))

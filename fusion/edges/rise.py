@@ -33,7 +33,8 @@ class Rise:
     def __init__(
         self, energies: Array, spectrum: Array, inside: Bools, foot: Bools | None, level: float
     ) -> None:
-        self.top, self.level, self.foot = Top(energies, spectrum, inside), level, foot
+        self.top, self.level = Top(energies, spectrum, inside), level
+        self.foot = None if foot is None else torch.from_numpy(foot)
         whole = torch.from_numpy(spectrum)
         self.missing, self.elsewhere = "", ()
         height, half = (float(x.detach()) for x in self._heights(whole))

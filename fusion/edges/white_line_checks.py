@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -103,7 +102,7 @@ def check_steps(
 
 def checked_width(width: Any) -> float:
     """The width of steps, if it is one."""
-    if not (isinstance(width, Real) and np.isfinite(width) and width >= 0):
+    if not (isinstance(width, int | float) and np.isfinite(width) and width >= 0):
         raise ValueError(f"`white_lines(width={width!r})`: a width is 0 or more; 0 is sharp.")
     return float(width)
 
@@ -113,7 +112,9 @@ def checked_maxima(maxima: Any) -> tuple[float, float] | None:
     if maxima is None:
         return None
     pair = isinstance(maxima, tuple | list) and len(maxima) == 2
-    if not pair or not all(isinstance(x, Real) and np.isfinite(x) for x in maxima):
+    if not pair or not all(
+        isinstance(x, int | float | np.number) and np.isfinite(x) for x in maxima
+    ):
         raise ValueError(
             f"`white_lines(maxima={maxima!r})`: give the energies of both, the lower one first: "
             "maxima=(641.0, 652.0)."

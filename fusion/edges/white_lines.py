@@ -29,9 +29,6 @@ from fusion.edges.white_line_checks import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes as Panel
-    from matplotlib.figure import Figure
-
     from fusion.answers.result import Result
 
 Array = NDArray[np.float64]
@@ -39,7 +36,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WhiteLines(Shown):
-    """White lines of every component, above their continuum.
+    """White lines of every component, above their continuum; `fusion.plots.plot_white_lines` draws.
 
     Attributes:
         names: of the components, one a row.
@@ -77,24 +74,6 @@ class WhiteLines(Shown):
     spectra: Array
     continuum: Array
     messages: tuple[str, ...] = ()
-
-    @checked_call
-    def plot(
-        self,
-        *,
-        components: Sequence[int | str] | None = None,
-        panel: Panel | None = None,
-        figure: Any = None,
-    ) -> Figure:
-        """Spectra with steps and shaded areas; see `fusion.plots.plot_white_lines`.
-
-        Args:
-            components: names, or numbers from 1, of those to show; default: all.
-            panel: matplotlib axes for one spectrum; figure: a figure, or part of one, to draw into.
-        """
-        from fusion.plots import plot_white_lines
-
-        return plot_white_lines(self, components=components, panel=panel, figure=figure)
 
     def to_csv(self, path: Any) -> None:
         """Write a row for every component: areas, ratios, maxima and steps, with errors.
@@ -228,7 +207,7 @@ def white_lines(
     errors = np.sqrt(np.maximum(covariance.diagonal(), 0)).reshape(K, -1)
     told = which_are_told(spectra, names, values, errors)
     channels = sum(int(some.sum()) for some in inside)
-    for k in np.flatnonzero(told):
+    for k in np.flatnonzero(told).tolist():
         steps = tops[k] if maxima is None else []
         check_steps(spectra, k, names, steps, channels, values[k], errors[k])
     spectra.at_zero(dict(zip(names, inside, strict=True)))

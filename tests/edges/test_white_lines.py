@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fusion as fu
+from fusion.plots import plot_white_lines
 from tests.edges import scene
 
 LINES = {"L3": (634.0, 647.0), "L2": (647.5, 660.0)}
@@ -155,11 +156,11 @@ def test_a_file_and_a_picture_hold_what_was_found(fitted, tmp_path):
     rows = list(csv.DictReader((tmp_path / "lines.csv").read_text().splitlines()))
     assert [row["component"] for row in rows] == list(found.names)
     assert float(rows[2]["± L3/L2"]) == pytest.approx(found.ratio_errors[2], rel=1e-5)
-    figure = found.plot()
+    figure = plot_white_lines(found)
     titles = [panel.get_title(loc="left") for panel in figure.axes]
     assert titles[0].startswith("component 1: L3/L2 = ")
     assert figure.axes[-1].get_xlabel() == "energy loss (eV)"
-    own = found.plot(components=[2]).axes
+    own = plot_white_lines(found, components=[2]).axes
     assert len(own) == 1
     with pytest.raises(ValueError, match="one panel takes one spectrum"):
-        found.plot(panel=own[0])
+        plot_white_lines(found, panel=own[0])
