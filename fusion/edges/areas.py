@@ -107,7 +107,8 @@ class Areas(Shown):
             )
         ]
         notes = [Notes(self.messages)] if self.messages else []
-        return Display(f"areas of {len(self.windows)} windows", [*tables, *notes])
+        many = "s" * (len(self.windows) > 1)
+        return Display(f"areas of {len(self.windows)} window{many}", [*tables, *notes])
 
 
 @checked_call

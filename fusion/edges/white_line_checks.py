@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.cautions import ClaimWarning
+from fusion.algebra.units import ratio
 from fusion.answers.measured import metadata_along
 from fusion.data.signal_type import has_edges
 from fusion.edges.channel_spectra import ChannelSpectra, Window
@@ -100,8 +101,10 @@ def check_steps(
         )
 
 
-def checked_width(width: Any) -> float:
-    """The width of steps, if it is one."""
+def checked_width(spectra: ChannelSpectra, width: Any) -> float:
+    """The width of steps, if it is one; 1 eV where none was given."""
+    if width is None:
+        return ratio(spectra.axis.units, "eV") or 1.0
     if not (isinstance(width, int | float) and np.isfinite(width) and width >= 0):
         raise ValueError(f"`white_lines(width={width!r})`: a width is 0 or more; 0 is sharp.")
     return float(width)

@@ -124,7 +124,7 @@ def white_lines(
     *,
     behind: Window,
     before: Window | None = None,
-    width: float = 1.0,
+    width: float | None = None,
     decay: float = 3.0,
     maxima: tuple[float, float] | None = None,
     components: Sequence[int | str] | None = None,
@@ -150,7 +150,7 @@ def white_lines(
         behind: window behind both lines where the continuum has settled, before other edges.
         before: window before both lines, where other edges have a tail: as A E^−r through its mean
             it goes on under the lines. Default: nothing is there.
-        width: w, in the unit of the windows; 0 draws sharp steps.
+        width: w, in the unit of the windows; default: 1 eV; 0 draws sharp steps.
         decay: r, of that tail; 0: it stays as high as it is.
         maxima: energies of both steps, where they are not to be looked for.
         components: names, or numbers from 1, of those that have the edge; default: all.
@@ -197,7 +197,7 @@ def white_lines(
     check_order(spectra, {**{n: lines[n] for n in names}, "behind": behind}, before)
     check_scattering(spectra)
     continuum = Continuum(
-        spectra.energies, level, foot, electrons, checked_width(width), float(decay)
+        spectra.energies, level, foot, electrons, checked_width(spectra, width), float(decay)
     )
     maxima = checked_maxima(maxima)
     tops = _tops(spectra, inside)

@@ -120,3 +120,13 @@ def test_a_loaded_result_has_areas_without_errors_and_says_so(fitted, found, tmp
 def test_what_is_no_result_is_told():
     with pytest.raises(ValueError, match=r"`areas\(dict\)`: give the result of"):
         fu.edges.areas({}, (640, 648))
+
+
+def test_masked_channels_are_left_out_with_a_caution(fitted):
+    S = fitted["S"].copy()
+    S[80:82] = np.nan
+    masked = scene.without_noise(fitted, S)
+    with pytest.warns(fu.CutWarning, match="L3: 2 of 15 channels are masked and left out"):
+        found = fu.edges.areas(masked, WINDOWS, progress=False)
+    rows = rows_of(WINDOWS.values())
+    np.testing.assert_allclose(found.values, (rows @ np.nan_to_num(S)).T, rtol=1e-12)

@@ -79,6 +79,17 @@ def test_a_sharp_step_is_the_limit_of_arctangents(fitted):
     np.testing.assert_allclose(sharp.areas, narrow.areas, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings(PLURAL)
+def test_windows_in_kev_have_the_areas_of_those_in_ev(fitted):
+    options = {"behind": BEHIND, "progress": False}
+    wanted = fu.edges.white_lines(fitted, **options, width=1.0, **LINES)
+    in_kev = {name: (low / 1e3, high / 1e3) for name, (low, high) in LINES.items()}
+    options["behind"] = (0.672, 0.684)
+    found = fu.edges.white_lines(fitted, **options, units="keV", **in_kev)
+    np.testing.assert_allclose(found.ratio, wanted.ratio, rtol=1e-9)
+    np.testing.assert_allclose(1e3 * found.maxima_errors, wanted.maxima_errors, rtol=1e-6)
+
+
 def test_spectra_with_plural_scattering_are_told_and_those_without_are_not(fitted, recwarn):
     with pytest.warns(fu.ClaimWarning, match=r"S of this model holds plural scattering.*DualEELS"):
         fu.edges.white_lines(fitted, **OPTIONS, **LINES)

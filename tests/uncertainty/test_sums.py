@@ -58,14 +58,12 @@ def test_large_problems_have_the_covariances_of_the_dense_inverse(monkeypatch, l
     np.testing.assert_allclose(made, dense, rtol=2e-3, atol=2e-3 * dense.diagonal().min())
 
 
-@pytest.mark.parametrize("large", [False, True])
-def test_sums_of_one_entry_have_the_errors_of_the_entries(monkeypatch, large):
+def test_sums_of_one_entry_have_the_errors_of_the_entries(monkeypatch):
     """C and N of eq. (14), C with unit columns, spectra of two data sets, whose noise is found."""
     case = softly_coupled(0.01)
     result = fu.fit(case.model, case.loss, starts=1, progress=False)
-    if large:
-        monkeypatch.setattr(covariance, "DENSE", 0)
-        monkeypatch.setattr(covariance, "BORDER", 160)
+    monkeypatch.setattr(covariance, "DENSE", 0)
+    monkeypatch.setattr(covariance, "BORDER", 160)
     for name in result.factors:
         errors = result.errors(progress=False)[name]
         chosen = np.argwhere(np.isfinite(errors) & (errors > 0))[::37]
