@@ -61,9 +61,10 @@ def which_are_told(
     spectra: ChannelSpectra, names: Sequence[str], values: Array, errors: Array
 ) -> NDArray[np.bool_]:
     """(n,) whether both lines stand out, and a caution where they do not."""
-    unknown = np.isnan(errors[:, :2]).any(1)
-    seen = values[:, :2] > LEAST * np.where(np.isnan(errors[:, :2]), 0, errors[:, :2])
-    told = np.asarray(seen.all(1) & (unknown | (errors[:, 2] < values[:, 2])))
+    known = np.isfinite(errors)  # an area whose scale is open may have a ratio that is not
+    seen = values[:, :2] > LEAST * np.where(known[:, :2], errors[:, :2], 0)
+    ratio, error = values[:, 2], np.where(np.isnan(errors[:, 2]), 0, errors[:, 2])
+    told = np.asarray(seen.all(1) & (LEAST * error < ratio))
     for k in np.flatnonzero(~told):
         sizes = ", ".join(
             f"{name} is {with_error(v, e)}"

@@ -42,7 +42,9 @@ def maps(pixels: int, K: int) -> np.ndarray:
     return C
 
 
-def result_of(S: np.ndarray, *, noise: float = 0.01, seed: int = 0, pixels: int = 40) -> fu.Result:
+def result_of(
+    S: np.ndarray, *, noise: float = 0.01, seed: int = 0, pixels: int = 40, model=NMF
+) -> fu.Result:
     """A fit to C Sᵀ with noise of known variance, begun at the truth."""
     C = maps(pixels, S.shape[1]) * 10
     X = C @ S.T
@@ -57,7 +59,7 @@ def result_of(S: np.ndarray, *, noise: float = 0.01, seed: int = 0, pixels: int 
     )
     start = {"C": C * np.linalg.norm(S, axis=0), "S": unit(S)}
     options = {"starts": 1, "progress": False}
-    return fu.fit(NMF(data, S.shape[1]), Frobenius(data), init=[start], **options)
+    return fu.fit(model(data, S.shape[1]), Frobenius(data), init=[start], **options)
 
 
 def without_noise(result: fu.Result, S: np.ndarray) -> fu.Result:

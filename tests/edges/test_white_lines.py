@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import fusion as fu
+from fusion.models import NMF
 from fusion.plots import plot_white_lines
 from tests.edges import scene
+from tests.helpers.planted_factors import Bilinear
 
 LINES = {"L3": (634.0, 647.0), "L2": (647.5, 660.0)}
 BEHIND = (672.0, 684.0)
@@ -118,6 +120,22 @@ def test_a_ratio_that_is_not_determined_is_told_and_left_out():
     assert with_edge.names == ("component 3", "component 1")
     np.testing.assert_allclose(with_edge.ratio, found.ratio[[2, 0]])
     np.testing.assert_allclose(with_edge.ratio_errors, found.ratio_errors[[2, 0]], rtol=1e-9)
+
+
+@pytest.mark.filterwarnings(PLURAL)
+def test_where_the_scale_of_spectra_is_open_ratios_and_shares_have_errors_all_the_same():
+    """Of a model without unit columns, as one of unit columns has them."""
+    answers = []
+    for model in (Bilinear, NMF):
+        result = scene.result_of(scene.spectra(), noise=0.02, model=model)
+        lines = fu.edges.white_lines(result, **OPTIONS, **LINES)
+        areas = fu.edges.areas(result, (640, 650), progress=False)
+        answers.append((lines, areas))
+    (lines, areas), (unit_lines, unit_areas) = answers
+    assert np.isinf(lines.area_errors).all()
+    assert np.isinf(areas.errors).all()
+    np.testing.assert_allclose(lines.ratio_errors, unit_lines.ratio_errors, rtol=0.02)
+    np.testing.assert_allclose(areas.share_errors, unit_areas.share_errors, rtol=0.02)
 
 
 @pytest.mark.filterwarnings(PLURAL)
