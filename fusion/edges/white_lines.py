@@ -174,7 +174,7 @@ def white_lines(
 
     Example:
         >>> from fusion.simulate import dual_eels
-        >>> scan = dual_eels(shape=(8, 10), channels=120).datasets
+        >>> scan = dual_eels(shape=(18, 20), channels=100).datasets
         >>> core = scan["core"].estimate_variance()
         >>> model = fu.models.DualEELS(core, scan["low"], K=2)
         >>> result = fu.fit(model, fu.losses.Frobenius(core), starts=1, progress=False)
