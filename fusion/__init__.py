@@ -16,6 +16,7 @@ from fusion._version import __version__
 if TYPE_CHECKING:  # what type checkers read; a test holds it against the table below
     from fusion import (
         constraints,
+        edges,
         elements,
         estimators,  # noqa: F401, not in __all__: it needs scikit-learn
         losses,
@@ -138,6 +139,7 @@ __all__ = [
     "core_consistency",
     "cp",
     "detectability",
+    "edges",
     "elements",
     "factor_match_score",
     "fill_maps",
@@ -170,6 +172,7 @@ __all__ = [
 
 _ROOMS = (
     "constraints",
+    "edges",
     "elements",
     "estimators",
     "losses",

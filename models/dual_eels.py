@@ -93,6 +93,7 @@ class DualEELS(Model):
     """
 
     interchangeable = ("C", "S")
+    single_scattering = ("S",)
 
     @checked_call
     def __init__(

@@ -15,6 +15,7 @@ ROOMS = (
     "prepare",
     "simulate",
     "elements",
+    "edges",
     "plots",
     "estimators",
     "testing",

@@ -33,6 +33,7 @@ class Model(Shown, nn.Module):
             have them. Empty where they go by their numbers.
         structure: ("cp", names) or ("tucker", names, core first) where the model is one tensor
             decomposition.
+        single_scattering: factors that are spectra of EELS without plural scattering.
 
     Example:
         >>> from fusion.simulate import layers
@@ -52,6 +53,7 @@ class Model(Shown, nn.Module):
     interchangeable: tuple[str, ...] = ()
     component_names: tuple[str, ...] = ()
     structure: tuple[str, tuple[str, ...]] | None = None
+    single_scattering: tuple[str, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
         owned = self.__dict__.get("_modules", {}).get(f"_{name}")

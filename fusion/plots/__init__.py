@@ -17,6 +17,7 @@ from fusion.plots.result import plot_result
 from fusion.plots.spectra import plot_spectra
 from fusion.plots.starts import plot_starts
 from fusion.plots.thumbnails import small_picture as small_picture  # of `Result._repr_html_`
+from fusion.plots.white_lines import plot_white_lines
 
 if TYPE_CHECKING:
     from fusion.plots.images import scale_bar
@@ -37,6 +38,7 @@ __all__ = [
     "plot_ambiguity",
     "plot_starts",
     "plot_ranking",
+    "plot_white_lines",
     "name_curves",
     "scale_bar",
 ]

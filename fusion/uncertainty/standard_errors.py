@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
@@ -139,13 +139,10 @@ def standard_errors(
         >>> errors["S"].shape
         (60, 2)
     """
-    point = FittedPoint.of(result, "standard_errors")
-    _hold(point, held)
-    for _, _, term in point.loss.fits:
-        _warn_correlated(term, point.model)
+    point = point_of_errors(result, "standard_errors", held)
     with waiting("errors", progress) as step:
         step.say(f"curvature of {point.flat.shape[1]} numbers")
-        variance_of = _sandwich(point, noise_levels(point))
+        variance_of = sandwich(point, lambda H: variances(H, point.free))
     errors = {}
     for slot in point.objective.slots:
         error = variance_of[slot.name].sqrt()
@@ -161,38 +158,46 @@ def standard_errors(
     return StandardErrors(errors, result.factors)
 
 
-def _hold(point: FittedPoint, held: Sequence[str]) -> None:
-    """Let the raw numbers of some factors vary no more."""
+def point_of_errors(result: Result, call: str, held: Sequence[str] = ()) -> FittedPoint:
+    """The answer with some factors held, and a caution where the noise is not what errors assume.
+
+    Raises:
+        ValueError: if the result was loaded, or there is no such factor.
+    """
+    point = FittedPoint.of(result, call)
     parts = {slot.name: slot.part for slot in point.objective.slots}
     for name in held:
         if name not in parts:
             raise ValueError(
-                f"`standard_errors(held={list(held)!r})`: no factor {name!r}; the result has "
+                f"`{call}(held={list(held)!r})`: no factor {name!r}; the result has "
                 f"{', '.join(parts)}."
             )
         point.free[parts[name]] = False
+    for _, _, term in point.loss.fits:
+        _warn_correlated(term, point.model)
+    return point
 
 
-def _sandwich(point: FittedPoint, noise: list[float]) -> Values:
-    """Diagonal of H⁻¹ G H⁻¹, G = Σ g_t H_t over the terms.
+def sandwich(point: FittedPoint, read: Callable[[Quadratic], Values]) -> Values:
+    """What is read of H⁻¹ G H⁻¹, G = Σ g_t H_t over the terms, `read` of an inverse being linear.
 
     G = g H: g H⁻¹. Else as a derivative, H⁻¹ G H⁻¹ = −d/dt (H + t G)⁻¹ at t = 0.
     """
+    noise = noise_levels(point)
     curved = [i for i, g in enumerate(noise) if g > 0]
     common = {noise[i] for i in curved}
     if len(common) <= 1:
         g = common.pop() if common else 0.0
-        return {name: g * v for name, v in variances(point.quadratic(), point.free).items()}
+        return {name: g * v for name, v in read(point.quadratic()).items()}
     most = max(noise)
     below, above = (
-        variances(point.quadratic([1 + sign * STEP * g / most for g in noise]), point.free)
-        for sign in (-1, 1)
+        read(point.quadratic([1 + sign * STEP * g / most for g in noise])) for sign in (-1, 1)
     )
-    diagonals = {}
+    made = {}
     for name, v in below.items():
         slope = (v - above[name]) * (most / (2 * STEP))
-        diagonals[name] = torch.where(torch.isinf(v) | torch.isinf(above[name]), torch.inf, slope)
-    return diagonals
+        made[name] = torch.where(torch.isinf(v) | torch.isinf(above[name]), torch.inf, slope)
+    return made
 
 
 def noise_levels(point: FittedPoint) -> list[float]:

@@ -8,7 +8,7 @@ import torch
 
 import fusion as fu
 from fusion.constraints import Fixed, NonNegative, Softplus, UnitColumns
-from fusion.engine import covariance
+from fusion.engine import bordered_inverse, covariance
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import NMF, SharedMaps
 from tests.helpers.planted_factors import noisy_dataset, softly_coupled, unit
@@ -307,16 +307,16 @@ def test_errors_of_counts_count_by_count_are_those_of_all_products(monkeypatch):
     data = fu.Dataset("a", rng.poisson(40 * C @ S.T * (rng.random((80, 20)) < 0.4)))
     result = fitted(NMF(data, K), Poisson(data), {"C": 40 * C, "S": S})
     monkeypatch.setattr(covariance, "DENSE", 0)
-    meetings, count_meeting = [], covariance.count_meeting
+    meetings, count_meeting = [], bordered_inverse.count_meeting
 
     def kept(*given):
         meetings.append(count_meeting(*given))
         return meetings[-1]
 
-    monkeypatch.setattr(covariance, "count_meeting", kept)
+    monkeypatch.setattr(bordered_inverse, "count_meeting", kept)
     sparse = fu.standard_errors(result)
     assert meetings[-1] is not None
-    monkeypatch.setattr(covariance, "count_meeting", lambda *_: None)
+    monkeypatch.setattr(bordered_inverse, "count_meeting", lambda *_: None)
     dense = fu.standard_errors(result)
     for name in ("C", "S"):
         np.testing.assert_allclose(sparse[name], dense[name], rtol=1e-6)
