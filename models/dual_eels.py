@@ -26,6 +26,7 @@ from fusion.models.dual_eels_input import (
     kernels_of,
     orthonormal,
     say_few_electrons,
+    scattered_laws,
 )
 from fusion.models.dual_eels_start import start_values
 from fusion.models.plural import moved_kernels
@@ -45,8 +46,9 @@ class DualEELS(Model):
     S (channel, K), unit columns, stays at the resolution of the instrument, and is zero before the
     first edge. C (pixel, K) are amounts: C Sᵀ is what the same exposure would show without plural
     scattering, as the low loss is divided by its sum. The background of a pixel is a combination of
-    power laws, N (pixel, law) of either sign, not convolved. Everything else is at right angles to
-    it under the weights of the core loss, so that least squares eliminate it at once.
+    power laws, N (pixel, law) of either sign. Everything else is at right angles to
+    it under the weights of the core loss, so that least squares eliminate it at once. It is bare
+    or, with `scattered_background`, after the mean plural scattering of all pixels.
 
     What is known of the low loss within its errors may be fitted beside the rest, as deviations
     from the measured value in standard deviations, which a belief holds near 0 (`fit` adds it):
@@ -61,6 +63,8 @@ class DualEELS(Model):
         onset: eV from which on S may differ from zero; None: where the mean spectrum first rises
             above the power laws before it.
         exponents: of the power laws. Three can take over the tails of edges.
+        scattered_background: whether the power laws are those before plural scattering, as of the
+            tails of edges and plasmons below the range; else they are fitted as they stand.
         rank: number of kernels; None: as the noise of the low loss allows.
         zero_loss: from where to where the zero-loss peak goes, in eV; None: it is looked for.
         fit_energies: whether energies of the low loss may be off against those of the core loss,
@@ -104,6 +108,7 @@ class DualEELS(Model):
         *,
         onset: float | None = None,
         exponents: Sequence[float] = (2.6, 3.4),
+        scattered_background: bool = False,
         rank: int | None = None,
         zero_loss: tuple[float, float] | None = None,
         fit_energies: bool = False,
@@ -122,6 +127,8 @@ class DualEELS(Model):
         )
         kernels, used = kernels_of(call, read, spectra, rank)
         laws, first = background_laws(call, read, used, tuple(exponents), onset)
+        if scattered_background:
+            laws = scattered_laws(read.axis.values, tuple(exponents), kernels, used)
         self.used, self.onset = used, float(read.axis.values[first])
         rest = np.log1p(spectra.beyond / np.maximum(spectra.total, 1e-300))
         self._thickness = RelativeThickness.of(

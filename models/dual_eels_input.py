@@ -173,6 +173,28 @@ def background_laws(
     return torch.from_numpy(power_laws(energies, exponents)), first
 
 
+def scattered_laws(
+    energies: Array, exponents: tuple[float, ...], kernels: Kernels, used: Bools
+) -> Tensor:
+    """Power laws after the mean plural scattering, (channel, law), of 1 at their largest.
+
+    They go on below the first energy, from where electrons are scattered into the range: down to
+    half of it, and as high as there below.
+    """
+    h = (kernels.B[used] @ kernels.D.T).mean(0)
+    step, reach = energies[1] - energies[0], len(h) - 1
+    below = energies[0] - step * np.arange(reach, 0, -1)
+    whole = np.concatenate([np.maximum(below, energies[0] / 2), energies])
+    laws = np.stack(
+        [
+            np.convolve(h, law)[reach : reach + len(energies)]
+            for law in power_laws(whole, exponents).T
+        ],
+        1,
+    )
+    return torch.from_numpy(laws / laws.max(0))
+
+
 def orthonormal(laws: Tensor, weights: Tensor) -> Tensor:
     """The same span, orthonormal under the weights of the channels; the first of them positive."""
     root = weights.sqrt()[:, None]

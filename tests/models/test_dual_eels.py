@@ -75,6 +75,22 @@ def test_the_prediction_is_every_pixel_convolved_by_hand(pair):
     assert abs(rest).max() < 1e-8 * abs(background).max()
 
 
+def test_a_background_may_be_scattered_as_the_mean_of_all_pixels(pair):
+    energies = pair[0].axes[-1].values
+    off = {}
+    for scattered in (False, True):
+        model = fu.models.DualEELS(*pair, 2, scattered_background=scattered)
+        h = (model.B @ model.D.T).mean(0).numpy()
+        step = energies[1] - energies[0]
+        law = (energies[0] + step * np.arange(1 - len(h), len(energies))).clip(100) ** -3.4
+        scattered_by_hand = [h @ law[i : i + len(h)][::-1] for i in range(len(energies))]
+        laws = model.laws.numpy()
+        fit = laws @ np.linalg.lstsq(laws, scattered_by_hand)[0]
+        off[scattered] = abs(fit / scattered_by_hand - 1).max()
+    assert off[True] < 2e-4
+    assert off[False] > 1e-3
+
+
 def test_the_background_is_at_its_best_for_any_spectra_at_once(pair):
     model = fu.models.DualEELS(*pair, 2)
     loss = 1.0 * Frobenius(pair[0])
