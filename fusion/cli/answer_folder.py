@@ -14,7 +14,8 @@ from fusion.answers.whole_files import lock
 LOCK, PART, READY = ".sdfusion.lock", ".sdfusion.part", ".sdfusion.ready"
 ANSWER = ("result.npz", "summary.txt", "figure.png", "spectra.csv", "report.html")
 """Files of an answer."""
-FILES = (*ANSWER, "composition.csv", "element_maps.npz", "element_maps.tif")
+OTHERS = ("composition.csv", "element_maps.npz", "element_maps.tif", "thickness.npz")
+FILES = (*ANSWER, *OTHERS)
 """Those of all answers, compositions among them; what a new one lacks goes with the former."""
 
 
