@@ -28,8 +28,8 @@ def fuse(files: tuple[Path, ...], **given: Any) -> None:
     b.bcf, give data sets of their own names, a and b.
 
     With --plural core losses are fitted under the plural scattering that the low loss of every
-    pixel shows, dual.dm4 or core.dm4 low.dm4: spectra of single scattering, and t/λ with errors in
-    thickness.npz.
+    pixel shows, dual.dm4 or core.dm4 low.dm4: spectra of single scattering, t/λ with errors in
+    thickness.npz, and both drawn in scattering.png.
     """
     check_options(given)
     if given["plural"]:

@@ -56,7 +56,7 @@ def fit_plural(files: Sequence[Path], given: Mapping[str, Any]) -> None:
             roles = {core.name: f"{CORE}, frobenius", low.name: LOW}
             both = (of_core, of_low)
             steps = [f"  {low.name}: {step}" for step in low.history]
-            findings = ScatteringFindings(model, ("", "prepared", *steps) if steps else ())
+            findings = ScatteringFindings(result, ("", "prepared", *steps) if steps else ())
             report = json_report(result, used_report(both, roles))
             report["low_loss"] = used_report((of_low,), roles)[low.name] | {"name": low.name}
             report["plural_scattering"] = findings.report()

@@ -7,23 +7,28 @@ from typing import Any
 
 import numpy as np
 
+from fusion.answers.result import Result
 from fusion.answers.whole_files import atomic_write
 from fusion.cli.findings import Findings
 from fusion.models import DualEELS
+from fusion.plots import plot_plural_scattering
 from fusion.prepare.relative_thickness import RelativeThickness
 
 
 class ScatteringFindings(Findings):
     """Where the edges begin, and t/λ: its spread in words, every pixel of it in thickness.npz.
 
+    In scattering.png the low loss, and spectra with and without plural scattering.
+
     Args:
-        model: fitted.
+        result: of `DualEELS`.
         low: lines of the low loss, which the result has not: what was done to it before.
     """
 
-    def __init__(self, model: DualEELS, low: tuple[str, ...] = ()) -> None:
-        self.model, self.low = model, low
-        self.thickness: RelativeThickness = model.relative_thickness()
+    def __init__(self, result: Result, low: tuple[str, ...] = ()) -> None:
+        assert isinstance(result.model, DualEELS)
+        self.result, self.model, self.low = result, result.model, low
+        self.thickness: RelativeThickness = self.model.relative_thickness()
 
     def text(self) -> str:
         out = int((~self.model.used).sum())
@@ -38,6 +43,8 @@ class ScatteringFindings(Findings):
     def write(self, folder: Path) -> None:
         with atomic_write(folder / "thickness.npz") as file:
             np.savez_compressed(file, values=self.thickness.values, errors=self.thickness.errors)
+        drawn = plot_plural_scattering(self.result)
+        drawn.savefig(folder / "scattering.png", format="png", dpi=150)
 
     def report(self) -> dict[str, Any]:
         """The same for machines, `--json`."""

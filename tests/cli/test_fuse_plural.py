@@ -14,6 +14,7 @@ from tests.helpers.commands import fails, run
 from tests.helpers.planted_factors import nearest_angles
 
 FILES = {"result.npz", "summary.txt", "figure.png", "spectra.csv", "thickness.npz"}
+FILES |= {"scattering.png"}
 TAIL = ("--plural", "-k", 3, "--starts", 1)
 
 
@@ -81,6 +82,8 @@ def test_the_summary_says_which_range_is_which_and_what_is_left_out(folder, answ
 def test_two_files_in_any_order_with_options_of_the_model(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("fusion.cli.output.find_spec", lambda name: None)
     monkeypatch.setattr(fu.Result, "plot", lambda result: Figure())
+    place = "fusion.cli.thickness_files.plot_plural_scattering"
+    monkeypatch.setattr(place, lambda result: Figure())
     how = ("--onset", 521, "--exponents", 3, "--zero-loss", "-2:2", "--overlap", 0, "--bin", 2)
     how = (*how, "--max-seconds", 0.01, "--json")
     files = folder / "low.hspy", folder / "core.hspy"

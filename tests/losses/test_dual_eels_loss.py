@@ -7,7 +7,7 @@ import pytest
 
 import fusion as fu
 from fusion.losses import Frobenius, LearnedSmoothness, Overlap, dual_eels_loss
-from fusion.testing import TermContract, uniform
+from fusion.testing import uniform
 
 
 def dataset(variance: float | None = 0.1) -> fu.Dataset:
