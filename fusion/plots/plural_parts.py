@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fusion.answers.result import Result
     from fusion.prepare.relative_thickness import RelativeThickness
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 ENDS = 0.1
 """Share of the pixels whose mean stands for the thinnest, and for the thickest."""

@@ -93,6 +93,14 @@ def test_results_without_a_low_loss_are_refused(result, tmp_path):
         plot_plural_scattering(plain)
 
 
+def test_as_many_components_as_backgrounds_are_told_apart():
+    result = few_steps(2)
+    np.testing.assert_allclose(result.maps.reshape(80, 2), result["C"])
+    once, often = lines(titled(plot_plural_scattering(result))["component 2"]).values()
+    np.testing.assert_allclose(once, result["S"][:, 1])
+    np.testing.assert_allclose(often, np.convolve(mean_kernel(result), once)[:80], atol=1e-12)
+
+
 # ---- parts beside the components -----------------------------------------------------------------
 
 
