@@ -9,7 +9,6 @@ import click
 from click.core import ParameterSource
 
 from fusion.cli.options import combined_options, finite
-from fusion.cli.windows import parsed_window
 
 ITS_OWN = {
     "share": "both ranges have the maps in common",
@@ -81,6 +80,8 @@ def check_options(given: Mapping[str, Any]) -> None:
 
 def model_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the model that were given."""
+    from fusion.cli.windows import parsed_window  # needs torch, which the help does without
+
     zero = given["zero_loss"]
     if zero is not None:
         zero = parsed_window("--zero-loss", zero)
