@@ -12,6 +12,7 @@ from fusion.language.term import State, Term
 from fusion.losses.amount_prior import Amounts, Exponential, HalfNormal
 from fusion.losses.ard import ARD
 from fusion.losses.beta_divergence import BetaDivergence
+from fusion.losses.dual_eels_loss import dual_eels_loss
 from fusion.losses.frobenius import Frobenius
 from fusion.losses.gaussian import Gaussian
 from fusion.losses.l1 import L1
@@ -52,6 +53,7 @@ __all__ = [
     "Surrogate",
     "Term",
     "TotalVariation",
+    "dual_eels_loss",
     "term",
 ]
 

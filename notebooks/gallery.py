@@ -31,6 +31,7 @@ PICTURES = {
     "ambiguity": 4,
     "compositions": 0,
     "detectors": 1,
+    "dual_eels": 2,
     "fig3": 0,
     "fig5": 1,
     "fig6": 1,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fusion as fu
-from fusion.losses import Frobenius, LearnedSmoothness, Overlap
+from fusion.losses import dual_eels_loss
 
 Array = NDArray[np.float64]
 Measured = tuple[str, bool | None]
@@ -107,8 +107,7 @@ def fitted(pair: Pair, weight: float = WEIGHT, **options: Any) -> fu.Result:
 
 def loss_of(pair: Pair, weight: float = WEIGHT) -> fu.Loss:
     """As the how-to page has it."""
-    belief = weight * Overlap("C") + LearnedSmoothness("S")
-    return Frobenius(pair.core) + belief
+    return dual_eels_loss(pair.core, overlap=weight)
 
 
 def said_angles(found: Array) -> str:

@@ -86,7 +86,9 @@ def maps_and_spectra(result: Result, name: str) -> tuple[tuple[str, ...], tuple[
         for n, F in result.factors.items()
         if F.ndim == 2 and F.shape[1] in wide and _runs_in(_rows(result, n), data.axes[:split])
     ]
-    return _the_one(result, name, inside), spectra
+    own = () if result.model is None else result.model.interchangeable
+    mine = [n for n in inside if n in own]  # amounts of backgrounds are no maps of components
+    return _the_one(result, name, mine or inside), spectra
 
 
 def _the_one(result: Result, name: str, found: list[str]) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from fusion.answers.whole_files import lock
 LOCK, PART, READY = ".sdfusion.lock", ".sdfusion.part", ".sdfusion.ready"
 ANSWER = ("result.npz", "summary.txt", "figure.png", "spectra.csv", "report.html")
 """Files of an answer."""
-FILES = (*ANSWER, "composition.csv", "element_maps.npz", "element_maps.tif")
+COMPOSITION = ("composition.csv", "element_maps.npz", "element_maps.tif")
+FILES = (*ANSWER, *COMPOSITION, "thickness.npz", "scattering.png")
 """Those of all answers, compositions among them; what a new one lacks goes with the former."""
 
 

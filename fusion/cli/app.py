@@ -105,6 +105,7 @@ def cli() -> None:
     sdfusion unmix map.dm4 -k 3 -o answer            one data set
     sdfusion fuse map.emd -k 3 -o answer             all detectors of a scan: the same maps
     sdfusion fuse a.npz b.npz -k 3 --share spectra -o answer    several scans: the same spectra
+    sdfusion fuse dual.dm4 --plural -k 3 -o answer   EELS and its low loss: single scattering, t/λ
     sdfusion compositions map.emd -e Sr,Ti,O -k 3 -o answer     X-rays in at.%, thickness, errors
     sdfusion plot map.dm4 -o picture.png             total map, mean spectrum, singular values
     sdfusion plot answer/result.npz -o picture.pdf   draw an answer again

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from fusion.cli.answer_folder import answer_folder
-from fusion.cli.composition_files import composition_report
+from fusion.cli.composition_files import CompositionFindings, composition_report
 from fusion.cli.fitting import MAX_STEPS, give_answer
 from fusion.cli.k_factor_options import k_factors_of
 from fusion.cli.output import json_report
@@ -85,7 +85,7 @@ def fit_compositions(
                 as_json=as_json,
                 quiet=quiet,
                 used=used_lines(chosen, losses),
-                composition=found,
+                findings=CompositionFindings(found),
             )
 
 

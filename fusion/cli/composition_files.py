@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axis
+from fusion.cli.findings import Findings
 from fusion.data.dataset import Dataset
 from fusion.elements.modelled_composition import ModelledComposition
 from fusion.elements.pixel_composition import CompositionMaps
@@ -40,18 +41,30 @@ def _numbers(values: Any) -> Any:
     return numbers.tolist()
 
 
-def composition_text(found: ModelledComposition) -> str:
-    """The table of the components, and that of the pixels."""
-    return f"{found}\n\n{found.maps}"
+class CompositionFindings(Findings):
+    """The tables of components and pixels; composition.csv, element_maps.npz and, perhaps, a tif.
 
+    The last of images alone, where there is what writes it.
+    """
 
-def write_composition(found: ModelledComposition, folder: Path) -> None:
-    """composition.csv, element_maps.npz and, of images where there is what writes it, a tif."""
-    found.to_csv(folder / "composition.csv")
-    found.maps.to_npz(folder / "element_maps.npz")
-    axes = found.maps.axes
-    if len(axes) == 2 and all(a.uniform for a in axes) and find_spec("rsciio") is not None:
-        _write_tif(found.maps, folder / TIF)
+    spectra = False  # of a hundred lines, which the composition says better
+
+    def __init__(self, found: ModelledComposition) -> None:
+        self.found = found
+
+    def text(self) -> str:
+        return f"{self.found}\n\n{self.found.maps}"
+
+    def write(self, folder: Path) -> None:
+        self.found.to_csv(folder / "composition.csv")
+        maps = self.found.maps
+        maps.to_npz(folder / "element_maps.npz")
+        axes = maps.axes
+        if len(axes) == 2 and all(a.uniform for a in axes) and find_spec("rsciio") is not None:
+            _write_tif(maps, folder / TIF)
+
+    def figure(self) -> Any:
+        return self.found.plot()
 
 
 def _write_tif(maps: CompositionMaps, path: Path) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fusion.answers.result import Result
-    from fusion.elements.modelled_composition import ModelledComposition
+    from fusion.cli.findings import Findings
 
 MAX_STEPS = 10_000  # what stops a fit that never converges
 AUTO = "auto"
@@ -87,13 +87,13 @@ def fit_files(
                 starts=starts,
                 race=race,
                 seed=seed,
-                device=_checked_device(device),
+                device=checked_device(device),
                 max_seconds=max_seconds,
                 max_steps=MAX_STEPS,
                 progress=not quiet,
             )
             known = {f"warning: {message}" for message in result.messages}
-            result.messages.extend(text for text in _unique(caught) if text not in known)
+            result.messages.extend(text for text in unique(caught) if text not in known)
             report = json_report(result, used_report(chosen, losses))
             used = used_lines(chosen, losses)
             give_answer(result, output, report, as_json=as_json, quiet=quiet, used=used)
@@ -108,12 +108,12 @@ def give_answer(
     quiet: bool,
     figure: Figure | None = None,
     used: Sequence[str] = (),
-    composition: ModelledComposition | None = None,
+    findings: Findings | None = None,
 ) -> None:
     """Write the answer and tell of it, whatever signal comes; then leave with the status it has."""
     with deferred() as signals:
-        written = write_answer(result, output, figure, used, composition)
-        how = {"as_json": as_json, "quiet": quiet, "used": used, "composition": composition}
+        written = write_answer(result, output, figure, used, findings)
+        how = {"as_json": as_json, "quiet": quiet, "used": used, "findings": findings}
         print_answer(result, report, output, written, **how)
     if signals or result.status == Status.INTERRUPTED.value:
         raise click.exceptions.Exit(exit_status())
@@ -169,7 +169,7 @@ def _build_model(chosen: Sequence[Chosen], k: int, joint: bool, share: str | Non
     return (SharedSpectra if share == "spectra" else SharedMaps)(*datasets, K=k)
 
 
-def _checked_device(name: str | None) -> str | None:
+def checked_device(name: str | None) -> str | None:
     """The device, if this machine has it."""
     try:
         torch.zeros(1, device=name)
@@ -179,6 +179,6 @@ def _checked_device(name: str | None) -> str | None:
     return name
 
 
-def _unique(caught: Sequence[warnings.WarningMessage]) -> list[str]:
+def unique(caught: Sequence[warnings.WarningMessage]) -> list[str]:
     """What was warned of, each once."""
     return list(dict.fromkeys(f"warning: {each.message}" for each in caught))

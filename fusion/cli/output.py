@@ -12,9 +12,8 @@ import numpy as np
 
 from fusion.answers.result import Result
 from fusion.cli.answer_folder import FILES, whole_answer
-from fusion.cli.composition_files import composition_text, write_composition
+from fusion.cli.findings import Findings
 from fusion.cli.words import command_words
-from fusion.elements.modelled_composition import ModelledComposition
 
 
 def write_answer(
@@ -22,11 +21,11 @@ def write_answer(
     folder: Path,
     figure: Any = None,
     used: Sequence[str] = (),
-    composition: ModelledComposition | None = None,
+    findings: Findings | None = None,
 ) -> list[str]:
     """result.npz, summary.txt, figure.png, spectra.csv, report.html: all of them, or none.
 
-    Of a composition its own figure, its table and its maps, in the place of spectra.
+    Beside them, or in the place of spectra, the files of what else was found.
 
     Returns:
         What was written: without bokeh there is no report.
@@ -34,14 +33,14 @@ def write_answer(
     with whole_answer(folder) as part:
         result.save(part / "result.npz")
         text = summary_text(result, used)
-        if composition is None:
+        if findings is None or findings.spectra:
             result.save(part / "spectra.csv")
-            drawn = result.plot() if figure is None else figure
-        else:
-            text += f"\n{composition_text(composition)}\n"
-            write_composition(composition, part)
-            drawn = composition.plot()
+        if findings is not None:
+            text += f"\n{findings.text()}\n"
+            findings.write(part)
+            figure = findings.figure() if figure is None else figure
         (part / "summary.txt").write_text(text, encoding="utf-8")
+        drawn = result.plot() if figure is None else figure
         drawn.savefig(part / "figure.png", format="png", dpi=150)
         if find_spec("bokeh") is not None:
             result.report(part / "report.html")
@@ -97,15 +96,15 @@ def print_answer(
     as_json: bool,
     quiet: bool,
     used: Sequence[str] = (),
-    composition: ModelledComposition | None = None,
+    findings: Findings | None = None,
 ) -> None:
     """Print the answer for people, or for machines."""
     if as_json:
         print(json.dumps(report))
     elif not quiet:
         print("\n".join([*used, command_words(result.summary())]))
-        if composition is not None:
-            print(command_words(composition_text(composition)))
+        if findings is not None:
+            print(command_words(findings.text()))
         print(f"wrote {', '.join(written[:-1])} and {written[-1]} to {folder}")
         if "report.html" not in written:
             print('for report.html, maps linked to spectra: pip install "sdfusion[report]"')

@@ -70,6 +70,12 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"\bbeam_energy=(?=[\d.])", "--beam-energy "),
     (r"\belevation=(?=[\d.])", "--elevation "),
     (r"leave `k_factors` out", "leave --k-factors out"),
+    (r"give `onset=`, in eV", "give --onset EV"),
+    (r"\bonset=([\d.]+) eV", r"--onset \1"),
+    (
+        r"correct the calibration, `align`, or give where it is",
+        "correct it, or give --zero-loss A:B",
+    ),
     (r"Go on with `fu\.fit\([^`]*\)`", "Allow more time, --max-seconds"),
 )
 """(Python's words, the command line's), in the order in which they are looked for."""

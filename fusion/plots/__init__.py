@@ -9,6 +9,7 @@ from fusion.plots.composition import plot_composition
 from fusion.plots.dataset import plot_dataset
 from fusion.plots.noise import plot_noise
 from fusion.plots.overlay import plot_map, plot_overlay
+from fusion.plots.plural_scattering import plot_plural_scattering
 from fusion.plots.publication import plot_publication
 from fusion.plots.rank import plot_ranking
 from fusion.plots.references import plot_references
@@ -32,6 +33,7 @@ __all__ = [
     "plot_dataset",
     "plot_comparison",
     "plot_composition",
+    "plot_plural_scattering",
     "plot_relevance",
     "plot_references",
     "plot_noise",

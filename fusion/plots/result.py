@@ -11,6 +11,7 @@ from fusion.answers.components import names_of
 from fusion.answers.measured import metadata_along
 from fusion.plots import factor_kinds as pick
 from fusion.plots import style
+from fusion.plots.beside_components import beside_components, draw_beside, held_factors
 from fusion.plots.plain_names import plain_names, take_as_they_are
 from fusion.plots.quality import draw_quality
 from fusion.plots.quantities import common_limits, in_words, quantity
@@ -43,7 +44,8 @@ def plot_result(
     """Maps beside their spectra with axes and units, then how well they meet the data.
 
     A row for every component, a column for every factor, those on pixels first; a factor of one row
-    is one bar for every component. Values of both signs have colours that diverge from zero, what
+    is one bar for every component; what a model has beside them, such as backgrounds, has rows with
+    its names. Values of both signs have colours that diverge from zero, what
     is masked is grey; where one line hides the rest of a spectrum the scale is split. Below, for
     every data set, the residual of every pixel over the noise (χ, near 1 where the model says all
     that is there), the mean spectrum measured and fitted with residual / σ and its ±2 band, and the
@@ -72,19 +74,26 @@ def plot_result(
 
     curves: list[tuple[Any, ...]] = []
 
-    names = _factors_to_show(result, factors)
+    beside = [] if factors is not None else beside_components(result)
+    names = [n for n in _factors_to_show(result, factors) if n not in held_factors(beside)]
+    beside = [] if components is not None else beside
     blocks = _blocks(result, names, components)
     rows = max(len(result.data), 1 + len(_in_one_panel(result, names)))
     limits = {n: common_limits(result.factors[n]) for n in names} if same_scale else {}
     sizes = [_block_size(result, *block) for block in blocks]
     with matplotlib.rc_context(style.SCREEN):
         width = max([WIDTH, *(w for w, _ in sizes)])
-        heights = [h for _, h in sizes] + [rows * BELOW]
+        heights = [h for _, h in sizes]
+        heights += [len(each.names) * LOW + 0.5 for each in beside] + [rows * BELOW]
         figure = draw.figure_or_new(figure, (width, sum(heights)))
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         draw.stamp(parts[0], result)
         for part, (group, chosen) in zip(parts, blocks, strict=False):
             curves += _draw_block(part, result, group, chosen, limits)
+        for part, each in zip(parts[len(blocks) :], beside, strict=False):
+            spare = max(CURVE, WIDTH - LABEL - MAP)
+            for panel, axes in draw_beside(part, each, (LABEL, MAP, spare)):
+                curves += [(panel, axes[0], metadata_along(result, axes))] * (len(axes) == 1)
         curves += _draw_below(parts[-1], result, names, rows)
         for panel, *_ in curves:
             set_scale(panel, scale)

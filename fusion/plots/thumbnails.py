@@ -10,6 +10,7 @@ import numpy as np
 from fusion.algebra.text_columns import cut
 from fusion.answers.components import names_of
 from fusion.plots import style
+from fusion.plots.beside_components import beside_components, held_factors
 from fusion.plots.plain_names import take_as_they_are
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ PIXELS, POINTS = 128, 1024
 
 def small_picture(result: Result) -> bytes | None:
     """Maps above spectra of the first components, PNG; None where a result has neither."""
-    shown = [name for name in result.factors if _drawable(result, name)][:ROWS]
+    held = held_factors(beside_components(result))
+    shown = [n for n in result.factors if _drawable(result, n) and n not in held][:ROWS]
     if not shown:
         return None
     import matplotlib

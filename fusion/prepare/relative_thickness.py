@@ -72,7 +72,7 @@ class RelativeThickness(Shown):
         told = [
             ("t/λ", f"{middle:.3g}, in 90 % of the pixels {low:.3g} to {high:.3g}"),
             ("standard error", f"{np.nanmedian(self.errors):.2g}"),
-            ("zero loss", f"{self.zero_loss[0]:g} to {self.zero_loss[1]:g} eV"),
+            ("zero loss", f"{self.zero_loss[0]:.3g} to {self.zero_loss[1]:.3g} eV"),
             ("beyond the axis", f"{100 * self.beyond:.2g} % of the electrons"),
         ]
         return Display("relative thickness", (Facts(told),))

@@ -22,6 +22,8 @@ TAIL = 0.75
 """Share of the losses behind which a power law is fitted."""
 SLOWEST = 0.5
 """By how much its exponent is taken to be above 1 at least, or the tail would hold ever more."""
+LEAST = 1e-12
+"""Gain over the highest value, at least: where spectra have no noise, as those of one sum."""
 TAKEN_OFF = 8
 """Components that are taken off before the noise is looked at."""
 EQUAL = 0.01
@@ -121,7 +123,7 @@ class LowLoss:
         scaled = X / np.sqrt(np.maximum(expected, expected.max() * 1e-12))
         squares = np.linalg.eigvalsh(scaled.T @ scaled)[: -TAKEN_OFF or None]
         left = (X.shape[0] - TAKEN_OFF) * (X.shape[1] - TAKEN_OFF)
-        return float(max(squares.sum() / left, np.finfo(float).tiny))
+        return float(max(squares.sum() / left, LEAST * X.max()))
 
     @cached_property
     def beyond(self) -> Array:

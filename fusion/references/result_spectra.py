@@ -44,10 +44,11 @@ def spectra_of(result: Result, name: str) -> Tensor:
     Raises:
         ValueError: if the data set is not predicted as maps times spectra.
     """
-    maps, spectra = maps_and_spectra(result, name)
+    other = _of_other_columns(result, name)
+    maps, spectra = ((), ()) if other else maps_and_spectra(result, name)
     if maps and spectra:
         return torch.from_numpy(sum(np.asarray(result[each], dtype=float) for each in spectra))
-    if result.model is not None:
+    if result.model is not None and not other:
         with torch.no_grad(), result.model.once():
             M = result.model.predict().get(name)
             if isinstance(M, CP) and len(M.factors) == 2:
@@ -57,6 +58,14 @@ def spectra_of(result: Result, name: str) -> Tensor:
         f"(factors {', '.join(result.factors)}), so that new pixels have no amounts of their own: "
         "fit the new data, `fu.fit(model, loss, init=result)`."
     )
+
+
+def _of_other_columns(result: Result, name: str) -> bool:
+    """Whether the model says that a prediction has other columns than its components."""
+    if result.model is None:
+        return False
+    with torch.no_grad(), result.model.once():
+        return result.model.component_parts(name) is not None
 
 
 def fit_of(result: Result, name: str, data: Dataset, several: bool) -> tuple[float | None, Fit]:

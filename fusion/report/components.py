@@ -87,6 +87,12 @@ def component_names(
     return [*names_of(result, K - len(more)), *more]
 
 
+def of_the_model(parts: Sequence[DataPart], called: Sequence[str]) -> list[str]:
+    """The names without those of parts that are none of the model's components."""
+    beside = max((len(part.more) for part in parts), default=0)
+    return list(called[: len(called) - beside])
+
+
 def table_rows(parts: Sequence[DataPart], numbers: Sequence[Sequence[int]]) -> list[TableRow]:
     """Of every component, for every data set that has it."""
     table = []
@@ -138,7 +144,7 @@ def noisy_maps(
     noisy: dict[int, str] = {}
     for part, mine in zip(parts, numbers, strict=True):
         shape = [axis.size or 1 for axis in part.pixels]
-        for j, k in enumerate(mine):
+        for j, k in enumerate(mine[: len(mine) - len(part.more)]):
             assert part.left is not None
             column = np.where(part.masked_pixels, np.nan, part.left[:, j]).reshape(shape)
             column = column[tuple(_middle(n) for n in shape)]

@@ -25,7 +25,8 @@ def negative_sums(
         if names is None or part.left is None:
             continue
         left = part.left[~part.masked_pixels]
-        where = [t for j, k in enumerate(mine) if (t := _negative_text(left[:, j], called[k]))]
+        own = mine[: len(mine) - len(part.more)]
+        where = [t for j, k in enumerate(own) if (t := _negative_text(left[:, j], called[k]))]
         if where:
             sum_, free = f"{names[0]} + {names[1]}", f"`result[{names[1]!r}]`"
             sentences.append(

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from fusion.report import sentences as words
+from fusion.report.components import of_the_model
 from fusion.report.composition import composition_section
 from fusion.report.contents import Scene
 from fusion.report.origin import origin
 from fusion.report.packing import packed_text
 from fusion.report.page_sections import details, group_section, model_equation, part_section
 from fusion.report.panels import ROLES
+from fusion.report.plural_scattering import plural_section
 
 OPEN, CLOSE = "\ue000", "\ue001"  # around the number of a component, where its name will stand
 
@@ -45,7 +47,7 @@ def page(scene: Scene, title: str | None = None) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string((assets / "page.html").read_text("utf-8"))
     return template.render(
-        title=title or words.title(result, scene.names),
+        title=title or words.title(result, of_the_model(scene.parts, scene.names)),
         result=result,
         status=words.verdict(result),
         facts=words.facts(result),
@@ -57,6 +59,7 @@ def page(scene: Scene, title: str | None = None) -> str:
         table=scene.table,
         beside=scene.beside,
         composition=composition_section(result),
+        plural=plural_section(result),
         starts=words.start_rows(result),
         details=details(scene),
         light=scene.light,

@@ -47,6 +47,18 @@ def test_the_gain_of_counts_is_found_between_pixels(scene, gain):
     assert LowLoss("test", scaled).gain == pytest.approx(gain, rel=0.05)
 
 
+def test_one_low_loss_for_all_pixels_has_hardly_any_noise_and_is_one_kernel(scene):
+    core, low = scene.datasets["core"], scene.datasets["low"]
+    mean = np.broadcast_to(low.numpy().mean((0, 1)), low.shape).copy()
+    same = low.derive(mean, "one for all")
+    assert 0 < LowLoss("test", same).gain < 1e-6
+    model = fu.models.DualEELS(core, same, 2)
+    made = (model.B @ model.D.T).numpy()
+    assert model.D.shape[1] == 1
+    np.testing.assert_allclose(made.sum(1), 1)
+    np.testing.assert_allclose(made, made[:1].repeat(len(made), 0), rtol=1e-6)
+
+
 def test_dark_and_masked_pixels_have_no_thickness(scene):
     low = scene.datasets["low"].numpy().copy()
     low[0, 0] = 0

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 import fusion as fu
 from fusion.constraints import Free
 from fusion.losses import BetaDivergence, Frobenius, Gaussian, Poisson
+from tests.helpers.dual_eels_fit import few_steps
 
 N, M, K = 12, 40, 3
 
@@ -288,6 +289,14 @@ def test_what_is_no_data_or_of_no_known_detector_is_refused(squares, shared):
     smaller = counts().crop(y=slice(0, 4))
     with pytest.raises(ValueError, match="do not have the same pixels"):
         shared.transform({"eels": measured(), "edxs": smaller})
+
+
+@pytest.mark.filterwarnings("ignore::fusion.CutWarning")  # of a dark pixel
+def test_plural_scattering_stands_between_maps_and_spectra_so_that_new_pixels_are_refused():
+    result = few_steps()
+    core = next(iter(result.minimised.datasets.values()))
+    with pytest.raises(ValueError, match=r"does not predict 'core' as maps times spectra"):
+        result.transform(core, progress=False)
 
 
 def test_models_without_maps_and_spectra_are_refused():
