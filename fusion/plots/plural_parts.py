@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 ENDS = 0.1
 """Share of the pixels whose mean stands for the thinnest, and for the thickest."""
-NEEDED = ("D", "B", "scattered", "relative_thickness")
+NEEDED = ("kernels", "amounts", "scattered", "relative_thickness")
 """What a model has that knows of plural scattering, beside `component_parts`."""
 
 
@@ -59,9 +59,9 @@ class PluralParts:
 def plural_parts(result: Result) -> PluralParts | None:
     """Of a result whose model has kernels of a low loss, `models.DualEELS`; None of any other.
 
-    Such a model has D (loss, r), the zero loss first, B (pixel, r), whose product is the low loss
-    of every pixel over its sum, `relative_thickness()`, and `component_parts`. A loaded result has
-    no model.
+    Such a model has `kernels()` D (loss, r), the zero loss first, `amounts()` B (pixel, r), whose
+    product is the low loss of every pixel over its sum, `relative_thickness()`, and
+    `component_parts`. A loaded result has no model.
     """
     model: Any = result.model
     if model is None or not all(hasattr(model, name) for name in NEEDED):
@@ -69,8 +69,9 @@ def plural_parts(result: Result) -> PluralParts | None:
     for name in result.data:
         with torch.no_grad(), model.once():
             shown = model.component_parts(name)
+            D, B = _array(model.kernels()), _array(model.amounts())
         if shown is not None:
-            return _parts(result, name, shown, _array(model.D), _array(model.B))
+            return _parts(result, name, shown, D, B)
     return None
 
 
