@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Prediction, cp
-from fusion.constraints import Constraint, Fixed, Free, NonNegative, Standardised, UnitColumns
+from fusion.constraints import Free, NonNegative, Standardised, UnitColumns
 from fusion.data.dataset import Dataset
 from fusion.language.component_parts import ComponentParts
 from fusion.language.convolve import convolve
@@ -27,9 +27,10 @@ from fusion.models.dual_eels_input import (
     orthonormal,
     say_few_electrons,
     scattered_laws,
+    zero_but,
 )
 from fusion.models.dual_eels_start import start_values
-from fusion.models.plural import moved_kernels
+from fusion.models.plural import moved_kernels, peak_profile, with_peak
 from fusion.prepare.relative_thickness import RelativeThickness
 from fusion.prepare.zero_loss import LowLoss
 
@@ -43,12 +44,12 @@ class DualEELS(Model):
     The core loss of a pixel is its single scattering S c, convolved with the low loss of the pixel:
     where thickness varies, plural scattering makes one phase look like several. The low loss is
     B Dᵀ, of as few kernels as stand out of its noise. Its zero-loss peak is one channel:
-    S (channel, K), unit columns, stays at the resolution of the instrument, and is zero before the
-    first edge. C (pixel, K) are amounts: C Sᵀ is what the same exposure would show without plural
-    scattering, as the low loss is divided by its sum. The background of a pixel is a combination of
-    power laws, N (pixel, law) of either sign. Everything else is at right angles to
-    it under the weights of the core loss, so that least squares eliminate it at once. It is bare
-    or, with `scattered_background`, after the mean plural scattering of all pixels.
+    S (channel, K), unit columns, stays at the resolution of the instrument (unless `deconvolve` is
+    asked for), and is zero before the first edge. C (pixel, K) are amounts: C Sᵀ is what the same
+    exposure would show without plural scattering, as the low loss is divided by its sum. The
+    background of a pixel is a combination of power laws, N (pixel, law) of either sign, bare or
+    after the mean plural scattering of all pixels. Everything else is at right angles to it under
+    the weights of the core loss, so that least squares eliminate it at once.
 
     What is known of the low loss within its errors may be fitted beside the rest, as deviations
     from the measured value in standard deviations, which a belief holds near 0 (`fit` adds it):
@@ -67,6 +68,8 @@ class DualEELS(Model):
             tails of edges and plasmons below the range; else they are fitted as they stand.
         rank: number of kernels; None: as the noise of the low loss allows.
         zero_loss: from where to where the zero-loss peak goes, in eV; None: it is looked for.
+        deconvolve: whether the shape of the mean zero-loss peak is in the kernels, and S sharper
+            than the instrument: as much as `LearnedSmoothness` allows.
         fit_energies: whether energies of the low loss may be off against those of the core loss,
             by parts of a channel (± 0.5) and of the dispersion (± 1 %). A fit takes half as long
             again; 2 % of the dispersion, held, bend spectra by some tenths of a degree.
@@ -111,6 +114,7 @@ class DualEELS(Model):
         scattered_background: bool = False,
         rank: int | None = None,
         zero_loss: tuple[float, float] | None = None,
+        deconvolve: bool = False,
         fit_energies: bool = False,
         fit_amounts: bool | None = None,
     ) -> None:
@@ -144,10 +148,14 @@ class DualEELS(Model):
         self.laws: Tensor
         self.weighted_laws: Tensor
         after = torch.arange(core.matrix_shape[1]) >= first
-        self.C = Factor((core.pixels, K), NonNegative(), *_zero_but(torch.from_numpy(used), K))
-        self.S = Factor((core.channels, K), NonNegative(), UnitColumns(), *_zero_but(after, K))
+        self.C = Factor((core.pixels, K), NonNegative(), *zero_but(torch.from_numpy(used), K))
+        self.S = Factor((core.channels, K), NonNegative(), UnitColumns(), *zero_but(after, K))
         self.N = Factor((core.pixels, laws.shape[1]), Free())
-        self.step = read.axis.scale
+        self.step, peak, self.zero = read.axis.scale, np.ones(1), 0
+        if deconvolve:
+            peak, self.zero = peak_profile(spectra, self.step)
+        self.register_buffer("peak", torch.from_numpy(peak))
+        self.peak: Tensor
         if fit_energies:
             self.calibration = Factor((2,), Standardised())
             self.calibration = torch.zeros(2)
@@ -160,7 +168,8 @@ class DualEELS(Model):
     def scattered(self) -> tuple[Tensor, Tensor]:
         """(L, R): C Sᵀ after plural scattering is L Rᵀ; (pixel, r·K) and (channel, r·K)."""
         left = (self.amounts()[:, :, None] * self.C[:, None]).flatten(1)
-        return left, convolve(self.S, self.kernels())
+        kernels = with_peak(self.kernels(), self.peak) if self.zero else self.kernels()
+        return left, convolve(self.S, kernels, zero=self.zero)
 
     def amounts(self) -> Tensor:
         """(pixel, r) B: how much of each kernel every pixel has, so that B Dᵀ sums to 1."""
@@ -244,10 +253,3 @@ class DualEELS(Model):
             C = X.new_zeros(len(X), K)
             self.S, C[used] = made
             self.C = C
-
-
-def _zero_but(rows: Tensor, K: int) -> list[Constraint]:
-    """That all other rows are zero, if there are some."""
-    if bool(rows.all()):
-        return []
-    return [Fixed(torch.where(rows, torch.nan, 0.0).double()[:, None].expand(-1, K))]

@@ -13,6 +13,7 @@ from torch import Tensor
 from fusion.algebra.axis import Axis
 from fusion.algebra.cautions import ClaimWarning, CutWarning, users_line
 from fusion.algebra.units import in_units
+from fusion.constraints import Constraint, Fixed
 from fusion.data.dataset import Dataset
 from fusion.models.plural import Kernels, low_rank, on_core_channels
 from fusion.prepare.first_onset import first_onset, power_laws
@@ -193,6 +194,13 @@ def scattered_laws(
         1,
     )
     return torch.from_numpy(laws / laws.max(0))
+
+
+def zero_but(rows: Tensor, K: int) -> list[Constraint]:
+    """That all other rows are zero, if there are some."""
+    if bool(rows.all()):
+        return []
+    return [Fixed(torch.where(rows, torch.nan, 0.0).double()[:, None].expand(-1, K))]
 
 
 def orthonormal(laws: Tensor, weights: Tensor) -> Tensor:

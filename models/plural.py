@@ -67,6 +67,23 @@ def on_core_channels(low: LowLoss, step: float, channels: int) -> Array:
     return made
 
 
+def peak_profile(low: LowLoss, step: float) -> tuple[Array, int]:
+    """(zero-loss peak of the mean pixel on channels of the core loss, sum 1; which one is 0 eV).
+
+    Args:
+        low: the spectra.
+        step: eV, of the core loss.
+    """
+    part = slice(low.zero.first, low.zero.stop)
+    loss, counts = low.energies[part] - low.zero.centre, np.maximum(low.mean[part], 0)
+    reach = int(np.ceil((np.abs(loss).max() + low.step / 2) / step - 0.5))
+    centres = np.arange(-reach, reach + 1) * step
+    ends = np.minimum(centres[:, None] + step / 2, loss + low.step / 2)
+    shares = np.maximum(ends - np.maximum(centres[:, None] - step / 2, loss - low.step / 2), 0)
+    profile = shares @ counts / low.step
+    return profile / profile.sum(), reach
+
+
 def low_rank(spectra: Array, used: Bools, gain: float, rank: int | None) -> Kernels:
     """The kernels of low-loss spectra on core channels, by a truncated SVD in units of the noise.
 
@@ -116,3 +133,17 @@ def moved_kernels(D: Tensor, offset: Tensor, ratio: Tensor) -> Tensor:
     near = D[place.clamp(0, n - 1)] * inside[:, :, None]
     weights = torch.stack([torch.ones_like(t), t, t * t, t * t * t], 1) @ KEYS.to(D)
     return torch.cat([D[:1], (weights[:, None] @ near)[:, 0] / ratio.to(D)])
+
+
+def with_peak(kernels: Tensor, peak: Tensor) -> Tensor:
+    """Kernels whose zero loss has a shape, (loss channel, r); 0 eV is in the middle of `peak`.
+
+    Args:
+        kernels: (loss channel, r), all of the zero loss in channel 0.
+        peak: (2 n + 1,), sum 1.
+    """
+    zero = len(peak) // 2
+    more = max(0, zero + 1 - len(kernels))
+    behind = torch.nn.functional.pad(kernels[1:], (0, 0, zero + 1, more))
+    elastic = peak[:, None] * kernels[0]
+    return behind + torch.nn.functional.pad(elastic, (0, 0, 0, len(behind) - len(peak)))

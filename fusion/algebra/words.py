@@ -83,7 +83,7 @@ ROOMS = {
         *("FitInformation", "Frobenius", "Gaussian", "HalfNormal", "LearnedSmoothness", "Move"),
         *("NearPowerLaw", "Norm", "Overlap"),
         *("Poisson", "Prior", "Smoothness", "SoftOrthogonality", "SpatialSmoothness"),
-        *("SquaredNorm", "State", "Surrogate", "TotalVariation"),
+        *("SquaredNorm", "State", "Surrogate", "TotalVariation", "dual_eels_loss"),
     ),
     "constraints": (
         *(

@@ -14,6 +14,7 @@ import pytest
 from benchmarks import beside
 from benchmarks.two_commits import case as base
 from tests.helpers.paths import ROOT
+from tests.helpers.undrawn import draw_nothing
 
 MODULES = ("beyond_fits", "counts", "dense", "equations")
 SMALL = {
@@ -66,6 +67,7 @@ def test_a_case_runs_and_the_loss_beside_the_time_is_that_of_the_call(name, tmp_
     call = case.call
     monkeypatch.setattr(case, "call", lambda data: calls.append(0) or call(data))
     monkeypatch.chdir(tmp_path)
+    draw_nothing(monkeypatch)
     folder = case.setup_cache()
     case.setup(folder)
     case.time_call(folder)

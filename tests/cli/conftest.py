@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import fusion as fu
+from tests.helpers.undrawn import draw_nothing
 
 
 @pytest.fixture(autouse=True)
 def not_looked_at(request, monkeypatch):
     """Pictures and pages are written empty, but for tests that look at them: marked `drawn`."""
-    if request.node.get_closest_marker("drawn"):
-        return
-
-    def empty(self, path, **options):
-        Path(path).write_bytes(b"\x89PNG")
-
-    monkeypatch.setattr("fusion.plots.figures.Picture.savefig", empty)
-    monkeypatch.setattr(fu.Result, "report", empty)
+    if not request.node.get_closest_marker("drawn"):
+        draw_nothing(monkeypatch)
 
 
 @pytest.fixture

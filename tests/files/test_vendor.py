@@ -17,6 +17,7 @@ from fusion.cli import main
 from fusion.files import SeveralDatasets, load, one, scan_in
 from tests.helpers.microscope_files import io
 from tests.helpers.paths import shared_file
+from tests.helpers.undrawn import draw_nothing
 
 FILES = tomllib.loads(Path(__file__).with_name("vendor_files.toml").read_text(encoding="utf-8"))
 MAPS = {
@@ -32,6 +33,8 @@ MAPS = {
     "velox_emd_version11.zip/Test SI 16x16 215 kx.emd": [],
 }
 """Options with which a map is small enough for a test."""
+LOOKED_AT = ("EELS_SI.dm4", "sparc-hyperspectral.h5", "P45.bcf")
+"""Maps of which the picture and the page are made in full."""
 BINS = ["--bin", "y=16", "--bin", "x=16", "--bin", "energy=8"]
 pytestmark = io
 
@@ -118,7 +121,11 @@ def test_what_is_meant_without_a_name_and_what_is_of_one_scan(name, unpacked):
 
 @pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize("command", ["info", "rank", "unmix"])
-def test_the_first_commands_run_on_every_map(name, command, unpacked, tmp_path, capsys):
+def test_the_first_commands_run_on_every_map(
+    name, command, unpacked, tmp_path, capsys, monkeypatch
+):
+    if name not in LOOKED_AT:
+        draw_nothing(monkeypatch)
     path, small = place(name, unpacked), MAPS[name]
     more = {
         "info": [],
@@ -137,7 +144,8 @@ def test_the_first_commands_run_on_every_map(name, command, unpacked, tmp_path, 
         "EDS-STO.emd",
     ],
 )
-def test_fuse_takes_what_is_of_one_scan(name, unpacked, tmp_path, capsys):
+def test_fuse_takes_what_is_of_one_scan(name, unpacked, tmp_path, capsys, monkeypatch):
+    draw_nothing(monkeypatch)
     bins = ["--bin", "y=5", "--bin", "x=5"] if name == "P45.bcf" else []
     tail = ["-k", "1", "--starts", "1", "-o", str(tmp_path / "out"), "--json", *bins]
     assert main(["fuse", str(place(name, unpacked)), *tail]) == 0, capsys.readouterr().err
@@ -145,7 +153,8 @@ def test_fuse_takes_what_is_of_one_scan(name, unpacked, tmp_path, capsys):
     assert [each["name"] for each in used] == FILES[name]["fused"]
 
 
-def test_tilts_of_one_particle_share_their_spectra(unpacked, tmp_path, capsys):
+def test_tilts_of_one_particle_share_their_spectra(unpacked, tmp_path, capsys, monkeypatch):
+    draw_nothing(monkeypatch)
     paths = [str(place(f"tilt_{angle}.bcf", unpacked)) for angle in (-20, 20)]
     tail = ["--share", "spectra", "-k", "2", "--starts", "1", "-o", str(tmp_path / "out")]
     assert main(["fuse", *paths, *tail, "--json", *BINS]) == 0, capsys.readouterr().err

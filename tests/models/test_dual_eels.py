@@ -75,6 +75,29 @@ def test_the_prediction_is_every_pixel_convolved_by_hand(pair):
     assert abs(rest).max() < 1e-8 * abs(background).max()
 
 
+def test_the_shape_of_the_zero_loss_may_be_a_part_of_the_kernels(scene, pair):
+    core, low = pair
+    model = fu.models.DualEELS(core, low, 2, deconvolve=True)
+    model.C, model.N = np.random.default_rng(0).random((2, 140, 2))
+    plain = fu.models.DualEELS(core, low, 2)
+    spectra = LowLoss("test", low)
+    part = slice(spectra.zero.first, spectra.zero.stop)
+    shape, centre = spectra.mean[part] / spectra.mean[part].sum(), spectra.zero.centre
+    places = (spectra.energies[part] - centre) / core.axes[-1].scale
+    found = model.peak.numpy()
+    assert found @ np.arange(-model.zero, model.zero + 1) == pytest.approx(shape @ places, abs=0.05)
+    assert found.sum() == pytest.approx(1)
+    whole = np.zeros((140, len(model.D) + model.zero))
+    whole[:, model.zero :] = (plain.B @ plain.D.T).numpy()
+    elastic = whole[:, model.zero].copy()
+    whole[:, model.zero] = 0
+    whole[:, : len(found)] += elastic[:, None] * found
+    C, S = model.C.detach().numpy(), model.S.detach().numpy()
+    literal = [np.convolve(h, S @ c)[model.zero :][:120] for h, c in zip(whole, C, strict=True)]
+    made = model.predict()["core"].dense() - model.background()
+    np.testing.assert_allclose(made.detach().numpy(), literal, atol=1e-10)
+
+
 def test_a_background_may_be_scattered_as_the_mean_of_all_pixels(pair):
     energies = pair[0].axes[-1].values
     off = {}
