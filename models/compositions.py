@@ -71,9 +71,9 @@ class Compositions(Model):
         n = self.C @ self.A.T
         return torch.cat([n, self.B], 1) if self.others else n
 
-    def relative_thickness(self) -> Tensor:
+    def relative_mass_thickness(self) -> Tensor:
         """Mass thickness over its mean, on the axes of the scan: for `losses.Smoothness`."""
-        return relative_thickness(self.lines, self.atoms(), self.factor("C").axes[0] or ())
+        return relative_mass_thickness(self.lines, self.atoms(), self.factor("C").axes[0] or ())
 
     def component_parts(self, name: str) -> ComponentParts:
         components = torch.einsum("pk,ek->kpe", self.C, self.A)
@@ -111,9 +111,9 @@ class ElementMaps(Model):
         """(pixel, element) atoms."""
         return self.N
 
-    def relative_thickness(self) -> Tensor:
+    def relative_mass_thickness(self) -> Tensor:
         """Mass thickness over its mean, on the axes of the scan: for `losses.Smoothness`."""
-        return relative_thickness(self.lines, self.atoms(), self.factor("N").axes[0] or ())
+        return relative_mass_thickness(self.lines, self.atoms(), self.factor("N").axes[0] or ())
 
     def component_parts(self, name: str) -> ComponentParts:
         return ComponentParts(*self.lines.parted(torch.diag_embed(self.N).transpose(0, 1)))
@@ -122,7 +122,7 @@ class ElementMaps(Model):
         return {self.name: self.lines(self.atoms())}
 
 
-def relative_thickness(lines: LineModel, atoms: Tensor, axes: Axes) -> Tensor:
+def relative_mass_thickness(lines: LineModel, atoms: Tensor, axes: Axes) -> Tensor:
     """Mass thickness of a map of atoms (pixel, element) over its mean, on its axes."""
     thickness = lines.mass_thickness(atoms)
     return (thickness / thickness.mean().detach()).reshape([length(axis) for axis in axes])

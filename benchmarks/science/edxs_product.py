@@ -67,7 +67,7 @@ def compositions(
     loss: Any = fu.losses.Poisson(data)
     if smoothly:
         for axis in range(len(data.axes) - 1):
-            smooth = fu.losses.Smoothness(lambda m: m.relative_thickness(), axis=axis)
+            smooth = fu.losses.Smoothness(lambda m: m.relative_mass_thickness(), axis=axis)
             loss = loss + NEIGHBOURS**-2 * smooth
     result = fu.fit(model, loss, seed=seed, progress=False)
     spent = time.perf_counter() - clock, time.process_time() - processor

@@ -16,7 +16,7 @@ pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 from benchmarks.science.edxs_simulator import molar_masses
 from fusion.elements.common_errors import reach
-from fusion.losses import Frobenius, Poisson
+from fusion.losses import Frobenius, Poisson, SquaredNorm
 from tests.elements.two_oxides import (
     ELEMENTS,
     INSTRUMENT,
@@ -185,9 +185,21 @@ def test_element_maps_find_every_element_of_every_pixel():
     shares, true_shares = N / N.sum(1, keepdims=True), n / n.sum(1, keepdims=True)
     assert np.sqrt(((shares - true_shares) ** 2).mean()) < 0.03
     with torch.no_grad():
-        relative = result.model.relative_thickness()
+        relative = result.model.relative_mass_thickness()
     assert tuple(relative.shape) == SHAPE
     assert float(relative.mean()) == pytest.approx(1, rel=1e-9)
+
+
+def test_a_thickness_that_is_known_from_elsewhere_is_a_term():
+    """As t/λ of the same pixels, a wedge, or an image tell it."""
+    data, mass = dataset(60), amounts()[1] @ molar_masses(ELEMENTS)
+    expected = torch.from_numpy(mass / mass.mean()).reshape(SHAPE)
+    known = SquaredNorm(lambda m: m.relative_mass_thickness() - expected, 0.02)
+    model = fu.models.ElementMaps(data, ELEMENTS, k_factors=k_factors())
+    result = fu.fit(model, Poisson(data) + known, starts=1, progress=False)
+    with torch.no_grad():
+        off = float((result.model.relative_mass_thickness() - expected).std())
+    assert off < 0.03  # the noise of 60 counts a pixel alone is 0.13
 
 
 def test_the_table_of_a_file_has_every_component_and_element(tmp_path):
