@@ -125,4 +125,4 @@ class ElementMaps(Model):
 def relative_mass_thickness(lines: LineModel, atoms: Tensor, axes: Axes) -> Tensor:
     """Mass thickness of a map of atoms (pixel, element) over its mean, on its axes."""
     thickness = lines.mass_thickness(atoms)
-    return (thickness / thickness.mean().detach()).reshape([length(axis) for axis in axes])
+    return (thickness / thickness.mean()).reshape([length(axis) for axis in axes])
