@@ -20,15 +20,13 @@ from fusion.language.factor import Factor
 from fusion.language.model import Model
 from fusion.language.term import Term
 from fusion.models.checks import check_axes, check_datasets, check_rank
-from fusion.models.dual_eels_input import (
+from fusion.models.dual_eels_background import (
     background_laws,
-    core_loss,
-    kernels_of,
+    check_options,
     orthonormal,
-    say_few_electrons,
     scattered_laws,
-    zero_but,
 )
+from fusion.models.dual_eels_input import core_loss, kernels_of, say_few_electrons, zero_but
 from fusion.models.dual_eels_start import start_values
 from fusion.models.plural import moved_kernels, peak_profile, with_peak
 from fusion.prepare.relative_thickness import RelativeThickness
@@ -122,6 +120,7 @@ class DualEELS(Model):
         call = f"DualEELS({core}, {low}, {K!r})"
         check_datasets(call, [core, low])
         check_axes(call, [core, low], "pixels")
+        laws_of = check_options(call, exponents, onset, rank)
         what = f"{core.name!r} is {core.matrix_shape} (pixel, channel)"
         check_rank(call, K, min(core.matrix_shape), what)
         self.core_name, read, spectra = (
@@ -130,9 +129,9 @@ class DualEELS(Model):
             LowLoss(call, low, zero_loss),
         )
         kernels, used = kernels_of(call, read, spectra, rank)
-        laws, first = background_laws(call, read, used, tuple(exponents), onset)
+        laws, first = background_laws(call, read, used, laws_of, onset)
         if scattered_background:
-            laws = scattered_laws(read.axis.values, tuple(exponents), kernels, used)
+            laws = scattered_laws(read.axis.values, laws_of, kernels, used)
         self.used, self.onset = used, float(read.axis.values[first])
         rest = np.log1p(spectra.beyond / np.maximum(spectra.total, 1e-300))
         self._thickness = RelativeThickness.of(

@@ -16,7 +16,6 @@ from fusion.algebra.units import in_units
 from fusion.constraints import Constraint, Fixed
 from fusion.data.dataset import Dataset
 from fusion.models.plural import Kernels, low_rank, on_core_channels
-from fusion.prepare.first_onset import first_onset, power_laws
 from fusion.prepare.zero_loss import LowLoss
 
 Array = NDArray[np.float64]
@@ -26,6 +25,8 @@ THICKEST = 3.0
 """t/λ above which a pixel is left out: less than 5 % of its electrons were not scattered."""
 FEWEST = 1000
 """Electrons of the low loss in a pixel below which its noise is felt in the spectra."""
+TOO_FEW = 100
+"""Below which spectra were off by tens of degrees whatever was done."""
 MISSED = 0.005
 """Share of the electrons beyond the low loss from which on it is told."""
 STEPS = 0.01
@@ -68,8 +69,25 @@ def core_loss(call: str, core: Dataset) -> CoreLoss:
         of_channels = weights.cols.double()
     seen: Bools = np.ones(shape[0], dtype=bool)
     if core.mask is not None:
-        seen = np.asarray(~core.mask.expand(core.shape).numpy().reshape(shape).all(1))
-    return CoreLoss(axis, core.matrix.double(), of_channels / of_channels.max(), seen)
+        hidden = np.asarray(core.mask.expand(core.shape).numpy().reshape(shape))
+        seen = ~hidden.all(1)
+        of_channels = torch.where(torch.from_numpy(hidden[seen].all(0)), 0.0, of_channels)
+        return CoreLoss(axis, _filled(core.matrix.double(), hidden), _relative(of_channels), seen)
+    return CoreLoss(axis, core.matrix.double(), _relative(of_channels), seen)
+
+
+def _relative(of_channels: Tensor) -> Tensor:
+    return of_channels / of_channels.max()
+
+
+def _filled(X: Tensor, hidden: Bools) -> Tensor:
+    """Spectra with lines across masked channels, for a start: what lies under a mask is nothing."""
+    filled, channels = X.clone(), np.arange(X.shape[1])
+    for row in np.flatnonzero(hidden.any(1) & ~hidden.all(1)):
+        known = ~hidden[row]
+        line = np.interp(channels[~known], channels[known], X[row].numpy()[known])
+        filled[row, torch.from_numpy(~known)] = torch.from_numpy(line)
+    return filled
 
 
 def kernels_of(call: str, core: CoreLoss, low: LowLoss, rank: int | None) -> tuple[Kernels, Bools]:
@@ -81,6 +99,14 @@ def kernels_of(call: str, core: CoreLoss, low: LowLoss, rank: int | None) -> tup
         ValueError: if none is left.
     """
     used = _whole(call, core, low)
+    if not low.falls:
+        warnings.warn(
+            f"`{call}`: {low.low.name!r} ends at {low.energies[-1]:g} eV, where the losses do not "
+            "yet fall as a tail does: what is missing cannot be told, and edges far behind an "
+            "onset come out wrong: record more of the low loss.",
+            ClaimWarning,
+            stacklevel=users_line(),
+        )
     step, channels = core.axis.scale, core.spectra.shape[1]
     if abs(low.step - step) > STEPS * step:
         _say(
@@ -110,6 +136,8 @@ def say_few_electrons(call: str, low: LowLoss, used: Bools, fitted: bool | None)
             "taken as if it had no noise: bin pixels, or leave `fit_amounts` out"
             if fitted is False
             else "fitted within its noise beside the core loss"
+            if electrons >= TOO_FEW
+            else "fitted within its noise, which is too large to rely on: bin pixels"
         )
         warnings.warn(
             f"`{call}`: {low.low.name!r} has about {electrons:.3g} electrons a pixel: {done}.",
@@ -150,64 +178,11 @@ def _say_too_thick(call: str, thickness: Array, *, left: bool) -> None:
         )
 
 
-def background_laws(
-    call: str, core: CoreLoss, used: Bools, exponents: tuple[float, ...], onset: float | None
-) -> tuple[Tensor, int]:
-    """(power laws (channel, law), first channel of the edges).
-
-    Raises:
-        ValueError: if there is no edge, or the onset is not on the axis.
-    """
-    energies = core.axis.values
-    ends = f"from {energies[0]:g} to {energies[-1]:g} eV"
-    if onset is None:
-        mean = core.spectra[torch.from_numpy(used)].mean(0).numpy()
-        first = first_onset(energies, mean, exponents)
-        if first is None:
-            raise ValueError(
-                f"`{call}`: no edge rises above the background {ends}: give `onset=`, in eV."
-            )
-    else:
-        first = int(np.searchsorted(energies, onset - core.axis.scale / 2))
-    if onset is not None and not energies[0] <= onset < energies[-1]:
-        raise ValueError(f"`{call}`: onset={onset:g} eV: the core loss runs {ends}.")
-    return torch.from_numpy(power_laws(energies, exponents)), first
-
-
-def scattered_laws(
-    energies: Array, exponents: tuple[float, ...], kernels: Kernels, used: Bools
-) -> Tensor:
-    """Power laws after the mean plural scattering, (channel, law), of 1 at their largest.
-
-    They go on below the first energy, from where electrons are scattered into the range: down to
-    half of it, and as high as there below.
-    """
-    h = (kernels.B[used] @ kernels.D.T).mean(0)
-    step, reach = energies[1] - energies[0], len(h) - 1
-    below = energies[0] - step * np.arange(reach, 0, -1)
-    whole = np.concatenate([np.maximum(below, energies[0] / 2), energies])
-    laws = np.stack(
-        [
-            np.convolve(h, law)[reach : reach + len(energies)]
-            for law in power_laws(whole, exponents).T
-        ],
-        1,
-    )
-    return torch.from_numpy(laws / laws.max(0))
-
-
 def zero_but(rows: Tensor, K: int) -> list[Constraint]:
     """That all other rows are zero, if there are some."""
     if bool(rows.all()):
         return []
     return [Fixed(torch.where(rows, torch.nan, 0.0).double()[:, None].expand(-1, K))]
-
-
-def orthonormal(laws: Tensor, weights: Tensor) -> Tensor:
-    """The same span, orthonormal under the weights of the channels; the first of them positive."""
-    root = weights.sqrt()[:, None]
-    upper = torch.linalg.qr(root * laws)[1]
-    return laws @ torch.linalg.inv(upper * upper.diagonal().sign()[:, None])
 
 
 def _say(text: str) -> None:

@@ -66,6 +66,7 @@ class Result(Shown, NamedParts):
         minimised: the loss that was; None after `load`.
         component_names: see `renamed`; empty where none was given. `roles`: for a data set the
             factors whose sum are its maps, and those whose sum are its spectra, where known.
+            `other_columns`: of a loaded result, data sets whose prediction is not that product.
 
     Example:
         >>> from fusion.simulate import layers
@@ -101,6 +102,7 @@ class Result(Shown, NamedParts):
     minimised: Loss | None = None
     component_names: tuple[str, ...] = ()
     roles: Roles = field(default_factory=dict)
+    other_columns: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Array:
         """A factor by name.

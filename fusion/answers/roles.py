@@ -51,6 +51,15 @@ def roles_of(model: Model) -> Roles:
     }
 
 
+def other_columns(result: Result) -> tuple[str, ...]:
+    """Data sets whose prediction has other columns than the components, as the model says."""
+    model = result.model
+    if model is None:
+        return result.other_columns
+    with torch.no_grad(), model.once():
+        return tuple(name for name in result.data if model.component_parts(name) is not None)
+
+
 def _random_like(values: Tensor, seed: int) -> Tensor:
     drawn = torch.rand(values.shape, generator=torch.Generator().manual_seed(seed))
     return drawn.to(values)

@@ -15,6 +15,7 @@ from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import path_of
 from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
+from fusion.answers.roles import other_columns
 from fusion.answers.whole_files import atomic_write
 
 FORMAT = 1
@@ -50,6 +51,7 @@ def save(result: Result, path: Any) -> Path:
     meta: dict[str, Any] = {"format": FORMAT, **{key: getattr(result, key) for key in _PLAIN}}
     meta["structure"] = result.structure
     meta["component_names"], meta["roles"] = result.component_names, result.roles
+    meta["other_columns"] = other_columns(result)
     meta["axes"] = {
         name: [None if a is None else [_axis_entry(x) for x in a] for a in modes]
         for name, modes in result.axes.items()
@@ -155,6 +157,7 @@ def _read(path: Path, call: str) -> Result:
         structure=None if structure is None else (structure[0], tuple(structure[1])),
         component_names=tuple(meta.get("component_names", ())),  # older files have neither
         roles={n: (tuple(C), tuple(S)) for n, (C, S) in meta.get("roles", {}).items()},
+        other_columns=tuple(meta.get("other_columns", ())),
     )
 
 

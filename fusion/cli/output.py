@@ -58,7 +58,7 @@ def summary_text(result: Result, used: Sequence[str] = ()) -> str:
     steps = [f"  {name}: {step}" for name, data in result.data.items() for step in data.history]
     lines += ["", "prepared", *steps] if steps else []
     lines += ["", "starts, best first"]
-    for i in np.argsort(result.losses):
+    for i in np.lexsort([result.losses, ~result.ended]):  # those that were dropped come last
         lines.append(f"  {result.losses[i]:.8g}  {result.statuses[i]}")
     return "\n".join([*lines, ""])
 

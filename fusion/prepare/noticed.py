@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.units import ratio
 from fusion.data.count_value import count_value_of
-from fusion.data.signal_type import has_edges
+from fusion.data.signal_type import has_edges, signal_type
 from fusion.prepare.chosen_pixels import spread_spectra
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ NARROW = 0.1  # of the channels, at most, that it covers
 ZERO, NOISE_SHARE = 0.1, 0.05  # keV about 0; share of all counts, from which those are told
 FOOT = 0.02  # of its height, down to which it reaches
 HOT = 5.0  # times the highest of four neighbours, from which a channel is hot
+ZERO_LOSS = 5.0  # eV around 0 in which the zero-loss peak of EELS stands
 MOST_PIXELS = 0.8  # in which a hot channel stands above them: a spike is in one
 SURE = 20.0  # counts in either neighbour of a dead channel, so that none is no chance
 GAP = 3  # channels of a dead run, at most
@@ -150,12 +152,21 @@ def _hot(data: Dataset, stats: Tally) -> tuple[int, ...]:
     """Single channels that stand far above two neighbours on either side, in nearly all pixels."""
     means = np.nan_to_num(stats.means)
     suspects = np.flatnonzero(means > HOT * _highest_neighbour(means))
-    suspects = suspects[means[suspects] > 0]
+    suspects = suspects[(means[suspects] > 0) & ~_zero_loss(data)[suspects]]
     if not suspects.size or len(means) < 5:
         return ()
     spectra = np.nan_to_num(spread_spectra(data, stats))
     above = spectra[:, suspects] > np.stack([_highest_neighbour(s) for s in spectra])[:, suspects]
     return tuple(suspects[above.mean(0) > MOST_PIXELS].tolist()) if len(spectra) > 1 else ()
+
+
+def _zero_loss(data: Dataset) -> NDArray[np.bool_]:
+    """(channel,) whether the zero-loss peak of EELS may stand there, sharp and no defect."""
+    axis = data.channels[0]
+    unit = ratio("eV", axis.units) if signal_type((axis,), data.metadata) == "EELS" else None
+    if unit is None:
+        return np.zeros(data.shape[-1], dtype=bool)
+    return np.abs(axis.values * unit) <= ZERO_LOSS
 
 
 def _highest_neighbour(values: NDArray[np.float64]) -> NDArray[np.float64]:

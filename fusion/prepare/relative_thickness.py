@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import ClaimWarning, CutWarning, users_line
 from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.dataset import Dataset
 from fusion.prepare.mean_free_path import ElectronOptics, Thickness, path_from
@@ -113,11 +115,33 @@ def relative_thickness(
     """
     spectra = LowLoss(f"relative_thickness({low:})", low, zero_loss)
     elastic, total = spectra.elastic, spectra.total
-    counted = spectra.seen & (elastic > 0) & (total > 0)
+    counted = spectra.seen & (elastic > 0) & (total > 0) & ~spectra.clipped
+    say_what_is_missing(f"relative_thickness({low:})", spectra)
     I0, It = np.where(counted, elastic, np.nan), np.where(counted, total, np.nan)
     values = np.log((It + spectra.beyond) / I0)
     errors = np.sqrt(_variance(spectra, I0, It))
     return RelativeThickness.of(low.pixels, values, errors, spectra)
+
+
+def say_what_is_missing(call: str, spectra: LowLoss) -> None:
+    """Of pixels whose peak is cut off, and of an axis that ends before the losses fall."""
+    name = spectra.low.name
+    if clipped := int(spectra.clipped.sum()):
+        warnings.warn(
+            f"`{call}`: the zero loss of {clipped} pixels of {name!r} is cut off at "
+            f"{spectra.spectra.max():g}: t/λ of these is not known; record it with a shorter "
+            "exposure.",
+            CutWarning,
+            stacklevel=users_line(),
+        )
+    if not spectra.falls:
+        warnings.warn(
+            f"`{call}`: {name!r} ends at {spectra.energies[-1]:g} eV, where the losses do not yet "
+            "fall as a tail does: how many electrons lost more cannot be told, and t/λ is not to "
+            "be trusted: record more of the low loss.",
+            ClaimWarning,
+            stacklevel=users_line(),
+        )
 
 
 def _variance(spectra: LowLoss, I0: Array, It: Array) -> Array:

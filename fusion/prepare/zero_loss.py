@@ -24,6 +24,8 @@ SLOWEST = 0.5
 """By how much its exponent is taken to be above 1 at least, or the tail would hold ever more."""
 LEAST = 1e-12
 """Gain over the highest value, at least: where spectra have no noise, as those of one sum."""
+SLOWEST_FALL = 2.0
+"""Exponent of a tail; what falls slower at the end of the axis is still the plasmons."""
 TAKEN_OFF = 8
 """Components that are taken off before the noise is looked at."""
 EQUAL = 0.01
@@ -82,6 +84,12 @@ class LowLoss:
         if low.mask is not None:
             hidden = low.mask.expand(low.shape).numpy().reshape(self.spectra.shape)
             self.spectra[hidden], known = 0.0, ~hidden.any(1)
+            if not known.any() and not hidden.all(1).all():
+                raise ValueError(
+                    f"`{call}`: {int(hidden.any(0).sum())} channels of {low.name!r} are masked: "
+                    "every electron of a low loss counts: give it without that mask, bad channels "
+                    "filled from beside them."
+                )
         self.seen = known & (self.spectra.sum(1) > 0)
         if not self.seen.any():
             raise ValueError(f"`{call}`: no pixel of {low.name!r} counted anything.")
@@ -149,6 +157,19 @@ class LowLoss:
         rest = at_end * loss[-1] / self.step / max(power - 1, SLOWEST)
         return rest * np.maximum(self.spectra[:, tail].sum(1), 0) / self.mean[tail].sum()
 
+    @cached_property
+    def falls(self) -> bool:
+        """Whether the losses fall at the end of the axis as a tail does, so that `beyond` tells."""
+        loss = self.energies + self.step / 2 - self.zero.centre
+        if loss[-1] <= 0:
+            return False
+        middle = (1 + TAIL) / 2 * loss[-1]
+        near, far = self.mean[(loss > TAIL * loss[-1]) & (loss <= middle)], self.mean[loss > middle]
+        if not near.size or not far.size or far.mean() <= 0:
+            return True
+        steep = (1 + 3 * TAIL) / (3 + TAIL)  # places of the two halves
+        return bool(near.mean() / far.mean() >= steep**-SLOWEST_FALL)
+
     @property
     def share_beyond(self) -> float:
         """Of all electrons, how many are taken to have lost more than the axis shows."""
@@ -156,12 +177,20 @@ class LowLoss:
         return float(rest / (self.mean[self.zero.first :].sum() + rest))
 
     def _given(self, call: str, window: tuple[float, float]) -> ZeroLoss:
-        low, high = window
+        low, high = _pair(call, window)
         inside = np.flatnonzero((self.energies >= low) & (self.energies <= high))
         if not inside.size:
             raise ValueError(
                 f"`{call}`: no channel of {self.low.name!r} from {low:g} to {high:g} eV: it runs "
                 f"from {self.energies[0]:g} to {self.energies[-1]:g} eV."
+            )
+        near = np.flatnonzero(np.abs(self.energies) <= NEAR)
+        peak = float(self.energies[near[self.mean[near].argmax()]]) if near.size else np.nan
+        if near.size and not low <= peak <= high <= peak + 2 * VALLEY:
+            raise ValueError(
+                f"`{call}`: zero_loss=({low:g}, {high:g}): the peak of {self.low.name!r} is at "
+                f"{peak:g} eV: give where it begins, and where it ends in the valley before the "
+                "first plasmon."
             )
         return self._at(int(inside[0]), int(inside[-1]) + 1)
 
@@ -193,3 +222,16 @@ class LowLoss:
         return ZeroLoss(
             first, stop, centre, self.energies[first] - half, self.energies[stop - 1] + half
         )
+
+
+def _pair(call: str, window: object) -> tuple[float, float]:
+    """The ends of a window, lower first."""
+    try:
+        low, high = (float(end) for end in window)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        low, high = 1.0, 0.0
+    if not low < high:
+        raise ValueError(
+            f"`{call}`: zero_loss={window!r}: give (from, to) in eV, the lower end first: (-3, 4)."
+        )
+    return low, high

@@ -14,7 +14,7 @@ from fusion.algebra.axis import Axes
 from fusion.algebra.axis_differences import axis_differences
 from fusion.algebra.cautions import NoiseWarning, users_line
 from fusion.algebra.prediction import CP
-from fusion.answers.roles import maps_and_spectra
+from fusion.answers.roles import maps_and_spectra, other_columns
 from fusion.data.dataset import Dataset
 from fusion.language.fit_term import Fit
 from fusion.losses import Frobenius, Gaussian, Poisson
@@ -44,7 +44,7 @@ def spectra_of(result: Result, name: str) -> Tensor:
     Raises:
         ValueError: if the data set is not predicted as maps times spectra.
     """
-    other = _of_other_columns(result, name)
+    other = name in other_columns(result)
     maps, spectra = ((), ()) if other else maps_and_spectra(result, name)
     if maps and spectra:
         return torch.from_numpy(sum(np.asarray(result[each], dtype=float) for each in spectra))
@@ -58,14 +58,6 @@ def spectra_of(result: Result, name: str) -> Tensor:
         f"(factors {', '.join(result.factors)}), so that new pixels have no amounts of their own: "
         "fit the new data, `fu.fit(model, loss, init=result)`."
     )
-
-
-def _of_other_columns(result: Result, name: str) -> bool:
-    """Whether the model says that a prediction has other columns than its components."""
-    if result.model is None:
-        return False
-    with torch.no_grad(), result.model.once():
-        return result.model.component_parts(name) is not None
 
 
 def fit_of(result: Result, name: str, data: Dataset, several: bool) -> tuple[float | None, Fit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import fusion as fu
-from fusion.losses import Frobenius, LearnedSmoothness, Overlap
+from fusion.losses import Frobenius, LearnedSmoothness, Overlap, dual_eels_loss
 from fusion.models.dual_eels_start import inverse_kernels
 from fusion.models.plural import moved_kernels, on_core_channels
 from fusion.prepare.zero_loss import LowLoss
@@ -302,3 +303,39 @@ def test_what_cannot_be_is_refused(pair, change, said):
 def test_an_onset_beside_the_axis_is_refused(pair):
     with pytest.raises(ValueError, match=r"onset=800 eV: the core loss runs from 480 to 720 eV"):
         fu.models.DualEELS(*pair, 2, onset=800.0)
+
+
+def test_channels_that_are_masked_above_the_onset_change_little(scene, pair):
+    masked = np.zeros(120, bool)
+    masked[68:71] = True
+    core = scene.datasets["core"].masked(masked).estimate_variance()
+    model = fu.models.DualEELS(core, pair[1], 3)
+    result = fu.fit(model, dual_eels_loss(core), starts=1, progress=False)
+    assert result.data["core"].chi2 < 1.1
+    assert nearest_angles(result["S"][~masked], scene.truth["S"][~masked]).max() < 5
+
+
+def test_a_loaded_result_refuses_new_data_as_the_fit_does(pair, fitted, tmp_path):
+    fitted.save(tmp_path / "a.npz")
+    for result in (fitted, fu.Result.load(tmp_path / "a.npz")):
+        with pytest.raises(ValueError, match="does not predict 'core' as maps times spectra"):
+            result.transform(pair[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"exponents": (3, 3)}, "nearer than 0.05"),
+        ({"exponents": ()}, "give one to 4 numbers"),
+        ({"exponents": (-1.0, 2.0)}, "give one to 4 numbers"),
+        ({"exponents": ("a", "b")}, "give one to 4 numbers"),
+        ({"rank": 0}, "rank=0: give a number of kernels"),
+        ({"rank": 2.5}, "rank=2.5: give a number of kernels"),
+        ({"onset": "525"}, "onset='525': give it in eV"),
+        ({"zero_loss": (10, 20)}, "the peak of 'low' is at"),
+    ],
+    ids=str,
+)
+def test_options_that_mean_nothing_are_refused(pair, options, said):
+    with pytest.raises((ValueError, TypeError), match=re.escape(said)):
+        fu.models.DualEELS(*pair, 3, **options)

@@ -28,7 +28,7 @@ def test_it_is_the_log_of_plain_sums():
     x = np.arange(-5, 60.0)
     low = np.exp(-0.5 * x**2) * 100 + 50 * np.exp(-0.5 * ((x - 20) / 4) ** 2)
     data = fu.Dataset("low", low[None], axes=["x", fu.Axis("energy", 1.0, -5, "eV")])
-    stop = np.flatnonzero(x == 5)[0] + low[np.flatnonzero(x == 5)[0] :].argmin()
+    stop = np.flatnonzero(x == 5)[0] + low[np.flatnonzero(x == 5)[0] :][:10].argmin()
     given = fu.relative_thickness(data, zero_loss=(-5, x[stop - 1])).values[0]
     assert given == pytest.approx(np.log(low.sum() / low[:stop].sum()))
 
@@ -96,3 +96,35 @@ def test_what_is_no_spectrum_is_refused():
     falling = fu.Axis("energy", -1.0, 50, "eV")
     with pytest.raises(ValueError, match="no uniform energy axis that rises"):
         fu.relative_thickness(fu.Dataset("low", np.ones((3, 60)), axes=["x", falling]))
+
+
+def test_pixels_whose_peak_is_cut_off_have_no_thickness_and_that_is_said(scene):
+    low = scene.datasets["low"]
+    top = np.quantile(low.numpy().max(-1), 0.9)
+    cut = low.derive(np.minimum(low.numpy(), top), "cut")
+    with pytest.warns(fu.CutWarning, match="the zero loss of 17 pixels of 'low' is cut off at"):
+        values = fu.relative_thickness(cut).values
+    assert np.isnan(values).sum() == 17
+
+
+@pytest.mark.parametrize("end", [12, 44])
+def test_an_axis_that_ends_within_the_plasmons_is_said_to_tell_nothing(scene, end):
+    with pytest.warns(fu.ClaimWarning, match="do not yet fall as a tail does"):
+        fu.relative_thickness(scene.datasets["low"].crop(energy_loss=(-20, end)))
+
+
+@pytest.mark.parametrize("window", [(10, 20), (-5, 200), (5, -5), 5, "all"])
+def test_a_window_that_is_none_of_the_peak_is_refused(scene, window):
+    with pytest.raises((ValueError, TypeError), match="zero_loss"):
+        fu.relative_thickness(scene.datasets["low"], zero_loss=window)
+
+
+def test_masked_channels_of_a_low_loss_are_refused_in_words(scene):
+    mask = np.zeros(120, bool)
+    mask[60] = True
+    with pytest.raises(ValueError, match="1 channels of 'low' are masked"):
+        fu.relative_thickness(scene.datasets["low"].masked(mask))
+
+
+def test_the_zero_loss_is_no_defect_of_the_detector(scene):
+    assert "defect" not in str(scene.datasets["low"].summary())
