@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, in_call
 from fusion.algebra.prediction import Prediction, cp
 from fusion.constraints import Free, NonNegative, Standardised, UnitColumns
 from fusion.data.dataset import Dataset
@@ -117,7 +117,7 @@ class DualEELS(Model):
         fit_amounts: bool | None = None,
     ) -> None:
         super().__init__()
-        call = f"DualEELS({core}, {low}, {K!r})"
+        call = f"DualEELS({in_call(core)}, {in_call(low)}, {K!r})"
         check_datasets(call, [core, low])
         check_axes(call, [core, low], "pixels")
         laws_of = check_options(call, exponents, onset, rank)

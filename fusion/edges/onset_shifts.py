@@ -152,6 +152,13 @@ def onset_shifts(
     values, covariance = spectra.read_all([rise.of for rise in rises], progress)
     errors = np.sqrt(np.maximum(covariance.diagonal(), 0)).reshape(len(values), 2)
     lost = _lost(spectra, rises, values, errors)
+    if lost[at] and not lost.all():
+        others = ", ".join(repr(spectra.names[k]) for k in np.flatnonzero(~lost))
+        spectra.caution(
+            f"shifts are counted from {spectra.names[at]}, which has no onset: give `reference=` "
+            f"one that has, of {others}",
+            ClaimWarning,
+        )
     onsets = np.where(lost, np.nan, values[:, 0])
     own = covariance[::2, ::2]
     with np.errstate(invalid="ignore"):

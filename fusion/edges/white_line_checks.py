@@ -111,8 +111,8 @@ def checked_width(spectra: ChannelSpectra, width: Any) -> float:
     return float(width)
 
 
-def checked_maxima(maxima: Any) -> tuple[float, float] | None:
-    """The energies of two steps, if they were given."""
+def checked_maxima(maxima: Any, windows: Sequence[Array]) -> tuple[float, float] | None:
+    """The energies of two steps, each in the window of its line, if they were given."""
     if maxima is None:
         return None
     pair = isinstance(maxima, tuple | list) and len(maxima) == 2
@@ -123,6 +123,12 @@ def checked_maxima(maxima: Any) -> tuple[float, float] | None:
             f"`white_lines(maxima={maxima!r})`: give the energies of both, the lower one first: "
             "maxima=(641.0, 652.0)."
         )
+    for x, energies in zip(maxima, windows, strict=True):
+        if not energies.min() <= x <= energies.max():
+            raise ValueError(
+                f"`white_lines(maxima={maxima!r})`: {x:g} is not in the window of its line, "
+                f"{energies.min():g} to {energies.max():g}: maxima=(641.0, 652.0)."
+            )
     return float(maxima[0]), float(maxima[1])
 
 

@@ -199,7 +199,7 @@ def white_lines(
     continuum = Continuum(
         spectra.energies, level, foot, electrons, checked_width(spectra, width), float(decay)
     )
-    maxima = checked_maxima(maxima)
+    maxima = checked_maxima(maxima, [spectra.energies[some] for some in inside])
     tops = _tops(spectra, inside)
     functions = [reading(inside, continuum, pair, maxima) for pair in tops]
     values, covariance = spectra.read_all(functions, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ REST = 511.0
 """keV, rest energy of an electron."""
 WIDEST = 20.0
 """mrad: beyond it nearly nothing is scattered inelastically (θ_C of the reference)."""
+DENSEST, FASTEST = 30.0, 1500.0
+"""g/cm³ and keV that there are."""
+NARROWEST = 0.2
+"""mrad of a collection half-angle."""
 SPREAD = 0.1
 """Of the formula, about measured mean free paths: one standard deviation, relative."""
 
@@ -101,12 +106,22 @@ def mean_free_path(
         "convergence": convergence,
         "collection": collection,
     }
-    call = f"mean_free_path({', '.join(f'{name}={value:g}' for name, value in given.items())})"
-    if not all(math.isfinite(x) for x in given.values()) or (
+    call = f"mean_free_path({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+    if not all(isinstance(x, Real) and math.isfinite(x) for x in given.values()) or (
         min(density, beam_energy, collection) <= 0 or convergence < 0
     ):
         raise ValueError(
             f"`{call}`: give g/cm³, keV and mrad, above zero (a parallel beam has convergence=0)."
+        )
+    for name, most, units in (
+        ("density", DENSEST, "g/cm³, not kg/m³"),
+        ("beam_energy", FASTEST, "keV, not eV"),
+    ):
+        if given[name] > most:
+            raise ValueError(f"`{call}`: {name}={given[name]:g}: give {units}, below {most:g}.")
+    if collection < NARROWEST:
+        raise ValueError(
+            f"`{call}`: collection={collection:g}: give mrad, not radians, {NARROWEST:g} or more."
         )
     slow = (1 + beam_energy / (2 * REST)) / (1 + beam_energy / REST) ** 2
     narrow = 5.5 * density**0.3 / (slow * beam_energy)

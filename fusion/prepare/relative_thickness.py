@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, in_call
 from fusion.algebra.cautions import ClaimWarning, CutWarning, users_line
 from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.dataset import Dataset
@@ -66,7 +66,7 @@ class RelativeThickness(Shown):
             ValueError: if one is neither given nor in the metadata, or not above zero.
         """
         given = ElectronOptics(beam_energy, convergence, collection)
-        path = path_from(f"in_nm({density:g})", density, self.optics, given)
+        path = path_from(f"in_nm({density!r})", density, self.optics, given)
         return Thickness(path * self.values, path * self.errors, path)
 
     def _display(self) -> Display:
@@ -113,10 +113,10 @@ def relative_thickness(
         >>> fu.relative_thickness(low).values.round(3)[0, 0]
         np.float64(0.588)
     """
-    spectra = LowLoss(f"relative_thickness({low:})", low, zero_loss)
+    spectra = LowLoss(f"relative_thickness({in_call(low)})", low, zero_loss)
     elastic, total = spectra.elastic, spectra.total
     counted = spectra.seen & (elastic > 0) & (total > 0) & ~spectra.clipped
-    say_what_is_missing(f"relative_thickness({low:})", spectra)
+    say_what_is_missing(f"relative_thickness({in_call(low)})", spectra)
     I0, It = np.where(counted, elastic, np.nan), np.where(counted, total, np.nan)
     values = np.log((It + spectra.beyond) / I0)
     errors = np.sqrt(_variance(spectra, I0, It))

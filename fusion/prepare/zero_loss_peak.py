@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.algebra.calls import checked_call
+from fusion.algebra.calls import checked_call, in_call
 from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.dataset import Dataset
 from fusion.prepare.zero_loss import LowLoss
@@ -85,7 +85,7 @@ def zero_loss_peak(low: Dataset, *, zero_loss: tuple[float, float] | None = None
         >>> np.abs(fu.zero_loss_peak(low).position - [-0.1, 0.1]).max() < 1e-3
         np.True_
     """
-    call = f"zero_loss_peak({low:})"
+    call = f"zero_loss_peak({in_call(low)})"
     spectra = LowLoss(call, low, zero_loss)
     part = slice(spectra.zero.first, spectra.zero.stop)
     x, counts = spectra.energies[part], spectra.spectra[:, part]

@@ -91,6 +91,15 @@ def test_an_edge_that_rises_in_two_steps_is_told(fitted):
     assert found.onsets[0] < 634  # where it first is so high
 
 
+def test_a_reference_without_the_edge_is_told_with_those_that_have_it(fitted):
+    S = np.stack([0 * scene.edge(), scene.edge(), scene.edge(1)], 1)
+    result = scene.without_noise(fitted, S)
+    with pytest.warns(
+        fu.ClaimWarning, match="give `reference=` one that has, of 'component 2', 'component 3'"
+    ):
+        assert np.isnan(fu.edges.onset_shifts(result, WINDOW, progress=False).shifts).all()
+
+
 def test_noise_alone_has_no_onset():
     S = scene.spectra()
     S[scene.ENERGIES > 625, 1] = 0.0

@@ -193,3 +193,8 @@ def test_a_file_and_a_picture_hold_what_was_found(fitted, tmp_path):
     assert len(own) == 1
     with pytest.raises(ValueError, match="one panel takes one spectrum"):
         plot_white_lines(found, panel=own[0])
+
+
+def test_maxima_outside_of_their_windows_are_refused(fitted):
+    with pytest.raises(ValueError, match="100 is not in the window of its line"):
+        fu.edges.white_lines(fitted, **OPTIONS, maxima=(100.0, 200.0), **LINES)

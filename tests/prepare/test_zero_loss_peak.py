@@ -95,3 +95,19 @@ def test_numbers_below_zero_are_refused(number):
     given = {"density": 3.0, "beam_energy": 200.0, "convergence": 0.0, "collection": 10.0}
     with pytest.raises(ValueError, match="above zero"):
         fu.mean_free_path(**given | {number: -1.0})
+
+
+@pytest.mark.parametrize(
+    ("slip", "said"),
+    [
+        ({"beam_energy": 2e5}, "give keV, not eV"),
+        ({"collection": 0.01}, "give mrad, not radians"),
+        ({"density": 3000.0}, "not kg/m³"),
+        ({"density": "MgO"}, "density='MgO'"),
+    ],
+    ids=str,
+)
+def test_slips_of_units_are_told(slip, said):
+    given = {"density": 3.0, "beam_energy": 200.0, "convergence": 0.0, "collection": 10.0}
+    with pytest.raises((ValueError, TypeError), match=said):
+        fu.mean_free_path(**given | slip)
