@@ -70,7 +70,7 @@ def core_loss(call: str, core: Dataset) -> CoreLoss:
     seen: Bools = np.ones(shape[0], dtype=bool)
     if core.mask is not None:
         hidden = np.asarray(core.mask.expand(core.shape).numpy().reshape(shape))
-        seen = ~hidden.all(1)
+        seen = np.asarray(~hidden.all(1))
         of_channels = torch.where(torch.from_numpy(hidden[seen].all(0)), 0.0, of_channels)
         return CoreLoss(axis, _filled(core.matrix.double(), hidden), _relative(of_channels), seen)
     return CoreLoss(axis, core.matrix.double(), _relative(of_channels), seen)
