@@ -26,7 +26,7 @@ from fusion.models.dual_eels_background import (
     orthonormal,
     scattered_laws,
 )
-from fusion.models.dual_eels_input import core_loss, kernels_of, say_few_electrons, zero_but
+from fusion.models.dual_eels_input import amounts_are_fitted, core_loss, kernels_of, zero_but
 from fusion.models.dual_eels_start import start_values
 from fusion.models.plural import moved_kernels, peak_profile, with_peak
 from fusion.prepare.relative_thickness import RelativeThickness
@@ -150,15 +150,14 @@ class DualEELS(Model):
         self.C = Factor((core.pixels, K), NonNegative(), *zero_but(torch.from_numpy(used), K))
         self.S = Factor((core.channels, K), NonNegative(), UnitColumns(), *zero_but(after, K))
         self.N = Factor((core.pixels, laws.shape[1]), Free())
-        self.step, peak, self.zero = read.axis.scale, np.ones(1), 0
-        if deconvolve:
-            peak, self.zero = peak_profile(spectra, self.step)
+        self.step = read.axis.scale
+        peak = peak_profile(spectra, self.step) if deconvolve else np.ones(1)
         self.register_buffer("peak", torch.from_numpy(peak))
         self.peak: Tensor
         if fit_energies:
             self.calibration = Factor((2,), Standardised())
             self.calibration = torch.zeros(2)
-        if say_few_electrons(call, spectra, used, fit_amounts):
+        if amounts_are_fitted(call, spectra, used, fit_amounts):
             self.register_buffer("B_errors", torch.from_numpy(kernels.B_errors)[:, None])
             self.low_noise = Factor((core.pixels, kernels.B.shape[1]), Standardised())
             self.low_noise = torch.zeros(kernels.B.shape)
@@ -167,8 +166,8 @@ class DualEELS(Model):
     def scattered(self) -> tuple[Tensor, Tensor]:
         """(L, R): C Sᵀ after plural scattering is L Rᵀ; (pixel, r·K) and (channel, r·K)."""
         left = (self.amounts()[:, :, None] * self.C[:, None]).flatten(1)
-        kernels = with_peak(self.kernels(), self.peak) if self.zero else self.kernels()
-        return left, convolve(self.S, kernels, zero=self.zero)
+        kernels = with_peak(self.kernels(), self.peak)
+        return left, convolve(self.S, kernels, zero=len(self.peak) // 2)
 
     def amounts(self) -> Tensor:
         """(pixel, r) B: how much of each kernel every pixel has, so that B Dᵀ sums to 1."""

@@ -82,12 +82,16 @@ def _relative(of_channels: Tensor) -> Tensor:
 
 def _filled(X: Tensor, hidden: Bools) -> Tensor:
     """Spectra with lines across masked channels, for a start: what lies under a mask is nothing."""
-    filled, channels = X.clone(), np.arange(X.shape[1])
-    for row in np.flatnonzero(hidden.any(1) & ~hidden.all(1)):
-        known = ~hidden[row]
-        line = np.interp(channels[~known], channels[known], X[row].numpy()[known])
-        filled[row, torch.from_numpy(~known)] = torch.from_numpy(line)
-    return filled
+    n = X.shape[1]
+    channels = np.broadcast_to(np.arange(n), hidden.shape)
+    left = np.maximum.accumulate(np.where(hidden, -1, channels), 1)
+    right = np.minimum.accumulate(np.where(hidden, n, channels)[:, ::-1], 1)[:, ::-1]
+    low, high = np.where(left < 0, right, left), np.where(right == n, left, right)
+    share = (channels - low) / np.maximum(high - low, 1)
+    ends = [torch.from_numpy(np.clip(end, 0, n - 1)) for end in (low, high)]
+    below, above = (X.gather(1, end) for end in ends)
+    line = below + torch.from_numpy(share) * (above - below)
+    return torch.where(torch.from_numpy(hidden), line, X)
 
 
 def kernels_of(call: str, core: CoreLoss, low: LowLoss, rank: int | None) -> tuple[Kernels, Bools]:
@@ -99,14 +103,7 @@ def kernels_of(call: str, core: CoreLoss, low: LowLoss, rank: int | None) -> tup
         ValueError: if none is left.
     """
     used = _whole(call, core, low)
-    if not low.falls:
-        warnings.warn(
-            f"`{call}`: {low.low.name!r} ends at {low.energies[-1]:g} eV, where the losses do not "
-            "yet fall as a tail does: what is missing cannot be told, and edges far behind an "
-            "onset come out wrong: record more of the low loss.",
-            ClaimWarning,
-            stacklevel=users_line(),
-        )
+    low.say_where_it_ends(call)
     step, channels = core.axis.scale, core.spectra.shape[1]
     if abs(low.step - step) > STEPS * step:
         _say(
@@ -127,7 +124,7 @@ def kernels_of(call: str, core: CoreLoss, low: LowLoss, rank: int | None) -> tup
     return kernels, thin
 
 
-def say_few_electrons(call: str, low: LowLoss, used: Bools, fitted: bool | None) -> bool:
+def amounts_are_fitted(call: str, low: LowLoss, used: Bools, fitted: bool | None) -> bool:
     """Whether the amounts of kernels are fitted with their noise; few electrons are told of."""
     electrons = float(np.median(low.total[used])) / low.gain
     few = electrons < FEWEST

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.algebra.cubic import REACH, cubic
 from fusion.prepare.noise_edge import hard_threshold
 from fusion.prepare.scree import svd
 from fusion.prepare.zero_loss import LowLoss
@@ -18,11 +19,6 @@ Bools = NDArray[np.bool_]
 
 MOST = 6
 """Kernels at most: more stand out of many electrons, and are not seen in core losses."""
-
-KEYS = 0.5 * torch.tensor(
-    [[0.0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]], dtype=torch.float64
-)
-"""(power of the place between two channels, channel from the one before on): Keys's cubics."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +63,8 @@ def on_core_channels(low: LowLoss, step: float, channels: int) -> Array:
     return made
 
 
-def peak_profile(low: LowLoss, step: float) -> tuple[Array, int]:
-    """(zero-loss peak of the mean pixel on channels of the core loss, sum 1; which one is 0 eV).
+def peak_profile(low: LowLoss, step: float) -> Array:
+    """Zero-loss peak of the mean pixel on channels of the core loss, sum 1, 0 eV in the middle.
 
     Args:
         low: the spectra.
@@ -81,7 +77,7 @@ def peak_profile(low: LowLoss, step: float) -> tuple[Array, int]:
     ends = np.minimum(centres[:, None] + step / 2, loss + low.step / 2)
     shares = np.maximum(ends - np.maximum(centres[:, None] - step / 2, loss - low.step / 2), 0)
     profile = shares @ counts / low.step
-    return profile / profile.sum(), reach
+    return profile / profile.sum()
 
 
 def low_rank(spectra: Array, used: Bools, gain: float, rank: int | None) -> Kernels:
@@ -127,11 +123,9 @@ def moved_kernels(D: Tensor, offset: Tensor, ratio: Tensor) -> Tensor:
     """
     n = len(D)
     at = (torch.arange(1, n, dtype=D.dtype, device=D.device) - offset.to(D)) / ratio.to(D)
-    first = at.detach().floor()
-    t, place = at - first, first.long()[:, None] + torch.arange(-1, 3, device=D.device)
-    inside = ((place >= 1) & (place < n)).to(D)
-    near = D[place.clamp(0, n - 1)] * inside[:, :, None]
-    weights = torch.stack([torch.ones_like(t), t, t * t, t * t * t], 1) @ KEYS.to(D)
+    place = at.detach().floor()[:, None] + torch.arange(1 - REACH, 1 + REACH, device=D.device)
+    inside, near = (place >= 1) & (place < n), D[place.long().clamp(0, n - 1)]
+    weights = cubic(at[:, None] - place) * inside
     return torch.cat([D[:1], (weights[:, None] @ near)[:, 0] / ratio.to(D)])
 
 

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.calls import checked_call
+from fusion.algebra.cubic import cubic
 
 SMALL_PRIMES = (2, 3, 5)
 """Lengths without other factors are transformed fastest."""
-REACH = 2
-"""Channels over which a displaced value is spread, to either side."""
 
 
 @checked_call
@@ -95,15 +94,7 @@ def shift(S: Tensor, by: Tensor) -> Tensor:
         )
     zero = S.shape[0] - 1
     losses = torch.arange(-zero, zero + 1, dtype=S.dtype, device=S.device)
-    return convolve(S, _cubic(losses[:, None] - by.reshape(-1).to(S)), zero=zero)
-
-
-def _cubic(x: Tensor) -> Tensor:
-    """Keys's kernel, zero from two channels on."""
-    x = x.abs()
-    near = (1.5 * x - 2.5) * x.square() + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return torch.where(x <= 1, near, torch.where(x < REACH, far, torch.zeros_like(x)))
+    return convolve(S, cubic(losses[:, None] - by.reshape(-1).to(S)), zero=zero)
 
 
 def _quick_length(n: int) -> int:

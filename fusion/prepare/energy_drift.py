@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
 from fusion.algebra.cautions import CutWarning, users_line
+from fusion.algebra.cubic import REACH, cubic
 from fusion.data.array_input import fits_in_memory
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
@@ -33,6 +34,7 @@ FINE = 4  # positions a channel that are looked at; a parabola tells the rest
 CLEAR = 5.0  # standard deviations by which the feature stands out where its place is believed
 SHARPER = 1.1  # times the variance of the mean spectrum, by which peaks tell a better start
 PEAK = 20.0  # usual steps between channels by which a peak stands above its surroundings
+STEPS = np.arange(1 - REACH, 1 + REACH)  # samples about a place between two
 PART = 2048  # spectra that are looked at together
 
 
@@ -211,24 +213,15 @@ def _aligned_mean(view: SpectraInWindow, drift: Array) -> Array:
 
 
 def _sum_ofmove_like(spectra: NDArray, drift: Array) -> Array:
-    """Σ y(x + s) over the spectra, by cubic convolution: a line would blur what is sharp.
-
-    References:
-        Keys, IEEE Trans. Acoust. Speech Signal Process. 29:1153 (1981).
-    """
+    """Σ y(x + s) over the spectra, by cubic convolution: a line would blur what is sharp."""
     n, total = spectra.shape[1], np.zeros(spectra.shape[1])
     for start in range(0, len(spectra), PART):
         part = slice(start, start + PART)
         whole = np.floor(drift[part]).astype(int)
         t = (drift[part] - whole)[:, None]
         rows, index = np.arange(len(whole))[:, None], np.arange(n) + whole[:, None]
-        weights = (
-            t * (-0.5 + t * (1 - 0.5 * t)),
-            1 + t**2 * (-2.5 + 1.5 * t),
-            t * (0.5 + t * (2 - 1.5 * t)),
-            t**2 * (-0.5 + 0.5 * t),
-        )
-        for step, weight in zip((-1, 0, 1, 2), weights, strict=True):
+        weights = cubic(torch.from_numpy(t - STEPS)).numpy().T[:, :, None]
+        for step, weight in zip(STEPS, weights, strict=True):
             total += (weight * spectra[part][rows, (index + step).clip(0, n - 1)]).sum(0)
     return total
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.calls import checked_call, in_call
-from fusion.algebra.cautions import ClaimWarning, CutWarning, users_line
+from fusion.algebra.cautions import CutWarning, users_line
 from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.dataset import Dataset
 from fusion.prepare.mean_free_path import ElectronOptics, Thickness, path_from
@@ -134,14 +134,7 @@ def say_what_is_missing(call: str, spectra: LowLoss) -> None:
             CutWarning,
             stacklevel=users_line(),
         )
-    if not spectra.falls:
-        warnings.warn(
-            f"`{call}`: {name!r} ends at {spectra.energies[-1]:g} eV, where the losses do not yet "
-            "fall as a tail does: how many electrons lost more cannot be told, and t/λ is not to "
-            "be trusted: record more of the low loss.",
-            ClaimWarning,
-            stacklevel=users_line(),
-        )
+    spectra.say_where_it_ends(call)
 
 
 def _variance(spectra: LowLoss, I0: Array, It: Array) -> Array:

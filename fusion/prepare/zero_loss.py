@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.units import in_units
 from fusion.data.dataset import Dataset, check_dataset
 
@@ -169,6 +171,17 @@ class LowLoss:
             return True
         steep = (1 + 3 * TAIL) / (3 + TAIL)  # places of the two halves
         return bool(near.mean() / far.mean() >= steep**-SLOWEST_FALL)
+
+    def say_where_it_ends(self, call: str) -> None:
+        """A caution where the axis ends before the losses fall."""
+        if not self.falls:
+            warnings.warn(
+                f"`{call}`: {self.low.name!r} ends at {self.energies[-1]:g} eV, where the losses "
+                "do not yet fall as a tail does: how many electrons lost more cannot be told, and "
+                "t/λ and edges far behind an onset are not to be trusted: record more of it.",
+                ClaimWarning,
+                stacklevel=users_line(),
+            )
 
     @property
     def share_beyond(self) -> float:

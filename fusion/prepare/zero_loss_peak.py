@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fusion.algebra.calls import checked_call, in_call
+from fusion.algebra.cubic import cubic
 from fusion.algebra.display import Display, Facts, Shown
 from fusion.data.dataset import Dataset
 from fusion.prepare.zero_loss import LowLoss
@@ -161,14 +163,12 @@ def _by_peak(
 
 
 def _aligned_mean(counts: Array, places: Array) -> Array:
-    """The mean of spectra read at these channels, (pixel, channel), by cubics (Keys 1981)."""
+    """The mean of spectra read at these channels, (pixel, channel), by cubics."""
     n, whole = counts.shape[1], np.floor(places).astype(int)
     t, rows = places - whole, np.arange(len(counts))[:, None]
     total = np.zeros(n)
     for step in (-1, 0, 1, 2):
-        d = np.abs(t - step)
-        near, far = (1.5 * d - 2.5) * d**2 + 1, ((-0.5 * d + 2.5) * d - 4) * d + 2
-        weight = np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+        weight = cubic(torch.from_numpy(t - step)).numpy()
         total += (weight * counts[rows, (whole + step).clip(0, n - 1)]).sum(0)
     return np.maximum(total / len(counts), 1e-6 * counts.mean(0).max())
 

@@ -8,11 +8,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def literal_covariance(C: Array, S: Array, D: Array) -> Array:
-    """Of all entries of S, (m·K, m·K), X ≈ C Sᵀ, all of C and S varying; `D` (n, m) bends.
-
-    Entries at 0 are held, columns of S move at right angles to themselves.
-    """
+def jacobian(C: Array, S: Array) -> Array:
+    """Of M_ij = Σ_k C_ik S_jk by all entries of C and S, (n·m, n·K + m·K)."""
     (n, K), m = C.shape, len(S)
     J = np.zeros((n, m, n * K + m * K))
     for k in range(K):
@@ -20,8 +17,17 @@ def literal_covariance(C: Array, S: Array, D: Array) -> Array:
             J[i, :, i * K + k] = S[:, k]
         for j in range(m):
             J[:, j, n * K + j * K + k] = C[:, k]
+    return J.reshape(n * m, -1)
+
+
+def literal_covariance(C: Array, S: Array, D: Array) -> Array:
+    """Of all entries of S, (m·K, m·K), X ≈ C Sᵀ, all of C and S varying; `D` (n, m) bends.
+
+    Entries at 0 are held, columns of S move at right angles to themselves.
+    """
+    n, K = C.shape
     free = np.concatenate([C.ravel(), S.ravel()]) > 0
-    J = J.reshape(n * m, -1)[:, free]
+    J = jacobian(C, S)[:, free]
     rules = []
     for k in range(K):
         along = np.zeros_like(S)

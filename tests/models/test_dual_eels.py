@@ -86,15 +86,16 @@ def test_the_shape_of_the_zero_loss_may_be_a_part_of_the_kernels(scene, pair):
     shape, centre = spectra.mean[part] / spectra.mean[part].sum(), spectra.zero.centre
     places = (spectra.energies[part] - centre) / core.axes[-1].scale
     found = model.peak.numpy()
-    assert found @ np.arange(-model.zero, model.zero + 1) == pytest.approx(shape @ places, abs=0.05)
+    zero = len(found) // 2
+    assert found @ np.arange(-zero, zero + 1) == pytest.approx(shape @ places, abs=0.05)
     assert found.sum() == pytest.approx(1)
-    whole = np.zeros((140, len(model.D) + model.zero))
-    whole[:, model.zero :] = (plain.B @ plain.D.T).numpy()
-    elastic = whole[:, model.zero].copy()
-    whole[:, model.zero] = 0
+    whole = np.zeros((140, len(model.D) + zero))
+    whole[:, zero:] = (plain.B @ plain.D.T).numpy()
+    elastic = whole[:, zero].copy()
+    whole[:, zero] = 0
     whole[:, : len(found)] += elastic[:, None] * found
     C, S = model.C.detach().numpy(), model.S.detach().numpy()
-    literal = [np.convolve(h, S @ c)[model.zero :][:120] for h, c in zip(whole, C, strict=True)]
+    literal = [np.convolve(h, S @ c)[zero:][:120] for h, c in zip(whole, C, strict=True)]
     made = model.predict()["core"].dense() - model.background()
     np.testing.assert_allclose(made.detach().numpy(), literal, atol=1e-10)
 
@@ -308,7 +309,9 @@ def test_an_onset_beside_the_axis_is_refused(pair):
 def test_channels_that_are_masked_above_the_onset_change_little(scene, pair):
     masked = np.zeros(120, bool)
     masked[68:71] = True
-    core = scene.datasets["core"].masked(masked).estimate_variance()
+    counts = scene.datasets["core"].numpy().astype(float)
+    counts[..., masked] = 1e6
+    core = scene.datasets["core"].derive(counts, "hot").masked(masked).estimate_variance()
     model = fu.models.DualEELS(core, pair[1], 3)
     result = fu.fit(model, dual_eels_loss(core), starts=1, progress=False)
     assert result.data["core"].chi2 < 1.1

@@ -11,6 +11,7 @@ from fusion.constraints import Fixed, NonNegative, Softplus, UnitColumns
 from fusion.engine import bordered_inverse, covariance
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import NMF, SharedMaps
+from tests.helpers.literal_covariance import jacobian
 from tests.helpers.planted_factors import noisy_dataset, softly_coupled, unit
 
 QUANTILE = 1.959964
@@ -47,14 +48,7 @@ def literal(C: np.ndarray, S: np.ndarray, D: np.ndarray) -> np.ndarray:
 
     M_ij = Σ_k C_ik S_jk; entries at 0 are held, columns of S move at right angles to themselves.
     """
-    (n, K), m = C.shape, len(S)
-    J = np.zeros((n, m, n * K + m * K))
-    for k in range(K):
-        for i in range(n):
-            J[i, :, i * K + k] = S[:, k]
-        for j in range(m):
-            J[:, j, n * K + j * K + k] = C[:, k]
-    J = J.reshape(n * m, -1)
+    (n, K), J = C.shape, jacobian(C, S)
     H = J.T @ (D.reshape(-1, 1) * J)
     held = np.concatenate([C.ravel(), S.ravel()]) <= 0
     rules = [np.eye(len(H))[held]]
