@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import jacrev
 
 from fusion.algebra.axis import length
 from fusion.algebra.calls import checked_call
@@ -20,6 +19,7 @@ from fusion.elements.common_errors import CommonErrors, common_errors
 from fusion.elements.doubts import charges_of_the_other_kind, peaks_without_element
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.pixel_composition import SIDES, PixelSource
+from fusion.engine.directional import jacobian
 from fusion.xrays.line_model import GAIN, OFFSET, WIDTH, LineModel
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _shares(common: CommonErrors, atoms: Tensor, unit: Tensor) -> Shares:
 
     raw = common.few[place]
     value = shares(raw)
-    slope = jacrev(shares)(raw).flatten(0, 1)
+    slope = jacobian(shares, raw)[0].flatten(0, 1)
     covariance = common.covariance[place, place]
     errors = (slope @ covariance * slope).sum(1).clamp_min(0).sqrt().reshape(value.shape)
     own = slope.reshape(*value.shape, *slot.shape)
@@ -149,7 +149,7 @@ def _spread(common: CommonErrors, function: Callable[[dict[str, Tensor]], Tensor
         values = common.parts.objective.values(at[None])
         return function({name: v[0] for name, v in values.items()})
 
-    by_few, by_rows = jacrev(of, argnums=(0, 1))(few, flat[places])
+    by_few, by_rows = jacobian(of, few, flat[places])
     along = by_few + torch.einsum("npr,prg->ng", by_rows, common.follow)
     own = torch.einsum("npr,prs,nps->n", by_rows, common.rows, by_rows)
     return ((along @ common.covariance * along).sum(1) + own).clamp_min(0).sqrt()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -13,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import jvp, vmap
 
 from fusion.algebra.axis import Axes, Axis, length
 from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Notes, Part, Shown, Table
 from fusion.algebra.waiting import say
 from fusion.elements.common_errors import CommonErrors, MetRows, met_rows, reach
+from fusion.engine.directional import slopes_along
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
 from fusion.engine.variables import States
@@ -198,23 +197,20 @@ class PixelSource:
         """Atoms (pixel, element), their slopes along rows (…, r) and along the few (…, few)."""
         objective, count = parts.objective, len(self.elements)
 
-        def atoms(x: Tensor) -> Tensor:
+        def atoms(x: Tensor) -> tuple[Tensor]:
             values = {name: v[0] for name, v in objective.values(x[None]).items()}
             with objective.model.once(values):
-                return objective.model.atoms()[:, :count]  # type: ignore[operator]
-
-        def push(direction: Tensor) -> Tensor:
-            return jvp(atoms, (flat,), (direction,))[1]
+                return (objective.model.atoms()[:, :count],)  # type: ignore[operator]
 
         along_rows = flat.new_zeros(parts.width, len(flat))
         along_rows.scatter_(1, parts.places.T, 1.0)
         along_few = flat.new_zeros(len(parts.few), len(flat))
         along_few.scatter_(1, parts.few[:, None], 1.0)
-        with warnings.catch_warnings():  # torch 2.13 loads what it calls deprecated for a first jvp
-            warnings.simplefilter("ignore", DeprecationWarning)
-            slopes = [vmap(push)(x).detach().permute(1, 2, 0) for x in (along_rows, along_few)]
+        slopes = [
+            slopes_along(atoms, [flat], [x])[0].permute(1, 2, 0) for x in (along_rows, along_few)
+        ]
         with torch.no_grad():
-            return atoms(flat), slopes[0], slopes[1]
+            return atoms(flat)[0], slopes[0], slopes[1]
 
     def _common_spread(self) -> Tensor:
         """Covariance of the common variables, what is at its bound with how far it may be off."""

@@ -7,7 +7,6 @@ block for every pixel, a border, and a corner. D is the expected curvature of th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad, hessian, jvp, vmap
 
 from fusion.algebra.axis import length
+from fusion.engine.directional import curvature, curvature_product, gradient, slopes_along
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
 from fusion.language.prior import as_surrogate
@@ -111,18 +110,11 @@ class RowsAndFew:
 
     def penalty_gradient(self, flat: Tensor, states: States) -> Tensor:
         """Of all penalties, (n,)."""
-        return grad(lambda x: self._penalties("penalties", x, states))(flat)
+        return gradient(lambda x: self._penalties("penalties", x, states), flat)
 
     def penalty_product(self, flat: Tensor, states: States) -> Callable[[Tensor], Tensor]:
         """The curvature of all penalties times (n,)."""
-        slope = grad(lambda x: self._penalties("penalty_curvature", x, states))
-
-        def product(v: Tensor) -> Tensor:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                return jvp(slope, (flat,), (v,))[1].detach().clone()
-
-        return product
+        return curvature_product(lambda x: self._penalties("penalty_curvature", x, states), flat)
 
     def _penalties(self, which: str, flat: Tensor, states: States) -> Tensor:
         values = self.objective.values(flat[None])
@@ -188,12 +180,7 @@ class RowsAndFew:
             moved = self._values(dict(zip(names, some, strict=True)))
             return tuple(self.sides(values | moved))
 
-        def push(*directions: Tensor) -> tuple[Tensor, ...]:
-            return jvp(sides, at, directions)[1]
-
-        with warnings.catch_warnings():  # torch 2.13 loads what it calls deprecated for a first jvp
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return [slope.detach() for slope in vmap(push)(*tangents)]
+        return slopes_along(sides, at, tangents)
 
     def _moves(self, slot: Slot, raws: Values, values: Values) -> tuple[bool, ...]:
         """Which sides a variable moves, found once."""
@@ -256,8 +243,8 @@ class RowsAndFew:
         def of(which: str) -> Callable[[Tensor], Tensor]:
             return lambda x: self._penalties(which, flat.index_put((few,), x), states)
 
-        made.few_gradient += grad(of("penalties"))(flat[few])
-        made.corner += hessian(of("penalty_curvature"))(flat[few])
+        made.few_gradient += gradient(of("penalties"), flat[few])
+        made.corner += curvature(of("penalty_curvature"), flat[few])
 
     def _add_fit(
         self,

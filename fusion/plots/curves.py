@@ -14,6 +14,20 @@ from fusion.plots.style import BLUE, FEW, GREY, NOTHING, STEPS
 Array = NDArray[np.float64]
 
 
+class Numbers(ScalarFormatter):
+    """Plain numbers, whose power of ten stands above them as ×10³.
+
+    Numbers as mathematics look the same, and take ten times as long.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(useMathText=True)
+        self.set_powerlimits((-2, 4))
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return super().__call__(x, pos).removeprefix("$\\mathdefault{").removesuffix("}$")
+
+
 def signed(values: Array) -> bool:
     """Whether some values are negative by more than rounding."""
     seen = values[np.isfinite(values)]
@@ -90,7 +104,5 @@ def horizontal_ticks(panel: Panel, axis: Axis) -> None:
 
 def vertical_ticks(panel: Panel) -> None:
     """`ticks` for the vertical axis alone."""
-    formatter = ScalarFormatter(useMathText=True)
-    formatter.set_powerlimits((-2, 4))
-    panel.yaxis.set_major_formatter(formatter)
+    panel.yaxis.set_major_formatter(Numbers())
     panel.yaxis.set_major_locator(MaxNLocator(4, steps=STEPS))

@@ -21,19 +21,27 @@ class Picture(Figure):
     """A figure that a notebook shows without pyplot's help."""
 
     def savefig(self, *args: Any, **options: Any) -> None:
-        """Written when its parts have found their places: one drawing does not settle them.
+        """Written when its parts have found their places: one layout does not settle them, two do.
 
-        They find them at the resolution of the file, so that no text is measured twice.
+        They find them at the resolution of the file, so that no text is measured twice, and are
+        drawn once.
         """
         shown, written = self.dpi, options.get("dpi")
+        engine = self.get_layout_engine()
         with warnings.catch_warnings():  # `families_for` has told of letters that no font has
             warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+            if engine is None:
+                super().savefig(*args, **options)
+                return
             self.dpi = written if isinstance(written, int | float) else shown
             try:
-                self.draw_without_rendering()
+                engine.execute(self)
+                engine.execute(self)
+                self.set_layout_engine("none")
+                super().savefig(*args, **options)
             finally:
                 self.dpi = shown
-            super().savefig(*args, **options)
+                self.set_layout_engine(engine)
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
