@@ -109,13 +109,13 @@ def _maps(
     values = maps.weight if weight else maps.atomic
     spread = maps.weight_errors if weight else maps.atomic_errors
     thickness = MICRO * np.asarray(composition.mass_thickness, dtype=float).reshape(-1)
-    shown = [(e, values[:, j], style.MAPS, unit) for j, e in enumerate(maps.elements)]
+    shown = [(e, values[:, j], style.MAPS, unit) for j, e in enumerate(maps.headings)]
     shown.append(("mass thickness", thickness, style.MAPS, "µg/cm²"))
     found = dict(enumerate(shown))
     if errors:
         _, columns = _grid(composition, errors=False)
         first = -(-len(shown) // columns) * columns
-        for j, e in enumerate(maps.elements):
+        for j, e in enumerate(maps.headings):
             found[first + j] = (f"error of {e}", spread[:, j], style.SIZES, f"± {unit}")
     return found
 
@@ -129,7 +129,7 @@ def _draw_table(panel: Any, composition: ModelledComposition, *, weight: bool) -
     count = len(composition.elements)
     places = np.cumsum([0.0, NAME, *[CELL] * count, FORMULA])
     panel.set(xlim=(0, places[-1]), ylim=(len(composition.names) + 1.6, 0))
-    heads = ["weight %" if weight else "at.%", *composition.elements, "formula"]
+    heads = ["weight %" if weight else "at.%", *composition.headings, composition.formula_heading]
     for x, text in zip(places, heads, strict=False):
         panel.text(x, 0.5, text, va="center", fontsize=8, color=style.GREY)
     panel.axhline(1.0, color=style.SOFT, linewidth=0.6)
