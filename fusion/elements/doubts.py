@@ -102,15 +102,15 @@ def oxygen_apart(names: Sequence[str], oxygen: FoundOxygen) -> Iterator[str]:
     """
     gap, errors = oxygen.apart, oxygen.apart_errors
     told = [
-        f"{name} {line:.1f} by its line, {line + by:.1f} at.% by charges ({abs(by) / error:.0f} σ)"
+        f"{name} {line:.1f} by its line, {line + by:.1f} by charges ({abs(by) / error:.1f} σ)"
         for name, line, by, error in zip(names, oxygen.by_line, gap, errors, strict=True)
         if abs(by) > APART * error
     ]
     if told:
         yield (
-            f"oxygen by stoichiometry ({in_charges(oxygen.valences)}) is not what its line tells: "
-            f"{', '.join(told)}: valences, absorption or the k factor of O are wrong, or not all "
-            "of it is oxide"
+            f"oxygen by stoichiometry ({in_charges(oxygen.valences)}) is not what its line tells, so "
+            "that valences, absorption or the k factor of O are wrong, or not all of it is oxide: "
+            f"at.% of {', '.join(told)}"
         )
 
 

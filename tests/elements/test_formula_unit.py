@@ -75,3 +75,8 @@ def test_unknown_compositions_have_none():
 
 def test_numbers_of_atoms_are_written_small():
     assert in_small_letters("Ca10P6O26") == "Ca₁₀P₆O₂₆"
+
+
+def test_an_interval_without_width_holds_the_formula_that_rounding_is_off():
+    exact = np.array([60 + 1e-12, 40 - 1e-12])
+    assert formula_unit(("O", "Al"), exact, np.stack([exact, exact], -1))[0] == "Al2O3"
