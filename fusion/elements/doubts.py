@@ -108,9 +108,9 @@ def oxygen_apart(names: Sequence[str], oxygen: FoundOxygen) -> Iterator[str]:
     ]
     if told:
         yield (
-            f"oxygen by stoichiometry ({in_charges(oxygen.valences)}) is not what its line tells, so "
-            "that valences, absorption or the k factor of O are wrong, or not all of it is oxide: "
-            f"at.% of {', '.join(told)}"
+            f"oxygen by stoichiometry ({in_charges(oxygen.valences)}) is not what its line tells, "
+            "so that valences, absorption or the k factor of O are wrong, or not all of it is "
+            f"oxide: at.% of {', '.join(told)}"
         )
 
 

@@ -39,7 +39,12 @@ def formula_unit(
         whole = np.rint(atomic * total / 100)
         per_cent = 100 * whole / total
         inside = (intervals[:, 0] - EXACT <= per_cent) & (per_cent <= intervals[:, 1] + EXACT)
-        if whole.sum() == total and (inside | ~there).all() and (whole[there] > 0).all():
+        if (
+            whole.sum() == total
+            and (whole >= 0).all()
+            and (inside | ~there).all()
+            and (whole[there] > 0).all()
+        ):
             pairs = [pair for pair in zip(elements, whole, strict=True) if pair[1] > 0]
             pairs.sort(key=lambda pair: LAST.index(pair[0]) if pair[0] in LAST else -1)
             names = [element + (str(int(n)) if n > 1 else "") for element, n in pairs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 import torch
@@ -68,6 +69,13 @@ class Stoichiometry:
             raise ValueError(f"`{call}`: {', '.join(lines)}: give elements, {{'Fe': 3}}.")
         if "O" in self.valences:
             raise ValueError(f"`{call}`: oxygen is what is counted, as -2: leave 'O' out.")
+        for element, given in self.valences.items():
+            pair = given if isinstance(given, tuple) else (given,)
+            if not (1 <= len(pair) <= 2 and all(isinstance(each, Real) for each in pair)):
+                raise ValueError(
+                    f"`{call}`: {element}: {given!r}: give a charge, 3, or "
+                    "(charge, standard error)."
+                )
         for element, (valence, error) in self._pairs().items():
             if not (abs(valence) <= LARGEST and 0 <= error <= LARGEST):
                 raise ValueError(
@@ -81,11 +89,11 @@ class Stoichiometry:
         Raises:
             ValueError: if one is not known, oxygen is not among them, or nothing carries it.
         """
-        call = "composition(oxygen=Stoichiometry(…))"
         if "O" not in elements:
             raise ValueError(
-                f"`{call}`: the composition is of {', '.join(elements)}: fit 'O', too, as it "
-                "absorbs X-rays, and as its line tells whether the valences are right."
+                "`composition(oxygen=Stoichiometry(…))`: the composition is of "
+                f"{', '.join(elements)}: fit 'O', too, as it absorbs X-rays, and as its line tells "
+                "whether the valences are right."
             )
         usual = {e: low for e, (low, high) in CHARGES.items() if low == high} | ANIONS
         known = {e: (float(valence), 0.0) for e, valence in usual.items()} | self._pairs()
@@ -93,14 +101,16 @@ class Stoichiometry:
         if missing := [e for e in others if e not in known]:
             asked = ", ".join(f"{e!r}: {CHARGES.get(e, '…')[-1]}" for e in missing)
             raise ValueError(
-                f"`{call}`: which valence has {', '.join(map(_could_be, missing))}? Give it, "
-                f"`Stoichiometry({{{asked}}})`: 0 of a metal, below 0 of an anion, with "
-                "a standard error where it is mixed or not known."
+                "`composition(oxygen=Stoichiometry(…))`: which valence has "
+                f"{', '.join(map(_could_be, missing))}? Give it, `Stoichiometry({{{asked}}})`: 0 "
+                "of a metal, below 0 of an anion, with a standard error where it is mixed or not "
+                "known."
             )
         found = {e: known[e] for e in others}
         if not any(valence > 0 for valence, _ in found.values()):
             raise ValueError(
-                f"`{call}`: {in_charges(found) or 'oxygen alone'}: no cation, and so no oxygen by "
+                "`composition(oxygen=Stoichiometry(…))`: "
+                f"{in_charges(found) or 'oxygen alone'}: no cation, and so no oxygen by "
                 "stoichiometry: leave `oxygen` out."
             )
         return found
@@ -159,7 +169,10 @@ class Charges:
         return int(self.oxygen.nonzero()[0, 0])
 
     def counted(self, n: Tensor, valences: Tensor | None = None) -> Tensor:
-        """Atoms (…, element) with oxygen by charges in the place of that of its line."""
+        """Atoms (…, element) with oxygen by charges in the place of that of its line.
+
+        Below 0 where there are more charges of other anions than of cations.
+        """
         total = n @ (self.valences if valences is None else valences)
         return torch.where(self.oxygen, total[..., None] / 2, n)
 

@@ -80,3 +80,10 @@ def test_numbers_of_atoms_are_written_small():
 def test_an_interval_without_width_holds_the_formula_that_rounding_is_off():
     exact = np.array([60 + 1e-12, 40 - 1e-12])
     assert formula_unit(("O", "Al"), exact, np.stack([exact, exact], -1))[0] == "Al2O3"
+
+
+def test_fewer_than_no_atoms_are_in_no_formula():
+    """As of oxygen by stoichiometry beside more anions than cations have charges for."""
+    atomic = np.array([50.0, 60.0, -10.0])
+    intervals = np.array([[45.0, 55.0], [55.0, 65.0], [0.0, 0.0]])
+    assert formula_unit(("Ca", "F", "O"), atomic, intervals) is None

@@ -165,6 +165,8 @@ def test_three_standard_errors_of_the_difference_are_the_threshold():
         ({"O": -2}, "leave 'O' out"),
         ({"Xx": 2}, "no element 'Xx'"),
         ({"Fe Ka": 2}, "give elements"),
+        ({"Fe": "III"}, "Fe: 'III': give a charge"),
+        ({"Fe": (2, 0.1, 0.2)}, "give a charge"),
         ({"Fe": 9}, r"Fe: \(9, 0\): a charge lies between"),
         ({"Fe": (2, -0.1)}, "not below 0"),
         ({"Fe": float("nan")}, "a charge lies between"),
