@@ -95,13 +95,13 @@ def modelled_composition(
     of = AtomsOfComponents(common) if known else AtomsOfMap(common, atoms, len(elements))
     charges = None if valences is None else Charges.of(elements, valences, masses)
     atomic, weight = (Counting(u, charges).of(of) for u in (torch.ones_like(masses), masses))
-    by_line = Counting(torch.ones_like(masses)).of(of) if charges is not None else atomic
+    by_line = atomic if charges is None else Counting(torch.ones_like(masses)).of(of)
     K = len(atomic[0])
     names = tuple(map(in_words, names_of(cast(Any, result), K))) if known else (WHOLE,)
     counted = None
     if valences is not None and charges is not None:
-        line = (each[:, charges.place] for each in by_line)
-        counted = FoundOxygen(valences, *line, *apart(of, charges))
+        value, error, interval = (each[:, charges.place] for each in by_line)
+        counted = FoundOxygen(valences, value, error, interval, *apart(of, charges))
     scan = loss.fits[0][2].dataset.pixels
     shape = tuple(length(axis) for axis in scan)
     return ModelledComposition(
