@@ -15,6 +15,8 @@ SMALL = 1.0
 """at.% below which an element that may be absent is left out."""
 EXACT = 1e-6
 """at.% to which numbers are those of a formula, where an interval has no width."""
+NARROW = 0.35
+"""at.%, width of an interval below which its ends have two decimals."""
 LAST = ("B", "Si", "C", "Sb", "As", "P", "N", "H", "Te", "Se", "S", "I", "Br", "Cl", "O", "F")
 """Elements that stand last in a formula, in this order (IUPAC, Red Book 2005, IR-4.4.3)."""
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -55,3 +57,9 @@ def formula_unit(
 def in_small_letters(formula: str) -> str:
     """ "SrTiO3": "SrTiO₃"."""
     return formula.translate(SUBSCRIPTS)
+
+
+def interval_text(low: float, high: float) -> str:
+    """ "19.2 to 20.4"; nothing of a limit, which its cell says, or of what is exact."""
+    places = 1 if high - low >= NARROW else 2
+    return f"{low:.{places}f} to {high:.{places}f}" if low > 0 and high - low > 2 * EXACT else ""

@@ -122,7 +122,7 @@ def _maps(
 
 def _draw_table(panel: Any, composition: ModelledComposition, *, weight: bool) -> None:
     """Components by elements, with errors, intervals and formulas."""
-    from fusion.elements.formula_unit import in_small_letters
+    from fusion.elements.formula_unit import in_small_letters, interval_text
     from fusion.plots.drawing import cut_short
 
     panel.set_axis_off()
@@ -138,9 +138,7 @@ def _draw_table(panel: Any, composition: ModelledComposition, *, weight: bool) -
         panel.text(0, i + 1.45, cut_short(name, NAME), va="center", fontsize=8)
         for j, x in enumerate(places[1 : 1 + count]):
             panel.text(x, i + 1.45, composition.cell(i, j, weight=weight), va="center", fontsize=8)
-            low, high = intervals[i, j]
-            if low > 0:
-                told = f"{low:.1f} to {high:.1f}"
+            if told := interval_text(*intervals[i, j]):
                 panel.text(x, i + 1.8, told, va="center", fontsize=6, color=style.GREY)
         formula = in_small_letters(composition.formulas[i]) or "–"
         panel.text(places[1 + count], i + 1.45, formula, va="center", fontsize=8)

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from fusion.answers.result import Result
-from fusion.elements.formula_unit import in_small_letters
+from fusion.elements.formula_unit import in_small_letters, interval_text
 from fusion.elements.from_line_model import line_model_of
 from fusion.elements.modelled_composition import ModelledComposition
 
@@ -53,7 +53,7 @@ def _table(found: ModelledComposition, *, weight: bool) -> dict[str, Any]:
         {
             "name": name,
             "cells": [
-                (found.cell(i, j, weight=weight), _interval(*intervals[i, j]))
+                (found.cell(i, j, weight=weight), interval_text(*intervals[i, j]))
                 for j in range(len(found.elements))
             ],
             "formula": None if weight else in_small_letters(found.formulas[i]) or "–",
@@ -61,11 +61,6 @@ def _table(found: ModelledComposition, *, weight: bool) -> dict[str, Any]:
         for i, name in enumerate(found.names)
     ]
     return {"unit": "weight %" if weight else "at.%", "rows": rows}
-
-
-def _interval(low: float, high: float) -> str:
-    """ "19.2 to 20.4"; nothing of a limit, which its cell says."""
-    return f"{low:.1f} to {high:.1f}" if low > 0 else ""
 
 
 def _pictures(found: ModelledComposition) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fusion.elements.formula_unit import formula_unit, in_small_letters
+from fusion.elements.formula_unit import formula_unit, in_small_letters, interval_text
 
 
 def within(atomic, by):
@@ -87,3 +87,9 @@ def test_fewer_than_no_atoms_are_in_no_formula():
     atomic = np.array([50.0, 60.0, -10.0])
     intervals = np.array([[45.0, 55.0], [55.0, 65.0], [0.0, 0.0]])
     assert formula_unit(("Ca", "F", "O"), atomic, intervals) is None
+
+
+def test_ends_of_a_narrow_interval_are_told_apart_and_limits_are_left_to_their_cell():
+    assert interval_text(19.2, 20.4) == "19.2 to 20.4"
+    assert interval_text(57.07, 57.14) == "57.07 to 57.14"
+    assert interval_text(0.0, 0.4) == interval_text(60.0, 60.0) == ""
