@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +56,8 @@ def test_the_page_has_the_tables_the_formulas_and_a_picture_of_the_maps(page):
 def test_a_composition_that_is_given_stands_on_the_page_and_says_how_oxygen_was_counted(
     monkeypatch,
 ):
-    monkeypatch.setattr("fusion.report.composition._pictures", lambda found: [])
+    module = sys.modules[composition_section.__module__]
+    monkeypatch.setattr(module, "_pictures", lambda found: [])
     result = fitted(300)
     made = result.composition(oxygen=Stoichiometry(), progress=False)
     section = composition_section(result, made)
