@@ -18,6 +18,7 @@ from fusion.algebra.axis import Axes, Axis, length
 from fusion.algebra.waiting import say
 from fusion.elements.common_errors import CommonErrors, MetRows, met_rows, reach
 from fusion.elements.composition_maps import CompositionMaps
+from fusion.elements.formula_unit import EXACT
 from fusion.elements.stoichiometry import Charges
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
@@ -157,7 +158,8 @@ def _shares(n: Tensor, spread: Tensor, told: Tensor, unit: Tensor) -> tuple[Tens
     eye = torch.eye(len(unit)).to(share)
     slope = (eye - share[:, :, None]) * unit / total[:, :, None]
     errors = (slope @ spread * slope).sum(2).clamp_min(0).sqrt()
-    return 100 * share, 100 * errors
+    errors = 100 * torch.where(errors < EXACT / 100, 0, errors)  # rounding, where charges fix it
+    return 100 * share, errors
 
 
 def _untold(untold: NDArray[np.bool_], axes: Axes) -> Iterator[str]:

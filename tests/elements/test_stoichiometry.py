@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -102,6 +103,16 @@ def test_how_far_its_line_is_from_that_has_the_error_of_the_difference():
     np.testing.assert_allclose(made.oxygen.apart_errors, errors, rtol=1e-4)
     np.testing.assert_allclose(made.oxygen.by_line, by_line().atomic[:, 0], rtol=1e-9)
     np.testing.assert_allclose(made.oxygen.by_line_errors, by_line().atomic_errors[:, 0])
+
+
+def test_oxygen_that_charges_fix_has_no_error_in_any_pixel():
+    known = Stoichiometry({"Al": (2, 2.0)})  # so little that its line does not speak against it
+    made = fitted(300).composition(oxygen=known, progress=False)
+    source = replace(made._source, charges=replace(made._source.charges, errors=torch.zeros(3)))
+    maps = source.maps()
+    np.testing.assert_allclose(maps.atomic[:, 0], 50, rtol=1e-9)  # MgO and AlO
+    assert (maps.atomic_errors[:, 0] == 0).all()
+    assert (maps.atomic_errors[:, 1] > 0).any()
 
 
 def test_anions_take_charges_from_oxygen():
