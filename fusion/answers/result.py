@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fusion.elements import Composition
     from fusion.elements.intensities import Measure
     from fusion.elements.modelled_composition import ModelledComposition
+    from fusion.elements.stoichiometry import Stoichiometry
     from fusion.language.fit_term import Fit
     from fusion.plots.split_scale import Scale
     from fusion.report import Report
@@ -350,6 +351,7 @@ class Result(Shown, NamedParts):
         by: Measure | None = None,
         others: Sequence[str] = (),
         factor: str | None = None,
+        oxygen: Stoichiometry | None = None,
         progress: bool = True,
     ) -> Composition | ModelledComposition:
         """Weight and atomic % of every component; see `fusion.elements.composition`.
@@ -360,11 +362,20 @@ class Result(Shown, NamedParts):
                 them, with a map of each element: `.maps`, `.plot()`.
             by: how intensities are measured: `fusion.elements.Fitted()`, or `Windows()`.
             others: elements that are no part of it; factor: of the spectra, where there are some.
+            oxygen: `fusion.elements.Stoichiometry({"Fe": 3})`: by charges, and not by its line.
             progress: whether a line says that it is at work.
         """
         from fusion.elements import composition
 
-        return composition(self, k_factors, by=by, others=others, factor=factor, progress=progress)
+        return composition(
+            self,
+            k_factors,
+            by=by,
+            others=others,
+            factor=factor,
+            oxygen=oxygen,
+            progress=progress,
+        )
 
     @checked_call
     def plot(
@@ -409,6 +420,7 @@ class Result(Shown, NamedParts):
         errors: StandardErrors | bool = False,
         ambiguity: Ambiguity | bool = False,
         beside: Sequence[Result] = (),
+        composition: ModelledComposition | None = None,
         title: str | None = None,
         progress: bool = True,
     ) -> Report:
@@ -422,6 +434,7 @@ class Result(Shown, NamedParts):
             errors: standard errors that are drawn, or True; ambiguity: the same of answers that
                 fit as well, of `fusion.ambiguity`.
             beside: other answers of the same data, shown side by side.
+            composition: what `composition(…)` gave with options, as oxygen by stoichiometry.
             title: heading.
             progress: whether a line says which data set is drawn.
         """
@@ -436,6 +449,7 @@ class Result(Shown, NamedParts):
             errors=errors,
             ambiguity=ambiguity,
             beside=beside,
+            composition=composition,
             title=title,
             progress=progress,
         )

@@ -14,6 +14,7 @@ from fusion.cli.composition_files import CompositionFindings, composition_report
 from fusion.cli.fitting import MAX_STEPS, give_answer
 from fusion.cli.k_factor_options import k_factors_of
 from fusion.cli.output import json_report
+from fusion.cli.oxygen_option import oxygen_of
 from fusion.cli.prepared_data import prepared
 from fusion.cli.used import used_lines, used_report
 from fusion.data.dataset import Dataset
@@ -37,6 +38,8 @@ def fit_compositions(
     elevation: float | None,
     tilt: float | None,
     azimuth: float | None,
+    oxygen: str | None,
+    valences: Sequence[str],
     output: Path,
     starts: int,
     seed: int,
@@ -47,6 +50,7 @@ def fit_compositions(
 ) -> None:
     """Fit the X-ray counts of a file, and write what the specimen is made of."""
     known = k_factors_of(k_factors, k_kind, k_error)
+    counted = oxygen_of(oxygen, valences)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         chosen = prepared([file], joint=False, **reading)
@@ -59,6 +63,8 @@ def fit_compositions(
         model = _model(data, _symbols("--elements", elements), _symbols("--others", others), k)(
             **microscope
         )
+        if counted is not None:
+            counted.of(model.elements)  # before the fit, which takes its time
         loss = Poisson(data)
         loss.check(model)
         with answer_folder(output):
@@ -71,9 +77,10 @@ def fit_compositions(
                 max_steps=MAX_STEPS,
                 progress=not quiet,
             )
-            found = result.composition(progress=not quiet)
+            found = result.composition(oxygen=counted, progress=not quiet)
             assert isinstance(found, ModelledComposition)
             told = {f"warning: {message}" for message in result.messages}
+            told |= {f"warning: `composition`: {message}" for message in found.messages}
             more = dict.fromkeys(f"warning: {each.message}" for each in caught)
             result.messages.extend(text for text in more if text not in told)
             losses = {data.name: "poisson"}

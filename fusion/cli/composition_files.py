@@ -11,8 +11,9 @@ import numpy as np
 from fusion.algebra.axis import Axis
 from fusion.cli.findings import Findings
 from fusion.data.dataset import Dataset
+from fusion.elements.composition_maps import CompositionMaps
 from fusion.elements.modelled_composition import ModelledComposition
-from fusion.elements.pixel_composition import CompositionMaps
+from fusion.elements.stoichiometry import FoundOxygen
 
 TIF = "element_maps.tif"
 
@@ -31,8 +32,19 @@ def composition_report(found: ModelledComposition) -> dict[str, Any]:
         "mass_thickness_g_per_cm2": found.mass_thickness_mean,
         "mass_thickness_interval": list(found.mass_thickness_interval),
         "computed_sensitivities": list(found.computed),
+        "oxygen": _oxygen_report(found.oxygen),
         "messages": [*found.messages, *found.maps.messages],
     }
+
+
+def _oxygen_report(oxygen: FoundOxygen | None) -> dict[str, Any]:
+    """How oxygen was counted, and what its line tells where charges counted it."""
+    if oxygen is None:
+        return {"by": "line"}
+    kinds = ("by_line", "by_line_errors", "by_line_intervals", "apart", "apart_errors")
+    valences = {element: list(pair) for element, pair in oxygen.valences.items()}
+    told = {kind: _numbers(getattr(oxygen, kind)) for kind in kinds}
+    return {"by": "stoichiometry", "valences": valences, **told}
 
 
 def _numbers(values: Any) -> Any:
@@ -63,6 +75,9 @@ class CompositionFindings(Findings):
         if len(axes) == 2 and all(a.uniform for a in axes) and find_spec("rsciio") is not None:
             _write_tif(maps, folder / TIF)
 
+    def page(self) -> dict[str, Any]:
+        return {"composition": self.found}
+
     def figure(self) -> Any:
         return self.found.plot()
 
@@ -79,7 +94,7 @@ def _write_tif(maps: CompositionMaps, path: Path) -> None:
     axes = (Axis("element", size=len(stack)), *image_axes(turned, TIF))
     entries = [axis_entry(axis, i, navigate=i == 0) for i, axis in enumerate(axes)]
     held = dictionary_of(Dataset("at.%", np.nan_to_num(images), axes=axes, signal=0))
-    names = [f"{element} (at.%)" for element in maps.elements]
+    names = [f"{heading} (at.%)" for heading in maps.headings]
     write_signal(
         "tiff", path, held | {"data": images, "axes": entries}, extratags=imagej_labels(names)
     )

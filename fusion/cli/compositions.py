@@ -37,6 +37,14 @@ MICROSCOPE = combined_options(
     click.option("--azimuth", type=float, metavar="DEG", callback=finite,
                  help="Of the detector, from where --tilt turns the specimen to."),
 )  # fmt: skip
+OXYGEN = combined_options(
+    click.option("--oxygen", type=click.Choice(["line", "stoichiometry"]),
+                 help="How oxygen is counted: by its line, or by the valences of all else.  "
+                 "[default: line]"),
+    click.option("--valence", "valences", metavar="ELEMENT=V", multiple=True,
+                 help="Of an element that has several, or of an anion: Fe=3, Mn=3.5+-0.3, S=-2; "
+                 "with --oxygen stoichiometry; repeatable."),
+)  # fmt: skip
 FITTING = combined_options(
     click.option("-o", "--output", type=FILE, metavar="DIR", default=Path("sdfusion-result"),
                  show_default=True, help="Folder for the answer; made if need be."),
@@ -53,6 +61,7 @@ FITTING = combined_options(
 @click.argument("file", type=FILE)
 @ATOMS
 @MICROSCOPE
+@OXYGEN
 @READING
 @FITTING
 @SAYING

@@ -24,6 +24,10 @@ class Findings(ABC):
     def write(self, folder: Path) -> None:
         """Its files."""
 
+    def page(self) -> dict[str, Any]:
+        """Options of `result.report` with what was found, for the page."""
+        return {}
+
     def figure(self) -> Any:
         """A picture in the place of the one of every result, or None."""
         return None

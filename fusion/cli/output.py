@@ -43,7 +43,8 @@ def write_answer(
         drawn = result.plot() if figure is None else figure
         drawn.savefig(part / "figure.png", format="png", dpi=150)
         if find_spec("bokeh") is not None:
-            result.report(part / "report.html")
+            found = {} if findings is None else findings.page()
+            result.report(part / "report.html", **found)
         written = sorted((file.name for file in part.iterdir()), key=FILES.index)
     return written
 

@@ -69,6 +69,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"`elevation=([\d.]+)`", r"--elevation \1"),
     (r"\bbeam_energy=(?=[\d.])", "--beam-energy "),
     (r"\belevation=(?=[\d.])", "--elevation "),
+    (r"`composition\(oxygen=Stoichiometry\(…\)\)`", "--oxygen stoichiometry"),
+    (r"leave `oxygen` out", "leave --oxygen out"),
     (r"leave `k_factors` out", "leave --k-factors out"),
     (r"give `onset=`, in eV", "give --onset EV"),
     (r"\bonset=([\d.]+) eV", r"--onset \1"),
@@ -96,6 +98,7 @@ def command_words(text: str) -> str:
     text = re.sub(rf"{NUMBERED}=slice\((\d+), (\d+)\)", _channels, text)
     text = re.sub(r"--bin (\w[\w ]*=\d+(?:, \w[\w ]*=\d+)+)", _each_axis, text)
     text = re.sub(r"--loss (\w+)", lambda found: found[0].lower(), text)
+    text = re.sub(r"`Stoichiometry\(\{(.*?)\}\)`", _valences, text)
     return re.sub(rf"--(energy|wavelength|wavenumber) ({NUMBER}):({NUMBER})", _ends, text)
 
 
@@ -107,6 +110,12 @@ def _channels(found: re.Match[str]) -> str:
 def _each_axis(found: re.Match[str]) -> str:
     """ "--bin y=2 --bin x=2"."""
     return " ".join(f"--bin {part}" for part in found[1].split(", "))
+
+
+def _valences(found: re.Match[str]) -> str:
+    """ "--valence Fe=3 --valence S=6"."""
+    pairs = re.findall(r"'(\w+)': ([^,}]+)", found[1])
+    return " ".join(f"--valence {element}={valence}" for element, valence in pairs)
 
 
 def _ends(found: re.Match[str]) -> str:

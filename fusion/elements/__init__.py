@@ -5,12 +5,13 @@ which is imported when they are first asked for.
 """
 
 from fusion.elements.composition import Composition, composition
+from fusion.elements.composition_maps import CompositionMaps
 from fusion.elements.found import present
 from fusion.elements.found_told import Finding, Present
 from fusion.elements.intensities import Fitted, Intensities, Windows
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.peaks import Peak, Peaks, explain
-from fusion.elements.pixel_composition import CompositionMaps
+from fusion.elements.stoichiometry import FoundOxygen, Stoichiometry
 from fusion.elements.xray_detector import Detector
 from fusion.xrays.line_model import LineModel
 from fusion.xrays.response import Response
@@ -25,6 +26,7 @@ __all__ = [
     "Finding",
     "Fitted",
     "FoundDetector",
+    "FoundOxygen",
     "Intensities",
     "KFactors",
     "Line",
@@ -34,6 +36,7 @@ __all__ = [
     "Peaks",
     "Present",
     "Response",
+    "Stoichiometry",
     "Windows",
     "composition",
     "edges",

@@ -25,6 +25,7 @@ from fusion.data.signal_type import has_edges, nested, signal_type
 from fusion.elements.from_line_model import modelled_composition
 from fusion.elements.intensities import Fitted, Intensities, Measure
 from fusion.elements.modelled_composition import ModelledComposition
+from fusion.elements.stoichiometry import Stoichiometry
 from fusion.xrays.table import KEV, atomic_mass
 from fusion.xrays.table import lines as xray_lines
 
@@ -141,6 +142,7 @@ def composition(
     by: Measure | None = None,
     others: Sequence[str] = (),
     factor: str | None = None,
+    oxygen: Stoichiometry | None = None,
     progress: bool = True,
 ) -> Composition | ModelledComposition:
     """Weight and atomic per cent of every component: w_i ∝ k_i I_i (Cliff & Lorimer).
@@ -159,17 +161,26 @@ def composition(
         by: how the intensities are measured: `Fitted()`, the default, or `Windows()`.
         others: elements in the spectra that are no part of the composition: a grid's "Cu".
         factor: of the spectra; default: the only one that there is.
+        oxygen: how it is counted, of a model whose components are compositions:
+            `Stoichiometry({"Fe": 3})` by the charges of all else; None: by its line.
         progress: whether a line says that it is at work, as in `fit`. Ctrl-C leaves the errors of
             a result out: they come from what the lines leave of the spectra, and a message says so.
 
     Raises:
-        ValueError: if there are no such spectra, or a line is not among them.
+        ValueError: if there are no such spectra, a line is not among them, or valences are not
+            known.
 
     References:
         Cliff & Lorimer, J. Microsc. 103:203 (1975).
     """
     if k_factors is None:
-        return modelled_composition(what, progress=progress)
+        return modelled_composition(what, oxygen=oxygen, progress=progress)
+    if oxygen is not None:
+        raise ValueError(
+            f"`composition(…, oxygen={oxygen!r})`: by stoichiometry oxygen is counted in "
+            "compositions of `fusion.models.Compositions` or `ElementMaps`: leave the k factors "
+            "out here and give them to the model, `Compositions(…, k_factors=…)`."
+        )
     lines, k, k_errors = _k_factors(k_factors)
     names, spectra, left_open, messages = _spectra_of(what, factor)
     intensities = (Fitted() if by is None else by)(spectra, lines, others)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.elements.peaks import explain
+from fusion.elements.stoichiometry import CHARGES, FoundOxygen, in_charges
 from fusion.simulate.xrays import detector_fwhm
 from fusion.xrays.line_model import LineModel
 from fusion.xrays.table import KEV
@@ -23,22 +24,10 @@ OFF, NEUTRAL = 4.0, 2.5
 """Standard errors of the charges from which they do not add up, and up to which they do."""
 LEAST = 0.04
 """Share of the charges by which an oxide may be off for reasons of its own."""
+APART = 3.0
+"""Standard errors from which oxygen by its line is not that of stoichiometry."""
 THERE = 1.0
 """at.% above which an element counts."""
-CHARGES = {
-    element: (low, high)
-    for elements, low, high in (
-        ("Li Na K Rb Cs Ag", 1, 1),
-        ("Be Mg Ca Sr Ba Zn Cd", 2, 2),
-        ("B Al Ga In Sc Y La Nd Sm Gd Dy Ho Er Yb Lu Bi", 3, 3),
-        ("Si Ge Zr Hf Th", 4, 4),
-        ("P Ta", 5, 5),
-        *(("Cu", 1, 2), ("Fe Co Ni", 2, 3), ("Pb Sn", 2, 4), ("Eu", 2, 3), ("Ce Pr Tb", 3, 4)),
-        *(("Ti", 3, 4), ("Mn", 2, 4), ("V Nb", 3, 5), ("Cr", 2, 6), ("Mo W", 4, 6), ("U", 4, 6)),
-    )
-    for element in elements.split()
-}
-"""Usual charges of cations in oxides, from … to (Greenwood & Earnshaw, 1997)."""
 
 
 def peaks_without_element(summary: Any, lines: LineModel) -> Iterator[str]:
@@ -101,6 +90,27 @@ def charges_of_the_other_kind(
         yield (
             f"charges of the oxides do not add up, and would with k factors for {other} fractions: "
             f"were these given as of the wrong kind? `KFactors(…, kind={other!r})`"
+        )
+
+
+def oxygen_apart(names: Sequence[str], oxygen: FoundOxygen) -> Iterator[str]:
+    """In which components oxygen by its line is not what charges want.
+
+    Args:
+        names: of the components.
+        oxygen: of all of them.
+    """
+    gap, errors = oxygen.apart, oxygen.apart_errors
+    told = [
+        f"{name} {line:.1f} by its line, {line + by:.1f} by charges ({abs(by) / error:.1f} σ)"
+        for name, line, by, error in zip(names, oxygen.by_line, gap, errors, strict=True)
+        if abs(by) > APART * error
+    ]
+    if told:
+        yield (
+            f"oxygen by stoichiometry ({in_charges(oxygen.valences)}) is not what its line tells, "
+            "so that valences, absorption or the k factor of O are wrong, or not all of it is "
+            f"oxide: at.% of {', '.join(told)}"
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,22 +13,32 @@ from torch import Tensor
 
 from fusion.algebra.axis import length
 from fusion.algebra.calls import checked_call
+from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.data.dataset import Dataset
 from fusion.elements.common_errors import CommonErrors, common_errors
-from fusion.elements.doubts import charges_of_the_other_kind, peaks_without_element
+from fusion.elements.component_shares import (
+    AtomsOfComponents,
+    AtomsOfMap,
+    Counting,
+    apart,
+    spread,
+)
+from fusion.elements.doubts import (
+    charges_of_the_other_kind,
+    oxygen_apart,
+    peaks_without_element,
+)
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.pixel_composition import SIDES, PixelSource
-from fusion.engine.directional import jacobian
+from fusion.elements.stoichiometry import Charges, FoundOxygen, Stoichiometry
 from fusion.xrays.line_model import GAIN, OFFSET, WIDTH, LineModel
 
 if TYPE_CHECKING:
     from fusion.answers.result import Result
 
 Array = NDArray[np.float64]
-Shares = tuple[Array, Array, Array]
-"""Per cent (K, element), standard errors, 95 % intervals (K, element, 2)."""
 
 FAR = 3.0
 """Standard deviations of what was expected, from which an unknown is told to be far off."""
@@ -45,17 +56,23 @@ def line_model_of(model: Any) -> tuple[str, LineModel] | None:
 
 @checked_call
 @waited_for
-def modelled_composition(result: Result | Dataset, *, progress: bool = True) -> ModelledComposition:
+def modelled_composition(
+    result: Result | Dataset,
+    *,
+    oxygen: Stoichiometry | None = None,
+    progress: bool = True,
+) -> ModelledComposition:
     """Atomic and weight per cent of what a model found that has a `LineModel` in it.
 
     Args:
         result: of `models.Compositions`, or of a model of one's own with its names: `A` (element,
             component), `C` (pixel, component) and `atoms()`, (pixel, element). Without `A`, as of
             `models.ElementMaps`, the composition is that of the whole map.
+        oxygen: by stoichiometry; None: by its line.
         progress: whether a line says that it is at work, as in `fit`.
 
     Raises:
-        ValueError: if the result was loaded, or has no compositions.
+        ValueError: if the result was loaded, or has no compositions, or valences are not known.
     """
     model, loss = getattr(result, "model", None), getattr(result, "minimised", None)
     found = line_model_of(model)
@@ -67,21 +84,28 @@ def modelled_composition(result: Result | Dataset, *, progress: bool = True) -> 
             "loaded; of any other give them: `composition({'Si Ka': 1.0, …})`."
         )
     path, lines = found
-    common = common_errors(model, loss)
     known = "A" in model.factors
     elements = lines.elements[: model.factors["A"].shape[0]] if known else lines.elements
+    valences = None if oxygen is None else _stoichiometry(oxygen).of(elements)
+    common = common_errors(model, loss)
     masses = lines.masses[: len(elements)]
     with torch.no_grad():
         atoms = model.atoms()
         thickness = lines.mass_thickness(atoms)
-    of = _shares if known else _whole_shares
-    atomic, weight = (of(common, atoms, unit) for unit in (torch.ones_like(masses), masses))
+    of = AtomsOfComponents(common) if known else AtomsOfMap(common, atoms, len(elements))
+    charges = None if valences is None else Charges.of(elements, valences, masses)
+    atomic, weight = (Counting(u, charges).of(of) for u in (torch.ones_like(masses), masses))
+    by_line = atomic if charges is None else Counting(torch.ones_like(masses)).of(of)
     K = len(atomic[0])
-    names = map(in_words, names_of(cast(Any, result), K)) if known else (WHOLE,)
+    names = tuple(map(in_words, names_of(cast(Any, result), K))) if known else (WHOLE,)
+    counted = None
+    if valences is not None and charges is not None:
+        value, error, interval = (each[:, charges.place] for each in by_line)
+        counted = FoundOxygen(valences, value, error, interval, *apart(of, charges))
     scan = loss.fits[0][2].dataset.pixels
     shape = tuple(length(axis) for axis in scan)
     return ModelledComposition(
-        tuple(names),
+        names,
         tuple(elements),
         *atomic,
         *weight,
@@ -89,70 +113,30 @@ def modelled_composition(result: Result | Dataset, *, progress: bool = True) -> 
         thickness.numpy().reshape(shape),
         *_mean_thickness(common, path, float(thickness.mean())),
         tuple(s for s in lines.shells if not lines.measured[s]),
-        (*_messages(common, path, lines), *_doubts(result, lines, tuple(elements), *atomic[:2])),
-        PixelSource(model, loss, common, tuple(elements), masses, scan, progress),
+        (
+            *_messages(common, path, lines),
+            *_doubts(result, lines, tuple(elements), *by_line[:2]),
+            *_oxygen_doubts(names, counted),
+        ),
+        counted,
+        PixelSource(model, loss, common, tuple(elements), masses, scan, charges, progress),
     )
 
 
-def _whole_shares(common: CommonErrors, atoms: Tensor, unit: Tensor) -> Shares:
-    """The same of the mean over the map, (1, element)."""
-    model: Any = common.parts.objective.model
-
-    def shares(amounts: Tensor) -> Tensor:
-        mean = amounts[:, : len(unit)].mean(0) * unit
-        return 100 * mean / mean.sum()
-
-    def found(values: dict[str, Tensor]) -> Tensor:
-        with model.once(values):
-            return shares(model.atoms())
-
-    value, error = shares(atoms), _spread(common, found)
-    low, high = value - SIDES * error, value + SIDES * error
-    intervals = torch.stack([low.clamp_min(0), high.clamp_max(100)], -1)
-    return tuple(each[None].cpu().double().numpy() for each in (value, error, intervals))  # type: ignore[return-value]
+def _stoichiometry(given: Any) -> Stoichiometry:
+    if not isinstance(given, Stoichiometry):
+        raise ValueError(
+            f"`composition(oxygen={given!r})`: give `fu.elements.Stoichiometry({{'Fe': 3}})`, with "
+            "the valences of those elements that have several; None takes oxygen from its line."
+        )
+    return given
 
 
-def _shares(common: CommonErrors, atoms: Tensor, unit: Tensor) -> Shares:
-    """Those of the compositions A."""
-    place = common.place("A")
-    slot = next(slot for slot in common.parts.few_slots if slot.name == "A")
-    assert slot.module is not None
-    module = slot.module
-
-    def shares(raw: Tensor) -> Tensor:
-        amounts = module.constrain(raw.reshape(slot.shape)) * unit[:, None]
-        return (100 * amounts / amounts.sum(0)).T
-
-    raw = common.few[place]
-    value = shares(raw)
-    slope = jacobian(shares, raw)[0].flatten(0, 1)
-    covariance = common.covariance[place, place]
-    errors = (slope @ covariance * slope).sum(1).clamp_min(0).sqrt().reshape(value.shape)
-    own = slope.reshape(*value.shape, *slot.shape)
-    limits = torch.einsum("keek->ke", own) * common.limit[place].reshape(slot.shape).T
-    zero = common.at_bound[place].reshape(slot.shape).T
-    errors = torch.where(zero, 0, errors)
-    low = (value - SIDES * errors).clamp_min(0)
-    high = torch.where(zero, limits, value + SIDES * errors).clamp_max(100)
-    intervals = torch.stack([low, high], -1)
-    made = (value, errors, intervals)
-    return tuple(each.detach().cpu().double().numpy() for each in made)  # type: ignore[return-value]
-
-
-def _spread(common: CommonErrors, function: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
-    """Standard errors of functions (n,) of the values on the sums, all variables varying."""
-    few, places = common.few, common.parts.places
-    flat = common.flat.clone()
-
-    def of(x: Tensor, rows: Tensor) -> Tensor:
-        at = flat.index_put((common.parts.few,), x).index_put((places,), rows)
-        values = common.parts.objective.values(at[None])
-        return function({name: v[0] for name, v in values.items()})
-
-    by_few, by_rows = jacobian(of, few, flat[places])
-    along = by_few + torch.einsum("npr,prg->ng", by_rows, common.follow)
-    own = torch.einsum("npr,prs,nps->n", by_rows, common.rows, by_rows)
-    return ((along @ common.covariance * along).sum(1) + own).clamp_min(0).sqrt()
+def _oxygen_doubts(names: Sequence[str], counted: FoundOxygen | None) -> Iterator[str]:
+    """A caution where oxygen by its line is another."""
+    for text in () if counted is None else oxygen_apart(names, counted):
+        warnings.warn(f"`composition`: {text}", ClaimWarning, stacklevel=users_line())
+        yield text
 
 
 def _mean_thickness(
@@ -166,8 +150,8 @@ def _mean_thickness(
         with model.once(values):
             return lines.mass_thickness(model.atoms()).mean().log()[None]  # type: ignore[operator]
 
-    spread = SIDES * float(_spread(common, log_mean))
-    return mean, (mean * float(np.exp(-spread)), mean * float(np.exp(spread)))
+    around = SIDES * float(spread(common, log_mean))
+    return mean, (mean * float(np.exp(-around)), mean * float(np.exp(around)))
 
 
 def _detector(common: CommonErrors, path: str, lines: LineModel) -> FoundDetector:

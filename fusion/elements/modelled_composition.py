@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from fusion.algebra.calls import checked_call
 from fusion.algebra.display import Display, Facts, Notes, Part, Shown, Table
 from fusion.algebra.waiting import waiting
+from fusion.elements.composition_maps import CompositionMaps, headings
 from fusion.elements.formula_unit import formula_unit, in_small_letters
-from fusion.elements.pixel_composition import CompositionMaps, PixelSource
+from fusion.elements.pixel_composition import PixelSource
+from fusion.elements.stoichiometry import FoundOxygen, in_charges
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
+EXACT = 5e-3
+"""at.% below which an error is not shown: of a binary oxide charges leave nothing open."""
 ABREAST = 5
 """Elements that stand beside each other in a line of text."""
 
@@ -70,6 +74,7 @@ class ModelledComposition(Shown):
         mass_thickness_mean: over the map; `mass_thickness_interval` of 95 % around it.
         computed: shells whose sensitivities come from tables.
         messages: what else a user should know.
+        oxygen: by stoichiometry, with what its line tells; None: per cents are those of its line.
     """
 
     names: tuple[str, ...]
@@ -86,6 +91,7 @@ class ModelledComposition(Shown):
     mass_thickness_interval: tuple[float, float]
     computed: tuple[str, ...]
     messages: tuple[str, ...] = ()
+    oxygen: FoundOxygen | None = None
     _source: PixelSource | None = None
 
     @cached_property
@@ -102,6 +108,10 @@ class ModelledComposition(Shown):
             )
         with waiting("composition.maps", self._source.progress):
             return self._source.maps()
+
+    def is_of(self, model: Any) -> bool:
+        """Whether a fit of this very model found it."""
+        return self._source is not None and self._source.model is model
 
     @checked_call
     def map(self, element: str, *, weight: bool = False) -> Array:
@@ -138,34 +148,46 @@ class ModelledComposition(Shown):
         tables = -(-len(self.elements) // ABREAST)
         columns = np.array_split(np.arange(len(self.elements)), tables)
         parts: list[Part] = [self._table(some.tolist()) for some in columns]
-        facts = [("mass thickness", self.thickness_text), ("detector", str(self.detector))]
-        if self.computed:
-            facts.append(("from tables", f"sensitivities of {', '.join(self.computed)}"))
-        parts.append(Facts(facts))
+        parts.append(Facts(self.facts))
         if self.messages:
             parts.append(Notes(self.messages))
         return Display(f"composition of {', '.join(self.names)}", parts)
 
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The elements, and of oxygen how it was counted: "O (stoich.)"."""
+        return headings(self.elements, by_stoichiometry=self.oxygen is not None)
+
+    @property
+    def formula_heading(self) -> str:
+        """What heads the formulas, with how oxygen was counted."""
+        return "formula" if self.oxygen is None else "formula (stoich.)"
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """(what it is, what was found) of all that components have in common."""
+        facts = [("mass thickness", self.thickness_text), ("detector", str(self.detector))]
+        if self.computed:
+            facts.append(("from tables", f"sensitivities of {', '.join(self.computed)}"))
+        if self.oxygen is not None:
+            facts.append(("oxygen", _oxygen_text(self.oxygen)))
+        return facts
+
     def _table(self, columns: Sequence[int]) -> Table:
         """Some of the elements; beside the last of all stand the formulas."""
         rows = [[name, *(self.cell(i, j) for j in columns)] for i, name in enumerate(self.names)]
-        heads = ["at.%", *(self.elements[j] for j in columns)]
+        heads = ["at.%", *(self.headings[j] for j in columns)]
         if columns[-1] < len(self.elements) - 1:
             return Table(heads, rows)
         for row, unit in zip(rows, self._units(), strict=True):
             row.append("–" if unit is None else f"{in_small_letters(unit[0])} to {unit[1]:.1f}")
-        return Table([*heads, "formula"], rows)
+        return Table([*heads, self.formula_heading], rows)
 
     def cell(self, i: int, j: int, *, weight: bool = False) -> str:
         """What is found of an element in a component: "20.0 ± 0.2", "< 0.4"."""
         what = "weight" if weight else "atomic"
         value, error = getattr(self, what)[i, j], getattr(self, f"{what}_errors")[i, j]
-        if not np.isfinite(value):
-            return "–"
-        if error == 0:
-            return f"< {getattr(self, f'{what}_intervals')[i, j, 1]:.2g}"
-        places = 1 if error >= 0.095 else 2
-        return f"{value:.{places}f} ± {error:.{places}f}"
+        return _told(value, error, getattr(self, f"{what}_intervals")[i, j, 1])
 
     @property
     def thickness_text(self) -> str:
@@ -185,7 +207,7 @@ class ModelledComposition(Shown):
         writer = csv.writer(text, lineterminator="\n")
         heads = [f"{what} {kind}" for kind in ("%", "±", "from", "to") for what in ("atomic",)]
         heads += [f"weight {kind}" for kind in ("%", "±", "from", "to")]
-        writer.writerow(["component", "element", *heads])
+        writer.writerow(["component", "element", *heads, "by"])
         for i, name in enumerate(self.names):
             for j, element in enumerate(self.elements):
                 numbers = [
@@ -197,6 +219,27 @@ class ModelledComposition(Shown):
                         *getattr(self, f"{kind}_intervals")[i, j],
                     )
                 ]
-                writer.writerow([name, element, *(f"{number:.6g}" for number in numbers)])
+                counted = element == "O" and self.oxygen is not None
+                by = "stoichiometry" if counted else "line"
+                writer.writerow([name, element, *(f"{number:.6g}" for number in numbers), by])
         with atomic_write(Path(path)) as file:
             file.write(text.getvalue().encode())
+
+
+def _told(value: float, error: float, limit: float) -> str:
+    """ "20.0 ± 0.2", "< 0.4"; "60.0" where charges leave nothing open."""
+    if not np.isfinite(value):
+        return "–"
+    if error == 0 and value == 0:
+        return f"< {limit:.2g}"
+    if error < EXACT:
+        return f"{value:.1f}"
+    places = 1 if error >= 0.095 else 2
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def _oxygen_text(oxygen: FoundOxygen) -> str:
+    """By which charges it was counted, and what its line tells of every component."""
+    rows = zip(oxygen.by_line, oxygen.by_line_errors, oxygen.by_line_intervals, strict=True)
+    told = ", ".join(_told(value, error, interval[1]) for value, error, interval in rows)
+    return f"by stoichiometry ({in_charges(oxygen.valences)}); by its line {told} at.%"

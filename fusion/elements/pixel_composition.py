@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis, length
-from fusion.algebra.calls import checked_call
-from fusion.algebra.display import Display, Notes, Part, Shown, Table
 from fusion.algebra.waiting import say
 from fusion.elements.common_errors import CommonErrors, MetRows, met_rows, reach
+from fusion.elements.composition_maps import CompositionMaps
+from fusion.elements.formula_unit import EXACT
+from fusion.elements.stoichiometry import Charges
 from fusion.engine.directional import slopes_along
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
@@ -38,97 +38,6 @@ SIDES = 1.96
 """Standard deviations to each side of a 95 % interval."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class CompositionMaps(Shown):
-    """What every pixel consists of.
-
-    Standard errors hold the counts of the pixel and, alike in all pixels, what is not known of
-    compositions, detector, thickness and k factors; where a component is at zero in a pixel, how
-    far it may be from there. Beliefs that tie pixels together are not in them.
-
-    Attributes:
-        elements: one a column; `axes`: of the pixels.
-        atomic: (pixel, element) at.%, NaN in pixels with too few counts to tell; `atomic_errors`
-            standard errors.
-        weight: weight %, `weight_errors` standard errors.
-        messages: what else a user should know.
-
-    Example:
-        >>> maps = fu.elements.CompositionMaps(
-        ...     ("Mg", "O"), (fu.Axis("x", size=1),), *[np.array([[40.0, 60.0]])] * 4
-        ... )
-        >>> maps.map("O")
-        array([60.])
-    """
-
-    elements: tuple[str, ...]
-    axes: Axes
-    atomic: Array
-    atomic_errors: Array
-    weight: Array
-    weight_errors: Array
-    messages: tuple[str, ...] = ()
-
-    @checked_call
-    def map(self, element: str, *, weight: bool = False) -> Array:
-        """At.% of an element on the axes of the scan; weight % where that is asked for.
-
-        Raises:
-            ValueError: if it is none of the elements.
-        """
-        return self._on_axes(self.weight if weight else self.atomic, "map", element)
-
-    @checked_call
-    def error_map(self, element: str, *, weight: bool = False) -> Array:
-        """Standard errors of the same.
-
-        Raises:
-            ValueError: if it is none of the elements.
-        """
-        errors = self.weight_errors if weight else self.atomic_errors
-        return self._on_axes(errors, "error_map", element)
-
-    def to_npz(self, path: Any) -> None:
-        """Write at.% and weight % with standard errors, (pixel axes …, element), and elements.
-
-        Raises:
-            OSError: if the folder cannot be written.
-        """
-        from fusion.answers.whole_files import atomic_write
-
-        shape = [*(length(axis) for axis in self.axes), len(self.elements)]
-        kinds = ("atomic", "atomic_errors", "weight", "weight_errors")
-        arrays = {kind: getattr(self, kind).reshape(shape) for kind in kinds}
-        with atomic_write(Path(path)) as file:
-            np.savez_compressed(file, elements=np.array(self.elements), **arrays)
-
-    def _on_axes(self, values: Array, call: str, element: str) -> Array:
-        if element not in self.elements:
-            raise ValueError(
-                f"`{call}({element!r})`: the composition is of {', '.join(self.elements)}: name "
-                "one of them; others are fitted by `Compositions(edxs, [..., ...])`."
-            )
-        column = values[:, self.elements.index(element)]
-        return column.reshape([length(axis) for axis in self.axes])
-
-    def _display(self) -> Display:
-        shape = " × ".join(str(length(axis)) for axis in self.axes)
-        heads = ["at.%", "mean", "from", "to", "error of a pixel"]
-        parts: list[Part] = [Table(heads, [self._row(j) for j in range(len(self.elements))])]
-        if self.messages:
-            parts.append(Notes(self.messages))
-        return Display(f"composition of {shape} pixels", parts)
-
-    def _row(self, j: int) -> list[str]:
-        """Mean, 5th and 95th percentile, and the median error."""
-        seen = np.isfinite(self.atomic[:, j])
-        if not seen.any():
-            return [self.elements[j], "–", "–", "–", "–"]
-        values, errors = self.atomic[seen, j], self.atomic_errors[seen, j]
-        numbers = (values.mean(), *np.percentile(values, [5, 95]), np.median(errors))
-        return [self.elements[j], *(f"{number:.1f}" for number in numbers)]
-
-
 @dataclass(frozen=True, eq=False)
 class PixelSource:
     """What maps of compositions are made of, when they are asked for.
@@ -138,6 +47,7 @@ class PixelSource:
         common: how well the common variables are known.
         elements: of the composition, the first columns of `atoms()`; masses: theirs, g/mol.
         axes: of the pixels; progress: whether a line says that they are at work.
+        charges: of the elements, where they count oxygen; None: its line does.
     """
 
     model: Model
@@ -146,6 +56,7 @@ class PixelSource:
     elements: tuple[str, ...]
     masses: Tensor
     axes: Axes
+    charges: Charges | None = None
     progress: bool = True
 
     def maps(self) -> CompositionMaps:
@@ -162,7 +73,8 @@ class PixelSource:
         atomic, atomic_errors, weight, weight_errors, told = made
         found = atomic, atomic_errors, weight, weight_errors
         messages = tuple(_untold(~told.astype(bool), self.axes))
-        return CompositionMaps(self.elements, self.axes, *found, messages)
+        by_stoichiometry = self.charges is not None
+        return CompositionMaps(self.elements, self.axes, *found, messages, by_stoichiometry)
 
     def _of_pixels(self, index: Tensor, states: States) -> tuple[Tensor, ...]:
         """(at.%, errors, weight %, errors (pixel, element); whether they can be told (pixel,))."""
@@ -176,6 +88,10 @@ class PixelSource:
         own = by_rows @ _own_spread(arrow, met) @ by_rows.mT
         along = by_few + by_rows @ met.follow
         spread = own + along @ self._common_spread() @ along.mT
+        if self.charges is not None:
+            spread = spread + torch.diag_embed(
+                self.charges.variance(n)[:, None] * self.charges.oxygen
+            )
         seen = arrow.rows.diagonal(dim1=1, dim2=2).sum(1) > 0
         told = seen & (n.sum(1) > LEAST * own.sum((1, 2)).clamp_min(0).sqrt()) & (n.sum(1) > 0)
         atomic = _shares(n, spread, told, torch.ones_like(self.masses))
@@ -194,13 +110,17 @@ class PixelSource:
         return Objective(model, Loss(terms))
 
     def _slopes(self, parts: RowsAndFew, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Atoms (pixel, element), their slopes along rows (…, r) and along the few (…, few)."""
+        """Atoms (pixel, element), oxygen as it is counted, and their slopes.
+
+        Along rows (…, r) and along the few (…, few).
+        """
         objective, count = parts.objective, len(self.elements)
 
         def atoms(x: Tensor) -> tuple[Tensor]:
             values = {name: v[0] for name, v in objective.values(x[None]).items()}
             with objective.model.once(values):
-                return (objective.model.atoms()[:, :count],)  # type: ignore[operator]
+                n = objective.model.atoms()[:, :count]  # type: ignore[operator]
+            return (n if self.charges is None else self.charges.counted(n),)
 
         along_rows = flat.new_zeros(parts.width, len(flat))
         along_rows.scatter_(1, parts.places.T, 1.0)
@@ -234,7 +154,8 @@ def _shares(n: Tensor, spread: Tensor, told: Tensor, unit: Tensor) -> tuple[Tens
     eye = torch.eye(len(unit)).to(share)
     slope = (eye - share[:, :, None]) * unit / total[:, :, None]
     errors = (slope @ spread * slope).sum(2).clamp_min(0).sqrt()
-    return 100 * share, 100 * errors
+    errors = 100 * torch.where(errors < EXACT / 100, 0, errors)  # rounding, where charges fix it
+    return 100 * share, errors
 
 
 def _untold(untold: NDArray[np.bool_], axes: Axes) -> Iterator[str]:

@@ -109,27 +109,27 @@ def _maps(
     values = maps.weight if weight else maps.atomic
     spread = maps.weight_errors if weight else maps.atomic_errors
     thickness = MICRO * np.asarray(composition.mass_thickness, dtype=float).reshape(-1)
-    shown = [(e, values[:, j], style.MAPS, unit) for j, e in enumerate(maps.elements)]
+    shown = [(e, values[:, j], style.MAPS, unit) for j, e in enumerate(maps.headings)]
     shown.append(("mass thickness", thickness, style.MAPS, "µg/cm²"))
     found = dict(enumerate(shown))
     if errors:
         _, columns = _grid(composition, errors=False)
         first = -(-len(shown) // columns) * columns
-        for j, e in enumerate(maps.elements):
+        for j, e in enumerate(maps.headings):
             found[first + j] = (f"error of {e}", spread[:, j], style.SIZES, f"± {unit}")
     return found
 
 
 def _draw_table(panel: Any, composition: ModelledComposition, *, weight: bool) -> None:
     """Components by elements, with errors, intervals and formulas."""
-    from fusion.elements.formula_unit import in_small_letters
+    from fusion.elements.formula_unit import in_small_letters, interval_text
     from fusion.plots.drawing import cut_short
 
     panel.set_axis_off()
     count = len(composition.elements)
     places = np.cumsum([0.0, NAME, *[CELL] * count, FORMULA])
     panel.set(xlim=(0, places[-1]), ylim=(len(composition.names) + 1.6, 0))
-    heads = ["weight %" if weight else "at.%", *composition.elements, "formula"]
+    heads = ["weight %" if weight else "at.%", *composition.headings, composition.formula_heading]
     for x, text in zip(places, heads, strict=False):
         panel.text(x, 0.5, text, va="center", fontsize=8, color=style.GREY)
     panel.axhline(1.0, color=style.SOFT, linewidth=0.6)
@@ -138,9 +138,7 @@ def _draw_table(panel: Any, composition: ModelledComposition, *, weight: bool) -
         panel.text(0, i + 1.45, cut_short(name, NAME), va="center", fontsize=8)
         for j, x in enumerate(places[1 : 1 + count]):
             panel.text(x, i + 1.45, composition.cell(i, j, weight=weight), va="center", fontsize=8)
-            low, high = intervals[i, j]
-            if low > 0:
-                told = f"{low:.1f} to {high:.1f}"
+            if told := interval_text(*intervals[i, j]):
                 panel.text(x, i + 1.8, told, va="center", fontsize=6, color=style.GREY)
         formula = in_small_letters(composition.formulas[i]) or "–"
         panel.text(places[1 + count], i + 1.45, formula, va="center", fontsize=8)

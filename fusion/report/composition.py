@@ -7,22 +7,40 @@ from io import BytesIO
 from typing import Any
 
 from fusion.answers.result import Result
-from fusion.elements.formula_unit import in_small_letters
+from fusion.elements.formula_unit import in_small_letters, interval_text
 from fusion.elements.from_line_model import line_model_of
 from fusion.elements.modelled_composition import ModelledComposition
 
 DPI = 110
 
 
-def composition_section(result: Result) -> dict[str, Any] | None:
+def check_composition(result: Result, given: Any) -> None:
+    """Complain of a composition that is none, or of another result.
+
+    Raises:
+        ValueError: if it is.
+    """
+    if given is None:
+        return
+    if not isinstance(given, ModelledComposition) or not given.is_of(result.model):
+        raise ValueError(
+            f"`report(composition=…)`: {given.__class__.__name__}: no composition that the model "
+            "of this result found: give what `result.composition(oxygen=…)` gave."
+        )
+
+
+def composition_section(
+    result: Result, given: ModelledComposition | None = None
+) -> dict[str, Any] | None:
     """Of a result whose model has a `LineModel` and `atoms()`; None of any other."""
     if line_model_of(result.model) is None or not hasattr(result.model, "atoms"):
         return None
-    found: Any = result.composition(progress=False)
+    found: Any = result.composition(progress=False) if given is None else given
     return {
-        "elements": found.elements,
+        "elements": found.headings,
+        "formula": found.formula_heading,
         "tables": [_table(found, weight=weight) for weight in (False, True)],
-        "facts": _facts(found),
+        "facts": found.facts,
         "messages": [*found.messages, *found.maps.messages],
         "pictures": _pictures(found),
     }
@@ -35,7 +53,7 @@ def _table(found: ModelledComposition, *, weight: bool) -> dict[str, Any]:
         {
             "name": name,
             "cells": [
-                (found.cell(i, j, weight=weight), _interval(*intervals[i, j]))
+                (found.cell(i, j, weight=weight), interval_text(*intervals[i, j]))
                 for j in range(len(found.elements))
             ],
             "formula": None if weight else in_small_letters(found.formulas[i]) or "–",
@@ -43,18 +61,6 @@ def _table(found: ModelledComposition, *, weight: bool) -> dict[str, Any]:
         for i, name in enumerate(found.names)
     ]
     return {"unit": "weight %" if weight else "at.%", "rows": rows}
-
-
-def _interval(low: float, high: float) -> str:
-    """ "19.2 to 20.4"; nothing of a limit, which its cell says."""
-    return f"{low:.1f} to {high:.1f}" if low > 0 else ""
-
-
-def _facts(found: ModelledComposition) -> list[tuple[str, str]]:
-    facts = [("mass thickness", found.thickness_text), ("detector", str(found.detector))]
-    if found.computed:
-        facts.append(("from tables", f"sensitivities of {', '.join(found.computed)}"))
-    return facts
 
 
 def _pictures(found: ModelledComposition) -> list[tuple[str, str]]:

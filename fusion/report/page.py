@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,15 @@ from fusion.report.page_sections import details, group_section, model_equation, 
 from fusion.report.panels import ROLES
 from fusion.report.plural_scattering import plural_section
 
+if TYPE_CHECKING:
+    from fusion.elements.modelled_composition import ModelledComposition
+
 OPEN, CLOSE = "\ue000", "\ue001"  # around the number of a component, where its name will stand
 
 
-def page(scene: Scene, title: str | None = None) -> str:
+def page(
+    scene: Scene, title: str | None = None, composition: ModelledComposition | None = None
+) -> str:
     """The page as text.
 
     Raises:
@@ -58,7 +63,7 @@ def page(scene: Scene, title: str | None = None) -> str:
         parts=[part_section(scene, i) for i in range(len(scene.parts))],
         table=scene.table,
         beside=scene.beside,
-        composition=composition_section(result),
+        composition=composition_section(result, composition),
         plural=plural_section(result),
         starts=words.start_rows(result),
         details=details(scene),

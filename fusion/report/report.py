@@ -15,6 +15,7 @@ from fusion.algebra.waiting import waiting
 if TYPE_CHECKING:
     from fusion.answers.result import Result
     from fusion.data.dataset import Dataset
+    from fusion.elements.modelled_composition import ModelledComposition
     from fusion.uncertainty.ambiguity import Ambiguity
     from fusion.uncertainty.error_table import StandardErrors
 
@@ -69,6 +70,7 @@ def report(
     errors: StandardErrors | bool = False,
     ambiguity: Ambiguity | bool = False,
     beside: Sequence[Result] = (),
+    composition: ModelledComposition | None = None,
     title: str | None = None,
     progress: bool = True,
 ) -> Report:
@@ -91,6 +93,8 @@ def report(
             True computes it.
         beside: other answers of the same data, such as those of other numbers of components: each
             with its χ², maps and spectra.
+        composition: what `result.composition(…)` gave, where that is not to be the one without
+            options: with oxygen by stoichiometry.
         title: heading; default: how many components in what.
         progress: whether a line says which data set is drawn, as in `fit`.
 
@@ -99,8 +103,8 @@ def report(
 
     Raises:
         ImportError: if bokeh is not installed; xraydb, where elements are named.
-        ValueError: if the ending is that of a picture, data, lines, errors, ambiguity or other
-            answers are none of the result's, or there is no such element.
+        ValueError: if the ending is that of a picture, data, lines, errors, ambiguity, other
+            answers or a composition are none of the result's, or there is no such element.
         OSError: if the file cannot be written; before anything is computed.
     """
     if path is not None and Path(path).suffix.lower() in PRINTED:
@@ -116,15 +120,18 @@ def report(
         _check_place(Path(path))
     from fusion.report.bands import checked_trust
     from fusion.report.beside import check_beside
+    from fusion.report.composition import check_composition
     from fusion.report.contents import Scene
     from fusion.report.marks import marks
     from fusion.report.page import page
 
     check_beside(result, beside)
+    check_composition(result, composition)
     marked = marks(result, elements, lines or {})
     trust = checked_trust(result, errors, ambiguity, progress)
     with waiting("report", progress):
-        built = Report(page(Scene(result, data, marked, trust=trust, beside=beside), title))
+        scene = Scene(result, data, marked, trust=trust, beside=beside)
+        built = Report(page(scene, title, composition))
     if path is not None:
         built.save(path)
     return built

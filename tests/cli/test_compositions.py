@@ -83,8 +83,15 @@ def test_the_tif_has_an_image_of_every_element_named_for_imagej(answer):
 def test_json_has_the_composition_and_another_command_takes_its_files_away(
     file, table, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("fusion.cli.output.find_spec", lambda name: None)  # pages take their time
+    pages = []
+
+    def write(result, path, **options):  # pages take their time
+        pages.append(options["composition"])
+        path.write_text("page")
+
+    monkeypatch.setattr(fu.Result, "report", write)
     how = (*HOW, "--k-factors", table, "--k-kind", "atomic", "--starts", 1, "-o", tmp_path)
+    how = (*how, "--oxygen", "stoichiometry", "--valence", "Al=3+-0.1")
     assert run("compositions", file, "-e", "O,Mg,Al", "--json", *how) == 0
     told = json.loads(capsys.readouterr().out)["composition"]
     assert told["elements"] == list(ELEMENTS)
@@ -92,6 +99,12 @@ def test_json_has_the_composition_and_another_command_takes_its_files_away(
     assert whole["name"] == "whole map"
     assert sum(whole["atomic"]) == pytest.approx(100)
     assert np.shape(whole["weight_intervals"]) == (3, 2)
+    assert 2 * whole["atomic"][0] == pytest.approx(np.dot([2, 3], whole["atomic"][1:]))
+    assert told["oxygen"]["by"] == "stoichiometry"
+    assert told["oxygen"]["valences"] == {"Mg": [2.0, 0.0], "Al": [3.0, 0.1]}
+    (page,) = pages
+    assert page.oxygen.by_line.tolist() == told["oxygen"]["by_line"]
+    monkeypatch.setattr("fusion.cli.output.find_spec", lambda name: None)
     tail = ("-k", 2, "--starts", 1, "--quiet", "-o", tmp_path)
     assert run("unmix", file, *tail) == 0
     assert not (tmp_path / "composition.csv").exists()
@@ -121,6 +134,10 @@ def test_k_factors_come_from_a_file_and_from_names(table):
         (["--k-factors", "O_Kz=1", "--k-kind", "weight"], 1, "name a family"),
         (["--k-kind", "weight"], 2, "there are no k factors"),
         (["--k-error", "0.1"], 2, "there are no k factors"),
+        (["--valence", "Fe=3"], 2, "give --oxygen stoichiometry"),
+        (["--oxygen", "stoichiometry", "--valence", "Fe"], 2, "--valence Fe: no valence"),
+        (["--oxygen", "stoichiometry", *["--valence", "Fe=3"] * 2], 2, "Fe has a valence already"),
+        (["--oxygen", "stoichiometry", *map(str, HOW), "-e", "O,Mg,Si,Fe"], 1, "--valence Fe=3:"),
         (["--tilt", "10"], 2, "give --azimuth"),
         (["--azimuth", "10"], 2, "give --tilt"),
         (["--tilt", "10", "--azimuth", "0"], 2, "give --elevation DEG"),

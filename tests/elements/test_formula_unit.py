@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fusion.elements.formula_unit import formula_unit, in_small_letters
+from fusion.elements.formula_unit import formula_unit, in_small_letters, interval_text
 
 
 def within(atomic, by):
@@ -75,3 +75,21 @@ def test_unknown_compositions_have_none():
 
 def test_numbers_of_atoms_are_written_small():
     assert in_small_letters("Ca10P6O26") == "Ca₁₀P₆O₂₆"
+
+
+def test_an_interval_without_width_holds_the_formula_that_rounding_is_off():
+    exact = np.array([60 + 1e-12, 40 - 1e-12])
+    assert formula_unit(("O", "Al"), exact, np.stack([exact, exact], -1))[0] == "Al2O3"
+
+
+def test_fewer_than_no_atoms_are_in_no_formula():
+    """As of oxygen by stoichiometry beside more anions than cations have charges for."""
+    atomic = np.array([50.0, 60.0, -10.0])
+    intervals = np.array([[45.0, 55.0], [55.0, 65.0], [0.0, 0.0]])
+    assert formula_unit(("Ca", "F", "O"), atomic, intervals) is None
+
+
+def test_ends_of_a_narrow_interval_are_told_apart_and_limits_are_left_to_their_cell():
+    assert interval_text(19.2, 20.4) == "19.2 to 20.4"
+    assert interval_text(57.07, 57.14) == "57.07 to 57.14"
+    assert interval_text(0.0, 0.4) == interval_text(60.0, 60.0) == ""

@@ -15,6 +15,7 @@ import fusion as fu
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 from benchmarks.science.edxs_simulator import molar_masses
+from fusion.elements import Stoichiometry
 from fusion.elements.common_errors import reach
 from fusion.losses import Frobenius, Poisson, SquaredNorm
 from tests.elements.two_oxides import (
@@ -175,6 +176,19 @@ def test_without_components_the_composition_is_that_of_the_whole_map():
     assert (np.abs(made.atomic[0] - whole) < 3 * made.atomic_errors[0] + 0.1).all()
     away = np.abs(made.maps.atomic - pixels) / made.maps.atomic_errors
     assert (away < 1.96).mean() > 0.9
+
+
+def test_oxygen_by_stoichiometry_of_a_whole_map_is_counted_by_its_cations():
+    result = without_components()
+    made = result.composition(oxygen=Stoichiometry({"Al": (3, 0.1)}), progress=False)
+    mg, al = result["N"].reshape(-1, 3)[:, 1:].mean(0)
+    n = np.array([mg + 1.5 * al, mg, al])
+    np.testing.assert_allclose(made.atomic[0], 100 * n / n.sum(), rtol=1e-6)
+    of_valence = 100 * 0.1 * al / 2 * (mg + al) / n.sum() ** 2
+    assert made.atomic_errors[0, 0] == pytest.approx(of_valence, rel=0.02)
+    whole = result.composition(progress=False)
+    assert made.oxygen.by_line_errors == pytest.approx(whole.atomic_errors[:, 0])
+    assert made.messages == ()
 
 
 def test_element_maps_find_every_element_of_every_pixel():

@@ -14,7 +14,7 @@ import fusion as fu
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 from benchmarks.science.edxs_simulator import molar_masses
-from fusion.elements import CompositionMaps, pixel_composition
+from fusion.elements import CompositionMaps, Stoichiometry, pixel_composition
 from fusion.losses import Poisson
 from tests.elements.two_oxides import ELEMENTS, SHAPE, amounts, dataset, fitted, k_factors
 
@@ -49,15 +49,20 @@ def test_maps_are_shares_of_the_atoms_that_the_model_found():
     np.testing.assert_array_equal(maps.error_map("Mg"), maps.atomic_errors[:, 1].reshape(SHAPE))
 
 
-def test_errors_are_those_of_a_literal_transcription():
-    maps, result = found().maps, fitted(300)
-    common = found()._source.common
+@pytest.mark.parametrize(
+    ("stoichiometry", "pixels"), [(False, MIXED), (True, MIXED[1:2])], ids=["by line", "by charges"]
+)
+def test_errors_are_those_of_a_literal_transcription(stoichiometry, pixels):
+    result, unsure = fitted(300), 0.2 if stoichiometry else 0.0
+    oxygen = Stoichiometry({"Al": (3, unsure)}) if stoichiometry else None
+    made = result.composition(oxygen=oxygen, progress=False)
+    maps, common = made.maps, made._source.common
     values = {name: torch.as_tensor(v) for name, v in result.model.factors.items()}
     values = {name: v.detach().clone() for name, v in values.items()}
     data = result.minimised.fits[0][2].dataset.numpy().reshape(96, -1)
     names = [slot.name for slot in common.parts.few_slots]
 
-    def model_at(pixel, c, few):
+    def model_at(pixel, c, few, valence=3.0):
         """(counts, at.%) of a pixel, its row of C and all common variables as given."""
         at = dict(values)
         at["C"] = values["C"].clone()
@@ -70,6 +75,8 @@ def test_errors_are_those_of_a_literal_transcription():
         with torch.no_grad(), result.model.once(at):
             m = result.model.predict()["edxs"].dense()[pixel].numpy()
         n = at["C"][pixel] @ at["A"].T
+        if stoichiometry:
+            n[0] = n[1] + valence * n[2] / 2
         return m, (100 * n / n.sum()).numpy()
 
     def slopes(function, x, step=1e-5):
@@ -84,7 +91,7 @@ def test_errors_are_those_of_a_literal_transcription():
         return [np.stack(each, 1) for each in zip(*moved, strict=True)]
 
     few = common.few.numpy()
-    for pixel in MIXED:
+    for pixel in pixels:
         c = values["C"][pixel].numpy()
         m, _ = model_at(pixel, c, few)
         m_c, share_c = slopes(lambda x, p=pixel: model_at(p, x, few), c)
@@ -95,6 +102,8 @@ def test_errors_are_those_of_a_literal_transcription():
         along = share_t + share_c @ follow
         known = common.covariance.numpy() + np.diag((common.limit.numpy() / 1.96) ** 2)
         spread = share_c @ own @ share_c.T + along @ known @ along.T
+        _, by_valence = slopes(lambda v, p=pixel, c=c: model_at(p, c, few, v[0]), np.array([3.0]))
+        spread += unsure**2 * by_valence @ by_valence.T
         np.testing.assert_allclose(maps.atomic_errors[pixel], np.sqrt(np.diag(spread)), rtol=0.01)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
+from fusion.elements import Stoichiometry
 from fusion.plots import plot_composition
 from tests.elements.two_oxides import ELEMENTS, fitted
 
@@ -40,6 +41,13 @@ def test_every_element_has_a_map_in_at_per_cent_beside_the_mass_thickness(compos
     for element in ELEMENTS:
         np.testing.assert_allclose(shown[element], composition.map(element))
     np.testing.assert_allclose(shown["mass thickness"], 1e6 * composition.mass_thickness)
+
+
+def test_pictures_say_that_oxygen_is_by_stoichiometry():
+    made = fitted(300).composition(oxygen=Stoichiometry(), progress=False)
+    figure = made.plot()
+    assert list(images(figure)) == ["O (stoich.)", "Mg", "Al", "mass thickness"]
+    assert texts(figure)[:5] == ["at.%", "O (stoich.)", "Mg", "Al", "formula (stoich.)"]
 
 
 def test_weight_per_cent_and_errors_are_drawn_where_they_are_asked_for(composition):

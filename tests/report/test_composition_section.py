@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import fusion as fu
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 pytest.importorskip("bokeh", reason='needs pip install "sdfusion[report]"')
 
+from fusion.elements import Stoichiometry
 from fusion.losses import Poisson
 from fusion.report.composition import composition_section
 from fusion.report.contents import Scene
@@ -48,6 +51,29 @@ def test_the_page_has_the_tables_the_formulas_and_a_picture_of_the_maps(page):
     assert "Al₂O₃" in section
     assert composition.thickness_text in section
     assert "data:image/png;base64," in section
+
+
+def test_a_composition_that_is_given_stands_on_the_page_and_says_how_oxygen_was_counted(
+    monkeypatch,
+):
+    module = sys.modules[composition_section.__module__]
+    monkeypatch.setattr(module, "_pictures", lambda found: [])
+    result = fitted(300)
+    made = result.composition(oxygen=Stoichiometry(), progress=False)
+    section = composition_section(result, made)
+    assert section["elements"] == ("O (stoich.)", "Mg", "Al")
+    assert section["formula"] == "formula (stoich.)"
+    assert ("oxygen", dict(made.facts)["oxygen"]) in section["facts"]
+    assert section["tables"][0]["rows"][0]["cells"][0][0] == made.cell(0, 0)
+
+
+@pytest.mark.parametrize("given", [{"O": 50.0}, fitted], ids=["a dictionary", "of another result"])
+def test_a_composition_of_another_result_is_refused_before_a_page_is_made(given):
+    made = given
+    if given is fitted:
+        made = replace(fitted(300).composition(progress=False), _source=None)
+    with pytest.raises(ValueError, match="no composition that the model of this result found"):
+        fitted(300).report(composition=made, progress=False)
 
 
 def test_the_fitted_lines_are_named_without_being_asked_for(page):
