@@ -198,18 +198,21 @@ def sides_of(
 
 
 def surplus(
-    sides: Sequence[tuple[str, str, Tensor, Tensor]], values: Mapping[str, Tensor]
+    sides: Sequence[tuple[str, str, Tensor, Tensor]],
+    values: Mapping[str, Tensor],
+    uneven: float = 1.0,
 ) -> int | None:
     """The component that the sample needs least, where it has more than stand out of its noise.
 
     So many stand out as singular values are larger than those of noise, √pixels + √channels. Least
     needed is that of the least part beside all others: its spectrum beside theirs, times its map.
+    `uneven`: mean square of the variances of pixels, whose mean is 1; with it the edge rises.
     """
     scales = torch.cat([scale for *_, scale in sides])
     S = torch.cat([values[name].to(scale) * scale[:, None] for _, name, _, scale in sides])
     n, m = len(sides[0][2]), len(scales)
     gram = torch.cat([torch.cat([x.T @ y for _, _, y, _ in sides], 1) for _, _, x, _ in sides])
-    edge = EDGE * (n**0.5 + m**0.5) ** 2
+    edge = EDGE * (n**0.5 + (uneven * m) ** 0.5) ** 2
     seen = int((torch.linalg.eigvalsh(scales[:, None] * gram * scales) > edge).sum())
     if not 0 < seen < S.shape[1]:
         return None

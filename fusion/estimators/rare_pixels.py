@@ -219,7 +219,15 @@ class BatchSample:
         values = {n: v.detach().to(objective.like) for n, v in model.factors.items()}
         here = {n: v[None] for n, v in values.items()}
         sides = sides_of(objective, here, self._means(), damped=0.0)
-        return None if sides is None else surplus(sides, values)
+        return None if sides is None else surplus(sides, values, self._uneven(loss))
+
+    def _uneven(self, loss: Loss) -> float:
+        """Mean square of how much larger the variance of a pixel is than those of all."""
+        if all(fit.entrywise is SQUARE for _, _, fit in loss.fits):
+            return 1.0
+        rows, means = self.random.rows, self._means()["data"].numpy()
+        share = rows @ np.divide(1, means, out=np.zeros_like(means), where=means > 0)
+        return float(np.mean(share**2) / max(np.mean(share) ** 2, 1e-300))
 
     def _spectrum(self, S: Tensor) -> Tensor | None:
         """What the pixels that stand out share beside these spectra, of unit norm."""

@@ -38,7 +38,7 @@ from fusion.solvers import Solver
 
 Array = NDArray[Any]
 SPARSE = ("csr", "csc", "coo")
-QUICK = 30
+QUICK = 15
 """Steps of a fit that tells what stands out of it."""
 
 
