@@ -80,15 +80,21 @@ def fit_by_blocks(
     passes = Passes(*partition(datasets, scans, room, threads_here()))
     kept_options = {key: search[key] for key in OPTIONS} | {"sample": settings.sample}
     checkpoint = Checkpoint(settings.checkpoint_path, model, loss, kept_options)
-    store = Store(settings.out, checkpoint.belongs)
+    store = Store(settings.out, checkpoint.belongs, _answer_bytes(model, datasets))
     try:
         result = _fitted(model, loss, scans, passes, settings, search, checkpoint, begun_at)
+        store.write(result)
     except KeyboardInterrupt as stop:
         stop.add_note(_kept_of(checkpoint))
         raise
-    store.write(result)
     checkpoint.remove()
     return result
+
+
+def _answer_bytes(model: Model, datasets: Mapping[str, Dataset]) -> int:
+    """Of all factors and a residual map of every data set."""
+    factors = sum(prod(module.shape) for module in model.factor_modules().values())
+    return 8 * (factors + sum(data.matrix_shape[0] for data in datasets.values()))
 
 
 def _kept_of(checkpoint: Checkpoint) -> str:

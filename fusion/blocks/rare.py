@@ -18,6 +18,8 @@ from fusion.blocks.sample import Sample, sample_of
 from fusion.blocks.standouts import MOST_OF_ALL, Standouts, sides_of, surplus
 from fusion.blocks.work import Settled, pixels_of
 from fusion.data.parts import as_numpy
+from fusion.language.loss import Loss
+from fusion.language.model import Model
 from fusion.likelihood.entry_losses import SQUARE
 from fusion.search.fit import fit
 from fusion.search.initialisation import Current
@@ -45,7 +47,7 @@ def take_in(
     descent.standouts = standouts_of(descent, point, rows, scores, over)
     if descent.standouts is None:
         return None
-    without = _without(begun, over)
+    without = without_column(begun.few, begun.loss, over)
     shared = {n: point.values[n] for n in descent.shared}
     shared |= {n: v for n, v in without.items() if n in shared}
     return descent.standouts.column_of(shared, descent.model)
@@ -60,21 +62,27 @@ def _of_known_noise(descent: Descent) -> bool:
     return all(fit.entrywise is SQUARE and fit.in_units_of_noise for fit in fits)
 
 
-def _without(begun: Begun, column: int) -> dict[str, Tensor]:
-    """The shared factors as the sample has them without a component, whose columns stay."""
-    K = max(m.shape[-1] for m in begun.few.factor_modules().values() if len(m.shape) == 2)
+def without_column(few: Model, loss: Loss, column: int, **options: Any) -> dict[str, Tensor]:
+    """The shared factors as a sample has them without a component, whose columns stay.
+
+    Args:
+        few: the model of the sample, fitted; loss: of the sample.
+        column: the component.
+        options: of `fusion.fit`.
+    """
+    K = max(m.shape[-1] for m in few.factor_modules().values() if len(m.shape) == 2)
     kept = [k for k in range(K) if k != column]
-    modules = begun.few.factor_modules().items()
+    modules = few.factor_modules().items()
     names = [n for n, m in modules if len(m.shape) == 2 and m.shape[-1] == K]
-    few = begun.few.select(names, kept)
+    fewer = few.select(names, kept)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FusionWarning)
-        found = fit(few, begun.loss, starts=1, init=Current())
+        found = fit(fewer, loss, starts=1, init=Current(), **options)
     assert found.model is not None
     made = {}
     for name, value in found.model.factors.items():
-        made[name] = begun.few.factor(name)().detach().clone()
-        made[name][:, kept] = value.detach()
+        made[name] = few.factor(name)().detach().clone()
+        made[name][:, kept] = value.detach().to(made[name])
     return {n: v for n, v in made.items() if n in names}
 
 

@@ -64,6 +64,11 @@ class Blocks:
             given = getattr(self, name)
             if given is not None and not isinstance(given, str | PathLike):
                 raise ValueError(f"`Blocks({name}={given!r})`: give a path, or None.")
+            if "://" in str(given or ""):
+                raise ValueError(
+                    f"`Blocks({name}={given!r})`: written to disks that are mounted alone: give a "
+                    "path, and copy it from there."
+                )
         if self.checkpoint_path is not None and not self.checkpoint_path.absolute().parent.is_dir():
             folder = self.checkpoint_path.absolute().parent
             raise ValueError(

@@ -39,10 +39,12 @@ class Picked:
 
     Attributes:
         rows: their numbers in the block; scores: by how much.
+        crowded: whether there are more of them than are picked.
     """
 
     rows: Tensor
     scores: Tensor
+    crowded: bool = False
 
 
 def scores(objective: Objective, values: Values) -> Tensor:
@@ -78,10 +80,15 @@ def _row_squares(fit: Fit, objective: Objective) -> Tensor:
 
 def picked(objective: Objective, values: Values) -> Picked:
     """The pixels of a block that stand out."""
-    score = scores(objective, values)
-    order = torch.argsort(score, descending=True)[:MOST]
-    order = order[score[order] > SCORE].sort().values
-    return Picked(order, score[order])
+    return foremost(scores(objective, values))
+
+
+def foremost(score: Tensor, most: int = MOST) -> Picked:
+    """So many at most of the pixels that stand out, by the scores of all."""
+    order = torch.argsort(score, descending=True)[: most + 1]
+    order = order[score[order] > SCORE]
+    kept = order[:most].sort().values
+    return Picked(kept, score[kept], crowded=len(order) > most)
 
 
 @dataclass
@@ -161,14 +168,14 @@ def _split(v: Tensor, parts: Sequence[tuple[str, Tensor]]) -> Sequence[Tensor]:
 
 
 def sides_of(
-    objective: Objective, values: Values, means: Mapping[str, Tensor]
+    objective: Objective, values: Values, means: Mapping[str, Tensor], damped: float = DAMPED
 ) -> list[tuple[str, str, Tensor, Tensor]] | None:
     """(maps, spectra, values, 1 / noise of every channel) of every fit; None where none are plain.
 
     Args:
         objective: of some pixels.
         values: of all factors there.
-        means: of every channel, by data set, for counts.
+        means: of every channel, by data set, for counts; damped: counts that are added to them.
     """
     with torch.no_grad():
         _, places = objective.closed(values)
@@ -182,7 +189,8 @@ def sides_of(
         w = float(weight)
         scale = torch.full((form.shape[1],), w, dtype=torch.float64, device=form.device)
         if fit.entrywise is not SQUARE:  # type: ignore[attr-defined]
-            scale = scale / (means[fit.dataset.name].to(scale).clamp_min(0) + DAMPED)  # type: ignore[attr-defined]
+            expected = means[fit.dataset.name].to(scale).clamp_min(0) + damped  # type: ignore[attr-defined]
+            scale = torch.where(expected > 0, scale / expected.clamp_min(1e-300), 0)
         if form.weights.cols is not None:
             scale = scale * form.weights.cols.double()
         made.append((sides[0], sides[1], form.whole().double(), scale.sqrt()))
@@ -190,17 +198,22 @@ def sides_of(
 
 
 def surplus(
-    sides: Sequence[tuple[str, str, Tensor, Tensor]], values: Mapping[str, Tensor]
+    sides: Sequence[tuple[str, str, Tensor, Tensor]],
+    values: Mapping[str, Tensor],
+    uneven: float = 1.0,
 ) -> int | None:
     """The component that the sample needs least, where it has more than stand out of its noise.
 
     So many stand out as singular values are larger than those of noise, √pixels + √channels. Least
     needed is that of the least part beside all others: its spectrum beside theirs, times its map.
+    `uneven`: mean square of the variances of pixels, whose mean is 1; with it the edge rises.
     """
-    X = torch.cat([x * scale for _, _, x, scale in sides], 1)
+    scales = torch.cat([scale for *_, scale in sides])
     S = torch.cat([values[name].to(scale) * scale[:, None] for _, name, _, scale in sides])
-    edge = EDGE * (len(X) ** 0.5 + X.shape[1] ** 0.5) ** 2
-    seen = int((torch.linalg.eigvalsh(X.T @ X) > edge).sum())
+    n, m = len(sides[0][2]), len(scales)
+    gram = torch.cat([torch.cat([x.T @ y for _, _, y, _ in sides], 1) for _, _, x, _ in sides])
+    edge = EDGE * (n**0.5 + (uneven * m) ** 0.5) ** 2
+    seen = int((torch.linalg.eigvalsh(scales[:, None] * gram * scales) > edge).sum())
     if not 0 < seen < S.shape[1]:
         return None
     sizes, C = [], values[sides[0][0]].to(S)

@@ -15,6 +15,8 @@ from fusion.algebra.axis import Axes
 from fusion.answers.result import Result
 
 OWN = "sdfusion"
+LEAST = 0.5
+"""Share of its bytes that an answer takes at least when it is packed."""
 PIXELS = 2**16
 """Pixels of a chunk, about."""
 
@@ -25,18 +27,28 @@ class Store:
     Args:
         path: of the folder; None: nothing is written.
         belongs: what tells the fit from others.
+        size: bytes of the answer, about, uncompressed.
 
     Raises:
         ValueError: before the first pass, if zarr is not installed, or the folder holds something
             else than an answer of this fit.
+        OSError: before the first pass, if it cannot be written there, or half of the answer is more
+            than the disk has room for.
     """
 
-    def __init__(self, path: Any, belongs: dict[str, str]) -> None:
+    def __init__(self, path: Any, belongs: dict[str, str], size: int = 0) -> None:
         self.path = None if path is None else Path(path)
         told = "; ".join(f"{key}={value}" for key, value in belongs.items())
         self.fit = hashlib.sha256(told.encode()).hexdigest()[:16]
         if self.path is not None:
             self._check(self.path)
+            self._check_room(self._beside, size)
+
+    @property
+    def _beside(self) -> Path:
+        """Where it is written until it is whole."""
+        assert self.path is not None
+        return self.path.with_name(f"{self.path.name}.part")
 
     def _check(self, path: Path) -> None:
         try:
@@ -58,6 +70,23 @@ class Store:
                 f"`Blocks(out={str(path)!r})`: it {what}: give another name, or remove it."
             )
 
+    def _check_room(self, beside: Path, size: int) -> None:
+        """Complain before hours of passes whose answer could not be kept."""
+        try:
+            beside.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(beside).free
+            shutil.rmtree(beside)
+        except OSError as error:
+            raise OSError(
+                f"`Blocks(out={str(self.path)!r})`: cannot be written there ({error}): give "
+                "another place."
+            ) from error
+        if size * LEAST > free:
+            raise OSError(
+                f"`Blocks(out={str(self.path)!r})`: the answer takes about {size / 1e9:.3g} GB, "
+                f"{free / 1e9:.3g} GB are free there: make room, or give another place."
+            )
+
     def write(self, result: Result) -> None:
         """All of it, beside what was there and then in its place.
 
@@ -66,7 +95,7 @@ class Store:
         """
         if self.path is None:
             return
-        beside = self.path.with_name(f"{self.path.name}.part")
+        beside = self._beside
         shutil.rmtree(beside, ignore_errors=True)
         try:
             self._fill(beside, result)
@@ -79,6 +108,9 @@ class Store:
                 f"`Blocks(out={str(self.path)!r})`: could not be written ({error}): make room, or "
                 "give another place; with a checkpoint the fit goes on from its last pass."
             ) from error
+        except BaseException:  # ctrl-C: what is half written is of no use
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
 
     def _fill(self, path: Path, result: Result) -> None:
         import zarr

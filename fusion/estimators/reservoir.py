@@ -23,6 +23,8 @@ class Reservoir:
 
     def __init__(self, most: int, seed: int) -> None:
         self.most, self.seen_rows = max(1, int(most)), 0
+        self.numbers = np.empty(0, dtype=np.int64)
+        """Which of all rows seen those kept are."""
         self._parts: list[NDArray[Any]] = []
         self._full: NDArray[Any] | None = None
         self._random = generator(seed)
@@ -45,6 +47,8 @@ class Reservoir:
         room = max(0, self.most - self.seen_rows)
         if room:
             self._parts.append(np.array(batch[:room]))
+            first = self.seen_rows + np.arange(len(self._parts[-1]))
+            self.numbers = np.concatenate([self.numbers, first])
         late = batch[room:]
         if len(late):
             if self._full is None:
@@ -54,4 +58,6 @@ class Reservoir:
                                           + np.arange(len(late)))  # fmt: skip
             kept = place < self.most
             self._full[place[kept]] = late[kept]  # of several for one place the last stays
+            new = self.seen_rows + len(batch) - len(late) + np.flatnonzero(kept)
+            self.numbers[place[kept]] = new
         self.seen_rows += len(batch)

@@ -17,14 +17,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusion.algebra.axis import Axis
 from fusion.algebra.calls import checked_call
-from fusion.algebra.cautions import ClaimWarning
+from fusion.algebra.cautions import ClaimWarning, FusionWarning
 from fusion.algebra.threads import limited_threads
 from fusion.algebra.waiting import waiting
 from fusion.answers.result import Result
 from fusion.data.dataset import Dataset
 from fusion.estimators.jobs import threads_of
 from fusion.estimators.number import stand_out
-from fusion.estimators.reservoir import Reservoir
+from fusion.estimators.rare_pixels import BatchSample
 from fusion.estimators.scaled_data import warn_if_scaled
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
@@ -38,6 +38,8 @@ from fusion.solvers import Solver
 
 Array = NDArray[Any]
 SPARSE = ("csr", "csc", "coo")
+QUICK = 15
+"""Steps of a fit that tells what stands out of it."""
 
 
 class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -60,7 +62,8 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         scan: (ny, nx) of the map, for penalties that need neighbours, such as `SpatialSmoothness`.
         solver, starts, init, max_steps, device: as in `fusion.fit`.
         n_jobs: threads of the CPU; None: what suits, −1: all cores, −2: all but one.
-        memory: values that `partial_fit` keeps; of more it keeps a random sample of the pixels.
+        memory: values that `partial_fit` keeps; of more it keeps a random sample of the pixels, and
+            those that stand out of them.
         random_state: of the starts.
         progress: whether a line says what `fit` and `transform` do now, as in `fusion.fit`.
 
@@ -128,24 +131,29 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Take in some pixels more; the spectra are found when they are asked for.
 
         All pixels are kept while they are no more than `memory` values: the answer is that of
-        `fit` on all of them. Of more a random sample is kept, in which a phase of very few pixels
-        may be missing. An earlier `fit` is forgotten, and so are pixels that all have got their
-        maps by `transform` since: another signal begins.
+        `fit` on all of them. Of more a random sample is kept, and up to 256 pixels beside it that
+        are not met by its spectra: where `n_components` is more than the sample shows above its
+        noise, the component that is over is theirs, so that a phase of a few pixels is found;
+        `result_.messages` says so. The others are fitted to the sample alone. An earlier `fit` is
+        forgotten, and so are pixels that all have got their maps by `transform` since: another
+        signal begins.
         """
         fresh = getattr(self, "_sample", None) is None or self._is_another_signal()
         X = self._validated(X, reset=fresh)
         X = X.toarray() if hasattr(X, "toarray") else X
         if fresh:
-            self._sample: Reservoir | None = Reservoir(int(self.memory) // X.shape[1], self._seed())
+            most = int(self.memory) // X.shape[1]
+            self._sample: BatchSample | None = BatchSample(most, self._seed(), self._fit_term)
             self._mapped_rows = 0
         assert self._sample is not None
-        self._sample.add(X)
+        with limited_threads(threads_of("Unmixer", self.n_jobs)):
+            self._sample.add(X, self._learned)
         self._answer: dict[str, Any] | None = None
         return self
 
     def _is_another_signal(self) -> bool:
         """Whether all pixels taken in have their maps, as HyperSpy asks for at the end."""
-        seen = self._sample.seen_rows if self._sample is not None else 0
+        seen = self._sample.random.seen_rows if self._sample is not None else 0
         if self._mapped_rows < seen:
             return False
         warnings.warn(
@@ -164,14 +172,9 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = X.tocsr() if hasattr(X, "tocsr") else X
         if getattr(self, "_sample", None) is not None:
             self._mapped_rows += X.shape[0]
-        empty = np.asarray(abs(X).sum(axis=1)).ravel() == 0
-        C = np.zeros((X.shape[0], S.shape[1]))
-        if not empty.all():
-            term = self._fit_term(Dataset("data", X[~empty]))
-            threads = limited_threads(threads_of("Unmixer", self.n_jobs))
-            with waiting("Unmixer.transform", self.progress), threads:
-                C[~empty] = np.nan_to_num(known_maps([Detector(term, S)], device=self.device).c)
-        return C
+        threads = limited_threads(threads_of("Unmixer", self.n_jobs))
+        with waiting("Unmixer.transform", self.progress), threads:
+            return self._maps(X, S)
 
     def inverse_transform(self, C: Any) -> Array:
         """C Sᵀ (pixel, channel) of maps (pixel, K)."""
@@ -245,14 +248,14 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return term
 
-    def _factorise(self, X: Any, sample: Reservoir | None = None) -> Array:
+    def _factorise(self, X: Any, sample: BatchSample | None = None) -> Array:
         """Find and keep the answer; the maps."""
         with waiting("Unmixer", self.progress):
             return self._factorised(X, sample)
 
-    def _factorised(self, X: Any, sample: Reservoir | None) -> Array:
+    def _factorised(self, X: Any, sample: BatchSample | None) -> Array:
         """The same."""
-        share = 1.0 if sample is None else sample.share
+        share = 1.0 if sample is None else sample.random.share
         data = self._dataset(X, share)
         term = self._fit_term(data)
         warn_if_scaled(X, counts=term.noise == "poisson", share=share, stacklevel=5)
@@ -266,21 +269,53 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             init=self.init,
             seed=self._seed(),
             max_steps=self.max_steps,
-            device=self.device,
-            threads=threads_of("Unmixer", self.n_jobs),
+            **self._on(),
         )
-        C, S = (np.nan_to_num(result[name]).astype(float) for name in ("C", "S"))
+        C, each = np.nan_to_num(result["C"]).astype(float), None
         if not C.any():
             why = "; ".join(result.messages) or "the likeliest amounts of all components are zero"
             raise ValueError(f"`Unmixer`: {why}.")
-        if sample is not None:  # maps in the order of batches must not be taken for a picture
-            result = replace(result, factors={"S": result["S"]}, model=None, structure=None)
+        if sample is not None:
+            completed = sample.completed(result, K, **self._on())
+            if completed is not result:
+                rows, each = sample.weighted()
+                C = self._maps(rows, torch.from_numpy(completed["S"]).double())
+            # maps in the order of batches must not be taken for a picture
+            result = replace(completed, factors={"S": completed["S"]}, model=None, structure=None)
+        S = np.nan_to_num(result["S"]).astype(float)
+        each = np.ones(len(C)) if each is None else each
         self._sample = sample
         self._answer = {
             "components": np.ascontiguousarray(S.T),
-            "variance": ((C.T @ C) * (S.T @ S)).sum(0) / len(C),
+            "variance": (((C.T * each) @ C) * (S.T @ S)).sum(0) / each.sum(),
             "result": replace(result, minimised=None),  # which holds the data
         }
+        return C
+
+    def _learned(self, X: Array) -> Result | None:
+        """A quick fit of some pixels without beliefs, to tell which others stand out of them."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FusionWarning)
+                data = self._fit_term(Dataset("data", X)).dataset
+                K = stand_out(data) if self.n_components is None else int(self.n_components)
+                model, loss = NMF(data, K), Loss([(1.0, self._fit_term(data))])
+                quick = {"starts": 1, "max_steps": QUICK, "progress": False}
+                return fit(model, loss, seed=self._seed(), **quick, **self._on())
+        except ValueError:  # nothing to see in them yet; what is wrong with all is said at the end
+            return None
+
+    def _on(self) -> dict[str, Any]:
+        """Where fits run."""
+        return {"device": self.device, "threads": threads_of("Unmixer", self.n_jobs)}
+
+    def _maps(self, X: Any, S: torch.Tensor) -> Array:
+        """The likeliest amounts of pixels with something in them, of empty ones none."""
+        empty = np.asarray(abs(X).sum(axis=1)).ravel() == 0
+        C = np.zeros((X.shape[0], S.shape[1]))
+        if not empty.all():
+            term = self._fit_term(Dataset("data", X[~empty]))
+            C[~empty] = np.nan_to_num(known_maps([Detector(term, S)], device=self.device).c)
         return C
 
     def _dataset(self, X: Any, share: float) -> Dataset:
@@ -303,7 +338,7 @@ class Unmixer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Something of the answer, which is found now where batches were taken in."""
         answer, sample = getattr(self, "_answer", None), getattr(self, "_sample", None)
         if answer is None and sample is not None:
-            self._factorise(sample.rows, sample)
+            self._factorise(sample.random.rows, sample)
             answer = self._answer
             assert answer is not None
             K, kept = self.n_components, len(answer["components"])

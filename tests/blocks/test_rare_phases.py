@@ -42,11 +42,11 @@ def test_pixels_that_stand_out_of_few_counts_are_taken_in():
     assert result.loss <= inside.loss + 1e-3 * abs(inside.loss)
 
 
-def stored(path, components=K):
+def stored(path, components=K, **settings):
     energy = fu.Axis("energy", 0.5, 100, "eV")
     pixels = [fu.Axis(name, 2.0, units="nm") for name in ("y", "x")]
     data = fu.Dataset("eels", lazy(CUBE, (5, 8)), axes=[*pixels, energy])
-    return by_blocks(NMF(data, components), Gaussian(data), settings={"out": path})
+    return by_blocks(NMF(data, components), Gaussian(data), settings={"out": path, **settings})
 
 
 def test_an_answer_is_written_with_its_axes_and_read_back(tmp_path):
@@ -70,6 +70,37 @@ def test_the_same_fit_writes_anew_and_another_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no answer of a fit"):
         stored(tmp_path / "mine")
     assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+
+
+def test_a_store_without_room_is_told_before_the_first_pass(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"cannot be written there .*give another place"):
+        stored(tmp_path / "file" / "answer.zarr")
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("fusion.blocks.store.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(OSError, match=r"takes about .* GB, 1e-06 GB are free there: make room"):
+        stored(tmp_path / "answer.zarr")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_the_answer_before_stays_where_a_new_one_cannot_be_written(error, tmp_path, monkeypatch):
+    path, checkpoint = tmp_path / "answer.zarr", tmp_path / "fit.ckpt"
+    before = stored(path)
+
+    def fails(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fusion.blocks.store._shape", fails)
+        with pytest.raises(type(error)) as caught:
+            stored(path, checkpoint=checkpoint)
+    told = "".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert "goes on from" in told
+    assert checkpoint.exists()
+    assert {each.name for each in tmp_path.iterdir()} == {"answer.zarr", "fit.ckpt"}
+    group = zarr.open_group(str(path), mode="r")
+    assert group.attrs["sdfusion"]["loss"] == before.loss
 
 
 def test_counts_of_a_block_that_is_wholly_masked_are_none():

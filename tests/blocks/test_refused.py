@@ -181,6 +181,7 @@ def test_blocks_of_something_else_are_refused(given):
         ({"passes": 2.5}, "whole number"),
         ({"sample": 0}, "2 or more"),
         ({"checkpoint": 3}, "give a path"),
+        ({"out": "s3://bucket/answer.zarr"}, "mounted alone"),
         ({"checkpoint": "/nowhere/at/all/fit.ckpt"}, "there is no folder /nowhere/at/all"),
     ],
     ids=str,

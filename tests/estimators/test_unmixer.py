@@ -191,7 +191,7 @@ def test_more_than_the_memory_holds_is_sampled_and_the_spectra_found():
     est = Unmixer(K, likelihood=Poisson, starts=2, memory=150 * CHANNELS)
     for batch in np.array_split(X, 9):
         est.partial_fit(batch)
-    assert est._sample.rows.shape == (150, CHANNELS)
+    assert est._sample.random.rows.shape == (150, CHANNELS)
     assert nearest_angles(est.components_.T, S).max() < 4
     assert est.transform(X).shape == (1200, K)
 
