@@ -69,6 +69,8 @@ class RowsAndFew:
         self.pixels = self.row_slots[0].shape[0] if self.row_slots else 0
         self.width = sum(slot.shape[1] for slot in self.row_slots)
         self.moving: dict[str, tuple[bool, ...]] = {}
+        self.forms: list[Any] = []
+        """Data of the fits, as they meet the predictions whose `sides` were made last."""
         names = {slot.name for slot in self.row_slots}
         penalties = [term for _, _, term in objective.loss.penalties]
         self.tied = any(about_rows(objective, term, names) for term in penalties)
@@ -105,8 +107,9 @@ class RowsAndFew:
         """Left and right of every fit's prediction at the values of one start."""
         model = self.objective.model
         with model.once(values):
-            pairs = [term.pair(model)[1].two_way() for _, _, term in self.objective.loss.fits]
-        return [side for pair in pairs for side in pair]
+            pairs = [term.pair(model) for _, _, term in self.objective.loss.fits]
+        self.forms = [form for form, _ in pairs]
+        return [side for _, prediction in pairs for side in prediction.two_way()]
 
     def penalty_gradient(self, flat: Tensor, states: States) -> Tensor:
         """Of all penalties, (n,)."""
@@ -229,7 +232,8 @@ class RowsAndFew:
             scale = float(weight) * float(torch.as_tensor(term.scale(lagged)))
             left, right = sides[2 * fit : 2 * fit + 2]
             slopes = by_rows[2 * fit], by_few[2 * fit], by_few[2 * fit + 1]
-            self._add_fit(made, term, scale, left, right, *slopes, observed=observed)
+            form, loss = self.forms[fit], term.entrywise
+            self._add_fit(made, form, loss, scale, left, right, *slopes, observed=observed)
         if not self.tied:
             self._add_penalties(made, flat, states)
         return made
@@ -249,7 +253,8 @@ class RowsAndFew:
     def _add_fit(
         self,
         made: Arrow,
-        term: Any,
+        form: Any,
+        loss: Any,
         scale: float,
         left: Tensor,
         right: Tensor,
@@ -258,7 +263,6 @@ class RowsAndFew:
         few_right: Tensor,
         observed: bool,
     ) -> None:
-        form, loss = self._form(term), term.entrywise
         if observed and not len(few_left) and _sparse(form, loss):
             self._add_counts(made, form, loss, scale, left, right, row_left)
             return
@@ -309,11 +313,6 @@ class RowsAndFew:
         made.row_gradient.index_add_(0, entries.i, own * (weight * slope)[:, None])
         bent = (own * (weight * bend)[:, None])[:, :, None] * own[:, None]
         made.rows.index_add_(0, entries.i, bent)
-
-    def _form(self, term: Any) -> Any:
-        model = self.objective.model
-        with torch.no_grad(), model.once():
-            return term.pair(model)[0]
 
 
 def _sparse(form: Any, loss: Any) -> bool:

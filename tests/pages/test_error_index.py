@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 import pytest
 
@@ -24,20 +25,17 @@ def literal(node: ast.expr) -> str:
     return "…"
 
 
+@cache
 def messages() -> set[str]:
     """All texts in the package but docstrings."""
     found = set()
     for folder in ("fusion", "models", "losses"):
         for path in (ROOT / folder).rglob("*.py"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            notes = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+            notes = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}
             kinds = (ast.Constant, ast.JoinedStr, ast.BinOp)
-            nodes = (n for n in ast.walk(tree) if isinstance(n, kinds) and id(n) not in notes)
-            found |= {literal(node) for node in nodes}
+            found |= {literal(n) for n in nodes if isinstance(n, kinds) and id(n) not in notes}
     return found
-
-
-SAID = messages()
 
 
 def stands(entry: str, message: str) -> bool:
@@ -48,7 +46,7 @@ def stands(entry: str, message: str) -> bool:
 
 @pytest.mark.parametrize("entry", [entry for entry, _ in ROWS])
 def test_what_an_entry_says_is_said_by_the_code(entry):
-    assert any(stands(entry, message) for message in SAID), entry
+    assert any(stands(entry, message) for message in messages()), entry
 
 
 def test_entries_are_many_and_distinct_with_enough_words_to_be_found_by():
@@ -60,6 +58,6 @@ def test_entries_are_many_and_distinct_with_enough_words_to_be_found_by():
 
 
 def test_an_entry_that_the_code_no_longer_says_is_found():
-    assert not any(stands("`fit`: the moon is made of … cheese", message) for message in SAID)
+    assert not any(stands("`fit`: the moon is made of … cheese", message) for message in messages())
     assert stands("`K`: … of …: less", "`K`: … of … rows: less")
     assert not stands("less … `K`", "`K`: … of … rows: less")
