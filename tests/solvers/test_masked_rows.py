@@ -1,5 +1,7 @@
 """Rows that no data set sees change nothing of what is seen, whichever solver moves the factors."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -14,18 +16,24 @@ def counts(mask):
     return fu.Dataset("a", X, mask=mask)
 
 
+MASKED = np.isin(np.arange(20), [2, 5, 11, 12, 17])
+
+
+@cache
+def least_without_them():
+    """The least loss of the data without the masked channels."""
+    left = fu.Dataset("a", counts(MASKED).numpy()[..., ~MASKED])
+    return fu.fit(fu.models.NMF(left, 1), Frobenius(left), starts=5, **QUIET).loss
+
+
 @pytest.mark.parametrize("solver", [fu.GaussNewton(), fu.HALS(), fu.LBFGS()], ids=str)
 @pytest.mark.parametrize("starts", [1, 3])
 def test_a_fit_with_masked_channels_is_that_of_the_data_without_them(solver, starts):
-    mask = np.zeros(20, bool)
-    mask[[2, 5, 11, 12, 17]] = True
-    masked = counts(mask)
-    left = fu.Dataset("a", masked.numpy()[..., ~mask])
-    best = fu.fit(fu.models.NMF(left, 1), Frobenius(left), starts=5, **QUIET).loss
+    masked = counts(MASKED)
     every = {"solver": solver, "starts": starts, "race": False, **QUIET}
     found = fu.fit(fu.models.NMF(masked, 1), Frobenius(masked), **every)
     assert found.converged
-    assert found.losses == pytest.approx(best, rel=1e-5)
+    assert found.losses == pytest.approx(least_without_them(), rel=1e-5)
 
 
 @pytest.mark.parametrize("solver", [fu.ALS(), fu.MALS(), fu.HALS()], ids=lambda s: type(s).__name__)
