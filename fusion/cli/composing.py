@@ -34,6 +34,8 @@ def fit_compositions(
     k_factors: Sequence[str],
     k_kind: str | None,
     k_error: float,
+    dose: float | None,
+    dose_error: float | None,
     beam_energy: float | None,
     elevation: float | None,
     tilt: float | None,
@@ -49,7 +51,7 @@ def fit_compositions(
     **reading: Any,
 ) -> None:
     """Fit the X-ray counts of a file, and write what the specimen is made of."""
-    known = k_factors_of(k_factors, k_kind, k_error)
+    known = k_factors_of(k_factors, k_kind, k_error, dose, dose_error)
     counted = oxygen_of(oxygen, valences)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

@@ -22,8 +22,14 @@ MICROSCOPE = combined_options(
     click.option("--k-factors", metavar="FILE|NAME=VALUE", multiple=True,
                  help="k factors of families or alpha lines: a csv of name, k and, if known, its "
                  "standard error; or O_K=1.9, Sr_La=1.2+-0.06; repeatable.  [default: computed]"),
-    click.option("--k-kind", type=click.Choice(["weight", "atomic"]),
-                 help="For which fractions k factors are: weight, as of Cliff and Lorimer."),
+    click.option("--k-kind", type=click.Choice(["weight", "atomic", "zeta"]),
+                 help="For which fractions k factors are: weight, as of Cliff and Lorimer; zeta: "
+                 "they are zeta factors, kg electron / (m² photon), with --dose."),
+    click.option("--dose", type=click.FloatRange(min=0, min_open=True), callback=finite,
+                 metavar="ELECTRONS", help="Of a pixel, for zeta factors: 6.24e9 × nA × s."),
+    click.option("--dose-error", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+                 metavar="SHARE", callback=finite, help="Its relative standard error.  "
+                 "[default: 0.05]"),
     click.option("--k-error", type=click.FloatRange(0, 1, max_open=True), default=0.0,
                  metavar="SHARE", callback=finite, show_default=True,
                  help="Relative standard error of k factors without one of their own."),

@@ -1,4 +1,4 @@
-"""k factors as they are given: a csv file, or NAME=VALUE."""
+"""k and ζ factors as they are given: a csv file, or NAME=VALUE."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from fusion.xrays.sensitivities import KFactors
+    from fusion.xrays.zeta_factors import ZetaFactors
 
 FLAG = "--k-factors"
 FORMS = "O_K=1.9, Sr_La=1.2+-0.06, or a csv file of name, k and standard error"
@@ -18,13 +19,25 @@ Row = tuple[str, str, str]
 """Name, k and its error, or nothing, as they were written."""
 
 
-def k_factors_of(texts: Sequence[str], kind: str | None, error: float) -> KFactors | None:
+def k_factors_of(
+    texts: Sequence[str],
+    kind: str | None,
+    error: float,
+    dose: float | None = None,
+    dose_error: float | None = None,
+) -> KFactors | ZetaFactors | None:
     """All that were given; None where none were, and they are computed.
+
+    Args:
+        texts: as they were written; kind: "weight", "atomic", "zeta"; error: of those without one.
+        dose: electrons a pixel, of ζ factors; dose_error: relative.
 
     Raises:
         click.UsageError: if one is none, or it is not said for which fractions they are.
         ValueError: if a file cannot be read, or there is no such element or line.
     """
+    if (dose is None) == (kind == "zeta") or (dose is None and dose_error is not None):
+        raise click.UsageError("--dose and --k-kind zeta: the one goes with the other")
     if not texts:
         if kind is not None or error:
             flag = "--k-kind" if kind is not None else "--k-error"
@@ -33,9 +46,8 @@ def k_factors_of(texts: Sequence[str], kind: str | None, error: float) -> KFacto
     if kind is None:
         raise click.UsageError(
             f"{FLAG}: say for which fractions they are, --k-kind weight (as those of Cliff and "
-            "Lorimer, and of most programs) or --k-kind atomic"
+            "Lorimer, and of most programs), --k-kind atomic, or --k-kind zeta with the --dose"
         )
-    from fusion.xrays.sensitivities import KFactors
 
     values: dict[str, float | tuple[float, float]] = {}
     for where, (name, k, spread) in _rows(texts):
@@ -44,6 +56,13 @@ def k_factors_of(texts: Sequence[str], kind: str | None, error: float) -> KFacto
             raise click.UsageError(f"{FLAG} {where}: {called} has a k factor already: give one")
         value = _number(where, k)
         values[called] = (value, _number(where, spread)) if spread else value
+    if dose is not None:
+        from fusion.xrays.zeta_factors import ZetaFactors
+
+        known = {} if dose_error is None else {"dose_error": dose_error}
+        return ZetaFactors(values, dose, error=error, **known)
+    from fusion.xrays.sensitivities import KFactors
+
     return KFactors(values, kind=kind, error=error)  # type: ignore[arg-type]
 
 

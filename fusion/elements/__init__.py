@@ -17,6 +17,7 @@ from fusion.xrays.line_model import LineModel
 from fusion.xrays.response import Response
 from fusion.xrays.sensitivities import KFactors
 from fusion.xrays.table import Edge, Line, edges, labels, lines
+from fusion.xrays.zeta_factors import ZetaFactors
 
 __all__ = [
     "Composition",
@@ -38,6 +39,7 @@ __all__ = [
     "Response",
     "Stoichiometry",
     "Windows",
+    "ZetaFactors",
     "composition",
     "edges",
     "explain",

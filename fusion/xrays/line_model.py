@@ -26,6 +26,7 @@ from fusion.xrays.line_groups import LineGroup, line_groups
 from fusion.xrays.response import FWHM, PAIR, REACH, Response, shown
 from fusion.xrays.sensitivities import KFactors, as_k_factors, sensitivities
 from fusion.xrays.table import KEV, atomic_mass, parse_names, tables
+from fusion.xrays.zeta_factors import ZetaFactors
 
 Continuum = Literal["absorbed", "not absorbed"]
 
@@ -75,7 +76,8 @@ class LineModel(Model):
     Args:
         edxs: the data set, on an axis in keV or eV.
         elements: in the specimen, and of what else sends X-rays.
-        k_factors: of lines or families; None: computed, with the errors that this has.
+        k_factors: of lines or families, `KFactors` or, with the dose, `ZetaFactors`; None:
+            computed, with the errors that this has.
         beam_energy: keV; elevation: degrees, of the detector above the specimen's plane. None: as
             the metadata say.
         continuum: whether the specimen absorbs it as it does lines; "not absorbed": it comes from
@@ -112,7 +114,7 @@ class LineModel(Model):
         edxs: Dataset,
         elements: Sequence[str],
         *,
-        k_factors: KFactors | None = None,
+        k_factors: KFactors | ZetaFactors | None = None,
         beam_energy: float | None = None,
         elevation: float | None = None,
         continuum: Continuum | None = None,
@@ -127,11 +129,13 @@ class LineModel(Model):
         self.acquisition = acquisition_of(call, edxs, beam_energy, elevation)
         self.response = Response() if response is None else response
         self.absorbed = None if continuum is None else continuum == "absorbed"
-        self.k_factors = as_k_factors(call, k_factors)
+        self.zeta_factors = k_factors if isinstance(k_factors, ZetaFactors) else None
+        given = k_factors if self.zeta_factors is None else self.zeta_factors.k_factors
+        self.k_factors = as_k_factors(call, given)
         self._set_axis(edxs)
         self._set_lines(call)
         self._set_continuum()
-        self._set_thickness(edxs, mass_thickness)
+        self._set_thickness(call, edxs, mass_thickness)
         for name, size in (("calibration", 4), ("absorption", 1)):
             setattr(self, name, Factor((size, 1), Standardised()))
         for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2), ("ends", 2)):
@@ -261,13 +265,21 @@ class LineModel(Model):
         """First of these channels of every line."""
         return ((energies - self.channels[0]) / self.step - width / 2).floor().long()
 
-    def _set_thickness(self, edxs: Dataset, given: tuple[float, float] | None) -> None:
-        """κ that makes the mean pixel as thick as is expected, were elements alike."""
+    def _set_thickness(self, call: str, edxs: Dataset, given: tuple[float, float] | None) -> None:
+        """κ by the dose, or as makes the mean pixel as thick as is expected, were elements alike."""
         mean, spread = (THICKNESS, THICKER) if given is None else given
         counts = float(tally(edxs).rows.sum()) / max(edxs.matrix_shape[0], 1)
         per_atom = (self.owner @ self.sent).numpy()
         mass = counts * float(np.mean(self.masses.numpy() / per_atom)) / len(self.elements)
         self.kappa, self.thicker = float(mean) / mass, float(spread)
+        if self.zeta_factors is not None:
+            if given is not None:
+                raise ValueError(
+                    f"`{call}`: `mass_thickness` beside `ZetaFactors`: their dose tells it: give "
+                    "one of the two."
+                )
+            self.zeta_factors.check(call, mass)
+            self.kappa, self.thicker = self.zeta_factors.scale, self.zeta_factors.dose_error
 
     # ---- the prediction --------------------------------------------------------------------------
 

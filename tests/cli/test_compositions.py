@@ -14,12 +14,10 @@ pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 from fusion.cli.composing import _take_off
 from fusion.cli.k_factor_options import k_factors_of
+from fusion.xrays.zeta_factors import ZetaFactors
 from tests.elements.two_oxides import ELEMENTS, TRUTH, dataset, k_factors
 from tests.helpers.commands import fails, run
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
 FILES = {"result.npz", "summary.txt", "figure.png", "report.html", "composition.csv"}
 FILES |= {"element_maps.npz", "element_maps.tif"}
 HOW = ("--beam-energy", 200, "--elevation", 22)
@@ -123,6 +121,14 @@ def test_k_factors_come_from_a_file_and_from_names(table):
     assert k_factors_of([], None, 0.0) is None
 
 
+def test_zeta_factors_come_with_the_dose():
+    found = k_factors_of(["O_K=900+-30", "Mg K=400"], "zeta", 0.02, 6e8, 0.03)
+    assert isinstance(found, ZetaFactors)
+    assert (found.dose, found.dose_error, found.error) == (6e8, 0.03, 0.02)
+    assert found.values == {"O K": (900.0, 30.0), "Mg K": 400.0}
+    assert k_factors_of(["O_K=900"], "zeta", 0.0, 6e8).dose_error == 0.05
+
+
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [
@@ -133,6 +139,8 @@ def test_k_factors_come_from_a_file_and_from_names(table):
         (["--k-factors", "Xx_K=1", "--k-kind", "weight"], 1, "no element 'Xx'"),
         (["--k-factors", "O_Kz=1", "--k-kind", "weight"], 1, "name a family"),
         (["--k-kind", "weight"], 2, "there are no k factors"),
+        (["--k-factors", "O_K=900", "--k-kind", "zeta"], 2, "--dose and --k-kind zeta"),
+        (["--k-factors", "O_K=2", "--k-kind", "weight", "--dose", "9"], 2, "--dose and --k-kind"),
         (["--k-error", "0.1"], 2, "there are no k factors"),
         (["--valence", "Fe=3"], 2, "give --oxygen stoichiometry"),
         (["--oxygen", "stoichiometry", "--valence", "Fe"], 2, "--valence Fe: no valence"),

@@ -15,9 +15,6 @@ from fusion.elements.doubts import charges_of_the_other_kind
 from fusion.losses import Poisson
 from tests.elements.two_oxides import ELEMENTS, TRUTH, dataset, k_factors
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
 MASSES = molar_masses(ELEMENTS)
 
 

@@ -29,10 +29,6 @@ from tests.elements.two_oxides import (
     k_factors,
 )
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
-
 
 @cache
 def composition(mean=2000, error=0.0, grid=0.0):

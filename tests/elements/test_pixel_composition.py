@@ -18,9 +18,6 @@ from fusion.elements import CompositionMaps, Stoichiometry, pixel_composition
 from fusion.losses import Poisson
 from tests.elements.two_oxides import ELEMENTS, SHAPE, amounts, dataset, fitted, k_factors
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
 MIXED = (5, 30, 66)
 """Pixels in which both phases are."""
 

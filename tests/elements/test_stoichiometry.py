@@ -20,9 +20,6 @@ from fusion.elements.doubts import oxygen_apart
 from fusion.elements.stoichiometry import Charges, FoundOxygen
 from tests.elements.two_oxides import ELEMENTS, SHAPE, fitted
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
 V = np.array([0.0, 2.0, 3.0])
 """Valences of ELEMENTS, nothing of oxygen."""
 

@@ -11,10 +11,6 @@ from fusion.elements import Stoichiometry
 from fusion.plots import plot_composition
 from tests.elements.two_oxides import ELEMENTS, fitted
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
-
 
 @pytest.fixture(scope="module")
 def composition():

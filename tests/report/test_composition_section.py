@@ -23,10 +23,6 @@ from fusion.report.contents import Scene
 from tests.elements.two_oxides import ELEMENTS, dataset, fitted, k_factors
 from tests.helpers.report_data import unpacked
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
-
 
 def predicted(result):
     """(pixel, channel)."""

@@ -13,9 +13,6 @@ from fusion.losses import Frobenius, Poisson, Smoothness
 from fusion.search.on_sums import edge_of_sums, summed_problem
 from fusion.solvers import ArrowNewton, Watch
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
 ENERGY = torch.linspace(0, 3, 30, dtype=torch.float64)
 RATES = np.array([0.5, 2.0])
 

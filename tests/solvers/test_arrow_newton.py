@@ -15,10 +15,6 @@ from fusion.solvers import ArrowNewton, GaussNewton, Watch
 from tests.helpers.piled_up import ENERGY, PiledUp, objective_of, planted, started
 from tests.helpers.planted_factors import noisy_map
 
-pytestmark = pytest.mark.filterwarnings(  # torch loads its rules of forward derivatives so
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)
-
 
 def minimum(solver, objective, flat):
     """(values, loss) where a solver ends."""
