@@ -1,7 +1,8 @@
 """Data larger than memory, block by block: the same answer, memory, passes, workers, rare phases.
 
 python -m benchmarks blocks same large …              all cases, or those that are named
-python -m benchmarks.blocks STORE MEMORY LIKELIHOOD   fits a store in this process, prints passes,
+python -m benchmarks.blocks STORE MEMORY LIKELIHOOD [THREADS [STARTS]]
+                                                      fits a store in this process, prints passes,
 seconds and the most memory as JSON; the cases make a process for each.
 """
 
@@ -145,7 +146,9 @@ def anonymous() -> int:
     return total
 
 
-def fitted(path: str, memory: str, likelihood: str, threads: int | None = None) -> dict[str, Any]:
+def fitted(
+    path: str, memory: str, likelihood: str, threads: int | None = None, starts: int = 2
+) -> dict[str, Any]:
     """What a fit of a store takes."""
     import dask.array
     import numba  # noqa: F401, so that all that is imported counts before
@@ -170,7 +173,7 @@ def fitted(path: str, memory: str, likelihood: str, threads: int | None = None) 
         result = fu.fit(
             fu.models.NMF(data, K),
             term,
-            starts=2,
+            starts=starts,
             threads=threads,
             blocks=fu.Blocks(memory=memory),
             progress=False,
@@ -495,8 +498,8 @@ def _store(shape: Sequence[int], counts: float) -> Iterator[Path]:
 
 def main(argv: list[str]) -> None:
     """Fit a store in this process, print what it took."""
-    path, memory, likelihood, *threads = argv
-    print(json.dumps(fitted(path, memory, likelihood, int(threads[0]) if threads else None)))
+    path, memory, likelihood, *numbers = argv
+    print(json.dumps(fitted(path, memory, likelihood, *map(int, numbers))))
 
 
 if __name__ == "__main__":

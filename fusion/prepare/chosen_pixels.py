@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ Bools = NDArray[np.bool_]
 
 FEW = 64  # spectra, where some are enough
 READ = 512  # sparse pixels that are read at once
+READ_ENTRIES = 2**20  # of sparse data that are read at once, about
 FEW_BLOCKS, OF_A_BLOCK = 8, 512  # that are looked at of lazy data, and spectra of each
 
 
@@ -73,17 +75,31 @@ def _of_sparse(
     data: Dataset, pixels: NDArray[np.intp]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
     """The same of sparse data: the entries of a row stand together."""
-    held, m = data.entries, data.matrix_shape[1]
-    assert held is not None
-    start = as_numpy(held.start).astype(np.int64)
+    m = data.matrix_shape[1]
     for part in (pixels[a : a + READ] for a in range(0, len(pixels), READ)):
-        sizes = start[part + 1] - start[part]
-        rows = np.repeat(np.arange(len(part)), sizes)
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        places = torch.from_numpy(np.repeat(start[part], sizes) + within).to(held.x.device)
         values = np.zeros((len(part), m))
-        values[rows, as_numpy(held.j[places])] = as_numpy(held.x[places])
+        for rows, channels, counted in entries_of(data, part):
+            values[rows, channels] = counted
         yield part, values
+
+
+def entries_of(
+    data: Dataset, pixels: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[Any], NDArray[Any]]]:
+    """(numbers in `pixels`, channels, values) of the entries of sparse data, some at a time."""
+    held = data.entries
+    assert held is not None
+    begin = as_numpy(held.start).astype(np.int64)
+    sizes = begin[pixels + 1] - begin[pixels]
+    ends = np.cumsum(sizes)
+    last = int(ends[-1]) if len(ends) else 0
+    cuts = np.searchsorted(ends, np.arange(0, last, READ_ENTRIES))
+    for a, b in pairwise([*np.unique(cuts).tolist(), len(pixels)]):
+        of = sizes[a:b]
+        rows = np.repeat(np.arange(a, b), of)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(of) - of, of)
+        places = torch.from_numpy(np.repeat(begin[pixels[a:b]], of) + within).to(held.x.device)
+        yield rows, as_numpy(held.j[places]), as_numpy(held.x[places])
 
 
 def spread_spectra(data: Dataset, stats: Tally) -> Array:

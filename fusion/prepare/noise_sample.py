@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fusion.data.dataset import Dataset
 from fusion.data.tally import Tally, hidden_lines
-from fusion.prepare.chosen_pixels import spectra_of
+from fusion.prepare.chosen_pixels import entries_of, spectra_of
 from fusion.prepare.crop_bin import block_sums
 
 Array = NDArray[np.float64]
@@ -187,6 +187,9 @@ def _sums(
     place = np.full(data.matrix_shape[0], -1, dtype=np.int32)
     place[_members(data.shape[:split], groups[:split], chosen)] = np.arange(len(chosen))[:, None]
     X = np.zeros((len(chosen), len(columns)))
+    if data.entries is not None:
+        _add_entries(X, data, place, columns, groups[split:], count)
+        return X
     for pixels, values in spectra_of(data, place >= 0):
         if count is not None and count != 1.0:
             values = np.rint(values / count)
@@ -200,6 +203,26 @@ def _sums(
         rows, starts = np.unique(place[pixels][order], return_index=True)
         X[rows] += np.add.reduceat(spectra[order], starts, axis=0, dtype=np.float64)
     return X
+
+
+def _add_entries(
+    X: Array,
+    data: Dataset,
+    place: NDArray[np.int32],
+    columns: NDArray[np.intp],
+    groups: Sequence[int],
+    count: float | None,
+) -> None:
+    """The same sums of sparse data: entries alone are read, as most of a map is empty."""
+    shape = data.shape[len(data.pixels) :]
+    of_channel = np.full(int(np.prod(shape)), -1)
+    of_channel[_members(shape, groups, columns)] = np.arange(len(columns))[:, None]
+    pixels = np.flatnonzero(place >= 0)
+    for rows, channels, values in entries_of(data, pixels):
+        if count is not None and count != 1.0:
+            values = np.rint(values / count)
+        at = of_channel[channels]
+        np.add.at(X, (place[pixels[rows]][at >= 0], at[at >= 0]), values[at >= 0])
 
 
 def _members(shape: Sequence[int], groups: Sequence[int], chosen: NDArray) -> NDArray[np.intp]:

@@ -266,7 +266,7 @@ class LineModel(Model):
         return ((energies - self.channels[0]) / self.step - width / 2).floor().long()
 
     def _set_thickness(self, call: str, edxs: Dataset, given: tuple[float, float] | None) -> None:
-        """κ by the dose, or as makes the mean pixel as thick as is expected, were elements alike."""
+        """κ by the dose, or so that the mean pixel is as thick as is expected."""
         mean, spread = (THICKNESS, THICKER) if given is None else given
         counts = float(tally(edxs).rows.sum()) / max(edxs.matrix_shape[0], 1)
         per_atom = (self.owner @ self.sent).numpy()

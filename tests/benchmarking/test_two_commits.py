@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import json
 import subprocess
 import sys
@@ -12,7 +14,9 @@ import numpy as np
 import pytest
 
 from benchmarks import beside
+from benchmarks.two_commits import beyond_fits
 from benchmarks.two_commits import case as base
+from fusion.cli import main
 from tests.helpers.paths import ROOT
 from tests.helpers.undrawn import draw_nothing
 
@@ -53,6 +57,15 @@ def test_asv_finds_every_case_and_nothing_else():
     assert not any(inspect.isabstract(each) for each in cases().values())
 
 
+def here(command, **options):
+    """A command of `sdfusion` in this process, where nothing is drawn."""
+    assert command[:3] == [sys.executable, "-m", "fusion"]
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        status = main(command[3:])
+    assert status == 0
+    return subprocess.CompletedProcess(command, status, said.getvalue())
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in SMALL]
 )
@@ -68,6 +81,7 @@ def test_a_case_runs_and_the_loss_beside_the_time_is_that_of_the_call(name, tmp_
     monkeypatch.setattr(case, "call", lambda data: calls.append(0) or call(data))
     monkeypatch.chdir(tmp_path)
     draw_nothing(monkeypatch)
+    monkeypatch.setattr(beyond_fits.subprocess, "run", here)
     folder = case.setup_cache()
     case.setup(folder)
     case.time_call(folder)

@@ -6,6 +6,7 @@ import os
 import signal
 import warnings
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -24,6 +25,14 @@ CUBE, COUNTS = noisy(C, S), counted(C, S + 0.02)
 THREADS = "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
+def import_once() -> None:
+    """The libraries that four workers need are imported by the server that they are forked from."""
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        context = distributed.utils.get_mp_context()  # dask's own preload is set here, once
+    needed = "distributed", "dask.array", "sparse", "fusion.blocks.fit_by_blocks", "fusion.models"
+    context.set_forkserver_preload(list(needed))
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Two processes of one thread, for all tests here; they leave the settings as they were."""
@@ -31,7 +40,11 @@ def cluster():
     threads = torch.get_num_threads()
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
     anywhere = "127.0.0.1:0"  # None would take a port that another cluster here may have
-    with distributed.LocalCluster(dashboard_address=anywhere, **options) as started:
+    import_once()
+    with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        distributed.LocalCluster(dashboard_address=anywhere, **options) as started,
+    ):
         yield started
     torch.set_num_threads(threads)
     for name, value in before.items():

@@ -20,7 +20,7 @@ SHAPE = 512, 320, 1024
 def test_a_third_of_a_gigabyte_is_fitted_in_300_mb_above_the_imports_and_seven_passes(tmp_path):
     pytest.importorskip("zarr")
     write_counts(tmp_path / "counts.zarr", SHAPE, 0.1, drawn=8)
-    made = in_a_process(str(tmp_path / "counts.zarr"), "300 MB", "Gaussian", "2")
+    made = in_a_process(str(tmp_path / "counts.zarr"), "300 MB", "Gaussian", "2", "1")
     assert made["memory"] - made["before"] <= 300 * MB
     assert made["passes"] <= 7
     assert np.isfinite(made["loss"])

@@ -12,16 +12,20 @@ import fusion as fu
 from fusion.cli import main
 from fusion.cli.chosen_files import Chosen, _distinct
 from tests.helpers.commands import fails, run
+from tests.helpers.undrawn import draw_nothing
 
 
 @pytest.mark.drawn
-def test_fuse_shares_spectra_between_files_and_maps_within_one(file, tmp_path, cube, capsys):
+def test_fuse_shares_spectra_between_files_and_maps_within_one(
+    file, tmp_path, cube, capsys, monkeypatch
+):
     np.savez(tmp_path / "b.npz", data=cube[:3], energy=np.linspace(90, 101, 12), energy_units="eV")
     tail = ("-k", 2, "-o", tmp_path / "out", "--starts", 1, "--json")
     assert run("fuse", file, tmp_path / "b.npz", "--share", "spectra", *tail) == 0
     told = json.loads(capsys.readouterr().out)
     assert [d["name"] for d in told["data_sets"]] == ["map", "b"]
     np.savez(tmp_path / "two.npz", eels=cube, edxs=cube[..., :7])
+    draw_nothing(monkeypatch)  # maps of one scan are drawn by the demo
     assert run("fuse", tmp_path / "two.npz", *tail) == 0
     told = json.loads(capsys.readouterr().out)
     assert [d["name"] for d in told["data_sets"]] == ["eels", "edxs"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import fusion as fu
+from fusion.prepare import chosen_pixels, noise_sample
 from fusion.simulate import concurrent, layers
 
 RNG = np.random.default_rng
@@ -47,6 +49,19 @@ def test_counts_are_recognised_dense_and_sparse():
         assert noise.counts
         assert noise.gain == pytest.approx(1.0, abs=0.05)
         assert noise.scree.rank == 3
+
+
+@pytest.mark.parametrize("count", [None, 2.0])
+@pytest.mark.parametrize("at_once", [7, 2**20])
+def test_neighbours_of_sparse_data_are_summed_from_their_entries(count, at_once, monkeypatch):
+    monkeypatch.setattr(chosen_pixels, "READ_ENTRIES", at_once)
+    values = 2.0 * RNG(0).poisson(0.3, (9, 11, 50))
+    axes = [fu.Axis("y", size=9), fu.Axis("x", size=11), "energy"]
+    data = fu.Dataset("edxs", csr_array(values.reshape(99, 50)), axes=axes)
+    pixels, channels = np.array([1, 5, 11]), np.array([0, 3, 11])  # of 4 × 3 and 12 groups
+    summed = values[:8, :9, :48].reshape(4, 2, 3, 3, 12, 4).sum((1, 3, 5)).reshape(12, 12)
+    found = noise_sample._sums(data, pixels, channels, (2, 3, 4), count)
+    np.testing.assert_array_equal(found, summed[np.ix_(pixels, channels)] / (count or 1))
 
 
 def test_correlated_channels_are_warned_of():
