@@ -70,14 +70,18 @@ class EntryPasses(Passes):
         self, L: Tensor, R: Tensor, dL: Tensor, dR: Tensor, bend: Any, *, whole: bool = False
     ) -> tuple[Tensor, Tensor]:
         hL, hR = torch.empty_like(L), torch.zeros_like(R)
+        lefts, rights = torch.cat([dL, L], 1), torch.cat([R, dR], 1).T
         for rows, x, w in self.form.chunks():
-            m = L[rows] @ R.T
-            h = self.loss.curvature(x, m) * (dL[rows] @ R.T + L[rows] @ dR.T)
-            h = h if w is None else weighted(w, h)
+            h = lefts[rows] @ rights
+            if not self.loss.quadratic:
+                h.mul_(self.loss.curvature(x, L[rows] @ R.T))
+                h = h if w is None else weighted(w, h)
+            elif w is not None:  # h has nothing of the data in it, nothing of what is masked
+                h.mul_(w)
             hL[rows] = h @ R
             hR.addmm_(h.T, L[rows])
             if whole:
-                slope = self.loss.slope(x, m)
+                slope = self.loss.slope(x, L[rows] @ R.T)
                 slope = slope if w is None else weighted(w, slope)
                 hL[rows] += slope @ dR
                 hR.addmm_(slope.T, dL[rows])
@@ -87,8 +91,11 @@ class EntryPasses(Passes):
         LL, RR = pairs(L), pairs(R)
         halves = torch.empty_like(LL), torch.zeros_like(RR)
         for rows, x, w in self.form.chunks():
-            d = self.loss.curvature(x, L[rows] @ R.T)
-            d = d if w is None else weighted(w, d)
+            if self.loss.quadratic and w is not None:
+                d = w.to(L).expand(x.shape)
+            else:
+                d = self.loss.curvature(x, L[rows] @ R.T)
+                d = d if w is None else weighted(w, d)
             halves[0][rows] = d @ RR
             halves[1].addmm_(d.T, LL[rows])
         return unpacked(halves[0], L.shape[1]), unpacked(halves[1], L.shape[1])

@@ -35,12 +35,16 @@ class Elementwise(ABC):
     """Whether ℓ = 0 wherever x = 0, so that the non-zero entries are all."""
     logarithmic: bool = False
     """Whether it is −x ln m where x ≠ 0, for which there are compiled passes, and nothing else."""
+    quadratic: bool = False
+    """Whether ∂²ℓ/∂m² = 1 everywhere, for which neither data nor prediction are asked."""
     linear: float = 0.0
     """Coefficient of a part Σ w m that comes on top of ℓ: column sums give it."""
 
 
 class Square(Elementwise):
     """½ (x − m)²."""
+
+    quadratic = True
 
     def value(self, x: Tensor, m: Tensor) -> Tensor:
         return 0.5 * (x - m).square()
@@ -54,6 +58,8 @@ class Square(Elementwise):
 
 class SquareOfPrediction(Elementwise):
     """½ m², whatever the data are."""
+
+    quadratic = True
 
     def value(self, x: Tensor, m: Tensor) -> Tensor:
         return 0.5 * m.square()

@@ -12,7 +12,7 @@ from fusion.forms.weights import Weights
 from fusion.likelihood import metric
 from fusion.likelihood.compiled_passes import CompiledPasses
 from fusion.likelihood.data_passes import EntryPasses, NonzeroPasses
-from fusion.likelihood.entry_losses import SQUARE
+from fusion.likelihood.entry_losses import SQUARE, SQUARE_OF_PREDICTION
 from fusion.losses.poisson import LOG
 from tests.helpers.planted_factors import counts
 
@@ -67,3 +67,20 @@ def test_a_metric_made_whole_gives_the_second_derivative_of_the_fit(passes, weig
     _, expected = torch.autograd.functional.hvp(value, tuple(parts), tuple(directions))
     for made, wanted in zip(met.product(directions), expected, strict=True):
         torch.testing.assert_close(made, wanted, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [SQUARE, SQUARE_OF_PREDICTION])
+def test_the_curvature_of_squares_asks_nothing_of_values_that_are_masked(loss):
+    rng = np.random.default_rng(0)
+    x, w = rng.random((9, 7)), rng.random((9, 7)) + 0.1
+    x[2, 3], w[2, 3] = np.nan, 0
+    form = Dense(torch.from_numpy(x), Weights(full=torch.from_numpy(w)), torch.float64)
+    passes = EntryPasses(form, loss)
+    L, R, dL, dR = (rng.random((n, 2)) for n in (9, 7, 9, 7))
+    hL, hR = passes.product(*map(torch.from_numpy, (L, R, dL, dR)), None)
+    h = w * (dL @ R.T + L @ dR.T)
+    np.testing.assert_allclose(hL, h @ R, rtol=1e-12)
+    np.testing.assert_allclose(hR, h.T @ L, rtol=1e-12)
+    left, right = passes.blocks(torch.from_numpy(L), torch.from_numpy(R), None)
+    np.testing.assert_allclose(left, np.einsum("pe,ek,el->pkl", w, R, R), rtol=1e-12)
+    np.testing.assert_allclose(right, np.einsum("pe,pk,pl->ekl", w, L, L), rtol=1e-12)
