@@ -43,7 +43,7 @@ def installed() -> bool:
 
 @cache
 def kernels(K: int) -> Kernels:
-    """The passes for K components, K from `padded`; above the sizes those that take any K."""
+    """The passes for K components, K from `padded`; above the sizes, and of 0, those for any K."""
     if K in SIZES:
         return Kernels(_bend(K), _slopes(K), _products(K))
     return Kernels(_bend(0), slopes_of_many(), products_of_many())

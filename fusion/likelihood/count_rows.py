@@ -27,6 +27,8 @@ LEAST = 20_000
 """Counts of a range, at least: what handing it over costs is small beside it."""
 PART = 2**18
 """Counts that are looked at together."""
+FEW = 2**16
+"""Counts below which passes for any number of components serve: others take longer to compile."""
 WHOLE = 2**24
 """Largest count that single precision holds exactly, as it does all below."""
 
@@ -65,6 +67,10 @@ class CountRows:
         self.least = _least(self._entries.x)
         """The smallest count times its weight."""
 
+    def _passes(self, K: int) -> count_kernels.Kernels:
+        """For K components, K padded."""
+        return count_kernels.kernels(0 if len(self._entries.x) < FEW else K)
+
     @cached_property
     def sides(self) -> tuple[Side, Side]:
         """By the rows of L, and by those of R."""
@@ -98,7 +104,7 @@ class CountRows:
         Returns:
             Σ ℓ, or nothing of meaning.
         """
-        side, run = self.sides[j], count_kernels.kernels(mine.shape[1]).bend
+        side, run = self.sides[j], self._passes(mine.shape[1]).bend
         losses = np.zeros(len(side.bounds) - 1)
 
         def task(b: int) -> None:
@@ -110,7 +116,7 @@ class CountRows:
 
     def loss(self, L: Array, R: Array, workers: Workers) -> float:
         """Σ ℓ alone; factors as of `slopes`."""
-        side, run = self.sides[0], count_kernels.kernels(L.shape[1]).slopes
+        side, run = self.sides[0], self._passes(L.shape[1]).slopes
         losses = np.zeros(len(side.bounds) - 1)
 
         def task(b: int) -> None:
@@ -121,7 +127,7 @@ class CountRows:
 
     def slopes(self, L: Array, R: Array, workers: Workers) -> tuple[float, Array, Array]:
         """(Σ ℓ, its gradient in L, its gradient in R), L and R (row, K), K padded."""
-        side, run = self.sides[0], count_kernels.kernels(L.shape[1]).slopes
+        side, run = self.sides[0], self._passes(L.shape[1]).slopes
         bounds, left = side.coarse, np.empty_like(L)
         sums = np.zeros((len(bounds) - 1, *R.shape))
         losses = np.zeros(len(sums))
@@ -139,7 +145,7 @@ class CountRows:
 
         Gauss–Newton's part, or the whole of it, with what the slope of ℓ makes of dL and dR.
         """
-        side, run = self.sides[0], count_kernels.kernels(L.shape[1]).products
+        side, run = self.sides[0], self._passes(L.shape[1]).products
         bounds, left = side.coarse, np.empty_like(L)
         sums = np.zeros((len(bounds) - 1, *R.shape))
 

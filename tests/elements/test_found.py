@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -22,15 +24,22 @@ SEEN_BY = {"TEM": {"beam_energy": 200.0, "Detector": {"EDS": {"elevation_angle":
 METADATA = {"Signal": {"signal_type": "EDS_TEM"}, "Acquisition_instrument": SEEN_BY}
 
 
-def expected(atoms, counts=8e5, thickness=5e-5, instrument=None):
+INSTRUMENT = Instrument(offset=0.002, gain=0.9996)
+
+
+def expected(atoms, counts=8e5, thickness=5e-5, instrument=INSTRUMENT):
     """Counts of one spectrum of a thin specimen; the simulator owes the package nothing."""
-    instrument = Instrument(offset=0.002, gain=0.9996) if instrument is None else instrument
-    share = np.array(list(atoms.values())) / sum(atoms.values())
-    amounts = share * thickness / (share @ molar_masses(list(atoms)))
-    specimen = Specimen(tuple(atoms), amounts[None])
+    return counts * _shape(tuple(atoms.items()), thickness, instrument)
+
+
+@cache
+def _shape(atoms, thickness, instrument):
+    names, amounts = tuple(name for name, _ in atoms), np.array([amount for _, amount in atoms])
+    share = amounts / amounts.sum()
+    specimen = Specimen(names, share[None] * thickness / (share @ molar_masses(names)))
     made = characteristic(instrument, specimen, CHANNELS)
     made += bremsstrahlung(instrument, specimen, CHANNELS)
-    return counts * made[0] / made.sum()
+    return made[0] / made.sum()
 
 
 def dataset(counts, metadata=METADATA, **axis):

@@ -9,7 +9,7 @@ from scipy.special import xlogy
 
 import fusion as fu
 from fusion.algebra.threads import Workers
-from fusion.likelihood import count_kernels
+from fusion.likelihood import count_kernels, count_rows
 from fusion.likelihood.compiled_passes import CompiledPasses
 from fusion.likelihood.count_newton import newton_rows
 from fusion.likelihood.count_rows import CountRows, padded
@@ -18,6 +18,12 @@ from fusion.losses.poisson import LOG
 
 pytest.importorskip("numba")
 WORKERS = Workers(1)
+
+
+@pytest.fixture(autouse=True)
+def passes_of_their_own(monkeypatch):
+    """Kernels for just these components, as of many counts."""
+    monkeypatch.setattr(count_rows, "FEW", 0)
 
 
 def form_of(X, **weights):
@@ -41,6 +47,20 @@ def literal(X, W, L, R):
     value = -(W * np.where(X > 0, X * np.log(M), 0)).sum()
     slope, bend = W * X / M, W * X / M**2
     return value, -slope @ R, np.einsum("ij,jk,jl->ikl", bend, R, R)
+
+
+def test_few_counts_are_read_by_passes_for_any_number_of_components(monkeypatch):
+    X, L, R = problem(3)
+    rows, both = CountRows(form_of(X)), []
+    for few in (0, 2**16):
+        monkeypatch.setattr(count_rows, "FEW", few)
+        into = np.empty_like(L), np.empty((len(L), 6))
+        loss = rows.bend(0, L, R, WORKERS, into, loss=True)
+        both.append([np.array(loss), *into, *rows.slopes(L, R, WORKERS)])
+        both[-1] += rows.products(L, R, L + 1, R + 1, WORKERS)
+    assert rows._passes(3) is count_kernels.kernels(0)
+    for own, any_of in zip(*both, strict=True):
+        np.testing.assert_allclose(any_of, own, rtol=1e-11)
 
 
 @pytest.mark.parametrize("K", [1, 2, 3, 5, 7, 9, 26])
