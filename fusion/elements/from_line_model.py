@@ -194,9 +194,8 @@ def _doubts(
     for name, summary in result.data.items():
         if result.model.component_parts(name) is not None:
             yield from peaks_without_element(summary, lines)
-    known = lines.k_factors
-    kind_may_be_wrong = known is not None and lines.zeta_factors is None
-    if kind_may_be_wrong and "A" in result.model.factors and all(lines.measured.values()):
+    known = lines.k_factors if lines.zeta_factors is None else None  # those are of one kind
+    if known is not None and "A" in result.model.factors and all(lines.measured.values()):
         masses = lines.masses[: len(elements)].cpu().numpy()
         yield from charges_of_the_other_kind(elements, masses, atomic, errors, known.kind)
 

@@ -31,7 +31,11 @@ def slopes_along(
         outputs = function(*leaves)
         weights = [torch.zeros_like(output, requires_grad=True) for output in outputs]
         pulled = _slopes(outputs, weights, leaves, create_graph=True)
-        made = vmap(lambda *v: _slopes(pulled, v, weights))(*directions)
+
+        def push(*along: Tensor) -> tuple[Tensor, ...]:
+            return _slopes(pulled, along, weights)
+
+        made = vmap(push)(*directions)
     return [slope.detach() for slope in made]
 
 
