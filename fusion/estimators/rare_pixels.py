@@ -145,14 +145,14 @@ class BatchSample:
         self.meet(found)
         if not len(self.standing):
             return found
-        S = model.factor("S")().detach()
+        S, means = model.factor("S")().detach(), self._means()
         if S.shape[1] == most:
-            over = self._surplus(model, loss)
+            over = self._surplus(model, loss, means)
             if over is None:
                 return found
             S = without_column(model, loss, over, **options)["S"]
             S = S[:, [k for k in range(most) if k != over]]
-        spectrum = self._spectrum(S)
+        spectrum = self._spectrum(S, means)
         if spectrum is None or not bool(spectrum.any()):
             return found
         S = torch.cat([S, spectrum[:, None]], 1).numpy()
@@ -161,27 +161,27 @@ class BatchSample:
         messages = [*found.messages, told]
         return replace(found, factors={**found.factors, "S": S}, messages=messages)
 
-    def _surplus(self, model: Model, loss: Loss) -> int | None:
+    def _surplus(self, model: Model, loss: Loss, means: dict[str, Tensor]) -> int | None:
         """The component that the sample needs least, where one is over."""
         assert self.known is not None
         objective = self.known.problem.on(loss.datasets)
         values = {n: v.detach().to(objective.like) for n, v in model.factors.items()}
         here = {n: v[None] for n, v in values.items()}
-        sides = sides_of(objective, here, self._means(), damped=0.0)
-        return None if sides is None else surplus(sides, values, self._uneven(loss))
+        sides = sides_of(objective, here, means, damped=0.0)
+        return None if sides is None else surplus(sides, values, self._uneven(loss, means))
 
-    def _uneven(self, loss: Loss) -> float:
+    def _uneven(self, loss: Loss, of_channels: dict[str, Tensor]) -> float:
         """Mean square of how much larger the variance of a pixel is than those of all."""
         if all(fit.entrywise is SQUARE for _, _, fit in loss.fits):
             return 1.0
-        rows, means = self.random.rows, self._means()["data"].numpy()
+        rows, means = self.random.rows, of_channels["data"].numpy()
         share = rows @ np.divide(1, means, out=np.zeros_like(means), where=means > 0)
         return float(np.mean(share**2) / max(np.mean(share) ** 2, 1e-300))
 
-    def _spectrum(self, S: Tensor) -> Tensor | None:
+    def _spectrum(self, S: Tensor, means: dict[str, Tensor]) -> Tensor | None:
         """What the pixels that stand out share beside these spectra, of unit norm."""
         assert self.known is not None
-        sides = sides_of(*self.known.met(self.standing), self._means())
+        sides = sides_of(*self.known.met(self.standing), means)
         if sides is None:
             return None
         own = torch.from_numpy(self.scores), S.shape[1], torch.from_numpy(self.numbers)

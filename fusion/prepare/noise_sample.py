@@ -191,11 +191,9 @@ def _sums(
         _add_entries(X, data, place, columns, groups[split:], count)
         return X
     for pixels, values in spectra_of(data, place >= 0):
-        if count is not None and count != 1.0:
-            values = np.rint(values / count)
         if not len(pixels):
             continue
-        spectra: Any = values.reshape(len(pixels), *data.shape[split:])
+        spectra: Any = _in_counts(values, count).reshape(len(pixels), *data.shape[split:])
         for i, (n, g) in enumerate(zip(data.shape[split:], groups[split:], strict=True)):
             spectra = spectra[(*[slice(None)] * (i + 1), slice(0, n - n % g))]
         spectra = block_sums(spectra, [1, *groups[split:]]).reshape(len(pixels), -1)[:, columns]
@@ -219,10 +217,14 @@ def _add_entries(
     of_channel[_members(shape, groups, columns)] = np.arange(len(columns))[:, None]
     pixels = np.flatnonzero(place >= 0)
     for rows, channels, values in entries_of(data, pixels):
-        if count is not None and count != 1.0:
-            values = np.rint(values / count)
         at = of_channel[channels]
-        np.add.at(X, (place[pixels[rows]][at >= 0], at[at >= 0]), values[at >= 0])
+        here = at >= 0
+        np.add.at(X, (place[pixels[rows]][here], at[here]), _in_counts(values[here], count))
+
+
+def _in_counts(values: NDArray, count: float | None) -> NDArray:
+    """What one count is taken for, as whole counts."""
+    return values if count is None or count == 1.0 else np.rint(values / count)
 
 
 def _members(shape: Sequence[int], groups: Sequence[int], chosen: NDArray) -> NDArray[np.intp]:
