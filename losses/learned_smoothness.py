@@ -9,8 +9,9 @@ from torch import Tensor
 from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
-from fusion.language.surrogate import FitInformation, Surrogate
+from fusion.language.surrogate import FactorCurvature, FitInformation, Surrogate
 from fusion.language.term import State
+from fusion.losses.neighbour_differences import Differences, bending
 
 FARTHEST = 10.0
 """Times by which a weight may change from one outer step to the next."""
@@ -80,6 +81,10 @@ class LearnedSmoothness(FactorTerm, Surrogate):
     def value(self, model: Model, state: State) -> Tensor:
         return 0.5 * (state["weights"] * self._roughness(model, self.of(model))).sum()
 
+    def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature:
+        weight = state["weights"].to(value)[:, None] * self._compared(model)
+        return bending(value, value.shape[1:2], [Differences(-2, self.order, weight)])
+
     def check(self, model: Model) -> None:
         super().check(model)
         shape = model.factor(self.factor or "").shape
@@ -91,9 +96,12 @@ class LearnedSmoothness(FactorTerm, Surrogate):
 
     def _roughness(self, model: Model, F: Tensor) -> Tensor:
         """‖Dᵖ f_k‖² of every column, (K,), over neighbours of which something is unknown."""
-        rows = self._unknown(model)[:, 0].unfold(0, self.order + 1, 1).amin(1)
-        steps = torch.diff(F, n=self.order, dim=0) * rows[:, None]
+        steps = torch.diff(F, n=self.order, dim=0) * self._compared(model)
         return steps.square().sum(0, dtype=torch.float64)
+
+    def _compared(self, model: Model) -> Tensor:
+        """(n − p, 1) 1 for differences that count."""
+        return self._unknown(model)[:, 0].unfold(0, self.order + 1, 1).amin(1)[:, None]
 
     def _unknown(self, model: Model) -> Tensor:
         """(n, 1) 1 for rows of which something is unknown: zeros before an edge say nothing."""

@@ -44,7 +44,7 @@ class SquaredNorm(FactorTerm, Surrogate):
     def value(self, model: Model, state: State) -> Tensor:
         return 0.5 * (self.of(model) / self.scale).square().sum(dtype=torch.float64)
 
-    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature:
+    def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature:
         return _same_for_all(value.new_full((len(value),), self.scale**-2), value)
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ class Norm(FactorTerm, Prior):
             + 0.5 * state["size"]
         )
 
-    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature:
+    def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature:
         return _same_for_all(1 / state["size"].to(value), value)
 
     def moves(self, model: Model) -> Sequence[Move]:

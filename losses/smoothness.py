@@ -9,10 +9,12 @@ from torch import Tensor
 from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
+from fusion.language.surrogate import FactorCurvature, Surrogate
 from fusion.language.term import State
+from fusion.losses.neighbour_differences import Differences, bending
 
 
-class Smoothness(FactorTerm):
+class Smoothness(FactorTerm, Surrogate):
     """½ Σ (f_{i+1} − f_i)² along one axis, free ends: a slope pays, a constant does not.
 
     Args:
@@ -47,6 +49,11 @@ class Smoothness(FactorTerm):
             dtype=torch.float64
         )
 
+    def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature | None:
+        if value.ndim != 3 or self.axis not in (0, -2):
+            return None
+        return bending(value, value.shape[1:2], [Differences(-2, self.order)])
+
     def check(self, model: Model) -> None:
         super().check(model)
         with torch.no_grad(), model.once():
@@ -65,7 +72,7 @@ class Smoothness(FactorTerm):
         )
 
 
-class SpatialSmoothness(FactorTerm):
+class SpatialSmoothness(FactorTerm, Surrogate):
     """½ Σ_{i~j} ‖c_i − c_j‖² over neighbouring pixels: ½ tr(Cᵀ L C).
 
     L is the Laplacian of the factor's own pixel grid. Every scan axis counts (4 neighbours in a
@@ -102,6 +109,10 @@ class SpatialSmoothness(FactorTerm):
         ]
         return 0.5 * torch.stack(steps).sum()
 
+    def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature:
+        grid = grid_of(self, model)
+        return bending(value, grid, [Differences(d) for d in range(-1 - len(grid), -1)])
+
     def check(self, model: Model) -> None:
         super().check(model)
         on_grid(self, model)
@@ -117,10 +128,20 @@ def on_grid(term: FactorTerm, model: Model) -> Tensor:
     Raises:
         ValueError: if it was not built from axes.
     """
-    axes, C = model.factor(term.factor or "").axes[0], term.of(model)
+    C = term.of(model)
+    return C.reshape(*grid_of(term, model), C.shape[-1])
+
+
+def grid_of(term: FactorTerm, model: Model) -> tuple[int, ...]:
+    """Lengths of the axes that the rows of a factor were built from.
+
+    Raises:
+        ValueError: if it was not built from axes.
+    """
+    axes = model.factor(term.factor or "").axes[0]
     if not axes:
         raise ValueError(
             f"`{term}`: the factor was built from a number, not from axes: "
             "`Factor((data.pixels, K))` tells where its pixels are."
         )
-    return C.reshape(*(axis.size or 1 for axis in axes), C.shape[-1])
+    return tuple(axis.size or 1 for axis in axes)

@@ -105,7 +105,7 @@ class SoftOrthogonality(FactorTerm, Surrogate):
         step = step - state["units"] * (state["units"] * step).sum(0)
         return 0.5 * (step.sum(1)).square().sum(dtype=torch.float64)
 
-    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature:
+    def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature:
         U, seen, scale = state["units"], state["seen"], state["scale"][:, None]
 
         def tangent(step: Tensor) -> Tensor:

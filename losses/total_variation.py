@@ -8,9 +8,10 @@ from torch import Tensor
 from fusion.algebra.calls import checked_call
 from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
-from fusion.language.surrogate import FitInformation, Surrogate
+from fusion.language.surrogate import FactorCurvature, FitInformation, Surrogate
 from fusion.language.term import State
-from fusion.losses.smoothness import on_grid
+from fusion.losses.neighbour_differences import Differences, bending
+from fusion.losses.smoothness import grid_of, on_grid
 
 
 class TotalVariation(FactorTerm, Surrogate):
@@ -68,6 +69,12 @@ class TotalVariation(FactorTerm, Surrogate):
     def value(self, model: Model, state: State) -> Tensor:
         squares, size = _squares(on_grid(self, model)), state["size"]
         return 0.5 * (squares / size + size).sum(dtype=torch.float64)
+
+    def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature:
+        grid, stiffness = grid_of(self, model), 1 / state["size"].to(value)
+        modes = range(-1 - len(grid), -1)
+        steps = [Differences(d, 1, stiffness.narrow(d, 0, stiffness.shape[d] - 1)) for d in modes]
+        return bending(value, grid, steps)
 
     def check(self, model: Model) -> None:
         super().check(model)

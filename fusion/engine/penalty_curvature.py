@@ -11,6 +11,7 @@ from fusion.algebra.arrays import defined_beside
 from fusion.engine.hessian import Hessian, row_blocks
 from fusion.engine.objective import Objective
 from fusion.engine.variables import States, Values
+from fusion.language.model import Model
 from fusion.language.penalty import FactorTerm
 from fusion.language.surrogate import FactorCurvature, Surrogate
 from fusion.language.term import State
@@ -24,7 +25,7 @@ class PenaltyCurvature:
         self.closed: list[tuple[str, float, FactorCurvature]] = []
         rest = []
         for i, weight, term in objective.loss.penalties:
-            found = _closed(term, values, states[i])
+            found = _closed(objective.model, term, values, states[i])
             if found is None:
                 rest.append((i, weight, term.curvature))
             else:
@@ -58,7 +59,9 @@ class PenaltyCurvature:
         return reduce(torch.add, made)
 
 
-def _closed(term: Surrogate, values: Values, state: State) -> tuple[str, FactorCurvature] | None:
+def _closed(
+    model: Model, term: Surrogate, values: Values, state: State
+) -> tuple[str, FactorCurvature] | None:
     """The factor that a term is about, and how it bends; None where autograd is needed."""
     name = term.factor if isinstance(term, FactorTerm) else None
     own = all(
@@ -66,5 +69,5 @@ def _closed(term: Surrogate, values: Values, state: State) -> tuple[str, FactorC
     )
     if name is None or not own:
         return None
-    made = term.factor_curvature(values[name].detach(), state)
+    made = term.factor_curvature(model, values[name].detach(), state)
     return None if made is None else (name, made)

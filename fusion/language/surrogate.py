@@ -56,13 +56,14 @@ class Surrogate(Term):
         """
         return self.value(model, state)
 
-    def factor_curvature(self, value: Tensor, state: State) -> FactorCurvature | None:
+    def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature | None:
         """The Hessian of `curvature` in the value of the one named factor that a term is about.
 
         None: autograd finds it. For speed alone; it is used where it stands in the class of
         `curvature` and `value`, or in one derived from that.
 
         Args:
+            model: what the factor is, its axes and known entries; not its values.
             value: of the factor, of all starts at once, (start, n, K).
             state: the lagged pieces, (start, …) each.
         """
