@@ -191,8 +191,7 @@ def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
     size = (n - len(right)) * (m - np.arange(len(lags)))
     products = [np.einsum("ij,ij->", residual[:, : m - lag], residual[:, lag:]) for lag in lags]
     autocov = np.array(products) / size
-    projection = np.array([_projected(lag, right, lags) for lag in lags]).T  # (seen, true)
-    autocov = np.linalg.solve(projection, autocov)
+    autocov = np.linalg.solve(_projected(right, len(lags)), autocov)
     if not autocov[0] > 0:
         return np.finfo(float).tiny, np.zeros(0)
     correlations = autocov[1:] / autocov[0]
@@ -201,17 +200,23 @@ def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
     return float(np.sqrt(autocov[0])), correlations
 
 
-def _projected(lag: int, V: Array, lags: range) -> Array:
-    """Mean of P T P over channels 0, 1, … apart, where T is 1 for channels `lag` apart, else 0."""
+def _projected(V: Array, lags: int) -> Array:
+    """Mean of P T P over channels 0, 1, … apart, where T is 1 for channels l apart, else 0, (·, l).
+
+    P T P = T − VᵀV T − T VᵀV + Vᵀ(V T Vᵀ)V: all of it sums of products of spectra that are moved
+    against themselves.
+    """
     m = V.shape[1]
-    moved = np.zeros_like(V)  # V T
-    moved[:, lag:] = V[:, : m - lag]
-    if lag:
-        moved[:, : m - lag] += V[:, lag:]
-    twice = (moved @ V.T) @ V  # V T Vᵀ V
-    sums = [
-        float((V[:, : m - a] * (twice - moved)[:, a:] - moved[:, : m - a] * V[:, a:]).sum())
-        for a in lags
-    ]
-    sums[lag] += m - lag
-    return np.array(sums) / (m - np.arange(len(sums)))
+    apart = [V[:, : m - d] * V[:, d:] for d in range(2 * lags - 1)]  # at channels i, i + d
+    sums = [np.concatenate(([0.0], np.cumsum(each.sum(0)))) for each in apart]
+    moved = np.stack([V[:, : m - d] @ V[:, d:].T for d in range(lags)])
+    both = (moved + moved.transpose(0, 2, 1)).reshape(lags, -1)  # V T Vᵀ
+    made = moved.reshape(lags, -1) @ both.T
+    for a in range(lags):
+        for lag in range(lags):
+            d, near, far = abs(a - lag), min(a, lag), max(a, lag)
+            met = sums[d][m - far] + sums[d][-1] - sums[d][near]
+            made[a, lag] -= 2 * sums[a + lag][-1] + met
+    made[:, 0] /= 2  # channels are not apart in two directions
+    made += np.diag(m - np.arange(lags))
+    return made / (m - np.arange(lags))[:, None]
