@@ -33,6 +33,11 @@ def _map_tensors(given: Any, turn: Callable[[Tensor], Tensor]) -> Any:
     """The same containers with every tensor turned."""
     if isinstance(given, Tensor):
         return turn(given)
-    if isinstance(given, Mapping):
-        return {key: _map_tensors(value, turn) for key, value in given.items()}
-    return type(given)(_map_tensors(value, turn) for value in given)
+    if isinstance(given, (dict, Mapping)):  # the first is told at once
+        return {
+            key: turn(value) if isinstance(value, Tensor) else _map_tensors(value, turn)
+            for key, value in given.items()
+        }
+    return type(given)(
+        [turn(each) if isinstance(each, Tensor) else _map_tensors(each, turn) for each in given]
+    )

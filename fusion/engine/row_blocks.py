@@ -25,7 +25,7 @@ class Block:
 
     def view(self, flat: Tensor) -> Tensor:
         """(start, row, k) view of this part of a flat vector."""
-        return flat[:, self.part].unflatten(1, (self.rows, self.matrix.shape[-1]))
+        return flat[:, self.part].view(len(flat), self.rows, self.matrix.shape[-1])
 
     def times(self, flat: Tensor, matrix: Tensor) -> Tensor:
         """Symmetric matrices in place of its own times this part of a flat vector, (start, n)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -60,7 +61,8 @@ class EachRow(RowInverses):
         if self.matrix.shape[1] == 1:
             met = (mine.mT @ its).double()
             return met[..., None, None] * self.matrix[:, :, None].double()
-        (left, right, back), kept, spread = _pairs(r, q, mine is its, mine), *_upper(w, mine)
+        left, right, back = _pairs(r, q, mine is its, mine.device)
+        kept, spread = _upper(w, mine.device)
         total = mine.new_zeros(starts, len(left), len(kept), dtype=torch.float64)
         step = max(1, CHUNK // (starts * max(r, q, w) ** 2))
         for at in range(0, rows, step):
@@ -130,18 +132,20 @@ class ByPattern(RowInverses):
         return (picked * self._filled).unflatten(0, (-1, TOGETHER))
 
 
-def _upper(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+@lru_cache(maxsize=64)
+def _upper(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Places of the upper triangle in a flattened (n, n), and which of them every place is."""
-    i, j = torch.triu_indices(n, n, device=like.device)
-    which = torch.zeros(n, n, dtype=torch.long, device=like.device)
-    which[i, j] = which[j, i] = torch.arange(len(i), device=like.device)
+    i, j = torch.triu_indices(n, n, device=device)
+    which = torch.zeros(n, n, dtype=torch.long, device=device)
+    which[i, j] = which[j, i] = torch.arange(len(i), device=device)
     return i * n + j, which.flatten()
 
 
-def _pairs(r: int, q: int, same: bool, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+@lru_cache(maxsize=64)
+def _pairs(r: int, q: int, same: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Columns to multiply, left and right, and which of these every pair of columns is."""
     if same:
-        places, which = _upper(r, like)
+        places, which = _upper(r, device)
         return places // r, places % r, which
-    every = torch.arange(r * q, device=like.device)
+    every = torch.arange(r * q, device=device)
     return every // q, every % q, every

@@ -31,7 +31,7 @@ class Slot:
 
     def of(self, flat: Tensor) -> Tensor:
         """(start, …) view of this variable."""
-        return flat[:, self.part].unflatten(1, self.shape)
+        return flat[:, self.part].reshape(len(flat), *self.shape)
 
 
 class Variables:
@@ -72,11 +72,7 @@ class Variables:
 
     def split(self, flat: Tensor) -> Values:
         """Raw variables by name, (start, …)."""
-        parts = torch.split(flat, [slot.part.stop - slot.part.start for slot in self.slots], 1)
-        return {
-            slot.name: part.unflatten(1, slot.shape)
-            for slot, part in zip(self.slots, parts, strict=True)
-        }
+        return {slot.name: slot.of(flat) for slot in self.slots}
 
     def current(self) -> Tensor:
         """The model's own raw variables as one start, (1, n)."""

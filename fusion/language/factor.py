@@ -51,7 +51,9 @@ class FactorModule(nn.Module):
     @property
     def chain(self) -> list[Constraint]:
         """The constraints, in order."""
-        return cast(list[Constraint], list(self.constraints))
+        # asked for many times a step: past what nn.Module does for a name
+        held = cast(nn.ModuleList, self._modules["constraints"])
+        return cast(list[Constraint], list(held._modules.values()))
 
     @property
     def lower(self) -> float | None:

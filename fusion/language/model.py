@@ -127,9 +127,9 @@ class Model(Shown, nn.Module):
 
     def factor_modules(self) -> dict[str, FactorModule]:
         """All factors by name, those of sub-models dotted ("probe.C")."""
-        return {
-            factor_name(path): m for path, m in self.named_modules() if isinstance(m, FactorModule)
-        }
+        found: dict[str, FactorModule] = {}
+        _find_factors(self, "", found, {self})
+        return found
 
     @property
     def factors(self) -> dict[str, Tensor]:
@@ -179,3 +179,18 @@ class Model(Shown, nn.Module):
             owner = other.get_submodule(".".join(path)) if path else other
             owner._modules[f"_{last}"] = self.factor_modules()[name].select(components)
         return other
+
+
+def _find_factors(
+    module: nn.Module, path: str, found: dict[str, FactorModule], seen: set[nn.Module]
+) -> None:
+    """Each once, in the order of `named_modules`; asked for many times a step."""
+    for name, child in module._modules.items():
+        if child is None or child in seen:
+            continue
+        seen.add(child)
+        here = f"{path}.{name}" if path else name
+        if isinstance(child, FactorModule):
+            found[factor_name(here)] = child
+        else:
+            _find_factors(child, here, found, seen)

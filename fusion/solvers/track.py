@@ -114,35 +114,40 @@ class Track:
 
     def record(self, flat: Tensor, terms: Tensor, states: States) -> Tensor:
         """Note points and their terms, (start, term); say which have ended, (start,) bool."""
-        out, rows, loss = self.outcome, self.rows, terms.sum(1)
+        out, loss, starts = self.outcome, terms.sum(1), len(self.outcome.flat)
+        rows = slice(None) if len(self.rows) == starts else self.rows
         better = torch.isfinite(loss) if self.rule else loss < out.loss[rows]
         out.flat[rows] = torch.where(better[:, None], flat, out.flat[rows])
         out.terms[rows] = torch.where(better[:, None], terms, out.terms[rows])
         out.states = [
-            _write_states(old, rows, new, len(out.flat))
+            _write_states(old, rows, new, starts)
             for old, new in zip(out.states, states, strict=True)
         ]
-        starts = len(out.flat)
         out.history.append(for_all_starts(terms, rows, starts))
         learned = self.objective.learned(states)
         out.learned.append(
             {name: for_all_starts(value, rows, starts) for name, value in learned.items()}
         )
         self.first = loss.abs() if self.first is None else self.first
-        self.watch.tell(partial(self._words, loss, len(rows)))
+        self.watch.tell(partial(self._words, loss, len(self.rows)))
         stop = self.watch.stopped or bool(self.watch.report(self.step, out.loss))
         self.watch.stopped = stop
         self.step += 1
         ended = self._ended(flat, loss, stop)
         if self.judge is not None:
             ended |= self._dropped(self.judge, ended)
-        self.rows, self.first, self.stuck = rows[~ended], self.first[~ended], self.stuck[~ended]
-        self.down, self.recent = (
-            torch.zeros_like(self.stuck),
-            [r[~ended] for r in self.recent[-self.window :]],
-        )
-        self.before = flat[~ended] if self.by_change else None
+        self.down, self.recent = torch.zeros_like(self.stuck), self.recent[-self.window :]
+        self.before = flat if self.by_change else None
+        if bool(ended.any()):
+            self._keep(~ended)
         return ended
+
+    def _keep(self, left: Tensor) -> None:
+        """Go on with some of the batch."""
+        self.rows, self.stuck, self.down = self.rows[left], self.stuck[left], self.down[left]
+        self.first = None if self.first is None else self.first[left]
+        self.before = None if self.before is None else self.before[left]
+        self.recent = [each[left] for each in self.recent]
 
     def _words(self, loss: Tensor, left: int) -> str:
         """What is done now: of how many starts, at which step, and how far the loss still falls."""
@@ -163,18 +168,20 @@ class Track:
             calm = self.recent[0] - loss <= self.tolerance * scale
         calm &= len(self.recent) > self.window
         calm |= self.down & (not self.by_change)
-        ended = torch.zeros_like(self.stuck)
-        for which, status in (
+        reasons = [
             (~torch.isfinite(loss), Status.DIVERGED),
             (calm, Status.CONVERGED),
             (self.stuck, Status.STALLED),
-            (torch.full_like(ended, self.watch.late), Status.MAX_SECONDS),
-            (torch.full_like(ended, stop), Status.INTERRUPTED),
-        ):
-            new = which & ~ended
-            for row in self.rows[new].tolist():
-                self.outcome.status[row] = status
-            ended |= new
+        ]
+        for given, status in ((self.watch.late, Status.MAX_SECONDS), (stop, Status.INTERRUPTED)):
+            if given:
+                reasons.append((torch.ones_like(self.stuck), status))
+        told = torch.stack([which for which, _ in reasons])
+        ended = told.any(0)
+        if bool(ended.any()):
+            first = told.byte().argmax(0)[ended].tolist()  # of several reasons, the first
+            for row, reason in zip(self.rows[ended].tolist(), first, strict=True):
+                self.outcome.status[row] = reasons[reason][1]
         return ended
 
     def _dropped(self, judge: Judge, ended: Tensor) -> Tensor:
@@ -209,8 +216,13 @@ class Track:
         return torch.stack(changes).amax(0).double()
 
 
-def for_all_starts(value: Tensor, rows: Tensor | list[int], starts: int) -> Tensor:
+Rows = Tensor | list[int] | slice
+
+
+def for_all_starts(value: Tensor, rows: Rows, starts: int) -> Tensor:
     """(row, …) of some starts as (start, …), NaN for the others."""
+    if len(value) == starts and isinstance(rows, slice):
+        return value.clone()
     line = value.new_full((starts, *value.shape[1:]), torch.nan)
     line[rows] = value
     return line
@@ -222,11 +234,14 @@ def states_of(states: Sequence, rows: Tensor | list[int]) -> States:
 
 
 def _write_states(
-    old: dict, rows: Tensor, new: Mapping[str, Tensor], starts: int
+    old: dict, rows: Rows, new: Mapping[str, Tensor], starts: int
 ) -> dict[str, Tensor]:
     """The lagged pieces of all starts with those of some rows taken anew."""
     written = dict(old)
     for key, value in new.items():
+        if isinstance(rows, slice):
+            written[key] = value.clone()
+            continue
         full = (
             written[key].clone() if key in written else value.new_zeros((starts, *value.shape[1:]))
         )
