@@ -191,7 +191,7 @@ def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
     size = (n - len(right)) * (m - np.arange(len(lags)))
     products = [np.einsum("ij,ij->", residual[:, : m - lag], residual[:, lag:]) for lag in lags]
     autocov = np.array(products) / size
-    projection = np.array([_projected(lag, right, lags) for lag in lags]).T  # (seen, true)
+    projection = _projected(right, lags).T  # (seen, true)
     autocov = np.linalg.solve(projection, autocov)
     if not autocov[0] > 0:
         return np.finfo(float).tiny, np.zeros(0)
@@ -201,17 +201,24 @@ def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
     return float(np.sqrt(autocov[0])), correlations
 
 
-def _projected(lag: int, V: Array, lags: range) -> Array:
-    """Mean of P T P over channels 0, 1, … apart, where T is 1 for channels `lag` apart, else 0."""
-    m = V.shape[1]
-    moved = np.zeros_like(V)  # V T
-    moved[:, lag:] = V[:, : m - lag]
-    if lag:
-        moved[:, : m - lag] += V[:, lag:]
-    twice = (moved @ V.T) @ V  # V T Vᵀ V
-    sums = [
-        float((V[:, : m - a] * (twice - moved)[:, a:] - moved[:, : m - a] * V[:, a:]).sum())
-        for a in lags
-    ]
-    sums[lag] += m - lag
-    return np.array(sums) / (m - np.arange(len(sums)))
+def _projected(V: Array, lags: range) -> Array:
+    """Means of P T P over channels 0, 1, … apart, where T is 1 for channels some lag apart, else 0.
+
+    Args:
+        V: orthonormal spectra that P takes off, (K, m).
+        lags: 0, 1, …, of T as of the channels over which means are taken.
+
+    Returns:
+        (lag of T, channels apart).
+    """
+    m, count = V.shape[1], len(lags)
+    behind, ahead = np.zeros((count, *V.shape)), np.zeros((count, *V.shape))
+    for lag in lags:
+        behind[lag, :, lag:], ahead[lag, :, : m - lag] = V[:, : m - lag], V[:, lag:]
+    moved = behind + ahead  # V T
+    moved[0] = V
+    left = (moved @ V.T) @ V - moved  # V T Vᵀ V − V T
+    sums = left.reshape(count, -1) @ behind.reshape(count, -1).T
+    sums -= moved.reshape(count, -1) @ ahead.reshape(count, -1).T
+    sums += np.diag(m - np.arange(count))
+    return sums / (m - np.arange(count))
