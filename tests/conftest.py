@@ -7,6 +7,8 @@ import pytest
 
 for pool in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(pool, "1")  # read when NumPy and torch are loaded, here and in children
+# Threads of torch that have nothing to do sleep; else they take a core each from the other tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 pytest.register_assert_rewrite("tests.helpers")  # so that a failed check in one shows its values
 

@@ -30,11 +30,13 @@ def checked_call(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def checked(*args: P.args, **options: P.kwargs) -> T:
         try:
-            signature.bind(*args, **options)
-        except TypeError:
-            raise TypeError(_told(function, signature, args, options)) from None
-        try:
             return function(*args, **options)
+        except TypeError:
+            try:  # now, not before every call: steps make thousands of them
+                signature.bind(*args, **options)
+            except TypeError:
+                raise TypeError(_told(function, signature, args, options)) from None
+            raise
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

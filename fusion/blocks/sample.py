@@ -124,7 +124,8 @@ def _dataset(data: Dataset, scan: Axes, rows: Tensor, array: Any) -> Dataset:
             return values.flatten(lead, len(data.pixels) - 1)
         sizes = [axis.size or 1 for axis in scan]
         full = values.expand(*values.shape[:lead], *sizes, *values.shape[len(data.pixels) :])
-        places = torch.unravel_index(rows, sizes)
+        # not torch's `unravel_index`: its first call imports sympy, for more than a second
+        places = map(torch.from_numpy, np.unravel_index(rows.cpu().numpy(), sizes))
         return full[(*(slice(None) for _ in range(lead)), *places)]
 
     return Dataset(

@@ -66,8 +66,11 @@ def array_of(data: Dataset) -> Any:
         array.flags.writeable = False
         return array
     flat = data.entries.i.long() * data.entries.shape[1] + data.entries.j
-    places = torch.stack(torch.unravel_index(flat, data.shape))
-    return torch.sparse_coo_tensor(places, data.entries.x, data.shape, check_invariants=False)
+    # not torch's `unravel_index`: its first call imports sympy, for more than a second
+    places = torch.from_numpy(np.stack(np.unravel_index(flat.cpu().numpy(), data.shape)))
+    return torch.sparse_coo_tensor(
+        places.to(flat), data.entries.x, data.shape, check_invariants=False
+    )
 
 
 class PartOfMask:

@@ -127,9 +127,7 @@ class Model(Shown, nn.Module):
 
     def factor_modules(self) -> dict[str, FactorModule]:
         """All factors by name, those of sub-models dotted ("probe.C")."""
-        found: dict[str, FactorModule] = {}
-        _find_factors(self, "", found, {self})
-        return found
+        return {factor_name(path): module for path, module in _factors_in(self, "", {self})}
 
     @property
     def factors(self) -> dict[str, Tensor]:
@@ -181,16 +179,20 @@ class Model(Shown, nn.Module):
         return other
 
 
-def _find_factors(
-    module: nn.Module, path: str, found: dict[str, FactorModule], seen: set[nn.Module]
-) -> None:
-    """Each once, in the order of `named_modules`; asked for many times a step."""
-    for name, child in module._modules.items():
-        if child is None or child in seen:
+def _factors_in(
+    module: nn.Module, path: str, met: set[nn.Module]
+) -> Iterator[tuple[str, FactorModule]]:
+    """(path, factor) as `named_modules` has them, each once; quicker, as steps ask for them often.
+
+    Args:
+        module, path: the parts of it, and what stands before their names.
+        met: modules that have been seen; these are added.
+    """
+    for name, part in module._modules.items():
+        if part is None or part in met:
             continue
-        seen.add(child)
-        here = f"{path}.{name}" if path else name
-        if isinstance(child, FactorModule):
-            found[factor_name(here)] = child
+        met.add(part)
+        if isinstance(part, FactorModule):  # which holds constraints, no other factors
+            yield f"{path}{name}", part
         else:
-            _find_factors(child, here, found, seen)
+            yield from _factors_in(part, f"{path}{name}.", met)

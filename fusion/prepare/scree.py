@@ -191,7 +191,8 @@ def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
     size = (n - len(right)) * (m - np.arange(len(lags)))
     products = [np.einsum("ij,ij->", residual[:, : m - lag], residual[:, lag:]) for lag in lags]
     autocov = np.array(products) / size
-    autocov = np.linalg.solve(_projected(right, len(lags)), autocov)
+    projection = _projected(right, lags).T  # (seen, true)
+    autocov = np.linalg.solve(projection, autocov)
     if not autocov[0] > 0:
         return np.finfo(float).tiny, np.zeros(0)
     correlations = autocov[1:] / autocov[0]
@@ -200,23 +201,24 @@ def _noise_correlations(residual: Array, right: Array) -> tuple[float, Array]:
     return float(np.sqrt(autocov[0])), correlations
 
 
-def _projected(V: Array, lags: int) -> Array:
-    """Mean of P T P over channels 0, 1, … apart, where T is 1 for channels l apart, else 0, (·, l).
+def _projected(V: Array, lags: range) -> Array:
+    """Means of P T P over channels 0, 1, … apart, where T is 1 for channels some lag apart, else 0.
 
-    P T P = T − VᵀV T − T VᵀV + Vᵀ(V T Vᵀ)V: all of it sums of products of spectra that are moved
-    against themselves.
+    Args:
+        V: orthonormal spectra that P takes off, (K, m).
+        lags: 0, 1, …, of T as of the channels over which means are taken.
+
+    Returns:
+        (lag of T, channels apart).
     """
-    m = V.shape[1]
-    apart = [V[:, : m - d] * V[:, d:] for d in range(2 * lags - 1)]  # at channels i, i + d
-    sums = [np.concatenate(([0.0], np.cumsum(each.sum(0)))) for each in apart]
-    moved = np.stack([V[:, : m - d] @ V[:, d:].T for d in range(lags)])
-    both = (moved + moved.transpose(0, 2, 1)).reshape(lags, -1)  # V T Vᵀ
-    made = moved.reshape(lags, -1) @ both.T
-    for a in range(lags):
-        for lag in range(lags):
-            d, near, far = abs(a - lag), min(a, lag), max(a, lag)
-            met = sums[d][m - far] + sums[d][-1] - sums[d][near]
-            made[a, lag] -= 2 * sums[a + lag][-1] + met
-    made[:, 0] /= 2  # channels are not apart in two directions
-    made += np.diag(m - np.arange(lags))
-    return made / (m - np.arange(lags))[:, None]
+    m, count = V.shape[1], len(lags)
+    behind, ahead = np.zeros((count, *V.shape)), np.zeros((count, *V.shape))
+    for lag in lags:
+        behind[lag, :, lag:], ahead[lag, :, : m - lag] = V[:, : m - lag], V[:, lag:]
+    moved = behind + ahead  # V T
+    moved[0] = V
+    left = (moved @ V.T) @ V - moved  # V T Vᵀ V − V T
+    sums = left.reshape(count, -1) @ behind.reshape(count, -1).T
+    sums -= moved.reshape(count, -1) @ ahead.reshape(count, -1).T
+    sums += np.diag(m - np.arange(count))
+    return sums / (m - np.arange(count))

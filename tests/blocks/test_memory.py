@@ -12,16 +12,16 @@ from fusion.blocks.partition import COPIES, ROOM, partition, room_of_blocks
 from fusion.models import NMF
 
 MB = 10**6
-SHAPE = 512, 320, 1024
-"""Of uint16: 336 MB, in chunks of 8.4 MB: more than the memory allowed."""
+SHAPE = 512, 320, 768
+"""Of uint16: 252 MB, in chunks of 6.3 MB: more than the memory allowed, for two threads at once."""
 
 
 @pytest.mark.slow
-def test_a_third_of_a_gigabyte_is_fitted_in_300_mb_above_the_imports_and_seven_passes(tmp_path):
+def test_a_quarter_of_a_gigabyte_is_fitted_in_250_mb_above_the_imports_and_seven_passes(tmp_path):
     pytest.importorskip("zarr")
     write_counts(tmp_path / "counts.zarr", SHAPE, 0.1, drawn=8)
-    made = in_a_process(str(tmp_path / "counts.zarr"), "300 MB", "Gaussian", "2", "1")
-    assert made["memory"] - made["before"] <= 300 * MB
+    made = in_a_process(str(tmp_path / "counts.zarr"), "250 MB", "Gaussian", "2", "1")
+    assert made["memory"] - made["before"] <= 250 * MB
     assert made["passes"] <= 7
     assert np.isfinite(made["loss"])
 

@@ -46,11 +46,10 @@ def test_the_covariance_of_a_residual_is_that_of_its_formula():
     """The lags of P T P, P = 1 − V Vᵀ, for T of channels some lag apart."""
     V = np.linalg.qr(np.random.default_rng(0).random((20, 3)))[0]
     P = np.eye(20) - V @ V.T
-    found = _projected(V.T, 6)
-    for lag in range(6):
+    for lag in (0, 2, 5):
         T = (np.eye(20, k=lag) + np.eye(20, k=-lag)) / (1 if lag else 2)
         seen = [np.diag(P @ T @ P, a).mean() for a in range(6)]
-        np.testing.assert_allclose(found[:, lag], seen, atol=1e-12)
+        np.testing.assert_allclose(_projected(V.T, range(6))[lag], seen, atol=1e-12)
 
 
 def test_the_equaliser_finds_the_noise_beside_strong_components():

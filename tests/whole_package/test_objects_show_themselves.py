@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -184,18 +182,6 @@ def test_a_results_cell_has_a_small_picture_of_maps_and_spectra_and_so_has_a_loa
     loaded = fu.Result.load(tmp_path / "answer.npz")
     assert told(loaded) == told(result)
     assert loaded._repr_html_().count("<img") == 1
-
-
-def test_to_print_a_result_imports_no_matplotlib():
-    code = (
-        "import numpy as np, sys, fusion as fu\n"
-        "data = fu.Dataset('a', np.random.default_rng(0).random((4, 5, 8)))\n"
-        "fit = fu.fit(fu.models.NMF(data, 2), fu.losses.Frobenius(data), starts=1, max_steps=2)\n"
-        "print(fit, data, fit.model)\n"
-        "sys.exit('matplotlib' in sys.modules)"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", code]
-    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 @pytest.mark.parametrize("maker", small_results.RESULTS, ids=lambda maker: maker.__name__)
