@@ -7,7 +7,7 @@ block for every pixel, a border, and a corner. D is the expected curvature of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -17,14 +17,13 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.axis import length
+from fusion.engine.arrow_sums import FitSums, Moved, Order
 from fusion.engine.directional import curvature, curvature_product, gradient, slopes_along
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
 from fusion.language.prior import as_surrogate
 from fusion.language.remembered import remembering
 
-AT_ONCE = 2**23
-"""Numbers of a Jacobian that are held at once."""
 SPARSE = 0.02
 """Share of entries that are not zero below which they are read alone."""
 Sides = list[Tensor]
@@ -123,8 +122,8 @@ class RowsAndFew:
         values = self.objective.values(flat[None])
         return getattr(self.objective, which)(values, states).sum()
 
-    def slopes(self, flat: Tensor) -> tuple[Sides, Sides, Sides]:
-        """(sides, their slopes along the rows' variables, along the few), slopes first.
+    def slopes(self, flat: Tensor) -> tuple[Sides, list[Moved], list[Moved]]:
+        """(sides, their slopes along the rows' variables, along the few).
 
         Variables that move the same sides are followed together, all others being numbers.
         """
@@ -150,10 +149,9 @@ class RowsAndFew:
 
     def _along(
         self, raws: Values, values: Values, sides: Sides, asked: list[tuple[Slot, Tensor]]
-    ) -> Sides:
-        """Slopes of the sides along directions of some variables, (direction, …) in their order."""
-        total = sum(len(directions) for _, directions in asked)
-        made = [side.new_zeros(total, *side.shape) for side in sides]
+    ) -> list[Moved]:
+        """Slopes of the sides along directions of some variables, counted in their order."""
+        made: list[list[Moved]] = [[] for _ in sides]
         alike: dict[tuple[bool, ...], list[tuple[Slot, Tensor, int]]] = {}
         at = 0
         for slot, directions in asked:
@@ -161,11 +159,11 @@ class RowsAndFew:
             at += len(directions)
         for moving, group in alike.items():
             pushed = self._pushed(raws, values, [(slot, d) for slot, d, _ in group])
-            places = [torch.arange(start, start + len(d)) for _, d, start in group]
+            which = torch.cat([torch.arange(start, start + len(d)) for _, d, start in group])
             for into, slope, moves in zip(made, pushed, moving, strict=True):
                 if moves:
-                    into[torch.cat(places).to(into.device)] = slope
-        return made
+                    into.append(Moved(which.to(slope.device), slope))
+        return [_all_of(parts, side) for parts, side in zip(made, sides, strict=True)]
 
     def _pushed(self, raws: Values, values: Values, asked: list[tuple[Slot, Tensor]]) -> Sides:
         """The same of variables that are followed together."""
@@ -219,7 +217,7 @@ class RowsAndFew:
                 expected one, which leads there from afar.
         """
         sides, by_rows, by_few = self.slopes(flat)
-        r, few = self.width, by_few[0].shape[0]
+        r, few = self.width, len(self.few)
         made = Arrow(
             flat.new_zeros(self.pixels, r, r),
             flat.new_zeros(self.pixels, r, few),
@@ -258,36 +256,28 @@ class RowsAndFew:
         scale: float,
         left: Tensor,
         right: Tensor,
-        row_left: Tensor,
-        few_left: Tensor,
-        few_right: Tensor,
+        row_left: Moved,
+        few_left: Moved,
+        few_right: Moved,
         observed: bool,
     ) -> None:
-        if observed and not len(few_left) and _sparse(form, loss):
+        unbent = not len(few_left.which) and not len(few_right.which)
+        if observed and unbent and _sparse(form, loss):
             self._add_counts(made, form, loss, scale, left, right, row_left)
             return
-        turned, bent = moved(few_left), moved(few_right)
-        step = max(1, AT_ONCE // ((self.width + len(few_left)) * right.shape[0]))
+        order = Order.of(row_left, few_left, few_right)
+        sums = FitSums(loss, scale, left, right, order, observed)
+        total = sums.nothing(len(left))
         for rows, x in form.blocks(left.dtype):
-            for part, values in _in_parts(rows, x, step):
-                m = left[part] @ right.T
-                weight = form.weights.chunk(part, form.shape)
-                weight = torch.as_tensor(scale) if weight is None else scale * weight
-                slope = weight * (loss.linear + loss.slope(values, m))
-                bend = weight * loss.curvature(values if observed else m, m)
-                own = row_left[:, part] @ right.T  # (r, pixel, channel)
-                others = own.new_zeros(len(few_left), *m.shape)
-                others[turned] = few_left[turned][:, part] @ right.T
-                for j in bent.tolist():
-                    others[j] += left[part] @ few_right[j].T
-                made.row_gradient[part] += torch.einsum("rpe,pe->pr", own, slope)
-                made.few_gradient += torch.einsum("gpe,pe->g", others, slope)
-                weighted = (own * bend).transpose(0, 1)
-                made.rows[part] += weighted @ own.permute(1, 2, 0)
-                if len(others):
-                    made.border[part] += weighted @ others.permute(1, 2, 0)
-                    flat = others.flatten(1)
-                    made.corner += (others * bend).flatten(1) @ flat.T
+            sums.add(total, 0, rows, x, form.weights.chunk(rows, form.shape))
+        rows, few, r = order.row_which, order.few_which, order.rows
+        made.row_gradient[:, rows] += torch.einsum("rpl,pl->pr", row_left.slopes, total.left)
+        for slopes, pulled in ((few_left, total.left), (few_right, total.right)):
+            if len(slopes.which):
+                made.few_gradient[slopes.which] += slopes.slopes.flatten(1) @ pulled.flatten()
+        made.rows[:, rows[:, None], rows] += total.rows[:, :, :r]
+        made.border[:, rows[:, None], few] += total.rows[:, :, r:]
+        made.corner[few[:, None], few] += total.corner
 
     def _add_counts(
         self,
@@ -297,22 +287,25 @@ class RowsAndFew:
         scale: float,
         left: Tensor,
         right: Tensor,
-        row_left: Tensor,
+        row_left: Moved,
     ) -> None:
         """The same of rows alone, from the counts that are not zero."""
+        rows = row_left.which
         entries, weights = form.entries(), form.weights
         m = entries.sample(left, right)
-        own = torch.stack([entries.sample(slope, right) for slope in row_left], 1)
+        own = torch.stack([entries.sample(slope, right) for slope in row_left.slopes], 1)
         weight = torch.full_like(m, scale)
         for w, index in ((weights.rows, entries.i), (weights.cols, entries.j)):
             weight = weight if w is None else weight * w.index_select(0, index)
         slope, bend = loss.bends(entries.x, m)
         total = right.sum(0) if weights.cols is None else weights.cols @ right
-        mean = scale * loss.linear * (row_left @ total).T
-        made.row_gradient += mean if weights.rows is None else mean * weights.rows[:, None]
-        made.row_gradient.index_add_(0, entries.i, own * (weight * slope)[:, None])
+        mean = scale * loss.linear * (row_left.slopes @ total).T
+        mean = mean if weights.rows is None else mean * weights.rows[:, None]
+        pulled = mean.index_add(0, entries.i, own * (weight * slope)[:, None])
         bent = (own * (weight * bend)[:, None])[:, :, None] * own[:, None]
-        made.rows.index_add_(0, entries.i, bent)
+        blocks = bent.new_zeros(self.pixels, *bent.shape[1:]).index_add_(0, entries.i, bent)
+        made.row_gradient[:, rows] += pulled
+        made.rows[:, rows[:, None], rows] += blocks
 
 
 def _sparse(form: Any, loss: Any) -> bool:
@@ -366,12 +359,11 @@ def _entries(raw: Tensor) -> Tensor:
     return torch.eye(raw.numel(), dtype=raw.dtype, device=raw.device).reshape(-1, *raw.shape)
 
 
-def moved(slopes: Tensor) -> Tensor:
-    """Along which directions something changes, (some,)."""
-    return slopes.flatten(1).any(1).nonzero()[:, 0]
-
-
-def _in_parts(rows: slice, x: Tensor, step: int) -> Iterator[tuple[slice, Tensor]]:
-    for start in range(rows.start, rows.stop, step):
-        part = slice(start, min(start + step, rows.stop))
-        yield part, x[part.start - rows.start : part.stop - rows.start]
+def _all_of(parts: list[Moved], side: Tensor) -> Moved:
+    """Slopes of a side that were followed apart."""
+    if not parts:
+        nothing = torch.zeros(0, dtype=torch.long, device=side.device)
+        return Moved(nothing, side.new_zeros(0, *side.shape))
+    if len(parts) == 1:
+        return parts[0]
+    return Moved(torch.cat([p.which for p in parts]), torch.cat([p.slopes for p in parts]))
