@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
@@ -16,6 +17,7 @@ from fusion.engine import conjugate_gradients as cg
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew, over_pixels
 from fusion.engine.variables import States
+from fusion.language.remembered import remembering
 from fusion.solvers.base import SCOUTED, Solver
 from fusion.solvers.track import Outcome, Track, states_of
 
@@ -158,11 +160,11 @@ class _Descent:
         return self.terms.clone()
 
     def _terms(self, flat: Tensor, states: States) -> Tensor:
+        """Of every start, (start, term); one alone is no transformation, and may remember."""
         values = self.objective.values(flat)
-        fits, beliefs = (
-            getattr(self.objective, which)(values, states) for which in ("fits", "penalties")
-        )
-        return torch.cat([fits, beliefs], 1)
+        with remembering() if len(flat) == 1 else nullcontext():
+            fits = self.objective.fits(values, states)
+            return torch.cat([fits, self.objective.penalties(values, states)], 1)
 
     @torch.no_grad()
     def _step(self, s: int, loss: float) -> bool:
