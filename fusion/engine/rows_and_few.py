@@ -131,11 +131,10 @@ class RowsAndFew:
         values = self._values(raws)
         with remembering():
             sides = [side.detach() for side in self.sides(values)]
-        rows, few = (
-            self._along(raws, values, sides, [(s, directions(raws[s.name])) for s in slots])
-            for directions, slots in ((_columns, self.row_slots), (_entries, self.few_slots))
-        )
-        return sides, rows, few
+        asked = [(slot, _columns(raws[slot.name])) for slot in self.row_slots]
+        asked += [(slot, _entries(raws[slot.name])) for slot in self.few_slots]
+        apart = [_split(made, self.width) for made in self._along(raws, values, sides, asked)]
+        return sides, [rows for rows, _ in apart], [few for _, few in apart]
 
     def _values(self, raws: Values) -> Values:
         """Values of raw variables of one start, by name, of all or of some."""
@@ -357,6 +356,20 @@ def _columns(raw: Tensor) -> Tensor:
 def _entries(raw: Tensor) -> Tensor:
     """A direction for every entry."""
     return torch.eye(raw.numel(), dtype=raw.dtype, device=raw.device).reshape(-1, *raw.shape)
+
+
+def _split(made: Moved, first: int) -> tuple[Moved, Moved]:
+    """Those along the first so many directions, and the others, counted anew."""
+    early = made.which < first
+    n = int(early.sum())
+    if bool(early[:n].all()):  # as they are where they stand in order
+        parts = Moved(made.which[:n], made.slopes[:n]), Moved(made.which[n:], made.slopes[n:])
+    else:
+        parts = (
+            Moved(made.which[early], made.slopes[early]),
+            Moved(made.which[~early], made.slopes[~early]),
+        )
+    return parts[0], Moved(parts[1].which - first, parts[1].slopes)
 
 
 def _all_of(parts: list[Moved], side: Tensor) -> Moved:
