@@ -12,23 +12,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fusion.algebra.threads import shared_workers
+from fusion.engine.side_slopes import Moved
+
 AT_ONCE = 2**17
 """Numbers of slopes that are held at once: as much as a core's own cache takes."""
+RANGES = 8
+"""Ranges of pixels of a block of data that threads share, each with sums of its own."""
 STRIP = 64
 """Channels of a strip."""
 WORTH = 0.5
 """Share of the columns that strips may have on the average, else there are none."""
-
-
-class Moved(NamedTuple):
-    """Slopes of a side of a prediction along the directions that move it.
-
-    Attributes:
-        which: (some,) of the directions; slopes: (some, *side).
-    """
-
-    which: Tensor
-    slopes: Tensor
 
 
 class Strip(NamedTuple):
@@ -83,7 +77,7 @@ class Order:
 
 @dataclass
 class Sums:
-    """Of some of the pixels: what `FitSums.of` adds up.
+    """What `FitSums` adds up.
 
     Attributes:
         rows: (pixel, r, r + few); corner: (few, few).
@@ -113,51 +107,58 @@ class FitSums:
         self.left, self.right, self.order = left, right, order
         self.strips = strips(right, order.right)
 
-    def nothing(self, pixels: int) -> Sums:
-        """Sums over so many pixels, before the first."""
+    def of(self, form: Any) -> Sums:
+        """Over all entries of the data, in ranges of pixels on threads."""
         order, like = self.order, self.left
-        few = order.count - order.rows
-        return Sums(
+        few, pixels = order.count - order.rows, len(like)
+        made = Sums(
             like.new_zeros(pixels, order.rows, order.count),
             like.new_zeros(few, few),
             like.new_zeros(pixels, like.shape[1]),
             torch.zeros_like(self.right) if len(order.right) else like.new_zeros(0),
         )
+        for rows, x in form.blocks(like.dtype):
+            self._add_block(made, rows, x, form.weights.chunk(rows, form.shape))
+        return made
 
-    def add(self, made: Sums, first: int, part: slice, x: Tensor, weight: Tensor | None) -> None:
-        """The entries of some pixels.
-
-        Args:
-            made: is added to; its pixels begin at `first`.
-            part: the pixels; x: (pixel, channel), their data; weight: as broadcast to it, or None.
-        """
-        most = max(s.channels.stop - s.channels.start for s in self.strips)
+    def _add_block(self, made: Sums, rows: slice, x: Tensor, weight: Tensor | None) -> None:
+        """Pixels that are read together."""
+        most = max(strip.channels.stop - strip.channels.start for strip in self.strips)
         step = max(1, AT_ONCE // (self.order.count * most))
-        for start in range(part.start, part.stop, step):
-            some = slice(start, min(start + step, part.stop))
-            own = slice(some.start - part.start, some.stop - part.start)
-            w = weight if weight is None or len(weight) == 1 else weight[own]
-            into = slice(some.start - first, some.stop - first)
-            for strip in self.strips:
-                at = strip.channels
-                v = w if w is None or w.shape[1] == 1 else w[:, at]
-                self._add(made, into, some, strip, x[own, at], v)
+        number = min(RANGES, -(-len(x) // step))
+        ends = [len(x) * i // number for i in range(number + 1)]
+        shared = [(torch.zeros_like(made.corner), torch.zeros_like(made.right)) for _ in ends[1:]]
+        parts = [Sums(made.rows, corner, made.left, right) for corner, right in shared]
 
-    def _add(
-        self, made: Sums, into: slice, some: slice, strip: Strip, x: Tensor, weight: Tensor | None
-    ) -> None:
+        def task(i: int) -> None:
+            for start in range(ends[i], ends[i + 1], step):
+                own = slice(start, min(start + step, ends[i + 1]))
+                w = weight if weight is None or len(weight) == 1 else weight[own]
+                some = slice(rows.start + own.start, rows.start + own.stop)
+                for strip in self.strips:
+                    self._add(parts[i], some, strip, x[own, strip.channels], w)
+
+        shared_workers().share(task, number)
+        for part in parts:  # in one order, whatever thread made them
+            made.corner += part.corner
+            made.right += part.right
+
+    def _add(self, made: Sums, some: slice, strip: Strip, x: Tensor, weight: Tensor | None) -> None:
+        """The entries of a strip of some pixels, added to theirs."""
         order, loss = self.order, self.loss
         left, right = strip.of(self.left[some]), strip.of(self.right[strip.channels])
         m = left @ right.T
         slope = loss.slope(x, m) + loss.linear if loss.linear else loss.slope(x, m)
         bend = loss.curvature(x if self.observed else m, m)
+        if weight is not None and weight.shape[1] > 1:
+            weight = weight[:, strip.channels]
         scale = self.scale if weight is None else self.scale * weight
         slope, bend = slope.mul_(scale), bend.mul_(scale)
         pulled = slope @ right
         if strip.columns is None:
-            made.left[into] += pulled
+            made.left[some] += pulled
         else:
-            made.left[into].index_add_(1, strip.columns, pulled)
+            made.left[some].index_add_(1, strip.columns, pulled)
         slopes = m.new_empty(order.count, *m.shape)
         turned, both = len(order.left), order.both
         torch.matmul(strip.of(order.left[:, some]), right.T, out=slopes[:turned])
@@ -172,7 +173,7 @@ class FitSums:
                 made.right[strip.channels].index_add_(1, strip.columns, pulled)
         slopes *= bend.sqrt_()
         own, few = slopes[: order.rows].transpose(0, 1), slopes[order.rows :].flatten(1)
-        made.rows[into].baddbmm_(own, slopes.permute(1, 2, 0))
+        made.rows[some].baddbmm_(own, slopes.permute(1, 2, 0))
         if len(few):
             made.corner.addmm_(few, few.T)
 

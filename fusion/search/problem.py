@@ -77,7 +77,7 @@ def pose(
     messages += _without_numba(objective)
     if solver is not None:  # what was chosen here suits
         chosen.check(objective)
-    counts = suitable_threads(objective, starts, by_products=chosen.on_sums)
+    counts = suitable_threads(objective, starts, by_ranges=chosen.on_sums)
     with limited_threads(*counts):
         quick = loss.compressed(fitted) if compress and not chosen.on_sums else None
         working = objective if quick is None else Objective(fitted, quick)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
@@ -160,11 +159,14 @@ class _Descent:
         return self.terms.clone()
 
     def _terms(self, flat: Tensor, states: States) -> Tensor:
-        """Of every start, (start, term); one alone is no transformation, and may remember."""
-        values = self.objective.values(flat)
-        with remembering() if len(flat) == 1 else nullcontext():
-            fits = self.objective.fits(values, states)
-            return torch.cat([fits, self.objective.penalties(values, states)], 1)
+        """(start, term), one after the other: what follows from held variables is remembered."""
+        made = []
+        for s in range(len(flat)):
+            own, values = states_of(states, [s]), self.objective.values(flat[s : s + 1])
+            with remembering():
+                fits = self.objective.fits(values, own)
+                made.append(torch.cat([fits, self.objective.penalties(values, own)], 1))
+        return torch.cat(made)
 
     @torch.no_grad()
     def _step(self, s: int, loss: float) -> bool:

@@ -138,8 +138,9 @@ class LineModel(Model):
         self._set_thickness(call, edxs, mass_thickness)
         for name, size in (("calibration", 4), ("absorption", 1)):
             setattr(self, name, Factor((size, 1), Standardised()))
-        for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2), ("ends", 2)):
+        for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2)):
             setattr(self, name, Factor((size, 1), Standardised()))
+        self.ends = Factor((2, 1), Standardised(least=-1.0))
         self.subshells = Factor((len(self.of_L), 1), Standardised())
         if self.absorbed is None:
             self.origin = Factor((1, 1), Standardised())
@@ -344,7 +345,7 @@ class LineModel(Model):
         sent = self.kramers * torch.exp(
             level - steeper * torch.log(self.fine) - window * self.window - dead * self.dead
         )
-        low, high = (1 + self.ends[:, 0]).clamp_min(0)
+        low, high = 1 + self.ends[:, 0]
         sent = sent * (1 + (low - 1) * self.below + (high - 1) * self.above)
         at = self.hat_energy
         knots = self._shown(
