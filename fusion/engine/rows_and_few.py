@@ -8,6 +8,7 @@ block for every pixel, a border, and a corner. D is the expected curvature of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -109,6 +110,18 @@ class RowsAndFew:
     def _penalties(self, which: str, flat: Tensor, states: States) -> Tensor:
         values = self.objective.values(flat[None])
         return getattr(self.objective, which)(values, states).sum()
+
+    def among(self, some: Tensor) -> RowsAndFew:
+        """Rows of some pixels, the others being numbers; all, where they cannot be taken alone.
+
+        Known once an arrow was made. Nothing but fits that do not meet in a few variables.
+        """
+        if not self.sides.alone:
+            return self
+        other = copy(self)
+        other.sides, other.places = self.sides.among(some), self.places[some]
+        other.pixels = len(some)
+        return other
 
     def apart(self) -> bool:
         """Whether maps move the left sides alone, each pixel its own row."""

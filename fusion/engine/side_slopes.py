@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -70,7 +70,20 @@ class SideSlopes:
         self.forms: list[Any] = []
         """Data of the fits, as they meet the predictions."""
         self.groups: list[Group] | None = None
+        self.alone = False
+        """Whether the model gives the sides of some pixels as it does those of all."""
+        self.step = LEAST
         self.ranges: list[slice] = []
+        self.some: Tensor | None = None
+        """Which pixels; None: all."""
+
+    def among(self, some: Tensor) -> SideSlopes:
+        """Of some pixels, where they can be taken alone: `alone` says so, after a first look."""
+        other = copy(self)
+        other.some = some if self.some is None else self.some[some]
+        other.forms = [form.rows(some) for form in self.forms]
+        other.ranges = other._ranges(len(some))
+        return other
 
     def of(self, flat: Tensor) -> tuple[Sides, list[Moved], list[Moved]]:
         """(sides, their slopes along the rows' variables, along the few) at one start, (n,).
@@ -82,6 +95,8 @@ class SideSlopes:
         if self.groups is None:
             self._prepare(raws, values)
         assert self.groups is not None
+        if self.some is not None:
+            raws, values = self._on(raws, self.some), self._on(values, self.some)
         turning = [group for group in self.groups if not any(group.moving[1::2])]
         bending = [group for group in self.groups if any(group.moving[1::2])]
         workers, sides = shared_workers(), [[] for _ in self.ranges]
@@ -180,32 +195,34 @@ class SideSlopes:
             at += count
         self.groups = [group for group in groups.values() if any(group.moving)]
         columns = max((side.shape[1] for side in sides), default=1)
-        self.ranges = self._alone([side.detach() for side in sides], values, at * columns)
-
-    def _alone(self, sides: Sides, values: Values, slopes: int) -> list[slice]:
-        """Ranges of pixels, where the model gives those of some pixels as it does those of all."""
+        self.step = max(LEAST, AT_ONCE // max(at * columns, 1))
+        self.alone = self._stand_alone([side.detach() for side in sides], values)
         pixels = len(sides[0]) if sides else 0
-        step = max(LEAST, AT_ONCE // max(slopes, 1))
-        whole = [slice(0, pixels)]
-        if pixels < 2 * step or any(len(slot_rows) != pixels for slot_rows in self._maps(values)):
-            return whole
+        self.ranges = self._ranges(pixels) if self.alone else [slice(0, pixels)]
+
+    def _stand_alone(self, sides: Sides, values: Values) -> bool:
+        """Whether pixels at either end of the map have the sides that they have among all."""
+        pixels = len(sides[0]) if sides else 0
+        if pixels < 2 * LEAST or any(len(values[slot.name]) != pixels for slot in self.maps):
+            return False
         for some in (slice(0, LEAST), slice(pixels - LEAST, pixels)):
             try:
                 with torch.no_grad():
                     found = _predicted(self.objective.model, self._names, self._on(values, some))
             except (RuntimeError, ValueError, IndexError):
-                return whole  # a model that counts its pixels
+                return False  # a model that counts its pixels
             same = [side[some] if i % 2 == 0 else side for i, side in enumerate(sides)]
             if not all(map(_alike, found, same)):
-                return whole
-        number = pixels // step
+                return False
+        return True
+
+    def _ranges(self, pixels: int) -> list[slice]:
+        """As long as a core's cache has them side by side."""
+        number = max(1, pixels // self.step)
         ends = [pixels * i // number for i in range(number + 1)]
         return [slice(a, b) for a, b in pairwise(ends)]
 
-    def _maps(self, values: Values) -> list[Tensor]:
-        return [values[slot.name] for slot in self.maps]
-
-    def _on(self, values: Values, some: slice) -> Values:
+    def _on(self, values: Values, some: slice | Tensor) -> Values:
         """Values, or raw variables, of some pixels."""
         return dict(values) | {slot.name: values[slot.name][some] for slot in self.maps}
 
