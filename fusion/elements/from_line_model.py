@@ -14,6 +14,7 @@ from torch import Tensor
 from fusion.algebra.axis import length
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
+from fusion.algebra.threads import limited_threads, threads
 from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.data.dataset import Dataset
@@ -87,7 +88,8 @@ def modelled_composition(
     known = "A" in model.factors
     elements = lines.elements[: model.factors["A"].shape[0]] if known else lines.elements
     valences = None if oxygen is None else _stoichiometry(oxygen).of(elements)
-    common = common_errors(model, loss)
+    with limited_threads(threads(), in_torch=1):  # ranges of pixels are on threads of our own
+        common = common_errors(model, loss)
     masses = lines.masses[: len(elements)]
     with torch.no_grad():
         atoms = model.atoms()
