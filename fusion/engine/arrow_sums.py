@@ -15,11 +15,11 @@ from torch import Tensor
 from fusion.algebra.threads import shared_workers
 from fusion.engine.side_slopes import Moved
 
-AT_ONCE = 2**17
+AT_ONCE = 2**18
 """Numbers of slopes that are held at once: as much as a core's own cache takes."""
 RANGES = 8
 """Ranges of pixels of a block of data that threads share, each with sums of its own."""
-STRIP = 64
+STRIP = 128
 """Channels of a strip."""
 WORTH = 0.5
 """Share of the columns that strips may have on the average, else there are none."""

@@ -71,6 +71,9 @@ class RowsAndFew:
         penalties = [term for _, _, term in objective.loss.penalties]
         self.tied = any(about_rows(objective, term, names) for term in penalties)
         """Whether penalties are about rows: then these do not stand each by itself."""
+        names = {slot.name for slot in self.few_slots}
+        self.believed = any(about_rows(objective, term, names) for term in penalties)
+        """Whether some are about the few."""
 
     @cached_property
     def few(self) -> Tensor:
@@ -158,7 +161,7 @@ class RowsAndFew:
     def _add_penalties(self, made: Arrow, flat: Tensor, states: States) -> None:
         """Those about the few."""
         few = self.few
-        if not self.objective.loss.penalties or not len(few):
+        if not self.believed:
             return
 
         def of(which: str) -> Callable[[Tensor], Tensor]:
