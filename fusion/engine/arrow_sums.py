@@ -81,7 +81,8 @@ class Sums:
 
     Attributes:
         rows: (pixel, r, r + few); corner: (few, few).
-        left: (pixel, column) and right: (channel, column), the gradient by the two sides.
+        left: (pixel, column) and right: (channel, column), the gradient by the two sides, the right
+            one where a slope of it is not zero.
     """
 
     rows: Tensor
