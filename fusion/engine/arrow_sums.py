@@ -17,6 +17,8 @@ from fusion.engine.side_slopes import Moved
 
 AT_ONCE = 2**18
 """Numbers of slopes that are held at once: as much as a core's own cache takes."""
+ON_DEVICE = 2**24
+"""The same on a GPU, which wants more at a time, and no strips."""
 RANGES = 8
 """Ranges of pixels of a block of data that threads share, each with sums of its own."""
 STRIP = 128
@@ -125,7 +127,8 @@ class FitSums:
     def _add_block(self, made: Sums, rows: slice, x: Tensor, weight: Tensor | None) -> None:
         """Pixels that are read together."""
         most = max(strip.channels.stop - strip.channels.start for strip in self.strips)
-        step = max(1, AT_ONCE // (self.order.count * most))
+        at_once = AT_ONCE if self.left.device.type == "cpu" else ON_DEVICE
+        step = max(1, at_once // (self.order.count * most))
         number = min(RANGES, -(-len(x) // step))
         ends = [len(x) * i // number for i in range(number + 1)]
         shared = [(torch.zeros_like(made.corner), torch.zeros_like(made.right)) for _ in ends[1:]]
@@ -182,6 +185,8 @@ class FitSums:
 def strips(right: Tensor, slopes: Tensor) -> list[Strip]:
     """Strips of channels with the columns that a right side or its slopes (some, …) have there."""
     channels, columns = right.shape
+    if right.device.type != "cpu":
+        return [Strip(slice(0, channels), None)]
     used = right != 0
     if len(slopes):
         used |= (slopes != 0).any(0)

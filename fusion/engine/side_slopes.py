@@ -217,8 +217,9 @@ class SideSlopes:
         return True
 
     def _ranges(self, pixels: int) -> list[slice]:
-        """As long as a core's cache has them side by side."""
-        number = max(1, pixels // self.step)
+        """As long as a core's cache has them side by side; one on a GPU."""
+        on_cpu = self.objective.like.device.type == "cpu"
+        number = max(1, pixels // self.step) if on_cpu else 1
         ends = [pixels * i // number for i in range(number + 1)]
         return [slice(a, b) for a, b in pairwise(ends)]
 
