@@ -84,12 +84,24 @@ def modelled_composition(
             "compositions A (element, component), and `atoms()`), as long as it was not saved and "
             "loaded; of any other give them: `composition({'Si Ka': 1.0, …})`."
         )
+    with limited_threads(threads(), in_torch=1):  # ranges of pixels are on threads of our own
+        return _composition(result, model, loss, found, oxygen, progress)
+
+
+def _composition(
+    result: Result | Dataset,
+    model: Any,
+    loss: Any,
+    found: tuple[str, LineModel],
+    oxygen: Stoichiometry | None,
+    progress: bool,
+) -> ModelledComposition:
+    """The same of a model whose line model is found."""
     path, lines = found
     known = "A" in model.factors
     elements = lines.elements[: model.factors["A"].shape[0]] if known else lines.elements
     valences = None if oxygen is None else _stoichiometry(oxygen).of(elements)
-    with limited_threads(threads(), in_torch=1):  # ranges of pixels are on threads of our own
-        common = common_errors(model, loss)
+    common = common_errors(model, loss)
     masses = lines.masses[: len(elements)]
     with torch.no_grad():
         atoms = model.atoms()
