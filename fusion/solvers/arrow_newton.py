@@ -12,7 +12,6 @@ from torch import Tensor
 
 from fusion.algebra.calls import checked_class
 from fusion.algebra.prediction import Expanded
-from fusion.algebra.threads import limited_threads, threads
 from fusion.engine import conjugate_gradients as cg
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew, over_pixels
@@ -353,8 +352,6 @@ def _arrow_reason(objective: Objective) -> str | None:
         predictions = [term.pair(objective.model) for _, _, term in objective.loss.fits]
     if any(isinstance(M, Expanded) or form.shape != M.shape for form, M in predictions):
         return "a prediction is not a matrix (pixel, channel) of two factors"
-    with limited_threads(threads(), in_torch=1):
-        apart = RowsAndFew(objective).apart()
-    if not apart:
+    if not RowsAndFew(objective).apart():
         return "the prediction of a pixel depends on the maps of others"
     return None
