@@ -48,9 +48,32 @@ class Standardised(Free):
 
     For unknowns of which something is known: the offset of an axis, the noise of a detector. A
     belief says how likely they are: `Model.beliefs`.
+
+    Args:
+        least: as a bound, where they mean nothing below, as a share does below none; None: nowhere.
+
+    Raises:
+        ValueError: if 0, the expected value, lies below.
     """
 
     words, own_scale = "0 ± 1", True
+
+    def __init__(self, least: float | None = None) -> None:
+        super().__init__()
+        if least is not None and not least <= 0:
+            raise ValueError(
+                f"`Standardised(least={least!r})`: 0 is what is expected: give one of 0 or less."
+            )
+        self.lower = None if least is None else float(least)
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw if self.lower is None else raw.clamp_min(self.lower)
+
+    def batched(self, raw: Tensor) -> Tensor:
+        return self(raw)
+
+    def right_inverse(self, value: Tensor) -> Tensor:
+        return self(value)
 
     def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64)

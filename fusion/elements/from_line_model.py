@@ -14,6 +14,7 @@ from torch import Tensor
 from fusion.algebra.axis import length
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
+from fusion.algebra.threads import limited_threads, threads
 from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.data.dataset import Dataset
@@ -83,6 +84,19 @@ def modelled_composition(
             "compositions A (element, component), and `atoms()`), as long as it was not saved and "
             "loaded; of any other give them: `composition({'Si Ka': 1.0, …})`."
         )
+    with limited_threads(threads(), in_torch=1):  # ranges of pixels are on threads of our own
+        return _composition(result, model, loss, found, oxygen, progress)
+
+
+def _composition(
+    result: Result | Dataset,
+    model: Any,
+    loss: Any,
+    found: tuple[str, LineModel],
+    oxygen: Stoichiometry | None,
+    progress: bool,
+) -> ModelledComposition:
+    """The same of a model whose line model is found."""
     path, lines = found
     known = "A" in model.factors
     elements = lines.elements[: model.factors["A"].shape[0]] if known else lines.elements

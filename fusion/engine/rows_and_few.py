@@ -7,7 +7,8 @@ block for every pixel, a border, and a corner. D is the expected curvature of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -17,18 +18,15 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.axis import length
-from fusion.engine.directional import curvature, curvature_product, gradient, slopes_along
+from fusion.engine.arrow_sums import FitSums, Order
+from fusion.engine.directional import curvature, curvature_product, gradient
 from fusion.engine.objective import Objective
-from fusion.engine.variables import Slot, States, Values
+from fusion.engine.side_slopes import Moved, SideSlopes
+from fusion.engine.variables import Slot, States
 from fusion.language.prior import as_surrogate
-from fusion.language.remembered import remembering
 
-AT_ONCE = 2**23
-"""Numbers of a Jacobian that are held at once."""
 SPARSE = 0.02
 """Share of entries that are not zero below which they are read alone."""
-Sides = list[Tensor]
-"""Left and right of every fit's prediction, in turns."""
 
 
 @dataclass
@@ -62,19 +60,20 @@ class RowsAndFew:
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
-        self.row_slots = [s for s in objective.slots if over_pixels(objective, s)]
-        known = {slot.name for slot in self.row_slots}
+        maps = [s for s in objective.slots if over_pixels(objective, s)]
+        known = {slot.name for slot in maps}
         self.few_slots = [s for s in objective.slots if s.name not in known | objective.held]
-        self.row_slots = [s for s in self.row_slots if s.name not in objective.held]
+        self.row_slots = [s for s in maps if s.name not in objective.held]
         self.pixels = self.row_slots[0].shape[0] if self.row_slots else 0
         self.width = sum(slot.shape[1] for slot in self.row_slots)
-        self.moving: dict[str, tuple[bool, ...]] = {}
-        self.forms: list[Any] = []
-        """Data of the fits, as they meet the predictions whose `sides` were made last."""
+        self.sides = SideSlopes(objective, maps, self.row_slots, self.few_slots)
         names = {slot.name for slot in self.row_slots}
         penalties = [term for _, _, term in objective.loss.penalties]
         self.tied = any(about_rows(objective, term, names) for term in penalties)
         """Whether penalties are about rows: then these do not stand each by itself."""
+        names = {slot.name for slot in self.few_slots}
+        self.believed = any(about_rows(objective, term, names) for term in penalties)
+        """Whether some are about the few."""
 
     @cached_property
     def few(self) -> Tensor:
@@ -103,14 +102,6 @@ class RowsAndFew:
         parts = [torch.arange(s.part.start, s.part.stop, device=device) for s in slots]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long, device=device)
 
-    def sides(self, values: Values) -> Sides:
-        """Left and right of every fit's prediction at the values of one start."""
-        model = self.objective.model
-        with model.once(values):
-            pairs = [term.pair(model) for _, _, term in self.objective.loss.fits]
-        self.forms = [form for form, _ in pairs]
-        return [side for _, prediction in pairs for side in prediction.two_way()]
-
     def penalty_gradient(self, flat: Tensor, states: States) -> Tensor:
         """Of all penalties, (n,)."""
         return gradient(lambda x: self._penalties("penalties", x, states), flat)
@@ -123,92 +114,21 @@ class RowsAndFew:
         values = self.objective.values(flat[None])
         return getattr(self.objective, which)(values, states).sum()
 
-    def slopes(self, flat: Tensor) -> tuple[Sides, Sides, Sides]:
-        """(sides, their slopes along the rows' variables, along the few), slopes first.
+    def among(self, some: Tensor) -> RowsAndFew:
+        """Rows of some pixels, the others being numbers; all, where they cannot be taken alone.
 
-        Variables that move the same sides are followed together, all others being numbers.
+        Known once an arrow was made. Nothing but fits that do not meet in a few variables.
         """
-        raws = {slot.name: slot.of(flat[None])[0] for slot in self.objective.slots}
-        values = self._values(raws)
-        with remembering():
-            sides = [side.detach() for side in self.sides(values)]
-        rows, few = (
-            self._along(raws, values, sides, [(s, directions(raws[s.name])) for s in slots])
-            for directions, slots in ((_columns, self.row_slots), (_entries, self.few_slots))
-        )
-        return sides, rows, few
-
-    def _values(self, raws: Values) -> Values:
-        """Values of raw variables of one start, by name, of all or of some."""
-        return {
-            slot.name: raws[slot.name]
-            if slot.module is None
-            else slot.module.constrain(raws[slot.name])
-            for slot in self.objective.slots
-            if slot.name in raws
-        }
-
-    def _along(
-        self, raws: Values, values: Values, sides: Sides, asked: list[tuple[Slot, Tensor]]
-    ) -> Sides:
-        """Slopes of the sides along directions of some variables, (direction, …) in their order."""
-        total = sum(len(directions) for _, directions in asked)
-        made = [side.new_zeros(total, *side.shape) for side in sides]
-        alike: dict[tuple[bool, ...], list[tuple[Slot, Tensor, int]]] = {}
-        at = 0
-        for slot, directions in asked:
-            alike.setdefault(self._moves(slot, raws, values), []).append((slot, directions, at))
-            at += len(directions)
-        for moving, group in alike.items():
-            pushed = self._pushed(raws, values, [(slot, d) for slot, d, _ in group])
-            places = [torch.arange(start, start + len(d)) for _, d, start in group]
-            for into, slope, moves in zip(made, pushed, moving, strict=True):
-                if moves:
-                    into[torch.cat(places).to(into.device)] = slope
-        return made
-
-    def _pushed(self, raws: Values, values: Values, asked: list[tuple[Slot, Tensor]]) -> Sides:
-        """The same of variables that are followed together."""
-        names = [slot.name for slot, _ in asked]
-        at = tuple(raws[name] for name in names)
-        tangents, total = [], sum(len(d) for _, d in asked)
-        start = 0
-        for _, directions in asked:
-            whole = directions.new_zeros(total, *directions.shape[1:])
-            whole[start : start + len(directions)] = directions
-            tangents.append(whole)
-            start += len(directions)
-
-        def sides(*some: Tensor) -> tuple[Tensor, ...]:
-            moved = self._values(dict(zip(names, some, strict=True)))
-            return tuple(self.sides(values | moved))
-
-        return slopes_along(sides, at, tangents)
-
-    def _moves(self, slot: Slot, raws: Values, values: Values) -> tuple[bool, ...]:
-        """Which sides a variable moves, found once."""
-        if slot.name not in self.moving:
-            generator = torch.Generator().manual_seed(0)
-            raw = raws[slot.name]
-            direction = torch.rand(raw.shape, generator=generator, dtype=torch.float64).to(raw)
-            pushed = self._pushed(raws, values, [(slot, direction[None])])
-            self.moving[slot.name] = tuple(bool(slope.any()) for slope in pushed)
-        return self.moving[slot.name]
+        if not self.sides.alone:
+            return self
+        other = copy(self)
+        other.sides, other.places = self.sides.among(some), self.places[some]
+        other.pixels = len(some)
+        return other
 
     def apart(self) -> bool:
         """Whether maps move the left sides alone, each pixel its own row."""
-        flat = self.objective.current()
-        raws = {slot.name: slot.of(flat)[0] for slot in self.objective.slots}
-        values = self._values(raws)
-        for slot in self.row_slots:
-            direction = torch.zeros_like(raws[slot.name])
-            direction[::2] = 1
-            pushed = self._pushed(raws, values, [(slot, direction[None])])
-            if any(bool(side.any()) for side in pushed[1::2]):
-                return False
-            if any(bool(side[0, 1::2].any()) for side in pushed[::2]):
-                return False
-        return True
+        return self.sides.apart(self.objective.current()[0])
 
     def arrow(self, flat: Tensor, states: States, observed: bool = False) -> Arrow:
         """Gradient and curvature of all fits, and of beliefs about the few, at one start (n,).
@@ -218,8 +138,8 @@ class RowsAndFew:
             observed: the curvature of the data as they are, which is right near a minimum. Else the
                 expected one, which leads there from afar.
         """
-        sides, by_rows, by_few = self.slopes(flat)
-        r, few = self.width, by_few[0].shape[0]
+        sides, by_rows, by_few = self.sides.of(flat)
+        r, few = self.width, len(self.few)
         made = Arrow(
             flat.new_zeros(self.pixels, r, r),
             flat.new_zeros(self.pixels, r, few),
@@ -232,7 +152,7 @@ class RowsAndFew:
             scale = float(weight) * float(torch.as_tensor(term.scale(lagged)))
             left, right = sides[2 * fit : 2 * fit + 2]
             slopes = by_rows[2 * fit], by_few[2 * fit], by_few[2 * fit + 1]
-            form, loss = self.forms[fit], term.entrywise
+            form, loss = self.sides.forms[fit], term.entrywise
             self._add_fit(made, form, loss, scale, left, right, *slopes, observed=observed)
         if not self.tied:
             self._add_penalties(made, flat, states)
@@ -241,7 +161,7 @@ class RowsAndFew:
     def _add_penalties(self, made: Arrow, flat: Tensor, states: States) -> None:
         """Those about the few."""
         few = self.few
-        if not self.objective.loss.penalties or not len(few):
+        if not self.believed:
             return
 
         def of(which: str) -> Callable[[Tensor], Tensor]:
@@ -258,36 +178,25 @@ class RowsAndFew:
         scale: float,
         left: Tensor,
         right: Tensor,
-        row_left: Tensor,
-        few_left: Tensor,
-        few_right: Tensor,
+        row_left: Moved,
+        few_left: Moved,
+        few_right: Moved,
         observed: bool,
     ) -> None:
-        if observed and not len(few_left) and _sparse(form, loss):
+        unbent = not len(few_left.which) and not len(few_right.which)
+        if observed and unbent and _sparse(form, loss):
             self._add_counts(made, form, loss, scale, left, right, row_left)
             return
-        turned, bent = moved(few_left), moved(few_right)
-        step = max(1, AT_ONCE // ((self.width + len(few_left)) * right.shape[0]))
-        for rows, x in form.blocks(left.dtype):
-            for part, values in _in_parts(rows, x, step):
-                m = left[part] @ right.T
-                weight = form.weights.chunk(part, form.shape)
-                weight = torch.as_tensor(scale) if weight is None else scale * weight
-                slope = weight * (loss.linear + loss.slope(values, m))
-                bend = weight * loss.curvature(values if observed else m, m)
-                own = row_left[:, part] @ right.T  # (r, pixel, channel)
-                others = own.new_zeros(len(few_left), *m.shape)
-                others[turned] = few_left[turned][:, part] @ right.T
-                for j in bent.tolist():
-                    others[j] += left[part] @ few_right[j].T
-                made.row_gradient[part] += torch.einsum("rpe,pe->pr", own, slope)
-                made.few_gradient += torch.einsum("gpe,pe->g", others, slope)
-                weighted = (own * bend).transpose(0, 1)
-                made.rows[part] += weighted @ own.permute(1, 2, 0)
-                if len(others):
-                    made.border[part] += weighted @ others.permute(1, 2, 0)
-                    flat = others.flatten(1)
-                    made.corner += (others * bend).flatten(1) @ flat.T
+        order = Order.of(row_left, few_left, few_right)
+        total = FitSums(loss, scale, left, right, order, observed).of(form)
+        rows, few, r = order.row_which, order.few_which, order.rows
+        made.row_gradient[:, rows] += torch.einsum("rpl,pl->pr", row_left.slopes, total.left)
+        for slopes, pulled in ((few_left, total.left), (few_right, total.right)):
+            if len(slopes.which):
+                made.few_gradient[slopes.which] += slopes.slopes.flatten(1) @ pulled.flatten()
+        made.rows[:, rows[:, None], rows] += total.rows[:, :, :r]
+        made.border[:, rows[:, None], few] += total.rows[:, :, r:]
+        made.corner[few[:, None], few] += total.corner
 
     def _add_counts(
         self,
@@ -297,22 +206,25 @@ class RowsAndFew:
         scale: float,
         left: Tensor,
         right: Tensor,
-        row_left: Tensor,
+        row_left: Moved,
     ) -> None:
         """The same of rows alone, from the counts that are not zero."""
+        rows = row_left.which
         entries, weights = form.entries(), form.weights
         m = entries.sample(left, right)
-        own = torch.stack([entries.sample(slope, right) for slope in row_left], 1)
+        own = torch.stack([entries.sample(slope, right) for slope in row_left.slopes], 1)
         weight = torch.full_like(m, scale)
         for w, index in ((weights.rows, entries.i), (weights.cols, entries.j)):
             weight = weight if w is None else weight * w.index_select(0, index)
         slope, bend = loss.bends(entries.x, m)
         total = right.sum(0) if weights.cols is None else weights.cols @ right
-        mean = scale * loss.linear * (row_left @ total).T
-        made.row_gradient += mean if weights.rows is None else mean * weights.rows[:, None]
-        made.row_gradient.index_add_(0, entries.i, own * (weight * slope)[:, None])
+        mean = scale * loss.linear * (row_left.slopes @ total).T
+        mean = mean if weights.rows is None else mean * weights.rows[:, None]
+        pulled = mean.index_add(0, entries.i, own * (weight * slope)[:, None])
         bent = (own * (weight * bend)[:, None])[:, :, None] * own[:, None]
-        made.rows.index_add_(0, entries.i, bent)
+        blocks = bent.new_zeros(self.pixels, *bent.shape[1:]).index_add_(0, entries.i, bent)
+        made.row_gradient[:, rows] += pulled
+        made.rows[:, rows[:, None], rows] += blocks
 
 
 def _sparse(form: Any, loss: Any) -> bool:
@@ -353,25 +265,3 @@ def over_pixels(objective: Objective, slot: Slot) -> bool:
 def _rows_of(term: Any) -> int:
     """Pixels of what a fit reads."""
     return (term.dataset.matrix_shape if term.instead is None else term.instead.shape)[0]
-
-
-def _columns(raw: Tensor) -> Tensor:
-    """A direction for every column, of all rows at once, (column, row, column)."""
-    unit = torch.eye(raw.shape[1], dtype=raw.dtype, device=raw.device)
-    return unit[:, None].expand(-1, len(raw), -1).contiguous()
-
-
-def _entries(raw: Tensor) -> Tensor:
-    """A direction for every entry."""
-    return torch.eye(raw.numel(), dtype=raw.dtype, device=raw.device).reshape(-1, *raw.shape)
-
-
-def moved(slopes: Tensor) -> Tensor:
-    """Along which directions something changes, (some,)."""
-    return slopes.flatten(1).any(1).nonzero()[:, 0]
-
-
-def _in_parts(rows: slice, x: Tensor, step: int) -> Iterator[tuple[slice, Tensor]]:
-    for start in range(rows.start, rows.stop, step):
-        part = slice(start, min(start + step, rows.stop))
-        yield part, x[part.start - rows.start : part.stop - rows.start]

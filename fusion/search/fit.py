@@ -168,16 +168,17 @@ def fit(
         _say_interrupted(outcome)
     if init is None or isinstance(init, Random):
         fitted = watch.kept(order_components, fitted, objective, outcome)
-    result = watch.kept(
-        summarise,
-        fitted,
-        loss,
-        objective,
-        outcome,
-        solver=str(chosen),
-        seconds=time.monotonic() - begun,
-        messages=messages + remarks,
-    )
+    with limited_threads(*posed.threads):
+        result = watch.kept(
+            summarise,
+            fitted,
+            loss,
+            objective,
+            outcome,
+            solver=str(chosen),
+            seconds=time.monotonic() - begun,
+            messages=messages + remarks,
+        )
     result = watch.kept(with_names_of, init, result)
     watch.kept(raise_cautions, result, loss, stopped=watch.stopped or steps == 0)
     return result

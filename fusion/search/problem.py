@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.algebra.threads import limited_threads
+from fusion.algebra.threads import limited_threads, threads
 from fusion.engine.curvature import without_curvature
 from fusion.engine.objective import Objective
 from fusion.language.loss import Loss
@@ -73,11 +73,12 @@ def pose(
     mark_seen_rows(fitted, loss.datasets.values())
     objective = Objective(fitted, loss)
     check_scale(objective)
-    chosen, messages = _chosen_solver(solver, objective, starts)
+    with limited_threads(threads(), in_torch=1):  # of barriers there would be more than gain
+        chosen, messages = _chosen_solver(solver, objective, starts)
     messages += _without_numba(objective)
     if solver is not None:  # what was chosen here suits
         chosen.check(objective)
-    counts = suitable_threads(objective, starts, by_products=chosen.on_sums)
+    counts = suitable_threads(objective, starts, by_ranges=chosen.on_sums)
     with limited_threads(*counts):
         quick = loss.compressed(fitted) if compress and not chosen.on_sums else None
         working = objective if quick is None else Objective(fitted, quick)

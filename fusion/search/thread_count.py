@@ -49,7 +49,7 @@ def within_threads(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def suitable_threads(
-    objective: Objective, starts: int, *, by_products: bool = False
+    objective: Objective, starts: int, *, by_ranges: bool = False
 ) -> tuple[int, int]:
     """As many as suit these data, of our own and of torch.
 
@@ -59,15 +59,18 @@ def suitable_threads(
 
     Args:
         objective, starts: what is to be done.
-        by_products: whether steps consist of products of torch even where passes are compiled.
+        by_ranges: whether steps go through ranges of pixels on threads of our own: then torch has
+            one in each, and a busy neighbour holds up no more than the range it has begun.
     """
     fits = [term for _, _, term in objective.loss.fits]
     largest = max(fits, key=lambda term: _values_read(term.dataset), default=None)
     data = 0 if largest is None else _values_read(largest.dataset)
     most, unknowns = threads(), starts * objective.size
-    apart = largest is not None and not by_products and _compiled(largest, objective)
+    apart = largest is not None and not by_ranges and _compiled(largest, objective)
     if most == 1 or max(data, unknowns) < (FEW if apart else SMALL) or largest is None:
         return 1, 1
+    if by_ranges:
+        return most, 1
     if asked_threads() is None and objective.like.device.type == "cpu":
         task = _compiled_pass if apart else _product
         most = quicker(task(largest, objective), (most, 1))

@@ -16,6 +16,7 @@ from fusion.engine import conjugate_gradients as cg
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew, over_pixels
 from fusion.engine.variables import States
+from fusion.language.remembered import remembering
 from fusion.solvers.base import SCOUTED, Solver
 from fusion.solvers.track import Outcome, Track, states_of
 
@@ -41,6 +42,8 @@ CLAMPED = 6
 """Times that what would cross its bound is set there, and the others are solved for again."""
 LEFT = 0.1
 """Share of the tolerance below which what a step promises does not count any more."""
+FEWER = 1.5
+"""By how many times fewer rows must move for the others to be left out."""
 COMMON = 1e-8
 """Relative change at which what pixels have in common is found: far below what counts tell."""
 FARTHEST = 1.0
@@ -121,6 +124,8 @@ class _Descent:
         self.states = states
         self.damping = flat.new_full((len(flat),), options.damping)
         self.near = [False] * len(flat)
+        self.left: list[RowsAndFew] = [self.parts] * len(flat)
+        """Of every start, with the rows alone that still move, where they do not meet."""
         self.terms: Tensor | None = None
         """(start, term) here, where nothing of them is taken anew at every step."""
         known = [s for s in self.parts.few_slots if s.module is not None and s.module.own_scale]
@@ -139,6 +144,7 @@ class _Descent:
                 self.states, terms = states_of(self.states, rows), terms[rows]
                 self.terms = terms
                 self.near = [self.near[row] for row in rows.tolist()]
+                self.left = [self.left[row] for row in rows.tolist()]
             self.nothing_left = [False] * len(self.flat)
             stuck = [self._step(s, float(terms[s].sum())) for s in range(len(self.flat))]
             device = self.flat.device
@@ -158,20 +164,25 @@ class _Descent:
         return self.terms.clone()
 
     def _terms(self, flat: Tensor, states: States) -> Tensor:
-        values = self.objective.values(flat)
-        fits, beliefs = (
-            getattr(self.objective, which)(values, states) for which in ("fits", "penalties")
-        )
-        return torch.cat([fits, beliefs], 1)
+        """(start, term), one after the other: what follows from held variables is remembered."""
+        made = []
+        for s in range(len(flat)):
+            own, values = states_of(states, [s]), self.objective.values(flat[s : s + 1])
+            with remembering():
+                fits = self.objective.fits(values, own)
+                made.append(torch.cat([fits, self.objective.penalties(values, own)], 1))
+        return torch.cat(made)
 
     @torch.no_grad()
     def _step(self, s: int, loss: float) -> bool:
         """One step of a start; whether none helps any more."""
         flat, states = self.flat[s], states_of(self.states, [s])
-        arrow = self.parts.arrow(flat, states, observed=self.near[s])
-        solve = partial(self._solve, arrow, flat, states)
+        parts = self.left[s]
+        arrow = parts.arrow(flat, states, observed=self.near[s])
+        solve = partial(self._solve, parts, arrow, flat, states)
         for _ in range(TRIALS):
-            step, promised = solve(float(self.damping[s]))
+            step, each = solve(float(self.damping[s]))
+            promised = float(each.sum())
             found = torch.maximum(flat + step, self.lower)
             terms = self._terms(found[None], states)[0]
             new = float(terms.sum())
@@ -182,6 +193,8 @@ class _Descent:
                 little = LEFT * self.options.tolerance * abs(loss)
                 trusted = float(self.damping[s]) <= NEAR and gain > 0.5
                 self.nothing_left[s] = trusted and promised < little
+                if trusted and not len(parts.few) and not parts.tied:
+                    self._leave_out(s, each[parts.places].sum(1), little)
                 self.near[s] = loss - new < NEWTON * abs(loss)
                 self.flat[s] = self.objective.retract(found[None])[0]
                 assert self.terms is not None
@@ -190,15 +203,26 @@ class _Descent:
             self.damping[s] = (self.damping[s] * 8).clamp(*DAMPING)
         return bool(self.damping[s] >= DAMPING[1])
 
+    def _leave_out(self, s: int, promised: Tensor, little: float) -> None:
+        """Rows that have arrived, given what the last step promised of each, (pixel,).
+
+        All of them together promise no more than a little.
+        """
+        parts = self.left[s]
+        order = promised.argsort()
+        moving = order[promised[order].cumsum(0) > 0.5 * little].sort().values
+        if FEWER * len(moving) < parts.pixels and len(moving):
+            self.left[s] = parts.among(moving)
+
     def _solve(
-        self, arrow: Arrow, flat: Tensor, states: States, damping: float
-    ) -> tuple[Tensor, float]:
-        """(step (n,), by how much it should bring the loss down).
+        self, parts: RowsAndFew, arrow: Arrow, flat: Tensor, states: States, damping: float
+    ) -> tuple[Tensor, Tensor]:
+        """(step (n,), by how much every variable should bring the loss down (n,)).
 
         What would cross its bound, or go too far from what is expected, goes as far as that, and
         all others make up for it.
         """
-        parts, room = self.parts, self.lower - flat
+        room = self.lower - flat
         reach = torch.full_like(flat, torch.inf)
         reach[self.measured] = FARTHEST
         room = torch.maximum(room, -reach)
@@ -208,20 +232,21 @@ class _Descent:
         bent = parts.penalty_product(flat, states) if parts.tied else None
         free = self.movable & ~((flat <= self.lower) & (pull > 0))
         given = torch.zeros_like(flat)
-        step = self._free_step(arrow, bent, pull, free, given, damping)
+        step = self._free_step(parts, arrow, bent, pull, free, given, damping)
         for _ in range(CLAMPED):
             within = step.clamp(room, reach)
             beyond = free & (step != within)
             if not bool(beyond.any()):
                 break
             free, given = free & ~beyond, torch.where(beyond, within, given)
-            step = self._free_step(arrow, bent, pull, free, given, damping)
+            step = self._free_step(parts, arrow, bent, pull, free, given, damping)
         step = step.clamp(room, reach)
         met = _product(parts, arrow, bent, step)
-        return step, float(-(pull * step).sum() - 0.5 * (met * step).sum())
+        return step, -(pull + 0.5 * met) * step
 
     def _free_step(
         self,
+        parts: RowsAndFew,
         arrow: Arrow,
         bent: Product | None,
         pull: Tensor,
@@ -230,7 +255,6 @@ class _Descent:
         damping: float,
     ) -> Tensor:
         """The step (n,) of what is free, where all else moves by what is given."""
-        parts = self.parts
         rest = torch.where(free, -pull - _product(parts, arrow, bent, given), 0)
         system = _System(arrow, damping, free[parts.places], free[parts.few])
 

@@ -47,11 +47,14 @@ def cells(
     """
     edges = {edge for element in (*elements, *BEFORE) for edge in edges_kev(element).values()}
     ends = [low, *sorted(edge for edge in edges if low < edge < high), high]
-    made: list[tuple[Array, Array, Array, Array]] = []
+    pieces: list[tuple[float, float]] = []
     for start, stop in pairwise(ends):
-        pieces = int(np.ceil(np.log(stop / start) / LONGEST))
-        for a, b in pairwise(np.geomspace(start, stop, pieces + 1).tolist()):
-            made.append(_piece(a, b, variance, elements))
+        number = int(np.ceil(np.log(stop / start) / LONGEST))
+        pieces += pairwise(np.geomspace(start, stop, number + 1).tolist())
+    looks = [_looks(start, stop) for start, stop in pieces]
+    all_left = _left(elements, np.concatenate(looks))
+    lefts = np.split(all_left, np.cumsum([len(at) for at in looks])[:-1], axis=1)
+    made = [_piece(*piece, variance, left) for piece, left in zip(pieces, lefts, strict=True)]
     middles, widths, places, parts = zip(*made, strict=True)
     polynomials = np.zeros((sum(map(len, places)), sum(map(len, middles))))
     row = column = 0
@@ -61,21 +64,32 @@ def cells(
     return np.concatenate(middles), np.concatenate(widths), np.concatenate(places), polynomials
 
 
+def _looks(start: float, stop: float) -> Array:
+    """Where a piece is looked at, then 1, 2 … `MOST` knots: energies that are looked up at once."""
+    knots = [_chebyshev(start, stop, n) for n in range(1, MOST + 1)]
+    return np.concatenate([_inside(start, stop), *knots])
+
+
+def _inside(start: float, stop: float) -> Array:
+    """Energies between the ends of a piece: an edge belongs to neither side."""
+    return np.geomspace(start, stop, LOOKS + 2)[1:-1]
+
+
 def _piece(
-    start: float, stop: float, variance: Array, elements: Sequence[str]
+    start: float, stop: float, variance: Array, left: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """The same of one piece between two edges."""
+    """The same of one piece between two edges, given what leaves at its `_looks`, (element, …)."""
     sigma = float(np.sqrt(variance[0] + variance[1] * start))
     border = np.linspace(start, stop, 1 + max(1, round((stop - start) / (STEP * sigma))))
     middles = 0.5 * (border[1:] + border[:-1])
-    looks = np.geomspace(start, stop, LOOKS + 2)[1:-1]  # an edge belongs to neither side
-    left = _left(elements, looks)
+    looks, wanted, at = _inside(start, stop), left[:, :LOOKS], LOOKS
     places = _chebyshev(start, stop, 1)
     for n in range(1, MOST + 1):
         places = _chebyshev(start, stop, n)
-        guess = _left(elements, places) @ _lagrange(places, looks)
-        if (np.abs(guess - left) <= EXACT * left).all():
+        guess = left[:, at : at + n] @ _lagrange(places, looks)
+        if (np.abs(guess - wanted) <= EXACT * wanted).all():
             break
+        at += n
     return middles, np.diff(border), places, _lagrange(places, middles)
 
 

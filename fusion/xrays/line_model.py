@@ -138,8 +138,9 @@ class LineModel(Model):
         self._set_thickness(call, edxs, mass_thickness)
         for name, size in (("calibration", 4), ("absorption", 1)):
             setattr(self, name, Factor((size, 1), Standardised()))
-        for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2), ("ends", 2)):
+        for name, size in (("continuum", 2), ("heaviness", 1), ("absorbers", 2)):
             setattr(self, name, Factor((size, 1), Standardised()))
+        self.ends = Factor((2, 1), Standardised(least=-1.0))
         self.subshells = Factor((len(self.of_L), 1), Standardised())
         if self.absorbed is None:
             self.origin = Factor((1, 1), Standardised())
@@ -230,12 +231,9 @@ class LineModel(Model):
         start = max(float(self.channels[0]) - 0.1, LOWEST)
         fine, widths, places, hats = cells(start, self.high, self.variance, self.elements)
         self._hold("fine", fine)
-        knot, energy = np.nonzero(hats)
         self.knots = len(places)
-        self._hold("hat_share", hats[knot, energy])
-        self._hold("cell", widths[energy] ** 2 / 12)
-        self.register_buffer("hat_knot", torch.as_tensor(knot))
-        self.register_buffer("hat_energy", torch.as_tensor(energy))
+        self._hold("hats", hats)
+        self._hold("cell", widths**2 / 12)
         window, dead = self.response.absorbers(fine)
         self._hold("window", window)
         self._hold("dead", dead)
@@ -344,17 +342,11 @@ class LineModel(Model):
         sent = self.kramers * torch.exp(
             level - steeper * torch.log(self.fine) - window * self.window - dead * self.dead
         )
-        low, high = (1 + self.ends[:, 0]).clamp_min(0)
+        low, high = 1 + self.ends[:, 0]
         sent = sent * (1 + (low - 1) * self.below + (high - 1) * self.above)
-        at = self.hat_energy
-        knots = self._shown(
-            self.fine[at],
-            self.hat_share * sent[at],
-            self.hat_knot,
-            self.knots,
-            self.fine_width,
-            self.cell,
-        )
+        each = torch.arange(len(self.fine), device=sent.device)
+        cells = self._shown(self.fine, sent, each, len(each), self.fine_width, self.cell)
+        knots = self.hats @ cells
         return torch.cat([lines, knots]).T
 
     def emitted(self, n: Tensor, among: Tensor | None = None) -> Tensor:

@@ -328,8 +328,9 @@ def _heavier_yield(element: str, subshell: str) -> float:
 
 def occupancy(element: str, name: str) -> float:
     """How full the 3p shell is that Kb comes from: xraydb has the strength of a full one."""
-    z = tables().atomic_number(element)
-    return min(max(z - 12, 0) / 6, 1.0) if name.startswith("Kb") else 1.0
+    if not name.startswith("Kb"):
+        return 1.0
+    return min(max(tables().atomic_number(element) - 12, 0) / 6, 1.0)
 
 
 def photons(element: str, made: Mapping[str, float] | None = None) -> dict[str, float]:

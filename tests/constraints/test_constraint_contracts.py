@@ -1,6 +1,7 @@
 """Every shipped constraint keeps to the contract of constraints."""
 
 import numpy as np
+import pytest
 import torch
 
 from fusion.constraints import (
@@ -14,6 +15,7 @@ from fusion.constraints import (
     Simplex,
     Softplus,
     Square,
+    Standardised,
     Unimodal,
     UnitColumns,
     UnitNorm,
@@ -35,6 +37,23 @@ class TestFree(ConstraintContract):
 
     def member(self, value):
         return bool(torch.isfinite(value).all())
+
+
+class TestStandardised(TestFree):
+    def make(self):
+        return Standardised()
+
+
+class TestStandardisedWithABound(ConstraintContract):
+    def make(self):
+        return Standardised(least=-1.0)
+
+    def member(self, value):
+        return bool((value >= -1).all())
+
+    def test_what_is_expected_lies_above_the_bound(self):
+        with pytest.raises(ValueError, match="give one of 0 or less"):
+            Standardised(least=0.5)
 
 
 class TestSoftplus(TestNonNegative):

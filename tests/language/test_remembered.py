@@ -54,3 +54,18 @@ def test_a_derivative_along_the_input_is_followed_though_its_value_is_kept():
     value, slope = jvp(lambda x: made_of(kept, calls, x), (x,), (torch.tensor([1.0]),))
     assert float(value) == 4.0
     assert float(slope) == 4.0
+
+
+def test_equal_values_are_told_among_plain_tensors_alone_and_by_what_they_were_then():
+    kept, calls, x = Remembered(), [], torch.tensor([2.0])
+    with remembering():
+        made_of(kept, calls, x)
+        assert float(made_of(kept, calls, torch.tensor([2.0]))) == 4.0
+        assert len(calls) == 1
+        y = torch.tensor([2.0])
+        made_of(kept, calls, y)
+        y += 1  # what was kept is of 2 still
+        assert float(made_of(kept, calls, torch.tensor([3.0]))) == 9.0
+        assert len(calls) == 2
+    made_of(kept, calls, torch.tensor([3.0]))
+    assert len(calls) == 3

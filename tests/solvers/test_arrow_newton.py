@@ -44,6 +44,24 @@ def test_the_minimum_is_that_of_gauss_newton_with_pixels_at_their_bound(loss):
     assert found["kappa"].item() > 1e-3
 
 
+def test_pixels_that_have_arrived_are_left_out_and_the_minimum_is_that_of_all(monkeypatch):
+    data = planted(shape=(10, 10))
+    objective = objective_of(data, 1.0 * Poisson(data))
+    objective.held = objective.held | {"t", "kappa"}
+    asked, arrow = [], RowsAndFew.arrow
+
+    def counted(self, *args, **options):
+        asked.append(self.pixels)
+        return arrow(self, *args, **options)
+
+    monkeypatch.setattr(RowsAndFew, "arrow", counted)
+    found = assert_same_minimum(objective, started(objective, (10, 10)))
+    assert asked[0] == 100
+    assert asked == sorted(asked, reverse=True)
+    assert asked[-1] < 50
+    assert int((found["C"] == 0).sum()) > 10
+
+
 @pytest.mark.parametrize("loss", [Frobenius, Poisson])
 def test_a_common_variable_ends_at_its_bound_where_the_data_pull_it_below(loss):
     data = planted(-0.01)

@@ -57,11 +57,7 @@ def test_absorption_at_knots_tells_that_at_all_energies_of_the_continuum():
     with torch.no_grad():
         shares = model.emitted(torch.from_numpy(N))[:, -knots:].numpy()
     heavy = N @ np.array([8.0, 26.0]) ** (1 + 0.3 * 0.5)
-    found = np.zeros_like(expected)
-    for share, knot, energy in zip(
-        model.hat_share.tolist(), model.hat_knot.tolist(), model.hat_energy.tolist(), strict=True
-    ):
-        found[:, energy] += share * shares[:, knot] / heavy
+    found = shares @ model.hats.numpy() / heavy[:, None]
     assert expected.min() < 0.4
     off = np.abs(found / expected - 1)
     assert (off < 3.5e-3).mean() > 0.98
@@ -69,6 +65,13 @@ def test_absorption_at_knots_tells_that_at_all_energies_of_the_continuum():
     assert off[:, ~table_bends].max() < 7e-3
     assert off.max() < 0.03
     assert len(energies) > 5 * knots  # else nothing would be saved
+
+
+def test_no_less_than_nothing_comes_from_beyond_the_ends():
+    model = line_model(ALL)
+    ends = model.factor("ends")
+    assert ends.lower == -1
+    np.testing.assert_array_equal(ends.constrain(torch.tensor([[-3.0], [0.5]])), [[-1.0], [0.5]])
 
 
 def test_the_prediction_is_lines_and_continuum_together():
