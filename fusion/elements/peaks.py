@@ -145,7 +145,8 @@ def _line_width(energy: Any) -> Any:
 
 def _peak_indices(y: Array, x: Array, edged: bool) -> list[int]:
     """Where peaks are."""
-    from scipy.ndimage import gaussian_filter1d  # and not scipy.signal, which takes half a second
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import find_peaks
 
     order = np.argsort(x)
     root = np.sqrt(np.clip(np.nan_to_num(y[order]), 0, None))
@@ -159,21 +160,5 @@ def _peak_indices(y: Array, x: Array, edged: bool) -> list[int]:
         noise = max(noise, 0.5)  # of counts
     noise /= (2 * np.pi**0.5 * sigma) ** 0.5  # of what is smoothed
     least = max(SIGMAS * noise, LEAST[edged] * float(smooth.max(initial=0.0)))
-    return [int(order[i]) for i in _highest(smooth) if _prominence(smooth, i) >= least]
-
-
-def _highest(y: Array) -> list[int]:
-    """Where a curve is higher than on either side, the middle where it is flat there."""
-    change = np.diff(y)
-    turns = np.flatnonzero(change)
-    tops = np.flatnonzero((change[turns[:-1]] > 0) & (change[turns[1:]] < 0))
-    return [int(turns[i] + 1 + turns[i + 1]) // 2 for i in tops]
-
-
-def _prominence(y: Array, peak: int) -> float:
-    """Height of a peak above the higher of the lowest places on its way to something higher."""
-    higher = np.flatnonzero(y > y[peak])
-    place = int(np.searchsorted(higher, peak))
-    first = higher[place - 1] + 1 if place else 0
-    last = higher[place] if place < len(higher) else len(y)
-    return float(y[peak] - max(y[first : peak + 1].min(), y[peak:last].min()))
+    peaks, _ = find_peaks(smooth, prominence=least)
+    return [int(order[i]) for i in peaks]

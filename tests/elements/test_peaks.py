@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from fusion.elements import explain
-from fusion.elements.peaks import _highest, _prominence
 from fusion.simulate.spectra import core_loss_edge
 from tests.helpers.xray_phases import EDXS, EELS, planted
 
@@ -35,15 +34,3 @@ def test_near_edge_structure_is_explained_by_its_onset():
     assert [p.names[0] for p in found] == ["O K", "Mn L3", "Mn L2"]
     with pytest.raises(ValueError, match="the axis has 1000 entries, the array 7"):
         explain(np.ones(7), EELS, ["O"])
-
-
-@pytest.mark.parametrize("flat", [False, True], ids=["rough", "with flat tops"])
-def test_peaks_and_their_prominences_are_those_of_scipy(flat):
-    from scipy.signal import find_peaks
-
-    rng = np.random.default_rng(3)
-    for n in (1, 2, 3, 40, 200):
-        y = rng.integers(0, 4, n).astype(float) if flat else rng.normal(size=n).cumsum()
-        expected, told = find_peaks(y, prominence=0.0)
-        assert _highest(y) == expected.tolist()
-        np.testing.assert_allclose([_prominence(y, i) for i in expected], told["prominences"])
