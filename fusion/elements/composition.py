@@ -356,8 +356,9 @@ def _variance(
     if result.model is None:
         return None, none, (f"a loaded result has no errors of its spectra: {left}",)
     try:
-        errors = np.array(result.errors()[name].T)
-        alone = np.array(result.errors(held=[n for n in result.factors if n != name])[name].T)
+        errors = np.array(result.errors(progress=False)[name].T)
+        others = [n for n in result.factors if n != name]
+        alone = np.array(result.errors(held=others, progress=False)[name].T)
     except ValueError as error:  # too large, with its sizes
         return None, none, (f"{error} T{left[1:]}",)
     except KeyboardInterrupt:
