@@ -1,5 +1,7 @@
 """`Monotone` and `Unimodal`: curves that fall, and curves of one peak."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -30,13 +32,20 @@ def mixed_peaks():
     return peaks(40, (10, 19, 28), 5.0), rng.random((20, 3)) + 0.2
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_one_peak_a_curve_holds_where_its_place_is_known_or_found(known):
+@cache
+def free_of_peaks():
+    """(data, loss, fit without constraints of place or peak)."""
     C, S = mixed_peaks()
     data = noisy(C @ S.T, 0.02)
-    spectra = [NonNegative(), UnitColumns()]
     loss = 1.0 * Frobenius(data)
-    free = fitted(Bilinear(data, 3, [], spectra), loss)
+    return data, loss, fitted(Bilinear(data, 3, [], [NonNegative(), UnitColumns()]), loss)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_one_peak_a_curve_holds_where_its_place_is_known_or_found(known):
+    C = mixed_peaks()[0]
+    data, loss, free = free_of_peaks()
+    spectra = [NonNegative(), UnitColumns()]
     place = Unimodal([10, 19, 28]) if known else Unimodal()
     told = {} if known else {"init": [free]}
     result = fitted(Bilinear(data, 3, [place], spectra), loss, **told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,7 @@ def test_a_band_of_counts_takes_few_steps(counted):
     assert products <= 30  # 113
 
 
+@cache
 def blended_counts() -> fu.Result:
     """No row is pure: what a pull leads along is hardly held by bounds."""
     rng = np.random.default_rng(9)

@@ -41,20 +41,35 @@ def test_every_room_knows_lower_floors_only_and_no_circle_is_left(site):
     assert int(re.search(r"methods that hand on: (\d+)", said)[1]) <= 38
 
 
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [
-        ("fusion/algebra/axis.py", "from fusion.data.dataset import Dataset"),
-        ("fusion/losses/l1.py", "from fusion.models.nmf import NMF"),
-        ("fusion/engine/objective.py", "def late():\n    from fusion.search import fit"),
-        ("fusion/data/scan.py", "import fusion"),
-    ],
-)
-def test_an_import_that_climbs_is_found(site, path, line):
-    with (site / path).open("a", encoding="utf-8") as file:
-        file.write(f"\n\n{line}\n")
+def added(site, lines):
+    """What is said of the house, out of order with these lines at the ends of its modules."""
+    for path, line in lines.items():
+        with (site / path).open("a", encoding="utf-8") as file:
+            file.write(f"\n\n{line}\n")
     status, said = house(site)
     assert status == 1, said
+    return said
+
+
+def test_every_import_that_climbs_is_found(site):
+    lines = {
+        "fusion/algebra/axis.py": "from fusion.data.dataset import Dataset",
+        "fusion/losses/l1.py": "from fusion.models.nmf import NMF",
+        "fusion/engine/objective.py": "def late():\n    from fusion.search import fit",
+    }
+    said = added(site, lines)
+    for climb in (
+        "fusion.algebra.axis -> fusion.data.dataset",
+        "fusion.losses.l1 -> fusion.models.nmf",
+        "fusion.engine.objective -> fusion.search.fit",
+    ):
+        assert f"  {climb}\n" in said  # in the list of this house
+        assert f"- {climb} (l." in said  # in what import-linter has against it
+
+
+def test_an_import_of_the_package_itself_is_found(site):
+    said = added(site, {"fusion/data/scan.py": "import fusion"})
+    assert "fusion.data.scan imports `fusion` itself" in said
 
 
 def test_a_method_that_does_more_than_hand_on_is_found(site):
