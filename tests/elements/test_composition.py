@@ -57,7 +57,7 @@ def test_a_results_composition_agrees_with_the_truth_within_the_errors_of_the_fi
     assert np.abs(made.atomic - truth()).max() < 6
     assert any("fusion.ambiguity" in said for said in made.messages)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fu.Result, "errors", lambda self: _too_large())
+        patch.setattr(fu.Result, "errors", lambda self, **told: _too_large())
         refused = result.composition(K)
     np.testing.assert_allclose(refused.atomic, made.atomic, atol=3)
     assert any("too large: bin the spectra. Those here" in said for said in refused.messages)
@@ -135,7 +135,9 @@ def errors_times(monkeypatch):
         scaled = real | {"S": real["S"] * np.asarray(times)}
         finite = np.where(np.isfinite(times), times, 1)
         own = {"S": np.array(alone["S"]) * finite}
-        monkeypatch.setattr(fu.Result, "errors", lambda self, held=(): own if held else scaled)
+        monkeypatch.setattr(
+            fu.Result, "errors", lambda self, held=(), progress=True: own if held else scaled
+        )
         return result.composition(K)
 
     return composition
