@@ -18,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until thousands of tests are collected, of which nothing is to be freed
     if config.getoption("--no-numba"):
         from fusion.likelihood import count_kernels
 
@@ -26,5 +27,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What stays to the end, modules and thousands of tests, is not gone through over and over."""
+    gc.enable()
     gc.collect()
     gc.freeze()
