@@ -40,6 +40,8 @@ THICKER = 1.5
 """Of the logarithm of mass thickness."""
 SUBSHELLS, OF_ELEMENT = 0.2, 0.1
 """Of the logarithms of what L1 and L2 send beside L3: of all elements alike, and of each."""
+BEYOND_AXIS = 0.01
+"""Share of a family beyond the axis from which what is seen is no longer what was measured."""
 CONTINUUM, STEEPER, HEAVIER = 2.0, 0.5, 0.3
 """Of the logarithm of the continuum, of its exponents in energy and in atomic number."""
 ORIGIN = (0.5, 0.5)
@@ -186,6 +188,7 @@ class LineModel(Model):
         self._hold("shell_of", np.array(of, dtype=float).reshape(len(unsure), len(self.groups)))
         self._hold("unsure", [known[s].error for s in unsure])
         self._hold("of_L", self._subshells())
+        self._hold("kept", self._kept(known))
         singles = [(i, e, s) for i, g in enumerate(self.groups) for e, s in g.parts]
         self._hold("energies", [e for _, e, _ in singles])
         self._hold("shares", [share for *_, share in singles])
@@ -204,6 +207,24 @@ class LineModel(Model):
                 if own.any():
                     rows.append(OF_ELEMENT * own)
         return np.stack(rows)
+
+    def _kept(self, known: dict[str, Any]) -> Any:
+        """(some, line) 1: lines whose photons together are measured, whatever subshells send.
+
+        Of a family that has a k factor: all; where its alpha lines have one, too, those from other
+        subshells than theirs.
+        """
+        rows = []
+        for shell in (s for s in self.shells if s.endswith("L") and known[s].whole):
+            own = np.array([g.shell_name == shell for g in self.groups])
+            if sum(g.share for g in self.groups if g.shell_name == shell) < 1 - BEYOND_AXIS:
+                continue
+            if known[shell].alpha is not None:
+                strong = [g.subshell for g in self.groups if g.name == f"{shell}a"]
+                own &= np.array([g.subshell not in strong for g in self.groups])
+            if own.any():
+                rows.append(own)
+        return np.array(rows, dtype=float).reshape(len(rows), len(self.groups))
 
     def _efficiency(self, energies: Any) -> Any:
         """Share of photons that the detector counts, as far as it is known."""
@@ -358,6 +379,9 @@ class LineModel(Model):
         """
         absorbing = n if among is None else among
         sent = self.sent * torch.exp(self.subshells[:, 0] @ self.of_L)
+        if len(self.kept):
+            less = (self.kept @ self.sent) / (self.kept @ sent)
+            sent = sent * (1 + (less - 1) @ self.kept)
         window, dead = torch.exp(ABSORBERS * self.absorbers[:, 0]) - 1
         sent = sent * torch.exp(-window * self.line_window - dead * self.line_dead)
         if len(self.unsure):

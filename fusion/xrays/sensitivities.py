@@ -106,12 +106,14 @@ class ShellSensitivity:
         value: 1 / k; error: relative standard error.
         measured: whether a k factor says so; else it is computed.
         alpha: share of its photons in the alpha lines, where that was measured.
+        whole: whether it was measured of the whole family, not of its alpha lines.
     """
 
     value: float
     error: float
     measured: bool
     alpha: float | None = None
+    whole: bool = False
 
 
 def sensitivities(
@@ -148,7 +150,7 @@ def _measured(
     whole, alpha = known.get(shell), known.get(f"{shell}a")
     if whole is not None:
         share = None if alpha is None else whole[0] / alpha[0]
-        return ShellSensitivity(1 / whole[0], whole[1], measured=True, alpha=share)
+        return ShellSensitivity(1 / whole[0], whole[1], measured=True, alpha=share, whole=True)
     if alpha is None:
         return None
     element, name = shell.split()
