@@ -69,11 +69,12 @@ class LineModel(Model):
 
     What is not known is a factor of its own, in standard deviations of what is expected, 0 at
     first, and `beliefs` says so; `fit` adds them: `calibration` (offset, gain, noise, Fano factor),
-    `absorption` (the scale κ of mass thickness), `subshells` (of L1 and L2), `continuum` (its
-    height, its exponent in energy), `heaviness` (its exponent in atomic number), `ends` (how much
-    comes from beyond either end of the axis, which processors cut), `origin` (which share of it the
-    specimen absorbs), `absorbers` (window, dead layer), and `sensitivity` (of shells whose k factor
-    is uncertain).
+    `absorption` (the scale κ of mass thickness), `subshells` (L1 and L2 of L families: what k
+    factors say of a family, and of its alpha lines, is kept), `continuum` (its height, its exponent
+    in energy), `heaviness` (its exponent in atomic number), `ends` (how much comes from beyond
+    either end of the axis, which processors cut), `origin` (which share of it the specimen
+    absorbs), `absorbers` (window, dead layer), and `sensitivity` (of shells whose k factor is
+    uncertain).
 
     Args:
         edxs: the data set, on an axis in keV or eV.

@@ -85,6 +85,38 @@ def test_an_error_of_a_k_factor_is_an_unknown_of_its_size():
     assert of_shell(model, "O K") == pytest.approx(0.5, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("given", "kept", "grown"),
+    [
+        ({"Fe L": 2.0, "Fe La": 2.8}, ["L1 L2 L3", "L3"], ["L1", "L2"]),
+        ({"Fe L": 2.0}, ["L1 L2 L3"], ["L1", "L2", "L3"]),
+        ({"Fe La": 2.8}, ["L3"], ["L1", "L2"]),
+    ],
+    ids=["family and alpha lines", "family", "alpha lines"],
+)
+def test_what_k_factors_say_is_kept_whatever_subshells_send(given, kept, grown):
+    told = KFactors(given | {"O K": 2.5})
+    plain = _of_subshells(line_model(k_factors=told))
+    unknowns = replace(EXPECTED, subshells=(1.0, 0.5, -1.0, 2.0))
+    moved = _of_subshells(line_model(unknowns, k_factors=told))
+    for some in kept:
+        before, after = (sum(each[s] for s in some.split()) for each in (plain, moved))
+        assert after == pytest.approx(before, rel=1e-12)
+    growth = {"L1": np.exp(0.2 * 1 + 0.1 * 0.5), "L2": np.exp(-0.2 * 1 + 0.1 * 2), "L3": 1.0}
+    ratios = [moved[s] / plain[s] / growth[s] for s in grown]
+    assert ratios == pytest.approx([ratios[0]] * len(ratios), rel=1e-12)
+    assert moved["L1"] > 1.05 * plain["L1"]
+
+
+def _of_subshells(model):
+    """{subshell: photons of Fe}."""
+    made = dict.fromkeys(("L1", "L2", "L3"), 0.0)
+    for (name, subshell), sent in photons(model).items():
+        if name.startswith("Fe L"):
+            made[subshell] += sent
+    return made
+
+
 def test_another_window_leaves_the_mean_of_a_shell_whose_k_factor_is_known():
     given = KFactors({"O K": 2.0, "Fe K": 1.5, "Fe L": 2.0})
     usual = line_model(k_factors=given)
