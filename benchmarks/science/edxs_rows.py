@@ -106,16 +106,19 @@ def draws_calibration(runs: Runs) -> Measured:
 
 
 def thickness(runs: Runs) -> Measured:
-    """Mass thickness of pixels, with a prior that maps are smooth."""
+    """Mass thickness of pixels, with a prior that maps are smooth, as far as counts say so."""
     case = runs.phases
     k, data = product.k_factors(case.k), case.dataset(case.counts)
-    found = product.compositions(data, case.elements, len(case.atomic), k, smoothly=True)
+    told = data, case.elements, len(case.atomic), k
+    neighbours = product.chosen_neighbours(*told)
+    found = product.compositions(*told, neighbours=neighbours)
     if found.mass_thickness is None:
         return "no mass thickness", False
     seen = runs.seen
     rms = relative_rms(found.mass_thickness[seen], case.mass_thickness[seen])
     plain = relative_rms(runs.default.mass_thickness[seen], case.mass_thickness[seen])
     said = f"{100 * rms[0]:.1f} %, {100 * rms[1]:.1f} % after × {rms[2]:.3f}"
+    said += f"; neighbours within {neighbours:g} by held-out counts"
     beside = f"without the prior {100 * plain[0]:.1f} %, {100 * plain[1]:.1f} %"
     return f"{said} ({beside})", rms[0] <= 0.10 and rms[1] <= 0.04
 

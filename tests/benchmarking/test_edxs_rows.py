@@ -2,9 +2,11 @@
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
@@ -38,6 +40,7 @@ def measured(monkeypatch, data, scene, fault, names):
     monkeypatch.setattr(fu.elements, "KFactors", package.k_factors, raising=False)
     monkeypatch.setattr(fu.models, "Compositions", package.compositions, raising=False)
     monkeypatch.setattr(fu, "fit", package.fit)
+    monkeypatch.setattr(product, "chosen_neighbours", lambda *told: 0.05)
     runs = Runs(data, DRAWS)
     return {name: rows.measured(edxs.ROWS[name], runs) for name in names}, package
 
@@ -226,3 +229,20 @@ def test_an_answer_of_espm_is_the_best_of_its_settings(monkeypatch, data, scene)
     assert lines["espm"].passed is True
     lines, _ = measured(monkeypatch, data, scene, Fault(oxygen=2.0), ["espm"])
     assert lines["espm"].passed is False
+
+
+def test_the_prior_of_thickness_is_the_one_that_predicts_held_out_counts(monkeypatch):
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(5, 20, (40, 1)) @ rng.uniform(1, 2, (1, 6))
+    data = fu.Dataset("edxs", rng.poisson(truth).reshape(5, 8, 6))
+
+    def fit(model, loss, **told):
+        (_, (weight, _), *_) = loss.terms
+        off = 1 + 30 * abs(weight**-0.5 - 0.07)  # right where neighbours are within 0.07
+        sides = torch.from_numpy((1 - product.HELD_OUT) * truth * off), torch.eye(6).double()
+        prediction = SimpleNamespace(two_way=lambda: sides)
+        return SimpleNamespace(model=SimpleNamespace(predict=lambda: {"edxs": prediction}))
+
+    monkeypatch.setattr(fu.models, "Compositions", lambda *_, **__: None)
+    monkeypatch.setattr(fu, "fit", fit)
+    assert product.chosen_neighbours(data, ["O"], 1, None) == 0.07
