@@ -102,11 +102,15 @@ class Maps:
     def errors(self) -> Array:
         """Standard errors (pixel, K); noise of unknown size is as large as what is left tells."""
         assert self.variance is not None
+        return self.errors_of(self.variance)
+
+    def errors_of(self, variance: Array) -> Array:
+        """The same (pixel, K) of variances (data set, pixel, K) that are held elsewhere."""
         levels = [
             1.0 if known else squares / freedom if freedom > 0 else np.nan
             for known, squares, freedom in zip(self.known, self.squares, self.freedom, strict=True)
         ]
-        return np.sqrt(np.tensordot(np.array(levels), self.variance, 1))
+        return np.sqrt(np.tensordot(np.array(levels), variance, 1))
 
 
 def known_maps(
@@ -135,7 +139,7 @@ def known_maps(
         rows = numbers(box, scan)
         here = [each.on(piece(each.term.dataset, box)) for each in detectors]
         if all(each.closed for each in here):
-            _add_in_closed_form(found, rows, here, signed, place)
+            add_in_closed_form(found, rows, here, signed, place)
         else:
             found.c[rows] = _by_fit(here, signed, place)
         done += len(rows)
@@ -143,10 +147,17 @@ def known_maps(
     return found
 
 
-def _add_in_closed_form(
+def add_in_closed_form(
     found: Maps, rows: NDArray[np.intp], here: Sequence[Detector], signed: bool, place: torch.device
 ) -> None:
-    """The amounts of a piece, some pixels at a time."""
+    """Fill in the amounts of a piece, some pixels at a time.
+
+    Args:
+        found: where they go; rows: the numbers of the piece's pixels there.
+        here: squares and counts alone, with the data of the piece in memory.
+        signed: whether amounts may be negative; not of counts.
+        place: where to compute.
+    """
     forms = [
         each.term.dataset.form(
             each.term.dataset.matrix_shape,
@@ -163,7 +174,8 @@ def _add_in_closed_form(
         seen = ((w > 0).any(1, keepdim=True) & (scale > 0)).cpu().numpy()
         found.c[rows[part]] = np.where(seen, told.c.cpu().numpy(), np.nan)
         if found.variance is not None:
-            found.variance[:, rows[part]] = _variances(here, told, w, S, ends).cpu().numpy()
+            variance = _variances(here, told, w, S, ends).cpu().numpy()
+            found.variance[:, rows[part]] = np.where(seen, variance, np.nan)
             _add_left_over(found, here, told, (x, w, scale, S), ends)
 
 
