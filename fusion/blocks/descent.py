@@ -386,5 +386,5 @@ def settle_each(
     options = {"left": left, "pick": pick, "groups": groups}
     made = [settle(p, s, datasets, r, **options) for p, s, r in points]
     for settled, some in zip(made, asked, strict=False):
-        settled.errors = [each.of(datasets) for each in some]
+        settled.errors = [each.of(datasets, settled.rows, settled.left) for each in some]
     return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
+from fusion.answers.left_over import LeftOver
 from fusion.answers.roles import Roles
 from fusion.blocks.on_rows import Scans, bare
 from fusion.data.dataset import Dataset
@@ -24,7 +25,7 @@ from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State
-from fusion.references.known_spectra import Detector, Maps, add_in_closed_form
+from fusion.references.known_spectra import Detector, Maps, errors_at
 
 Array = NDArray[np.float64]
 NUMBER = 8
@@ -44,24 +45,35 @@ class Asked:
     """Data sets whose maps are the same factors, with their spectra.
 
     Attributes:
+        maps: the factors whose sum they are.
         detectors: whose fits have data sets that are named alone.
         signed: whether amounts may be negative.
     """
 
+    maps: tuple[str, ...]
     detectors: tuple[Detector, ...]
     signed: bool
 
-    def of(self, datasets: Mapping[str, Dataset]) -> Found | None:
-        """Of a block; None where it has no pixels of them."""
+    def of(
+        self,
+        datasets: Mapping[str, Dataset],
+        rows: Mapping[str, NDArray[Any]],
+        left: Mapping[str, LeftOver],
+    ) -> Found | None:
+        """Of a block; None where it has no pixels of them.
+
+        Args:
+            datasets: of the block; rows: of its factors; left: what the fits leave of it.
+        """
         names = [each.term.dataset.name for each in self.detectors]
         if not set(names) <= set(datasets):
             return None
         pairs = zip(self.detectors, names, strict=True)
         here = [each.on(datasets[name]) for each, name in pairs]
-        n = datasets[names[0]].matrix_shape[0]
-        made = Maps(n, here, errors=True)
+        c = torch.from_numpy(sum(rows[name].astype(float) for name in self.maps))
+        squares = [left[name].unmet for name in names]
         with torch.no_grad():
-            add_in_closed_form(made, np.arange(n), here, self.signed, here[0].S.device)
+            made = errors_at(here, c.to(here[0].S.device), squares, signed=self.signed)
         assert made.variance is not None
         return Found(made.variance, made.squares, made.freedom)
 
@@ -71,7 +83,7 @@ class ErrorsOfMaps:
     """Standard errors of some maps of all pixels.
 
     Attributes:
-        maps: the factors whose sum they are; scan: the axes of their pixels.
+        scan: the axes of their pixels.
         asked: of every block.
         spectra: of every data set the factors whose sum they are.
         rows: how many pixels there are.
@@ -79,7 +91,6 @@ class ErrorsOfMaps:
         ratio: of the maps to those that the pass had, (K,).
     """
 
-    maps: tuple[str, ...]
     scan: Axes
     asked: Asked
     spectra: Mapping[str, tuple[str, ...]]
@@ -87,6 +98,11 @@ class ErrorsOfMaps:
     file: BinaryIO
     ratio: Array | float = 1.0
     _sums: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The factors whose sum they are."""
+        return self.asked.maps
 
     @property
     def data(self) -> list[str]:
@@ -215,9 +231,9 @@ class MapErrors:
             S = spectra_of(spectra, name, values)
             detectors.append(Detector(bare(fit), S, weight * level))
         signed = not any(d.counts for d in detectors) and self._signed(maps, values)
-        asked = Asked(tuple(detectors), signed)
+        asked = Asked(maps, tuple(detectors), signed)
         scan, rows = self.scans[names[0]], len(values[maps[0]])
-        return ErrorsOfMaps(maps, scan, asked, spectra, rows, self.room())
+        return ErrorsOfMaps(scan, asked, spectra, rows, self.room())
 
     def _signed(self, maps: Sequence[str], values: Mapping[str, Tensor]) -> bool:
         """Whether maps may be negative, as they are or as their constraint says."""

@@ -82,7 +82,8 @@ def test_errors_are_those_of_transform(case, tmp_path):
     data, loss = one_data_set(case)
     result, group = stored(tmp_path, NMF(data, K), loss)
     _, errors = result.transform(data, errors=True, progress=False)
-    np.testing.assert_allclose(group["errors of C"][:], errors, rtol=1e-7, atol=0)
+    close = 1e-5 if "Poisson" in case else 1e-7  # of counts maps are found step by step
+    np.testing.assert_allclose(group["errors of C"][:], errors, rtol=close)
     assert group["errors of C"].attrs["data"] == [data.name]
     assert group["errors of C"].attrs["axes"] == group["C"].attrs["axes"]
     assert group["errors of C"].dtype == group["C"].dtype
@@ -138,10 +139,13 @@ def test_errors_are_in_the_unit_of_maps_that_are_stretched_after_the_pass(tmp_pa
 
 
 def test_maps_whose_errors_are_not_known_are_named(tmp_path):
-    segments = fu.Dataset("edxs", np.stack([counted(C, g * S2, seed=1) for g in (0.4, 0.6)]))
-    counts = edxs()
+    part = slice(8), slice(9)
+    segments = fu.Dataset("edxs", np.stack([g * EDXS[part] for g in (0.4, 0.6)]))
+    one, counts = (
+        fu.Dataset(n, lazy(x[part], (5, 9))) for n, x in (("eels", EELS), ("edxs", EDXS))
+    )
     for name, model, loss, words in (
-        ("a", Detectors(eels(), segments, K=K), Gaussian(eels()) + Gaussian(segments), "'edxs' is"),
+        ("a", Detectors(one, segments, K=K), Gaussian(one) + Gaussian(segments), "'edxs' is"),
         ("b", NMF(counts, K), BetaDivergence(counts, beta=0.5), "known are those of squares and"),
     ):
         (tmp_path / name).mkdir()
@@ -167,7 +171,7 @@ def test_of_two_points_of_a_last_pass_the_errors_are_those_of_the_answer(
     data = edxs()
     result, group = stored(tmp_path, NMF(data, K), Poisson(data), passes=3)
     _, errors = result.transform(data, errors=True, progress=False)
-    np.testing.assert_allclose(group["errors of C"][:], errors, rtol=1e-7)
+    np.testing.assert_allclose(group["errors of C"][:], errors, rtol=1e-5)
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
