@@ -50,6 +50,7 @@ def result_of(
     labels = [str(loss.terms[i][1]) for i in _order(loss)]
     ranks = {m.shape[-1] for m in model.factor_modules().values() if len(m.shape) == 2}
     text, latex = loss.formula()
+    told = [] if descent.errors is None else descent.errors.messages
     solver = (
         f"{len(passes.blocks)} blocks, {passes.traffic.words}, on {passes.where}; "
         f"{begun.solver} on {pixels} pixels"
@@ -70,16 +71,16 @@ def result_of(
         latex=latex,
         solver=solver,
         seconds=seconds,
-        messages=[*hidden, *begun.messages],
+        messages=[*hidden, *begun.messages, *told],
         structure=model.structure,
         model=model,
         minimised=loss,
         component_names=tuple(map(str, model.component_names)),
-        roles=roles_of(_few_rows(descent)),
+        roles=roles_of(few_rows(descent)),
     )
 
 
-def _few_rows(descent: Descent) -> Model:
+def few_rows(descent: Descent) -> Model:
     """The model on some pixels, which tell what is a map as well as all: those would be drawn."""
     few = {}
     for scan in descent.names.values():

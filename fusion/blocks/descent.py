@@ -12,7 +12,6 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -24,7 +23,9 @@ from fusion.answers.left_over import SAMPLE, LeftOver
 from fusion.blocks.checks import about, penalties_over
 from fusion.blocks.group_step import GroupStep
 from fusion.blocks.held import HeldPenalty, held_fits, is_of_squares
+from fusion.blocks.map_errors import Asked, ErrorsOfMaps, MapErrors
 from fusion.blocks.norms import ColumnNorms, ColumnSquares, in_place
+from fusion.blocks.on_rows import bare
 from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes, shared_rows
 from fusion.blocks.pixel_groups import PixelGroups, SummedCounts, columns_of
@@ -34,7 +35,6 @@ from fusion.blocks.standouts import Standouts
 from fusion.blocks.work import InOrder, Problem, Settled, Sums, settle
 from fusion.data.dataset import Dataset
 from fusion.engine.objective import Objective
-from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.term import State
@@ -91,6 +91,7 @@ class Point:
         terms: the weighted terms there; loss: their sum.
         sums: of the pass at these values.
         grouped: counts of groups of pixels, until a step was made with them.
+        errors: standard errors of the maps, where a last pass was asked for them.
     """
 
     values: dict[str, Tensor]
@@ -98,6 +99,7 @@ class Point:
     terms: Tensor
     sums: Sums
     grouped: SummedCounts | None = None
+    errors: Sequence[ErrorsOfMaps] = ()
 
     @property
     def loss(self) -> float:
@@ -133,6 +135,8 @@ class Descent:
         self.names = problem.names
         self.standouts: Standouts | None = None
         """Pixels that have a component of their own."""
+        self.errors: MapErrors | None = None
+        """What a last pass is to tell of the errors of maps."""
         self.beliefs = Objective(model, Loss([(w, t) for _, w, t in loss.penalties] or loss.terms))
 
     @property
@@ -216,14 +220,24 @@ class Descent:
         values = [dict(first), *map(self._own_rows, others)]
         totals, lefts = [InOrder() for _ in points], [{} for _ in points]
         pairs = [(v, lagged) for v, (_, lagged) in zip(values, points, strict=True)]
-        for block, made in self._pass(pairs, partial(settle_each, left=self._scatter())):
+        errors = [self.errors.at(v, lag.fits) if self.errors else [] for v, lag in pairs]
+        asked = [[each.asked for each in some] for some in errors]
+        task = partial(settle_each, left=self._scatter(), asked=asked)
+        for block, made in self._pass(pairs, task):
             for i, settled in enumerate(made):
                 self._write(values[i], block, settled)
                 totals[i].add(block.number, settled.sums)
                 for name, part in settled.left.items():
                     lefts[i].setdefault(name, []).append((block, part))
+                for each, found in zip(errors[i], settled.errors, strict=True):
+                    if found is not None:
+                        each.add(block.number, block.rows[each.scan], found)
         lagged = [each for _, each in points]
-        made = map(self._point, values, [each.total for each in totals], lagged)
+        made = list(map(self._point, values, [each.total for each in totals], lagged))
+        for point, some in zip(made, errors, strict=True):
+            point.errors = some
+            for each in some:
+                each.settled(point.values)
         return list(zip(made, lefts, strict=True))
 
     def _scatter(self) -> int:
@@ -361,24 +375,16 @@ def settle_each(
     left: int = 0,
     pick: bool = False,
     groups: PixelGroups | None = None,
+    asked: Sequence[Sequence[Asked]] = (),
 ) -> list[Settled]:
-    """`settle` at several points, of a block that is read once."""
+    """`settle` at several points, of a block that is read once.
+
+    Args:
+        asked: of the errors of maps, for every point.
+    """
     points = zip(problems, shared, rows, strict=True)
     options = {"left": left, "pick": pick, "groups": groups}
-    return [settle(p, s, datasets, r, **options) for p, s, r in points]
-
-
-def bare(fit: Fit) -> Fit:
-    """A fit whose data set is but its name: blocks bring their own."""
-    other = copy(fit)
-    other.dataset = _named(fit.dataset)
-    return other
-
-
-def _named(data: Dataset) -> Dataset:
-    """A data set of which nothing but its name and axes is left."""
-    made = Dataset.__new__(Dataset)
-    variance = None if data.variance is None else torch.ones(())
-    made.__dict__.update(data.__dict__, lazy=None, entries=None, mask=None, variance=variance)
-    made.__dict__.update(_tensor=torch.zeros(1, 1), _forms={}, tallied=None, metadata={})
+    made = [settle(p, s, datasets, r, **options) for p, s, r in points]
+    for settled, some in zip(made, asked, strict=False):
+        settled.errors = [each.of(datasets, settled.rows, settled.left) for each in some]
     return made

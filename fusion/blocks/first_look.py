@@ -16,10 +16,10 @@ from fusion.algebra.axis import Axes
 from fusion.algebra.cautions import FusionWarning, users_line
 from fusion.algebra.waiting import say
 from fusion.blocks.checks import about
-from fusion.blocks.descent import Lagged, Totals, bare
+from fusion.blocks.descent import Lagged, Totals
 from fusion.blocks.first_sight import SeenValues, check_first_sight
 from fusion.blocks.norms import ColumnNorms, without_norms
-from fusion.blocks.on_rows import Scans, loss_on, model_on_rows, pixel_factors
+from fusion.blocks.on_rows import Scans, bare, loss_on, model_on_rows, pixel_factors
 from fusion.blocks.partition import Block
 from fusion.blocks.passes import Passes
 from fusion.blocks.pieces import Piece

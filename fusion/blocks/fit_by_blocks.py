@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -14,7 +14,8 @@ from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.memory import total_bytes
 from fusion.algebra.threads import threads as threads_here
 from fusion.answers.result import Result
-from fusion.blocks.answer import result_of
+from fusion.answers.roles import roles_of
+from fusion.blocks.answer import few_rows, result_of
 from fusion.blocks.checkpoint import Checkpoint, as_saved
 from fusion.blocks.checks import check_pixels_apart
 from fusion.blocks.descent import Descent
@@ -31,7 +32,8 @@ from fusion.blocks.first_look import (
     problem_of,
     whole_model,
 )
-from fusion.blocks.on_rows import Scans, scans_of
+from fusion.blocks.map_errors import NUMBER, ErrorsOfMaps, MapErrors
+from fusion.blocks.on_rows import Scans, pixel_factors, scans_of
 from fusion.blocks.partition import partition, room_of_blocks
 from fusion.blocks.passes import Passes
 from fusion.blocks.rare import standouts_of
@@ -80,21 +82,33 @@ def fit_by_blocks(
     passes = Passes(*partition(datasets, scans, room, threads_here()))
     kept_options = {key: search[key] for key in OPTIONS} | {"sample": settings.sample}
     checkpoint = Checkpoint(settings.checkpoint_path, model, loss, kept_options)
-    store = Store(settings.out, checkpoint.belongs, _answer_bytes(model, datasets))
-    try:
-        result = _fitted(model, loss, scans, passes, settings, search, checkpoint, begun_at)
-        store.write(result)
-    except KeyboardInterrupt as stop:
-        stop.add_note(_kept_of(checkpoint))
-        raise
+    sizes = _answer_bytes(model, datasets, scans), _variance_bytes(model, datasets, scans)
+    with Store(settings.out, checkpoint.belongs, *sizes) as store:
+        try:
+            way = model, loss, scans, passes, settings, search, checkpoint, begun_at, store
+            result, errors = _fitted(*way)
+            store.write(result, errors)
+        except KeyboardInterrupt as stop:
+            stop.add_note(_kept_of(checkpoint))
+            raise
     checkpoint.remove()
     return result
 
 
-def _answer_bytes(model: Model, datasets: Mapping[str, Dataset]) -> int:
-    """Of all factors and a residual map of every data set."""
+def _answer_bytes(model: Model, datasets: Mapping[str, Dataset], scans: Scans) -> int:
+    """Of all factors, errors of maps, and a residual map of every data set."""
     factors = sum(prod(module.shape) for module in model.factor_modules().values())
-    return 8 * (factors + sum(data.matrix_shape[0] for data in datasets.values()))
+    maps = sum(prod(model.factor(name).shape) for name in pixel_factors(model, scans))
+    return 8 * (factors + maps + sum(data.matrix_shape[0] for data in datasets.values()))
+
+
+def _variance_bytes(model: Model, datasets: Mapping[str, Dataset], scans: Scans) -> int:
+    """Of what the last pass finds of the errors of maps, at two points."""
+    scan_of = pixel_factors(model, scans)
+    widths = {scan: [model.factor(n).shape[-1] for n in scan_of if scan_of[n] == scan]
+              for scan in scan_of.values()}  # fmt: skip
+    rows = {scan: prod(axis.size or 1 for axis in scan) for scan in widths}
+    return sum(2 * NUMBER * rows[scans[name]] * max(widths[scans[name]]) for name in datasets)
 
 
 def _kept_of(checkpoint: Checkpoint) -> str:
@@ -121,8 +135,9 @@ def _fitted(
     search: Mapping[str, Any],
     checkpoint: Checkpoint,
     begun_at: float,
-) -> Result:
-    """The fit itself."""
+    store: Store,
+) -> tuple[Result, Sequence[ErrorsOfMaps]]:
+    """The fit itself, and errors of its maps where a store is to have them."""
     first = first_problem(model, loss, scans)
     begun, kept = _begin(model, loss, first, passes, settings, search, checkpoint)
     problem = problem_of(begun.few, first)
@@ -136,11 +151,14 @@ def _fitted(
             checkpoint.write(_content(begun, way, descent))
         if time.monotonic() > deadline:
             break
+    if store.path is not None:
+        roles = roles_of(few_rows(descent))
+        descent.errors = MapErrors(descent.model, roles, loss, scans, store.room)
     point, left = way.end(descent, more=passes.traffic.passes < settings.passes - 1)
     result = result_of(descent, point, left, way, begun, seconds=time.monotonic() - begun_at)
     raise_cautions(result, loss, stopped=True)  # steps are none of a fit in memory
     _warn_of_no_answer(way, settings)
-    return result
+    return result, point.errors
 
 
 def _warn_of_no_answer(way: Way, settings: Blocks) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.data.dataset import Dataset
+from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 
@@ -82,6 +83,22 @@ def loss_on(loss: Loss, datasets: Mapping[str, Dataset]) -> Loss:
             other.dataset = datasets[data.name]  # type: ignore[attr-defined]
             terms.append((weight, other))
     return Loss(terms)
+
+
+def bare(fit: Fit) -> Fit:
+    """A fit whose data set is but its name: blocks bring their own."""
+    other = copy(fit)
+    other.dataset = _named(fit.dataset)
+    return other
+
+
+def _named(data: Dataset) -> Dataset:
+    """A data set of which nothing but its name and axes is left."""
+    made = Dataset.__new__(Dataset)
+    variance = None if data.variance is None else torch.ones(())
+    made.__dict__.update(data.__dict__, lazy=None, entries=None, mask=None, variance=variance)
+    made.__dict__.update(_tensor=torch.zeros(1, 1), _forms={}, tallied=None, metadata={})
+    return made
 
 
 def gathered(values: Tensor, rows: Tensor | slice) -> Tensor:

@@ -29,8 +29,8 @@ class Blocks:
     Args:
         memory: that blocks in work, sample and maps may take together, "4 GB" or a number of bytes;
             default: a quarter of what the machine, or the control group, has in all.
-        out: folder of a zarr store for maps, spectra, residual and noise maps, which is written at
-            the end (extra `large`); None: none is.
+        out: folder of a zarr store for maps, their standard errors given the spectra, spectra,
+            residual and noise maps, which is written at the end (extra `large`); None: none is.
         checkpoint: file that is written after every pass; a fit that was ended goes on from it.
         passes: over the data, at most, the first look and the last included.
         sample: pixels on which the factors are found first and every step is made; None: as many

@@ -125,8 +125,8 @@ class InOrder:
 
 @dataclass
 class Settled:
-    """A block at its minimum: what it adds, its rows, what is left of it, what stands out, and the
-    counts of groups of its pixels."""
+    """A block at its minimum: what it adds, its rows, what is left of it, what stands out, the
+    counts of groups of its pixels, and variances of its maps."""
 
     sums: Sums
     rows: dict[str, Array]
@@ -134,6 +134,7 @@ class Settled:
     picked: Picked | None = None
     pixels: dict[str, Any] = field(default_factory=dict)
     grouped: dict[str, Any] = field(default_factory=dict)
+    errors: list[Any] = field(default_factory=list)
 
 
 def settle(

@@ -57,10 +57,7 @@ def least_squares(
     """
     shared = len(v) == 1
     vS = v.T * S if shared else S
-    G = S.T @ vS if shared else grams(v, S)
-    size = G.diagonal(dim1=-2, dim2=-1)
-    nothing = size <= 0
-    G = G + torch.diag_embed(nothing.to(G) + ridge * size if ridge else nothing.to(G))
+    G, size = _gram(v, S, ridge)
     b = (x if shared else v * x) @ vS
     every = torch.ones_like(b, dtype=torch.bool)
     straight = solve(G, b, every)
@@ -68,8 +65,30 @@ def least_squares(
     r = torch.addmm(x, c, S.T, alpha=-1)
     c = c + solve(G, (r if shared else v * r) @ vS, free)  # what the Gram matrix rounded off
     c = c if signed else c.clamp_min(0)
+    return _with_variances(c, straight, free, G, size, scale)
+
+
+def squares_at(
+    c: Tensor, v: Tensor, scale: Tensor, S: Tensor, *, signed: bool, ridge: float = 0.0
+) -> Amounts:
+    """The same where c (n, K) is known already: its variances need no data."""
+    free = torch.ones_like(c, dtype=torch.bool) if signed else c > 0
+    return _with_variances(c, c, free, *_gram(v, S, ridge), scale)
+
+
+def _gram(v: Tensor, S: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Sᵀ diag(v) S, one for all pixels or one each, that can be inverted, and its diagonal."""
+    G = S.T @ (v.T * S) if len(v) == 1 else grams(v, S)
+    size = G.diagonal(dim1=-2, dim2=-1)
+    nothing = (size <= 0).to(G)
+    return G + torch.diag_embed(nothing + ridge * size if ridge else nothing), size
+
+
+def _with_variances(
+    c: Tensor, straight: Tensor, free: Tensor, G: Tensor, size: Tensor, scale: Tensor
+) -> Amounts:
     variance = variances(G, free)
-    unknown = nothing | ~(variance * size < UNKNOWN) | (scale <= 0)
+    unknown = (size <= 0) | ~(variance * size < UNKNOWN) | (scale <= 0)
     return Amounts(c, straight, variance / scale, free, unknown)
 
 
@@ -78,7 +97,16 @@ def likeliest(x: Tensor, w: Tensor, S: Tensor, beside: Squares | None = None) ->
 
     `beside`: least squares of the same amounts by other data.
     """
-    c, free = maximum_likelihood(x, w, S, beside)
+    return counts_at(*maximum_likelihood(x, w, S, beside), w, S, beside)
+
+
+def counts_at(
+    c: Tensor, free: Tensor, w: Tensor, S: Tensor, beside: Squares | None = None
+) -> Amounts:
+    """The same where c, and which of it is not held at zero, is known: variances need no data.
+
+    w: (n, channel), or (1, channel) for all.
+    """
     F = information(c, w, S) + (0.0 if beside is None else beside[0])
     size = F.diagonal(dim1=-2, dim2=-1)
     nothing = size <= 0
@@ -87,23 +115,32 @@ def likeliest(x: Tensor, w: Tensor, S: Tensor, beside: Squares | None = None) ->
     return Amounts(c, c, variance, free, unknown)
 
 
-def likeliest_of_any(x: Tensor, w: Tensor, S: Tensor) -> Amounts:
-    """The same where spectra may be empty, and counts lie where none of them is."""
+def likeliest_of_any(x: Tensor, w: Tensor, S: Tensor, at: Tensor | None = None) -> Amounts:
+    """`likeliest` where spectra may be empty, and counts lie where none of them is.
+
+    `at`: c, where it is known; x is not read then.
+    """
     some = S.sum(0) > 0
-    made = [torch.zeros(len(x), S.shape[1], dtype=x.dtype, device=x.device) for _ in range(3)]
+    rows = len(x if at is None else at)
+    made = [torch.zeros(rows, S.shape[1], dtype=w.dtype, device=w.device) for _ in range(3)]
     free, unknown = (torch.zeros_like(made[0], dtype=torch.bool) for _ in range(2))
     unknown |= ~some
     if bool(some.any()):
         own = S[:, some]
-        told = likeliest(x, w, own + FLOOR * own.mean())
+        own = own + FLOOR * own.mean()
+        known = None if at is None else at[:, some]
+        told = likeliest(x, w, own) if known is None else counts_at(known, known > 0, w, own)
         for whole, part in zip((*made, free, unknown), told, strict=True):
             whole[:, some] = part
     return Amounts(*made, free, unknown)  # pyright: ignore[reportCallIssue]
 
 
-def likeliest_beside(x: Tensor, w: Tensor, S: Tensor, beside: Squares) -> Amounts:
+def likeliest_beside(
+    x: Tensor, w: Tensor, S: Tensor, beside: Squares, at: Tensor | None = None
+) -> Amounts:
     """The same with least squares of the same amounts, which tell of spectra without counts."""
-    return likeliest(x, w, S + FLOOR * S.mean(), beside)
+    S = S + FLOOR * S.mean()
+    return likeliest(x, w, S, beside) if at is None else counts_at(at, at > 0, w, S, beside)
 
 
 def channel_weights(form: Form, rows: slice, x: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from fusion.references.amounts import (
     least_squares,
     likeliest_beside,
     likeliest_of_any,
+    squares_at,
     variance_of_parts,
 )
 from fusion.search.fit import fit
@@ -102,11 +104,15 @@ class Maps:
     def errors(self) -> Array:
         """Standard errors (pixel, K); noise of unknown size is as large as what is left tells."""
         assert self.variance is not None
+        return self.errors_of(self.variance)
+
+    def errors_of(self, variance: Array) -> Array:
+        """The same (pixel, K) of variances (data set, pixel, K) that are held elsewhere."""
         levels = [
             1.0 if known else squares / freedom if freedom > 0 else np.nan
             for known, squares, freedom in zip(self.known, self.squares, self.freedom, strict=True)
         ]
-        return np.sqrt(np.tensordot(np.array(levels), self.variance, 1))
+        return np.sqrt(np.tensordot(np.array(levels), variance, 1))
 
 
 def known_maps(
@@ -143,10 +149,32 @@ def known_maps(
     return found
 
 
-def _add_in_closed_form(
-    found: Maps, rows: NDArray[np.intp], here: Sequence[Detector], signed: bool, place: torch.device
-) -> None:
-    """The amounts of a piece, some pixels at a time."""
+def errors_at(
+    here: Sequence[Detector], c: Tensor, squares: Sequence[float], *, signed: bool = False
+) -> Maps:
+    """The same of amounts that are known: their errors, without a look at the data.
+
+    Args:
+        here: squares and counts alone, of some pixels; c: (pixel, K) their amounts, float64.
+        squares: what is left of every data set, with its weights.
+        signed: whether amounts may be negative; not of counts.
+    """
+    found = Maps(len(c), here, errors=True)
+    forms, S, ends = _forms(here, c.device)
+    assert found.variance is not None
+    for part, x, w, scale in _chunks(forms, [each.weight for each in here], values=False):
+        told = _amounts(here, ends, (x, w, scale, S), signed, c[part])
+        seen = ((w > 0).any(1, keepdim=True) & (scale > 0)).cpu().numpy()
+        variance = _variances(here, told, w, S, ends).cpu().numpy()
+        found.variance[:, part] = np.where(seen, variance, np.nan)
+        freedom = _freedom(here, told, (x, w, scale, S), ends)
+        found.freedom += [float(each.sum()) for each in freedom]
+    found.c, found.squares = c.cpu().numpy(), np.array(squares)
+    return found
+
+
+def _forms(here: Sequence[Detector], place: torch.device) -> tuple[list[Form], Tensor, Any]:
+    """Of the data sets, their spectra one after another, and where these end."""
     forms = [
         each.term.dataset.form(
             each.term.dataset.matrix_shape,
@@ -157,13 +185,21 @@ def _add_in_closed_form(
         for each in here
     ]
     S = torch.cat([each.S for each in here]).to(place)
-    ends = np.cumsum([0, *(len(each.S) for each in here)])
+    return forms, S, np.cumsum([0, *(len(each.S) for each in here)])
+
+
+def _add_in_closed_form(
+    found: Maps, rows: NDArray[np.intp], here: Sequence[Detector], signed: bool, place: torch.device
+) -> None:
+    """The amounts of a piece, some pixels at a time."""
+    forms, S, ends = _forms(here, place)
     for part, x, w, scale in _chunks(forms, [each.weight for each in here]):
         told = _amounts(here, ends, (x, w, scale, S), signed)
         seen = ((w > 0).any(1, keepdim=True) & (scale > 0)).cpu().numpy()
         found.c[rows[part]] = np.where(seen, told.c.cpu().numpy(), np.nan)
         if found.variance is not None:
-            found.variance[:, rows[part]] = _variances(here, told, w, S, ends).cpu().numpy()
+            variance = _variances(here, told, w, S, ends).cpu().numpy()
+            found.variance[:, rows[part]] = np.where(seen, variance, np.nan)
             _add_left_over(found, here, told, (x, w, scale, S), ends)
 
 
@@ -171,28 +207,42 @@ Given = tuple[Tensor, Tensor, Tensor, Tensor]
 """Values (n, channel), weights of channels (1 or n, channel) and of pixels (n, 1), spectra."""
 
 
-def _amounts(here: Sequence[Detector], ends: NDArray[Any], given: Given, signed: bool) -> Amounts:
-    """Of some pixels: by squares, by counts, or by both."""
+def _amounts(
+    here: Sequence[Detector],
+    ends: NDArray[Any],
+    given: Given,
+    signed: bool,
+    at: Tensor | None = None,
+) -> Amounts:
+    """Of some pixels: by squares, by counts, or by both; `at`: where they are known."""
     x, w, scale, S = given
     if all(each.square for each in here):
+        if at is not None:
+            return squares_at(at, w, scale, S, signed=signed, ridge=RIDGE)
         return least_squares(x, w, scale, S, signed=signed, ridge=RIDGE)
     counts = torch.zeros(len(S), dtype=torch.bool, device=S.device)
     for each, a, b in zip(here, ends[:-1], ends[1:], strict=True):
         counts[a:b] = each.counts
-        if each.counts:
+        if each.counts and at is None:
             _check_counts(each, x[:, a:b], w[:, a:b])
-    n = w.expand_as(x)[:, counts]
+    n = w if at is not None else w.expand_as(x)
     if bool(counts.all()):
-        return likeliest_of_any(x, n, S)
-    v, T = w[:, ~counts], S[~counts]
-    beside = grams(v, T), (v * x[:, ~counts]) @ T
-    return likeliest_beside(x[:, counts], n, S[counts], beside)
+        return likeliest_of_any(x, n, S, at)
+    n, v, T = n[:, counts], w[:, ~counts], S[~counts]
+    b = x.new_zeros(()) if at is not None else (v * x[:, ~counts]) @ T
+    return likeliest_beside(x[:, counts], n, S[counts], (grams(v, T), b), at)
 
 
 def _chunks(
-    forms: Sequence[Form], weights: Sequence[float]
+    forms: Sequence[Form], weights: Sequence[float], *, values: bool = True
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """(rows, values, weights (1 or n, channel), weights of pixels), channels one after another."""
+    """(rows, values, weights (1 or n, channel), weights of pixels), channels one after another.
+
+    Without values zeros stand for them, which take no room.
+    """
+    if not values:
+        yield from _weights(forms, weights)
+        return
     if len(forms) == 1:  # whose own weight changes nothing
         for rows, x, w in forms[0].chunks():
             yield rows, x, *channel_weights(forms[0], rows, x, w)
@@ -209,6 +259,29 @@ def _chunks(
             ws.append(weight * (v if part.weights.rows is None else v * scale))
         size = max(len(w) for w in ws)
         x = torch.cat(xs, 1)
+        yield rows, x, torch.cat([w.expand(size, -1) for w in ws], 1), torch.ones_like(x[:, :1])
+
+
+def _weights(
+    forms: Sequence[Form], weights: Sequence[float]
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """The same without values."""
+    n, channels = forms[0].shape[0], sum(form.shape[1] for form in forms)
+    step = max(VALUES // (4 * channels), 1)
+    for rows in (slice(a, min(a + step, n)) for a in range(0, n, step)):
+        m = rows.stop - rows.start
+        zero = torch.zeros(1, 1, dtype=torch.float64, device=forms[0].device)
+        pairs = [
+            channel_weights(f, rows, zero.expand(m, f.shape[1]), f.weights.chunk(rows, f.shape))
+            for f in forms
+        ]
+        x = zero.expand(m, channels)
+        if len(forms) == 1:
+            yield rows, x, *pairs[0]
+            continue
+        triples = zip(forms, pairs, weights, strict=True)
+        ws = [g * (v if f.weights.rows is None else v * scale) for f, (v, scale), g in triples]
+        size = max(map(len, ws))
         yield rows, x, torch.cat([w.expand(size, -1) for w in ws], 1), torch.ones_like(x[:, :1])
 
 
@@ -253,16 +326,24 @@ def _add_left_over(
 ) -> None:
     """Squares that are left of data sets whose noise has an unknown size."""
     x, w, scale, S = given
-    total = ((w > 0).expand_as(x) & (scale > 0)).sum(1)
-    used = (told.free & ~told.unknown).sum(1) / total.clamp_min(1)  # of every value
+    freedom = _freedom(here, told, given, ends)
     for i, (each, a, b) in enumerate(zip(here, ends[:-1], ends[1:], strict=True)):
         if each.noise_known:
             continue
         r = x[:, a:b] - told.c @ S[a:b].T
         own = 1.0 if len(here) == 1 else each.weight
-        count = ((w[:, a:b] > 0).expand_as(r) & (scale > 0)).sum(1)
         found.squares[i] += float((scale * w[:, a:b] / own * r.square()).sum())
-        found.freedom[i] += float((count * (1 - used)).sum())
+        found.freedom[i] += float(freedom[i].sum())
+
+
+def _freedom(
+    here: Sequence[Detector], told: Amounts, given: Given, ends: NDArray[Any]
+) -> list[Tensor]:
+    """Of every data set how many of its values the amounts of a pixel do not use up, (n,)."""
+    _, w, scale, _ = given
+    seen = [((w[:, a:b] > 0).sum(1) * (scale[:, 0] > 0)) for a, b in pairwise(ends)]
+    used = (told.free & ~told.unknown).sum(1) / torch.stack(seen).sum(0).clamp_min(1)
+    return [count * (1 - used) for count in seen]
 
 
 class _KnownSpectra(Model):

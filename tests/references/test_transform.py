@@ -81,6 +81,14 @@ def test_the_fitted_data_have_the_maps_of_the_fit(squares, of_counts, shared):
         assert maps.components == result.maps.components
 
 
+def test_masked_pixels_of_counts_have_no_errors(of_counts):
+    mask = np.random.default_rng(5).random((N, N + 2)) < 0.2
+    maps, errors = of_counts.transform(counts(seed=7).masked(mask), errors=True)
+    np.testing.assert_array_equal(np.isnan(maps).all(-1), mask)
+    np.testing.assert_array_equal(np.isnan(errors).all(-1), mask)
+    np.testing.assert_array_equal(np.isnan(errors).any(-1), mask)
+
+
 @pytest.mark.parametrize("kind", ["variance", "channel", "mask", "pixels"])
 def test_new_pixels_have_the_amounts_and_the_errors_of_mlls(squares, kind):
     rng = np.random.default_rng(5)
