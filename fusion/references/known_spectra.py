@@ -162,7 +162,7 @@ def errors_at(
     found = Maps(len(c), here, errors=True)
     forms, S, ends = _forms(here, c.device)
     assert found.variance is not None
-    for part, x, w, scale in _chunks(forms, [each.weight for each in here], values=False):
+    for part, x, w, scale in _weights(forms, [each.weight for each in here]):
         told = _amounts(here, ends, (x, w, scale, S), signed, c[part])
         seen = ((w > 0).any(1, keepdim=True) & (scale > 0)).cpu().numpy()
         variance = _variances(here, told, w, S, ends).cpu().numpy()
@@ -234,15 +234,9 @@ def _amounts(
 
 
 def _chunks(
-    forms: Sequence[Form], weights: Sequence[float], *, values: bool = True
+    forms: Sequence[Form], weights: Sequence[float]
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """(rows, values, weights (1 or n, channel), weights of pixels), channels one after another.
-
-    Without values zeros stand for them, which take no room.
-    """
-    if not values:
-        yield from _weights(forms, weights)
-        return
+    """(rows, values, weights (1 or n, channel), weights of pixels), channels one after another."""
     if len(forms) == 1:  # whose own weight changes nothing
         for rows, x, w in forms[0].chunks():
             yield rows, x, *channel_weights(forms[0], rows, x, w)
@@ -251,38 +245,43 @@ def _chunks(
     for rows in (slice(a, min(a + step, n)) for a in range(0, n, step)):
         parts = [form.rows(torch.arange(rows.start, rows.stop, device=form.device))
                  for form in forms]  # fmt: skip
-        xs = [part.whole() for part in parts]
-        ws = []
-        for part, x, weight in zip(parts, xs, weights, strict=True):
-            every = slice(0, len(x))
-            v, scale = channel_weights(part, every, x, part.weights.chunk(every, part.shape))
-            ws.append(weight * (v if part.weights.rows is None else v * scale))
-        size = max(len(w) for w in ws)
+        xs, every = [part.whole() for part in parts], slice(0, rows.stop - rows.start)
+        pairs = [
+            channel_weights(part, every, x, part.weights.chunk(every, part.shape))
+            for part, x in zip(parts, xs, strict=True)
+        ]
         x = torch.cat(xs, 1)
-        yield rows, x, torch.cat([w.expand(size, -1) for w in ws], 1), torch.ones_like(x[:, :1])
+        yield rows, x, *_side_by_side(parts, pairs, weights, x)
 
 
 def _weights(
     forms: Sequence[Form], weights: Sequence[float]
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """The same without values."""
+    """The same without a look at the values: zeros stand for them, which take no room."""
     n, channels = forms[0].shape[0], sum(form.shape[1] for form in forms)
     step = max(VALUES // (4 * channels), 1)
+    zero = torch.zeros(1, 1, dtype=torch.float64, device=forms[0].device)
     for rows in (slice(a, min(a + step, n)) for a in range(0, n, step)):
-        m = rows.stop - rows.start
-        zero = torch.zeros(1, 1, dtype=torch.float64, device=forms[0].device)
+        x = zero.expand(rows.stop - rows.start, channels)
         pairs = [
-            channel_weights(f, rows, zero.expand(m, f.shape[1]), f.weights.chunk(rows, f.shape))
+            channel_weights(f, rows, x[:, : f.shape[1]], f.weights.chunk(rows, f.shape))
             for f in forms
         ]
-        x = zero.expand(m, channels)
-        if len(forms) == 1:
-            yield rows, x, *pairs[0]
-            continue
-        triples = zip(forms, pairs, weights, strict=True)
-        ws = [g * (v if f.weights.rows is None else v * scale) for f, (v, scale), g in triples]
-        size = max(map(len, ws))
-        yield rows, x, torch.cat([w.expand(size, -1) for w in ws], 1), torch.ones_like(x[:, :1])
+        alone = len(forms) == 1
+        yield rows, x, *(pairs[0] if alone else _side_by_side(forms, pairs, weights, x))
+
+
+def _side_by_side(
+    forms: Sequence[Form],
+    pairs: Sequence[tuple[Tensor, Tensor]],
+    weights: Sequence[float],
+    x: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Weights of several data sets one after another, with those of pixels in them, which are 1."""
+    triples = zip(forms, pairs, weights, strict=True)
+    ws = [g * (v if form.weights.rows is None else v * scale) for form, (v, scale), g in triples]
+    size = max(map(len, ws))
+    return torch.cat([w.expand(size, -1) for w in ws], 1), torch.ones_like(x[:, :1])
 
 
 def _check_counts(each: Detector, x: Tensor, w: Tensor) -> None:
