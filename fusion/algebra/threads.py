@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, wraps
 from math import ceil
 from threading import Lock
-
-import torch
+from typing import ParamSpec, TypeVar
 
 from fusion.algebra.calls import whole_number
 from fusion.algebra.cores import cores, is_worker
+from fusion.algebra.thread_pools import TORCH, pool_sizes, set_pools
 
 ROUNDS = (3, 5)
 """Runs of each by which one thread is held against all: of long tasks, of short ones."""
@@ -26,8 +26,11 @@ GAIN = 0.8
 LONG = 0.005
 """Seconds of a run, at least: shorter ones fit between what another process is given."""
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _asked: ContextVar[int | None] = ContextVar("threads asked for", default=None)
-_before: list[int] = []
+_before: list[dict[str, int]] = []
 _lock = Lock()
 
 
@@ -41,7 +44,10 @@ def threads() -> int:
     asked = _asked.get()
     if asked is not None:
         return asked
-    return 1 if is_worker() else max(1, min(torch.get_num_threads(), cores()))
+    if is_worker():
+        return 1
+    with _lock:
+        return max(1, min(_of_user()[TORCH], cores()))
 
 
 def asked_threads() -> int | None:
@@ -60,53 +66,75 @@ def checked_threads(call: str, count: int | None) -> int | None:
 
 @contextmanager
 def limited_threads(count: int | None, in_torch: int | None = None) -> Iterator[None]:
-    """So many threads within, torch's as our own unless that is told; None: what `threads` says."""
+    """So many threads within, those of torch and BLAS as our own unless that is told.
+
+    None: what `threads` says.
+    """
     if count is None:
-        with _torch_threads(threads()):
+        with library_threads(threads()):
             yield
         return
     token = _asked.set(count)
     try:
-        with _torch_threads(count if in_torch is None else in_torch):
+        with library_threads(count if in_torch is None else in_torch):
             yield
     finally:
         _asked.reset(token)
 
 
+def within_threads(function: Callable[P, T]) -> Callable[P, T]:
+    """The same, within the number of threads that its option `threads` asks for."""
+
+    @wraps(function)
+    def limited(*args: P.args, **options: P.kwargs) -> T:
+        count = options.get("threads")
+        with limited_threads(checked_threads(f"{function.__name__}(threads={count!r})", count)):  # pyright: ignore[reportArgumentType]
+            return function(*args, **options)
+
+    return limited
+
+
 _inside: ContextVar[bool] = ContextVar("threads set", default=False)
 
 
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """The threads of torch, put back afterwards.
+def _of_user() -> dict[str, int]:
+    """What the libraries may use outside all of our calls."""
+    return _before[0] if _before else pool_sizes()
 
-    torch keeps the number for all threads of Python that begin later: calls at the same time must
-    not take what one of them has set for what the user had.
+
+@contextmanager
+def library_threads(count: int) -> Iterator[None]:
+    """So many threads in torch and no more in NumPy's and SciPy's BLAS, put back afterwards.
+
+    What `threads` says does not depend on it. Libraries keep the number for all threads of Python
+    that begin later: calls at the same time must not take what one of them has set for what the
+    user had.
     """
     nested = _inside.get()
     with _lock:
-        before = _before[0] if _before and not nested else torch.get_num_threads()
+        of_user = _of_user()
+        before = pool_sizes() if nested else of_user
         _before.append(before)
     token = _inside.set(True)
-    torch.set_num_threads(count)
+    set_pools({name: count if name == TORCH else min(count, n) for name, n in of_user.items()})
     try:
         yield
     finally:
         _inside.reset(token)
         with _lock:
             _before.remove(before)
-            torch.set_num_threads(before)
+            set_pools(before)
 
 
 def quicker(task: Callable[[], object], counts: tuple[int, int]) -> int:
-    """The number of threads of torch with which a task ends sooner, by alternating runs.
+    """The number of threads of the libraries with which a task ends sooner, by alternating runs.
 
     Threads of OpenMP wait for each other by spinning: where another process holds one of their
     cores up, two of them take longer than one.
     """
 
     def run(count: int, times: int) -> float:
-        with _torch_threads(count):
+        with library_threads(count):
             begun = time.perf_counter()
             for _ in range(times):
                 task()

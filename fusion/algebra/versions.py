@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fusion._version import __version__
 
-NEEDED = ("torch", "numpy", "scipy", "tensorly", "matplotlib", "tqdm", "click")
+NEEDED = ("torch", "numpy", "scipy", "tensorly", "matplotlib", "tqdm", "click", "threadpoolctl")
 OPTIONAL = {
     "fast": ("numba",),
     "io": ("rosettasciio", "tifffile", "imagecodecs", "pybaselines", "h5py", "zarr"),

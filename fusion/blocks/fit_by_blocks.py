@@ -12,6 +12,7 @@ import numpy as np
 
 from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.memory import total_bytes
+from fusion.algebra.threads import library_threads
 from fusion.algebra.threads import threads as threads_here
 from fusion.answers.result import Result
 from fusion.answers.roles import roles_of
@@ -86,7 +87,9 @@ def fit_by_blocks(
     with Store(settings.out, checkpoint.belongs, *sizes) as store:
         try:
             way = model, loss, scans, passes, settings, search, checkpoint, begun_at, store
-            result, errors = _fitted(*way)
+            # steps between passes are small, and in a pass every thread of ours has one of BLAS
+            with library_threads(1):
+                result, errors = _fitted(*way)
             store.write(result, errors)
         except KeyboardInterrupt as stop:
             stop.add_note(_kept_of(checkpoint))

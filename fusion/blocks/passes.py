@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.memory import hand_back
+from fusion.algebra.threads import limited_threads
 from fusion.algebra.waiting import say
 from fusion.blocks.partition import Block
 from fusion.blocks.pieces import Piece, UnusableValues, let_go
@@ -189,6 +190,7 @@ def _first(waiting_for: dict[Future[Any], Block]) -> Iterator[tuple[Block, Any]]
 
 
 def _one_thread() -> None:
+    """OpenMP, and so torch, keeps the number for every thread of Python apart; BLAS does not."""
     torch.set_num_threads(1)
 
 
@@ -218,17 +220,15 @@ def _fill_and_do(
     own: tuple[Any, ...],
 ) -> Any:
     """The task on a block whose arrays a cluster has read."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        pairs = zip(pieces, arrays, strict=True)
-        datasets = {p.name: p.read() if x is None else p.filled(x) for p, x in pairs}
-        try:
-            return task(*shared, datasets, *own)
-        finally:
-            let_go(datasets.values())
+        with limited_threads(1):
+            pairs = zip(pieces, arrays, strict=True)
+            datasets = {p.name: p.read() if x is None else p.filled(x) for p, x in pairs}
+            try:
+                return task(*shared, datasets, *own)
+            finally:
+                let_go(datasets.values())
     finally:
-        torch.set_num_threads(before)
         hand_back()
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import NoiseWarning, users_line
+from fusion.algebra.threads import library_threads
 from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
@@ -85,7 +86,8 @@ def present(
     known = as_k_factors(call, k_factors)
     table = CandidateLines(asked, channels, taken.beam_energy, Response(), known)
     search = Search(Spectrum(counts, seen, table, taken.beam_energy, taken.elevation))
-    spot, found = search.run()
+    with library_threads(1):  # of one spectrum
+        spot, found = search.run()
     return summarised(search, spot, found, limits=candidates is not None)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from fusion.algebra.axis import length
 from fusion.algebra.calls import checked_call
 from fusion.algebra.cautions import ClaimWarning, users_line
-from fusion.algebra.threads import limited_threads, threads
+from fusion.algebra.threads import library_threads
 from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.data.dataset import Dataset
@@ -84,7 +84,7 @@ def modelled_composition(
             "compositions A (element, component), and `atoms()`), as long as it was not saved and "
             "loaded; of any other give them: `composition({'Si Ka': 1.0, …})`."
         )
-    with limited_threads(threads(), in_torch=1):  # ranges of pixels are on threads of our own
+    with library_threads(1):  # ranges of pixels are on threads of our own
         return _composition(result, model, loss, found, oxygen, progress)
 
 

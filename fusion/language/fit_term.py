@@ -11,7 +11,7 @@ from torch import Tensor
 from fusion.algebra.arrays import defined_beside
 from fusion.algebra.calls import checked_call
 from fusion.algebra.prediction import Expanded, Prediction
-from fusion.algebra.threads import limited_threads, threads
+from fusion.algebra.threads import library_threads
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.forms.compressed import compressed
 from fusion.forms.contract import Form
@@ -121,7 +121,7 @@ class Fit(Surrogate):
 
     def check(self, model: Model) -> None:
         self.dataset.check()
-        with torch.no_grad(), model.once(), limited_threads(threads(), in_torch=1):
+        with torch.no_grad(), model.once(), library_threads(1):
             self.pair(model)
 
     def check_values(self, *, negatives: int, zeros: int, lowest: str) -> None:

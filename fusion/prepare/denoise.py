@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.data.dataset import Dataset
+from fusion.data.suited_threads import threads_suit_data
 from fusion.data.tally import tally
 from fusion.prepare.chosen_pixels import mask_of_pixels, spectra_in_parts
 from fusion.prepare.lazily import by_block, whole_spectra
@@ -83,6 +84,7 @@ class Estimated(Scaling):
         return _roots(rows / rows.mean()), _roots(columns)
 
 
+@threads_suit_data
 def denoise(data: Dataset, components: int | None, scaling: Scaling | None) -> Dataset:
     """See `Dataset.denoise`."""
     noise = data.noise() if components is None or scaling is None else None

@@ -17,6 +17,7 @@ from fusion.algebra.cubic import REACH, cubic
 from fusion.data.array_input import fits_in_memory
 from fusion.data.dataset import Dataset
 from fusion.data.preparing import Window
+from fusion.data.suited_threads import threads_suit_data
 from fusion.prepare.energy_window import SpectraInWindow, spectra_in_window
 from fusion.prepare.lazily import by_block, whole_spectra
 from fusion.prepare.moved_spectra import (
@@ -38,6 +39,7 @@ STEPS = np.arange(1 - REACH, 1 + REACH)  # samples about a place between two
 PART = 2048  # spectra that are looked at together
 
 
+@threads_suit_data
 def drifts(data: Dataset, window: Mapping[str, Window], name: str = "drifts") -> Array:
     """See `fusion.prepare.drifts`."""
     call = f"{name}({', '.join(f'{key}={part}' for key, part in window.items())})"
@@ -86,6 +88,7 @@ def _peak_start(view: SpectraInWindow) -> Array:
     return drift if peak.var() > SHARPER * flat.var() else nothing
 
 
+@threads_suit_data
 def align(data: Dataset, window: Mapping[str, Window], shifts: Any) -> Dataset:
     """See `Dataset.align`."""
     call, view = "align(shifts=…)", None

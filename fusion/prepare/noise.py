@@ -17,6 +17,7 @@ from fusion.data.array_input import fits_in_memory
 from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import signal_type
+from fusion.data.suited_threads import threads_suit_data
 from fusion.data.tally import tally
 from fusion.data.usable_form import all_finite
 from fusion.prepare.image_noise import neighbour_variance
@@ -133,6 +134,7 @@ def measure(data: Dataset) -> Noise:
     return noise_of_what_is_left(data)
 
 
+@threads_suit_data
 def noise_of_what_is_left(data: Dataset) -> Noise:
     """The same where NaN and infinities are left out as if they were masked."""
     stats = tally(data)

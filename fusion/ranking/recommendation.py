@@ -14,6 +14,7 @@ from fusion.algebra.cautions import ClaimWarning, users_line
 from fusion.algebra.display import Display, Facts, Notes, Shown, Table
 from fusion.algebra.waiting import waiting
 from fusion.data.dataset import check_dataset
+from fusion.data.suited_threads import suited_threads
 from fusion.ranking.criterion import Criterion
 from fusion.ranking.reasons import agreement, caution_text, edge_text, shape_text
 from fusion.ranking.singular_values import (
@@ -164,8 +165,9 @@ def rank(
     """
     from fusion.ranking.component_shape import component_shapes
 
-    with waiting("rank", progress) as step:
-        noise = check_dataset("rank(…)", dataset).noise()
+    check_dataset("rank(…)", dataset)
+    with waiting("rank", progress) as step, suited_threads(dataset):
+        noise = dataset.noise()
         K, criteria = noise.scree.clear, []
         asked = _by_cost(noise, held_out, ard, stability, seed)
         for name, criterion in asked.items():

@@ -17,6 +17,7 @@ from fusion.algebra.prediction import Prediction, cp
 from fusion.algebra.waiting import say
 from fusion.constraints import Free, NonNegative
 from fusion.data.parts import numbers
+from fusion.data.suited_threads import suited_threads
 from fusion.engine.poisson_pixels import grams, information
 from fusion.forms.contract import Form
 from fusion.language.factor import Factor
@@ -137,15 +138,16 @@ def known_maps(
     scan = datasets[0].shape[: len(datasets[0].pixels)]
     found, done = Maps(datasets[0].matrix_shape[0], detectors, errors), 0
     place = torch.device("cpu" if device is None else device)
-    for box in scan_boxes(datasets):
-        rows = numbers(box, scan)
-        here = [each.on(piece(each.term.dataset, box)) for each in detectors]
-        if all(each.closed for each in here):
-            _add_in_closed_form(found, rows, here, signed, place)
-        else:
-            found.c[rows] = _by_fit(here, signed, place)
-        done += len(rows)
-        say(f"{100 * done // len(found.c)} % of the pixels")
+    with suited_threads(*datasets):
+        for box in scan_boxes(datasets):
+            rows = numbers(box, scan)
+            here = [each.on(piece(each.term.dataset, box)) for each in detectors]
+            if all(each.closed for each in here):
+                _add_in_closed_form(found, rows, here, signed, place)
+            else:
+                found.c[rows] = _by_fit(here, signed, place)
+            done += len(rows)
+            say(f"{100 * done // len(found.c)} % of the pixels")
     return found
 
 

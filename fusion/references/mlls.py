@@ -14,6 +14,7 @@ from fusion.algebra.waiting import waited_for
 from fusion.constraints import Constraint
 from fusion.data.dataset import Dataset, check_dataset
 from fusion.data.reference_spectra import References, references_on_channels
+from fusion.data.suited_threads import suited_threads
 from fusion.data.tally import tally
 from fusion.engine.poisson_pixels import deviance
 from fusion.forms.contract import Form
@@ -87,7 +88,8 @@ def mlls(
     )
     S = torch.from_numpy(refs.spectra).to(form.device)
     messages = _similarity_messages(call, refs, form, S)
-    parts = list(_poisson(form, S) if counted else _least_squares(form, S, signed, known))
+    with suited_threads(dataset):
+        parts = list(_poisson(form, S) if counted else _least_squares(form, S, signed, known))
     method = "likeliest for counts" if counted else "least squares"
     method += ", weighted by the variance" if weighted else ""
     return summarise(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fusion.algebra.calls import checked_call, whole_number
 from fusion.algebra.cautions import FusionWarning, kept_cautions
-from fusion.algebra.threads import limited_threads
+from fusion.algebra.threads import limited_threads, within_threads
 from fusion.algebra.waiting import waiting
 from fusion.answers.result import Result
 from fusion.answers.summary import summarise
@@ -30,7 +30,6 @@ from fusion.search.initialisation import Init, Random
 from fusion.search.kept_names import with_names_of
 from fusion.search.problem import as_loss, pose
 from fusion.search.pruning import order_components, prune
-from fusion.search.thread_count import within_threads
 from fusion.solvers import Outcome, Solver, Watch
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.algebra.threads import limited_threads, threads
+from fusion.algebra.threads import library_threads, limited_threads
 from fusion.engine.curvature import without_curvature
 from fusion.engine.objective import Objective
+from fusion.engine.thread_count import suitable_threads
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.seen_rows import mark_seen_rows
@@ -23,7 +24,6 @@ from fusion.search.given_starts import Given
 from fusion.search.initialisation import Init, Random
 from fusion.search.on_sums import edge_of_sums, lifted_starts, summed_problem
 from fusion.search.scale_check import check_scale
-from fusion.search.thread_count import suitable_threads
 from fusion.solvers import Adam, ArrowNewton, GaussNewton, RowNewton, Solver, TorchOptimizer
 
 _TOLD: list[str] = []
@@ -73,7 +73,7 @@ def pose(
     mark_seen_rows(fitted, loss.datasets.values())
     objective = Objective(fitted, loss)
     check_scale(objective)
-    with limited_threads(threads(), in_torch=1):  # of barriers there would be more than gain
+    with library_threads(1):  # of barriers there would be more than gain
         chosen, messages = _chosen_solver(solver, objective, starts)
     messages += _without_numba(objective)
     if solver is not None:  # what was chosen here suits

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fusion.algebra.calls import whole_number
 from fusion.engine.objective import Objective
+from fusion.engine.thread_count import suitably_threaded
 from fusion.engine.variables import States
 from fusion.solvers.track import Judge, Outcome, Track
 from fusion.solvers.watch import Watch
@@ -48,7 +49,8 @@ class Solver(ABC):
         track = Track(objective, flat, self.tolerance, self.window, watch, judge)
         states = objective.no_states() if states is None else states
         try:
-            self.descend(objective, flat, states, track, max_steps)
+            with suitably_threaded(objective, len(flat), by_ranges=self.on_sums):
+                self.descend(objective, flat, states, track, max_steps)
         except KeyboardInterrupt:
             track.interrupt(states)
         return track.outcome

@@ -20,6 +20,7 @@ from fusion.algebra.display import Display, Shown
 from fusion.algebra.waiting import waiting
 from fusion.answers.result import Result
 from fusion.engine.autograd import autograd
+from fusion.engine.thread_count import suitably_threaded
 from fusion.uncertainty.ambiguity_display import ambiguity_display
 from fusion.uncertainty.band import Band, entry_errors, two_sided_quantile
 from fusion.uncertainty.empty_rows import empty_rows
@@ -174,12 +175,12 @@ def ambiguity(
         raise ValueError(f"`ambiguity(level={level})`: a confidence is between 0 and 1{mend}.")
     point = FittedPoint.of(result, "ambiguity")
     names = _factors_to_mix(point, factors)
-    noise = noise_levels(point)
-    size = _half_data_squares(point)
-    g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
-    deviations = two_sided_quantile(level)
-    allowed = max(0.5 * deviations**2 * g, EXACT * size)
-    with waiting("ambiguity", progress) as step:
+    with waiting("ambiguity", progress) as step, suitably_threaded(point.objective):
+        noise = noise_levels(point)
+        size = _half_data_squares(point)
+        g = max((noise[i] for i, _, _ in point.loss.fits), default=1.0)
+        deviations = two_sided_quantile(level)
+        allowed = max(0.5 * deviations**2 * g, EXACT * size)
         step.say("error bars")
         bars = entry_errors(point, g, deviations)
         search = BandSearch(point, names, allowed, size, partial(empty_rows, point, g, level))

@@ -23,6 +23,7 @@ from fusion.engine.covariance import variances
 from fusion.engine.curvature import states_at
 from fusion.engine.objective import Objective
 from fusion.engine.quadratic import Quadratic
+from fusion.engine.thread_count import suitably_threaded
 from fusion.engine.variables import States, Values
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
@@ -140,7 +141,7 @@ def standard_errors(
         (60, 2)
     """
     point = point_of_errors(result, "standard_errors", held)
-    with waiting("errors", progress) as step:
+    with waiting("errors", progress) as step, suitably_threaded(point.objective):
         step.say(f"curvature of {point.flat.shape[1]} numbers")
         variance_of = sandwich(point, lambda H: variances(H, point.free))
     errors = {}

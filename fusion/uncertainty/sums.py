@@ -13,6 +13,7 @@ from fusion.algebra.waiting import waiting
 from fusion.engine.autograd import autograd
 from fusion.engine.covariance import covariance_of_sums
 from fusion.engine.quadratic import Quadratic
+from fusion.engine.thread_count import suitably_threaded
 from fusion.engine.variables import Values
 from fusion.uncertainty.standard_errors import point_of_errors, sandwich
 
@@ -57,6 +58,6 @@ def sums_covariance(
     def read(curvature: Quadratic) -> Values:
         return {name: covariance_of_sums(curvature, point.free, name, rows)}
 
-    with waiting("errors", progress) as step:
+    with waiting("errors", progress) as step, suitably_threaded(point.objective):
         step.say(f"covariance of {len(rows)} sums over {name}")
         return sandwich(point, read)[name].cpu().numpy()

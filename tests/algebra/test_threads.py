@@ -13,9 +13,17 @@ import dask
 import joblib
 import pytest
 import torch
+from threadpoolctl import ThreadpoolController
 
 from fusion.algebra import cores as looked
-from fusion.algebra.threads import asked_threads, limited_threads, quicker, shared_workers, threads
+from fusion.algebra.threads import (
+    asked_threads,
+    library_threads,
+    limited_threads,
+    quicker,
+    shared_workers,
+    threads,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +93,39 @@ def test_a_limit_is_that_of_torch_and_of_our_own_threads_and_is_put_back():
             assert (threads(), torch.get_num_threads(), asked_threads()) == (2, 2, 2)
         assert (threads(), torch.get_num_threads()) == (2, 2)
     assert (threads(), torch.get_num_threads(), asked_threads()) == (4, 4, None)
+
+
+def test_libraries_alone_can_be_limited():
+    with library_threads(1):
+        assert (threads(), torch.get_num_threads(), asked_threads()) == (4, 1, None)
+        with limited_threads(2), library_threads(1):
+            assert (threads(), torch.get_num_threads(), asked_threads()) == (2, 1, 2)
+        assert (threads(), torch.get_num_threads()) == (4, 1)
+    assert (threads(), torch.get_num_threads()) == (4, 4)
+
+
+def test_blas_takes_no_more_threads_than_torch_nor_than_the_user_lets_it():
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    before = [library.num_threads for library in libraries]
+    assert libraries  # NumPy brings one
+
+    def now():
+        return {library.num_threads for library in libraries}
+
+    try:
+        for library in libraries:
+            library.set_num_threads(3)
+        with library_threads(1):
+            assert now() == {1}
+            with library_threads(2):
+                assert now() == {2}
+            with library_threads(4):
+                assert (now(), torch.get_num_threads()) == ({3}, 4)
+            assert now() == {1}
+        assert now() == {3}
+    finally:
+        for library, count in zip(libraries, before, strict=True):
+            library.set_num_threads(count)
 
 
 def test_a_limit_is_put_back_after_an_error():

@@ -8,9 +8,9 @@ import torch
 
 import fusion as fu
 from fusion.algebra.threads import asked_threads, limited_threads, threads
+from fusion.engine import thread_count
 from fusion.losses import L1, Frobenius, Poisson
 from fusion.models import NMF
-from fusion.search import thread_count
 from tests.helpers.planted_pixels import planted
 
 
@@ -79,7 +79,7 @@ def test_what_is_asked_for_around_a_fit_holds_in_it(large, four):
 
 @pytest.mark.parametrize("best", [1, 4])
 def test_without_a_number_dense_products_say_whether_one_or_all(large, four, monkeypatch, best):
-    monkeypatch.setattr(thread_count, "threads", lambda: 4)
+    monkeypatch.setattr("fusion.algebra.threads.cores", lambda: 4)
     asked = []
 
     def quicker(product, numbers):
@@ -95,7 +95,7 @@ def test_without_a_number_dense_products_say_whether_one_or_all(large, four, mon
 @pytest.mark.parametrize("best", [1, 4])
 def test_so_do_passes_over_counts_from_fewer_values_on(four, monkeypatch, best):
     pytest.importorskip("numba")
-    monkeypatch.setattr(thread_count, "threads", lambda: 4)
+    monkeypatch.setattr("fusion.algebra.threads.cores", lambda: 4)
     monkeypatch.setattr(thread_count, "FEW", 1)
     asked = []
 

@@ -1,51 +1,31 @@
-"""How many threads a fit takes: one where it is small, else all or one, whichever is quicker."""
+"""How many threads a problem takes: one if small, else all or one, whichever is quicker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from math import prod
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 from fusion.algebra.threads import (
     asked_threads,
-    checked_threads,
     limited_threads,
     quicker,
     shared_workers,
     threads,
 )
-from fusion.data.dataset import Dataset
+from fusion.data.suited_threads import SMALL, values_read
 from fusion.engine.objective import Objective
 from fusion.language.fit_term import Fit
 from fusion.likelihood.compiled_passes import compiles
 from fusion.likelihood.count_kernels import padded
 from fusion.likelihood.count_rows import count_rows
 
-SMALL = 2_000_000
-"""Numbers in the largest data set, or unknowns of all starts, below which one thread is used."""
 FEW = 50_000
 """Counts below which one thread reads them as soon."""
 COLUMNS = 8
 """Of the product that is timed."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def within_threads(function: Callable[P, T]) -> Callable[P, T]:
-    """The same, within the number of threads that its option `threads` asks for."""
-
-    @wraps(function)
-    def limited(*args: P.args, **options: P.kwargs) -> T:
-        count = options.get("threads")
-        with limited_threads(checked_threads(f"{function.__name__}(threads={count!r})", count)):  # pyright: ignore[reportArgumentType]
-            return function(*args, **options)
-
-    return limited
 
 
 def suitable_threads(
@@ -63,8 +43,8 @@ def suitable_threads(
             one in each, and a busy neighbour holds up no more than the range it has begun.
     """
     fits = [term for _, _, term in objective.loss.fits]
-    largest = max(fits, key=lambda term: _values_read(term.dataset), default=None)
-    data = 0 if largest is None else _values_read(largest.dataset)
+    largest = max(fits, key=lambda term: values_read(term.dataset), default=None)
+    data = 0 if largest is None else values_read(largest.dataset)
     most, unknowns = threads(), starts * objective.size
     apart = largest is not None and not by_ranges and _compiled(largest, objective)
     if most == 1 or max(data, unknowns) < (FEW if apart else SMALL) or largest is None:
@@ -75,6 +55,15 @@ def suitable_threads(
         task = _compiled_pass if apart else _product
         most = quicker(task(largest, objective), (most, 1))
     return most, 1 if apart and unknowns < SMALL else most
+
+
+@contextmanager
+def suitably_threaded(
+    objective: Objective, starts: int = 1, *, by_ranges: bool = False
+) -> Iterator[None]:
+    """Within, as many as suit these data; see `suitable_threads`."""
+    with limited_threads(*suitable_threads(objective, starts, by_ranges=by_ranges)):
+        yield
 
 
 def _compiled(term: Fit, objective: Objective) -> bool:
@@ -99,8 +88,3 @@ def _compiled_pass(term: Fit, objective: Objective) -> Callable[[], object]:
     L, R = (np.ones((n, K)) for n in form.shape)
     into = np.empty_like(L), np.empty((len(L), K * (K + 1) // 2))
     return lambda: count_rows(form).bend(0, L, R, shared_workers(), into)
-
-
-def _values_read(data: Dataset) -> int:
-    """Numbers that a pass over the data reads."""
-    return prod(data.shape) if data.entries is None else len(data.entries.x)
