@@ -21,7 +21,7 @@ PACKAGES = {
 
 def test_ci_installs_what_the_extra_names():
     text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    step = text[text.index('step "notebooks') : text.index("python -m sphinx")]
+    step = text[text.index("tools() {") : text.index("tools_pid")]
     assert set(step.split()) >= PACKAGES
 
 
