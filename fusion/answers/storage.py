@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from fusion.answers.diagnostics import DataSummary
 from fusion.answers.result import Result
 from fusion.answers.roles import other_columns
 from fusion.answers.whole_files import atomic_write
+from fusion.data.plain_metadata import plain
 
 FORMAT = 1
 """Raised when what is written changes so that older versions cannot read it."""
@@ -66,7 +66,7 @@ def save(result: Result, path: Any) -> Path:
             "chi2": data.chi2,
             "noise": data.noise,
             "history": data.history,
-            "metadata": _json_value(data.metadata),
+            "metadata": plain(data.metadata),
         }
         arrays |= {f"data/{name}/{key}": getattr(data, key) for key in _ARRAYS}
         some = {key: getattr(data, key) for key in _LATER}
@@ -165,17 +165,6 @@ def _with_prefix(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {
         key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
     }
-
-
-def _json_value(value: Any) -> Any:
-    """Metadata as JSON has them: mappings, lists, numbers and texts; of all else what it says."""
-    if isinstance(value, Mapping):
-        return {str(key): _json_value(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_value(each) for each in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _json_value(value.tolist())
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
 def _axis_entry(axis: Axis) -> dict[str, Any]:

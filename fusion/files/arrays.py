@@ -133,7 +133,13 @@ def _stored(
             noise[what] = noise_values(what, f"{path}: {name}", values, axes)
         history = (*cautions, *found.notes, *([made_from] if made_from else []))
         return Dataset(
-            header.name, array, axes=found.axes, signal=found.signal, history=history, **noise
+            header.name,
+            array,
+            axes=found.axes,
+            signal=found.signal,
+            metadata=found.metadata,
+            history=history,
+            **noise,
         )
 
     return StoredDataset(

@@ -1,10 +1,11 @@
-"""What lies beside an array of an npz and tells of it: axes, mask, variance.
+"""What lies beside an array of an npz and tells of it: axes, metadata, mask, variance.
 
 Of an array `map`, before what has no name before it:
 
 - `map_energy`, `map_eV`, `map_keV`, `map_wavelength`, `map_nm`, `map_wavenumber` and `energy` …:
   (channels,) positions along its last axis; `map_energy_units`, `energy_units` their unit,
   `map_energy_name` what they are;
+- `map_metadata`, `metadata`: a text of JSON, as `Dataset.metadata`;
 - `map_pixel_size`, `pixel_size`: the step of the scan, one number or one per axis, and
   `pixel_units`; or `nav_axes`, a text "('y', 0.5, 'nm')" per axis;
 - `map_mask`, `mask`: True = left out, of pixels or of entries; `map_variance`, `variance`.
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.axis_differences import is_plain_index
 from fusion.algebra.unit_names import unit
+from fusion.data.plain_metadata import from_text
 from fusion.files.array_header import ArrayHeader
 from fusion.files.beside_names import BY_UNIT, ENDING, SPECTRAL, TOLD, WORDS, is_noise
 from fusion.files.calibration import axis_at, axis_name, complete_axes
@@ -48,12 +50,14 @@ class Calibration:
         axes: of it.
         signal: how many of the last axes are spectral.
         noise: names of its "mask" and "variance" in the file.
+        metadata: of the measurement.
         cautions: what does not fit it.
     """
 
     axes: Axes
     signal: int
     noise: dict[str, str]
+    metadata: dict[str, Any]
     cautions: tuple[str, ...]
 
     @property
@@ -111,7 +115,9 @@ class Beside:
         scan, cautions = self._scan(header, len(header.shape) - signal)
         spectral = [Axis("")] * signal if name is None else [self._energies(header, name)]
         axes = complete_axes([*scan, *spectral], header.shape, signal)
-        return Calibration(axes, signal, self._noise(header, signal), tuple(cautions))
+        metadata, unread = self._metadata(header)
+        noise = self._noise(header, signal)
+        return Calibration(axes, signal, noise, metadata, (*cautions, *unread))
 
     def unused(self) -> Iterator[str]:
         """What is there for another array by its name, and fits none; arrays of no real numbers."""
@@ -258,6 +264,18 @@ class Beside:
             f"{name} of {self.path.name} is not used: {given} numbers, {header.name} has {n} axes "
             f"of pixels ({pixels})"
         ]
+
+    def _metadata(self, header: ArrayHeader) -> tuple[dict[str, Any], list[str]]:
+        """What is known of the measurement, and which text tells none of it."""
+        name = self._find(header, "metadata")
+        text = self.small.get(name or "")
+        if name is None or text is None or text.ndim or text.dtype.kind != "U":
+            return {}, []
+        self.used.add(name)
+        try:
+            return from_text(str(text)), []
+        except ValueError as error:
+            return {}, [f"{name} of {self.path.name} is not used: no JSON ({error})"]
 
     def _noise(self, header: ArrayHeader, signal: int) -> dict[str, str]:
         """Names of mask and variance."""

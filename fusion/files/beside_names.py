@@ -10,7 +10,7 @@ from fusion.files.noise_arrays import NOISE
 WORDS = r"(?P<what>energy|wavelength|wavenumber)(?:_(?P<of>ev|kev|nm))?|(?P<unit>ev|kev|nm)"
 SPECTRAL = re.compile(rf"(?:^|_)(?:{WORDS})$", re.IGNORECASE)
 TOLD = re.compile(
-    rf"(?:^|_)(?:{WORDS}|\w+_(?:units|name)|pixel_size|pixel_units|nav_axes|mask|variance)$",
+    rf"(?:^|_)(?:{WORDS}|\w+_(?:units|name)|pixel_size|pixel_units|nav_axes|metadata|mask|variance)$",
     re.IGNORECASE,
 )
 """Names of what is there for another array."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from fusion.algebra.axis import Axis, named
+from fusion.algebra.axis import named
 from fusion.algebra.calls import checked_call, path_of
 from fusion.algebra.cautions import CutWarning, users_line
 from fusion.algebra.units import in_one_unit
 from fusion.answers.whole_files import atomic_write, replacing
 from fusion.data.dataset import Dataset
 from fusion.data.dataset_display import in_a_line
-from fusion.data.signal_type import signal_type
+from fusion.data.plain_metadata import as_text
 from fusion.files.dataset_dictionaries import calibrated, dictionary_of, metadata_with_noise
 from fusion.files.export import needs_package
 from fusion.files.factor_dictionaries import axis_entry
@@ -69,7 +69,7 @@ def hspy(data: Dataset, path: Path, call: str) -> Iterator[str]:
 
 
 def npz(data: Dataset, path: Path, call: str) -> Iterator[str]:
-    """The array by its name, what calibrates it, mask and variance beside it."""
+    """The array by its name; what calibrates it, metadata, mask and variance beside it."""
     name, values = data.name, data.numpy()
     if name in RESERVED:
         raise ValueError(
@@ -90,6 +90,8 @@ def npz(data: Dataset, path: Path, call: str) -> Iterator[str]:
         if len({axis.units for axis in pixels}) == 1:
             arrays["pixel_units"] = np.array(pixels[0].units)
         arrays["nav_axes"] = np.array([str((a.name, a.scale, a.units)) for a in data.pixels])
+    if data.metadata:
+        arrays[f"{name}_metadata"] = np.array(as_text(data.metadata))
     for what, values in (("mask", data.mask), ("variance", data.variance)):
         if values is not None:
             arrays[f"{name}_{what}"] = np.array(np.broadcast_to(values.numpy(), data.shape))
@@ -106,10 +108,6 @@ def _lost_in_npz(data: Dataset) -> Iterator[str]:
     told = zip(data.channels, plain, strict=True) if data.signal > 1 else ()
     if known := [axis.name for axis, index in told if calibrated(axis, index.name)]:
         yield f"what the axes are ({', '.join(known)})"
-    kind = signal_type(data.channels, data.metadata)
-    bare = [Axis(axis.name, units=axis.units) for axis in data.channels]
-    if kind != signal_type(bare, {}):
-        yield f"the type of the signal ({kind})"
     even = all(axis.uniform for axis in data.pixels)
     for axis in data.pixels:
         if not axis.uniform:

@@ -10,6 +10,7 @@ import pytest
 
 import fusion as fu
 from fusion.algebra.cautions import CutWarning
+from fusion.data.signal_type import signal_type
 from fusion.files.dataset_dictionaries import restored
 from tests.helpers.saved_data import KINDS, assert_equal, cube
 
@@ -59,6 +60,33 @@ def test_images_patterns_lines_and_lazy_data_come_back_from_hyperspys_files(tmp_
         assert_equal(held, data)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_npz_has_type_and_beam_beside_the_array(tmp_path, kind):
+    data = cube(kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data.save(tmp_path / "a.npz")
+        held = fu.load(tmp_path / "a.npz")
+    assert held.metadata == data.metadata
+    assert signal_type(held.channels, held.metadata) == kind
+
+
+def test_metadata_of_several_arrays_and_of_all_are_told_apart(tmp_path):
+    x = np.ones((3, 4, 5))
+    own = {"a_metadata": '{"of": "a"}', "metadata": '{"of": ["all"]}'}
+    np.savez(tmp_path / "a.npz", a=x, b=x, **own)
+    held = fu.load(tmp_path / "a.npz")
+    assert [held[name].metadata for name in "ab"] == [{"of": "a"}, {"of": ["all"]}]
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1, 2]", "{"])
+def test_metadata_that_are_none_are_left_out_and_named(tmp_path, text):
+    np.savez(tmp_path / "a.npz", a=np.ones((3, 4, 5)), a_metadata=text)
+    with pytest.warns(fu.FileWarning, match="a_metadata of a.npz is not used: no JSON"):
+        held = fu.load(tmp_path / "a.npz")
+    assert held.metadata == {}
+
+
 @pytest.mark.parametrize("kind", ["EELS", "EDS_TEM"])
 def test_an_npz_has_the_array_its_calibration_mask_and_variance(tmp_path, kind):
     rng = np.random.default_rng(0)
@@ -84,8 +112,6 @@ def test_an_npz_has_the_array_its_calibration_mask_and_variance(tmp_path, kind):
 @pytest.mark.parametrize(
     ("change", "lost"),
     [
-        ({"kind": "CL"}, r"the type of the signal \(CL\)"),
-        ({"kind": "EDS_SEM"}, r"the type of the signal \(EDS_SEM\)"),
         ({"y": fu.Axis("y", 2.0, 3.0, "nm")}, r"where y begins \(3 nm\)"),
         ({"y": fu.Axis("y", values=[0, 1, 3, 7], units="nm")}, "the uneven steps of y"),
     ],
