@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
-from threadpoolctl import LibController, ThreadpoolController
-
-TORCH = "torch"
+from threadpoolctl import ThreadpoolController
 
 
-def pool_sizes() -> dict[str, int]:
-    """{library: threads it may use now}; NumPy and SciPy bring a BLAS of their own each."""
-    return {TORCH: torch.get_num_threads()} | {
-        name: blas.num_threads for name, blas in _blas().items()
-    }
+def pool_sizes() -> tuple[int, int]:
+    """Threads that torch, and that every BLAS which is loaded, may use now."""
+    blas = [library.num_threads for library in _blas().lib_controllers]
+    return torch.get_num_threads(), min(blas, default=1)
 
 
-def set_pools(sizes: dict[str, int]) -> None:
-    """Give every library so many threads."""
-    libraries = _blas()
-    for name, count in sizes.items():
-        if name == TORCH:
-            if torch.get_num_threads() != count:
-                torch.set_num_threads(count)
-        elif libraries[name].num_threads != count:
-            libraries[name].set_num_threads(count)
+@contextmanager
+def limited_blas(count: int) -> Iterator[None]:
+    """So many threads of BLAS.
+
+    It has one pool for the process: where two threads of Python ask at the same time, threadpoolctl
+    3.8 lets the first have its way, older ones the last.
+    """
+    with _blas().limit(limits=count, user_api="blas"):
+        yield
 
 
-def _blas() -> dict[str, LibController]:
-    """{file: library}, of those that are loaded."""
+def _blas() -> ThreadpoolController:
+    """SciPy brings a BLAS of its own: what is loaded is looked for again once it is there."""
     return _loaded_blas("scipy.linalg" in sys.modules)
 
 
 @cache
-def _loaded_blas(with_scipy: bool) -> dict[str, LibController]:
-    """Looked for again once SciPy's is there."""
-    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    return {library.filepath: library for library in libraries}
+def _loaded_blas(with_scipy: bool) -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")

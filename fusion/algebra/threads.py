@@ -15,9 +15,11 @@ from math import ceil
 from threading import Lock
 from typing import ParamSpec, TypeVar
 
+import torch
+
 from fusion.algebra.calls import whole_number
 from fusion.algebra.cores import cores, is_worker
-from fusion.algebra.thread_pools import TORCH, pool_sizes, set_pools
+from fusion.algebra.thread_pools import limited_blas, pool_sizes
 
 ROUNDS = (3, 5)
 """Runs of each by which one thread is held against all: of long tasks, of short ones."""
@@ -30,7 +32,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _asked: ContextVar[int | None] = ContextVar("threads asked for", default=None)
-_before: list[dict[str, int]] = []
+_before: list[tuple[int, int]] = []
 _lock = Lock()
 
 
@@ -47,7 +49,7 @@ def threads() -> int:
     if is_worker():
         return 1
     with _lock:
-        return max(1, min(_of_user()[TORCH], cores()))
+        return max(1, min(_of_user()[0], cores()))
 
 
 def asked_threads() -> int | None:
@@ -97,8 +99,8 @@ def within_threads(function: Callable[P, T]) -> Callable[P, T]:
 _inside: ContextVar[bool] = ContextVar("threads set", default=False)
 
 
-def _of_user() -> dict[str, int]:
-    """What the libraries may use outside all of our calls."""
+def _of_user() -> tuple[int, int]:
+    """What torch and BLAS may use outside all of our calls."""
     return _before[0] if _before else pool_sizes()
 
 
@@ -106,9 +108,9 @@ def _of_user() -> dict[str, int]:
 def library_threads(count: int) -> Iterator[None]:
     """So many threads in torch and no more in NumPy's and SciPy's BLAS, put back afterwards.
 
-    What `threads` says does not depend on it. Libraries keep the number for all threads of Python
-    that begin later: calls at the same time must not take what one of them has set for what the
-    user had.
+    What `threads` says does not depend on it. torch keeps the number for all threads of Python that
+    begin later: calls at the same time must not take what one of them has set for what the user
+    had.
     """
     nested = _inside.get()
     with _lock:
@@ -116,14 +118,15 @@ def library_threads(count: int) -> Iterator[None]:
         before = pool_sizes() if nested else of_user
         _before.append(before)
     token = _inside.set(True)
-    set_pools({name: count if name == TORCH else min(count, n) for name, n in of_user.items()})
+    torch.set_num_threads(count)
     try:
-        yield
+        with limited_blas(min(count, of_user[1])):
+            yield
     finally:
         _inside.reset(token)
         with _lock:
             _before.remove(before)
-            set_pools(before)
+            torch.set_num_threads(before[0])
 
 
 def quicker(task: Callable[[], object], counts: tuple[int, int]) -> int:

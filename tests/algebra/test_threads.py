@@ -13,7 +13,7 @@ import dask
 import joblib
 import pytest
 import torch
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fusion.algebra import cores as looked
 from fusion.algebra.threads import (
@@ -105,16 +105,11 @@ def test_libraries_alone_can_be_limited():
 
 
 def test_blas_takes_no_more_threads_than_torch_nor_than_the_user_lets_it():
-    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    before = [library.num_threads for library in libraries]
-    assert libraries  # NumPy brings one
-
     def now():
-        return {library.num_threads for library in libraries}
+        return {x["num_threads"] for x in threadpool_info() if x["user_api"] == "blas"}
 
-    try:
-        for library in libraries:
-            library.set_num_threads(3)
+    with threadpool_limits(3, user_api="blas"):
+        assert now() == {3}  # NumPy brings one
         with library_threads(1):
             assert now() == {1}
             with library_threads(2):
@@ -123,9 +118,6 @@ def test_blas_takes_no_more_threads_than_torch_nor_than_the_user_lets_it():
                 assert (now(), torch.get_num_threads()) == ({3}, 4)
             assert now() == {1}
         assert now() == {3}
-    finally:
-        for library, count in zip(libraries, before, strict=True):
-            library.set_num_threads(count)
 
 
 def test_a_limit_is_put_back_after_an_error():

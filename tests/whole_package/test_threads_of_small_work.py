@@ -11,7 +11,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import fusion as fu
 from fusion.algebra.threads import limited_threads
@@ -21,8 +21,6 @@ from fusion.losses import Frobenius
 from fusion.models import NMF
 from fusion.solvers import GaussNewton
 from fusion.solvers.watch import Watch
-
-BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +38,16 @@ def result():
 @pytest.fixture
 def four():
     """Libraries as on a machine of four cores."""
-    before = torch.get_num_threads(), [library.num_threads for library in BLAS]
+    before = torch.get_num_threads()
     torch.set_num_threads(4)
-    for library in BLAS:
-        library.set_num_threads(4)
-    yield
-    torch.set_num_threads(before[0])
-    for library, count in zip(BLAS, before[1], strict=True):
-        library.set_num_threads(count)
+    with threadpool_limits(4, user_api="blas"):
+        yield
+    torch.set_num_threads(before)
 
 
 def now():
-    return torch.get_num_threads(), {library.num_threads for library in BLAS}
+    libraries = threadpool_info()
+    return torch.get_num_threads(), {x["num_threads"] for x in libraries if x["user_api"] == "blas"}
 
 
 def data(result):
