@@ -219,9 +219,9 @@ def _misfit_told(misfit: float) -> Iterator[str]:
     """What the residual is beside its noise, where that counts."""
     if misfit > MISFIT:
         yield (
-            f"the residual of the sum of all pixels is {misfit**0.5:.2f} times its noise: something "
-            "of the spectrum is not in the model, and errors by counts are larger by that (Birge's "
-            "ratio)"
+            f"the residual of the sum of all pixels is {misfit**0.5:.2f} times its noise: "
+            "something of the spectrum is not in the model; errors by counts are larger by that, "
+            "Birge's ratio"
         )
 
 

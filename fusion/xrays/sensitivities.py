@@ -15,8 +15,10 @@ from fusion.xrays.line_groups import emitted, line_groups
 from fusion.xrays.table import atomic_mass, parse_names, tables
 
 Kind = Literal["atomic", "weight"]
+CROSS_SECTION = 0.1
+"""Relative standard error of Casnati's cross-section; Bethe's is off from it by so much, too."""
 UNSURE = {"C": 0.5, "N": 0.3, "O": 0.2}
-"""Relative standard error of a computed k factor of K lines; yields of tables differ by so much."""
+"""Of yields of K lines; tables differ by so much. That of a computed k factor has both."""
 UNSURE_LIGHT, UNSURE_HEAVY, UNSURE_SHELL = 0.15, 0.05, 0.2
 """The same from F to Ca, above, and of L and M lines."""
 SOFT, UNSURE_SOFT = 0.3, 1.0
@@ -170,7 +172,11 @@ def computed_sensitivity(shell: str, beam_energy: float) -> ShellSensitivity:
 
 
 def computed_error(element: str, shell: str) -> float:
-    """Relative standard error of what is computed."""
+    """Relative standard error of what is computed, by cross-section and yield."""
+    return float(np.hypot(CROSS_SECTION, _error_of_yield(element, shell)))
+
+
+def _error_of_yield(element: str, shell: str) -> float:
     if shell != "K":
         edges = [edge for name, edge in edges_kev(element).items() if name[0] == shell]
         return UNSURE_SOFT if max(edges, default=0.0) < SOFT else UNSURE_SHELL

@@ -132,7 +132,8 @@ def lines_of(n: Array, kappa: float, t: Unknowns) -> Array:
     elements, shells = ("O", "Fe"), (("O", "K"), ("Fe", "K"), ("Fe", "L"))
     groups = [group for element, shell in shells for group in singles(element, shell)]
     strongest = max(group.photons for group in groups)
-    error = {("O", "K"): 0.2, ("Fe", "K"): 0.05, ("Fe", "L"): 0.2}
+    yields = {("O", "K"): 0.2, ("Fe", "K"): 0.05, ("Fe", "L"): 0.2}
+    error = {shell: np.hypot(0.1, own) for shell, own in yields.items()}
     made = np.zeros((len(n), len(CHANNELS)))
     for pixel, atoms in enumerate(n):
         for group in groups:

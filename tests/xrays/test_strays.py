@@ -31,8 +31,9 @@ def test_shells_of_what_is_elsewhere_are_apart_from_its_hardest_one():
 def test_a_model_has_them_apart_and_those_of_the_specimen_as_they_were():
     plain, apart = line_model(), line_model(elsewhere=["Fe"])
     assert apart.unsure_shells == plain.unsure_shells == ("O K", "Fe K", "Fe L")
-    np.testing.assert_allclose(plain.unsure, [0.2, 0.05, 0.2])
-    np.testing.assert_allclose(apart.unsure, [0.2, 0.05, np.hypot(0.2, 2.0)])
+    thin = np.hypot(0.1, [0.2, 0.05, 0.2])  # cross-section and yield
+    np.testing.assert_allclose(plain.unsure, thin)
+    np.testing.assert_allclose(apart.unsure, [*thin[:2], np.hypot(thin[2], 2.0)])
 
 
 def test_the_path_of_the_continuum_is_that_of_lines_unless_data_say_much():
