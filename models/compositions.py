@@ -32,7 +32,7 @@ class Compositions(Model):
         elements: of the components.
         K: number of components.
         others: elements that send X-rays but are no part of a composition: of grid, pole piece,
-            holder; they have a map each.
+            holder; they have a map each, and what their shells send is not told by each other.
         options: of `LineModel`: `k_factors`, `beam_energy`, `elevation`, `continuum`, `response`,
             `mass_thickness`.
 
@@ -58,7 +58,8 @@ class Compositions(Model):
         what = f"{edxs.name!r} is {edxs.matrix_shape} (pixel, channel)"
         check_rank(call, K, min(edxs.matrix_shape), what)
         self.name = edxs.name
-        self.lines = LineModel(edxs, [*elements, *others], **options)
+        elsewhere = [e for e in others if e not in set(elements)]
+        self.lines = LineModel(edxs, [*elements, *others], elsewhere=elsewhere, **options)
         self.others = tuple(e for e in self.lines.elements if e not in set(elements))
         self.elements = tuple(e for e in self.lines.elements if e not in self.others)
         self.C = Factor((edxs.pixels, K))

@@ -1,4 +1,9 @@
-"""How well the variables are known that all pixels of a line model have in common."""
+"""How well the variables are known that all pixels of a line model have in common.
+
+What is expected of unknowns, and counts, may contradict each other; then both are worth less than
+they were taken for. Errors hold that: an unknown that ended far from what was expected is known no
+better than that, and counts weigh less by how much the residual exceeds their noise.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from torch import Tensor
 
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
+from fusion.language.expected import Expected
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.search.on_sums import edge_of_sums, summed_problem
@@ -22,6 +28,8 @@ ONE_SIDED = 1.645
 """Standard deviations beyond which 5 % lie, on one side."""
 HALF_CHI2 = 1.92
 """Rise of −log likelihood at the end of a 95 % interval."""
+WITHIN = 1.96
+"""Standard deviations of what is expected, within which 95 % lie."""
 FOLLOW = 20
 """Steps in which the maps of sums follow the common variables."""
 
@@ -67,8 +75,16 @@ class CommonErrors:
         raise ValueError(f"{name!r} is no common variable.")
 
 
-def common_errors(model: Model, loss: Loss) -> CommonErrors:
-    """On sums of pixels, as a fit found them."""
+def common_errors(model: Model, loss: Loss, misfit: float = 1.0) -> CommonErrors:
+    """On sums of pixels, as a fit found them.
+
+    Args:
+        misfit: mean square of the residual over its noise, by which counts weigh less, 1 or more:
+            Birge's ratio, squared.
+
+    References:
+        Birge, Phys. Rev. 40:207 (1932).
+    """
     whole = Objective(model, loss)
     sums = summed_problem(whole, edge_of_sums(whole))
     values = whole.values(whole.current())
@@ -82,21 +98,44 @@ def common_errors(model: Model, loss: Loss) -> CommonErrors:
         states = small.refresh_fits(small.values(flat), small.no_states())
         states = small.refresh_penalties(small.values(flat), states, {})
         arrow = parts.arrow(flat[0], states, observed=True)
-    return _from_arrow(parts, flat[0], arrow)
+    return _from_arrow(parts, flat[0], arrow, misfit)
 
 
-def _from_arrow(parts: RowsAndFew, flat: Tensor, arrow: Arrow) -> CommonErrors:
+def widened(t: Tensor) -> Tensor:
+    """Variance of what is expected, 1 unless found at t: then t is within its 95 %."""
+    return (t / WITHIN).square().clamp_min(1)
+
+
+def _expected(parts: RowsAndFew) -> Tensor:
+    """(few,) curvature of what is expected of the common variables; 0 of those without."""
+    weights = {
+        name: float(weight)
+        for _, weight, term in parts.objective.loss.penalties
+        if isinstance(term, Expected)
+        for name in term.names
+    }
+    each = [
+        torch.full((slot.part.stop - slot.part.start,), weights.get(slot.name, 0.0))
+        for slot in parts.few_slots
+    ]
+    return torch.cat(each).to(parts.objective.like)
+
+
+def _from_arrow(parts: RowsAndFew, flat: Tensor, arrow: Arrow, misfit: float) -> CommonErrors:
     few, border = parts.few, arrow.border
     met = met_rows(parts, flat, arrow)
     at_bound = (flat[few] <= parts.objective.lower()[few]) & (arrow.few_gradient > 0)
     border = torch.where(met.free[:, :, None], border, 0)
     reduced = arrow.corner + border.flatten(0, 1).T @ met.follow.flatten(0, 1)
+    expected = _expected(parts)
+    told = torch.diag(expected)
+    reduced = (reduced - told) / misfit + told / widened(flat[few])
     free = ~at_bound
     covariance = torch.zeros_like(reduced)
     inside = free[:, None] & free
     covariance[inside] = _inverse(reduced[free][:, free]).flatten()
     bend = (reduced - reduced @ covariance @ reduced).diagonal()
-    limit = torch.where(at_bound, reach(arrow.few_gradient, bend), 0)
+    limit = torch.where(at_bound, reach(arrow.few_gradient / misfit, bend), 0)
     return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, met.covariance)
 
 

@@ -43,6 +43,8 @@ Array = NDArray[np.float64]
 
 FAR = 3.0
 """Standard deviations of what was expected, from which an unknown is told to be far off."""
+MISFIT = 1.2
+"""Mean square of the residual over its noise, from which it is told."""
 WHOLE = "whole map"
 """What is told of where there are no components."""
 
@@ -101,7 +103,8 @@ def _composition(
     known = "A" in model.factors
     elements = lines.elements[: model.factors["A"].shape[0]] if known else lines.elements
     valences = None if oxygen is None else _stoichiometry(oxygen).of(elements)
-    common = common_errors(model, loss)
+    misfit = misfit_of(result)
+    common = common_errors(model, loss, misfit)
     masses = lines.masses[: len(elements)]
     with torch.no_grad():
         atoms = model.atoms()
@@ -129,6 +132,7 @@ def _composition(
         tuple(s for s in lines.shells if not lines.measured[s]),
         (
             *_messages(common, path, lines),
+            *_misfit_told(misfit),
             *_doubts(result, lines, tuple(elements), *by_line[:2]),
             *_oxygen_doubts(names, counted),
         ),
@@ -195,7 +199,29 @@ def _messages(common: CommonErrors, path: str, lines: LineModel) -> Iterator[str
     if far:
         yield (
             f"far from what was expected: {', '.join(far)}: an element may be missing, the "
-            "background be of another kind, or the axis or the k factors be wrong"
+            "background be of another kind, or the axis or the k factors be wrong; the intervals "
+            "take what was expected of them for that much less certain"
+        )
+
+
+def misfit_of(result: Any) -> float:
+    """Mean square of the residual of the sum of all pixels over its noise; 1 where it is less."""
+    found = [1.0]
+    for name, summary in result.data.items():
+        over = summary.residual_over_sigma
+        if over is not None and result.model.component_parts(name) is not None:
+            squares = np.square(over[np.isfinite(over)])
+            found += [float(squares.mean())] if squares.size else []
+    return max(found)
+
+
+def _misfit_told(misfit: float) -> Iterator[str]:
+    """What the residual is beside its noise, where that counts."""
+    if misfit > MISFIT:
+        yield (
+            f"the residual of the sum of all pixels is {misfit**0.5:.2f} times its noise: "
+            "something of the spectrum is not in the model; errors by counts are larger by that, "
+            "Birge's ratio"
         )
 
 
@@ -218,6 +244,7 @@ def _names_of(name: str, lines: LineModel) -> Sequence[str]:
     return {
         "calibration": ("offset", "gain", "noise", "Fano factor"),
         "absorption": ("mass thickness",),
+        "path": ("path of the continuum through matter",),
         "subshells": [f"share {i + 1} of L lines" for i in range(len(lines.of_L))],
         "continuum": ("height of the continuum", "slope of the continuum"),
         "heaviness": ("continuum by atomic number",),

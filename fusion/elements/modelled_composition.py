@@ -63,7 +63,8 @@ class ModelledComposition(Shown):
 
     Errors and intervals hold the noise of the counts, the mixing of components, calibration and
     width of the detector, its window, the scale of mass thickness, continuum, shares of subshells,
-    and k factors as far as they are uncertain.
+    and k factors as far as they are uncertain. Where counts and what was expected contradict each
+    other, or the residual exceeds its noise, they are as much wider.
 
     Attributes:
         names: of the components, one a row; elements: one a column.

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
 
 ELECTRON = 510.999
 """keV, rest energy."""
-BETHE = {"K": (0.9, 0.65), "L": (0.9, 0.6), "M": (0.9, 0.6)}
-"""(b, c) of Bethe's cross-section, Powell, Rev. Mod. Phys. 48:33 (1976), its middle values."""
+RYDBERG = 0.0136057
+"""keV."""
 
 
-def cross_section(shell: str, edge: float, beam_energy: float) -> float:
-    """Of one electron of a shell, over what is common to all; 0 where the beam does not reach.
+def cross_section(edge: float, beam_energy: float) -> float:
+    """Of one electron of a subshell, over what is common to all; 0 where the beam does not reach.
 
-    b / (T E) (ln(c T / E) − ln(1 − β²) − β²), T = m v² / 2: Bethe's, relativistic.
+    Bethe's ln(U) / (U E²), U the beam energy over the edge, as measurements want it, with
+    Gryzinski's factor for fast electrons. Bethe's alone, with one constant for all elements, gives
+    K of Sr ten per cent less beside K of Ti.
 
     Args:
-        shell: "K", "L" or "M".
         edge, beam_energy: keV.
+
+    References:
+        Casnati, Tartari & Baraldi, J. Phys. B 15:155 (1982): 10 % from measured K shells.
     """
     if beam_energy <= edge:
         return 0.0
-    b, c = BETHE[shell]
-    speed2 = 1 - (1 + beam_energy / ELECTRON) ** -2  # (v / c)²
-    T = 0.5 * ELECTRON * speed2
-    return b / (T * edge) * max(log(c * T / edge) - log(1 - speed2) - speed2, 0.0)
+    U, J = beam_energy / edge, ELECTRON / edge
+    power = -0.0318 + 0.3160 / U - 0.1135 / U**2
+    height = 10.57 * exp(-1.736 / U + 0.317 / U**2)
+    slow = J**2 * (1 + 2 * J)
+    fast = U * (U + 2 * J) * (1 + J) ** 2
+    relativistic = (1 + 2 * J) / (U + 2 * J) * ((U + J) / (1 + J)) ** 2
+    relativistic *= ((1 + U) * (U + 2 * J) * (1 + J) ** 2 / (slow + fast)) ** 1.5
+    return relativistic * (edge / RYDBERG) ** power * height * log(U) / U / edge**2

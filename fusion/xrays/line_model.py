@@ -22,9 +22,10 @@ from fusion.language.term import Term
 from fusion.xrays.acquisition import acquisition_of
 from fusion.xrays.attenuation import LOWEST, attenuation_of_lines, mass_attenuation
 from fusion.xrays.continuum import cells
-from fusion.xrays.line_groups import LineGroup, line_groups
+from fusion.xrays.line_groups import WEAK, LineGroup, error_of_weak_lines, line_groups
 from fusion.xrays.response import FWHM, PAIR, REACH, Response, shown
 from fusion.xrays.sensitivities import KFactors, as_k_factors, sensitivities
+from fusion.xrays.strays import errors_of_shells, log_path
 from fusion.xrays.table import KEV, atomic_mass, parse_names, tables
 from fusion.xrays.zeta_factors import ZetaFactors
 
@@ -74,7 +75,8 @@ class LineModel(Model):
     in energy), `heaviness` (its exponent in atomic number), `ends` (how much comes from beyond
     either end of the axis, which processors cut), `origin` (which share of it the specimen
     absorbs), `absorbers` (window, dead layer), and `sensitivity` (of shells whose k factor is
-    uncertain).
+    uncertain), `path` (how much more matter the continuum passes than lines, as that of stray
+    electrons in thick parts does; found unless `continuum` is told).
 
     Args:
         edxs: the data set, on an axis in keV or eV.
@@ -87,6 +89,8 @@ class LineModel(Model):
             elsewhere. None: found, as the share of it that is absorbed, `origin`.
         response: the detector, as far as it is known.
         mass_thickness: g/cm², the mean over the map, as (value, relative standard error).
+        elsewhere: those of the elements that are of grid or holder: bulk, hit by hard X-rays and
+            stray electrons, sends K and L as no thin specimen does, so that their shells are apart.
 
     Raises:
         ValueError: if the axis is none of X-ray energies, an element has no line on it, or beam
@@ -123,11 +127,13 @@ class LineModel(Model):
         continuum: Continuum | None = None,
         response: Response | None = None,
         mass_thickness: tuple[float, float] | None = None,
+        elsewhere: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._last_shapes = Remembered()
         call = f"LineModel({edxs}, {list(elements)})"
         self.elements = tuple(dict.fromkeys(e for e, _ in parse_names(call, elements)))
+        self.elsewhere = tuple(e for e, _ in parse_names(call, elsewhere)) if elsewhere else ()
         _check_options(call, edxs, continuum, mass_thickness)
         self.acquisition = acquisition_of(call, edxs, beam_energy, elevation)
         self.response = Response() if response is None else response
@@ -147,6 +153,7 @@ class LineModel(Model):
         self.subshells = Factor((len(self.of_L), 1), Standardised())
         if self.absorbed is None:
             self.origin = Factor((1, 1), Standardised())
+            self.path = Factor((1, 1), Standardised())
         if len(self.unsure):
             self.sensitivity = Factor((len(self.unsure), 1), Standardised())
 
@@ -183,11 +190,12 @@ class LineModel(Model):
         efficiency = self._efficiency_of_lines(known)
         self._hold("sent", own * efficiency)
         self._hold("owner", [[g.element == e for g in self.groups] for e in self.elements])
-        unsure = [s for s in self.shells if known[s].error > 0]
+        errors = errors_of_shells({s: known[s].error for s in self.shells}, self.elsewhere)
+        unsure = [s for s in self.shells if errors[s] > 0]
         self.unsure_shells = tuple(unsure)
         of = [[g.shell_name == s for g in self.groups] for s in unsure]
         self._hold("shell_of", np.array(of, dtype=float).reshape(len(unsure), len(self.groups)))
-        self._hold("unsure", [known[s].error for s in unsure])
+        self._hold("unsure", [errors[s] for s in unsure])
         self._hold("of_L", self._subshells())
         self._hold("kept", self._kept(known))
         singles = [(i, e, s) for i, g in enumerate(self.groups) for e, s in g.parts]
@@ -198,7 +206,10 @@ class LineModel(Model):
         self.measured = {s: known[s].measured for s in self.shells}
 
     def _subshells(self) -> Any:
-        """How much lines grow with each unknown share of L1 and L2: of all elements, of one."""
+        """How much lines grow with each unknown share of L1 and L2: of all elements, of one.
+
+        Then Ll and Lη of each element whose 3d shell is open.
+        """
         rows = []
         for subshell in ("L1", "L2"):
             of_it = np.array([g.subshell == subshell for g in self.groups])
@@ -207,13 +218,17 @@ class LineModel(Model):
                 own = of_it & np.array([g.element == element for g in self.groups])
                 if own.any():
                     rows.append(OF_ELEMENT * own)
+        for element in self.elements:
+            own = np.array([g.element == element and g.family in WEAK for g in self.groups])
+            if own.any() and (unknown := error_of_weak_lines(element)) > 0:
+                rows.append(unknown * own)
         return np.stack(rows)
 
     def _kept(self, known: dict[str, Any]) -> Any:
         """(some, line) 1: lines whose photons together are measured, whatever subshells send.
 
         Of a family that has a k factor: all; where its alpha lines have one, too, those from other
-        subshells than theirs.
+        subshells than theirs, and Ll where it is unknown.
         """
         rows = []
         for shell in (s for s in self.shells if s.endswith("L") and known[s].whole):
@@ -222,7 +237,8 @@ class LineModel(Model):
                 continue
             if known[shell].alpha is not None:
                 strong = [g.subshell for g in self.groups if g.name == f"{shell}a"]
-                own &= np.array([g.subshell not in strong for g in self.groups])
+                weak = WEAK if error_of_weak_lines(shell.split()[0]) > 0 else ()
+                own &= np.array([g.subshell not in strong or g.family in weak for g in self.groups])
             if own.any():
                 rows.append(own)
         return np.array(rows, dtype=float).reshape(len(rows), len(self.groups))
@@ -391,6 +407,8 @@ class LineModel(Model):
         lines = (n @ (self.owner * sent)) * left_of(kappa * (absorbing @ self.line_mu))
         heavy = n @ self.numbers ** (1 + HEAVIER * self.heaviness[0, 0])
         depth = kappa * (absorbing @ self.knot_mu)
+        if self.absorbed is None:
+            depth = depth * torch.exp(log_path(self.path[0, 0]))
         left = 1 - self.absorbed_share * (1 - left_of(depth))
         return torch.cat([lines, heavy[:, None] * left], 1)
 

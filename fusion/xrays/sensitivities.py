@@ -162,7 +162,7 @@ def _measured(
 def computed_sensitivity(shell: str, beam_energy: float) -> ShellSensitivity:
     """Ionisations of a shell's subshells times the photons that follow, before any detector.
 
-    Bethe's cross-section, relativistic; yields and Coster–Kronig transitions of Elam's tables.
+    Casnati's cross-section, relativistic; yields and Coster–Kronig transitions of Elam's tables.
     """
     element, name = shell.split()
     total = sum(emitted(element, name, beam_energy).values())

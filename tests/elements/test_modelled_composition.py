@@ -16,7 +16,8 @@ pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 from benchmarks.science.edxs_simulator import molar_masses
 from fusion.elements import Stoichiometry
-from fusion.elements.common_errors import reach
+from fusion.elements.common_errors import common_errors, reach, widened
+from fusion.elements.from_line_model import misfit_of
 from fusion.losses import Frobenius, Poisson, SquaredNorm
 from tests.elements.two_oxides import (
     ELEMENTS,
@@ -248,3 +249,41 @@ def test_a_limit_is_never_nearer_than_what_data_without_the_element_could_tell()
     found = reach(pull, bend)
     root = (-1 + math.sqrt(1 + 2 * 4 * 1.92)) / 4  # of x + ½ 4 x² = 1.92
     assert found.tolist() == pytest.approx([math.sqrt(3.84 / 4), max(root, 1.645 / 2), 1.645 / 2])
+
+
+# ---- contradictions ----------------------------------------------------------------------------
+
+
+def test_what_is_expected_is_no_more_certain_than_what_was_found():
+    found = widened(torch.tensor([0.0, -1.9, 1.96 * 2, -1.96 * 3], dtype=torch.float64))
+    np.testing.assert_allclose(found, [1, 1, 4, 9])
+
+
+@pytest.mark.parametrize("misfit", [1.0, 4.0])
+def test_counts_weigh_less_by_the_misfit_and_beliefs_by_how_far_they_missed(misfit):
+    result = fitted(2000)
+    held = result.model.lines.calibration.detach().clone()
+    plain = common_errors(result.model, result.minimised)
+    found = common_errors(result.model, result.minimised, misfit)
+    expected = torch.zeros_like(plain.covariance)
+    for name in result.model.lines.factor_modules():
+        place = plain.place(f"lines.{name}")
+        expected[place, place] = torch.eye(place.stop - place.start).to(expected)
+    inside = ~plain.at_bound
+    told = expected[inside][:, inside]
+    t = plain.few[inside]
+    counts = torch.linalg.pinv(plain.covariance[inside][:, inside], hermitian=True)
+    counts = counts - told / widened(t)
+    wanted = torch.linalg.pinv(counts / misfit + told / widened(t), hermitian=True)
+    place = plain.place("lines.calibration")
+    free = inside.cumsum(0)[place] - 1
+    np.testing.assert_allclose(
+        found.covariance[place, place].diagonal(), wanted[free, free], rtol=1e-3
+    )
+    assert torch.equal(held, result.model.lines.calibration.detach())
+
+
+def test_a_residual_within_its_noise_leaves_errors_and_says_nothing():
+    result = fitted(2000)
+    assert 1 <= misfit_of(result) < 1.2
+    assert not any("Birge" in text for text in composition()[0].messages)

@@ -32,7 +32,7 @@ class Unknowns:
 
     calibration: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     absorption: tuple[float, ...] = (0.0,)
-    subshells: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    subshells: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
     continuum: tuple[float, ...] = (0.0, 0.0)
     heaviness: tuple[float, ...] = (0.0,)
     absorbers: tuple[float, ...] = (0.0, 0.0)
@@ -60,19 +60,21 @@ def mu(element: str, keV: float | Array) -> Array:
     return xraydb.mu_elam(element, 1e3 * np.maximum(keV, 0.1))
 
 
-def bethe(shell: str, edge: float) -> float:
-    """Powell's middle values of b and c."""
-    b, c = {"K": (0.9, 0.65), "L": (0.9, 0.6)}[shell]
-    beta2 = 1 - 1 / (1 + BEAM / 510.999) ** 2
-    T = 510.999 * beta2 / 2
-    return b / (T * edge) * (np.log(c * T / edge) - np.log(1 - beta2) - beta2)
+def casnati(edge: float, beam: float = BEAM) -> float:
+    """Casnati, Tartari & Baraldi (1982), with Gryzinski's factor in units of the rest energy."""
+    i, t, u = edge / 510.999, beam / 510.999, beam / edge
+    f = (2 + i) / (2 + t) * ((1 + t) / (1 + i)) ** 2
+    f *= ((i + t) * (2 + t) * (1 + i) ** 2 / (t * (2 + t) * (1 + i) ** 2 + i * (2 + i))) ** 1.5
+    psi = (edge / 0.0136057) ** (-0.0318 + 0.3160 / u - 0.1135 / u**2)
+    phi = 10.57 * np.exp(-1.736 / u + 0.317 / u**2)
+    return f * psi * phi * np.log(u) / u / edge**2
 
 
 def singles(element: str, shell: str) -> list[Single]:
     """Of one shell, of an element whose 3p shell is full or that has no Kβ."""
     edges = xraydb.xray_edges(element)
     holes = {
-        name: n * bethe(shell, edges[name].energy / 1e3)
+        name: n * casnati(edges[name].energy / 1e3)
         for name, n in ELECTRONS[shell].items()
         if name in edges
     }
@@ -141,6 +143,8 @@ def lines_of(n: Array, kappa: float, t: Unknowns) -> Array:
             for first, subshell in ((0, "L1"), (2, "L2")):
                 if group.subshell == subshell:
                     sent *= np.exp(0.2 * t.subshells[first] + 0.1 * t.subshells[first + 1])
+            if group.family in ("Ll", "Ln"):  # six 3d electrons of ten
+                sent *= np.exp(np.log(10 / 6) * t.subshells[4])
             chi = sum(
                 kappa * a * xraydb.atomic_mass(e) * line_mu(e, group)
                 for a, e in zip(atoms, elements, strict=True)
