@@ -156,9 +156,9 @@ def test_one_phantom_at_two_resolutions_is_resolved_where_neither_is_alone():
     assert nearest_angles(result["C"], C)[2:].max() < 3  # on fine pixels, what EELS tells apart
 
     once = {"starts": 1, "progress": False}
-    fine = fu.fit(fu.models.NMF(eels, K), Frobenius(eels), max_steps=60, **once)
+    fine = fu.fit(fu.models.NMF(eels, K), Frobenius(eels), max_steps=20, **once)
     assert nearest_angles(fine["C"], C)[:2].max() > 15
-    few = fu.fit(fu.models.NMF(edxs, K), Frobenius(edxs), max_steps=60, **once)
+    few = fu.fit(fu.models.NMF(edxs, K), Frobenius(edxs), max_steps=20, **once)
     assert nearest_angles(few["C"], seen)[2:].max() > 15
-    naive = fu.fit(TwoResolutions(eels, edxs, seen=False), loss, max_steps=60, **once)
+    naive = fu.fit(TwoResolutions(eels, edxs, seen=False), loss, max_steps=20, **once)
     assert naive.loss > 1.2 * result.loss  # without the shift and the blur it fits worse
