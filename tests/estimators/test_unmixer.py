@@ -37,9 +37,9 @@ from tests.helpers.planted_pixels import CHANNELS, QUICK, K, planted
 
 # none of the checks contradicts non-negative factors: no failure is expected
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([Unmixer(2, solver=QUICK, starts=1, max_steps=8),
+@parametrize_with_checks([Unmixer(2, solver=QUICK, starts=1, max_steps=30),
                           Unmixer(2, likelihood=Poisson, solver=QUICK, starts=1,
-                                  max_steps=8)])  # fmt: skip
+                                  max_steps=30)])  # fmt: skip
 def test_scikit_learn_finds_nothing_wrong(estimator, check):
     check(estimator)
 
