@@ -12,19 +12,24 @@ from fusion.engine.objective import Objective
 from fusion.engine.size_likeness import likeness_in_sizes
 from fusion.engine.variables import Values
 
+STEADY = 1e-4
+"""Share of its distance from the data by which a start still changes where all is settled."""
+
 
 def rescaled_to_data(
     objective: Objective, values: Values, names: Sequence[str], rounds: int = 40
 ) -> Values:
     """The values, each named factor times the number that brings M nearest to the data.
 
-    Damped Newton steps in one number a factor, on Σ over data sets of ½‖X − M‖² / ‖X‖².
+    Damped Newton steps in one number a factor, on Σ over data sets of ½‖X − M‖² / ‖X‖². A factor
+    that is best at nothing shrinks only until its size no longer matters.
     """
     if not names or not objective.loss.fits:
         return values
     values = _turned_towards_data(objective, values, names)
     likeness = likeness_in_sizes(objective, values)
     scale = {name: objective.like.new_ones(values[name].shape[0]) for name in names}
+    before: Tensor | None = None
     for _ in range(rounds):
         with torch.enable_grad():
             leaves = {name: s.detach().requires_grad_() for name, s in scale.items()}
@@ -54,7 +59,13 @@ def rescaled_to_data(
         alike = size.clamp_min(torch.finfo(size.dtype).tiny) ** (-0.5 / len(names))
         factor = torch.where(met[:, None] > 0, factor, alike.clamp(0.1, 1e3)[:, None].to(factor))
         scale = {n: s[:, i] * factor[:, i] for i, n in enumerate(names)}
-        if bool((factor - 1).abs().max() < 0.01):
+        distance = distance.detach()
+        settled = (factor - 1).abs() < 0.01
+        if before is not None:  # what grows may be far too small yet to be seen in the distance
+            steady = (before - distance).abs() <= STEADY * distance
+            settled |= steady[:, None] & (factor < 1)
+        before = distance
+        if bool(settled.all()):
             break
     return {
         n: (v * _per_start(scale[n], v)).detach() if n in scale else v for n, v in values.items()

@@ -45,6 +45,8 @@ def test_growth_and_memory_have_a_line_for_every_size():
 
 def test_looking_has_a_line_for_every_kind_of_data_and_no_action_fails(monkeypatch):
     monkeypatch.delitem(looking.ACTIONS, "rank")  # half a minute; tests/ranking has it
+    for name, value in {"CHANNELS": 512, "WIDTH": 64, "BYTES": 2.5e5}.items():
+        monkeypatch.setattr(looking, name, value)
     rows = CASES["looking"](SMALL).rows
     assert [row[0] for row in rows] == ["dense, 4 MB", "lazy, 4 MB", "sparse, 4 MB"]
     told = {cell for row in rows[:2] for cell in row[1:]} | set(rows[2][1:])

@@ -12,6 +12,7 @@ import fusion as fu
 from fusion.simulate import dual_eels
 from tests.helpers.commands import fails, run
 from tests.helpers.planted_factors import nearest_angles
+from tests.helpers.undrawn import draw_nothing
 
 FILES = {"result.npz", "summary.txt", "figure.png", "spectra.csv", "thickness.npz"}
 FILES |= {"scattering.png"}
@@ -51,7 +52,8 @@ def answer(folder, tmp_path_factory):
     """Of the one file, and what was printed."""
     out = tmp_path_factory.mktemp("answer")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fusion.cli.output.find_spec", lambda name: None)  # pages take their time
+        patch.setattr("fusion.cli.output.find_spec", lambda name: None)  # no page
+        draw_nothing(patch)  # tests/plots looks at the pictures
         assert run("fuse", folder / "dual.npz", *TAIL, "-o", out, "--quiet") == 0
     return out
 

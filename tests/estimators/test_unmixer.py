@@ -37,8 +37,9 @@ from tests.helpers.planted_pixels import CHANNELS, QUICK, K, planted
 
 # none of the checks contradicts non-negative factors: no failure is expected
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([Unmixer(2, solver=QUICK, starts=1),
-                          Unmixer(2, likelihood=Poisson, solver=QUICK, starts=1)])  # fmt: skip
+@parametrize_with_checks([Unmixer(2, solver=QUICK, starts=1, max_steps=30),
+                          Unmixer(2, likelihood=Poisson, solver=QUICK, starts=1,
+                                  max_steps=30)])  # fmt: skip
 def test_scikit_learn_finds_nothing_wrong(estimator, check):
     check(estimator)
 
@@ -49,7 +50,8 @@ def test_clone_keeps_every_option_and_mean_is_not_there():
     other = clone(est)
     told, was = other.get_params(), est.get_params()
     assert {k: str(v) for k, v in told.items()} == {k: str(v) for k, v in was.items()}
-    assert not hasattr(est.set_params(penalty=None, scan=None).fit(planted()[0]), "mean_")
+    quick = est.set_params(penalty=None, scan=None, max_steps=2, starts=1)
+    assert not hasattr(quick.fit(planted()[0]), "mean_")
 
 
 def test_a_fitted_estimator_is_pickled_without_its_data():

@@ -29,12 +29,11 @@ MAPS = {
     "sparc-hyperspectral.h5": [],
     "test_TEM.bcf": ["--bin", "y=4", "--bin", "x=4", "--bin", "energy=8"],
     "test_spectral_map.sur": [],
-    "tilt_0.bcf": ["--bin", "y=8", "--bin", "x=8", "--bin", "energy=8"],
     "velox_emd_version11.zip/Test SI 16x16 215 kx.emd": [],
 }
 """Options with which a map is small enough for a test."""
-LOOKED_AT = ("EELS_SI.dm4", "sparc-hyperspectral.h5", "P45.bcf")
-"""Maps of which the picture and the page are made in full."""
+LOOKED_AT = ("sparc-hyperspectral.h5", "P45.bcf")
+"""Maps of which the picture and the page are made in full: in nm, and of X-rays."""
 BINS = ["--bin", "y=16", "--bin", "x=16", "--bin", "energy=8"]
 pytestmark = io
 

@@ -1,6 +1,8 @@
-"""Short fits of every kind of model and data."""
+"""Short fits of every kind of model and data; each is made once, and nothing is written to it."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 import torch
@@ -48,31 +50,37 @@ class Coupled(fu.Model):
         return dict(zip(self.names, (first, fu.cp(self.C, self.S2)), strict=True))
 
 
+@cache
 def coupled() -> fu.Result:
     a, b = spectrum_image("a"), spectrum_image("b", (5, 6, 9))
     return fu.fit(Coupled(a, b, 2), Frobenius(a) + Frobenius(b) + SquaredNorm("N", 0.1), **QUICK)
 
 
+@cache
 def nmf(data: fu.Dataset | None = None, **options) -> fu.Result:
     data = data or spectrum_image()
     return fu.fit(NMF(data, 2), Frobenius(data), **{**QUICK, **options})
 
 
+@cache
 def cpd() -> fu.Result:
     data = fu.Dataset("x", array(4, 5, 6))
     return fu.fit(CPD(data, 2), Frobenius(data), **QUICK)
 
 
+@cache
 def tucker() -> fu.Result:
     data = fu.Dataset("x", array(4, 5, 6))
     return fu.fit(Tucker(data, (2, 3, 2)), Frobenius(data), **QUICK)
 
 
+@cache
 def one_pixel() -> fu.Result:
     data = fu.Dataset("one", array(9, 1)[:, 0])
     return fu.fit(NMF(data, 1), Frobenius(data), **QUICK)
 
 
+@cache
 def image() -> fu.Result:
     eels, adf = (
         spectrum_image(),
@@ -81,21 +89,25 @@ def image() -> fu.Result:
     return fu.fit(SharedMaps(eels, adf, K=2), Frobenius(eels) + Frobenius(adf), **QUICK)
 
 
+@cache
 def two_maps() -> fu.Result:
     a, b = spectrum_image("a"), spectrum_image("b", (3, 4, 12))
     return fu.fit(SharedSpectra(a, b, K=2), Frobenius(a) + Frobenius(b), **QUICK)
 
 
+@cache
 def diffraction() -> fu.Result:
     data = fu.Dataset("patterns", array(4, 3, 6, 5), signal=2)
     return fu.fit(NMF(data, 2), Frobenius(data), **QUICK)
 
 
+@cache
 def series() -> fu.Result:
     data = fu.Dataset("series", array(3, 4, 5, 6))
     return fu.fit(NMF(data, 2), Poisson(data), **QUICK)
 
 
+@cache
 def masked() -> fu.Result:
     mask = np.zeros((5, 6), dtype=bool)
     mask[1, 2:4] = True

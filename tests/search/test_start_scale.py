@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
 import fusion as fu
 from fusion.constraints import Free
+from fusion.engine.objective import Objective
 from fusion.losses import L1, Frobenius, Poisson
+from fusion.search.initialisation import random_values, scalable
+from fusion.search.start_scale import rescaled_to_data
+from tests.helpers.small_results import Coupled, spectrum_image
 
 
 class Signed(fu.Model):
@@ -75,3 +80,17 @@ def test_data_sets_of_other_units_are_both_met_by_a_start(scale):
         fu.models.SharedMaps(a, b, K=2), loss, starts=1, max_steps=0, compress=False, progress=False
     )
     assert min(begun.explained_variance.values()) > 0.2
+
+
+def test_what_is_best_at_nothing_shrinks_only_until_its_size_no_longer_matters():
+    a, b = spectrum_image("a"), spectrum_image("b", (5, 6, 9))
+    objective = Objective(Coupled(a, b, 2), Frobenius(a) + Frobenius(b))
+    drawn = [random_values(objective, torch.Generator().manual_seed(i)) for i in range(8)]
+    values = {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]}
+    made = rescaled_to_data(objective, values, scalable(objective))
+    size = (made["N"] / values["N"])[:, 0, 0]
+    assert size.min() < 1e-3  # of some starts N is best at nothing
+    assert size.min() > 1e-9
+    longer = rescaled_to_data(objective, made, scalable(objective))
+    distances = [objective.likeness(each)[0] for each in (made, longer)]
+    torch.testing.assert_close(*distances, rtol=1e-3, atol=0)

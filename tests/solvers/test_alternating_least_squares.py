@@ -296,7 +296,7 @@ def overlap(C):
 
 def test_no_weight_is_nmf_exactly_and_a_full_one_parts_the_maps():
     data = fu.Dataset("a", mixture())
-    told = {"starts": 1, "max_steps": 80, "progress": False}
+    told = {"starts": 1, "max_steps": 30, "progress": False}
     made = {
         w: fu.fit(models.NMF(data, K), Frobenius(data), solver=HALS(orthogonality=w), **told)
         for w in (0.0, 0.1, 1.0)

@@ -1,5 +1,7 @@
 """The unit and the order of pixels and channels do not matter; the loss never rises."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -62,9 +64,9 @@ def fit(data, name, rank=K, **options):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_data_in_another_unit_give_the_same_factors(name):
-    for seed, scale in enumerate(SCALES):  # one start: of two with equal losses rounding chooses
-        C, S, result = fit(fu.Dataset("a", cube()), name, starts=1, seed=seed)
-        C2, S2, other = fit(fu.Dataset("a", scale * cube()), name, starts=1, seed=seed)
+    C, S, result = fit(fu.Dataset("a", cube()), name, starts=1)  # of two rounding chooses
+    for scale in SCALES:
+        C2, S2, other = fit(fu.Dataset("a", scale * cube()), name, starts=1)
         np.testing.assert_allclose(S2, S, rtol=0, atol=1e-6)
         np.testing.assert_allclose(C2, C, rtol=0, atol=1e-6)
         expected = scale * result.factors["C"]
@@ -141,13 +143,13 @@ def predicted(case, X, Y, scale=1.0, energy=ENERGY, start=None):
     return {name: M.dense().detach().numpy() / scale for name, M in made.items()}
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("name", EVERY)
-def test_every_model_gives_the_same_prediction_in_another_unit(name, scale):
+def test_every_model_gives_the_same_prediction_in_another_unit(name):
     X, Y = (cube(seed).reshape(PIXELS, CHANNELS) for seed in (0, 1))
-    here, there = (predicted(EVERY[name], X, Y, s) for s in (1.0, scale))
+    here, *others = (predicted(EVERY[name], X, Y, s) for s in (1.0, *SCALES))
     for data, M in here.items():
-        assert there[data] == pytest.approx(M, abs=1e-6 * X.max())
+        for there in others:
+            assert there[data] == pytest.approx(M, abs=1e-6 * X.max())
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -219,15 +221,24 @@ def with_nothing_between(fill):
     return X, start, more, large, mask
 
 
+EXACT = GaussNewton(tolerance=1e-16, max_steps=2000)
+
+
+@cache
+def without_them(name):
+    """Spectra and result of the data alone; what is put in between does not enter."""
+    X, start, *_ = with_nothing_between("empty")
+    return fit(fu.Dataset("a", X), name, init=[start], solver=EXACT)[1:]
+
+
 @pytest.mark.parametrize("fill", ["masked", "empty"])
 @pytest.mark.parametrize("name", NAMES)
 def test_pixels_and_channels_that_hold_nothing_change_nothing(name, fill):
     if fill == "empty" and ("Gaussian" in name or "ARD" in name or "spectra" in name):
         pytest.skip("zeros are data to a noise that is learned")
-    X, start, more, large, mask = with_nothing_between(fill)
-    exact = GaussNewton(tolerance=1e-16, max_steps=2000)
-    _, S, small = fit(fu.Dataset("a", X), name, init=[start], solver=exact)
-    other = fit(more, name, init=[large], solver=exact)[2]
+    _, _, more, large, mask = with_nothing_between(fill)
+    S, small = without_them(name)
+    other = fit(more, name, init=[large], solver=EXACT)[2]
     kept, seen = ~mask.all(1), ~mask.all(0)
     S2 = other.factors["S"][seen]
     scale = np.linalg.norm(S, axis=0) / np.linalg.norm(S2, axis=0)
@@ -268,12 +279,12 @@ FALLING = {
 
 @pytest.mark.parametrize("name", FALLING)
 @pytest.mark.parametrize(
-    "solver", [GaussNewton(), LBFGS(max_steps=100)], ids=lambda s: type(s).__name__
+    "solver", [GaussNewton(), LBFGS(max_steps=40)], ids=lambda s: type(s).__name__
 )
 def test_the_loss_never_rises(name, solver):
     data = fu.Dataset("a", cube())
     loss = FALLING[name](data)
-    result = fu.fit(models.NMF(data, K), loss, solver=solver, starts=3, progress=False)
+    result = fu.fit(models.NMF(data, K), loss, solver=solver, starts=2, progress=False)
     for start in result.loss_history:
         told = start[np.isfinite(start)]
         assert (np.diff(told) <= 1e-12 * np.abs(told[1:])).all()

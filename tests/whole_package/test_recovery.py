@@ -13,6 +13,8 @@ SHORT = HALS(max_steps=50)
 LONG = HALS(max_steps=150)  # with noise the loss is within 3e-4 of its end: a core nears it slowly
 EXACT = [*((case, GaussNewton()) for case in CASES), *((case, SHORT) for case in LINEAR)]
 """Solvers that are to reach the minimum, with the models that they can do."""
+STARTS = {tucker: 6}
+"""Where the best of two may stand in a lesser minimum."""
 
 
 def named(value):
@@ -36,7 +38,9 @@ def distances(case, result):
 @pytest.mark.parametrize(("make", "solver"), EXACT, ids=named)
 def test_factors_come_back_without_noise(make, solver):
     case = make(0.0)
-    result = fu.fit(case.model, case.loss, solver=solver, starts=6, progress=False)
+    result = fu.fit(
+        case.model, case.loss, solver=solver, starts=STARTS.get(make, 2), progress=False
+    )
     assert max(distances(case, result).values()) < 0.01, distances(case, result)
     assert max(worst(case, result).values(), default=0) < 1.0, worst(case, result)
 
@@ -46,7 +50,9 @@ def test_factors_come_back_from_noise_with_one_loss_whatever_the_solver(make):
     case, losses = make(0.02), {}
     hals = [LONG if make is tucker else SHORT] * (make in LINEAR)
     for solver in (GaussNewton(tolerance=1e-6), *hals):
-        result = fu.fit(case.model, case.loss, solver=solver, starts=6, progress=False)
+        result = fu.fit(
+            case.model, case.loss, solver=solver, starts=STARTS.get(make, 2), progress=False
+        )
         assert max(distances(case, result).values()) < 0.02, (solver, distances(case, result))
         assert max(worst(case, result).values(), default=0) < 4.0, (solver, worst(case, result))
         losses[named(solver)] = result.loss
