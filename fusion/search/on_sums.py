@@ -25,7 +25,7 @@ from fusion.forms.contract import Gathered
 from fusion.forms.weights import Weights
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
-from fusion.search.continuation import continue_from
+from fusion.search.continuation import continue_from, polish
 from fusion.search.heats import Heats
 from fusion.search.pixel_sampling import model_on_rows, pixel_factors
 
@@ -168,6 +168,9 @@ def search_on_sums(
         outcome = solver.minimise(
             objective, flat, watch, most, judge=_heats(flat, solver, race, objective)
         )
+        if outcome.status[outcome.best()].ok:
+            with watch.at("what all pixels have in common"):
+                polish(objective, solver, outcome, watch, most)
         return outcome
     with watch.at("sums of pixels"):
         coarse = summed_problem(objective, 2 * edge)
