@@ -25,7 +25,7 @@ from fusion.forms.contract import Gathered
 from fusion.forms.weights import Weights
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
-from fusion.search.continuation import continue_from, polish
+from fusion.search.continuation import continue_from
 from fusion.search.heats import Heats
 from fusion.search.pixel_sampling import model_on_rows, pixel_factors
 
@@ -38,6 +38,9 @@ COUNTS = 1000
 """Mean counts of a sum of pixels, at least."""
 MOST, LEAST = 1024, 16
 """Sums of pixels, at most, and at least where there are so many pixels."""
+FINER = 0.1
+"""Share of the tolerance to which a fit without sums goes on: where thickness and sensitivities
+make up for each other, steps gain little while they are far from the minimum."""
 SAME = 1e-6
 """Share of a loss by which two starts have come to the same answer."""
 
@@ -168,9 +171,11 @@ def search_on_sums(
         outcome = solver.minimise(
             objective, flat, watch, most, judge=_heats(flat, solver, race, objective)
         )
-        if outcome.status[outcome.best()].ok:
+        best = outcome.best()
+        if outcome.status[best].ok:
             with watch.at("what all pixels have in common"):
-                polish(objective, solver, outcome, watch, most)
+                last = solver.until(FINER * solver.tolerance)
+                continue_from(objective, last, outcome, best, watch, most)
         return outcome
     with watch.at("sums of pixels"):
         coarse = summed_problem(objective, 2 * edge)

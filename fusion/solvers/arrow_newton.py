@@ -44,9 +44,8 @@ LEFT = 0.1
 """Share of the tolerance below which what a step promises does not count any more."""
 FEWER = 1.5
 """By how many times fewer rows must move for the others to be left out."""
-FINER = 0.1
-"""Share of the tolerance to which what pixels have in common is found: its valleys are slow, and
-where thickness and sensitivities make up for each other steps gain little far from the minimum."""
+COMMON = 1e-8
+"""Relative change at which what pixels have in common is found: far below what counts tell."""
 FARTHEST = 1.0
 """Standard deviations that a step may take what something is expected of."""
 NEWTON = 1e-4
@@ -84,8 +83,8 @@ class ArrowNewton(Solver):
         return replace(self, window=2, tolerance=max(self.tolerance, SCOUTED))
 
     def polishing(self) -> ArrowNewton:
-        damping = min(self.damping, NEAR)
-        return replace(self, damping=damping, tolerance=FINER * self.tolerance)
+        tolerance = max(self.tolerance, COMMON)
+        return replace(self, window=2, damping=min(self.damping, NEAR), tolerance=tolerance)
 
     def resumed(self, outcome: Outcome, row: int) -> ArrowNewton:
         return replace(self, damping=min(self.damping, NEAR))
