@@ -44,7 +44,7 @@ def test_two_terms_of_one_name_both_have_a_history():
 def test_the_summary_tells_status_loss_factors_and_data(result):
     told = result.summary()
     assert told.startswith(result.status)
-    assert result.formula in told
+    assert f"loss {result.loss:.8g} = {result.formula}" in told
     assert all(f"{name} {value.shape}" in told for name, value in result.factors.items())
     assert all(f"{name}: explained variance" in told for name in result.data)
 
