@@ -136,7 +136,8 @@ def _from_arrow(parts: RowsAndFew, flat: Tensor, arrow: Arrow, misfit: float) ->
     covariance[inside] = _inverse(reduced[free][:, free]).flatten()
     bend = (reduced - reduced @ covariance @ reduced).diagonal()
     limit = torch.where(at_bound, reach(arrow.few_gradient / misfit, bend), 0)
-    return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, met.covariance)
+    rows = misfit * met.covariance
+    return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, rows)
 
 
 @dataclass(frozen=True)

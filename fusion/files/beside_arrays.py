@@ -274,7 +274,7 @@ class Beside:
         self.used.add(name)
         try:
             return from_text(str(text)), []
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return {}, [f"{name} of {self.path.name} is not used: no JSON ({error})"]
 
     def _noise(self, header: ArrayHeader, signal: int) -> dict[str, str]:

@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 
 from fusion.xrays.attenuation import edges_kev
 from fusion.xrays.ionisation import cross_section
-from fusion.xrays.table import ELECTRONS, occupancy, photons, subshells, tables, transitions
+from fusion.xrays.table import ELECTRONS, occupancy, photons, subshells, transitions
 
 Efficiency = Callable[[Sequence[float]], NDArray[np.float64]]
 
-WEAK = ("Ll", "Ln")
-"""Families that come from 3s, beside α and β1, which come from 3d."""
-LAST_CLOSED, NEXT_CLOSED = 20, 29
-"""Atomic numbers of Ca and Cu, between which the 3d shell fills."""
 LEAST = 1e-4
 """Share of its shell's photons below which a group is left out."""
 
@@ -87,18 +83,6 @@ def line_groups(
                 groups = _with_alpha(groups, f"{shell}a", measured)
             made += [g for g in groups if low <= g.energy <= high and g.share > LEAST]
     return made
-
-
-def error_of_weak_lines(element: str) -> float:
-    """Standard error of the logarithm of Ll and Lη, beside Lα and Lβ1; 0 where 3d is full or empty.
-
-    xraydb has α lines of Ti to Fe as if 3d were full, other tables fewer (Ll/Lα of Ti: 0.11 and
-    0.41). By the number of 3d electrons Ll/Lα is 10/n of a full shell: that is how little is known.
-    """
-    electrons = tables().atomic_number(element) - LAST_CLOSED
-    if not 0 < electrons < NEXT_CLOSED - LAST_CLOSED:
-        return 0.0
-    return float(np.log(10 / electrons))
 
 
 def emitted(element: str, shell: str, beam_energy: float) -> dict[str, float]:

@@ -22,7 +22,8 @@ from fusion.language.term import Term
 from fusion.xrays.acquisition import acquisition_of
 from fusion.xrays.attenuation import LOWEST, attenuation_of_lines, mass_attenuation
 from fusion.xrays.continuum import cells
-from fusion.xrays.line_groups import WEAK, LineGroup, error_of_weak_lines, line_groups
+from fusion.xrays.line_groups import LineGroup, line_groups
+from fusion.xrays.line_shares import measured_together, unknown_shares
 from fusion.xrays.response import FWHM, PAIR, REACH, Response, shown
 from fusion.xrays.sensitivities import KFactors, as_k_factors, sensitivities
 from fusion.xrays.strays import errors_of_shells, log_path
@@ -39,10 +40,6 @@ THICKNESS = 3e-5
 """g/cm²: 60 nm of 5 g/cm³, the mean mass thickness that is expected."""
 THICKER = 1.5
 """Of the logarithm of mass thickness."""
-SUBSHELLS, OF_ELEMENT = 0.2, 0.1
-"""Of the logarithms of what L1 and L2 send beside L3: of all elements alike, and of each."""
-BEYOND_AXIS = 0.01
-"""Share of a family beyond the axis from which what is seen is no longer what was measured."""
 CONTINUUM, STEEPER, HEAVIER = 2.0, 0.5, 0.3
 """Of the logarithm of the continuum, of its exponents in energy and in atomic number."""
 ORIGIN = (0.5, 0.5)
@@ -196,52 +193,14 @@ class LineModel(Model):
         of = [[g.shell_name == s for g in self.groups] for s in unsure]
         self._hold("shell_of", np.array(of, dtype=float).reshape(len(unsure), len(self.groups)))
         self._hold("unsure", [errors[s] for s in unsure])
-        self._hold("of_L", self._subshells())
-        self._hold("kept", self._kept(known))
+        self._hold("of_L", unknown_shares(self.groups, self.elements))
+        self._hold("kept", measured_together(self.groups, known))
         singles = [(i, e, s) for i, g in enumerate(self.groups) for e, s in g.parts]
         self._hold("energies", [e for _, e, _ in singles])
         self._hold("shares", [share for *_, share in singles])
         self.register_buffer("group_of", torch.tensor([i for i, *_ in singles]))
         self.line_width = self._width(self.energies)
         self.measured = {s: known[s].measured for s in self.shells}
-
-    def _subshells(self) -> Any:
-        """How much lines grow with each unknown share of L1 and L2: of all elements, of one.
-
-        Then Ll and Lη of each element whose 3d shell is open.
-        """
-        rows = []
-        for subshell in ("L1", "L2"):
-            of_it = np.array([g.subshell == subshell for g in self.groups])
-            rows.append(SUBSHELLS * of_it)
-            for element in self.elements:
-                own = of_it & np.array([g.element == element for g in self.groups])
-                if own.any():
-                    rows.append(OF_ELEMENT * own)
-        for element in self.elements:
-            own = np.array([g.element == element and g.family in WEAK for g in self.groups])
-            if own.any() and (unknown := error_of_weak_lines(element)) > 0:
-                rows.append(unknown * own)
-        return np.stack(rows)
-
-    def _kept(self, known: dict[str, Any]) -> Any:
-        """(some, line) 1: lines whose photons together are measured, whatever subshells send.
-
-        Of a family that has a k factor: all; where its alpha lines have one, too, those from other
-        subshells than theirs, and Ll where it is unknown.
-        """
-        rows = []
-        for shell in (s for s in self.shells if s.endswith("L") and known[s].whole):
-            own = np.array([g.shell_name == shell for g in self.groups])
-            if sum(g.share for g in self.groups if g.shell_name == shell) < 1 - BEYOND_AXIS:
-                continue
-            if known[shell].alpha is not None:
-                strong = [g.subshell for g in self.groups if g.name == f"{shell}a"]
-                weak = WEAK if error_of_weak_lines(shell.split()[0]) > 0 else ()
-                own &= np.array([g.subshell not in strong or g.family in weak for g in self.groups])
-            if own.any():
-                rows.append(own)
-        return np.array(rows, dtype=float).reshape(len(rows), len(self.groups))
 
     def _efficiency(self, energies: Any) -> Any:
         """Share of photons that the detector counts, as far as it is known."""

@@ -281,6 +281,7 @@ def test_counts_weigh_less_by_the_misfit_and_beliefs_by_how_far_they_missed(misf
         found.covariance[place, place].diagonal(), wanted[free, free], rtol=1e-3
     )
     assert torch.equal(held, result.model.lines.calibration.detach())
+    torch.testing.assert_close(found.rows, misfit * plain.rows)
 
 
 def test_a_residual_within_its_noise_leaves_errors_and_says_nothing():

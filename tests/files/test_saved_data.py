@@ -79,7 +79,7 @@ def test_metadata_of_several_arrays_and_of_all_are_told_apart(tmp_path):
     assert [held[name].metadata for name in "ab"] == [{"of": "a"}, {"of": ["all"]}]
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[1, 2]", "{"])
+@pytest.mark.parametrize("text", ["no JSON", "[1, 2]", "{", 9999 * "["])
 def test_metadata_that_are_none_are_left_out_and_named(tmp_path, text):
     np.savez(tmp_path / "a.npz", a=np.ones((3, 4, 5)), a_metadata=text)
     with pytest.warns(fu.FileWarning, match="a_metadata of a.npz is not used: no JSON"):

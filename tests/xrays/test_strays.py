@@ -10,7 +10,7 @@ import torch
 
 from fusion.elements import KFactors
 from fusion.xrays.ionisation import cross_section
-from fusion.xrays.line_groups import error_of_weak_lines
+from fusion.xrays.line_shares import error_of_weak_lines
 from fusion.xrays.strays import errors_of_shells, log_path
 from tests.xrays.literal_spectrum import casnati, continuum_of
 from tests.xrays.small_line_model import ALL, N, line_model, of_shell, photons, predicted
