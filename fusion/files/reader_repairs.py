@@ -55,7 +55,7 @@ def jeol(path: Path, entries: list[Entry], read: Read) -> list[Entry]:
 
 
 def emd(path: Path, entries: list[Entry], read: Read) -> list[Entry]:
-    """Maps in their true shape (`fusion.files.velox`); EELS with beam and stage of the others.
+    """Maps in their true shape, with angles (`fusion.files.velox`); EELS with beam and stage.
 
     RosettaSciIO 0.15.0 maps these metadata for images and X-rays alone.
     """
@@ -63,7 +63,7 @@ def emd(path: Path, entries: list[Entry], read: Read) -> list[Entry]:
     kept = {key: to for key, to in mapping.items() if "Acquisition_instrument.TEM" in str(to[0])}
     kept = {key: to for key, to in kept.items() if "EDS" not in str(to[0])}
     entries = [{"mapping": kept, **entry} for entry in entries]
-    return velox.in_true_shape(entries, read)
+    return [velox.with_angles(entry) for entry in velox.in_true_shape(entries, read)]
 
 
 def wdf(path: Path, entries: list[Entry], read: Read) -> list[Entry]:

@@ -1,9 +1,9 @@
-"""Velox: X-ray maps in the shape that their own metadata tell."""
+"""Velox: X-ray maps in the shape, and detectors where, their own metadata tell."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import prod
+from math import degrees, prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,11 @@ from fusion.files.sparse_arrays import sparse_behind
 
 Entry = dict[str, Any]
 Read = Callable[..., list[Entry]]
+
+ALIKE = 0.5
+"""Degrees within which detectors that are summed stand at one angle."""
+IN_RADIANS = "DetectorMetadata.ElevationAngle"
+"""What RosettaSciIO 0.15.0 hands on in radians as if in degrees."""
 
 
 def scan_shape(entry: Entry) -> tuple[int, int] | None:
@@ -90,3 +95,55 @@ def _refolded(frames: Entry, entry: Entry) -> Entry:
     for axis, size in zip(axes, shape, strict=True):
         axis["size"] = size
     return {**entry, "data": folded, "axes": axes}
+
+
+def with_angles(entry: Entry) -> Entry:
+    """An X-ray spectrum's entry with elevation and azimuth of its detectors, degrees.
+
+    The file has them in radians for every detector, below the specimen's plane negative: what
+    leaves at the lower side has as far to go. RosettaSciIO 0.15.0 does not map them, and HyperSpy
+    2.4 then writes 35° and 0°. Of detectors that are summed, as those of maps are, only what all
+    have.
+    """
+    if not signal_type(entry).startswith("EDS"):
+        return entry
+    original = entry.get("original_metadata") or {}
+    detectors = _detectors(original, summed=entry["data"].ndim > 1)
+    angles = {
+        "elevation_angle": [abs(angle) for angle in _degrees(detectors, "ElevationAngle")],
+        "azimuth_angle": _degrees(detectors, "AzimuthAngle"),
+    }
+    known = {
+        key: round(sum(each) / len(each), 3)
+        for key, each in angles.items()
+        if each and max(each) - min(each) <= ALIKE
+    }
+    mapping = {k: to for k, to in (entry.get("mapping") or {}).items() if k != IN_RADIANS}
+    metadata = dict(entry.get("metadata") or {})
+    scope = metadata
+    for key in ("Acquisition_instrument", "TEM", "Detector", "EDS"):
+        scope[key] = dict(scope.get(key) or {})
+        scope = scope[key]
+    scope |= known
+    return {**entry, "metadata": metadata, "mapping": mapping}
+
+
+def _detectors(original: Mapping[str, Any], summed: bool) -> list[Mapping[str, Any]]:
+    """What the file says of the detectors that a spectrum is of."""
+    result, every = original.get("BinaryResult"), original.get("Detectors")
+    name = str(result.get("Detector") or "") if isinstance(result, Mapping) else ""
+    if not isinstance(every, Mapping):
+        return []
+    placed = [d for d in every.values() if isinstance(d, Mapping) and "ElevationAngle" in d]
+    if summed:
+        return placed
+    own = [d for d in placed if d.get("DetectorName") == name]
+    return own or [d for d in placed if name and str(d.get("DetectorName")).startswith(name)]
+
+
+def _degrees(detectors: list[Mapping[str, Any]], key: str) -> list[float]:
+    """Of every detector; none where one does not say it."""
+    try:
+        return [degrees(float(detector[key])) for detector in detectors]
+    except (KeyError, TypeError, ValueError):
+        return []

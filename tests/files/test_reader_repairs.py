@@ -133,3 +133,41 @@ def test_beam_and_geometry_are_kept_as_the_reader_maps_them(tmp_path, monkeypatc
     assert held.metadata["Acquisition_instrument"] == {"TEM": scope}
     prepared = held.crop(x=slice(0, 4)).bin(y=2)
     assert prepared.metadata["Acquisition_instrument"] == {"TEM": scope}
+
+
+def velox(elevations: list[str], of: str, data: np.ndarray) -> dict[str, Any]:
+    """An X-ray entry of a Velox file with detectors X1, X2, …, a quarter turn apart."""
+    detectors = {
+        f"Detector-{i}": {"DetectorName": f"X{i}", "ElevationAngle": angle,
+                          "AzimuthAngle": str(0.5 * i * np.pi)}
+        for i, angle in enumerate(elevations, 1)
+    }  # fmt: skip
+    original = {"Detectors": {"Detector-0": {"DetectorName": "DF"}, **detectors}}
+    original |= {"BinaryResult": {"Detector": of}, "DetectorMetadata": {"ElevationAngle": "0.3"}}
+    key = "Acquisition_instrument.TEM.Detector.EDS.elevation_angle"
+    mapping = {"DetectorMetadata.ElevationAngle": (key, lambda x: round(float(x), 3))}
+    return entry("EDS", data, "EDS_TEM", original_metadata=original, mapping=mapping)
+
+
+@io
+@pytest.mark.parametrize(
+    ("elevations", "of", "shape", "wanted"),
+    [
+        (["0.31415927"] * 4, "X3", (40,), {"elevation_angle": 18.0, "azimuth_angle": 270.0}),
+        (["0.31415927"] * 4, "X", (40,), {"elevation_angle": 18.0}),
+        (["0.31415927"] * 4, "X3", (6, 5, 40), {"elevation_angle": 18.0}),
+        (["0.55955256", "-0.55955256"], "X", (6, 5, 40), {"elevation_angle": 32.06}),
+        (["0.31415927", "0.5"], "X", (6, 5, 40), {}),
+        (["0.31415927", "0.5"], "X2", (40,), {"elevation_angle": 28.648, "azimuth_angle": 180.0}),
+        (["high"], "X1", (40,), {"azimuth_angle": 90.0}),
+        ([], "X1", (40,), {}),
+    ],
+)
+def test_detectors_of_velox_stand_where_the_file_says(
+    tmp_path, monkeypatch, elevations, of, shape, wanted
+):
+    """In radians for every detector; below the specimen's plane negative."""
+    held = velox(elevations, of, np.ones(shape))
+    path = stub(monkeypatch, "emd", lambda filename, lazy=False: [held], tmp_path / "x.emd")
+    scope = load(path).metadata["Acquisition_instrument"]["TEM"]["Detector"]["EDS"]
+    assert scope == pytest.approx(wanted)
