@@ -67,6 +67,20 @@ class FitSquares:
     def _each(self) -> Any:
         return zip(self.squares, self.objective.maps.places, self.objective.loss.fits, strict=True)
 
+    @property
+    def size(self) -> Tensor:
+        """(start,) how large the numbers are of which the terms are the sum.
+
+        What is left of the squares is a difference of Gram matrices, each as large as the data.
+        """
+        parts = [
+            scale.abs() * (form.norm2() / 2 + s.half.abs())
+            for s, (_, form, *_), scale in zip(
+                self.squares, self.objective.maps.places, self._scales, strict=True
+            )
+        ]
+        return self.terms.abs().sum(1) + torch.stack(parts).sum(0)
+
     def refresh(self, states: States) -> States:
         """The lagged pieces taken anew, and the terms under these."""
         states = list(states)

@@ -54,13 +54,21 @@ class System:
         self.found = torch.empty_like(gradient)
         self.border = self._border()
 
-    def solve(self, tolerance: float, max_products: int) -> tuple[Tensor, Tensor, int]:
-        """The step, H times it on the free variables, and how many products were made."""
-        self.bent = torch.empty_like(self.gradient)
+    def solve(
+        self, tolerance: float, max_products: int, gradient: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, int]:
+        """The step, H times it on the free variables, and how many products were made.
+
+        Args:
+            tolerance, max_products: as `conjugate_gradients.solve` has them.
+            gradient: another than that of the step.
+        """
+        gradient = self.gradient if gradient is None else gradient
+        self.bent = torch.empty_like(gradient)
         return cg.solve(
             self._product,
             self._precondition,
-            self.gradient,
+            gradient,
             self.free,
             tolerance=tolerance,
             max_products=max_products,

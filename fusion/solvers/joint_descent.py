@@ -14,6 +14,8 @@ from fusion.engine.fit_squares import FitSquares, squares_at
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective
 from fusion.engine.variables import States, Values
+from fusion.solvers.step_path import StepPath
+from fusion.solvers.terms_at_points import TermsAtPoints
 from fusion.solvers.track import Track, states_of
 
 if TYPE_CHECKING:
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
 
 SUFFICIENT = 1e-4
 """Share of the promised decrease that a step must bring."""
-SHRINK = 0.25
-"""Next step length where one brought too little."""
+SHRINK, HALF = 0.25, 0.5
+"""Next step length where one brought too little, and where weak damping says: that valley bends."""
 TRIALS = 6
-"""Step lengths tried before the damping is raised instead."""
+"""Points tried before the damping is raised instead."""
+BENDS = 2
+"""Which of them, counted from 0, is on a bent path: most need none, and bending costs products."""
+WEAK = 1e-4
+"""Damping up to which paths are bent: stronger damping keeps to where they are straight."""
 LEFT, AGAIN = 0.1, 1e3
 """Share of the tolerance below which what a step promises does not count any more, and how many
 times as much the step before may have promised."""
@@ -32,47 +38,8 @@ TRUSTED = 1e-5
 """Damping up to which a step promises all that the loss can fall, not what damping leaves of it."""
 DAMPING = (1e-8, 1e8)
 """Range of the Levenberg damping; above it no step helps any more."""
-
-
-class Tracked:
-    """Terms at a batch of points; their gradient by the values where it is asked for."""
-
-    def __init__(self, function, values: Values, states: States) -> None:
-        self.values = {name: v.detach() for name, v in values.items()}
-        with torch.enable_grad():
-            self._leaves = {n: v.detach().requires_grad_() for n, v in values.items()}
-            self._total = function(self._leaves, states)
-        self.terms = self._total.detach()  # (start, term)
-        self._gradient: Values | None = None
-
-    @property
-    def gradient(self) -> Values:
-        """Of the sum of the terms."""
-        if self._gradient is None:
-            made = [None] * len(self._leaves)
-            if self._total.requires_grad:
-                made = torch.autograd.grad(
-                    self._total.sum(), list(self._leaves.values()), allow_unused=True
-                )
-            self._gradient = {
-                name: torch.zeros_like(x) if g is None else g
-                for (name, x), g in zip(self._leaves.items(), made, strict=True)
-            }
-            self._total = self.terms  # the graph may go
-        return self._gradient
-
-    def rows(self, rows: Tensor) -> None:
-        """Keep some of the points."""
-        self._gradient = {name: g[rows] for name, g in self.gradient.items()}
-        self.values = {name: v[rows] for name, v in self.values.items()}
-        self.terms = self.terms[rows]
-
-    def put(self, rows: Tensor, part: Tracked) -> None:
-        """Write other points over some of them."""
-        for name, g in self.gradient.items():
-            g[rows] = part.gradient[name]
-            self.values[name][rows] = part.values[name]
-        self.terms[rows] = part.terms
+ROUNDED = 4
+"""Differences of the loss that say nothing, in units of its rounding."""
 
 
 @dataclass
@@ -81,7 +48,8 @@ class Trial:
 
     flat: Tensor  # (start, n)
     loss: Tensor  # (start,)
-    fits: Tracked | FitSquares
+    size: Tensor  # (start,) of the numbers that add up to it
+    fits: TermsAtPoints | FitSquares
 
 
 class Descent:
@@ -96,7 +64,7 @@ class Descent:
         self.states = states
         self.damping = self.flat.new_full((flat.shape[0],), options.damping)
         # the fits here, where nothing of them was refreshed since they were evaluated
-        self.fits: Tracked | FitSquares | None = None
+        self.fits: TermsAtPoints | FitSquares | None = None
         self.curvature: Curvature | None = None
         self.promised: Tensor | None = None
         """What the last step should bring, (start,)."""
@@ -144,7 +112,7 @@ class Descent:
             self.curvature = self._curvature()
             told = self.curvature.information(self.fits.gradient)
         self.states = objective.refresh_penalties(values, self.states, told)
-        self.penalties = Tracked(objective.penalties, values, self.states)
+        self.penalties = TermsAtPoints(objective.penalties, values, self.states)
         return torch.cat([self.fits.terms, self.penalties.terms], 1)
 
     def _curvature(self) -> Curvature:
@@ -173,33 +141,36 @@ class Descent:
         free = self.movable & ~((self.flat <= self.lower) & (gradient > 0))
         free = free & self.objective.pulled(pull)
         system = System(curvature, gradient, free.to(self.flat.dtype), self.damping)
-        direction, Hd, made = system.solve(self.options.forcing, self.options.max_products)
+        path = StepPath(self.objective, self.states, system, self.flat, self.lower)
+        made = path.solve(self.options.forcing, self.options.max_products)
         self.track.outcome.products += made
         self.solved = made < self.options.max_products
-        promised = -((gradient * direction).sum(1) + 0.5 * (direction * Hd).sum(1))
-        self._advance(loss, gradient, direction, promised)
+        self._advance(loss, path)
+        self.track.outcome.products += path.products
 
-    def _advance(self, loss: Tensor, gradient: Tensor, direction: Tensor, promised: Tensor) -> None:
-        """Backtrack along the projected path until every start has gone down; adapt the damping."""
-        start, length = self.flat, torch.ones_like(self.damping)
-        accepted = self._evaluate(torch.maximum(start + direction, self.lower))
-        slope = (gradient * (accepted.flat - start)).sum(1)
-        good = _descends(accepted.loss, loss, slope)
-        first = good.clone()
-        for _ in range(TRIALS - 1):
+    def _advance(self, loss: Tensor, path: StepPath) -> None:
+        """Shorten the step until every start has gone down; adapt the damping."""
+        length = torch.ones_like(self.damping)
+        accepted = self._evaluate(path.point(length))
+        good = self._descends(accepted, loss, path.slope(accepted.flat))
+        first, promised = good.clone(), path.promised
+        for trial in range(1, TRIALS):
             if bool(good.all()):
                 break
             rows = (~good).nonzero()[:, 0]
-            length[rows] *= SHRINK
-            point = torch.maximum(start[rows] + length[rows, None] * direction[rows], self.lower)
-            trial = self._evaluate(point, rows)
-            slope = (gradient[rows] * (trial.flat - start[rows])).sum(1)
-            good[rows] = _descends(trial.loss, loss[rows], slope)
-            accepted = self._with_rows(accepted, rows, trial)
-        gain = torch.where(
-            first, (loss - accepted.loss) / promised.clamp_min(torch.finfo(loss.dtype).tiny), 0
-        )
+            weak = self.damping[rows] <= WEAK
+            bends = weak & (trial == BENDS)
+            if trial == BENDS and bool(bends.any()):
+                path.bend(rows[bends])
+            length[rows] *= torch.where(bends, 1.0, torch.where(weak, HALF, SHRINK))
+            tried = self._evaluate(path.point(length, rows), rows)
+            good[rows] = self._descends(tried, loss[rows], path.slope(tried.flat, rows))
+            accepted = self._with_rows(accepted, rows, tried)
+        told = promised > self._rounding(accepted)  # else the loss cannot say how good a step was
+        gain = torch.where(told, (loss - accepted.loss) / promised.where(told, 1), 1)
+        gain = torch.where(first, gain, 0)
         trusted = first & (gain > 0.5) & (self.damping <= TRUSTED) & self.solved
+        self.track.trusted = trusted
         factor = torch.where(gain > 0.75, 0.25, torch.where(gain < 0.25, 4.0, 1.0))
         factor = torch.where(good, torch.where(first, factor, 4.0), 16.0).to(self.damping)
         self.damping = (self.damping * factor).clamp(*DAMPING)
@@ -210,7 +181,7 @@ class Descent:
             self.fits, self.flat = accepted.fits, self.objective.retract(accepted.flat)
             return
         self.fits = None
-        self.flat = self.objective.retract(torch.where(kept, accepted.flat, start))
+        self.flat = self.objective.retract(torch.where(kept, accepted.flat, path.start))
 
     def _promises_nothing(self, promised: Tensor, loss: Tensor) -> Tensor:
         """Whether the last two steps promised next to nothing, (start,): one alone may be short."""
@@ -219,10 +190,10 @@ class Descent:
         near = torch.zeros_like(least) if before is None else before
         return (self.promised <= least) & (near <= AGAIN * least) & (before is not None)
 
-    def _fits(self, values: Values, states: States) -> Tracked | FitSquares:
+    def _fits(self, values: Values, states: States) -> TermsAtPoints | FitSquares:
         """From Gram matrices where all fits are functions of their squares, else by autograd."""
         made = squares_at(self.objective, values, states)
-        return Tracked(self.objective.fits, values, states) if made is None else made
+        return TermsAtPoints(self.objective.fits, values, states) if made is None else made
 
     def _evaluate(self, flat: Tensor, rows: Tensor | None = None) -> Trial:
         """Loss and fit gradient at trial points under the present lagged pieces."""
@@ -231,13 +202,23 @@ class Descent:
             values = self.objective.values(flat)
             penalty = self.objective.penalties(values, states)
         fits = self._fits(values, states)
-        return Trial(flat, fits.terms.sum(1) + penalty.sum(1), fits)
+        size = fits.size + penalty.abs().sum(1)
+        return Trial(flat, fits.terms.sum(1) + penalty.sum(1), size, fits)
+
+    def _descends(self, new: Trial, old: Tensor, slope: Tensor) -> Tensor:
+        """Whether a step brought a fair share of what its slope promised (rounding forgiven)."""
+        enough = old + SUFFICIENT * slope + self._rounding(new)
+        return torch.isfinite(new.loss) & (slope <= 0) & (new.loss <= enough)
+
+    def _rounding(self, at: Trial) -> Tensor:
+        """Differences of the loss that say nothing, (start,)."""
+        return ROUNDED * torch.finfo(at.loss.dtype).eps * at.size
 
     def _with_rows(self, into: Trial, rows: Tensor, part: Trial) -> Trial:
         """The trial of all starts with that of some."""
         if len(rows) == len(into.flat):
             return part
-        if isinstance(into.fits, Tracked) and isinstance(part.fits, Tracked):
+        if isinstance(into.fits, TermsAtPoints) and isinstance(part.fits, TermsAtPoints):
             into.fits.put(rows, part.fits)  # first: its graph reads the point
         elif isinstance(into.fits, FitSquares) and isinstance(part.fits, FitSquares):
             into.fits.put(rows, part.fits)
@@ -245,11 +226,5 @@ class Descent:
             flat = into.flat.clone()
             flat[rows] = part.flat
             return self._evaluate(flat)
-        into.flat[rows], into.loss[rows] = part.flat, part.loss
+        into.flat[rows], into.loss[rows], into.size[rows] = part.flat, part.loss, part.size
         return into
-
-
-def _descends(new: Tensor, old: Tensor, slope: Tensor) -> Tensor:
-    """Whether a step brought a fair share of what its slope promised (rounding forgiven)."""
-    rounding = 4 * torch.finfo(old.dtype).eps * old.abs()
-    return torch.isfinite(new) & (slope <= 0) & (new <= old + SUFFICIENT * slope + rounding)

@@ -16,6 +16,8 @@ from fusion.engine.status import Status
 from fusion.engine.variables import States
 from fusion.solvers.watch import Watch
 
+REST = 0.1
+"""Share of the change that ends a start at rest, over several steps, that ends it after two."""
 TIE = 1e-12
 """Losses that differ by this share are equal but for rounding."""
 
@@ -109,6 +111,8 @@ class Track:
         self.stuck = torch.zeros(starts, dtype=torch.bool, device=flat.device)
         # (start in batch,) whether a model that can be trusted says that nothing is left to fall
         self.down = torch.zeros(starts, dtype=torch.bool, device=flat.device)
+        # (start in batch,) whether the last step was whole, of a model that foretold it well
+        self.trusted = torch.zeros(starts, dtype=torch.bool, device=flat.device)
         self.first: Tensor | None = None
         self.step = 0
 
@@ -136,7 +140,8 @@ class Track:
         ended = self._ended(flat, loss, stop)
         if self.judge is not None:
             ended |= self._dropped(self.judge, ended)
-        self.down, self.recent = torch.zeros_like(self.stuck), self.recent[-self.window :]
+        self.down, self.trusted = torch.zeros_like(self.stuck), torch.zeros_like(self.stuck)
+        self.recent = self.recent[-self.window :]
         self.before = flat if self.by_change else None
         if bool(ended.any()):
             self._keep(~ended)
@@ -144,7 +149,8 @@ class Track:
 
     def _keep(self, left: Tensor) -> None:
         """Go on with some of the batch."""
-        self.rows, self.stuck, self.down = self.rows[left], self.stuck[left], self.down[left]
+        self.rows, self.stuck = self.rows[left], self.stuck[left]
+        self.down, self.trusted = self.down[left], self.trusted[left]
         self.first = None if self.first is None else self.first[left]
         self.before = None if self.before is None else self.before[left]
         self.recent = [each[left] for each in self.recent]
@@ -167,7 +173,7 @@ class Track:
             scale = torch.maximum(loss.abs(), torch.finfo(loss.dtype).eps ** 0.75 * self.first)
             calm = self.recent[0] - loss <= self.tolerance * scale
         calm &= len(self.recent) > self.window
-        calm |= self.down & (not self.by_change)
+        calm |= self._at_rest() if self.by_change else self.down
         reasons = [
             (~torch.isfinite(loss), Status.DIVERGED),
             (calm, Status.CONVERGED),
@@ -183,6 +189,15 @@ class Track:
             for row, reason in zip(self.rows[ended].tolist(), first, strict=True):
                 self.outcome.status[row] = reasons[reason][1]
         return ended
+
+    def _at_rest(self) -> Tensor:
+        """Whether all steps to come, if they shrink as the last did, change next to nothing."""
+        if len(self.recent) < 2:
+            return torch.zeros_like(self.trusted)
+        before, now = self.recent[-2:]
+        to_come = now * now / (before - now)
+        least = REST * self.tolerance**0.5
+        return self.trusted & (now < before) & (now <= least) & (to_come <= least)
 
     def _dropped(self, judge: Judge, ended: Tensor) -> Tensor:
         """Which of those that have not ended the judge lets go, (start in batch,) bool."""

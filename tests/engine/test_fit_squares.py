@@ -12,7 +12,7 @@ from fusion.engine.objective import Objective
 from fusion.engine.size_likeness import likeness_in_sizes
 from fusion.losses import Frobenius
 from fusion.models import NMF
-from fusion.solvers.joint_descent import Tracked
+from fusion.solvers.terms_at_points import TermsAtPoints
 from tests.helpers.planted_factors import counts
 
 GRAMS = ["nmf", "rank-one weights", "gaussian", "coupled", "shared, weights", "mixed", "background"]
@@ -22,7 +22,7 @@ WITHOUT = ["mask", "poisson", "cpd", "tucker", "shared"]
 @pytest.mark.parametrize("point", GRAMS, indirect=True)
 def test_values_and_gradients_are_those_of_autograd(point):
     objective, values, states = point
-    fast, plain = squares_at(*point), Tracked(objective.fits, values, states)
+    fast, plain = squares_at(*point), TermsAtPoints(objective.fits, values, states)
     assert torch.allclose(fast.terms, plain.terms, rtol=1e-11, atol=0)
     for name, wanted in plain.gradient.items():
         scale = float(wanted.abs().max())
@@ -43,7 +43,7 @@ def test_lagged_pieces_of_squares_are_those_of_the_model(point):
     for a, b in zip(made, wanted, strict=True):
         assert a.keys() == b.keys()
         assert all(torch.allclose(a[key], b[key], rtol=1e-11) for key in b)
-    plain = Tracked(objective.fits, fast.values, wanted)
+    plain = TermsAtPoints(objective.fits, fast.values, wanted)
     assert torch.allclose(fast.terms, plain.terms, rtol=1e-11, atol=0)
 
 

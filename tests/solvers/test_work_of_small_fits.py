@@ -94,7 +94,7 @@ def work(monkeypatch):
 
 @pytest.mark.parametrize(
     ("made", "steps", "autograd"),  # what was reached and a tenth more
-    [(orthogonal_maps, 38, 45), (two_detectors, 21, 275), (background_inside, 44, 110)],
+    [(orthogonal_maps, 28, 40), (two_detectors, 19, 75), (background_inside, 36, 100)],
 )
 def test_a_step_is_a_product_and_products_need_no_autograd(made, steps, autograd, work):
     fu.fit(*made(), starts=3, seed=0, progress=False)
