@@ -102,7 +102,7 @@ def with_angles(entry: Entry) -> Entry:
 
     The file has them in radians for every detector, below the specimen's plane negative: what
     leaves at the lower side has as far to go. RosettaSciIO 0.15.0 does not map them, and HyperSpy
-    2.4 then writes 35° and 0°. Of detectors that are summed, as those of maps are, only what all
+    2.5 then writes 35° and 0°. Of detectors that are summed, as those of maps are, only what all
     have.
     """
     if not signal_type(entry).startswith("EDS"):
