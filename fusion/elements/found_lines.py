@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fusion.xrays.attenuation import attenuation_of_lines
 from fusion.xrays.line_groups import LineGroup, line_groups
 from fusion.xrays.line_model import BEYOND, SPARE
-from fusion.xrays.response import FWHM, PAIR, REACH, Response, shown
+from fusion.xrays.response import FWHM, PAIR, REACH, Groups, Response, shown
 from fusion.xrays.sensitivities import SOFT, UNSURE_SOFT, KFactors, sensitivities
 from fusion.xrays.table import atomic_mass, tables
 
@@ -201,8 +201,9 @@ def on_channels(
     width = int(2 * REACH * float(variances.max()) ** 0.5 / lines.step) + 2 * SPARE
     at, channels = torch.as_tensor(energies), torch.as_tensor(lines.channels)
     start = ((at - channels[0]) / lines.step - width / 2).floor().long()
-    told = torch.as_tensor(variances), torch.as_tensor(shares), torch.as_tensor(rows)
-    return shown(at, *told, n, channels, lines.step, start, width).numpy()
+    told = torch.as_tensor(variances), torch.as_tensor(shares)
+    groups = Groups(n, torch.as_tensor(rows))
+    return shown(at, *told, groups, channels, lines.step, start, width).numpy()
 
 
 def spread(variance: Array, detector: Detector, energies: Array) -> Array:

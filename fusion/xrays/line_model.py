@@ -24,7 +24,7 @@ from fusion.xrays.attenuation import LOWEST, attenuation_of_lines, mass_attenuat
 from fusion.xrays.continuum import cells
 from fusion.xrays.line_groups import LineGroup, line_groups
 from fusion.xrays.line_shares import measured_together, unknown_shares
-from fusion.xrays.response import FWHM, PAIR, REACH, Response, shown
+from fusion.xrays.response import FWHM, PAIR, REACH, Groups, Response, shown
 from fusion.xrays.sensitivities import KFactors, as_k_factors, sensitivities
 from fusion.xrays.strays import errors_of_shells, log_path
 from fusion.xrays.table import KEV, atomic_mass, parse_names, tables
@@ -230,6 +230,9 @@ class LineModel(Model):
         self._hold("fine", fine)
         self.knots = len(places)
         self._hold("hats", hats)
+        knots, fine_of = np.nonzero(hats)
+        self.register_buffer("knot_of", torch.from_numpy(knots))
+        self.register_buffer("fine_of", torch.from_numpy(fine_of))
         self._hold("cell", widths**2 / 12)
         window, dead = self.response.absorbers(fine)
         self._hold("window", window)
@@ -308,8 +311,7 @@ class LineModel(Model):
         self,
         energies: Tensor,
         shares: Tensor,
-        owners: Tensor,
-        groups: int,
+        groups: Groups,
         width: int,
         spread: Tensor | float = 0.0,
     ) -> Tensor:
@@ -321,9 +323,8 @@ class LineModel(Model):
         noise, fano = torch.exp(WIDTH * self.calibration[2:, 0])
         variances = self.variance[0] * noise.square() + self.variance[1] * fano * energies + spread
         found = self.offset + self.gain * energies
-        channels = self.channels, self.step
         start = self._start(energies, width)
-        return shown(found, variances, shares, owners, groups, *channels, start, width)
+        return shown(found, variances, shares, groups, self.channels, self.step, start, width)
 
     def shapes(self) -> Tensor:
         """(channel, line or knot): what a photon of each gives, as the detector shows it."""
@@ -331,9 +332,8 @@ class LineModel(Model):
         return self._last_shapes.of(unknowns, self._made_shapes)
 
     def _made_shapes(self) -> Tensor:
-        lines = self._shown(
-            self.energies, self.shares, self.group_of, len(self.groups), self.line_width
-        )
+        groups = Groups(len(self.groups), self.group_of)
+        lines = self._shown(self.energies, self.shares, groups, self.line_width)
         level, steeper = CONTINUUM * self.continuum[0, 0], STEEPER * self.continuum[1, 0]
         window, dead = torch.exp(ABSORBERS * self.absorbers[:, 0])
         sent = self.kramers * torch.exp(
@@ -341,9 +341,9 @@ class LineModel(Model):
         )
         low, high = 1 + self.ends[:, 0]
         sent = sent * (1 + (low - 1) * self.below + (high - 1) * self.above)
-        each = torch.arange(len(self.fine), device=sent.device)
-        cells = self._shown(self.fine, sent, each, len(each), self.fine_width, self.cell)
-        knots = self.hats @ cells
+        weights = self.hats[self.knot_of, self.fine_of]
+        groups = Groups(self.knots, self.knot_of, self.fine_of, weights)
+        knots = self._shown(self.fine, sent, groups, self.fine_width, self.cell)
         return torch.cat([lines, knots]).T
 
     def emitted(self, n: Tensor, among: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -68,12 +69,20 @@ class Response:
         )
 
 
+class Groups(NamedTuple):
+    """Which lines make up each of a number of groups, every line one of them, or pairs of both."""
+
+    number: int
+    owners: Tensor  # (line,) or (pair,)
+    lines: Tensor | None = None  # (pair,)
+    weights: Tensor | None = None  # (pair,) of the line in the group
+
+
 def shown(
     energies: Tensor,
     variances: Tensor,
     shares: Tensor,
-    owners: Tensor,
-    groups: int,
+    groups: Groups,
     channels: Tensor,
     step: float,
     start: Tensor,
@@ -86,7 +95,7 @@ def shown(
     Args:
         energies, variances: (line,) where they are found, keV, keV².
         shares: (line,) photons.
-        owners: (line,) group of each.
+        groups: which lines each group has.
         channels: (channel,) keV, `step` apart.
         start: (line,) first channel, whole; width: channels of each.
     """
@@ -104,6 +113,10 @@ def shown(
     mirrored = torch.where(sign < 0, tails, 2 - tails)
     values = torch.where(below, mirrored[:, 1:] - mirrored[:, :-1], whole)
     values = torch.where(inside, 0.5 * shares[:, None] * values, 0)
-    places = owners[:, None] * len(channels) + columns.clamp(0, len(channels) - 1)
-    flat = values.new_zeros(groups * len(channels))
-    return flat.index_add(0, places.flatten(), values.flatten()).reshape(groups, -1)
+    columns = columns.clamp(0, len(channels) - 1)
+    if groups.lines is not None and groups.weights is not None:
+        values, columns = values[groups.lines], columns[groups.lines]
+        values = values * groups.weights[:, None]
+    places = groups.owners[:, None] * len(channels) + columns
+    flat = values.new_zeros(groups.number * len(channels))
+    return flat.index_add(0, places.flatten(), values.flatten()).reshape(groups.number, -1)
