@@ -99,6 +99,8 @@ def _number(axes: Axes, edge: int) -> int:
 def summed_problem(objective: Objective, edge: int) -> Sums:
     """The problem on sums of edge × edge pixels, those at the ends of a scan smaller.
 
+    Of terms about maps there is what they say of sums, `Term.on_sums`.
+
     Raises:
         ValueError: if a factor over pixels has a scale, or entries, of its own.
     """
@@ -109,13 +111,15 @@ def summed_problem(objective: Objective, edge: int) -> Sums:
         labels.setdefault(term.dataset.pixels, _labels(term.dataset.pixels, edge))
     rows = {axes: _first_of_each(label) for axes, label in labels.items()}
     names = pixel_factors(model, rows)
+    sizes = {axes: torch.bincount(label) for axes, label in labels.items()}
     terms = []
     for weight, term in loss.terms:
         if isinstance(term, Fit):
             means = _means(term, model, labels[term.dataset.pixels])
             terms.append((weight, term._reading(means)))
-        elif not about_rows(objective, term, set(names)):
-            terms.append((weight, term))
+            continue
+        kept = term.on_sums(sizes) if about_rows(objective, term, set(names)) else term
+        terms += [] if kept is None else [(weight, kept)]
     summed = model_on_rows(model, rows)
     for name, axes in names.items():
         module = summed.factor(name)
