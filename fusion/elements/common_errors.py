@@ -7,15 +7,17 @@ better than that, and counts weigh less by how much the residual exceeds their n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from fusion.engine.directional import jacobian
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
-from fusion.language.expected import Expected
+from fusion.language.expected import Expected, ExpectedQuantity
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.search.on_sums import edge_of_sums, summed_problem
@@ -63,6 +65,12 @@ class CommonErrors:
     def few(self) -> Tensor:
         """The common variables, (few,)."""
         return self.flat[self.parts.few]
+
+    def spread(self, function: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
+        """Standard errors of functions (n,) of the values on the sums, all variables varying."""
+        slopes = slopes_of(self.parts, self.flat, self.follow, function)
+        variance = (slopes.along @ self.covariance * slopes.along).sum(1) + slopes.own(self.rows)
+        return variance.clamp_min(0).sqrt()
 
     def place(self, name: str) -> slice:
         """Where a factor stands among them."""
@@ -130,14 +138,68 @@ def _from_arrow(parts: RowsAndFew, flat: Tensor, arrow: Arrow, misfit: float) ->
     expected = _expected(parts)
     told = torch.diag(expected)
     reduced = (reduced - told) / misfit + told / widened(flat[few])
+    rows = misfit * met.covariance
+    for _, weight, term in parts.objective.loss.penalties:
+        if isinstance(term, ExpectedQuantity):
+            reduced = reduced + float(weight) * _told_of(term, parts, flat, met.follow, rows)
     free = ~at_bound
     covariance = torch.zeros_like(reduced)
     inside = free[:, None] & free
     covariance[inside] = _inverse(reduced[free][:, free]).flatten()
     bend = (reduced - reduced @ covariance @ reduced).diagonal()
     limit = torch.where(at_bound, reach(arrow.few_gradient / misfit, bend), 0)
-    rows = misfit * met.covariance
     return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, rows)
+
+
+def _told_of(
+    term: ExpectedQuantity, parts: RowsAndFew, flat: Tensor, follow: Tensor, rows: Tensor
+) -> Tensor:
+    """(few, few) curvature of what is expected of a number that follows from rows and few.
+
+    It tells the few as much less as rows (pixel, r, r) vary while these are held.
+    """
+    model = parts.objective.model
+
+    def deviation(values: dict[str, Tensor]) -> Tensor:
+        with model.once(values):
+            return term.deviation(model)[None]
+
+    slopes = slopes_of(parts, flat, follow, deviation)
+    u = deviation({name: v[0] for name, v in parts.objective.values(flat[None]).items()})
+    return slopes.along.T @ slopes.along / (widened(u.detach()) + slopes.own(rows))
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Of functions of the values.
+
+    Attributes:
+        by_rows: (function, pixel, r); along: (function, few), where rows follow the few.
+    """
+
+    by_rows: Tensor
+    along: Tensor
+
+    def own(self, rows: Tensor) -> Tensor:
+        """(function,) variance by that of the rows (pixel, r, r), the few held."""
+        return torch.einsum("npr,prs,nps->n", self.by_rows, rows, self.by_rows)
+
+
+def slopes_of(
+    parts: RowsAndFew,
+    flat: Tensor,
+    follow: Tensor,
+    function: Callable[[dict[str, Tensor]], Tensor],
+) -> Slopes:
+    """Of functions (n,) of the values, where rows follow the few so, (pixel, r, few)."""
+
+    def of(few: Tensor, rows: Tensor) -> Tensor:
+        at = flat.index_put((parts.few,), few).index_put((parts.places,), rows)
+        values = parts.objective.values(at[None])
+        return function({name: v[0] for name, v in values.items()})
+
+    by_few, by_rows = jacobian(of, flat[parts.few], flat[parts.places])
+    return Slopes(by_rows, by_few + torch.einsum("npr,prg->ng", by_rows, follow))
 
 
 @dataclass(frozen=True)

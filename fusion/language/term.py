@@ -47,7 +47,7 @@ class Term:
         """
 
     def on_sums(self, sizes: Mapping[Axes, Tensor]) -> Term | None:
-        """What is left of a term about maps where these are means over sums of pixels; None: nothing.
+        """A term about maps as it is where these are means over sums of pixels; None: left out.
 
         What all pixels have in common is found on such sums, and a term about neighbours says
         nothing there; a mean over the map is one of sums, too, each weighed by its pixels.

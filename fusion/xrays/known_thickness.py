@@ -13,6 +13,7 @@ from fusion.algebra.axis import Axes
 from fusion.language.expected import ExpectedQuantity
 from fusion.language.model import Model
 
+
 class KnownThickness(ExpectedQuantity):
     """½ u², u = ln(⟨ρt⟩ / T) / σ: the mean mass thickness of a map is T, to a share σ of it.
 
