@@ -59,7 +59,7 @@ class KnownThickness(ExpectedQuantity):
                 return owner
         raise ValueError(
             f"`{self}`: `mass_thickness` is of the mean over a map, and `{type(model).__name__}` "
-            "does not say what atoms there are: give it `def atoms(self): return self.C @ "
+            "does not say which atoms there are: give it `def atoms(self): return self.C @ "
             "self.A.T`, (pixel, element), of all elements of its `LineModel`, and use it in "
             "`forward`; `result.composition()` asks for it, too."
         )

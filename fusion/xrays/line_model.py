@@ -87,9 +87,9 @@ class LineModel(Model):
             elsewhere. None: found, as the share of it that is absorbed, `origin`.
         response: the detector, as far as it is known.
         mass_thickness: g/cm², the mean over the map, as (value, relative standard error): a belief
-            about `mass_thickness` of `atoms()`, (pixel, element), of the model that this is a part
-            of. All elements absorb, but what is measured is the specimen: those of `elsewhere` do
-            not count. None: a layer of some 60 nm is expected, within a wide margin.
+            about `mass_thickness` of the `atoms()`, (pixel, element), of the model that this is a
+            part of. All elements absorb, but those of `elsewhere` do not count: what t/λ, a wedge
+            or a known film tells is the specimen. None: the scale κ is expected, widely.
         elsewhere: those of the elements that are of grid or holder: bulk, hit by hard X-rays and
             stray electrons, sends K and L as no thin specimen does, so that their shells are apart.
 
@@ -105,8 +105,11 @@ class LineModel(Model):
         ...         self.C = fu.Factor((edxs.pixels, K))
         ...         self.A = fu.Factor((len(elements), K), NonNegative(), UnitColumns())
         ...
+        ...     def atoms(self):  # what `mass_thickness` and `result.composition()` ask for
+        ...         return self.C @ self.A.T
+        ...
         ...     def forward(self):
-        ...         return {"edxs": self.lines(self.C @ self.A.T)}
+        ...         return {"edxs": self.lines(self.atoms())}
     """
 
     calibration: Tensor
