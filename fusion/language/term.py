@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from fusion.algebra.axis import Axes
     from fusion.language.loss import Loss
     from fusion.language.model import Model
 
@@ -45,17 +44,6 @@ class Term:
         Raises:
             ValueError: naming the factor or data set, with both sizes.
         """
-
-    def on_sums(self, sizes: Mapping[Axes, Tensor]) -> Term | None:
-        """A term about maps as it is where these are means over sums of pixels; None: left out.
-
-        What all pixels have in common is found on such sums, and a term about neighbours says
-        nothing there; a mean over the map is one of sums, too, each weighed by its pixels.
-
-        Args:
-            sizes: of every scan how many pixels each sum has, (sum,).
-        """
-        return None
 
     def formula(self) -> tuple[str, str]:
         """The term as (plain text, LaTeX)."""

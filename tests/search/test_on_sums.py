@@ -9,7 +9,7 @@ import torch
 
 import fusion as fu
 from fusion.engine.objective import Objective
-from fusion.losses import Frobenius, Poisson, Smoothness, Term
+from fusion.losses import Frobenius, Poisson, Smoothness, Surrogate
 from fusion.search.on_sums import edge_of_sums, summed_problem
 from fusion.solvers import ArrowNewton, Watch
 
@@ -164,7 +164,7 @@ def test_penalties_on_maps_are_left_out_of_sums_and_others_stay():
     assert kept[1][0] == 3.0
 
 
-class MeanOfMaps(Term):
+class MeanOfMaps(Surrogate):
     """½ (⟨C⟩ − 1)², over pixels or over sums of so many each."""
 
     def __init__(self, sizes=None):
