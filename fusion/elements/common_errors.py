@@ -7,13 +7,14 @@ better than that, and counts weigh less by how much the residual exceeds their n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.axis import Axes
 from fusion.engine.directional import jacobian
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
@@ -46,6 +47,7 @@ class CommonErrors:
         at_bound: (few,) whether it is; limit: (few,) how far it may be from there, 95 %.
         follow: (sum, r, few): how maps follow the common variables; rows: (sum, r, r) their own
             covariance.
+        labels: of every scan's pixels, to which sum they belong.
     """
 
     parts: RowsAndFew
@@ -55,6 +57,7 @@ class CommonErrors:
     limit: Tensor
     follow: Tensor
     rows: Tensor
+    labels: Mapping[Axes, Tensor]
 
     def values(self, few: Tensor) -> dict[str, Tensor]:
         """All values on the sums where the common variables are these, (few,)."""
@@ -106,7 +109,7 @@ def common_errors(model: Model, loss: Loss, misfit: float = 1.0) -> CommonErrors
         states = small.refresh_fits(small.values(flat), small.no_states())
         states = small.refresh_penalties(small.values(flat), states, {})
         arrow = parts.arrow(flat[0], states, observed=True)
-    return _from_arrow(parts, flat[0], arrow, misfit)
+    return _from_arrow(parts, flat[0], arrow, misfit, sums.labels)
 
 
 def widened(t: Tensor) -> Tensor:
@@ -129,7 +132,9 @@ def _expected(parts: RowsAndFew) -> Tensor:
     return torch.cat(each).to(parts.objective.like)
 
 
-def _from_arrow(parts: RowsAndFew, flat: Tensor, arrow: Arrow, misfit: float) -> CommonErrors:
+def _from_arrow(
+    parts: RowsAndFew, flat: Tensor, arrow: Arrow, misfit: float, labels: Mapping[Axes, Tensor]
+) -> CommonErrors:
     few, border = parts.few, arrow.border
     met = met_rows(parts, flat, arrow)
     at_bound = (flat[few] <= parts.objective.lower()[few]) & (arrow.few_gradient > 0)
@@ -148,7 +153,7 @@ def _from_arrow(parts: RowsAndFew, flat: Tensor, arrow: Arrow, misfit: float) ->
     covariance[inside] = _inverse(reduced[free][:, free]).flatten()
     bend = (reduced - reduced @ covariance @ reduced).diagonal()
     limit = torch.where(at_bound, reach(arrow.few_gradient / misfit, bend), 0)
-    return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, rows)
+    return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, rows, labels)
 
 
 def _told_of(

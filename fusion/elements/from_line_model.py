@@ -125,7 +125,7 @@ def _composition(
         *weight,
         _detector(common, path, lines),
         thickness.numpy().reshape(shape),
-        *_mean_thickness(common, path, float(thickness.mean()), told),
+        *_mean_thickness(common, path, float(lines.over_map(thickness)), told),
         tuple(s for s in lines.shells if not lines.measured[s]),
         (
             *_messages(common, path, lines, told),
@@ -185,10 +185,11 @@ def _mean_thickness(
     """Mean mass thickness, and its 95 % interval, in its logarithm: no wider than what was told."""
     model = common.parts.objective.model
     lines: Any = model.get_submodule(path)
+    over = lines.over_map.on_sums(common.labels)
 
     def log_mean(values: dict[str, Tensor]) -> Tensor:
         with model.once(values):
-            return lines.mass_thickness(model.atoms()).mean().log()[None]  # type: ignore[operator]
+            return over(lines.mass_thickness(model.atoms())).log()[None]  # type: ignore[operator]
 
     error = float(common.spread(log_mean))
     around = SIDES * (error if told is None else min(error, told.widened))

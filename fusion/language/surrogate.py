@@ -78,14 +78,14 @@ class Surrogate(Term):
         """The lagged pieces as a descent leaves them at last, for a value outside one."""
         return state
 
-    def on_sums(self, sizes: Mapping[Axes, Tensor]) -> Surrogate | None:
+    def on_sums(self, labels: Mapping[Axes, Tensor]) -> Surrogate | None:
         """A term about maps as it is where these are means over sums of pixels; None: left out.
 
         What all pixels have in common is found on such sums, and a term about neighbours says
         nothing there; a mean over the map is one of sums, too, each weighed by its pixels.
 
         Args:
-            sizes: of every scan how many pixels each sum has, (sum,).
+            labels: of every scan's pixels, to which sum they belong, (pixel,).
         """
         return None
 

@@ -112,7 +112,6 @@ def summed_problem(objective: Objective, edge: int) -> Sums:
         labels.setdefault(term.dataset.pixels, _labels(term.dataset.pixels, edge))
     rows = {axes: _first_of_each(label) for axes, label in labels.items()}
     names = pixel_factors(model, rows)
-    sizes = {axes: torch.bincount(label) for axes, label in labels.items()}
     terms = []
     for weight, term in loss.terms:
         if isinstance(term, Fit):
@@ -120,7 +119,7 @@ def summed_problem(objective: Objective, edge: int) -> Sums:
             terms.append((weight, term._reading(means)))
             continue
         tied = about_rows(objective, term, set(names))
-        kept = as_surrogate(term).on_sums(sizes) if tied else term
+        kept = as_surrogate(term).on_sums(labels) if tied else term
         terms += [] if kept is None else [(weight, kept)]
     summed = model_on_rows(model, rows)
     for name, axes in names.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from fusion.algebra.axis import Axes
 from fusion.language.expected import ExpectedQuantity
 from fusion.language.model import Model
+from fusion.xrays.map_mean import MapMean
 
 
 class KnownThickness(ExpectedQuantity):
@@ -23,27 +23,24 @@ class KnownThickness(ExpectedQuantity):
     Args:
         path: of the line model in that model, "lines".
         mean: T, g/cm²; error: σ, its relative standard error.
-        pixels: axes of the map.
+        over: the pixels of the map, or the sums, over which the mean goes.
     """
 
-    def __init__(self, path: str, mean: float, error: float, pixels: Axes) -> None:
-        self.path, self.mean, self.error, self.pixels = path, mean, error, pixels
-        self.shares: Tensor | None = None
-        """(sum,) of the pixels where these are summed; None: each is one of the map."""
+    def __init__(self, path: str, mean: float, error: float, over: MapMean) -> None:
+        self.path, self.mean, self.error, self.over = path, mean, error, over
+
+    def found(self, model: Model) -> Tensor:
+        """⟨ρt⟩, a 0-d tensor."""
+        lines: Any = model.get_submodule(self.path)
+        return self.over(lines.mass_thickness(self._owner(model).atoms()))
 
     def deviation(self, model: Model) -> Tensor:
-        lines: Any = model.get_submodule(self.path)
-        found = lines.mass_thickness(self._owner(model).atoms())
-        shares = 1 / len(found) if self.shares is None else self.shares.to(found)
-        mean = (shares * found).sum().clamp_min(torch.finfo(found.dtype).tiny)
-        return torch.log(mean / self.mean) / self.error
+        found = self.found(model)
+        tiny = torch.finfo(found.dtype).tiny
+        return torch.log(found.clamp_min(tiny) / self.mean) / self.error
 
-    def on_sums(self, sizes: Mapping[Axes, Tensor]) -> KnownThickness | None:
-        if self.pixels not in sizes:
-            return None
-        other, size = copy(self), sizes[self.pixels].to(torch.float64)
-        other.shares = size / size.sum()
-        return other
+    def on_sums(self, labels: Mapping[Axes, Tensor]) -> KnownThickness:
+        return KnownThickness(self.path, self.mean, self.error, self.over.on_sums(labels))
 
     def _owner(self, model: Model) -> Any:
         """The smallest part of a model that the lines are in and that has `atoms()`.

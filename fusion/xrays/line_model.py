@@ -25,6 +25,7 @@ from fusion.xrays.continuum import cells
 from fusion.xrays.known_thickness import KnownThickness
 from fusion.xrays.line_groups import LineGroup, line_groups
 from fusion.xrays.line_shares import measured_together, unknown_shares
+from fusion.xrays.map_mean import MapMean
 from fusion.xrays.response import FWHM, PAIR, REACH, Response, shown
 from fusion.xrays.sensitivities import KFactors, as_k_factors, sensitivities
 from fusion.xrays.strays import errors_of_shells, log_path
@@ -276,7 +277,7 @@ class LineModel(Model):
         mass = counts * float(np.mean(self.masses.numpy() / per_atom)) / len(self.elements)
         self.kappa, self.thicker = THICKNESS / mass, THICKER
         self.thickness_told = None if given is None else (float(given[0]), float(given[1]))
-        self.pixels = edxs.pixels
+        self.over_map = MapMean.of(edxs)
         if self.thickness_told is not None:  # as if there were as many atoms of all elements
             mass = counts * float(self.specimen_masses.sum()) / float(per_atom.sum())
             self.kappa = self.thickness_told[0] / mass
@@ -412,7 +413,7 @@ class LineModel(Model):
         if self.thickness_told is None:
             return [Expected([within + name for name in names])]
         others = [within + name for name in names if name != "absorption"]
-        told = KnownThickness(within.rstrip("."), *self.thickness_told, self.pixels)
+        told = KnownThickness(within.rstrip("."), *self.thickness_told, self.over_map)
         return [Expected(others), told]
 
 

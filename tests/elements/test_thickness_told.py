@@ -17,7 +17,7 @@ from fusion.elements import LineModel
 from fusion.engine.objective import Objective
 from fusion.losses import Poisson
 from fusion.search.on_sums import edge_of_sums
-from tests.elements.two_oxides import ELEMENTS, TRUTH, amounts, dataset, k_factors
+from tests.elements.two_oxides import ELEMENTS, SHAPE, TRUTH, amounts, dataset, k_factors
 
 T = float(amounts()[0].mean())
 """g/cm², of the specimen."""
@@ -146,6 +146,25 @@ def test_others_of_the_grid_do_not_count():
         everything = float((lines.mass_scale * (atoms @ lines.masses)).mean())
     silicon = 0.3 * amounts()[1].mean() * 28.085
     assert everything / made.mass_thickness_mean == pytest.approx(1 + silicon / T, rel=0.02)
+
+
+@pytest.mark.parametrize("mean", [FEW, MANY])
+def test_pixels_that_are_masked_neither_count_nor_make_up_for_others(mean):
+    """Nothing else tells what is in them: all that is missing would go there."""
+    seen = np.ones(SHAPE, dtype=bool)
+    seen[:4, :6] = False
+    full = dataset(mean)
+    mask = np.broadcast_to(~seen[..., None], full.shape)
+    data = fu.Dataset("edxs", full.numpy(), axes=full.axes, metadata=full.metadata, mask=mask)
+    right = float(amounts()[0].reshape(SHAPE)[seen].mean())
+    model = fu.models.Compositions(
+        data, ELEMENTS, 2, k_factors=k_factors(), mass_thickness=(right, 0.03)
+    )
+    made = fu.fit(model, Poisson(data), starts=1, progress=False).composition(progress=False)
+    assert abs(np.log(made.mass_thickness_mean / right)) < 2 * 0.03
+    assert made.mass_thickness[seen].mean() == pytest.approx(made.mass_thickness_mean, rel=1e-9)
+    atomic, errors = phases(made)
+    assert (np.abs(atomic - TRUTH) < 3 * errors + 0.05)[TRUTH > 0].all()
 
 
 def test_the_mean_that_is_told_is_that_of_the_map_with_its_loss():

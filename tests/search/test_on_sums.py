@@ -175,9 +175,9 @@ class MeanOfMaps(Surrogate):
         weights = torch.ones_like(each) if self.sizes is None else self.sizes.to(each)
         return 0.5 * ((weights * each).sum() / weights.sum() - 1) ** 2
 
-    def on_sums(self, sizes):
-        (size,) = sizes.values()
-        return MeanOfMaps(size)
+    def on_sums(self, labels):
+        (label,) = labels.values()
+        return MeanOfMaps(label.bincount())
 
 
 def test_a_term_about_maps_that_says_what_it_is_of_sums_stays_with_its_value_and_weight():

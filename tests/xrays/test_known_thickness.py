@@ -7,14 +7,13 @@ import pytest
 import torch
 
 import fusion as fu
-from fusion.algebra.axis import Axis
 from fusion.elements import LineModel
 from fusion.engine.objective import Objective
 from fusion.testing import TermContract
 from fusion.xrays.known_thickness import KnownThickness
 from fusion.xrays.table import atomic_mass
 from tests.xrays.literal_spectrum import BEAM, ELEVATION
-from tests.xrays.small_line_model import ELEMENTS, N, spectra
+from tests.xrays.small_line_model import ELEMENTS, ENERGY, N, spectra
 
 TOLD, ERROR = 5e-5, 0.1
 GIVEN = {"beam_energy": BEAM, "elevation": ELEVATION, "mass_thickness": (TOLD, ERROR)}
@@ -63,10 +62,20 @@ def test_what_is_elsewhere_absorbs_and_is_no_part_of_the_thickness():
 
 def test_of_sums_the_mean_is_weighed_by_how_many_pixels_each_has():
     model, pixels = maps(), spectra().pixels
-    term = told(model).on_sums({pixels: torch.tensor([4, 2, 1])})
+    term = told(model).on_sums({pixels: torch.tensor([0, 0, 1, 0, 2, 1, 0])})
     expected = 0.5 * deviation(model, weights=[4, 2, 1]) ** 2
     assert term.value(model, {}).item() == pytest.approx(expected, rel=1e-9)
-    assert told(model).on_sums({(Axis("other", size=3),): torch.ones(3)}) is None
+
+
+def test_pixels_that_are_masked_are_no_part_of_the_mean_nor_of_that_of_sums():
+    mask = np.zeros((3, ENERGY.size), dtype=bool)
+    mask[1], mask[0, :5] = True, True
+    data = fu.Dataset("edxs", np.full((3, ENERGY.size), 2.0), axes=["x", ENERGY], mask=mask)
+    over = fu.models.ElementMaps(data, ELEMENTS, **GIVEN).lines.over_map
+    values = torch.tensor([1.0, 1e9, 5.0], dtype=torch.float64)
+    assert over(values).item() == 3
+    of_sums = over.on_sums({data.pixels: torch.tensor([0, 1, 0])})
+    assert of_sums(values[:2]).item() == 1
 
 
 def test_its_curvature_is_the_square_of_its_slope_where_the_logarithm_itself_bends_down():
