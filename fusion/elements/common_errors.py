@@ -7,7 +7,7 @@ better than that, and counts weigh less by how much the residual exceeds their n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
-from fusion.engine.directional import jacobian
+from fusion.elements.value_slopes import slopes_of
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
 from fusion.language.expected import Expected, ExpectedQuantity
@@ -38,6 +38,22 @@ FOLLOW = 20
 
 
 @dataclass(frozen=True)
+class Told:
+    """A number of which something was expected, beside what counts tell of it.
+
+    Attributes:
+        term: what was expected.
+        pull: by how many standard deviations of their difference both contradict each other, the
+            signed root of the ratio of likelihoods.
+        error: standard deviations of what was expected that it is certain to, 1 unless they do.
+    """
+
+    term: ExpectedQuantity
+    pull: float
+    error: float
+
+
+@dataclass(frozen=True)
 class CommonErrors:
     """Covariance of the common variables, with all maps following them.
 
@@ -48,6 +64,7 @@ class CommonErrors:
         follow: (sum, r, few): how maps follow the common variables; rows: (sum, r, r) their own
             covariance.
         labels: of every scan's pixels, to which sum they belong.
+        told: of numbers that follow from the variables, of which something was expected.
     """
 
     parts: RowsAndFew
@@ -58,6 +75,7 @@ class CommonErrors:
     follow: Tensor
     rows: Tensor
     labels: Mapping[Axes, Tensor]
+    told: tuple[Told, ...] = ()
 
     def values(self, few: Tensor) -> dict[str, Tensor]:
         """All values on the sums where the common variables are these, (few,)."""
@@ -140,25 +158,44 @@ def _from_arrow(
     at_bound = (flat[few] <= parts.objective.lower()[few]) & (arrow.few_gradient > 0)
     border = torch.where(met.free[:, :, None], border, 0)
     reduced = arrow.corner + border.flatten(0, 1).T @ met.follow.flatten(0, 1)
-    expected = _expected(parts)
-    told = torch.diag(expected)
+    told = torch.diag(_expected(parts))
     reduced = (reduced - told) / misfit + told / widened(flat[few])
     rows = misfit * met.covariance
-    for _, weight, term in parts.objective.loss.penalties:
-        if isinstance(term, ExpectedQuantity):
-            reduced = reduced + float(weight) * _told_of(term, parts, flat, met.follow, rows)
+    found = tuple(_told(parts.objective, flat[None], misfit))
+    for one in found:
+        reduced = reduced + _bent(one, parts, flat, met.follow, rows)
     free = ~at_bound
     covariance = torch.zeros_like(reduced)
     inside = free[:, None] & free
     covariance[inside] = _inverse(reduced[free][:, free]).flatten()
     bend = (reduced - reduced @ covariance @ reduced).diagonal()
     limit = torch.where(at_bound, reach(arrow.few_gradient / misfit, bend), 0)
-    return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, rows, labels)
+    return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, rows, labels, found)
 
 
-def _told_of(
-    term: ExpectedQuantity, parts: RowsAndFew, flat: Tensor, follow: Tensor, rows: Tensor
-) -> Tensor:
+def _told(objective: Objective, flat: Tensor, misfit: float) -> Iterator[Told]:
+    """Of every number of which something was expected, how far the counts contradict it.
+
+    By how much the loss falls where it is left open; a slope would say little where counts bend it
+    next to nothing.
+    """
+    terms = objective.loss.terms
+    for i, weight, term in objective.loss.penalties:
+        if not isinstance(term, ExpectedQuantity):
+            continue
+        others = Objective(objective.model, Loss([*terms[:i], *terms[i + 1 :]]))
+        solver = ArrowNewton().polishing()
+        near = solver.minimise(objective, flat, Watch(), FOLLOW)
+        values = {name: v[0] for name, v in objective.values(near.flat).items()}
+        with torch.no_grad(), objective.model.once(values):
+            u = float(weight) ** 0.5 * term.deviation(objective.model)
+        free = solver.minimise(others, near.flat, Watch(), FOLLOW)
+        fallen = float(near.terms.sum() - free.terms.sum()) - 0.5 * float(u) ** 2
+        pull = torch.sign(u) * (u.square() + 2 * max(fallen, 0.0) / misfit).sqrt()
+        yield Told(term, float(pull), float((widened(pull) / weight).sqrt()))
+
+
+def _bent(told: Told, parts: RowsAndFew, flat: Tensor, follow: Tensor, rows: Tensor) -> Tensor:
     """(few, few) curvature of what is expected of a number that follows from rows and few.
 
     It tells the few as much less as rows (pixel, r, r) vary while these are held.
@@ -167,44 +204,10 @@ def _told_of(
 
     def deviation(values: dict[str, Tensor]) -> Tensor:
         with model.once(values):
-            return term.deviation(model)[None]
+            return told.term.deviation(model)[None]
 
     slopes = slopes_of(parts, flat, follow, deviation)
-    u = deviation({name: v[0] for name, v in parts.objective.values(flat[None]).items()})
-    return slopes.along.T @ slopes.along / (widened(u.detach()) + slopes.own(rows))
-
-
-@dataclass(frozen=True)
-class Slopes:
-    """Of functions of the values.
-
-    Attributes:
-        by_rows: (function, pixel, r); along: (function, few), where rows follow the few.
-    """
-
-    by_rows: Tensor
-    along: Tensor
-
-    def own(self, rows: Tensor) -> Tensor:
-        """(function,) variance by that of the rows (pixel, r, r), the few held."""
-        return torch.einsum("npr,prs,nps->n", self.by_rows, rows, self.by_rows)
-
-
-def slopes_of(
-    parts: RowsAndFew,
-    flat: Tensor,
-    follow: Tensor,
-    function: Callable[[dict[str, Tensor]], Tensor],
-) -> Slopes:
-    """Of functions (n,) of the values, where rows follow the few so, (pixel, r, few)."""
-
-    def of(few: Tensor, rows: Tensor) -> Tensor:
-        at = flat.index_put((parts.few,), few).index_put((parts.places,), rows)
-        values = parts.objective.values(at[None])
-        return function({name: v[0] for name, v in values.items()})
-
-    by_few, by_rows = jacobian(of, flat[parts.few], flat[parts.places])
-    return Slopes(by_rows, by_few + torch.einsum("npr,prg->ng", by_rows, follow))
+    return slopes.along.T @ slopes.along / (told.error**2 + slopes.own(rows))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -19,7 +18,7 @@ from fusion.algebra.threads import library_threads
 from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.data.dataset import Dataset
-from fusion.elements.common_errors import CommonErrors, common_errors, widened
+from fusion.elements.common_errors import CommonErrors, common_errors
 from fusion.elements.component_shares import AtomsOfComponents, AtomsOfMap, Counting, apart
 from fusion.elements.doubts import (
     charges_of_the_other_kind,
@@ -102,7 +101,7 @@ def _composition(
     misfit = misfit_of(result)
     common = common_errors(model, loss, misfit)
     masses = lines.masses[: len(elements)]
-    told = _thickness_told(model, loss, path)
+    told = _thickness_told(common, path)
     with torch.no_grad():
         atoms = model.atoms()
         thickness = lines.mass_thickness(atoms)
@@ -154,33 +153,16 @@ def _oxygen_doubts(names: Sequence[str], counted: FoundOxygen | None) -> Iterato
         yield text
 
 
-@dataclass(frozen=True)
-class _ThicknessTold:
-    """What was told of the mean mass thickness: its relative error, and how far off it was found.
-
-    Attributes:
-        error: of its logarithm; off: standard deviations.
-    """
-
-    error: float
-    off: float
-
-    @property
-    def widened(self) -> float:
-        """The error, where it was found too far off for that."""
-        return self.error * float(widened(torch.tensor(self.off)).sqrt())
-
-
-def _thickness_told(model: Any, loss: Any, path: str) -> _ThicknessTold | None:
-    for _, _, term in loss.penalties:
-        if isinstance(term, KnownThickness) and term.path == path:
-            with torch.no_grad(), model.once():
-                return _ThicknessTold(term.error, float(term.deviation(model)))
+def _thickness_told(common: CommonErrors, path: str) -> tuple[float, float] | None:
+    """(pull, relative error) of the mean mass thickness that was told, if it was."""
+    for told in common.told:
+        if isinstance(told.term, KnownThickness) and told.term.path == path:
+            return told.pull, told.term.error * told.error
     return None
 
 
 def _mean_thickness(
-    common: CommonErrors, path: str, mean: float, told: _ThicknessTold | None
+    common: CommonErrors, path: str, mean: float, told: tuple[float, float] | None
 ) -> tuple[float, tuple[float, float]]:
     """Mean mass thickness, and its 95 % interval, in its logarithm: no wider than what was told."""
     model = common.parts.objective.model
@@ -192,7 +174,7 @@ def _mean_thickness(
             return over(lines.mass_thickness(model.atoms())).log()[None]  # type: ignore[operator]
 
     error = float(common.spread(log_mean))
-    around = SIDES * (error if told is None else min(error, told.widened))
+    around = SIDES * (error if told is None else min(error, told[1]))
     return mean, (mean * float(np.exp(-around)), mean * float(np.exp(around)))
 
 
@@ -211,7 +193,7 @@ def _detector(common: CommonErrors, path: str, lines: LineModel) -> FoundDetecto
 
 
 def _messages(
-    common: CommonErrors, path: str, lines: LineModel, told: _ThicknessTold | None
+    common: CommonErrors, path: str, lines: LineModel, told: tuple[float, float] | None
 ) -> Iterator[str]:
     """Unknowns that ended far from what was expected of them."""
     prefix = f"{path}." if path else ""
@@ -219,7 +201,7 @@ def _messages(
     for name in lines.factor_modules():
         values = common.few[common.place(prefix + name)].tolist()
         if name == "absorption" and told is not None:
-            values = [told.off]
+            values = [told[0]]
         found += zip(_names_of(name, lines), values, strict=True)
     if far := [f"{name} {value:+.1f} σ" for name, value in found if abs(value) > FAR]:
         yield (

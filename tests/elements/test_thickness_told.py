@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
@@ -14,6 +15,7 @@ pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 from fusion.constraints import NonNegative, UnitColumns
 from fusion.elements import LineModel
+from fusion.elements.from_line_model import misfit_of
 from fusion.engine.objective import Objective
 from fusion.losses import Poisson
 from fusion.search.on_sums import edge_of_sums
@@ -116,15 +118,23 @@ def test_what_is_told_and_what_counts_tell_are_weighed_by_their_errors(kind):
     assert (high - low) / (2 * 1.96) == pytest.approx((own + told) ** -0.5, rel=0.25)
 
 
-def test_a_thickness_that_the_counts_contradict_is_said_to_be_far_off():
-    told = (10 * T, 0.03)
+@pytest.mark.parametrize("error", [0.03, 0.001])
+def test_a_thickness_that_the_counts_contradict_is_said_to_be_far_off(error):
+    """By how much the loss would fall without it, also where it is as it was told to be."""
+    told = (10 * T, error)
     made = composition("Compositions", MANY, told)
-    off = np.log(made.mass_thickness_mean / told[0]) / told[1]
-    assert off < -3
+    free, held = result("Compositions", MANY, None), result("Compositions", MANY, told)
+    kappa = free.model.lines.absorption.item()  # of which something is expected there
+    u = np.log(made.mass_thickness_mean / told[0]) / error
+    rise = held.loss - 0.5 * u**2 - (free.loss - 0.5 * kappa**2)
     (text,) = [text for text in made.messages if "far from what was expected" in text]
-    assert f"mass thickness {off:+.1f} σ" in text
+    found = re.search(r"mass thickness (-[\d.]+) σ", text)
+    assert found is not None
+    off = float(found[1])
+    assert off < -5
+    assert off == pytest.approx(-((u**2 + 2 * rise / misfit_of(held)) ** 0.5), rel=0.02)
     low, high = made.mass_thickness_interval
-    assert np.log(high / low) <= 2 * told[1] * abs(off) * (1 + 1e-9)  # 1.96 · |off| / 1.96
+    assert np.log(high / low) <= 2 * error * abs(off) * 1.1  # 1.96 · |off| / 1.96
 
 
 def test_others_of_the_grid_do_not_count():
