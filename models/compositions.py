@@ -32,7 +32,8 @@ class Compositions(Model):
         elements: of the components.
         K: number of components.
         others: elements that send X-rays but are no part of a composition: of grid, pole piece,
-            holder; they have a map each, and what their shells send is not told by each other.
+            holder; they have a map each, and what their shells send is not told by each other. They
+            absorb as all atoms do, and are no part of the mass thickness either.
         options: of `LineModel`: `k_factors`, `beam_energy`, `elevation`, `continuum`, `response`,
             `mass_thickness`.
 

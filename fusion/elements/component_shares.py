@@ -96,7 +96,7 @@ class AtomsOfMap(FoundAtoms):
             with model.once(values):
                 return function(self._mean(model.atoms())).flatten()
 
-        return spread(self.common, found).square().reshape(function(self.values).shape)
+        return self.common.spread(found).square().reshape(function(self.values).shape)
 
     def limits(self, function: OfAtoms) -> Tensor:
         return torch.zeros_like(self.values)
@@ -157,19 +157,3 @@ def by_valences(function: Callable[..., Tensor], atoms: FoundAtoms, charges: Cha
     """Variance of a function of atoms and valences, as far as valences are not known."""
     (slope,) = jacobian(lambda valences: function(atoms.values, valences), charges.valences)
     return (slope * charges.errors).square().sum(-1)
-
-
-def spread(common: CommonErrors, function: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
-    """Standard errors of functions (n,) of the values on the sums, all variables varying."""
-    few, places = common.few, common.parts.places
-    flat = common.flat.clone()
-
-    def of(x: Tensor, rows: Tensor) -> Tensor:
-        at = flat.index_put((common.parts.few,), x).index_put((places,), rows)
-        values = common.parts.objective.values(at[None])
-        return function({name: v[0] for name, v in values.items()})
-
-    by_few, by_rows = jacobian(of, few, flat[places])
-    along = by_few + torch.einsum("npr,prg->ng", by_rows, common.follow)
-    own = torch.einsum("npr,prs,nps->n", by_rows, common.rows, by_rows)
-    return ((along @ common.covariance * along).sum(1) + own).clamp_min(0).sqrt()

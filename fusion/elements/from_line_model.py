@@ -19,13 +19,7 @@ from fusion.algebra.waiting import waited_for
 from fusion.answers.components import in_words, names_of
 from fusion.data.dataset import Dataset
 from fusion.elements.common_errors import CommonErrors, common_errors
-from fusion.elements.component_shares import (
-    AtomsOfComponents,
-    AtomsOfMap,
-    Counting,
-    apart,
-    spread,
-)
+from fusion.elements.component_shares import AtomsOfComponents, AtomsOfMap, Counting, apart
 from fusion.elements.doubts import (
     charges_of_the_other_kind,
     oxygen_apart,
@@ -34,6 +28,7 @@ from fusion.elements.doubts import (
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.pixel_composition import SIDES, PixelSource
 from fusion.elements.stoichiometry import Charges, FoundOxygen, Stoichiometry
+from fusion.xrays.known_thickness import KnownThickness
 from fusion.xrays.line_model import GAIN, OFFSET, WIDTH, LineModel
 
 if TYPE_CHECKING:
@@ -106,6 +101,7 @@ def _composition(
     misfit = misfit_of(result)
     common = common_errors(model, loss, misfit)
     masses = lines.masses[: len(elements)]
+    told = _thickness_told(common, path)
     with torch.no_grad():
         atoms = model.atoms()
         thickness = lines.mass_thickness(atoms)
@@ -128,10 +124,10 @@ def _composition(
         *weight,
         _detector(common, path, lines),
         thickness.numpy().reshape(shape),
-        *_mean_thickness(common, path, float(thickness.mean())),
+        *_mean_thickness(common, path, float(lines.over_map(thickness)), told),
         tuple(s for s in lines.shells if not lines.measured[s]),
         (
-            *_messages(common, path, lines),
+            *_messages(common, path, lines, told),
             *_misfit_told(misfit),
             *_doubts(result, lines, tuple(elements), *by_line[:2]),
             *_oxygen_doubts(names, counted),
@@ -157,18 +153,28 @@ def _oxygen_doubts(names: Sequence[str], counted: FoundOxygen | None) -> Iterato
         yield text
 
 
+def _thickness_told(common: CommonErrors, path: str) -> tuple[float, float] | None:
+    """(pull, relative error) of the mean mass thickness that was told, if it was."""
+    for told in common.told:
+        if isinstance(told.term, KnownThickness) and told.term.path == path:
+            return told.pull, told.term.error * told.error
+    return None
+
+
 def _mean_thickness(
-    common: CommonErrors, path: str, mean: float
+    common: CommonErrors, path: str, mean: float, told: tuple[float, float] | None
 ) -> tuple[float, tuple[float, float]]:
-    """Mean mass thickness, and its 95 % interval, in its logarithm."""
+    """Mean mass thickness, and its 95 % interval, in its logarithm: no wider than what was told."""
     model = common.parts.objective.model
     lines: Any = model.get_submodule(path)
+    over = lines.over_map.on_sums(common.labels)
 
     def log_mean(values: dict[str, Tensor]) -> Tensor:
         with model.once(values):
-            return lines.mass_thickness(model.atoms()).mean().log()[None]  # type: ignore[operator]
+            return over(lines.mass_thickness(model.atoms())).log()[None]  # type: ignore[operator]
 
-    around = SIDES * float(spread(common, log_mean))
+    error = float(common.spread(log_mean))
+    around = SIDES * (error if told is None else min(error, told[1]))
     return mean, (mean * float(np.exp(-around)), mean * float(np.exp(around)))
 
 
@@ -186,17 +192,18 @@ def _detector(common: CommonErrors, path: str, lines: LineModel) -> FoundDetecto
     )
 
 
-def _messages(common: CommonErrors, path: str, lines: LineModel) -> Iterator[str]:
+def _messages(
+    common: CommonErrors, path: str, lines: LineModel, told: tuple[float, float] | None
+) -> Iterator[str]:
     """Unknowns that ended far from what was expected of them."""
     prefix = f"{path}." if path else ""
-    far: list[str] = []
+    found: list[tuple[str, float]] = []
     for name in lines.factor_modules():
-        values = common.few[common.place(prefix + name)]
-        names: Sequence[str] = _names_of(name, lines)
-        far += [
-            f"{n} {float(v):+.1f} σ" for n, v in zip(names, values, strict=True) if abs(v) > FAR
-        ]
-    if far:
+        values = common.few[common.place(prefix + name)].tolist()
+        if name == "absorption" and told is not None:
+            values = [told[0]]
+        found += zip(_names_of(name, lines), values, strict=True)
+    if far := [f"{name} {value:+.1f} σ" for name, value in found if abs(value) > FAR]:
         yield (
             f"far from what was expected: {', '.join(far)}: an element may be missing, the "
             "background be of another kind, or the axis or the k factors be wrong; the intervals "

@@ -71,8 +71,9 @@ class ModelledComposition(Shown):
         atomic: (K, element) at.%; `atomic_errors` standard errors, 0 where an element is at zero;
             `atomic_intervals` (K, element, 2) of 95 %, from zero to a limit where it is.
         weight: weight %, with the same.
-        detector: calibration and width; `mass_thickness`: (pixel axes) in g/cm².
-        mass_thickness_mean: over the map; `mass_thickness_interval` of 95 % around it.
+        detector: calibration and width; `mass_thickness`: (pixel axes) in g/cm², of the specimen:
+            without `others`, which are of grid or holder.
+        mass_thickness_mean: over what is not masked; `mass_thickness_interval` of 95 % around it.
         computed: shells whose sensitivities come from tables.
         messages: what else a user should know.
         oxygen: by stoichiometry, with what its line tells; None: per cents are those of its line.

@@ -25,6 +25,9 @@ from fusion.engine.side_slopes import Moved, SideSlopes
 from fusion.engine.variables import Slot, States
 from fusion.language.prior import as_surrogate
 
+Penalty = tuple[int, float, Any]
+"""Place in the loss, weight, and the term."""
+
 SPARSE = 0.02
 """Share of entries that are not zero below which they are read alone."""
 
@@ -67,13 +70,22 @@ class RowsAndFew:
         self.pixels = self.row_slots[0].shape[0] if self.row_slots else 0
         self.width = sum(slot.shape[1] for slot in self.row_slots)
         self.sides = SideSlopes(objective, maps, self.row_slots, self.few_slots)
-        names = {slot.name for slot in self.row_slots}
-        penalties = [term for _, _, term in objective.loss.penalties]
-        self.tied = any(about_rows(objective, term, names) for term in penalties)
-        """Whether penalties are about rows: then these do not stand each by itself."""
-        names = {slot.name for slot in self.few_slots}
-        self.believed = any(about_rows(objective, term, names) for term in penalties)
-        """Whether some are about the few."""
+        penalties = objective.loss.penalties
+        self.tying = self._about(penalties, self.row_slots)
+        """Penalties about rows: with them these do not stand each by itself."""
+        tying = {place for place, _, _ in self.tying}
+        others = [each for each in penalties if each[0] not in tying]
+        self.believed = self._about(others, self.few_slots)
+        """Those about the few alone."""
+
+    def _about(self, penalties: Sequence[Penalty], slots: Sequence[Slot]) -> list[Penalty]:
+        names = {slot.name for slot in slots}
+        return [each for each in penalties if about_rows(self.objective, each[2], names)]
+
+    @property
+    def tied(self) -> bool:
+        """Whether penalties tie rows together."""
+        return bool(self.tying)
 
     @cached_property
     def few(self) -> Tensor:
@@ -102,17 +114,16 @@ class RowsAndFew:
         parts = [torch.arange(s.part.start, s.part.stop, device=device) for s in slots]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long, device=device)
 
-    def penalty_gradient(self, flat: Tensor, states: States) -> Tensor:
-        """Of all penalties, (n,)."""
-        return gradient(lambda x: self._penalties("penalties", x, states), flat)
+    def tying_product(self, flat: Tensor, states: States) -> Callable[[Tensor], Tensor]:
+        """The curvature of the penalties that tie rows together times (n,)."""
+        return curvature_product(lambda x: self._sum(self.tying, "curvature", x, states), flat)
 
-    def penalty_product(self, flat: Tensor, states: States) -> Callable[[Tensor], Tensor]:
-        """The curvature of all penalties times (n,)."""
-        return curvature_product(lambda x: self._penalties("penalty_curvature", x, states), flat)
-
-    def _penalties(self, which: str, flat: Tensor, states: States) -> Tensor:
-        values = self.objective.values(flat[None])
-        return getattr(self.objective, which)(values, states).sum()
+    def _sum(
+        self, penalties: Sequence[Penalty], which: str, flat: Tensor, states: States
+    ) -> Tensor:
+        """Of some penalties, "value" or "curvature"."""
+        parts = [(i, weight, getattr(term, which)) for i, weight, term in penalties]
+        return self.objective.each(parts, self.objective.values(flat[None]), states).sum()
 
     def among(self, some: Tensor) -> RowsAndFew:
         """Rows of some pixels, the others being numbers; all, where they cannot be taken alone.
@@ -132,6 +143,8 @@ class RowsAndFew:
 
     def arrow(self, flat: Tensor, states: States, observed: bool = False) -> Arrow:
         """Gradient and curvature of all fits, and of beliefs about the few, at one start (n,).
+
+        Of penalties that tie rows the gradient is in it; for their curvature see `tying_product`.
 
         Args:
             states: lagged pieces, of this start alone, (1, …).
@@ -154,21 +167,23 @@ class RowsAndFew:
             slopes = by_rows[2 * fit], by_few[2 * fit], by_few[2 * fit + 1]
             form, loss = self.sides.forms[fit], term.entrywise
             self._add_fit(made, form, loss, scale, left, right, *slopes, observed=observed)
-        if not self.tied:
-            self._add_penalties(made, flat, states)
+        if self.believed:
+            self._add_beliefs(made, flat, states)
+        if self.tied:
+            pull = gradient(lambda x: self._sum(self.tying, "value", x, states), flat)
+            made.row_gradient += pull[self.places]
+            made.few_gradient += pull[self.few]
         return made
 
-    def _add_penalties(self, made: Arrow, flat: Tensor, states: States) -> None:
-        """Those about the few."""
+    def _add_beliefs(self, made: Arrow, flat: Tensor, states: States) -> None:
+        """Those about the few alone."""
         few = self.few
-        if not self.believed:
-            return
 
         def of(which: str) -> Callable[[Tensor], Tensor]:
-            return lambda x: self._penalties(which, flat.index_put((few,), x), states)
+            return lambda x: self._sum(self.believed, which, flat.index_put((few,), x), states)
 
-        made.few_gradient += gradient(of("penalties"), flat[few])
-        made.corner += curvature(of("penalty_curvature"), flat[few])
+        made.few_gradient += gradient(of("value"), flat[few])
+        made.corner += curvature(of("curvature"), flat[few])
 
     def _add_fit(
         self,

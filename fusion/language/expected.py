@@ -1,7 +1,8 @@
-"""What is known of unknowns that a model brings with it, in standard deviations."""
+"""What is known of unknowns that a model brings with it, or of what follows from them."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -43,3 +44,19 @@ class Expected(Surrogate):
 
     def formula(self) -> tuple[str, str]:
         return f"½‖{self.symbol}‖²", rf"\tfrac12\|\mathrm{{{self.symbol}}}\|^2"
+
+
+class ExpectedQuantity(Surrogate):
+    """½ u²: one number that follows from unknowns, u standard deviations from what is expected."""
+
+    @abstractmethod
+    def deviation(self, model: Model) -> Tensor:
+        """u, a 0-d tensor."""
+
+    def value(self, model: Model, state: State) -> Tensor:
+        return 0.5 * self.deviation(model).square().to(torch.float64)
+
+    def curvature(self, model: Model, state: State) -> Tensor:
+        """½ (u − u here)², whose Hessian is ∇u ∇uᵀ here, however u itself bends."""
+        u = self.deviation(model)
+        return 0.5 * (u - u.detach()).square().to(torch.float64)

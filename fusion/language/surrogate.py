@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from fusion.algebra.axis import Axes
 from fusion.language.model import Model
 from fusion.language.term import State, Term
 
@@ -76,6 +77,17 @@ class Surrogate(Term):
     def settled(self, state: State) -> State:
         """The lagged pieces as a descent leaves them at last, for a value outside one."""
         return state
+
+    def on_sums(self, labels: Mapping[Axes, Tensor]) -> Surrogate | None:
+        """A term about maps as it is where these are means over sums of pixels; None: left out.
+
+        What all pixels have in common is found on such sums, and a term about neighbours says
+        nothing there; a mean over the map is one of sums, too, each weighed by its pixels.
+
+        Args:
+            labels: of every scan's pixels, to which sum they belong, (pixel,).
+        """
+        return None
 
     def learned(self, state: State) -> Mapping[str, Tensor]:
         """Of the lagged pieces what a user may want to follow, by name, kept in the history."""

@@ -25,6 +25,7 @@ from fusion.forms.contract import Gathered
 from fusion.forms.weights import Weights
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
+from fusion.language.prior import as_surrogate
 from fusion.search.continuation import continue_from
 from fusion.search.heats import Heats
 from fusion.search.pixel_sampling import model_on_rows, pixel_factors
@@ -99,6 +100,8 @@ def _number(axes: Axes, edge: int) -> int:
 def summed_problem(objective: Objective, edge: int) -> Sums:
     """The problem on sums of edge × edge pixels, those at the ends of a scan smaller.
 
+    Of terms about maps there is what they say of sums, `Surrogate.on_sums`.
+
     Raises:
         ValueError: if a factor over pixels has a scale, or entries, of its own.
     """
@@ -114,8 +117,10 @@ def summed_problem(objective: Objective, edge: int) -> Sums:
         if isinstance(term, Fit):
             means = _means(term, model, labels[term.dataset.pixels])
             terms.append((weight, term._reading(means)))
-        elif not about_rows(objective, term, set(names)):
-            terms.append((weight, term))
+            continue
+        tied = about_rows(objective, term, set(names))
+        kept = as_surrogate(term).on_sums(labels) if tied else term
+        terms += [] if kept is None else [(weight, kept)]
     summed = model_on_rows(model, rows)
     for name, axes in names.items():
         module = summed.factor(name)

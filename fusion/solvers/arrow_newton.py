@@ -227,9 +227,7 @@ class _Descent:
         reach[self.measured] = FARTHEST
         room = torch.maximum(room, -reach)
         pull = parts.joined(arrow.row_gradient, arrow.few_gradient, flat)
-        if parts.tied:
-            pull = pull + parts.penalty_gradient(flat, states)
-        bent = parts.penalty_product(flat, states) if parts.tied else None
+        bent = parts.tying_product(flat, states) if parts.tied else None
         free = self.movable & ~((flat <= self.lower) & (pull > 0))
         given = torch.zeros_like(flat)
         step = self._free_step(parts, arrow, bent, pull, free, given, damping)

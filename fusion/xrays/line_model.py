@@ -22,8 +22,10 @@ from fusion.language.term import Term
 from fusion.xrays.acquisition import acquisition_of
 from fusion.xrays.attenuation import LOWEST, attenuation_of_lines, mass_attenuation
 from fusion.xrays.continuum import cells
+from fusion.xrays.known_thickness import KnownThickness
 from fusion.xrays.line_groups import LineGroup, line_groups
 from fusion.xrays.line_shares import measured_together, unknown_shares
+from fusion.xrays.map_mean import MapMean
 from fusion.xrays.response import FWHM, PAIR, REACH, Groups, Response, shown
 from fusion.xrays.sensitivities import KFactors, as_k_factors, sensitivities
 from fusion.xrays.strays import errors_of_shells, log_path
@@ -85,7 +87,10 @@ class LineModel(Model):
         continuum: whether the specimen absorbs it as it does lines; "not absorbed": it comes from
             elsewhere. None: found, as the share of it that is absorbed, `origin`.
         response: the detector, as far as it is known.
-        mass_thickness: g/cm², the mean over the map, as (value, relative standard error).
+        mass_thickness: g/cm², the mean over the map, as (value, relative standard error): a belief
+            about `mass_thickness` of the `atoms()`, (pixel, element), of the model that this is a
+            part of. All elements absorb, but those of `elsewhere` do not count: what t/λ, a wedge
+            or a known film tells is the specimen. None: the scale κ is expected, widely.
         elsewhere: those of the elements that are of grid or holder: bulk, hit by hard X-rays and
             stray electrons, sends K and L as no thin specimen does, so that their shells are apart.
 
@@ -101,8 +106,11 @@ class LineModel(Model):
         ...         self.C = fu.Factor((edxs.pixels, K))
         ...         self.A = fu.Factor((len(elements), K), NonNegative(), UnitColumns())
         ...
+        ...     def atoms(self):  # what `mass_thickness` and `result.composition()` ask for
+        ...         return self.C @ self.A.T
+        ...
         ...     def forward(self):
-        ...         return {"edxs": self.lines(self.C @ self.A.T)}
+        ...         return {"edxs": self.lines(self.atoms())}
     """
 
     calibration: Tensor
@@ -245,6 +253,8 @@ class LineModel(Model):
         self.fine_width = self._width(self.fine)
         masses = np.array([atomic_mass(e) for e in self.elements])
         self._hold("masses", masses)
+        own = [e not in self.elsewhere for e in self.elements]
+        self._hold("specimen_masses", np.where(own, masses, 0.0))
         self._hold("numbers", [tables().atomic_number(e) for e in self.elements])
         sine = np.sin(np.deg2rad(self.acquisition.elevation))
         owners = [g.element for g in self.groups], [g.shell for g in self.groups]
@@ -264,12 +274,16 @@ class LineModel(Model):
         return ((energies - self.channels[0]) / self.step - width / 2).floor().long()
 
     def _set_thickness(self, call: str, edxs: Dataset, given: tuple[float, float] | None) -> None:
-        """κ by the dose, or so that the mean pixel is as thick as is expected."""
-        mean, spread = (THICKNESS, THICKER) if given is None else given
+        """κ by the dose, or so that the mean pixel is about as thick as is expected."""
         counts = float(tally(edxs).rows.sum()) / max(edxs.matrix_shape[0], 1)
         per_atom = (self.owner @ self.sent).numpy()
         mass = counts * float(np.mean(self.masses.numpy() / per_atom)) / len(self.elements)
-        self.kappa, self.thicker = float(mean) / mass, float(spread)
+        self.kappa, self.thicker = THICKNESS / mass, THICKER
+        self.thickness_told = None if given is None else (float(given[0]), float(given[1]))
+        self.over_map = MapMean.of(edxs)
+        if self.thickness_told is not None:  # as if there were as many atoms of all elements
+            mass = counts * float(self.specimen_masses.sum()) / float(per_atom.sum())
+            self.kappa = self.thickness_told[0] / mass
         if self.zeta_factors is not None:
             if given is not None:
                 raise ValueError(
@@ -304,8 +318,8 @@ class LineModel(Model):
         return float(self.absorbed)
 
     def mass_thickness(self, n: Tensor) -> Tensor:
-        """(pixel,) in g/cm² of a map of n (pixel, element)."""
-        return self.mass_scale * (n @ self.masses)
+        """(pixel,) in g/cm² of the specimen in a map of n (pixel, element), without `elsewhere`."""
+        return self.mass_scale * (n @ self.specimen_masses)
 
     def _shown(
         self,
@@ -395,7 +409,12 @@ class LineModel(Model):
         return cp(self.emitted(n), self.shapes())
 
     def beliefs(self, within: str = "") -> Sequence[Term]:
-        return [Expected([f"{within}{name}" for name in self.factor_modules()])]
+        names = list(self.factor_modules())
+        if self.thickness_told is None:
+            return [Expected([within + name for name in names])]
+        others = [within + name for name in names if name != "absorption"]
+        told = KnownThickness(within.rstrip("."), *self.thickness_told, self.over_map)
+        return [Expected(others), told]
 
 
 def left_of(depth: Tensor) -> Tensor:

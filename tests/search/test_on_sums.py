@@ -9,7 +9,7 @@ import torch
 
 import fusion as fu
 from fusion.engine.objective import Objective
-from fusion.losses import Frobenius, Poisson, Smoothness
+from fusion.losses import Frobenius, Poisson, Smoothness, Surrogate
 from fusion.search.on_sums import edge_of_sums, summed_problem
 from fusion.solvers import ArrowNewton, Watch
 
@@ -162,6 +162,31 @@ def test_penalties_on_maps_are_left_out_of_sums_and_others_stay():
     kept = [(float(w), str(t)) for w, t in small.objective.loss.terms]
     assert [str(t) for _, t in kept[1:]] == [str(Smoothness("rates"))]
     assert kept[1][0] == 3.0
+
+
+class MeanOfMaps(Surrogate):
+    """½ (⟨C⟩ − 1)², over pixels or over sums of so many each."""
+
+    def __init__(self, sizes=None):
+        self.sizes = sizes
+
+    def value(self, model, state):
+        each = model.C.sum(1)
+        weights = torch.ones_like(each) if self.sizes is None else self.sizes.to(each)
+        return 0.5 * ((weights * each).sum() / weights.sum() - 1) ** 2
+
+    def on_sums(self, labels):
+        (label,) = labels.values()
+        return MeanOfMaps(label.bincount())
+
+
+def test_a_term_about_maps_that_says_what_it_is_of_sums_stays_with_its_value_and_weight():
+    data = fu.Dataset("x", counts())
+    small = summed_problem(Objective(Decays(data), Poisson(data) + 3.0 * MeanOfMaps()), 2)
+    C = torch.rand((1, 35, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values = small.down({"C": C, "rates": torch.ones((1, 2, 1), dtype=torch.float64)})
+    found = small.objective.penalties(values, small.objective.no_states())
+    assert found.item() == pytest.approx(1.5 * (C.sum(2).mean().item() - 1) ** 2, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,36 @@ def test_the_arrow_is_the_hessian_of_the_quadratic_model(loss, bend, observed):
     np.testing.assert_allclose(made, H @ step, rtol=1e-9, atol=1e-9 * float((H @ step).abs().max()))
 
 
+@fu.term
+def mean_of_maps(model):
+    return 0.5 * (model.kappa[0, 0] * model.C.mean() - 12).square()
+
+
+def test_beside_penalties_that_tie_pixels_the_arrow_has_their_slope_and_all_other_curvature():
+    data = planted(shape=(2, 3))
+    objective = objective_of(data, 1.0 * Poisson(data) + mean_of_maps)
+    plain = objective_of(data, 1.0 * Poisson(data))
+    flat, parts = started(objective, (2, 3))[0], RowsAndFew(objective)
+    with torch.no_grad():
+        arrow = parts.arrow(flat, objective.no_states())
+        expected = RowsAndFew(plain).arrow(flat, plain.no_states())
+        bent = parts.tying_product(flat, objective.no_states())
+
+    def tie(x):
+        values = {name: v[0] for name, v in objective.values(x[None]).items()}
+        return 0.5 * (values["kappa"][0, 0] * values["C"].mean() - 12).square()
+
+    slope, H = grad(tie)(flat), hessian(tie)(flat)
+    assert torch.equal(arrow.rows, expected.rows)
+    assert torch.equal(arrow.corner, expected.corner)
+    rows = arrow.row_gradient - expected.row_gradient
+    np.testing.assert_allclose(rows, slope[parts.places], rtol=1e-7, atol=1e-9)
+    few = arrow.few_gradient - expected.few_gradient
+    np.testing.assert_allclose(few, slope[parts.few], rtol=1e-7, atol=1e-7)
+    step = torch.from_numpy(np.random.default_rng(0).normal(size=len(flat)))
+    np.testing.assert_allclose(bent(step), H @ step, rtol=1e-9, atol=1e-9 * float(H.abs().max()))
+
+
 def test_counts_that_are_few_have_the_curvature_of_the_same_counts_in_full():
     rng = np.random.default_rng(5)
     X = rng.poisson(0.01, (40, 40)).astype(float)

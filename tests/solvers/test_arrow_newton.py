@@ -90,6 +90,23 @@ def test_maps_that_smoothness_ties_together_have_the_minimum_of_gauss_newton(wei
     assert steps[0] < steps[1]
 
 
+@fu.term
+def mean_of_maps(model):
+    """½ ((κ + ⟨C⟩ − 12) / 0.05)²: all pixels, and what they have in common, meet in it."""
+    return 200 * (100 * model.kappa[0, 0] + model.C.mean() - 12).square()
+
+
+def test_maps_that_their_mean_ties_together_have_the_minimum_of_gauss_newton():
+    data = planted()
+    objective = objective_of(data, 1.0 * Poisson(data) + mean_of_maps)
+    assert RowsAndFew(objective).tied
+    found = assert_same_minimum(objective, started(objective))
+    free = objective_of(data, 1.0 * Poisson(data))
+    rough, _ = minimum(ArrowNewton(tolerance=1e-11), free, started(free))
+    off = [float(100 * v["kappa"] + v["C"].mean() - 12) for v in (found, rough)]
+    assert abs(off[0]) < 0.2 * abs(off[1])
+
+
 def test_every_start_of_a_batch_ends_as_if_it_were_alone():
     data = planted()
     objective = objective_of(data, 1.0 * Poisson(data))
