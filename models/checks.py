@@ -17,6 +17,12 @@ def check_rank(call: str, K: object, most: int, what: str) -> None:
     if not isinstance(K, Integral) or isinstance(K, bool) or not 1 <= int(K) <= most:
         meant = re.fullmatch(r"\s*(\d+)(\.0*)?\s*", str(K))
         line = f": give K={int(meant[1])}" if meant and not isinstance(K, Integral) else ""
+        if most < 2:
+            raise ValueError(
+                f"`{call}`: {what}: that is no map, and has no unknown components to tell apart: "
+                "known spectra are fitted to a single spectrum by `fu.mlls(data, references)`, the "
+                "elements of X-rays by `fu.models.ElementMaps(data, elements)`."
+            )
         raise ValueError(f"`{call}`: {what}: K must be a whole number from 1 to {most}{line}.")
 
 

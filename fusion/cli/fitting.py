@@ -18,6 +18,7 @@ from fusion.cli.named_options import by_dataset, split_name
 from fusion.cli.output import json_report, print_answer, write_answer
 from fusion.cli.prepared_data import prepared
 from fusion.cli.used import used_lines, used_report
+from fusion.cli.words import command_words
 from fusion.data.dataset import Dataset
 from fusion.data.signal_type import signal_type
 from fusion.data.tally import tally
@@ -26,6 +27,7 @@ from fusion.language.loss import Loss
 from fusion.losses import ARD, Frobenius, Gaussian, Poisson, SoftOrthogonality
 from fusion.models import NMF, SharedMaps, SharedSpectra
 from fusion.prepare.noticed_text import zero_peak_advice
+from fusion.prepare.single_spectrum import no_map
 from fusion.search.fit import fit
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ def fit_files(
             raise click.UsageError(
                 f"{datasets[0].name} is an image: unmix needs spectra; fuse takes images, too"
             )
+        if not joint and (alone := no_map(datasets[0])):
+            raise click.UsageError(f"{datasets[0].name}: {command_words(alone)}")
         for data in datasets:
             if told := zero_peak_advice(data):
                 warnings.warn(told, NoiseWarning, stacklevel=2)

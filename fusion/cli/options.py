@@ -62,10 +62,7 @@ READER = combined_options(
     click.option("--dataset", metavar="PATH", multiple=True, callback=at_most_one,
                  help="Of HDF5, by its path in the file: /a/b."),
 )  # fmt: skip
-READING = combined_options(
-    click.option("--signal", metavar="NAME", multiple=True,
-                 help="Which data set, of several; of several files one each, or one for all."),
-    READER,
+PARTS = combined_options(
     click.option("--energy", metavar="[NAME=]A:B", multiple=True,
                  help="Crop to these energies, in the file's unit. NAME, here and below: for this "
                  "data set alone, as in --energy eels=95:150; without it, for all that it can "
@@ -78,6 +75,12 @@ READING = combined_options(
                  help="Sum N channels, or N entries of an axis: --bin 2, --bin y=2, --bin eels=2, "
                  "--bin eels:y=2. A word before = is a data set where one has that name, else an "
                  "axis; where both are there, write NAME:AXIS=N, or :AXIS=N for all."),
+)  # fmt: skip
+READING = combined_options(
+    click.option("--signal", metavar="NAME", multiple=True,
+                 help="Which data set, of several; of several files one each, or one for all."),
+    READER,
+    PARTS,
     click.option("--background-window", metavar="[NAME=]A:B", multiple=True,
                  help="Subtract a power law that is fitted between these energies, which may lie "
                  "outside --energy; what is below them is cut off."),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from fusion.algebra.axis_differences import is_plain_index
@@ -20,6 +22,7 @@ from fusion.cli.windows import (
     enclosing_window,
 )
 from fusion.data.dataset import Dataset
+from fusion.files.contents import StoredDataset
 
 WHOLE: Window = (None, None)
 
@@ -65,6 +68,38 @@ def prepared(
             data = _cropped(data, wanted.get(data.name, WHOLE), wanted)
         ready.append(data)
     return [replace(each, data=data) for each, data in zip(chosen, ready, strict=True)]
+
+
+def parts_of(
+    contents: Sequence[StoredDataset], *, bins: Sequence[str], **cuts: Sequence[str]
+) -> list[StoredDataset]:
+    """What a file holds, cropped and binned where it is opened, one data set at a time.
+
+    Raises:
+        click.UsageError: if an option is none, or cannot be used for any of them.
+    """
+    if not any((bins, *cuts.values())):
+        return list(contents)
+    reasons, parts = [], []
+    for each in contents:
+        data = each.open()
+        try:
+            window = cuts_by_dataset(cuts, [data]).get(data.name, WHOLE)
+            groups = bins_by_dataset(bins, [data])[data.name]
+        except click.UsageError as reason:
+            reasons.append(reason)
+            parts.append(each)
+            continue
+        part = binned(_cropped(data, window, {}), groups)
+        opened = partial(_opened_part, each, window, groups)
+        parts.append(replace(each, shape=part.shape, axes=part.axes, open=opened))
+    if len(reasons) == len(parts):
+        raise reasons[0]
+    return parts
+
+
+def _opened_part(each: StoredDataset, window: Window, groups: Mapping[str, int]) -> Dataset:
+    return binned(_cropped(each.open(), window, {}), groups)
 
 
 def _cropped_first(data: Dataset, wanted: Mapping[str, Window], window: Window | None) -> Dataset:

@@ -69,6 +69,11 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"`elevation=([\d.]+)`", r"--elevation \1"),
     (r"\bbeam_energy=(?=[\d.])", "--beam-energy "),
     (r"\belevation=(?=[\d.])", "--elevation "),
+    (
+        r"`fu\.models\.ElementMaps\(data, [^`]*\)`",
+        "sdfusion compositions FILE --elements Sr,Ti,O",
+    ),
+    (r"by `fu\.mlls\(", "in Python, `fu.mlls("),
     (r"`composition\(oxygen=Stoichiometry\(…\)\)`", "--oxygen stoichiometry"),
     (r"leave `oxygen` out", "leave --oxygen out"),
     (r"leave `k_factors` out", "leave --k-factors out"),

@@ -342,7 +342,9 @@ def check_dataset(call: str, given: Any) -> Dataset:
             "takes several scans, `SharedMaps(*detectors, K=3)` several detectors of one"
         )
     elif names := _names_in(given):
-        line = f"it holds {', '.join(map(repr, names[:6]))}: give one of them, `…[{names[0]!r}]`"
+        maps = [n for n in names if getattr(given[n], "signal", 0) and given[n].pixels]
+        one = (maps or names)[0]
+        line = f"it holds {', '.join(map(repr, names[:6]))}: give one of them, `…[{one!r}]`"
     elif hasattr(given, "shape") or isinstance(given, list | tuple):
         line = "`fusion.Dataset('name', array, axes=…)` makes one of an array"
     elif isinstance(given, str | PathLike):

@@ -21,6 +21,7 @@ from fusion.files.by_path import at_path
 from fusion.files.contents import SeveralDatasets, StoredDataset, free_name, meant, pick
 from fusion.files.promised_sizes import check_promised
 from fusion.files.scan_members import of_one_scan
+from fusion.files.several import Signals
 from fusion.files.zarr_folders import check_harmless, is_zarr
 
 __all__ = ["SeveralDatasets", "contents_of", "load", "one", "scan_in"]
@@ -149,7 +150,7 @@ def load(
         if signal is not None:
             return _opened([pick(paths[0], contents, signal)])[0]
         datasets = _opened(contents)
-    return datasets[0] if len(datasets) == 1 else {data.name: data for data in datasets}
+    return datasets[0] if len(datasets) == 1 else Signals({data.name: data for data in datasets})
 
 
 @checked_call
@@ -213,7 +214,7 @@ def _several(
         chosen = contents if signal is None else [pick(path, contents, signal)]
         found += [(path, len(chosen), data) for data in _opened(chosen)]
     names = [data.name for _, _, data in found]
-    together: dict[str, Dataset] = {}
+    together = Signals()
     for path, count, data in found:
         name = data.name
         if names.count(name) > 1:

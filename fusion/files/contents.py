@@ -27,6 +27,7 @@ class StoredDataset:
         default: whether it is the one where one must be chosen and none is named.
         signal: how many of the last axes are spectral.
         made_from: of what in the file it was computed; empty for what was measured.
+        detector: that it is of, as the file calls it; empty where it does not say.
         cautions: what a user should hear of how it was read; also in its history.
     """
 
@@ -38,6 +39,7 @@ class StoredDataset:
     default: bool = False
     signal: int = 1
     made_from: str = ""
+    detector: str = ""
     cautions: tuple[str, ...] = ()
 
     @property
@@ -58,6 +60,11 @@ class StoredDataset:
         if self.signal == 0:
             return "image" if len(self.shape) == 2 else "images"
         return "patterns"
+
+    @property
+    def origin(self) -> str:
+        """The kind, and of what it was made, or which detector it is of."""
+        return ", ".join(part for part in (self.kind, self.made_from or self.detector) if part)
 
     def __str__(self) -> str:
         along = ", ".join(axis.name for axis in self.axes)
@@ -81,8 +88,7 @@ class SeveralDatasets(ValueError):
         texts = [f'  {option}"{each.name}"' for each in self.contents]
         width = max(map(len, texts))
         rows = [
-            f"{text:<{width}}  {' × '.join(map(str, each.shape))} {each.kind}"
-            + (f", {each.made_from}" if each.made_from else "")
+            f"{text:<{width}}  {' × '.join(map(str, each.shape))} {each.origin}"
             for text, each in zip(texts, self.contents, strict=True)
         ]
         return "\n".join([f"{self.path}: several data sets could be meant, choose one:", *rows])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fusion.data.signal_type import nested
 from fusion.elements.symbols import SYMBOLS
 from fusion.files.calibration import KEPT, slug
 from fusion.files.contents import free_name
@@ -31,6 +32,11 @@ def element_of(entry: Entry) -> str:
     general = (entry.get("metadata") or {}).get("General") or {}
     found = ELEMENT.match(str(general.get("title") or "").strip())
     return "" if found is None else found[1]
+
+
+def detector_of(entry: Entry) -> str:
+    """The detector that a spectrum of Velox is of, as Velox calls it; empty where none is told."""
+    return str(nested(entry.get("original_metadata") or {}, "BinaryResult", "Detector") or "")
 
 
 def short_name(entry: Entry) -> str:

@@ -50,9 +50,15 @@ def _same_pixels(image: StoredDataset, of: StoredDataset) -> bool:
 
 def _parts(spectra: Sequence[StoredDataset]) -> list[StoredDataset]:
     """Without one that is the sum of all others: Velox keeps it beside those of the segments."""
+    sums = sums_of_others(spectra)
+    return [each for each in spectra if not any(each is one for one in sums)]
+
+
+def sums_of_others(spectra: Sequence[StoredDataset]) -> list[StoredDataset]:
+    """Those that are, value by value, the sum of all others."""
     if len(spectra) < 3 or len({each.shape for each in spectra}) > 1:
-        return list(spectra)
+        return []
     values = torch.stack([each.open().tensor.double() for each in spectra])
     total = values.sum(0)
     sums = [torch.equal(2 * spectrum, total) for spectrum in values]
-    return [each for each, is_sum in zip(spectra, sums, strict=True) if not is_sum]
+    return [each for each, is_sum in zip(spectra, sums, strict=True) if is_sum]

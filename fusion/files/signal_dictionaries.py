@@ -24,7 +24,7 @@ from fusion.files.calibration import (
 )
 from fusion.files.contents import StoredDataset, listed
 from fusion.files.dataset_dictionaries import plain_metadata, restored
-from fusion.files.dataset_names import element_of, names, short_name
+from fusion.files.dataset_names import detector_of, element_of, names, short_name
 from fusion.files.signal_axes import signal_axes, signal_type
 
 Entry = Mapping[str, Any]
@@ -91,6 +91,7 @@ def _stored(
         read,
         signal=signal,
         made_from=made_from,
+        detector=detector_of(entry) if len(axes) == signal == 1 else "",  # maps are sums of several
         cautions=cautions,
     )
 

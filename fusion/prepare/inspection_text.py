@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusion.prepare.noticed_text import noticed_advice
+from fusion.prepare.noticed_text import noticed_advice, zero_peak_advice
+from fusion.prepare.single_spectrum import no_map
 
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
@@ -33,6 +34,9 @@ def advice(facts: Inspection, data: Dataset) -> Iterator[str]:
     if facts.spikes:
         yield f"{facts.spikes} values look like spikes: see whether they are, then remove_spikes()."
     yield from noticed_advice(facts, data)
+    if alone := no_map(data):
+        yield alone
+        return
     yield from _loss_advice(facts)
     if facts.noise is None:
         return
@@ -91,6 +95,8 @@ def _rank_advice(facts: Inspection, data: Dataset) -> Iterator[str]:
     subtracted = facts.negative or any("background" in step for step in facts.history)
     if not subtracted and data.signal and data.channels[-1].units.endswith("eV"):
         text += "; unless a background was subtracted, one or more of them are the background"
+    if zero_peak_advice(data):
+        text += "; the zero peak is one or more of them: look again without it"
     if K > SUSPICIOUS:
         text += "; so many are seldom all phases: drift, gain or structured noise count too"
     yield text + "."

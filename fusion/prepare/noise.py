@@ -152,6 +152,11 @@ def _are_xrays(data: Dataset) -> bool:
 def _tell(data: Dataset, sample: NoiseSample) -> Noise:
     """The noise of these pixels."""
     X, coarse, binned = sample
+    if data.signal and data.matrix_shape[0] == 1:
+        raise ValueError(
+            f"`{data}`: a single spectrum, no map: the noise and the number of components are told "
+            f"from {FEW} pixels or more; counts need none (`Poisson`), else give variance=…."
+        )
     if min(X.shape) < FEW:
         few = data.matrix_shape if min(data.matrix_shape) < FEW else X.shape
         raise ValueError(

@@ -51,6 +51,7 @@ def uneven_edge(squares: Array, correlations: Array, asked: float) -> float:
     power = np.sqrt(_power_spectrum(m, correlations))
     if correlations.size:
         squares = uniform_filter1d(squares, 2 * correlations.size + 1, axis=1, mode="nearest")
+        squares = squares.clip(0, out=squares)  # a moving sum leaves less than 0 behind a peak
     norms = np.sqrt(squares.sum(1).max()) + np.sqrt(squares.sum(0).max())
     if power.max() * (norms + np.sqrt(np.log(n + m) * squares.max())) < asked:
         return 0.0

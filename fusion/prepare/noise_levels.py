@@ -112,7 +112,7 @@ def noise_by_pixel_and_channel(X: Array) -> tuple[Scree, Array, Array]:
             change = np.sqrt(squares.mean(0))
             if np.ptp(change) < SETTLED:
                 break
-            columns = columns * change
+            columns = columns * np.where(change > 0, change, 1.0)  # 0: nothing tells its noise
             rows = rows * np.sqrt(squares.mean(1) / squares.mean())
             rows = rows.clip(np.median(rows) / 4, np.median(rows) * 4)
         scree = scree_test(X / np.outer(rows, columns))

@@ -26,7 +26,7 @@ CHANNELS, PIXELS = 128, 256  # are left by such sums, at least
 
 
 class NoiseSample(NamedTuple):
-    """Entries without empty pixels and channels.
+    """Entries of which no pixel and no channel is empty.
 
     Attributes:
         values: (n, m), in units of one count where the data are counts.
@@ -69,6 +69,9 @@ def noise_sample(data: Dataset, stats: Tally, count: float | None) -> NoiseSampl
         good = X.mean(0) >= min(RARE, 0.5 * mean)
         X, columns = X[:, good], columns[good]
         X = X[X.mean(1) >= min(RARE, 0.5 * X.mean())]
+    if len(X):
+        filled = X.any(0)  # pixels that were left out may have had all that was in a channel
+        X, columns = X[:, filled], columns[filled]
     return NoiseSample(X, columns, tuple(groups))
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from fusion.algebra.units import ratio
 from fusion.data.count_value import count_value_of
-from fusion.data.signal_type import has_edges, signal_type
+from fusion.data.signal_type import signal_type
 from fusion.prepare.chosen_pixels import spread_spectra
+from fusion.prepare.zero_peak import Peak, zero_peak
 
 if TYPE_CHECKING:
     from fusion.data.dataset import Dataset
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 HIGHEST = 0.9  # of all counts, from which a peak is named
 NARROW = 0.1  # of the channels, at most, that it covers
-ZERO, NOISE_SHARE = 0.1, 0.05  # keV about 0; share of all counts, from which those are told
 FOOT = 0.02  # of its height, down to which it reaches
 HOT = 5.0  # times the highest of four neighbours, from which a channel is hot
 ZERO_LOSS = 5.0  # eV around 0 in which the zero-loss peak of EELS stands
@@ -31,22 +31,6 @@ HIGH = 50.0  # counts, above which so many equal ones are no chance
 
 
 @dataclass(frozen=True)
-class Peak:
-    """Channels that hold most of the counts.
-
-    Attributes:
-        first, last: channel.
-        share: of all counts, in them.
-        at_zero: whether energy 0 is among them.
-    """
-
-    first: int
-    last: int
-    share: float
-    at_zero: bool
-
-
-@dataclass(frozen=True)
 class Noticed:
     """What should be mended, as numbers.
 
@@ -54,8 +38,8 @@ class Noticed:
         empty_pixels: pixels that are not masked and in which all is 0; of an image none is told.
         filled_box: first and last entry along every axis of the scan between which all others lie.
         empty_lines: entries of an axis within the box that are empty altogether, by axis.
-        peak: that holds nine tenths of the counts, or of X-rays a twentieth about energy 0; None
-            where none does.
+        peak: the zero peak of X-ray electronics; else one that holds nine tenths of the counts;
+            None where there is neither.
         hot_channels: far above their neighbours in nearly all pixels.
         dead_channels: without a count between channels that have many.
         saturated: how many values are at the limit of the type or at one same maximum; else 0.
@@ -80,7 +64,7 @@ def noticed(data: Dataset, stats: Tally) -> Noticed:
         empty_pixels=empty,
         filled_box=box,
         empty_lines=lines,
-        peak=(_peak(data, stats) or zero_peak(data, stats)) if spectral else None,
+        peak=(zero_peak(data, stats) or _peak(data, stats)) if spectral else None,
         hot_channels=_hot(data, stats) if spectral else (),
         dead_channels=_dead(stats) if spectral else (),
         saturated=_saturated(data, stats),
@@ -129,23 +113,6 @@ def _peak(data: Dataset, stats: Tally) -> Peak | None:
     energies = data.channels[0].values[[first, last]]
     in_energy = data.channels[0].units.endswith("eV")
     return Peak(first, last, share, bool(in_energy and energies.min() <= 0 <= energies.max()))
-
-
-def zero_peak(data: Dataset, stats: Tally) -> Peak | None:
-    """What the electronics of an X-ray detector write about energy 0, if it is not little."""
-    axis = data.channels[0]
-    if axis.units not in ("eV", "keV") or has_edges(axis, data.metadata) is not False:
-        return None
-    near = ZERO if axis.units == "keV" else 1e3 * ZERO
-    inside = np.flatnonzero(np.abs(axis.values) <= near)
-    sums = np.nan_to_num(stats.columns)
-    if not inside.size or axis.values.min() > 0 or sums.sum() <= 0:
-        return None
-    share = float(sums[inside].sum() / sums.sum())
-    level = float(np.median(np.delete(sums, inside))) if len(sums) > len(inside) else 0.0
-    if share < NOISE_SHARE or sums[inside].max() < HOT * level:
-        return None
-    return Peak(int(inside[0]), int(inside[-1]), share, True)
 
 
 def _hot(data: Dataset, stats: Tally) -> tuple[int, ...]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusion.data.tally import tally
-from fusion.prepare.noticed import Noticed, Peak, zero_peak
+from fusion.prepare.noticed import Noticed
+from fusion.prepare.zero_peak import Peak, zero_peak
 
 if TYPE_CHECKING:
     from fusion.algebra.axis import Axis
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LISTED = 4  # channels that are named
 FEW = 10.0  # counts of a pixel, below which some are empty by chance
 SCATTERED = 0.01  # share of empty pixels that is told
+ZERO_PEAK = "the zero peak of the electronics"
 COARSE = 5.0  # eV of a channel, from which an axis is one of X-rays
 
 
@@ -114,9 +116,16 @@ def _peak_advice(peak: Peak, data: Dataset) -> str:
             f"{share}, the zero-loss peak, as is natural: {mend} where only losses are asked for."
         )
     return (
-        f"{share}, the zero peak of the electronics, which says nothing of the sample: {mend} "
+        f"{share}, {_of_electronics(low, axis)}, which says nothing of the sample: {mend} "
         "leaves it out."
     )
+
+
+def _of_electronics(low: float, axis: Axis) -> str:
+    """What the peak is: whole, or what a crop left of it."""
+    begins = float(axis.values.min())
+    cut = begins > 0 and low <= begins
+    return "what is left of the zero peak of the electronics" if cut else ZERO_PEAK
 
 
 def _outwards(axis: Axis, low: float, high: float) -> tuple[str, str]:

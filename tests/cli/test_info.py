@@ -13,7 +13,7 @@ import pytest
 import fusion as fu
 from fusion.algebra.axis import Axis
 from fusion.cli.chosen_files import in_quotes
-from fusion.files import READERS
+from fusion.files import READERS, contents_of
 from fusion.files.calibration import complete_axes
 from fusion.files.contents import StoredDataset
 from tests.helpers.commands import fails, run
@@ -86,3 +86,41 @@ def test_options_reach_the_reader_with_their_types(tmp_path, monkeypatch, capsys
     assert run("info", tmp_path / "a.made", "--dataset", "/a/b", "--reader", "energy=/e") == 0
     assert asked == {"dataset": "/a/b", "energy": "/e"}
     assert capsys.readouterr().out.count("warning: no calibration") == 1
+
+
+def test_a_file_of_single_spectra_has_no_map_and_says_what_serves(tmp_path, capsys):
+    counts = np.random.default_rng(0).poisson(3.0, (4, 5, 60))
+    path = velox(tmp_path / "a.emd", counts, {})
+    for each in contents_of(path, {}):
+        assert each.detector == ("" if each.is_map else "SuperX")
+    energy = {"a_energy": np.arange(60) / 100 + 0.3, "a_energy_units": "keV"}
+    energy |= {f"b{key[1:]}": value for key, value in energy.items()}
+    np.savez(tmp_path / "b.npz", a=counts[0, 0], b=counts[0, 1], **energy)
+    assert run("info", tmp_path / "b.npz") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "No map in it, single spectra" in said
+    assert 'sdfusion compositions FILE --signal "NAME" --elements' in said
+    assert "a single spectrum, no map" in fails(capsys, "rank", tmp_path / "b.npz", "--signal", "a")
+    assert "A single spectrum, no map" in fails(
+        capsys, "unmix", tmp_path / "b.npz", "--signal", "a", "-k", 2, status=2
+    )
+
+
+def test_a_spectrum_that_is_the_sum_of_the_others_is_called_so(tmp_path, capsys):
+    parts = np.random.default_rng(0).poisson(3.0, (2, 60))
+    np.savez(tmp_path / "a.npz", whole=parts.sum(0), one=parts[0], other=parts[1])
+    assert run("info", tmp_path / "a.npz") == 0
+    rows = capsys.readouterr().out.splitlines()[2:5]
+    assert ["the sum of the others" in row for row in rows] == [True, False, False]
+
+
+def test_what_options_leave_of_a_file_is_looked_at(tmp_path, cube, capsys):
+    energy = {"energy": np.arange(12) + 90.0, "energy_units": "eV"}
+    np.savez(tmp_path / "a.npz", eels=cube, **energy)
+    assert run("info", tmp_path / "a.npz", "--energy", "95:", "--bin", "y=5", "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["shape"] == [1, 6, 7]
+    assert told["total"] == cube[..., 5:].sum()
+    assert "has energy in eV" in fails(
+        capsys, "info", tmp_path / "a.npz", "--wavelength", "95:", status=2
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,20 @@ def test_several_arrays_are_all_given_each_with_its_own_energies(tmp_path):
         '  signal="edxs"  5 × 6 × 12 map',
     ]
     assert 'no data set \'adf\' in it; there are "eels", "edxs"' in wrong(path, signal="adf")
+
+
+def test_what_is_asked_of_several_data_sets_is_answered_by_how_to_take_the_map(tmp_path):
+    np.savez(tmp_path / "a.npz", line=CUBE[0], eels=CUBE)
+    both = load(tmp_path / "a.npz", progress=False)
+    with pytest.raises(AttributeError, match=r"`….summary`: .* 'line', 'eels': take one, `…\['li"):
+        both.summary()
+    with pytest.raises(KeyError, match="no data set 'edx'; there are 'line', 'eels'"):
+        both["edx"]
+    with pytest.raises(AttributeError, match="no attribute 'summery'"):
+        _ = both.summery
+    assert both.get("edx") is None
+    assert copy.copy(both) == both
+    assert len(repr(both).splitlines()) == 3
 
 
 def test_arrays_of_which_two_could_be_the_energies_give_none(tmp_path):

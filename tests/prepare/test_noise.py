@@ -213,3 +213,33 @@ def test_the_variance_of_an_image_comes_from_neighbouring_pixels():
     data = fu.Dataset("adf", image, signal=0).estimate_variance()
     assert float(data.variance.mean()) == pytest.approx(9, rel=0.2)
     assert "neighbouring pixels" in data.history[-1]
+
+
+def with_a_line_of_dim_pixels():
+    """(counts of 40 channels, the same beside pixels that have one count each, in a 41st)."""
+    mean = np.random.default_rng(0).uniform(1, 6, (60, 2)) @ np.eye(2).repeat(20, axis=1)
+    bright = np.random.default_rng(1).poisson(mean)
+    values = np.zeros((100, 41), int)
+    values[:60, :40], values[60:, 40] = bright, 1
+    return fu.Dataset("bright", bright, signal=1), fu.Dataset("all", values, signal=1)
+
+
+def test_a_channel_that_only_pixels_left_out_have_changes_nothing_of_the_scree():
+    bright, everything = (data.noise() for data in with_a_line_of_dim_pixels())
+    assert everything.counts
+    np.testing.assert_allclose(everything.scree.over_edge, bright.scree.over_edge, rtol=1e-9)
+
+
+def test_the_rank_of_a_map_with_empty_pixels_and_channels_is_that_without_them():
+    bright, everything = with_a_line_of_dim_pixels()
+    ranks = [fu.rank(data, ard=False, stability=False).recommended for data in (bright, everything)]
+    assert ranks[0] == ranks[1] == bright.noise().scree.clear
+
+
+def test_the_edge_of_correlated_noise_with_one_peak_is_a_number():
+    from fusion.prepare.noise_edge import uneven_edge
+
+    squares = np.zeros((20, 40))
+    squares[:, 3:6] = np.random.default_rng(0).uniform(0, 1e9, (20, 3))
+    squares[::2, 30] = 1e-12
+    assert np.isfinite(uneven_edge(squares, np.array([0.5, 0.3, 0.1]), 1.0))

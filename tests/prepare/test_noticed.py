@@ -166,8 +166,8 @@ def test_the_window_of_a_narrow_peak_holds_its_channels():
     assert part.numpy().sum() > 0.99 * counts.sum()
 
 
-@pytest.mark.parametrize(("height", "told"), [(400.0, True), (20.0, False)])
-def test_the_zero_peak_of_x_ray_electronics_is_told_from_a_twentieth_of_the_counts(height, told):
+@pytest.mark.parametrize(("height", "told"), [(400.0, True), (30.0, True), (12.0, False)])
+def test_the_zero_peak_of_x_ray_electronics_is_told_by_its_height_over_its_foot(height, told):
     axis = fu.Axis("energy", 0.02, -0.2, "keV", size=300)
     E = axis.values
     mean = 0.5 + 80 * np.exp(-0.5 * ((E - 1.74) / 0.05) ** 2)
@@ -175,6 +175,48 @@ def test_the_zero_peak_of_x_ray_electronics_is_told_from_a_twentieth_of_the_coun
     counts = np.random.default_rng(0).poisson(mean, (6, 7, 300))
     data = fu.Dataset("edxs", counts, axes=["y", "x", axis])
     assert ("the zero peak of the electronics" in data.summary()) is told
+
+
+def test_what_a_crop_left_of_the_zero_peak_is_no_window_to_keep():
+    axis = fu.Axis("energy", 0.01, 0.1, "keV", size=300)
+    mean = 400 * np.exp(-((axis.values / 0.09) ** 2)) + 0.02
+    counts = np.random.default_rng(0).poisson(mean, (6, 7, 300))
+    data = fu.Dataset("edxs", counts, axes=["y", "x", axis])
+    after = float(re.search(r"--energy ([\d.]+): leaves it out", told(data))[1])
+    assert "what is left of the zero peak of the electronics" in told(data)
+    assert 0.25 < after < 0.35  # where the tail is as low as the background
+    assert "zero peak" not in told(data.crop(energy=(after, None)))
+
+
+def test_a_line_that_rises_behind_the_begin_of_the_axis_is_no_zero_peak():
+    axis = fu.Axis("energy", 0.01, 0.15, "keV", size=300)
+    mean = 0.5 + 80 * np.exp(-0.5 * ((axis.values - 0.277) / 0.03) ** 2)  # C Ka
+    counts = np.random.default_rng(0).poisson(mean, (6, 7, 300))
+    assert "zero peak" not in told(fu.Dataset("edxs", counts, axes=["y", "x", axis]))
+
+
+def test_the_number_of_components_is_told_with_the_zero_peak_among_them():
+    line = next(m for m in inspect(of(zero_peak(300.0))).messages if m.startswith("K:"))
+    assert "the zero peak is one or more of them" in line
+
+
+@pytest.mark.parametrize(
+    ("axis", "serves"),
+    [
+        (fu.Axis("energy", 0.01, 0.2, "keV"), "ElementMaps"),
+        (fu.Axis("energy loss", 0.5, 400.0, "eV"), "mlls"),
+    ],
+)
+def test_a_single_spectrum_is_called_so_with_what_serves_for_it(axis, serves):
+    values = np.random.default_rng(0).poisson(30.0, 80)
+    data = fu.Dataset("one", values, axes=[axis], signal=1)
+    (message,) = inspect(data).messages
+    assert message.startswith("A single spectrum, no map")
+    assert serves in message
+    with pytest.raises(ValueError, match="a single spectrum, no map"):
+        fu.rank(data)
+    with pytest.raises(ValueError, match=r"that is no map.*`fu.mlls"):
+        fu.models.NMF(data, K=2)
 
 
 def test_the_zero_peak_is_told_alone_for_those_who_go_straight_to_a_fit():
@@ -185,7 +227,7 @@ def test_the_zero_peak_is_told_alone_for_those_who_go_straight_to_a_fit():
     counts = np.random.default_rng(0).poisson(mean, (6, 7, 300))
     told = zero_peak_advice(fu.Dataset("edxs", counts, axes=["y", "x", axis]))
     assert "the zero peak of the electronics" in told
-    assert "--energy 0.12:" in told
+    assert 0.08 <= float(re.search(r"--energy ([\d.]+):", told)[1]) <= 0.18  # three to six widths
     flat = np.random.default_rng(0).poisson(5, (6, 7, 300))
     assert zero_peak_advice(fu.Dataset("edxs", flat, axes=["y", "x", axis])) == ""
     assert zero_peak_advice(fu.Dataset("adf", np.ones((6, 7)), signal=0)) == ""
