@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from fusion.losses import Poisson
 from fusion.models import Compositions, ElementMaps
 from fusion.search.fit import fit
 from fusion.xrays.acquisition import stated_elevation, take_off_angle
+from fusion.xrays.electronics import begins_at
 
 
 def fit_compositions(
@@ -56,6 +58,7 @@ def fit_compositions(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         chosen = prepared([file], joint=False, **reading)
+        chosen = [replace(chosen[0], data=_of_xrays(chosen[0].data, elements, others, quiet))]
         data = chosen[0].data
         microscope = {
             "k_factors": known,
@@ -108,6 +111,21 @@ def _model(data: Dataset, elements: Sequence[str], others: Sequence[str], k: int
             "out: add them to --elements, or give -k K"
         )
     return lambda **lines: ElementMaps(data, elements, **lines)
+
+
+def _of_xrays(data: Dataset, elements: str, others: str, quiet: bool) -> Dataset:
+    """Without the zero peak of the detector's electronics, which is told."""
+    start = begins_at(data, _symbols("", f"{elements},{others}"))
+    if start is None:
+        return data
+    axis = data.channels[0]
+    if not quiet:
+        click.echo(
+            f"{data.name}: from {start:g} {axis.units} on: below are the zero peak of the "
+            "detector's electronics and their threshold; --energy FROM: begins elsewhere",
+            err=True,
+        )
+    return data.crop(**{axis.name: (start, None)})
 
 
 def _symbols(flag: str, text: str) -> list[str]:

@@ -20,6 +20,7 @@ from fusion.elements.found_spectrum import Spectrum
 from fusion.elements.found_summary import summarised
 from fusion.elements.found_told import Present
 from fusion.xrays.acquisition import acquisition_of
+from fusion.xrays.electronics import THRESHOLD
 from fusion.xrays.response import Response
 from fusion.xrays.sensitivities import KFactors, as_k_factors
 from fusion.xrays.table import KEV, lines, parse_names, tables
@@ -31,8 +32,6 @@ SOUGHT = (
     *range(55, 61), *range(62, 84), 90, 92,
 )  # fmt: skip
 """Atomic numbers from C to U without noble gases and what does not last."""
-SOFTEST = 0.2
-"""keV below which counts are those of the electronics, and lines those of valence electrons."""
 FINE = 0.0101
 """keV: channels are added up to this width, a quarter of what a detector tells apart."""
 HIGHEST, LEAST_RANGE = 150.0, 0.5
@@ -101,9 +100,9 @@ def _sum_spectrum(call: str, edxs: Dataset) -> tuple[Array, Array, Array]:
     if channels[0] > channels[-1]:
         channels, counts, seen = channels[::-1], counts[::-1], seen[::-1]
     _check_energies(call, axis.units, channels)
-    inside = channels >= SOFTEST
+    inside = channels >= THRESHOLD
     if not counts[inside].sum() > 0:
-        raise ValueError(f"`{call}`: no counts above {SOFTEST} keV: there is nothing to find.")
+        raise ValueError(f"`{call}`: no counts above {THRESHOLD} keV: there is nothing to find.")
     return _added_up(channels[inside], counts[inside], seen[inside])
 
 

@@ -22,6 +22,7 @@ from fusion.language.term import Term
 from fusion.xrays.acquisition import acquisition_of
 from fusion.xrays.attenuation import LOWEST, attenuation_of_lines, mass_attenuation
 from fusion.xrays.continuum import cells
+from fusion.xrays.electronics import SOFTEST, begins_at
 from fusion.xrays.known_thickness import KnownThickness
 from fusion.xrays.line_groups import LineGroup, line_groups
 from fusion.xrays.line_shares import measured_together, unknown_shares
@@ -52,8 +53,6 @@ LEVEL = 2e-3
 """Photons of continuum a keV and atom and atomic number, over those of the strongest lines."""
 BEYOND = 0.3
 """Share of the reach of a line by which it may lie beyond the end of an axis."""
-SOFTEST = 0.15
-"""keV below which no line is looked for: valence electrons send them, and tables end."""
 SPARE = 10
 """Channels beside a line that it may be moved by."""
 
@@ -140,6 +139,7 @@ class LineModel(Model):
         self.elements = tuple(dict.fromkeys(e for e, _ in parse_names(call, elements)))
         self.elsewhere = tuple(e for e, _ in parse_names(call, elsewhere)) if elsewhere else ()
         _check_options(call, edxs, continuum, mass_thickness)
+        _check_zero_peak(call, edxs, (*self.elements, *self.elsewhere))
         self.acquisition = acquisition_of(call, edxs, beam_energy, elevation)
         self.response = Response() if response is None else response
         self.absorbed = None if continuum is None else continuum == "absorbed"
@@ -440,6 +440,17 @@ def _check_options(call: str, edxs: Dataset, continuum: Any, mass_thickness: Any
             )
     if not float(tally(edxs).rows.sum()) > 0:
         raise ValueError(f"`{call}`: there is not one count in {edxs.name!r}.")
+
+
+def _check_zero_peak(call: str, edxs: Dataset, elements: Sequence[str]) -> None:
+    """Complain of counts that no X-ray made, which the continuum would follow."""
+    start = begins_at(edxs, elements)
+    if start is not None:
+        word = edxs.axes[-1].name.split()[0]
+        raise ValueError(
+            f"`{call}`: spectra begin with the zero peak of the detector's electronics, which is "
+            f"of no X-ray: leave it out, `{edxs}.crop({word}=({start:g}, None))`."
+        )
 
 
 def _check_groups(
