@@ -16,7 +16,6 @@ from torch import Tensor
 from fusion.algebra.axis import Axes
 from fusion.answers.left_over import LeftOver, left_over
 from fusion.blocks.first_sight import SeenValues, seen_values
-from fusion.blocks.linear_rows import LinearRows
 from fusion.blocks.norms import without_norms
 from fusion.blocks.on_rows import Scans, loss_on, model_on_rows
 from fusion.blocks.pieces import let_go
@@ -25,6 +24,7 @@ from fusion.blocks.slopes import slopes
 from fusion.blocks.standouts import Picked, picked
 from fusion.data.dataset import Dataset
 from fusion.data.parts import as_numpy
+from fusion.engine.linear_rows import LinearRows
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
 from fusion.language.fit_term import Fit

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes
 from fusion.algebra.memory import hand_back
+from fusion.engine.linear_rows import LinearRows
 from fusion.engine.objective import Objective
 from fusion.search.warm_start import descend_easily, easier_loss, lifted_off_bounds
 
 if TYPE_CHECKING:
+    from fusion.engine.variables import Values
     from fusion.language.loss import Loss
     from fusion.language.model import Model
     from fusion.solvers.base import Solver
@@ -94,11 +96,31 @@ def starts_from_sample(
         name: sample_values[name].mean(1, keepdim=True).expand_as(values[name]) for name in names
     }
     merged = {name: level.get(name, sample_values[name]) for name in values}
+    if (filled := _least_squares(objective, list(names), merged)) is not None:
+        return objective.raws(filled).detach()
     held = copy(objective)
     held.held = {name for name in values if name not in names}
     hand_back()  # what the sample took is free: the maps need more
     follow = solver.filling()
     return follow.minimise(held, objective.raws(merged).detach(), watch, follow.max_steps).flat
+
+
+def _least_squares(objective: Objective, names: list[str], values: Values) -> Values | None:
+    """The maps at their least squares, the spectra held; None where the loss is another one.
+
+    What noise several fits learn says how they weigh against each other.
+    """
+    fits = [term for _, _, term in objective.loss.fits]
+    if len(fits) > 1 and any(term.lagged for term in fits):
+        return None
+    rows, starts = LinearRows(objective, names), len(next(iter(values.values())))
+    made: list[Values] = []
+    for i in range(starts):
+        filled = rows.filled({name: value[i : i + 1] for name, value in values.items()})
+        if filled is None:
+            return None
+        made.append(filled)
+    return {name: torch.cat([one[name] for one in made]) for name in values}
 
 
 def pixel_factors(model: Model, rows: dict[Axes, Tensor]) -> dict[str, Axes]:

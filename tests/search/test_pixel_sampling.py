@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import nnls
 
 import fusion as fu
 from fusion.algebra.prediction import cp
@@ -109,3 +110,31 @@ def test_what_was_stopped_in_a_sample_does_not_go_on(short):
     assert "interrupted" in result.status
     assert len(steps) < 10
     assert np.isfinite(result.loss)
+
+
+def test_maps_after_the_sample_are_at_their_least_squares():
+    """Of every start, the spectra held: what SciPy finds pixel by pixel."""
+    data = fu.Dataset("a", counts(9, 8, 200))
+    objective = Objective(NMF(data, 3), 1.0 * Frobenius(data))
+    rng = np.random.default_rng(0)
+    values = {
+        "C": torch.ones(2, 72, 3, dtype=torch.float64),
+        "S": torch.from_numpy(rng.random((2, 200, 3)) ** 4),
+    }
+    found = sampling._least_squares(objective, ["C"], values)
+    assert torch.equal(found["S"], values["S"])
+    X = data.numpy().reshape(72, -1)
+    for C, S in zip(found["C"].numpy(), values["S"].numpy(), strict=True):
+        wanted = np.stack([nnls(S, x.astype(float))[0] for x in X])
+        np.testing.assert_allclose(C, wanted, atol=1e-8 * wanted.max())
+
+
+def test_other_losses_have_no_such_maps():
+    a, b = fu.Dataset("a", counts(9, 8, 20)), fu.Dataset("b", counts(9, 8, 30))
+    for model, loss in (
+        (NMF(a, 3), 1.0 * Poisson(a)),
+        (SharedMaps(a, b, K=3), Gaussian(a) + Gaussian(b)),
+    ):
+        objective = Objective(model, loss)
+        values = objective.values(objective.current())
+        assert sampling._least_squares(objective, ["C"], values) is None

@@ -19,6 +19,7 @@ from fusion.engine.column_maps import Entering
 from fusion.engine.hessian import Hessian, row_blocks
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
+from fusion.forms.compressed import Compressed
 from fusion.likelihood.metric import CPGrams
 
 RIDGE = 1e-12
@@ -47,6 +48,18 @@ class LinearRows:
     def __init__(self, objective: Objective, names: Sequence[str]) -> None:
         self.objective, self.names = objective, list(names)
 
+    def filled(self, values: Values) -> Values | None:
+        """The same values with the rows at their least squares; None where they are no such thing.
+
+        Args:
+            values: of one start, (1, …).
+        """
+        sides = self._sides(values)
+        if sides is None:
+            return None
+        with torch.no_grad():
+            return self._filled(sides, values)
+
     def at(self, values: Values) -> tuple[Values, Tensor, Values] | None:
         """(values with these rows, weighted ½ Σ w (m² − 2 x m) (fit,), gradient by the others).
 
@@ -58,7 +71,7 @@ class LinearRows:
         with torch.no_grad():
             return self._at(sides, values)
 
-    def _at(self, sides: list[Side], values: Values) -> tuple[Values, Tensor, Values] | None:
+    def _filled(self, sides: list[Side], values: Values) -> Values | None:
         found = dict(values)
         for n in dict.fromkeys(values[name].shape[1] for name in self.names):  # scan by scan
             own = [side for side in sides if len(side.L) == n]
@@ -69,6 +82,12 @@ class LinearRows:
             if z is not None:
                 parts = torch.split(z, [values[name].shape[-1] for name in names], 1)
                 found |= {m: part[None] for m, part in zip(names, parts, strict=True)}
+        return found
+
+    def _at(self, sides: list[Side], values: Values) -> tuple[Values, Tensor, Values] | None:
+        found = self._filled(sides, values)
+        if found is None:
+            return None
         gradients, halves = [], []
         for side in sides:
             L = sum(found[name][0] @ A for name, A in side.A.items())
@@ -264,6 +283,8 @@ def _half_and_gradient(side: Side, L: Tensor) -> tuple[Tensor, Tensor]:
 
 def _met(form: Any, R: Tensor) -> Tensor:
     """(W ∘ X) R, the product in the least precision that holds the data exactly."""
+    if isinstance(form, Compressed):
+        return form.met(R[None])[0]
     w = form.weights
     right = R if w.cols is None else R * w.cols[:, None]
     made = form.matmul(right.to(form.native)).to(R)
