@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LEAST = 1.25
 """Ratio of the last colour to 1, at least: what differs less looks alike."""
+MET_EXACTLY = 1e-3
+"""Below which a pixel is met exactly, as an empty one is: it takes the last colour, and sets none."""
 FLAT = 0.05
 """σ, below which the mean residual is what the fit makes of it, and no test."""
 MET = "0 by itself: free spectra meet the mean of\nevery channel, whatever K; see pixels and χ"
@@ -79,7 +81,7 @@ def draw_chi(panel: Any, name: str, data: DataSummary) -> None:
 
 def _end(chi: Any) -> float:
     """Ratio to 1 at which the colours end, up or down."""
-    seen = chi[np.isfinite(chi) & (chi > 0)]
+    seen = chi[np.isfinite(chi) & (chi > MET_EXACTLY)]
     if not seen.size:
         return LEAST
     return float(max(LEAST, np.exp(np.percentile(np.abs(np.log(seen)), 99.8))))
