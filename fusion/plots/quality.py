@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LEAST = 1.25
 """Ratio of the last colour to 1, at least: what differs less looks alike."""
 MET_EXACTLY = 1e-3
-"""Below which a pixel is met exactly, as an empty one is: it takes the last colour, and sets none."""
+"""Below which a pixel is met exactly, as an empty one is: it sets no colour."""
 FLAT = 0.05
 """σ, below which the mean residual is what the fit makes of it, and no test."""
 MET = "0 by itself: free spectra meet the mean of\nevery channel, whatever K; see pixels and χ"
