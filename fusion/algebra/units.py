@@ -49,6 +49,18 @@ def in_one_unit(axes: Axes) -> Axes:
     return tuple(in_units(axis, smallest, "in_one_unit") for axis in axes)
 
 
+def in_suited_unit(axes: Axes) -> Axes:
+    """The axes in one unit; lengths in that in which the longest is from 1 to 1000."""
+    axes = in_one_unit(axes)
+    if not axes or any(ratio("m", axis.units) is None for axis in axes):
+        return axes
+    if len({axis.units for axis in axes}) > 1:
+        return axes
+    longest = max(abs(float(axis.ends[1] - axis.ends[0])) or abs(axis.scale) for axis in axes)
+    units = length_text(longest, axes[0].units).split()[-1]
+    return tuple(in_units(axis, units, "in_suited_unit") for axis in axes)
+
+
 def length_text(length: float, units: str) -> str:
     """A length in the unit that gives a number from 1 to 1000: "10 nm" for 0.01 µm."""
     if ratio("m", units) is None or 1 <= length * (1 + 1e-9) < 1000:

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 LEAST = 1.25
 """Ratio of the last colour to 1, at least: what differs less looks alike."""
+MET_EXACTLY = 1e-3
+"""Below which a pixel is met exactly, as an empty one is: it sets no colour."""
 FLAT = 0.05
 """σ, below which the mean residual is what the fit makes of it, and no test."""
+MET = "0 by itself: free spectra meet the mean of\nevery channel, whatever K; see pixels and χ"
+"""Beside a residual that is none."""
 BAND = 2.0
 """σ to either side, between which all but 1 in 20 are to lie."""
 SHADE = "0.88"
@@ -77,7 +81,7 @@ def draw_chi(panel: Any, name: str, data: DataSummary) -> None:
 
 def _end(chi: Any) -> float:
     """Ratio to 1 at which the colours end, up or down."""
-    seen = chi[np.isfinite(chi) & (chi > 0)]
+    seen = chi[np.isfinite(chi) & (chi > MET_EXACTLY)]
     if not seen.size:
         return LEAST
     return float(max(LEAST, np.exp(np.percentile(np.abs(np.log(seen)), 99.8))))
@@ -109,7 +113,7 @@ def draw_mean(part: Any, place: Any, name: str, data: DataSummary) -> Any:
         return mean
     left.axhspan(-BAND, BAND, color=SHADE, linewidth=0, zorder=-1)
     if float(np.nanmax(np.abs(over), initial=0.0)) < FLAT:
-        left.text(0.5, 0.97, "a fit of this kind meets every mean", transform=left.transAxes,
+        left.text(0.5, 0.97, MET, transform=left.transAxes,
                   ha="center", va="top", fontsize=6, color=style.GREY)  # fmt: skip
     most = max(1.5 * BAND, 1.1 * float(np.nanmax(np.abs(over), initial=0.0)))
     left.set_ylim(-most, most)

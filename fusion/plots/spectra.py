@@ -192,7 +192,7 @@ def _draw_stacked(
     panel.set_ylim(min(-0.03, float(np.nanmin(placed))), (len(chosen) - 1) * offset + 1.08)
     if rest is not None:
         panel.annotate(
-            f"upper part of each: 1/{compression(ROOM * rest, top):.0f} of the scale", (1.0, 1.0),
+            f"upper part of each drawn {compression(ROOM * rest, top):.0f} × smaller", (1.0, 1.0),
             (0, 1), "axes fraction", "offset points", ha="right", va="bottom", fontsize=5.5,
             color=draw.SOFT,
         )  # fmt: skip

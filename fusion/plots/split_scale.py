@@ -206,7 +206,8 @@ def _set_scale(panel: Any, knee: float, top: float) -> None:
     panel.axhline(knee, **line)
     ratio = compression(knee, top)
     text = panel.annotate(
-        f"above: 1/{ratio:.0f} of the scale", (1.0, knee), (-1, 1.5), ("axes fraction", "data"),
+        f"above this line heights are drawn {ratio:.0f} × smaller", (1.0, knee), (-1, 1.5),
+        ("axes fraction", "data"),
         "offset points", ha="right", va="bottom", fontsize=5.5, color=GREY,
         bbox=VEIL,
     )  # fmt: skip

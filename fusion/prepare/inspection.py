@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.algebra.axis import Axis
+from fusion.algebra.units import in_suited_unit, ratio
 from fusion.data.tally import Tally, tally
 from fusion.prepare.inspection_text import LABEL, LINE, MANY, THRESHOLD, advice, summary_lines
 from fusion.prepare.lazily import beside
@@ -112,7 +113,7 @@ def inspect(dataset: Dataset) -> Inspection:
         name=dataset.name,
         shape=dataset.shape,
         signal=dataset.signal,
-        axes=tuple(_axis_text(axis) for axis in dataset.axes),
+        axes=(*_pixel_texts(dataset), *(_axis_text(axis) for axis in dataset.channels)),
         dtype=str(dataset.dtype).removeprefix("torch."),
         total=total,
         mean_per_pixel=total / max(int((stats.row_counts > 0).sum()), 1),
@@ -182,6 +183,21 @@ def _count_lazily(dataset: Dataset) -> int:
     if dataset.mask is not None:
         spikes &= ~beside(dataset.mask, before)
     return int(spikes.sum().compute())
+
+
+def _pixel_texts(dataset: Dataset) -> list[str]:
+    """Axes of the pixels, lengths in the unit that suits them; where that is not theirs it says so.
+
+    Crops and the like take positions in the unit of the axis.
+    """
+    suited = in_suited_unit(tuple(a for a in dataset.pixels if ratio("m", a.units) is not None))
+    told = iter(suited)
+    texts = []
+    for axis in dataset.pixels:
+        shown = axis if ratio("m", axis.units) is None else next(told)
+        own = "" if shown.units == axis.units else f" ({axis.units} in the data)"
+        texts.append(_axis_text(shown) + own)
+    return texts
 
 
 def _axis_text(axis: Axis) -> str:

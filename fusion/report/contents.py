@@ -16,7 +16,8 @@ from fusion.report import sentences as words
 from fusion.report.averaging import binned, bins_for, cell_of, cell_positions, data_means, means
 from fusion.report.bands import Trust, band_entry, band_texts
 from fusion.report.beside import answers_beside
-from fusion.report.data_parts import Array, parts_of
+from fusion.report.data_parts import Array, DataPart, parts_of
+from fusion.report.marks import shown_end
 from fusion.report.navigation import Group, groups
 from fusion.report.packing import floats, levels
 from fusion.report.residual_spread import spread_entry
@@ -123,7 +124,8 @@ class Scene:
             "axes": [{"name": a.name, "units": a.units, "label": a.label} for a in part.channels],
             "x": [store(f"x{i}.{n}", floats(x)) for n, x in enumerate(place)],
             "measured": None,
-            "lines": self.lines.get(part.name, []),
+            "lines": (lines := self.lines.get(part.name, [])),
+            "end": self._end(part, lines),
             "noise": part.summary.noise,
         }
         mean = means(part.summary.mean_spectrum.reshape(-1), into, prod(channels))
@@ -139,6 +141,12 @@ class Scene:
         trust = self.result, self.trust, part, (into, prod(channels)), store, i
         entry["bands"] = band_entry(*trust, whole=whole)
         return entry | self._fit_entry(i, bins)
+
+    def _end(self, part: DataPart, lines: Sequence[Any]) -> float | None:
+        if part.summary.signal != 1:
+            return None
+        metadata = self.result.data[part.name].metadata
+        return shown_end(part.channels[0], metadata, part.summary.mean_spectrum, lines)
 
     def _map_cells(self, group: Group) -> tuple[Array, int]:
         """Which pixel of a map every pixel goes into, and how many there are."""

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.algebra.axis import Axis
 from fusion.answers.result import Result
+from fusion.data.signal_type import ENERGIES, has_edges
 from fusion.elements.from_line_model import line_model_of
 
+Array = NDArray[np.float64]
+NOISE = 0.2  # keV, below which counts may be of the electronics
+ALL, MARGIN = 0.999, 1.04  # share of the counts that are shown, and the room behind them
 Lines = Mapping[str, Sequence[tuple[float, str]]]
 
 
@@ -23,7 +31,6 @@ def marks(result: Result, elements: str | Sequence[str], lines: Lines) -> dict[s
     if not len(elements) and (fitted := line_model_of(result.model)) is not None:
         elements = fitted[1].elements
     if len(elements):
-        from fusion.data.signal_type import has_edges
         from fusion.elements import labels
         from fusion.xrays.table import KEV
 
@@ -42,6 +49,27 @@ def marks(result: Result, elements: str | Sequence[str], lines: Lines) -> dict[s
             of_elements = labels(axis, elements, metadata=metadata)
             found[name] = [*found.get(name, []), *([e, text] for e, text in of_elements)]
     return found
+
+
+def shown_end(
+    axis: Axis, metadata: Mapping[str, Any], mean: Array, lines: Sequence[Any]
+) -> float | None:
+    """Where X-rays end: their counts but a thousandth, and the marked lines; None where they go on.
+
+    Args:
+        axis: of the spectra, with their `metadata`.
+        mean: spectrum of all pixels, (channel,).
+        lines: marked, [energy, label].
+    """
+    energy = axis.values
+    if axis.units not in ENERGIES or has_edges(axis, metadata) is not False or len(energy) < 2:
+        return None
+    counts = np.where(energy > NOISE * (1.0 if axis.units == "keV" else 1e3), mean, 0.0)
+    summed = np.nan_to_num(counts).clip(0).cumsum()
+    last = float(energy[min(np.searchsorted(summed, ALL * summed[-1]), len(energy) - 1)])
+    marked = [at for at, _ in lines if energy[0] <= at <= energy[-1]]
+    end = float(energy[0]) + MARGIN * (max([last, *marked]) - float(energy[0]))
+    return end if energy[0] < end < energy[-1] else None
 
 
 def _checked(lines: Lines, result: Result) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
-from fusion.algebra.units import in_one_unit
+from fusion.algebra.units import in_one_unit, in_suited_unit
 from fusion.report.averaging import binned, bins_for
 from fusion.report.data_parts import Array, DataPart
 
@@ -96,7 +96,7 @@ def groups(parts: Sequence[DataPart]) -> list[Group]:
         columns = sum(_map_count(parts[i]) for i in members)
         bins = bins_for(shape, (), max(MAPS // max(columns, 1), 1))
         long = tuple(axis for axis in axes if (axis.size or 1) > 1)
-        result.append(Group((*long[:-2], *in_one_unit(long[-2:])), shape, bins, members))
+        result.append(Group((*long[:-2], *in_suited_unit(long[-2:])), shape, bins, members))
     return result
 
 

@@ -9,6 +9,7 @@ import torch
 from fusion.algebra.cautions import ClaimWarning, NoiseWarning, users_line
 from fusion.answers.near_spectra import near_spectra
 from fusion.answers.result import Result
+from fusion.answers.single_lines import single_lines
 from fusion.engine.status import Status
 from fusion.language.loss import Loss
 
@@ -36,6 +37,8 @@ def raise_cautions(result: Result, loss: Loss, *, stopped: bool) -> None:
     nothing, near = _predicts_nothing(result), near_spectra(result.model, loss)
     if near:
         warnings.warn(near, ClaimWarning, stacklevel=users_line())
+    if alone := single_lines(result.model, loss):
+        warnings.warn(alone, ClaimWarning, stacklevel=users_line())
     if not result.converged and not stopped:
         _warn_of_no_answer(result, loss)
     if nothing:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fusion.algebra.axis import Axis
-from fusion.algebra.units import in_one_unit, length_text
+from fusion.algebra.units import in_one_unit, in_suited_unit, length_text
 
 
 def test_axes_of_several_lengths_are_in_the_smallest_of_their_units():
@@ -30,3 +30,13 @@ def test_lengths_are_told_from_1_to_1000():
     assert length_text(5e-3, "mrad") == "0.005 mrad"
     assert length_text(3.0, "") == "3"
     assert length_text(np.float64(0.1) * 0.1, "µm") == "10 nm"
+
+
+def test_lengths_are_in_the_unit_in_which_the_field_is_from_1_to_1000():
+    y, x = (Axis(name, 0.001992, 0.0, "µm", size=n) for name, n in (("y", 2), ("x", 20)))
+    suited = in_suited_unit((y, x))
+    assert [axis.units for axis in suited] == ["nm", "nm"]
+    assert suited[1].scale == pytest.approx(1.992)
+    assert in_suited_unit((Axis("x", 8.7, 0.0, "µm", size=100),))[0].units == "µm"
+    assert in_suited_unit((Axis("tilt", 2.0, -60.0, "°", size=61),))[0].units == "°"
+    assert in_suited_unit(()) == ()

@@ -41,7 +41,7 @@ def test_every_name_is_inside_its_panel(K, names):
     boxes = (
         [legend.get_window_extent()]
         if legend
-        else [t.get_window_extent() for t in panel.texts if " of the scale" not in t.get_text()]
+        else [t.get_window_extent() for t in panel.texts if " × smaller" not in t.get_text()]
     )
     assert len(boxes) == (1 if legend else K)
     for box in boxes:

@@ -91,3 +91,10 @@ def test_one_hot_pixel_does_not_set_the_colours():
     values = np.full((40, 40), 1.0)
     values[3, 3] = 1e6
     assert colour_range(values, False) == (0.0, 1.0, "max")
+
+
+def test_pixels_that_are_met_exactly_do_not_set_the_colours_of_the_residual():
+    from fusion.plots.quality import _end
+
+    chi = np.random.default_rng(0).uniform(0.5, 2.0, 200)
+    assert _end(np.concatenate([chi, np.full(200, 1e-72)])) == pytest.approx(_end(chi), rel=0.02)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.report_page import Shown
+
 AXE = find_spec("axe_core_python")
 LINES = """[...Bokeh.documents[0].all_models]
     .filter(m => 'line_color' in m.properties && m.visible !== false)
@@ -190,3 +192,33 @@ def test_a_browser_that_cannot_unpack_is_told_so_and_asks_for_nothing(browser, j
     assert browser.ask("document.getElementById('old-browser').checkVisibility()")
     assert browser.ask("document.querySelector('table').checkVisibility()")
     assert browser.complaints == []
+
+
+BOXES = """(() => {
+    const pen = document.createElement("canvas").getContext("2d");
+    const { start, end } = report.model("energies0"), width = report.model("spectrum0").inner_width;
+    const marks = [...Bokeh.documents[0].all_models].filter(m => m.name === "mark of spectrum0");
+    return marks.filter(m => m.visible).map(m => {
+        pen.font = "11px system-ui";
+        const left = ((m.x - start) / (end - start)) * width + m.x_offset;
+        return [left, left + pen.measureText(m.text).width, m.y, width];
+    });
+})()"""
+
+
+def test_names_of_lines_that_are_near_stand_in_rows_and_within_the_frame(browser, joint, tmp_path):
+    first, last = joint.data["eels"].axes[-1].ends
+    places = [*np.linspace(first, first + (last - first) / 20, 8), last]
+    lines = [(place, f"Name {i}") for i, place in enumerate(places)]
+    page = Shown(browser, joint, tmp_path / "lines.html", lines={"eels": lines})
+    page.browser.size(1280, 1000)
+    page.browser.frames()
+    boxes = page.ask(BOXES)
+    assert len(boxes) == len(lines)
+    assert len({y for _, _, y, _ in boxes}) > 1
+    for i, (left, right, y, width) in enumerate(boxes):
+        assert left >= 0
+        assert right <= width + 1
+        for other_left, other_right, other_y, _ in boxes[:i]:
+            assert abs(y - other_y) >= 12 or right <= other_left or other_right <= left
+    page.is_calm()

@@ -13,6 +13,7 @@ from fusion.elements import labels
 from fusion.losses import Poisson
 from fusion.models import NMF
 from fusion.report.contents import Scene
+from fusion.report.marks import shown_end
 from tests.helpers.report_data import cube, dataset, unpacked
 
 
@@ -75,3 +76,13 @@ def test_without_bokeh_the_error_says_what_to_install(joint, monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh", None)
     with pytest.raises(ImportError, match=r'pip install "sdfusion\[report\]"'):
         joint.report()
+
+
+def test_the_axis_of_x_rays_ends_where_their_counts_and_lines_end():
+    axis = fu.Axis("energy", 0.01, 0.0, "keV", size=4000)
+    mean = np.where(axis.values < 9.0, 1.0, 0.0)
+    assert shown_end(axis, {}, mean, []) == pytest.approx(9.0 * 1.04, rel=0.01)
+    assert shown_end(axis, {}, mean, [[14.1, "Sr Ka"]]) == pytest.approx(14.1 * 1.04)
+    assert shown_end(axis, {}, np.ones(4000), []) is None
+    losses = fu.Axis("energy loss", 0.5, 0.0, "eV", size=4000)
+    assert shown_end(losses, {}, mean, []) is None  # edges are far below the zero loss

@@ -9,6 +9,7 @@ class Page {
     this.off = new Set();
     this.parts = told.parts.map((part, i) => Object.assign(new Part(part, arrays, told.groups[part.group]), { index: i }));
     this.parts.forEach((part) => { part.channel = part.kept = this.telling(part); part.width = 1; part.shape = true; });
+    this.marks = [];
     this.scans = told.groups.map((group, g) => new (group.kind === "image" ? ImageScan : LineScan)(this, group, g));
     this.waiting = new Map();
     this.theme = new Theme(this, told.roles);
@@ -77,12 +78,9 @@ class Page {
     [range.start, range.end] = [Math.min(x[0], x[n - 1]) - half, Math.max(x[0], x[n - 1]) + half];
     range.reset_start = range.start;
     range.reset_end = range.end;
+    if (part.end !== null) range.end = part.end; // two clicks show the rest
     this.showParts(part);
-    for (const kind of part.K ? ["spectrum", "log", "parts", "partslog"] : ["spectrum", "log"]) {
-      const name = `${kind}${part.index}`, shown = kind.replace("log", "") || "spectrum";
-      const inner = this.model(name).inner_height || this.model(`${shown}${part.index}`).inner_height;
-      for (const mark of Bokeh.documents[0].all_models) if (mark.name === `mark of ${name}`) mark.y = inner - 2;
-    }
+    this.marks.push(new Marks(this, part));
     const host = document.getElementById(`part${part.index}`);
     host.querySelectorAll("input[name^=shape]").forEach((input) => input.addEventListener("change", () => {
       part.shape = input.value === "shape";
@@ -153,8 +151,8 @@ class Page {
     const logs = this.model(`logs${index}`);
     [logs.start, logs.end] = [Math.max(low / 5, high / 1e6), 2 * high];
     this.readChannel(part);
-    const told = (at) => `${scan.where(at) || "the spectrum"}${scan.size(at, part)}`;
-    document.getElementById(`where${index}`).textContent = second ? `A, ${told(place)}; B, ${told(second)}` : told(place);
+    const told = (at) => `${scan.where(at)}${scan.size(at, part)}`, title = document.getElementById(`where${index}`);
+    if (title) title.textContent = second ? `A, ${told(place)}; B, ${told(second)}` : told(place);
   }
 
   channelName(part) {
