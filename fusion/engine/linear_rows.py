@@ -284,7 +284,7 @@ def _half_and_gradient(side: Side, L: Tensor) -> tuple[Tensor, Tensor]:
 def _met(form: Any, R: Tensor) -> Tensor:
     """(W ∘ X) R, the product in the least precision that holds the data exactly."""
     if isinstance(form, Compressed):
-        return form.met(R[None])[0]
+        return form.met(R[None].to(form.core))[0].to(R)
     w = form.weights
     right = R if w.cols is None else R * w.cols[:, None]
     made = form.matmul(right.to(form.native)).to(R)
