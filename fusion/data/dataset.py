@@ -342,8 +342,7 @@ def check_dataset(call: str, given: Any) -> Dataset:
             "takes several scans, `SharedMaps(*detectors, K=3)` several detectors of one"
         )
     elif names := _names_in(given):
-        maps = [n for n in names if getattr(given[n], "signal", 0) and given[n].pixels]
-        one = (maps or names)[0]
+        one = _map_in(given) or names[0]
         line = f"it holds {', '.join(map(repr, names[:6]))}: give one of them, `…[{one!r}]`"
     elif hasattr(given, "shape") or isinstance(given, list | tuple):
         line = "`fusion.Dataset('name', array, axes=…)` makes one of an array"
@@ -352,6 +351,13 @@ def check_dataset(call: str, given: Any) -> Dataset:
     else:
         line = "give a `fusion.Dataset`"
     raise ValueError(f"`{call}`: {kind} is no data set: {line}.")
+
+
+def _map_in(given: Any) -> str:
+    """The name of the first of spectra at several pixels in a mapping; "" where there is none."""
+    held = given.items() if isinstance(given, Mapping) else ()
+    maps = (n for n, d in held if isinstance(d, Dataset) and d.signal and d.pixels)
+    return next(maps, "")
 
 
 def _names_in(given: Any) -> list[str]:
