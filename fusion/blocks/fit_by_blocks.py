@@ -36,7 +36,7 @@ from fusion.blocks.first_look import (
 from fusion.blocks.map_errors import NUMBER, ErrorsOfMaps, MapErrors
 from fusion.blocks.on_rows import Scans, pixel_factors, scans_of
 from fusion.blocks.partition import partition, room_of_blocks
-from fusion.blocks.passes import Passes
+from fusion.blocks.passes import Passes, threads_of_cluster
 from fusion.blocks.rare import standouts_of
 from fusion.blocks.sample import wanted_rows
 from fusion.blocks.settings import Blocks
@@ -80,7 +80,7 @@ def fit_by_blocks(
         return None
     _check_sample(model, settings)
     room = room_of_blocks(model, datasets, scans, settings.bytes, settings.sample)
-    passes = Passes(*partition(datasets, scans, room, threads_here()))
+    passes = Passes(*partition(datasets, scans, room, threads_here(), threads_of_cluster()))
     kept_options = {key: search[key] for key in OPTIONS} | {"sample": settings.sample}
     checkpoint = Checkpoint(settings.checkpoint_path, model, loss, kept_options)
     sizes = _answer_bytes(model, datasets, scans), _variance_bytes(model, datasets, scans)

@@ -21,8 +21,10 @@ from fusion.data.parts import boxes
 from fusion.forms.reading import CHUNK
 from fusion.language.model import Model
 
-LARGEST = 2**24
-"""Bytes of a block, at most, where the data are stored in smaller chunks."""
+LARGEST, LEAST = 2**24, 2**20
+"""Bytes of a block, at most and at least, where the data are stored in smaller chunks."""
+EACH = 8
+"""Blocks for every thread of a cluster, where they are not too small then."""
 COPIES = 8
 """Blocks of this size that a thread may hold: what is read, what is made of it, what comes next."""
 ROOM = 40
@@ -64,7 +66,7 @@ class Block:
 
 
 def partition(
-    datasets: Mapping[str, Dataset], scans: Scans, memory: int, threads: int
+    datasets: Mapping[str, Dataset], scans: Scans, memory: int, threads: int, workers: int = 0
 ) -> tuple[list[Block], int]:
     """(all pixels in blocks, threads that work on them); data sets of one scan go together.
 
@@ -73,12 +75,15 @@ def partition(
         scans: the axes of their pixels.
         memory: bytes that all blocks in work may take.
         threads: blocks that are in work at a time, at most; fewer where chunks are large.
+        workers: of a cluster, threads of all together: a few blocks each, where chunks are small
+            enough, so that none waits long for the last. Threads here take what comes next, and
+            what they find is the same however many they are.
 
     Raises:
         ValueError: if a chunk of the data is larger than that.
     """
     for count in range(threads, 0, -1):
-        along, fit = _along(datasets, scans, memory // count)
+        along, fit = _along(datasets, scans, memory // count, EACH * workers)
         if fit:
             break
     else:
@@ -121,16 +126,21 @@ def room_of_blocks(
 
 
 def _along(
-    datasets: Mapping[str, Dataset], scans: Scans, share: int
+    datasets: Mapping[str, Dataset], scans: Scans, share: int, number: int
 ) -> tuple[dict[Axes, list[Box]], bool]:
-    """(boxes along every scan, whether each can be worked on with this memory)."""
+    """(boxes along every scan, whether each can be worked on with this memory).
+
+    Where chunks are small there are about `number` boxes, or more.
+    """
     along: dict[Axes, list[Box]] = {}
     fit = True
     for scan in dict.fromkeys(scans.values()):
         members = [datasets[name] for name, axes in scans.items() if axes == scan]
         most = pixels_in(share, members, scan)
-        pixel = sum(map(_bytes, members)) // prod(axis.size or 1 for axis in scan)
-        along[scan] = _boxes_of(scan, members, min(LARGEST // max(pixel, 1), most))
+        n = prod(axis.size or 1 for axis in scan)
+        pixel = max(sum(map(_bytes, members)) // n, 1)
+        shared = max(LEAST // pixel, n // number) if number else n
+        along[scan] = _boxes_of(scan, members, min(LARGEST // pixel, shared, most))
         lazy = any(data.lazy is not None for data in members)
         fit &= not lazy or _largest(along[scan]) <= most
     return along, fit

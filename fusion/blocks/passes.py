@@ -247,6 +247,15 @@ def _unreadable(error: Exception, pieces: Sequence[Piece]) -> Exception:
     )
 
 
+def threads_of_cluster() -> int:
+    """Of all workers together; 0 where there is no cluster."""
+    client = _active_client()
+    if client is None:
+        return 0
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sum(worker["nthreads"] for worker in workers)
+
+
 def _active_client() -> Any:
     """The client of dask.distributed that is active here; None where there is none."""
     distributed = sys.modules.get("distributed")

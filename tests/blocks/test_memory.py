@@ -39,6 +39,19 @@ def test_blocks_of_all_threads_together_take_no_more_than_the_memory():
         assert count * (COPIES * largest + ROOM * 2**20) <= memory
 
 
+def test_workers_of_a_cluster_have_some_blocks_each(monkeypatch):
+    """Two of 16 MB for two workers were too few: the one waited for the other."""
+    monkeypatch.setattr("fusion.blocks.partition.LARGEST", 2**24)
+    data = fu.Dataset("edxs", da.zeros((256, 256, 256), chunks=(16, 16, -1), dtype="uint16"))
+    of_two, _ = partition({"edxs": data}, {"edxs": data.pixels}, 2**31, 1, workers=2)
+    alone, _ = partition({"edxs": data}, {"edxs": data.pixels}, 2**31, 1)
+    assert len(alone) == 2
+    assert len(of_two) == 16
+    assert len({block.bytes for block in of_two}) == 1
+    small = fu.Dataset("edxs", da.zeros((16, 16, 256), chunks=(2, 2, -1), dtype="uint16"))
+    assert len(partition({"edxs": small}, {"edxs": small.pixels}, 2**31, 1, workers=2)[0]) == 1
+
+
 def test_fewer_threads_work_where_a_chunk_for_each_is_too_much():
     assert blocks(150 * MB, 2)[1] == 1
     assert blocks(300 * MB, 4)[1] == 2
