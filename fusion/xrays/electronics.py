@@ -27,5 +27,5 @@ def begins_at(edxs: Dataset, elements: Iterable[str]) -> float | None:
     if peak is None or axis.units not in KEV:
         return None
     first = SOFTEST if "B" in set(elements) else THRESHOLD
-    foot = float(axis.values[min(peak.last + 1, axis.size - 1)]) * KEV[axis.units]
+    foot = float(axis.values[min(peak.last + 1, len(axis.values) - 1)]) * KEV[axis.units]
     return max(first, foot) / KEV[axis.units]
