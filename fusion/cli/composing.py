@@ -122,7 +122,7 @@ def _of_xrays(data: Dataset, elements: str, others: str, quiet: bool) -> Dataset
     if not quiet:
         click.echo(
             f"{data.name}: from {start:g} {axis.units} on: below are the zero peak of the "
-            "detector's electronics and their threshold; --energy FROM: begins elsewhere",
+            "detector's electronics and their threshold; --energy FROM: begins elsewhere above it",
             err=True,
         )
     return data.crop(**{axis.name: (start, None)})

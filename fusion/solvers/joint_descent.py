@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUFFICIENT = 1e-4
 """Share of the promised decrease that a step must bring."""
 SHRINK, HALF = 0.25, 0.5
-"""Next step length where one brought too little, and where weak damping says: that valley bends."""
+"""What is left of a step length that brought too little; under weak damping, where valleys bend."""
 TRIALS = 6
 """Points tried before the damping is raised instead."""
 BENDS = 2
