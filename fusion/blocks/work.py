@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from math import prod
 from operator import add
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.algebra.axis import Axes
+from fusion.algebra.axis import Axes, length
 from fusion.answers.left_over import LeftOver, left_over
 from fusion.blocks.first_sight import SeenValues, seen_values
 from fusion.blocks.norms import without_norms
@@ -183,7 +184,8 @@ def _settled(
     for name in names:
         value = objective.model.factor(name)().detach()
         values[name] = (rows[name].to(like) if name in rows else value)[None]
-    at = LinearRows(objective, names).at(values)
+    pixels = max(prod(map(length, axes)) for axes in problem.names.values())
+    at = LinearRows(objective, names, of=pixels).at(values)
     if at is None:
         at = _by_descent(objective, problem.solver, names, values)
     found, fits, gradient = at[:3]

@@ -7,15 +7,23 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from fusion.likelihood.count_kernels import installed
+
 FULL = 3
 """Exchanges of all infeasible unknowns without progress, before one at a time is exchanged."""
 MOST = 100
 """Exchanges after which a row may be only rounding away from its answer."""
 CHUNK = 2**21
 """Numbers of intermediate arrays."""
+MANY = 2**21
+"""Unknowns from which on compiled rows are worth loading numba: they take a fifth of the time."""
+BITS = 62
+"""Unknowns of a row that a machine word holds a bit of."""
 
 
-def nnls(G: Tensor, b: Tensor, likely: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def nnls(
+    G: Tensor, b: Tensor, likely: Tensor | None = None, *, of: int = 0
+) -> tuple[Tensor, Tensor]:
     """min over x ≥ 0 of ½ xᵀ G x − bᵀ x, for every row of b by block principal pivoting.
 
     Unknowns that are negative, or at zero with the gradient pointing inwards, change sides all at
@@ -25,6 +33,7 @@ def nnls(G: Tensor, b: Tensor, likely: Tensor | None = None) -> tuple[Tensor, Te
         G: (K, K), one for all rows, or (n, K, K); positive definite.
         b: (n, K).
         likely: (n, K) bool, unknowns that are likely to be free; None: all. For speed alone.
+        of: rows of all that these are a part of, where there are more. For speed alone.
 
     Returns:
         x (n, K), and which unknowns are free (n, K): those not held at zero.
@@ -34,25 +43,40 @@ def nnls(G: Tensor, b: Tensor, likely: Tensor | None = None) -> tuple[Tensor, Te
         33:3261 (2011).
     """
     step = max(1, CHUNK // b.shape[1] ** 2)
-    if len(b) > step:
+    quick = _compiles(G, b, max(of, len(b)))
+    if len(b) > step and not quick:
         ranges = [slice(i, i + step) for i in range(0, len(b), step)]
         parts = [
-            nnls(_subset(G, part), b[part], None if likely is None else likely[part])
+            nnls(_subset(G, part), b[part], None if likely is None else likely[part], of=of)
             for part in ranges
         ]
         x, free = zip(*parts, strict=True)
         return torch.cat(x), torch.cat(free)
     size = G.diagonal(dim1=-2, dim2=-1).sqrt()
     G, b = G / size[..., :, None] / size[..., None, :], b / size
-    x, free = _pivot(G, b, likely)
+    free = torch.ones_like(b, dtype=torch.bool) if likely is None else likely.clone()
+    x, free = _pivot_compiled(G, b, free) if quick else _pivot(G, b, free)
     return x / size, free
 
 
-def _pivot(G: Tensor, b: Tensor, likely: Tensor | None) -> tuple[Tensor, Tensor]:
-    """`nnls` for a Gram matrix of unit diagonal."""
+def _compiles(G: Tensor, b: Tensor, rows: int) -> bool:
+    """Whether compiled rows serve: on a CPU, in double precision, numba there."""
+    place = b.device.type == "cpu" and b.dtype == G.dtype == torch.float64
+    return place and b.shape[1] <= BITS and rows * b.shape[1] >= MANY and installed()
+
+
+def _pivot_compiled(G: Tensor, b: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+    """`_pivot`, row by row."""
+    from fusion.engine.compiled_nnls import pivoted
+
+    slack = 8 * b.shape[1] * torch.finfo(b.dtype).eps
+    return pivoted(G, b, free, FULL, MOST, slack)
+
+
+def _pivot(G: Tensor, b: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+    """`nnls` for a Gram matrix of unit diagonal, from a guess of what is free, which is changed."""
     n, K = b.shape
     slack = 8 * K * torch.finfo(b.dtype).eps * b.abs().amax(1, keepdim=True)
-    free = torch.ones_like(b, dtype=torch.bool) if likely is None else likely.clone()
     x = solve(G, b, free)
     fewest, patience = (
         free.new_full((n,), K + 1, dtype=torch.long),

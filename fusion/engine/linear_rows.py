@@ -43,10 +43,11 @@ class LinearRows:
     Args:
         objective: of one start.
         names: of the factors over pixels; all others are held.
+        of: pixels of all that these are a part of, where there are more. For speed alone.
     """
 
-    def __init__(self, objective: Objective, names: Sequence[str]) -> None:
-        self.objective, self.names = objective, list(names)
+    def __init__(self, objective: Objective, names: Sequence[str], of: int = 0) -> None:
+        self.objective, self.names, self.of = objective, list(names), of
 
     def filled(self, values: Values) -> Values | None:
         """The same values with the rows at their least squares; None where they are no such thing.
@@ -147,7 +148,7 @@ class LinearRows:
         if bounded is None:
             return None
         before = torch.cat([values[name][0] for name in names], 1) > 0
-        return least(H, b, bounded, before)
+        return least(H, b, bounded, before, of=self.of)
 
     def _penalties(self, names: Sequence[str], values: Values) -> tuple[Tensor, Tensor] | None:
         """Of terms that are quadratic row by row, (Σ k, Σ k) or one a row, and (row, Σ k)."""
@@ -202,7 +203,9 @@ class LinearRows:
         }
 
 
-def least(H: Tensor, b: Tensor, bounded: Tensor, free: Tensor | None = None) -> Tensor:
+def least(
+    H: Tensor, b: Tensor, bounded: Tensor, free: Tensor | None = None, *, of: int = 0
+) -> Tensor:
     """min ½ z H zᵀ − b z for every row, some unknowns ≥ 0 and the others free.
 
     Args:
@@ -210,13 +213,14 @@ def least(H: Tensor, b: Tensor, bounded: Tensor, free: Tensor | None = None) -> 
         b: (row, k).
         bounded: (k,) bool.
         free: (row, k), which bounded unknowns are likely to be above 0; None: all.
+        of: rows of all that these are a part of, as `nnls` takes it.
     """
     size = H.diagonal(dim1=-2, dim2=-1)
     empty = size <= 0
     H = H + torch.diag_embed(torch.where(empty, 1.0, RIDGE * size))
     b = torch.where(empty, 0, b)
     if bool(bounded.all()):
-        return nnls(H, b, free)[0]
+        return nnls(H, b, free, of=of)[0]
     z = torch.zeros_like(b)
     loose = ~bounded
     inner = H[..., loose, :][..., :, loose]
@@ -227,7 +231,8 @@ def least(H: Tensor, b: Tensor, bounded: Tensor, free: Tensor | None = None) -> 
     outer = H[..., bounded, :][..., :, bounded] - cross @ back
     outer = 0.5 * (outer + outer.mT)
     free = None if free is None else free[:, bounded]
-    c, _ = nnls(outer, b[:, bounded] - _times(cross, _solve(inner, b[:, loose])), free)
+    right = b[:, bounded] - _times(cross, _solve(inner, b[:, loose]))
+    c, _ = nnls(outer, right, free, of=of)
     z[:, bounded] = c
     z[:, loose] = _solve(inner, b[:, loose] - _times(cross.mT, c))
     return z

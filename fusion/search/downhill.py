@@ -18,7 +18,7 @@ from fusion.solvers import Outcome, Solver, Watch
 
 FOR_ALL, FOR_BEST = 0.5, 0.75
 """Shares of a limited time until the best start goes on alone, and until it does on all data."""
-SHORT = 12
+SHORT = 20
 """Steps of the race on a part of the data."""
 SETTLED = 0.01
 """Share of the tolerance to which the winner of a race goes on under a rule."""

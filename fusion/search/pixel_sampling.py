@@ -113,7 +113,9 @@ def _least_squares(objective: Objective, names: list[str], values: Values) -> Va
     fits = [term for _, _, term in objective.loss.fits]
     if len(fits) > 1 and any(term.lagged for term in fits):
         return None
-    rows, starts = LinearRows(objective, names), len(next(iter(values.values())))
+    starts = len(next(iter(values.values())))
+    pixels = max(values[name].shape[1] for name in names)
+    rows = LinearRows(objective, names, of=starts * pixels)
     made: list[Values] = []
     for i in range(starts):
         filled = rows.filled({name: value[i : i + 1] for name, value in values.items()})
