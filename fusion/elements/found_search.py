@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,14 +67,28 @@ class Search:
 
     Args:
         spectrum: of counts, with its candidates.
+        known: numbers of elements that are in it, which need no evidence.
     """
 
-    def __init__(self, spectrum: Spectrum) -> None:
-        self.spectrum, self.fit = spectrum, Fit(spectrum)
-        self.least = threshold(len(spectrum.lines.elements))
+    def __init__(self, spectrum: Spectrum, known: Sequence[int] = ()) -> None:
+        self.spectrum, self.fit, self.known = spectrum, Fit(spectrum), tuple(known)
+        self.least = threshold(len(spectrum.lines.elements) - len(self.known))
+
+    def amounts(self, spot: Spot, without: Sequence[int] = ()) -> dict[int, float]:
+        """{element: counts} of what is there, and of what is known."""
+        return dict.fromkeys(self.known, 0.0) | amounts_of(spot, without)
 
     def scores(self, spot: Spot) -> tuple[Array, Array]:
         """(element,) of every candidate: counts by which a fit would be better, and their error.
+
+        To first order, all else refitted.
+        """
+        up, information = self.gains(spot)
+        own = information.diagonal()
+        return up / own, own**-0.5
+
+    def gains(self, spot: Spot) -> tuple[Array, Array]:
+        """(element,) slopes of ln L with counts of every candidate, and (element, element) −bends.
 
         To first order, all else refitted.
         """
@@ -83,41 +98,47 @@ class Search:
         each = self.spectrum.candidates(spot)
         weighted = fit.weight * each / expected
         up = weighted @ (self.spectrum.counts - expected)
-        own = (weighted * each).sum(1)
+        own = weighted @ each.T
         cross = weighted @ changes[free].T
         factor = cho_factor(curved[np.ix_(free, free)])
         up = up + cross @ cho_solve(factor, gradient[free])
-        information = own - (cross * cho_solve(factor, cross.T).T).sum(1)
-        information = np.maximum(information, 1e-6 * own)
-        return up / information, information**-0.5
+        information = own - cross @ cho_solve(factor, cross.T)
+        at = np.diag_indices_from(own)
+        information[at] = np.maximum(information[at], 1e-6 * own[at])
+        return up, information
 
-    def forward(self, spot: Spot) -> Spot:
-        """Adds what raises the likelihood most, as long as chance does not."""
-        refused: set[int] = set()
+    def forward(self, spot: Spot, least: float | None = None) -> Spot:
+        """Adds what raises the likelihood most, as long as chance does not.
+
+        Args:
+            least: 2 Δ ln L, to first order, from which one is tried; None: near the threshold.
+        """
+        least = 0.8 * self.least if least is None else least
+        refused = set(self.known)
         while len(spot.active) < MORE:
             more, error = self.scores(spot)
             z = more / error
             z[[*spot.active, *refused]] = -np.inf
             best = int(np.argmax(z))
-            if not z[best] ** 2 * np.sign(z[best]) > 0.8 * self.least:
+            if not z[best] ** 2 * np.sign(z[best]) > least:
                 break
             spot, taken = self._added(spot, best, float(more[best]))
-            refused = set() if taken else refused | {best}
+            refused = set(self.known) if taken else refused | {best}
         return spot
 
     def _added(self, spot: Spot, element: int, counts: float) -> tuple[Spot, bool]:
         """With one more, where it stands against what was there."""
         before = self.fit.weight
-        amounts = amounts_of(spot) | {element: self._at_most(spot, element, counts)}
+        amounts = self.amounts(spot) | {element: self._at_most(spot, element, counts)}
         new = self.fit.settle(self.fit.with_elements(spot, amounts))
-        known = amounts_of(new)
-        taken = element in known
+        kept = self.amounts(new)
+        taken = element in kept
         if taken and self.fit.weight < 2 * before:  # else it is needed beyond doubt
             without = self.without(new, element)
             taken = 2 * (without.loss - new.loss) > self.least
         if not taken:
-            known.pop(element, None)
-        spot = self.fit.with_elements(new, known)
+            kept.pop(element, None)
+        spot = self.fit.with_elements(new, kept)
         self.spectrum.hold(spot, everything=True)
         return self.fit.fit(spot), taken
 
@@ -129,14 +150,14 @@ class Search:
 
     def without(self, spot: Spot, element: int) -> Spot:
         """The best fit without an element, with what is held; any that is far worse serves."""
-        left = self.fit.with_elements(spot, amounts_of(spot, [element]))
+        left = self.fit.with_elements(spot, self.amounts(spot, [element]))
         return self.fit.fit(left, worse=spot.loss + FAR_WORSE)
 
     def backward(self, spot: Spot) -> tuple[Spot, list[Evidence]]:
         """Without what nothing tells for, and with what is better in its place; evidence of all."""
         tried: set[tuple[int, int | None]] = set()
         while True:
-            found = [self.evidence(spot, e) for e in spot.active]
+            found = [self.evidence(spot, e) for e in spot.active if e not in self.known]
             weakest = min(found, key=lambda one: one.ratio, default=None)
             if weakest is None or weakest.ratio < self.least:
                 if weakest is None:
@@ -171,7 +192,7 @@ class Search:
         without = self.without(spot, one.element)
         more, _ = self.scores(without)
         counts = self._at_most(without, one.rival, float(more[one.rival]))
-        amounts = amounts_of(without) | {one.rival: counts}
+        amounts = self.amounts(without) | {one.rival: counts}
         return self._settled(self.fit.with_elements(without, amounts))
 
     def evidence(self, spot: Spot, element: int) -> Evidence:
@@ -186,19 +207,23 @@ class Search:
         gaps = []
         for other in np.argsort(-z)[:SWAPS].tolist():
             if z[other] ** 2 * np.sign(z[other]) > 0.5 * ratio:
-                amounts = amounts_of(without) | {other: float(more[other])}
+                amounts = self.amounts(without) | {other: float(more[other])}
                 swapped = self.fit.fit(self.fit.with_elements(without, amounts))
                 gaps.append((2 * (swapped.loss - spot.loss), other))
         gap, rival = min(gaps, default=(np.inf, None))
         return Evidence(element, ratio, rival, gap)
 
-    def dispersion_near(self, spot: Spot, element: int) -> float:
+    def dispersion_near(self, spot: Spot, element: int, expected: Array | None = None) -> float:
         """How much worse than noise a fit is around the lines of an element, where beyond chance.
 
         Of residuals added up over the width of a line: squares in variances of noise.
+
+        Args:
+            expected: (channel,) counts; None: those of the spot.
         """
         spectrum = self.spectrum
-        expected, _ = spectrum.expected(spot)
+        if expected is None:
+            expected, _ = spectrum.expected(spot)
         each = spectrum.candidates(spot)[element]
         lines = spectrum.lines
         at = float(lines.channels[np.argmax(each**2 / expected)])
