@@ -28,8 +28,8 @@ BETTER = 0.5
 """2 Δ ln L from which another is taken in place of an element."""
 TRIED, FAR_WORSE = 100.0, 400.0
 """2 Δ ln L below which others are tried in place of an element; from which it is not followed."""
-
-
+ALIKE, NEARLY = 0.9, 0.8
+"""Correlation of the counts of two elements, and share of a score, from which either is tried."""
 AROUND, BY_CHANCE = 8.0, 1.5
 """Widths of a line to either side of it, in which residuals are looked at, and their variance, in
 noise, that chance seldom exceeds."""
@@ -116,15 +116,35 @@ class Search:
         least = 0.8 * self.least if least is None else least
         refused = set(self.known)
         while len(spot.active) < MORE:
-            more, error = self.scores(spot)
-            z = more / error
+            up, bends = self.gains(spot)
+            own = bends.diagonal()
+            z = up / own**0.5
             z[[*spot.active, *refused]] = -np.inf
             best = int(np.argmax(z))
             if not z[best] ** 2 * np.sign(z[best]) > least:
                 break
-            spot, taken = self._added(spot, best, float(more[best]))
+            alike = bends[best] > ALIKE * (own * own[best]) ** 0.5
+            near = np.flatnonzero(alike & (z > max(NEARLY * z[best], TRIED**0.5))).tolist()
+            best, spot, taken = self._best_of(spot, near or [best], up / own)
             refused = set(self.known) if taken else refused | {best}
         return spot
+
+    def _best_of(self, spot: Spot, those: Sequence[int], counts: Array) -> tuple[int, Spot, bool]:
+        """That one more, of those that look alike, with which a fit is best when all is settled."""
+        fit, made = self.fit, []
+        start = fit.weight, fit.stiff
+        for e in those:
+            if made:
+                fit.weight, fit.stiff = start
+                self.spectrum.hold(spot, everything=True)
+            new, taken = self._added(spot, e, float(counts[e]))
+            off = float(fit.deviance(self.spectrum.expected(new)[0]).sum())
+            made.append((off, e, new, taken, fit.weight, fit.stiff))
+        _, e, new, taken, *weights = min(made, key=lambda one: one[0])
+        if e != those[-1]:
+            fit.weight, fit.stiff = weights
+            self.spectrum.hold(new, everything=True)
+        return e, new, taken
 
     def _added(self, spot: Spot, element: int, counts: float) -> tuple[Spot, bool]:
         """With one more, where it stands against what was there."""

@@ -21,10 +21,15 @@ from fusion.data.dataset import Dataset
 from fusion.elements.common_errors import CommonErrors, common_errors
 from fusion.elements.component_shares import AtomsOfComponents, AtomsOfMap, Counting, apart
 from fusion.elements.doubts import (
+    TOLD,
     charges_of_the_other_kind,
+    in_a_row,
+    missing_told,
     oxygen_apart,
     peaks_without_element,
 )
+from fusion.elements.found_missing import missing
+from fusion.elements.found_told import Finding
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.pixel_composition import SIDES, PixelSource
 from fusion.elements.stoichiometry import Charges, FoundOxygen, Stoichiometry
@@ -111,6 +116,7 @@ def _composition(
     by_line = atomic if charges is None else Counting(torch.ones_like(masses)).of(of)
     K = len(atomic[0])
     names = tuple(map(in_words, names_of(cast(Any, result), K))) if known else (WHOLE,)
+    beside = tuple(_missing(result, loss, lines))
     counted = None
     if valences is not None and charges is not None:
         value, error, interval = (each[:, charges.place] for each in by_line)
@@ -127,14 +133,23 @@ def _composition(
         *_mean_thickness(common, path, float(lines.over_map(thickness)), told),
         tuple(s for s in lines.shells if not lines.measured[s]),
         (
-            *_messages(common, path, lines, told),
+            *missing_told(beside),
+            *_messages(common, path, lines, told, beside),
             *_misfit_told(misfit),
-            *_doubts(result, lines, tuple(elements), *by_line[:2]),
+            *_doubts(result, lines, tuple(elements), *by_line[:2], beside),
             *_oxygen_doubts(names, counted),
         ),
         counted,
+        beside,
         PixelSource(model, loss, common, tuple(elements), masses, scan, charges, progress),
     )
+
+
+def _missing(result: Any, loss: Any, lines: LineModel) -> Iterator[Finding]:
+    """Elements that the counts show and the line model was not given."""
+    for name, data in loss.datasets.items():
+        if name in result.data and result.model.component_parts(name) is not None:
+            yield from missing(data, lines)
 
 
 def _stoichiometry(given: Any) -> Stoichiometry:
@@ -193,7 +208,11 @@ def _detector(common: CommonErrors, path: str, lines: LineModel) -> FoundDetecto
 
 
 def _messages(
-    common: CommonErrors, path: str, lines: LineModel, told: tuple[float, float] | None
+    common: CommonErrors,
+    path: str,
+    lines: LineModel,
+    told: tuple[float, float] | None,
+    beside: Sequence[Finding],
 ) -> Iterator[str]:
     """Unknowns that ended far from what was expected of them."""
     prefix = f"{path}." if path else ""
@@ -204,8 +223,9 @@ def _messages(
             values = [told[0]]
         found += zip(_names_of(name, lines), values, strict=True)
     if far := [f"{name} {value:+.1f} σ" for name, value in found if abs(value) > FAR]:
+        missing = in_a_row([one.element for one in beside[:TOLD]], "or") or "an element"
         yield (
-            f"far from what was expected: {', '.join(far)}: an element may be missing, the "
+            f"far from what was expected: {', '.join(far)}: {missing} may be missing, the "
             "background be of another kind, or the axis or the k factors be wrong; the intervals "
             "take what was expected of them for that much less certain"
         )
@@ -233,14 +253,20 @@ def _misfit_told(misfit: float) -> Iterator[str]:
 
 
 def _doubts(
-    result: Any, lines: LineModel, elements: Sequence[str], atomic: Array, errors: Array
+    result: Any,
+    lines: LineModel,
+    elements: Sequence[str],
+    atomic: Array,
+    errors: Array,
+    beside: Sequence[Finding],
 ) -> Iterator[str]:
     """What the end of the fit, the residual and the charges say against it."""
     if result.stamp:
         yield result.stamp
     for name, summary in result.data.items():
         if result.model.component_parts(name) is not None:
-            yield from peaks_without_element(summary, lines)
+            named = [*lines.elements, *(one.element for one in beside)]
+            yield from peaks_without_element(summary, named)
     known = lines.k_factors if lines.zeta_factors is None else None  # those are of one kind
     if known is not None and "A" in result.model.factors and all(lines.measured.values()):
         masses = lines.masses[: len(elements)].cpu().numpy()
