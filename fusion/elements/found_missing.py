@@ -47,18 +47,20 @@ def missing(edxs: Dataset, lines: LineModel) -> tuple[Finding, ...]:
     search = Search(spectrum, known)
     with library_threads(1):  # of one spectrum
         spot = _settled(search, _as_fitted(search, lines))
-        spot, strong = search.backward(search.forward(spot, STRONG))
+        more = search.forward(spot, STRONG)
+        spot, strong = search.backward(spot if more is spot else _settled(search, more))
         weak, counts = _beside(search, spot)
         spot = search.fit.fit(search.fit.with_elements(spot, search.amounts(spot) | counts))
-        each = spectrum.candidates(spot)
-        places = {e: i for i, e in enumerate(spot.active)}
-        n, errors = search.counts(spot)
-        found = [
-            finding(search, spot, each, one, n[places[one.element]], errors[places[one.element]])
-            for one in (*strong, *weak)
-        ]
+        found = _findings(search, spot, [*strong, *weak])
     named = [one for one in found if one.evidence > search.least]
     return tuple(sorted(named, key=lambda one: -one.evidence))
+
+
+def _findings(search: Search, spot: Spot, found: Sequence[Evidence]) -> list[Finding]:
+    """The same in names and counts."""
+    each = search.spectrum.candidates(spot)
+    counts = dict(zip(spot.active, zip(*search.counts(spot), strict=True), strict=True))
+    return [finding(search, spot, each, one, *counts[one.element]) for one in found]
 
 
 def _spectrum(edxs: Dataset, lines: LineModel) -> Spectrum | None:

@@ -125,26 +125,38 @@ class Search:
                 break
             alike = bends[best] > ALIKE * (own * own[best]) ** 0.5
             near = np.flatnonzero(alike & (z > max(NEARLY * z[best], TRIED**0.5))).tolist()
-            best, spot, taken = self._best_of(spot, near or [best], up / own)
+            best, spot, taken = self.best_of(spot, near or [best], up / own)
             refused = set(self.known) if taken else refused | {best}
         return spot
 
-    def _best_of(self, spot: Spot, those: Sequence[int], counts: Array) -> tuple[int, Spot, bool]:
-        """That one more, of those that look alike, with which a fit is best when all is settled."""
+    def best_of(self, spot: Spot, those: Sequence[int], counts: Array) -> tuple[int, Spot, bool]:
+        """That one more, of those that look alike, with which a fit is best when all is settled.
+
+        Args:
+            those: numbers of the elements; counts: (element,) of every candidate, to begin with.
+
+        Returns:
+            Its number, the fit, and whether the element is in it.
+        """
         fit, made = self.fit, []
         start = fit.weight, fit.stiff
         for e in those:
             if made:
-                fit.weight, fit.stiff = start
-                self.spectrum.hold(spot, everything=True)
+                self._back(spot, *start)
             new, taken = self._added(spot, e, float(counts[e]))
             off = float(fit.deviance(self.spectrum.expected(new)[0]).sum())
             made.append((off, e, new, taken, fit.weight, fit.stiff))
         _, e, new, taken, *weights = min(made, key=lambda one: one[0])
         if e != those[-1]:
-            fit.weight, fit.stiff = weights
-            self.spectrum.hold(new, everything=True)
+            self._back(new, *weights)
+            new = fit.fit(new)
         return e, new, taken
+
+    def _back(self, spot: Spot, weight: float, stiff: float) -> None:
+        """All that is held as it was there."""
+        self.fit.weight, self.fit.stiff = weight, stiff
+        self.spectrum.shares = {}
+        self.spectrum.hold(spot, everything=True)
 
     def _added(self, spot: Spot, element: int, counts: float) -> tuple[Spot, bool]:
         """With one more, where it stands against what was there."""
