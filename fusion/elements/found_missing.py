@@ -13,8 +13,9 @@ from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
 from fusion.elements.found_counts import solids, sum_spectrum
+from fusion.elements.found_evidence import Evidence
 from fusion.elements.found_lines import CandidateLines
-from fusion.elements.found_search import MORE, Evidence, Search
+from fusion.elements.found_search import MORE, Search
 from fusion.elements.found_spectrum import Spectrum, Spot
 from fusion.elements.found_summary import finding
 from fusion.elements.found_told import Finding

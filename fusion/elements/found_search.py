@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.ndimage import uniform_filter1d
-from scipy.stats import norm
 
+from fusion.elements.found_evidence import Evidence, threshold
 from fusion.elements.found_fit import Fit, amounts_of
 from fusion.elements.found_lines import Detector, spread
 from fusion.elements.found_spectrum import Spectrum, Spot
@@ -18,8 +17,6 @@ from fusion.xrays.response import FWHM
 
 Array = NDArray[np.float64]
 
-CHANCE = 0.05
-"""Chance that of all candidates that are absent any is named."""
 MORE = 40
 """Elements at most."""
 SWAPS = 3
@@ -34,32 +31,6 @@ AROUND, BY_CHANCE = 8.0, 1.5
 """Widths of a line to either side of it, in which residuals are looked at, and their variance, in
 noise, that chance seldom exceeds."""
 PLAIN = Detector(0.0, 1.0, 1.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What tells for an element.
-
-    Attributes:
-        element: its number.
-        ratio: 2 Δ ln L to the best fit without it.
-        rival: the number of another in its place with which a fit is nearly as good; None: none.
-        gap: 2 Δ ln L to that fit.
-    """
-
-    element: int
-    ratio: float
-    rival: int | None = None
-    gap: float = np.inf
-
-
-def threshold(candidates: int) -> float:
-    """2 Δ ln L that chance exceeds for none of so many candidates in 19 of 20 spectra.
-
-    An amount cannot be negative, so that 2 Δ ln L of an absent element is 0 half of the times and
-    χ² of one degree of freedom else (Wilks; Chernoff, Ann. Math. Stat. 25:573 (1954)).
-    """
-    return float(norm.isf(CHANCE / max(candidates, 1))) ** 2
 
 
 class Search:

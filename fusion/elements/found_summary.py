@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from fusion.elements.found_search import Evidence, Search
+from fusion.elements.found_evidence import Evidence
+from fusion.elements.found_search import Search
 from fusion.elements.found_spectrum import Spot
 from fusion.elements.found_told import CLOSE, Finding, Present
 from fusion.xrays.line_model import GAIN, OFFSET
