@@ -50,8 +50,7 @@ def missing(edxs: Dataset, lines: LineModel) -> tuple[Finding, ...]:
         spot = _settled(search, _as_fitted(search, lines))
         more = search.forward(spot, STRONG)
         spot, strong = search.backward(spot if more is spot else _settled(search, more))
-        weak, counts = _beside(search, spot)
-        spot = search.fit.fit(search.fit.with_elements(spot, search.amounts(spot) | counts))
+        spot, weak = _with_weak(search, spot)
         found = _findings(search, spot, [*strong, *weak])
     named = [one for one in found if one.evidence > search.least]
     return tuple(sorted(named, key=lambda one: -one.evidence))
@@ -114,8 +113,23 @@ def _settled(search: Search, spot: Spot) -> Spot:
     return search.fit.fit(spot)
 
 
-def _beside(search: Search, spot: Spot) -> tuple[list[Evidence], dict[int, float]]:
-    """What tells for those that would raise the likelihood a little, and counts of them.
+def _with_weak(search: Search, spot: Spot) -> tuple[Spot, list[Evidence]]:
+    """With those that raise the likelihood a little, and what tells for each."""
+    chosen, rivals = _beside(search, spot)
+    while True:
+        with_all = search.fit.with_elements(spot, search.amounts(spot) | chosen)
+        fitted = search.fit.fit(with_all)
+        ratios = {e: 2 * (search.without(fitted, e).loss - fitted.loss) for e in chosen}
+        weakest = min(ratios, key=ratios.__getitem__, default=None)
+        if weakest is None or ratios[weakest] > search.least:
+            return fitted, [Evidence(e, ratio, *rivals[e]) for e, ratio in ratios.items()]
+        del chosen[weakest]
+
+
+def _beside(
+    search: Search, spot: Spot
+) -> tuple[dict[int, float], dict[int, tuple[int | None, float]]]:
+    """{element: counts} that would raise the likelihood, and what in its place nearly would.
 
     To first order: one after the other, the clearest first, each beside all others.
     """
@@ -129,16 +143,20 @@ def _beside(search: Search, spot: Spot) -> tuple[list[Evidence], dict[int, float
             break
         refused.add(best)
         chosen = _lasting(up, bends, [*chosen, best], search.least)
-    found = []
-    for e in chosen:
-        z = _conditional(up, bends, [other for other in chosen if other != e])
-        own = float(z[e]) ** 2
-        z[[*spot.active, *chosen]] = -np.inf
-        rival = int(np.argmax(z))
-        gap = own - float(z[rival]) ** 2 if z[rival] > 0 else np.inf
-        found.append(Evidence(e, own, rival, gap))
     n = np.linalg.solve(bends[np.ix_(chosen, chosen)], up[chosen])
-    return found, dict(zip(chosen, n.tolist(), strict=True))
+    rivals = {e: _rival(up, bends, chosen, e, spot.active) for e in chosen}
+    return dict(zip(chosen, n.tolist(), strict=True)), rivals
+
+
+def _rival(
+    up: Array, bends: Array, chosen: Sequence[int], e: int, active: Sequence[int]
+) -> tuple[int | None, float]:
+    """Another in the place of an element, and by how much of 2 Δ ln L it is worse."""
+    z = _conditional(up, bends, [other for other in chosen if other != e])
+    own = float(z[e]) ** 2
+    z[[*active, *chosen]] = -np.inf
+    rival = int(np.argmax(z))
+    return (rival, own - float(z[rival]) ** 2) if z[rival] > 0 else (None, np.inf)
 
 
 def _conditional(up: Array, bends: Array, chosen: Sequence[int]) -> Array:
