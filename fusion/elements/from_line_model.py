@@ -21,9 +21,7 @@ from fusion.data.dataset import Dataset
 from fusion.elements.common_errors import CommonErrors, common_errors
 from fusion.elements.component_shares import AtomsOfComponents, AtomsOfMap, Counting, apart
 from fusion.elements.doubts import (
-    TOLD,
     charges_of_the_other_kind,
-    in_a_row,
     missing_told,
     oxygen_apart,
     peaks_without_element,
@@ -33,6 +31,7 @@ from fusion.elements.found_told import Finding
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.pixel_composition import SIDES, PixelSource
 from fusion.elements.stoichiometry import Charges, FoundOxygen, Stoichiometry
+from fusion.elements.unknowns import unknowns_far_off
 from fusion.xrays.known_thickness import KnownThickness
 from fusion.xrays.line_model import GAIN, OFFSET, WIDTH, LineModel
 
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-FAR = 3.0
-"""Standard deviations of what was expected, from which an unknown is told to be far off."""
 MISFIT = 1.2
 """Mean square of the residual over its noise, from which it is told."""
 WHOLE = "whole map"
@@ -134,7 +131,7 @@ def _composition(
         tuple(s for s in lines.shells if not lines.measured[s]),
         (
             *missing_told(beside),
-            *_messages(common, path, lines, told, beside),
+            *unknowns_far_off(common, path, lines, told, beside),
             *_misfit_told(misfit),
             *_doubts(result, lines, tuple(elements), *by_line[:2], beside),
             *_oxygen_doubts(names, counted),
@@ -207,30 +204,6 @@ def _detector(common: CommonErrors, path: str, lines: LineModel) -> FoundDetecto
     )
 
 
-def _messages(
-    common: CommonErrors,
-    path: str,
-    lines: LineModel,
-    told: tuple[float, float] | None,
-    beside: Sequence[Finding],
-) -> Iterator[str]:
-    """Unknowns that ended far from what was expected of them."""
-    prefix = f"{path}." if path else ""
-    found: list[tuple[str, float]] = []
-    for name in lines.factor_modules():
-        values = common.few[common.place(prefix + name)].tolist()
-        if name == "absorption" and told is not None:
-            values = [told[0]]
-        found += zip(_names_of(name, lines), values, strict=True)
-    if far := [f"{name} {value:+.1f} σ" for name, value in found if abs(value) > FAR]:
-        missing = in_a_row([one.element for one in beside[:TOLD]], "or") or "an element"
-        yield (
-            f"far from what was expected: {', '.join(far)}: {missing} may be missing, the "
-            "background be of another kind, or the axis or the k factors be wrong; the intervals "
-            "take what was expected of them for that much less certain"
-        )
-
-
 def misfit_of(result: Any) -> float:
     """Mean square of the residual of the sum of all pixels over its noise; 1 where it is less."""
     found = [1.0]
@@ -271,18 +244,3 @@ def _doubts(
     if known is not None and "A" in result.model.factors and all(lines.measured.values()):
         masses = lines.masses[: len(elements)].cpu().numpy()
         yield from charges_of_the_other_kind(elements, masses, atomic, errors, known.kind)
-
-
-def _names_of(name: str, lines: LineModel) -> Sequence[str]:
-    return {
-        "calibration": ("offset", "gain", "noise", "Fano factor"),
-        "absorption": ("mass thickness",),
-        "path": ("path of the continuum through matter",),
-        "subshells": [f"share {i + 1} of L lines" for i in range(len(lines.of_L))],
-        "continuum": ("height of the continuum", "slope of the continuum"),
-        "heaviness": ("continuum by atomic number",),
-        "absorbers": ("window", "dead layer"),
-        "origin": ("share of the continuum that is absorbed",),
-        "ends": ("continuum below the axis", "continuum above the axis"),
-        "sensitivity": tuple(f"k of {shell}" for shell in lines.unsure_shells),
-    }[name]
