@@ -12,6 +12,7 @@ from fusion.algebra.axis import Axis
 from fusion.cli.findings import Findings
 from fusion.data.dataset import Dataset
 from fusion.elements.composition_maps import CompositionMaps
+from fusion.elements.found_told import Finding
 from fusion.elements.modelled_composition import ModelledComposition
 from fusion.elements.stoichiometry import FoundOxygen
 
@@ -33,6 +34,7 @@ def composition_report(found: ModelledComposition) -> dict[str, Any]:
         "mass_thickness_interval": list(found.mass_thickness_interval),
         "computed_sensitivities": list(found.computed),
         "oxygen": _oxygen_report(found.oxygen),
+        "missing": [_missing_report(one) for one in found.missing],
         "messages": [*found.messages, *found.maps.messages],
     }
 
@@ -45,6 +47,12 @@ def _oxygen_report(oxygen: FoundOxygen | None) -> dict[str, Any]:
     valences = {element: list(pair) for element, pair in oxygen.valences.items()}
     told = {kind: _numbers(getattr(oxygen, kind)) for kind in kinds}
     return {"by": "stoichiometry", "valences": valences, **told}
+
+
+def _missing_report(one: Finding) -> dict[str, Any]:
+    """An element that was not in the list and that the counts show."""
+    numbers = {"sigmas": one.sigmas, "counts": one.counts, "counts_error": one.error}
+    return {"element": one.element, **numbers, "upon": list(one.upon), "or": one.rival}
 
 
 def _numbers(values: Any) -> Any:

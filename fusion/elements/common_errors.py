@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.axis import Axes
+from fusion.elements.limits import limits_at_bounds
 from fusion.elements.value_slopes import slopes_of
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
@@ -27,10 +28,6 @@ from fusion.solvers.watch import Watch
 
 OPEN = 1e-10
 """Of a curvature of unit diagonal: what is flatter is a scale that changes nothing."""
-ONE_SIDED = 1.645
-"""Standard deviations beyond which 5 % lie, on one side."""
-HALF_CHI2 = 1.92
-"""Rise of −log likelihood at the end of a 95 % interval."""
 WITHIN = 1.96
 """Standard deviations of what is expected, within which 95 % lie."""
 FOLLOW = 20
@@ -168,8 +165,8 @@ def _from_arrow(
     covariance = torch.zeros_like(reduced)
     inside = free[:, None] & free
     covariance[inside] = _inverse(reduced[free][:, free]).flatten()
-    bend = (reduced - reduced @ covariance @ reduced).diagonal()
-    limit = torch.where(at_bound, reach(arrow.few_gradient / misfit, bend), 0)
+    pull = arrow.few_gradient / misfit
+    limit = limits_at_bounds(parts, flat, pull, reduced, covariance, at_bound, met.follow, rows)
     return CommonErrors(parts, flat, covariance, at_bound, limit, met.follow, rows, labels, found)
 
 
@@ -234,20 +231,6 @@ def met_rows(parts: RowsAndFew, flat: Tensor, arrow: Arrow) -> MetRows:
     rows = torch.linalg.pinv(torch.where(both, arrow.rows, 0) + apart, hermitian=True)
     rows = torch.where(both, rows, 0)
     return MetRows(free, rows, -rows @ torch.where(free[:, :, None], arrow.border, 0))
-
-
-def reach(pull: Tensor, bend: Tensor) -> Tensor:
-    """How far from its bound a variable may be, 95 %, that is pulled there in a bowl so bent.
-
-    Never nearer than the median limit of data without any of it: what is pulled beyond its bound,
-    by chance or by a model that is a little off, says no more than that.
-
-    References:
-        Cowan, Cranmer, Gross & Vitells, arXiv:1105.3166 (2011), on power-constrained limits.
-    """
-    bend, pull = bend.clamp_min(torch.finfo(bend.dtype).tiny), pull.clamp_min(0)
-    found = 2 * HALF_CHI2 / ((pull.square() + 2 * HALF_CHI2 * bend).sqrt() + pull)
-    return torch.maximum(found, ONE_SIDED * bend.rsqrt())
 
 
 def _inverse(matrix: Tensor) -> Tensor:

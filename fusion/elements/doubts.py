@@ -8,10 +8,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.elements.found_told import Finding
 from fusion.elements.peaks import explain
 from fusion.elements.stoichiometry import CHARGES, FoundOxygen, in_charges
 from fusion.simulate.xrays import detector_fwhm
-from fusion.xrays.line_model import LineModel
 from fusion.xrays.table import KEV
 
 Array = NDArray[np.float64]
@@ -20,6 +20,8 @@ STANDS = 6.0
 """Standard errors of the counts by which a peak stands in the residual, to be told."""
 TOLD = 3
 """Peaks that are told, at most, the clearest first."""
+NAMED = 4
+"""Missing elements that are named, at most, the clearest first."""
 OFF, NEUTRAL = 4.0, 2.5
 """Standard errors of the charges from which they do not add up, and up to which they do."""
 LEAST = 0.04
@@ -30,12 +32,45 @@ THERE = 1.0
 """at.% above which an element counts."""
 
 
-def peaks_without_element(summary: Any, lines: LineModel) -> Iterator[str]:
-    """Peaks of the sum of all pixels that no fitted line explains and the fit leaves over.
+def missing_told(found: Sequence[Finding]) -> Iterator[str]:
+    """Elements that are not in the list and that the counts show.
+
+    Args:
+        found: beside what was fitted, the clearest first.
+    """
+    if not found:
+        return
+    each = [_with_evidence(one) for one in found[:NAMED]]
+    more = len(found) - len(each)
+    each += [f"{more} more (`.missing`)"] if more else []
+    them, their = ("it", "its") if len(found) == 1 else ("them", "their")
+    known = [e for one in found[:NAMED] for e in one.upon if all(e != f.element for f in found)]
+    upon = in_a_row(list(dict.fromkeys(known)), "and")
+    doubt = f"; upon {upon} they may be what tables lack of that" if upon else ""
+    yield (
+        f"the sum of all pixels shows what the list lacks, {in_a_row(each, 'and')}: add {them} (to "
+        f"`others` if of grid or holder), or what lies near {their} lines is biased{doubt}"
+    )
+
+
+def _with_evidence(one: Finding) -> str:
+    rival = f" or {one.rival}" if one.rival else ""
+    upon = f", upon {' and '.join(one.upon)}" if one.upon else ""
+    return f"{one.element}{rival} ({one.sigmas:.1f} σ{upon})"
+
+
+def in_a_row(names: Sequence[str], last: str) -> str:
+    """ "Nb, Zr or Si"."""
+    *most, end = names or [""]
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
+def peaks_without_element(summary: Any, elements: Sequence[str]) -> Iterator[str]:
+    """Peaks of the sum of all pixels that no line explains and the fit leaves over.
 
     Args:
         summary: of the data set, as `result.data` has it, with the mean over the pixels.
-        lines: that were fitted.
+        elements: that were fitted, or are told to be missing.
     """
     axis, pixels = summary.axes[-1], float(np.prod(summary.shape[:-1]))
     y, left = (
@@ -44,7 +79,7 @@ def peaks_without_element(summary: Any, lines: LineModel) -> Iterator[str]:
     )
     x = axis.values * KEV[axis.units]
     found = []
-    for peak in explain(y, axis, lines.elements).unexplained:
+    for peak in explain(y, axis, elements).unexplained:
         at = peak.position * KEV[axis.units]
         near = np.abs(x - at) <= 0.6 * float(detector_fwhm(np.array(at), noise=0.05))
         sigmas = float(left[near].sum() / np.sqrt(max(float((y - left)[near].sum()), 1.0)))

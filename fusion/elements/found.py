@@ -14,6 +14,7 @@ from fusion.algebra.threads import library_threads
 from fusion.data.count_value import count_value_of
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
+from fusion.elements.found_counts import solids, sum_spectrum
 from fusion.elements.found_lines import CandidateLines
 from fusion.elements.found_search import Search
 from fusion.elements.found_spectrum import Spectrum
@@ -23,17 +24,10 @@ from fusion.xrays.acquisition import acquisition_of
 from fusion.xrays.electronics import THRESHOLD
 from fusion.xrays.response import Response
 from fusion.xrays.sensitivities import KFactors, as_k_factors
-from fusion.xrays.table import KEV, lines, parse_names, tables
+from fusion.xrays.table import KEV, lines, parse_names
 
 Array = NDArray[np.float64]
 
-SOUGHT = (
-    *range(6, 10), *range(11, 18), *range(19, 36), *range(37, 43), *range(44, 54),
-    *range(55, 61), *range(62, 84), 90, 92,
-)  # fmt: skip
-"""Atomic numbers from C to U without noble gases and what does not last."""
-FINE = 0.0101
-"""keV: channels are added up to this width, a quarter of what a detector tells apart."""
 HIGHEST, LEAST_RANGE = 150.0, 0.5
 """keV: an axis that ends above or below is in other units, or of another detector."""
 FEW = 16
@@ -80,7 +74,7 @@ def present(
             "name, `fu.load(path)['eds']`."
         )
     taken = acquisition_of(call, edxs, beam_energy, elevation)
-    channels, counts, seen = _sum_spectrum(call, edxs)
+    channels, counts, seen = _sum_of(call, edxs)
     asked = _candidates(call, candidates, channels)
     known = as_k_factors(call, k_factors)
     table = CandidateLines(asked, channels, taken.beam_energy, Response(), known)
@@ -90,20 +84,15 @@ def present(
     return summarised(search, spot, found, limits=candidates is not None)
 
 
-def _sum_spectrum(call: str, edxs: Dataset) -> tuple[Array, Array, Array]:
+def _sum_of(call: str, edxs: Dataset) -> tuple[Array, Array, Array]:
     """Channels in keV, counts, and the share of pixels that is seen in each."""
-    stats = tally(edxs)
     unit = _count_unit(call, edxs)
     axis = edxs.axes[-1]
-    channels = axis.values * KEV[axis.units]
-    counts, seen = stats.columns / unit, stats.column_counts / max(stats.column_counts.max(), 1)
-    if channels[0] > channels[-1]:
-        channels, counts, seen = channels[::-1], counts[::-1], seen[::-1]
-    _check_energies(call, axis.units, channels)
-    inside = channels >= THRESHOLD
-    if not counts[inside].sum() > 0:
+    _check_energies(call, axis.units, np.sort(axis.values * KEV[axis.units]))
+    channels, counts, seen = sum_spectrum(edxs, unit)
+    if not counts.sum() > 0:
         raise ValueError(f"`{call}`: no counts above {THRESHOLD} keV: there is nothing to find.")
-    return _added_up(channels[inside], counts[inside], seen[inside])
+    return channels, counts, seen
 
 
 def _count_unit(call: str, edxs: Dataset) -> float:
@@ -151,20 +140,11 @@ def _check_energies(call: str, units: str, channels: Array) -> None:
         )
 
 
-def _added_up(channels: Array, counts: Array, seen: Array) -> tuple[Array, Array, Array]:
-    """Neighbours together while a detector does not tell them apart."""
-    width = max(1, int(FINE / float(np.median(np.diff(channels)))))
-    whole = len(channels) // width * width
-    folded = [part[:whole].reshape(-1, width) for part in (channels, counts, seen)]
-    return folded[0].mean(1), folded[1].sum(1), folded[2].mean(1)
-
-
 def _candidates(call: str, given: str | Iterable[str] | None, channels: Array) -> list[str]:
     """Symbols, each with a line on the channels."""
     low, high = float(channels[0]), float(channels[-1])
     if given is None:
-        every = [tables().atomic_symbol(z) for z in SOUGHT]
-        return [e for e in every if lines(e, (low, high))]
+        return solids(low, high)
     asked = list(dict.fromkeys(element for element, _ in parse_names(call, given)))
     dark = [e for e in asked if not lines(e, (low, high))]
     if dark:

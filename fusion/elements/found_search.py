@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.ndimage import uniform_filter1d
-from scipy.stats import norm
 
+from fusion.elements.found_evidence import Evidence, threshold
 from fusion.elements.found_fit import Fit, amounts_of
 from fusion.elements.found_lines import Detector, spread
 from fusion.elements.found_spectrum import Spectrum, Spot
@@ -17,8 +17,6 @@ from fusion.xrays.response import FWHM
 
 Array = NDArray[np.float64]
 
-CHANCE = 0.05
-"""Chance that of all candidates that are absent any is named."""
 MORE = 40
 """Elements at most."""
 SWAPS = 3
@@ -27,38 +25,12 @@ BETTER = 0.5
 """2 Δ ln L from which another is taken in place of an element."""
 TRIED, FAR_WORSE = 100.0, 400.0
 """2 Δ ln L below which others are tried in place of an element; from which it is not followed."""
-
-
+ALIKE, NEARLY = 0.9, 0.8
+"""Correlation of the counts of two elements, and share of a score, from which either is tried."""
 AROUND, BY_CHANCE = 8.0, 1.5
 """Widths of a line to either side of it, in which residuals are looked at, and their variance, in
 noise, that chance seldom exceeds."""
 PLAIN = Detector(0.0, 1.0, 1.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What tells for an element.
-
-    Attributes:
-        element: its number.
-        ratio: 2 Δ ln L to the best fit without it.
-        rival: the number of another in its place with which a fit is nearly as good; None: none.
-        gap: 2 Δ ln L to that fit.
-    """
-
-    element: int
-    ratio: float
-    rival: int | None = None
-    gap: float = np.inf
-
-
-def threshold(candidates: int) -> float:
-    """2 Δ ln L that chance exceeds for none of so many candidates in 19 of 20 spectra.
-
-    An amount cannot be negative, so that 2 Δ ln L of an absent element is 0 half of the times and
-    χ² of one degree of freedom else (Wilks; Chernoff, Ann. Math. Stat. 25:573 (1954)).
-    """
-    return float(norm.isf(CHANCE / max(candidates, 1))) ** 2
 
 
 class Search:
@@ -66,14 +38,28 @@ class Search:
 
     Args:
         spectrum: of counts, with its candidates.
+        known: numbers of elements that are in it, which need no evidence.
     """
 
-    def __init__(self, spectrum: Spectrum) -> None:
-        self.spectrum, self.fit = spectrum, Fit(spectrum)
-        self.least = threshold(len(spectrum.lines.elements))
+    def __init__(self, spectrum: Spectrum, known: Sequence[int] = ()) -> None:
+        self.spectrum, self.fit, self.known = spectrum, Fit(spectrum), tuple(known)
+        self.least = threshold(len(spectrum.lines.elements) - len(self.known))
+
+    def amounts(self, spot: Spot, without: Sequence[int] = ()) -> dict[int, float]:
+        """{element: counts} of what is there, and of what is known."""
+        return dict.fromkeys(self.known, 0.0) | amounts_of(spot, without)
 
     def scores(self, spot: Spot) -> tuple[Array, Array]:
         """(element,) of every candidate: counts by which a fit would be better, and their error.
+
+        To first order, all else refitted.
+        """
+        up, information = self.gains(spot)
+        own = information.diagonal()
+        return up / own, own**-0.5
+
+    def gains(self, spot: Spot) -> tuple[Array, Array]:
+        """(element,) slopes of ln L with counts of every candidate, and (element, element) −bends.
 
         To first order, all else refitted.
         """
@@ -83,41 +69,79 @@ class Search:
         each = self.spectrum.candidates(spot)
         weighted = fit.weight * each / expected
         up = weighted @ (self.spectrum.counts - expected)
-        own = (weighted * each).sum(1)
+        own = weighted @ each.T
         cross = weighted @ changes[free].T
         factor = cho_factor(curved[np.ix_(free, free)])
         up = up + cross @ cho_solve(factor, gradient[free])
-        information = own - (cross * cho_solve(factor, cross.T).T).sum(1)
-        information = np.maximum(information, 1e-6 * own)
-        return up / information, information**-0.5
+        information = own - cross @ cho_solve(factor, cross.T)
+        at = np.diag_indices_from(own)
+        information[at] = np.maximum(information[at], 1e-6 * own[at])
+        return up, information
 
-    def forward(self, spot: Spot) -> Spot:
-        """Adds what raises the likelihood most, as long as chance does not."""
-        refused: set[int] = set()
+    def forward(self, spot: Spot, least: float | None = None) -> Spot:
+        """Adds what raises the likelihood most, as long as chance does not.
+
+        Args:
+            least: 2 Δ ln L, to first order, from which one is tried; None: near the threshold.
+        """
+        least = 0.8 * self.least if least is None else least
+        refused = set(self.known)
         while len(spot.active) < MORE:
-            more, error = self.scores(spot)
-            z = more / error
+            up, bends = self.gains(spot)
+            own = bends.diagonal()
+            z = up / own**0.5
             z[[*spot.active, *refused]] = -np.inf
             best = int(np.argmax(z))
-            if not z[best] ** 2 * np.sign(z[best]) > 0.8 * self.least:
+            if not z[best] ** 2 * np.sign(z[best]) > least:
                 break
-            spot, taken = self._added(spot, best, float(more[best]))
-            refused = set() if taken else refused | {best}
+            alike = bends[best] > ALIKE * (own * own[best]) ** 0.5
+            near = np.flatnonzero(alike & (z > max(NEARLY * z[best], TRIED**0.5))).tolist()
+            best, spot, taken = self.best_of(spot, near or [best], up / own)
+            refused = set(self.known) if taken else refused | {best}
         return spot
+
+    def best_of(self, spot: Spot, those: Sequence[int], counts: Array) -> tuple[int, Spot, bool]:
+        """That one more, of those that look alike, with which a fit is best when all is settled.
+
+        Args:
+            those: numbers of the elements; counts: (element,) of every candidate, to begin with.
+
+        Returns:
+            Its number, the fit, and whether the element is in it.
+        """
+        fit, made = self.fit, []
+        start = fit.weight, fit.stiff
+        for e in those:
+            if made:
+                self._back(spot, *start)
+            new, taken = self._added(spot, e, float(counts[e]))
+            off = float(fit.deviance(self.spectrum.expected(new)[0]).sum())
+            made.append((off, e, new, taken, fit.weight, fit.stiff))
+        _, e, new, taken, *weights = min(made, key=lambda one: one[0])
+        if e != those[-1]:
+            self._back(new, *weights)
+            new = fit.fit(new)
+        return e, new, taken
+
+    def _back(self, spot: Spot, weight: float, stiff: float) -> None:
+        """All that is held as it was there."""
+        self.fit.weight, self.fit.stiff = weight, stiff
+        self.spectrum.shares = {}
+        self.spectrum.hold(spot, everything=True)
 
     def _added(self, spot: Spot, element: int, counts: float) -> tuple[Spot, bool]:
         """With one more, where it stands against what was there."""
         before = self.fit.weight
-        amounts = amounts_of(spot) | {element: self._at_most(spot, element, counts)}
+        amounts = self.amounts(spot) | {element: self._at_most(spot, element, counts)}
         new = self.fit.settle(self.fit.with_elements(spot, amounts))
-        known = amounts_of(new)
-        taken = element in known
+        kept = self.amounts(new)
+        taken = element in kept
         if taken and self.fit.weight < 2 * before:  # else it is needed beyond doubt
             without = self.without(new, element)
             taken = 2 * (without.loss - new.loss) > self.least
         if not taken:
-            known.pop(element, None)
-        spot = self.fit.with_elements(new, known)
+            kept.pop(element, None)
+        spot = self.fit.with_elements(new, kept)
         self.spectrum.hold(spot, everything=True)
         return self.fit.fit(spot), taken
 
@@ -129,14 +153,14 @@ class Search:
 
     def without(self, spot: Spot, element: int) -> Spot:
         """The best fit without an element, with what is held; any that is far worse serves."""
-        left = self.fit.with_elements(spot, amounts_of(spot, [element]))
+        left = self.fit.with_elements(spot, self.amounts(spot, [element]))
         return self.fit.fit(left, worse=spot.loss + FAR_WORSE)
 
     def backward(self, spot: Spot) -> tuple[Spot, list[Evidence]]:
         """Without what nothing tells for, and with what is better in its place; evidence of all."""
         tried: set[tuple[int, int | None]] = set()
         while True:
-            found = [self.evidence(spot, e) for e in spot.active]
+            found = [self.evidence(spot, e) for e in spot.active if e not in self.known]
             weakest = min(found, key=lambda one: one.ratio, default=None)
             if weakest is None or weakest.ratio < self.least:
                 if weakest is None:
@@ -171,7 +195,7 @@ class Search:
         without = self.without(spot, one.element)
         more, _ = self.scores(without)
         counts = self._at_most(without, one.rival, float(more[one.rival]))
-        amounts = amounts_of(without) | {one.rival: counts}
+        amounts = self.amounts(without) | {one.rival: counts}
         return self._settled(self.fit.with_elements(without, amounts))
 
     def evidence(self, spot: Spot, element: int) -> Evidence:
@@ -186,19 +210,23 @@ class Search:
         gaps = []
         for other in np.argsort(-z)[:SWAPS].tolist():
             if z[other] ** 2 * np.sign(z[other]) > 0.5 * ratio:
-                amounts = amounts_of(without) | {other: float(more[other])}
+                amounts = self.amounts(without) | {other: float(more[other])}
                 swapped = self.fit.fit(self.fit.with_elements(without, amounts))
                 gaps.append((2 * (swapped.loss - spot.loss), other))
         gap, rival = min(gaps, default=(np.inf, None))
         return Evidence(element, ratio, rival, gap)
 
-    def dispersion_near(self, spot: Spot, element: int) -> float:
+    def dispersion_near(self, spot: Spot, element: int, expected: Array | None = None) -> float:
         """How much worse than noise a fit is around the lines of an element, where beyond chance.
 
         Of residuals added up over the width of a line: squares in variances of noise.
+
+        Args:
+            expected: (channel,) counts; None: those of the spot.
         """
         spectrum = self.spectrum
-        expected, _ = spectrum.expected(spot)
+        if expected is None:
+            expected, _ = spectrum.expected(spot)
         each = spectrum.candidates(spot)[element]
         lines = spectrum.lines
         at = float(lines.channels[np.argmax(each**2 / expected)])

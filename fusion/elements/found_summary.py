@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from fusion.elements.found_search import Evidence, Search
+from fusion.elements.found_evidence import Evidence
+from fusion.elements.found_search import Search
 from fusion.elements.found_spectrum import Spot
 from fusion.elements.found_told import CLOSE, Finding, Present
 from fusion.xrays.line_model import GAIN, OFFSET
@@ -36,7 +37,7 @@ def summarised(search: Search, spot: Spot, found: Sequence[Evidence], *, limits:
     each = search.spectrum.candidates(spot)
     size = each.sum(1)
     everything = [
-        _finding(search, spot, each, one, counts, error)
+        finding(search, spot, each, one, counts, error)
         for one, counts, error in zip(found, *search.counts(spot), strict=True)
     ]
     named = [one for one in everything if one.evidence > search.least]
@@ -45,7 +46,7 @@ def summarised(search: Search, spot: Spot, found: Sequence[Evidence], *, limits:
     z[list(spot.active)] = -np.inf
     once = norm.isf(1 / max(len(z), 2))
     doubts = [one for one in everything if one not in named] + [
-        _finding(
+        finding(
             search, spot, each, Evidence(e, float(z[e]) ** 2), more[e] * size[e], error[e] * size[e]
         )
         for e in np.argsort(-z).tolist()
@@ -63,9 +64,16 @@ def summarised(search: Search, spot: Spot, found: Sequence[Evidence], *, limits:
     )
 
 
-def _finding(
+def finding(
     search: Search, spot: Spot, each: Array, one: Evidence, counts: float, error: float
 ) -> Finding:
+    """What tells for an element, in names.
+
+    Args:
+        search: of its spectrum; spot: a fit with or without it.
+        each: (element, channel) one count of every candidate.
+        one: the evidence; counts: of its lines, and their standard error.
+    """
     names = search.spectrum.lines.elements
     close = one.rival is not None and one.gap < CLOSE
     return Finding(

@@ -22,12 +22,16 @@ from fusion.elements.common_errors import CommonErrors, common_errors
 from fusion.elements.component_shares import AtomsOfComponents, AtomsOfMap, Counting, apart
 from fusion.elements.doubts import (
     charges_of_the_other_kind,
+    missing_told,
     oxygen_apart,
     peaks_without_element,
 )
+from fusion.elements.found_missing import missing
+from fusion.elements.found_told import Finding
 from fusion.elements.modelled_composition import FoundDetector, ModelledComposition
 from fusion.elements.pixel_composition import SIDES, PixelSource
 from fusion.elements.stoichiometry import Charges, FoundOxygen, Stoichiometry
+from fusion.elements.unknowns import unknowns_far_off
 from fusion.xrays.known_thickness import KnownThickness
 from fusion.xrays.line_model import GAIN, OFFSET, WIDTH, LineModel
 
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-FAR = 3.0
-"""Standard deviations of what was expected, from which an unknown is told to be far off."""
 MISFIT = 1.2
 """Mean square of the residual over its noise, from which it is told."""
 WHOLE = "whole map"
@@ -111,6 +113,7 @@ def _composition(
     by_line = atomic if charges is None else Counting(torch.ones_like(masses)).of(of)
     K = len(atomic[0])
     names = tuple(map(in_words, names_of(cast(Any, result), K))) if known else (WHOLE,)
+    beside = tuple(_missing(result, loss, lines))
     counted = None
     if valences is not None and charges is not None:
         value, error, interval = (each[:, charges.place] for each in by_line)
@@ -127,14 +130,23 @@ def _composition(
         *_mean_thickness(common, path, float(lines.over_map(thickness)), told),
         tuple(s for s in lines.shells if not lines.measured[s]),
         (
-            *_messages(common, path, lines, told),
+            *missing_told(beside),
+            *unknowns_far_off(common, path, lines, told, beside),
             *_misfit_told(misfit),
-            *_doubts(result, lines, tuple(elements), *by_line[:2]),
+            *_doubts(result, lines, tuple(elements), *by_line[:2], beside),
             *_oxygen_doubts(names, counted),
         ),
         counted,
+        beside,
         PixelSource(model, loss, common, tuple(elements), masses, scan, charges, progress),
     )
+
+
+def _missing(result: Any, loss: Any, lines: LineModel) -> Iterator[Finding]:
+    """Elements that the counts show and the line model was not given."""
+    for name, data in loss.datasets.items():
+        if name in result.data and result.model.component_parts(name) is not None:
+            yield from missing(data, lines)
 
 
 def _stoichiometry(given: Any) -> Stoichiometry:
@@ -192,25 +204,6 @@ def _detector(common: CommonErrors, path: str, lines: LineModel) -> FoundDetecto
     )
 
 
-def _messages(
-    common: CommonErrors, path: str, lines: LineModel, told: tuple[float, float] | None
-) -> Iterator[str]:
-    """Unknowns that ended far from what was expected of them."""
-    prefix = f"{path}." if path else ""
-    found: list[tuple[str, float]] = []
-    for name in lines.factor_modules():
-        values = common.few[common.place(prefix + name)].tolist()
-        if name == "absorption" and told is not None:
-            values = [told[0]]
-        found += zip(_names_of(name, lines), values, strict=True)
-    if far := [f"{name} {value:+.1f} σ" for name, value in found if abs(value) > FAR]:
-        yield (
-            f"far from what was expected: {', '.join(far)}: an element may be missing, the "
-            "background be of another kind, or the axis or the k factors be wrong; the intervals "
-            "take what was expected of them for that much less certain"
-        )
-
-
 def misfit_of(result: Any) -> float:
     """Mean square of the residual of the sum of all pixels over its noise; 1 where it is less."""
     found = [1.0]
@@ -233,30 +226,21 @@ def _misfit_told(misfit: float) -> Iterator[str]:
 
 
 def _doubts(
-    result: Any, lines: LineModel, elements: Sequence[str], atomic: Array, errors: Array
+    result: Any,
+    lines: LineModel,
+    elements: Sequence[str],
+    atomic: Array,
+    errors: Array,
+    beside: Sequence[Finding],
 ) -> Iterator[str]:
     """What the end of the fit, the residual and the charges say against it."""
     if result.stamp:
         yield result.stamp
     for name, summary in result.data.items():
         if result.model.component_parts(name) is not None:
-            yield from peaks_without_element(summary, lines)
+            named = [*lines.elements, *(one.element for one in beside)]
+            yield from peaks_without_element(summary, named)
     known = lines.k_factors if lines.zeta_factors is None else None  # those are of one kind
     if known is not None and "A" in result.model.factors and all(lines.measured.values()):
         masses = lines.masses[: len(elements)].cpu().numpy()
         yield from charges_of_the_other_kind(elements, masses, atomic, errors, known.kind)
-
-
-def _names_of(name: str, lines: LineModel) -> Sequence[str]:
-    return {
-        "calibration": ("offset", "gain", "noise", "Fano factor"),
-        "absorption": ("mass thickness",),
-        "path": ("path of the continuum through matter",),
-        "subshells": [f"share {i + 1} of L lines" for i in range(len(lines.of_L))],
-        "continuum": ("height of the continuum", "slope of the continuum"),
-        "heaviness": ("continuum by atomic number",),
-        "absorbers": ("window", "dead layer"),
-        "origin": ("share of the continuum that is absorbed",),
-        "ends": ("continuum below the axis", "continuum above the axis"),
-        "sensitivity": tuple(f"k of {shell}" for shell in lines.unsure_shells),
-    }[name]

@@ -18,6 +18,7 @@ from fusion.algebra.display import Display, Facts, Notes, Part, Shown, Table
 from fusion.algebra.waiting import waiting
 from fusion.elements.composition_maps import CompositionMaps, headings
 from fusion.elements.formula_unit import formula_unit, in_small_letters
+from fusion.elements.found_told import Finding
 from fusion.elements.pixel_composition import PixelSource
 from fusion.elements.stoichiometry import FoundOxygen, in_charges
 
@@ -77,6 +78,8 @@ class ModelledComposition(Shown):
         computed: shells whose sensitivities come from tables.
         messages: what else a user should know.
         oxygen: by stoichiometry, with what its line tells; None: per cents are those of its line.
+        missing: elements that were not in the list, and that the sum of all pixels shows beside all
+            that were, as `present` names them, the clearest first.
     """
 
     names: tuple[str, ...]
@@ -94,6 +97,7 @@ class ModelledComposition(Shown):
     computed: tuple[str, ...]
     messages: tuple[str, ...] = ()
     oxygen: FoundOxygen | None = None
+    missing: tuple[Finding, ...] = ()
     _source: PixelSource | None = None
 
     @cached_property

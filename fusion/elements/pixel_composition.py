@@ -14,9 +14,10 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis, length
 from fusion.algebra.waiting import say
-from fusion.elements.common_errors import CommonErrors, MetRows, met_rows, reach
+from fusion.elements.common_errors import CommonErrors, MetRows, met_rows
 from fusion.elements.composition_maps import CompositionMaps
 from fusion.elements.formula_unit import EXACT
+from fusion.elements.limits import reach
 from fusion.elements.stoichiometry import Charges
 from fusion.engine.directional import slopes_along
 from fusion.engine.objective import Objective

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def line_groups(
     for element in dict.fromkeys(elements):
         for shell in "KLM":
             measured = known.get(f"{element} {shell}")
-            groups = _shell_groups(element, shell, beam_energy, full=measured is not None)
+            groups = list(_shell_groups(element, shell, beam_energy, measured is not None))
             if (counted := (efficiency or {}).get(f"{element} {shell}")) is not None:
                 groups = _as_counted(groups, counted)
             if measured is not None:
@@ -90,15 +91,23 @@ def emitted(element: str, shell: str, beam_energy: float) -> dict[str, float]:
 
     Vacancies as Casnati's cross-section makes them; of L they move by Coster–Kronig transitions.
     """
+    return dict(_emitted(element, shell, beam_energy))
+
+
+@cache  # tables are a data base: a question takes it milliseconds
+def _emitted(element: str, shell: str, beam_energy: float) -> tuple[tuple[str, float], ...]:
     edges = edges_kev(element)
     made = {
         name: n * cross_section(edges[name], beam_energy) if name in edges else 0.0
         for name, n in zip(subshells(shell), ELECTRONS[shell], strict=True)
     }
-    return photons(element, made)
+    return tuple(photons(element, made).items())
 
 
-def _shell_groups(element: str, shell: str, beam_energy: float, full: bool) -> list[LineGroup]:
+@cache
+def _shell_groups(
+    element: str, shell: str, beam_energy: float, full: bool
+) -> tuple[LineGroup, ...]:
     """All groups of a shell; `full`: as if the shells that lines end in were full."""
     sent = emitted(element, shell, beam_energy)
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -114,7 +123,7 @@ def _shell_groups(element: str, shell: str, beam_energy: float, full: bool) -> l
         parts = tuple((e, s / own) for e, s in sorted(lines))
         energy = sum(e * s for e, s in parts)
         groups.append(LineGroup(element, shell, start, family, energy, parts, own / total))
-    return groups
+    return tuple(groups)
 
 
 def _as_counted(groups: list[LineGroup], efficiency: Efficiency) -> list[LineGroup]:

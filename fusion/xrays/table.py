@@ -303,16 +303,22 @@ def transitions(element: str) -> list[tuple[str, str, float, float]]:
 
     Those of xraydb, and what it lacks where the 3d shell is empty in the free atom.
     """
+    return list(_transitions(element))
+
+
+@cache  # a question to the data base takes a millisecond
+def _transitions(element: str) -> tuple[tuple[str, str, float, float], ...]:
     lines = [
         (name, line.initial_level.partition(",")[0], float(line.energy), float(line.intensity))
         for name, line in tables().xray_lines(element).items()
     ]
     extra = VALENCE_LINES.get(element, ())
     shared = {start: share for _, start, _, share in extra}
-    return [
+    found = [
         (name, start, energy, share * (1 - shared.get(start, 0.0)))
         for name, start, energy, share in lines
-    ] + list(extra)
+    ]
+    return (*found, *extra)
 
 
 @cache
@@ -341,10 +347,7 @@ def photons(element: str, made: Mapping[str, float] | None = None) -> dict[str, 
     Args:
         made: vacancies of every subshell; default: in proportion to its electrons.
     """
-    xraydb = tables()
-    yields = {name: edge.fyield for name, edge in xraydb.xray_edges(element).items()}
-    if element in NO_M5_YIELD:
-        yields["M5"] = _heavier_yield(element, "M5")
+    yields = _yields(element)
     if made is None:
         made = {
             name: float(n)
@@ -354,9 +357,23 @@ def photons(element: str, made: Mapping[str, float] | None = None) -> dict[str, 
     holes = dict(made)
     if "L3" in holes and "L3" in yields:
         for start, end in (("L1", "L2"), ("L1", "L3"), ("L2", "L3")):
-            moved = xraydb.ck_probability(element, start, end, total=False) or 0.0
-            holes[end] += moved * holes[start]
+            holes[end] += _coster_kronig(element, start, end) * holes[start]
     return {name: n * yields.get(name, 0.0) for name, n in holes.items()}
+
+
+@cache
+def _yields(element: str) -> Mapping[str, float]:
+    """{subshell: fluorescence yield}."""
+    yields = {name: edge.fyield for name, edge in tables().xray_edges(element).items()}
+    if element in NO_M5_YIELD:
+        yields["M5"] = _heavier_yield(element, "M5")
+    return yields
+
+
+@cache
+def _coster_kronig(element: str, start: str, end: str) -> float:
+    """Share of vacancies of a subshell that move to another."""
+    return tables().ck_probability(element, start, end, total=False) or 0.0
 
 
 def subshells(shell: str) -> list[str]:

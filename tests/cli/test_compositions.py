@@ -100,6 +100,7 @@ def test_json_has_the_composition_and_another_command_takes_its_files_away(
     assert 2 * whole["atomic"][0] == pytest.approx(np.dot([2, 3], whole["atomic"][1:]))
     assert told["oxygen"]["by"] == "stoichiometry"
     assert told["oxygen"]["valences"] == {"Mg": [2.0, 0.0], "Al": [3.0, 0.1]}
+    assert told["missing"] == []
     (page,) = pages
     assert page.oxygen.by_line.tolist() == told["oxygen"]["by_line"]
     monkeypatch.setattr("fusion.cli.output.find_spec", lambda name: None)

@@ -60,15 +60,3 @@ def test_k_factors_for_weight_taken_for_atomic_are_told_by_a_fit():
     model = fu.models.Compositions(data, ELEMENTS, 2, k_factors=KFactors(by_weight))
     made = fu.fit(model, Poisson(data), starts=1, progress=False).composition(progress=False)
     assert any("of the wrong kind" in message for message in made.messages)
-
-
-def test_an_element_that_is_missing_is_named_by_its_peak():
-    data = dataset(300, grid=0.3)  # silicon, too
-    model = fu.models.Compositions(data, ELEMENTS, 2, k_factors=k_factors())
-    result = fu.fit(model, Poisson(data), starts=1, max_steps=10, progress=False)
-    messages = result.composition(progress=False).messages
-    assert result.stamp in messages  # ten steps are no answer yet
-    told = [message for message in messages if message.startswith("a peak at")]
-    assert len(told) == 1
-    assert "1.74 keV" in told[0]
-    assert "Si K" in told[0]

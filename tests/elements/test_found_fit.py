@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fusion.elements.found_background import coincidences, escape_shares, escapes, shelf
+from fusion.elements.found_evidence import threshold
 from fusion.elements.found_fit import Fit, amounts_of
 from fusion.elements.found_lines import CandidateLines
-from fusion.elements.found_search import threshold
 from fusion.elements.found_spectrum import Spectrum
 from fusion.xrays.response import Response
 

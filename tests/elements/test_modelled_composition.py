@@ -16,8 +16,9 @@ pytest.importorskip("xraydb", reason='needs pip install "sdfusion[elements]"')
 
 from benchmarks.science.edxs_simulator import molar_masses
 from fusion.elements import Stoichiometry
-from fusion.elements.common_errors import common_errors, reach, widened
+from fusion.elements.common_errors import common_errors, widened
 from fusion.elements.from_line_model import misfit_of
+from fusion.elements.limits import reach
 from fusion.losses import Frobenius, Poisson, SquaredNorm
 from tests.elements.two_oxides import (
     ELEMENTS,
