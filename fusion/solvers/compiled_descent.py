@@ -31,6 +31,8 @@ FAR = 30
 """Sweeps that must be ahead for that, as the loss falls: a joint step costs as much as many."""
 NEAR = 1e-6
 """Damping of these steps at first: they begin near a minimum."""
+FORCING = 0.03
+"""How far each system is solved: passes beside the products cost as much as a few of them."""
 
 
 @dataclass
@@ -134,7 +136,9 @@ class CompiledDescent:
     def _together(self, flat: Tensor, states: States, max_steps: int) -> None:
         """All factors at once, where by turns they come forward slowly."""
         options = self.options
-        joint = GaussNewton(options.tolerance, options.window, damping=NEAR, whole=True)
+        joint = GaussNewton(
+            options.tolerance, options.window, forcing=FORCING, damping=NEAR, whole=True
+        )
         with torch.enable_grad():
             descent = joint_descent.Descent(joint, self.objective, flat, states, self.track)
             descent.run(max_steps, self._swept)

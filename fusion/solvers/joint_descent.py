@@ -80,7 +80,8 @@ class Descent:
         for step in range(max_steps + 1):
             terms = self._look()
             self._note_damping()
-            ended = self.track.record(self.flat, terms, self.states)
+            assert self.fits is not None
+            ended = self.track.record(self.flat, terms, self.states, self.fits.values)
             if step == max_steps or bool(ended.all()):
                 return
             if bool(ended.any()):

@@ -13,7 +13,7 @@ from torch import Tensor
 from fusion.engine.evaluation import evaluate
 from fusion.engine.objective import Objective
 from fusion.engine.status import Status
-from fusion.engine.variables import States
+from fusion.engine.variables import States, Values
 from fusion.solvers.watch import Watch
 
 REST = 0.1
@@ -107,7 +107,8 @@ class Track:
         )
         # (start in batch,) losses, or changes of the factors under a rule
         self.recent: list[Tensor] = []
-        self.before: Tensor | None = None
+        self.before: Values | None = None
+        self.own_pieces: set[tuple[int, str]] = set()
         self.stuck = torch.zeros(starts, dtype=torch.bool, device=flat.device)
         # (start in batch,) whether a model that can be trusted says that nothing is left to fall
         self.down = torch.zeros(starts, dtype=torch.bool, device=flat.device)
@@ -116,16 +117,22 @@ class Track:
         self.first: Tensor | None = None
         self.step = 0
 
-    def record(self, flat: Tensor, terms: Tensor, states: States) -> Tensor:
-        """Note points and their terms, (start, term); say which have ended, (start,) bool."""
+    def record(
+        self, flat: Tensor, terms: Tensor, states: States, values: Values | None = None
+    ) -> Tensor:
+        """Note points and their terms, (start, term); say which have ended, (start,) bool.
+
+        Args:
+            values: of the factors at these points, where they are known.
+        """
         out, loss, starts = self.outcome, terms.sum(1), len(self.outcome.flat)
         rows = slice(None) if len(self.rows) == starts else self.rows
         better = torch.isfinite(loss) if self.rule else loss < out.loss[rows]
         out.flat[rows] = torch.where(better[:, None], flat, out.flat[rows])
         out.terms[rows] = torch.where(better[:, None], terms, out.terms[rows])
         out.states = [
-            _write_states(old, rows, new, starts)
-            for old, new in zip(out.states, states, strict=True)
+            self._with_pieces(i, old, rows, new)
+            for i, (old, new) in enumerate(zip(out.states, states, strict=True))
         ]
         out.history.append(for_all_starts(terms, rows, starts))
         learned = self.objective.learned(states)
@@ -137,12 +144,15 @@ class Track:
         stop = self.watch.stopped or bool(self.watch.report(self.step, out.loss))
         self.watch.stopped = stop
         self.step += 1
-        ended = self._ended(flat, loss, stop)
+        if self.by_change:
+            with torch.no_grad():
+                values = self.objective.values(flat) if values is None else values
+        ended = self._ended(values or {}, loss, stop)
         if self.judge is not None:
             ended |= self._dropped(self.judge, ended)
         self.down, self.trusted = torch.zeros_like(self.stuck), torch.zeros_like(self.stuck)
         self.recent = self.recent[-self.window :]
-        self.before = flat if self.by_change else None
+        self.before = dict(values or {}) if self.by_change else None
         if bool(ended.any()):
             self._keep(~ended)
         return ended
@@ -152,7 +162,8 @@ class Track:
         self.rows, self.stuck = self.rows[left], self.stuck[left]
         self.down, self.trusted = self.down[left], self.trusted[left]
         self.first = None if self.first is None else self.first[left]
-        self.before = None if self.before is None else self.before[left]
+        if self.before is not None:
+            self.before = {name: value[left] for name, value in self.before.items()}
         self.recent = [each[left] for each in self.recent]
 
     def _words(self, loss: Tensor, left: int) -> str:
@@ -165,8 +176,8 @@ class Track:
         fall = float(((self.recent[-2] - loss) / loss.abs()).max())
         return f"{words}, falls {fall:.0e} a step" if fall > 0 else words
 
-    def _ended(self, flat: Tensor, loss: Tensor, stop: bool) -> Tensor:
-        self.recent.append(self._change(flat) if self.by_change else loss)
+    def _ended(self, values: Values, loss: Tensor, stop: bool) -> Tensor:
+        self.recent.append(self._change(values, loss) if self.by_change else loss)
         if self.by_change:
             calm = torch.stack(self.recent).amax(0) <= self.tolerance**0.5
         else:
@@ -216,19 +227,41 @@ class Track:
         for row in self.rows.tolist():
             self.outcome.status[row] = Status.INTERRUPTED
 
-    def _change(self, flat: Tensor) -> Tensor:
+    def _change(self, now: Values, loss: Tensor) -> Tensor:
         """Largest relative change of a factor since the last step, (start,)."""
-        if self.before is None:
-            return flat.new_full((len(flat),), torch.inf, dtype=torch.float64)
+        then = self.before
+        if then is None:
+            return loss.new_full((len(loss),), torch.inf, dtype=torch.float64)
         with torch.no_grad():
-            now, then = self.objective.values(flat), self.objective.values(self.before)
-            tiny = torch.finfo(flat.dtype).tiny
             changes = [
                 torch.linalg.vector_norm((now[k] - then[k]).flatten(1), dim=1)
-                / torch.linalg.vector_norm(now[k].flatten(1), dim=1).clamp_min(tiny)
+                / torch.linalg.vector_norm(now[k].flatten(1), dim=1).clamp_min(
+                    torch.finfo(now[k].dtype).tiny
+                )
                 for k in now
             ]
         return torch.stack(changes).amax(0).double()
+
+    def _with_pieces(
+        self, i: int, old: dict[str, Tensor], rows: Rows, new: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The lagged pieces of term i of all starts, with those of some rows taken anew.
+
+        What is handed in stays as it is: only what was made here is written to.
+        """
+        written, starts = dict(old), len(self.outcome.flat)
+        for key, value in new.items():
+            if isinstance(rows, slice):
+                written[key] = value
+                self.own_pieces.discard((i, key))
+                continue
+            if (i, key) not in self.own_pieces:
+                known = written.get(key)
+                room = value.new_zeros((starts, *value.shape[1:]))
+                written[key] = room if known is None else known.clone()
+                self.own_pieces.add((i, key))
+            written[key][rows] = value
+        return written
 
 
 Rows = Tensor | list[int] | slice
@@ -246,20 +279,3 @@ def for_all_starts(value: Tensor, rows: Rows, starts: int) -> Tensor:
 def states_of(states: Sequence, rows: Tensor | list[int]) -> States:
     """The states of some starts."""
     return [{key: value[rows] for key, value in state.items()} for state in states]
-
-
-def _write_states(
-    old: dict, rows: Rows, new: Mapping[str, Tensor], starts: int
-) -> dict[str, Tensor]:
-    """The lagged pieces of all starts with those of some rows taken anew."""
-    written = dict(old)
-    for key, value in new.items():
-        if isinstance(rows, slice):
-            written[key] = value.clone()
-            continue
-        full = (
-            written[key].clone() if key in written else value.new_zeros((starts, *value.shape[1:]))
-        )
-        full[rows] = value
-        written[key] = full
-    return written
