@@ -74,7 +74,7 @@ def pose(
     objective = Objective(fitted, loss)
     check_scale(objective)
     with library_threads(1):  # of barriers there would be more than gain
-        chosen, messages = _chosen_solver(solver, objective, starts)
+        chosen, messages = _chosen_solver(solver, objective)
     messages += _without_numba(objective)
     if solver is not None:  # what was chosen here suits
         chosen.check(objective)
@@ -148,7 +148,7 @@ def _on_device(model: Model, device: Any, dtype: torch.dtype | None) -> Model:
         ) from None
 
 
-def _chosen_solver(given: Any, objective: Objective, starts: int) -> tuple[Solver, list[str]]:
+def _chosen_solver(given: Any, objective: Objective) -> tuple[Solver, list[str]]:
     """The solver asked for, or the one that suits."""
     if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
         return TorchOptimizer(given), []
@@ -167,7 +167,7 @@ def _chosen_solver(given: Any, objective: Objective, starts: int) -> tuple[Solve
         return ArrowNewton(), []
     reason = without_curvature(objective)
     if reason is None:
-        return RowNewton() if RowNewton.suited(objective, starts) else GaussNewton(), []
+        return RowNewton() if RowNewton.suited(objective) else GaussNewton(), []
     return Adam(), [f"solver: Adam, since {reason}"]
 
 
