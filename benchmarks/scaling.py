@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,32 +96,44 @@ def background(options: Options) -> Report:
 
 
 def growth(options: Options) -> Report:
-    """The time of one start against the number of pixels and of channels."""
-    if options.full:
-        sizes = {
-            "pixels": [(n, 512) for n in (4096, 8192, 16384, 32768, 65536)],
-            "channels": [(8192, n) for n in (256, 512, 1024, 2048)],
-        }
-    else:
-        sizes = {
-            "pixels": [(n, 64) for n in (256, 1024)],
-            "channels": [(512, n) for n in (32, 128)],
-        }
-    K, rows, notes = 5 if options.full else 2, [], []
+    """The time of one start against pixels and channels; of counts, against their number and K."""
+    rows, notes = [], []
     warm_up(generators.nmf(64, 32, 2, 0), [])
-    for which, cases in sizes.items():
+    for which, cases in (_sizes if options.full else _small_sizes)().items():
         times = []
-        for pixels, channels in cases:
-            problems = (generators.nmf(pixels, channels, K, s) for s in range(options.seeds))
-            fits = [_timed(problem, [problem.start]) for problem in problems]
-            times.append(float(np.median([t for t, _ in fits])))
-            rows.append([f"{pixels} × {channels}", seconds(times[-1])])
+        for _, make in cases:
+            problems = map(make, range(options.seeds))
+            fits = [(p.title, _timed(p, [p.start])[0]) for p in problems]
+            times.append(float(np.median([t for _, t in fits])))
+            rows.append([fits[0][0], seconds(times[-1])])
             note(f"growth: {rows[-1]}")
-        varied = np.log([case[0 if which == "pixels" else 1] for case in cases])
-        exponent = np.polyfit(varied, np.log(times), 1)[0]
+        exponent = np.polyfit(np.log([size for size, _ in cases]), np.log(times), 1)[0]
         notes.append(f"time ∝ {which}^{exponent:.2f}")
-    title = f"one start of NMF, K = {K}, pixels × channels"
-    return Report("growth", title, ["size", "time"], rows, notes)
+    return Report("growth", "one start of NMF", ["problem", "time"], rows, notes)
+
+
+def _sizes() -> dict[str, list[tuple[float, Callable[[int], Any]]]]:
+    """(size, problem of a seed) of every series."""
+    many = (4096, 16384, 65536, 262144)
+    return {
+        "pixels": [(n, partial(generators.nmf, n, 512, 5)) for n in (4096, 8192, *many[1:3])],
+        "channels": [(n, partial(generators.nmf, 8192, n, 5)) for n in (256, 512, 1024, 2048)],
+        "counts": [(x, _counts(16384, 1024, 4, x)) for x in (0.025, 0.1, 0.4, 1.5)],
+        "pixels of counts": [(n, _counts(n, 1024, 4, 0.1)) for n in many],
+        "components of counts": [(k, _counts(16384, 1024, k, 0.2)) for k in (2, 4, 8, 16)],
+    }
+
+
+def _small_sizes() -> dict[str, list[tuple[float, Callable[[int], Any]]]]:
+    return {
+        "pixels": [(n, partial(generators.nmf, n, 64, 2)) for n in (256, 1024)],
+        "channels": [(n, partial(generators.nmf, 512, n, 2)) for n in (32, 128)],
+        "counts": [(x, _counts(256, 64, 2, x)) for x in (0.1, 0.4)],
+    }
+
+
+def _counts(pixels: int, channels: int, K: int, level: float) -> Callable[[int], Any]:
+    return partial(generators.poisson, pixels, channels, K, counts=level)
 
 
 def memory(options: Options) -> Report:

@@ -39,7 +39,7 @@ def test_ten_starts_together_are_as_good_as_ten_fits():
 
 
 def test_growth_and_memory_have_a_line_for_every_size():
-    assert len(CASES["growth"](SMALL).rows) == 4
+    assert len(CASES["growth"](SMALL).rows) == 6
     assert len(CASES["memory"](SMALL).rows) == 1
 
 
