@@ -13,6 +13,11 @@ LENGTHS = ("pm", "nm", "µm", "mm", "m")
 """In which lengths are told: numbers from 1 to 1000."""
 
 
+def is_length(units: str) -> bool:
+    """Whether it is one of length."""
+    return ratio("m", units) is not None
+
+
 def ratio(one: str, two: str) -> float | None:
     """What turns a number in the second unit into the first; None where nothing does."""
     if one == two:
@@ -63,7 +68,7 @@ def in_suited_unit(axes: Axes) -> Axes:
 
 def length_text(length: float, units: str) -> str:
     """A length in the unit that gives a number from 1 to 1000: "10 nm" for 0.01 µm."""
-    if ratio("m", units) is None or 1 <= length * (1 + 1e-9) < 1000:
+    if not is_length(units) or 1 <= length * (1 + 1e-9) < 1000:
         return f"{length:.6g} {units}".rstrip()
     sizes = [(ratio(other, units) or 0.0) * length for other in LENGTHS]
     fitting = [i for i, size in enumerate(sizes) if size * (1 + 1e-9) >= 1]

@@ -12,12 +12,11 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.algebra.calls import checked_call
-from fusion.algebra.units import in_one_unit, length_text
+from fusion.algebra.units import in_one_unit, is_length, length_text
 from fusion.plots.averages import few_enough, say_means
 from fusion.plots.curves import Array, counts_only, signed, vertical_ticks
 from fusion.plots.style import MAPS, NOTHING, SIGNED
 
-LENGTHS = ("pm", "Å", "nm", "µm", "mm", "m")
 THIN = 0.2
 """Height over width of an image, below which its scale bar stands under it."""
 THINNEST = 1 / 25
@@ -111,7 +110,7 @@ def _bar_or_ticks(panel: Panel, axes: Axes, ends: bool) -> bool:
     fair = axes[0].units == axes[1].units and THINNEST < shape < 1 / THINNEST
     panel.set_aspect("equal" if fair else "auto")
     panel.spines[:].set_visible(False)
-    if all(axis.units in LENGTHS for axis in axes) and axes[0].units == axes[1].units:
+    if all(is_length(axis.units) for axis in axes) and axes[0].units == axes[1].units:
         panel.set(xticks=[], yticks=[])
         _place_scale_bar(panel, axes[1], below=fair and shape < THIN)
     else:

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.axis import Axes, Axis
-from fusion.algebra.units import in_one_unit, in_suited_unit
+from fusion.algebra.units import in_one_unit, in_suited_unit, is_length
 from fusion.report.averaging import binned, bins_for
 from fusion.report.data_parts import Array, DataPart
 
-LENGTHS = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6, "m": 1e9}
-"""Units of length, in nm."""
 MAPS = 1_200_000  # values of all maps of one group that a page holds
 
 
@@ -78,7 +76,7 @@ class Group:
     @property
     def length(self) -> bool:
         """Whether both axes of a map are lengths, so that a scale bar says it all."""
-        return self.equal and all(axis.units in LENGTHS for axis in self.axes[-2:])
+        return self.equal and all(is_length(axis.units) for axis in self.axes[-2:])
 
 
 def groups(parts: Sequence[DataPart]) -> list[Group]:
