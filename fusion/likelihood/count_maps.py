@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.threads import shared_workers
-from fusion.likelihood.count_maps_kernel import COARSE, LANES, kernel
+from fusion.likelihood.count_maps_kernel import COARSE, LANES, kernel, paired
 
 Array = NDArray[Any]
 ROWS = 4096
@@ -63,11 +63,12 @@ def likeliest(
     right, made = _padded(R.double().numpy() / scale), _padded(L.double().numpy() * scale)
     reach, weights = theirs @ right, theirs.astype(np.float32)
     fine, coarse = np.ascontiguousarray(right.T, np.float32), _together(theirs[:, None] * right)
+    spectra = fine, coarse, paired(fine), paired(coarse)
     run, parts = kernel(right.shape[1]), {}
 
     def task(number: int) -> None:
         rows, sums = slice(number * ROWS, (number + 1) * ROWS), np.zeros((2, *fine.shape))
-        told = run(counts[rows], weights, own[rows], reach, fine, coarse, made[rows], sums)
+        told = run(counts[rows], weights, own[rows], reach, *spectra, made[rows], sums)
         parts[number] = (sums, *told)
 
     count = -(-len(counts) // ROWS)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion.algebra.compiling import compiled
 
@@ -19,6 +20,9 @@ LANES, COARSE = 4, 8
 FAR, NEAR = 10.0, 0.1
 """Squared Newton decrement above which a row goes on with channels taken together, by steps of
 expected curvature; and below which it comes back to all of them."""
+FAR_OFF, SEEN = 100.0, 0.01
+"""The most that the decrement along one component can be, above which it is not even asked for;
+share of the counts from which on a component that is to fall is asked."""
 LOOKS, SCORED, SWEEPS = 60, 8, 60
 """Looks at a row, steps by expected curvature among them, sweeps of a step; at most."""
 LIFT = 1e-3
@@ -39,7 +43,7 @@ def kernel(K: int) -> Any:
     """For K components, a multiple of `LANES`.
 
     run(x (row, column), weights of columns, of rows, Σ w R (K,), R (K, column), the same with
-    channels together, L (row, K) to be written to, sums (2, K, column) to be added to) returns
+    channels together, `paired` of both, L (row, K) to be written to, sums (2, K, column) to be added to) returns
     (Σ w x ln m with a minus, looks).
     """
     from numba.extending import register_jitable
@@ -50,16 +54,17 @@ def kernel(K: int) -> Any:
 
 
 def _rows(K, look, bend, step, fall, add, begun):
-    far, near, slower, least, lift = FAR, NEAR, SLOWER, LEAST, LIFT
+    far_off, seen_of, far, near, slower, least, lift = FAR_OFF, SEEN, FAR, NEAR, SLOWER, LEAST, LIFT
     small, single, together, most, scores, rows_of = SMALL, SINGLE, COARSE, LOOKS, SCORED, TOGETHER
 
-    def rows(x, weights, own, reach, fine, coarse, made, sums):
+    def rows(x, weights, own, reach, fine, coarse, fine_pairs, coarse_pairs, made, sums):
         p, bins = x.shape[1], coarse.shape[1]
         v, m, u = np.empty(p, np.float32), np.empty(p, np.float32), np.empty(p, np.float32)
         few = np.empty(bins, np.float32)
         q, w = np.empty((4, p), np.float32), np.empty((4, p), np.float32)
-        room, shares = np.zeros((2, K, p), np.float32), np.zeros((4, K), np.float32)
-        c, g, d, before, h = np.empty(K), np.empty(K), np.zeros(K), np.empty(K), np.empty((K, K))
+        room, shares = np.zeros((2, K, p), np.float32), np.zeros((2, K, 4), np.float32)
+        c, g, d, before = np.empty(K), np.empty(K), np.zeros(K), np.empty(K)
+        h, inverse = np.empty((K, K)), np.empty(K)
         fell, looks, lane, added = 0.0, 0, 0, 0
         for i in range(len(x)):
             weight = own[i]
@@ -78,26 +83,30 @@ def _rows(K, look, bend, step, fall, add, begun):
                 all_of = all_of or turn == most
                 n, looks = (p, looks + 1) if all_of else (bins, looks)
                 seen, right = (v, fine) if all_of else (few, coarse)
+                pairs = fine_pairs if all_of else coarse_pairs
                 look(seen, right, c, m, q[lane, :n], w[lane, :n], g)
                 if turn == most:
                     break
-                along = 0.0
+                along, off = 0.0, 0.0
                 for k in range(K):
-                    g[k] = reach[k] - g[k]
+                    asked, g[k] = g[k], reach[k] - g[k]
                     along += g[k] * d[k]
+                    if asked > 0.0 and (g[k] < 0.0 or c[k] * reach[k] > seen_of * total):
+                        off = max(off, g[k] * g[k] * total / (asked * asked))
                 if slope < 0.0 and along > -0.9 * slope and share > 1e-3:  # too far: back
                     share *= min(max(slope / (slope - along), 0.1), 0.7)
                     for k in range(K):
                         c[k] = before[k] + share * d[k]
                     known = False
                     continue
-                decrement = step(c, g, h, d) if known else np.inf
+                decrement = step(c, g, h, d, inverse) if known else np.inf
                 known = known and (decrement <= enough or decrement <= slower * last)
-                if not known:
-                    bend(w[lane, :n], right, h)
-                    known, decrement = True, step(c, g, h, d)
+                away = off > far_off and not tried
+                if not known and not away:
+                    bend(w[lane, :n], pairs, h)
+                    known, decrement = True, step(c, g, h, d, inverse)
                 last = decrement
-                if decrement > far and not tried:
+                if not tried and (away or decrement > far):
                     for b in range(bins):
                         few[b] = np.float32(0)
                         for j in range(b * together, min((b + 1) * together, p)):
@@ -108,8 +117,8 @@ def _rows(K, look, bend, step, fall, add, begun):
                 if expected:  # by the curvature that counts of these means would have
                     for j in range(n):
                         u[j] = np.float32(1) / m[j]
-                    bend(u[:n], right, h)
-                    step(c, g, h, d)
+                    bend(u[:n], pairs, h)
+                    step(c, g, h, d, inverse)
                     scored, known = scored + 1, False
                 if all_of and decrement <= enough:
                     break
@@ -129,10 +138,8 @@ def _rows(K, look, bend, step, fall, add, begun):
             fell -= weight * fall(v, m, least)
             for k in range(K):
                 made[i, k] = c[k]
-                shares[lane, k] = np.float32(c[k])
-            for j in range(p):
-                q[lane, j] *= np.float32(weight)
-                w[lane, j] *= np.float32(weight)
+                shares[0, k, lane] = np.float32(weight * c[k])
+                shares[1, k, lane] = np.float32(weight * c[k] * c[k])
             lane += 1
             if lane == 4:
                 add(q, w, shares, room)
@@ -199,48 +206,59 @@ def _look(K):
 
 
 def _bend(K):
-    def bend(w, R, h):
-        """Σ R_k R_l v / m²."""
-        p = len(w)
+    def bend(w, pairs, h):
+        """Σ R_k R_l v / m², from R_k R_l one below the other."""
+        p, part = len(w), np.empty(len(pairs))
+        for i in range(0, len(pairs), 4):
+            s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            for j in range(p):
+                here = w[j]
+                s += here * pairs[i, j]
+                t += here * pairs[i + 1, j]
+                u += here * pairs[i + 2, j]
+                z += here * pairs[i + 3, j]
+            part[i], part[i + 1], part[i + 2], part[i + 3] = s, t, u, z
+        i = 0
         for k in range(K):
-            for l in range(0, k + 1, 4):  # noqa: E741
-                s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-                for j in range(p):
-                    part = w[j] * R[k, j]
-                    s += part * R[l, j]
-                    t += part * R[l + 1, j]
-                    u += part * R[l + 2, j]
-                    z += part * R[l + 3, j]
-                h[k, l], h[k, l + 1], h[k, l + 2], h[k, l + 3] = s, t, u, z
-        for k in range(K):
-            for l in range(k):  # noqa: E741
-                h[l, k] = h[k, l]
+            for l in range(k + 1):  # noqa: E741
+                h[k, l] = h[l, k] = part[i]
+                i += 1
 
     return bend
 
 
-def _step(c, g, h, d):
+def paired(R: NDArray[np.float32]) -> NDArray[np.float32]:
+    """R_k R_l for l ≤ k, (pair, column), with zeros up to whole lanes."""
+    k, l = np.tril_indices(len(R))  # noqa: E741
+    made = np.zeros((-(-len(k) // LANES) * LANES, R.shape[1]), np.float32)
+    made[: len(k)] = R[k] * R[l]
+    return made
+
+
+def _step(c, g, h, d, inverse):
     """Newton's step d within c + d ≥ 0, and −g d, the squared decrement."""
     K, largest = len(c), 0.0
     for k in range(K):
         d[k] = 0.0
         largest = max(largest, h[k, k])
     flat, first = largest * 1e-12 + 1e-300, 0.0
+    for k in range(K):
+        inverse[k] = 1.0 / h[k, k] if h[k, k] > flat else 0.0
     for sweep in range(SWEEPS):
         change = 0.0
         for k in range(K):
             slope = g[k]
             for l in range(K):  # noqa: E741
                 slope += h[k, l] * d[l]
-            if h[k, k] > flat:
-                new = max(d[k] - slope / h[k, k], -c[k])
+            if inverse[k] > 0.0:
+                new = max(d[k] - slope * inverse[k], -c[k])
             else:  # nothing bends: a slope leads to the bound, or nowhere
                 new = -c[k] if slope > 0.0 else d[k]
-            change = max(change, abs(new - d[k]) * np.sqrt(h[k, k]))
+            change = max(change, (new - d[k]) * (new - d[k]) * h[k, k])
             d[k] = new
         if sweep == 0:
             first = change
-        if change <= 1e-3 * first:
+        if change <= 1e-6 * first:
             break
     decrement = 0.0
     for k in range(K):
@@ -270,13 +288,13 @@ def _fall(v, m, least):
 
 
 def _add(K):
-    def add(q, w, c, room):
+    def add(q, w, shares, room):
         """Σ q c and Σ w c² of four rows, added to what is there."""
         for k in range(K):
-            a, b, e, f = c[0, k], c[1, k], c[2, k], c[3, k]
+            a, b, e, f = shares[0, k, 0], shares[0, k, 1], shares[0, k, 2], shares[0, k, 3]
             for j in range(q.shape[1]):
                 room[0, k, j] += q[0, j] * a + q[1, j] * b + (q[2, j] * e + q[3, j] * f)
-            a, b, e, f = a * a, b * b, e * e, f * f
+            a, b, e, f = shares[1, k, 0], shares[1, k, 1], shares[1, k, 2], shares[1, k, 3]
             for j in range(q.shape[1]):
                 room[1, k, j] += w[0, j] * a + w[1, j] * b + (w[2, j] * e + w[3, j] * f)
 
