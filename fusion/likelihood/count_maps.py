@@ -64,7 +64,7 @@ def likeliest(
     reach, weights = theirs @ right, theirs.astype(np.float32)
     fine, coarse = np.ascontiguousarray(right.T, np.float32), _together(theirs[:, None] * right)
     spectra = fine, coarse, paired(fine), paired(coarse)
-    run, parts = kernel(right.shape[1]), {}
+    run, parts = kernel(right.shape[1]), dict[int, tuple[Any, ...]]()
 
     def task(number: int) -> None:
         rows, sums = slice(number * ROWS, (number + 1) * ROWS), np.zeros((2, *fine.shape))
@@ -77,7 +77,7 @@ def likeliest(
     else:
         for number in range(count):
             task(number)
-    sums, fell, looks = (sum(parts[n][i] for n in range(count)) for i in range(3))
+    sums, fell, looks = (sum((parts[n][i] for n in range(1, count)), parts[0][i]) for i in range(3))
     mass, (explained, bent) = own @ made, (each[:K].T for each in sums)
     found = made[:, :K] / scale, explained / scale, bent / scale**2, mass[:K] / scale
     rows, *others = map(torch.from_numpy, found)

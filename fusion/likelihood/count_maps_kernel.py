@@ -43,8 +43,8 @@ def kernel(K: int) -> Any:
     """For K components, a multiple of `LANES`.
 
     run(x (row, column), weights of columns, of rows, Σ w R (K,), R (K, column), the same with
-    channels together, `paired` of both, L (row, K) to be written to, sums (2, K, column) to be added to) returns
-    (Σ w x ln m with a minus, looks).
+    channels together, `paired` of both, L (row, K) to be written to, sums (2, K, column) to be
+    added to) returns (−Σ w x ln m, looks).
     """
     from numba.extending import register_jitable
 
@@ -108,9 +108,10 @@ def _rows(K, look, bend, step, fall, add, begun):
                 last = decrement
                 if not tried and (away or decrement > far):
                     for b in range(bins):
-                        few[b] = np.float32(0)
+                        amount = np.float32(0)
                         for j in range(b * together, min((b + 1) * together, p)):
-                            few[b] += v[j]
+                            amount += v[j]
+                        few[b] = amount
                     all_of, tried, known, slope = False, True, False, 0.0
                     continue
                 expected = decrement > far and scored < scores
