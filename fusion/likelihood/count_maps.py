@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.threads import shared_workers
-from fusion.likelihood.count_maps_kernel import COARSE, LANES, kernel, paired
+from fusion.likelihood.count_maps_kernel import COARSE, kernel
+from fusion.likelihood.count_maps_parts import LANES, paired
 
 Array = NDArray[Any]
 ROWS = 4096
@@ -77,8 +78,10 @@ def likeliest(
     else:
         for number in range(count):
             task(number)
-    sums, fell, looks = (sum((parts[n][i] for n in range(1, count)), parts[0][i]) for i in range(3))
-    mass, (explained, bent) = own @ made, (each[:K].T for each in sums)
+    in_order = [parts[number] for number in range(count)]
+    fell, looks = (sum(part[i] for part in in_order) for i in (1, 2))
+    mass, both = own @ made, np.sum([part[0] for part in in_order], 0)
+    explained, bent = both[0, :K].T, both[1, :K].T
     found = made[:, :K] / scale, explained / scale, bent / scale**2, mass[:K] / scale
     rows, *others = map(torch.from_numpy, found)
     return Maps(rows, float(mass @ reach) + float(fell), *others, looks=int(looks))
