@@ -28,6 +28,7 @@ def many(monkeypatch):
     """So few values, in parts, are read as very many are."""
     monkeypatch.setattr(compiled_reading, "MANY", 1)
     monkeypatch.setattr(compiled_reading, "ROWS", 100)
+    monkeypatch.setattr(compiled_reading, "MOST", 16)
 
 
 def form_of(x, weights=None):
