@@ -19,11 +19,11 @@ ROWS = 4096
 """Rows that a thread takes at a time; what they add up to does not depend on who takes them."""
 MANY = 2**20
 """Values from which on compiling pays."""
-MOST = 0
-"""Columns of a factor up to which products are compiled; 16 are faster than converting first, but a
-fit of squares by blocks then took more passes: rounding of the products, not understood yet."""
-LANES, PART = 4, 256
-"""Columns, or rows, that are read together; rows that are added up in single precision."""
+MOST = 16
+"""Columns of a factor up to which products are compiled: of more, converting first is faster."""
+LANES, PART, TOGETHER = 4, 256, 512
+"""Columns, or rows, that are read together; rows, and channels, that are added up in single
+precision."""
 NARROW = torch.uint8, torch.int8, torch.uint16, torch.int16
 """Types that are converted as they are read, exactly."""
 
@@ -131,16 +131,20 @@ def _kernels() -> tuple[Any, Any, Any, Any]:
 
 
 def _meet(x, right, made):
+    p = x.shape[1]
     for i in range(len(x)):
         for k in range(0, len(right), 4):
-            a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for j in range(x.shape[1]):
-                value = np.float32(x[i, j])
-                a += value * right[k, j]
-                b += value * right[k + 1, j]
-                c += value * right[k + 2, j]
-                d += value * right[k + 3, j]
-            some = (a, b, c, d)
+            first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
+            for begin in range(0, p, TOGETHER):
+                a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+                for j in range(begin, min(begin + TOGETHER, p)):
+                    value = np.float32(x[i, j])
+                    a += value * right[k, j]
+                    b += value * right[k + 1, j]
+                    c += value * right[k + 2, j]
+                    d += value * right[k + 3, j]
+                first, second, third, fourth = first + a, second + b, third + c, fourth + d
+            some = (first, second, third, fourth)
             for l in range(min(4, made.shape[1] - k)):  # noqa: E741
                 made[i, k + l] = some[l]
 
