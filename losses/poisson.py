@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fusion.algebra.cautions import NoiseWarning
+from fusion.algebra.prediction import Expanded
 from fusion.data.count_value import SAMPLE, value_of_a_count
 from fusion.data.dataset import Dataset
 from fusion.data.tally import tally
@@ -59,6 +60,8 @@ class _Pearson(Elementwise):
 
 
 LOG, PEARSON = _Log(), _Pearson()
+LEAST = 1e-37
+"""Added to a mean that is divided by, in single precision."""
 
 
 class Poisson(Fit):
@@ -137,6 +140,8 @@ class Poisson(Fit):
     def chi2_per_value(self, model: Model) -> Tensor | None:
         """Pearson's χ² per value: the variance of a count is its mean."""
         form, M = self.pair(model)
+        if form.compiled and form.rank_one and not isinstance(M, Expanded):
+            return form.residual_squares(*M.two_way(), LEAST).double().sum() / form.count()
         total = float(tally(self.dataset).rows.sum())
         return (elementwise.value(form, PEARSON, M) - 2 * total) / form.count()
 

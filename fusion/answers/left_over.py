@@ -151,7 +151,7 @@ def _residuals(form: Form, M: Prediction, shape: tuple[int, int]) -> tuple[Tenso
 
 
 def _residuals_by_products(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, ...]:
-    """The same for M = L Rᵀ from products with the data: no residual is formed."""
+    """The same for M = L Rᵀ from sums and products with the data."""
     rows, cols = (
         torch.ones(n, dtype=L.dtype, device=L.device) if w is None else (w > 0).to(L.dtype)
         for n, w in zip(form.shape, (form.weights.rows, form.weights.cols), strict=True)
@@ -161,8 +161,7 @@ def _residuals_by_products(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, ..
     if form.weights.cols is not None:
         form, weights = copy(form), form.weights
         form.weights, form._sums = Weights(weights.rows, cols), None
-    squares = form.sums()[0].to(L.dtype)
-    squares = squares - 2 * (form.matmul(seen) * L).sum(1) + ((L @ (seen.T @ seen)) * L).sum(1)
+    squares = form.residual_squares(L, R) if form.compiled else _squares_by_products(form, L, seen)
     if form.weights.rows is None:
         values = form.sums()[1].to(L.dtype)
     else:
@@ -175,6 +174,12 @@ def _residuals_by_products(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, ..
         values * cols,
         n_rows * cols,
     )
+
+
+def _squares_by_products(form: Form, L: Tensor, seen: Tensor) -> Tensor:
+    """Σ_j (x − m)² of every row, no residual formed; `seen`: R, 0 where all is masked."""
+    squares = form.sums()[0].to(L.dtype)
+    return squares - 2 * (form.matmul(seen) * L).sum(1) + ((L @ (seen.T @ seen)) * L).sum(1)
 
 
 def _scatter(

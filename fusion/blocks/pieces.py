@@ -105,7 +105,10 @@ class Piece:
             return self.filled(self.array)
         from dask.local import get_sync  # by its name dask loads distributed: 22 MB
 
-        return self.filled(self.array.compute(scheduler=get_sync))
+        # of one chunk dask would make a copy, so that nobody writes to what it holds: nobody does
+        one = self.array.npartitions == 1
+        array = self.array.to_delayed().item() if one else self.array
+        return self.filled(array.compute(scheduler=get_sync))
 
     def filled(self, array: Any) -> Dataset:
         """The same of the array once it is there.

@@ -62,18 +62,8 @@ def scores(objective: Objective, values: Values) -> Tensor:
 
 def _row_squares(fit: Fit, objective: Objective) -> Tensor:
     form, M = fit.pair(objective.model)
-    L, R = M.two_way()
-    squares, rooms = L.new_empty(form.shape[0]), None
-    for rows, x, w in form.chunks():
-        rooms = rooms or (torch.empty_like(x), torch.empty_like(x))
-        m, off = (room[: len(x)] for room in rooms)  # new room each time would pile up
-        torch.mm(L[rows], R.T, out=m)
-        torch.sub(x, m, out=off).square_()
-        if fit.entrywise is not SQUARE:
-            off /= m.clamp_(min=0).add_(DAMPED)
-        if w is not None:
-            off *= w
-        torch.sum(off, 1, out=squares[rows])
+    damped = None if fit.entrywise is SQUARE else DAMPED
+    squares = form.residual_squares(*M.two_way(), damped)
     pixels = objective.model.predict()[fit.dataset.name].shape
     return squares if len(pixels) == 2 else squares.unflatten(0, pixels[:-1]).sum(0)
 

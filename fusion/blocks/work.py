@@ -25,6 +25,7 @@ from fusion.blocks.slopes import slopes
 from fusion.blocks.standouts import Picked, picked
 from fusion.data.dataset import Dataset
 from fusion.data.parts import as_numpy
+from fusion.engine.likeliest_rows import LikeliestRows
 from fusion.engine.linear_rows import LinearRows
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
@@ -186,6 +187,8 @@ def _settled(
         values[name] = (rows[name].to(like) if name in rows else value)[None]
     pixels = max(prod(map(length, axes)) for axes in problem.names.values())
     at = LinearRows(objective, names, of=pixels).at(values)
+    if at is None:
+        at = LikeliestRows(objective, names).at(values)
     if at is None:
         at = _by_descent(objective, problem.solver, names, values)
     found, fits, gradient = at[:3]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from fusion.forms import compiled_reading
 from fusion.forms.contract import Form
 from fusion.forms.reading import CHUNK
 from fusion.forms.weights import Weights
@@ -33,6 +34,10 @@ class Dense(Form):
     ) -> None:
         super().__init__((array.shape[0], array.shape[1]), weights, dtype)
         self.array = array.to(dtype) if array.numel() <= resident else array
+
+    @property
+    def compiled(self) -> bool:
+        return compiled_reading.serves(self.array)
 
     @property
     def device(self) -> torch.device:
@@ -64,6 +69,8 @@ class Dense(Form):
         return torch.float32 if exact else self.dtype
 
     def matmul(self, B: Tensor) -> Tensor:
+        if self._narrow(B):
+            return compiled_reading.product(self.array, B)
         if self._at_once(B.dtype):
             return self.array @ B
         made = B.new_empty(self.shape[0], B.shape[1])
@@ -72,12 +79,19 @@ class Dense(Form):
         return made
 
     def rmatmul(self, G: Tensor) -> Tensor:
+        if self._narrow(G):
+            return compiled_reading.product_back(self.array, G).to(G.dtype)
         if self._at_once(G.dtype):
             return (G.T @ self.array).T  # several times faster than Xᵀ G where X is tall
         total = torch.zeros(G.shape[1], self.shape[1], dtype=torch.float64, device=G.device)
         for rows, x in self.blocks(G.dtype):
             total += torch.bmm(_one_batch_a_thread(G[rows]).mT, _one_batch_a_thread(x)).sum(0)
         return total.T.to(G.dtype)
+
+    def _narrow(self, factor: Tensor) -> bool:
+        """Whether values are converted as they are read for a product with this factor."""
+        few = factor.shape[1] <= compiled_reading.MOST and factor.dtype == torch.float32
+        return few and self.compiled
 
     def _at_once(self, dtype: torch.dtype) -> bool:
         """Whether one product with all the data is best: a GPU, or nothing to gain from parts."""
@@ -88,6 +102,9 @@ class Dense(Form):
         if self._sums is None:
             ones = torch.ones(self.shape[1], dtype=torch.float64, device=self.device)
             c = ones if self.weights.cols is None else self.weights.cols.double()
+            if self.compiled:
+                self._sums = compiled_reading.sums(self.array, c)
+                return self._sums
             squares, total = c.new_empty(self.shape[0]), torch.zeros_like(ones)
             room = c.new_empty(min(self.shape[0], self._step()), self.shape[1])
             for rows, x in self.blocks(torch.float64):
@@ -96,6 +113,12 @@ class Dense(Form):
                 torch.mv(squared, c, out=squares[rows])
             self._sums = squares, total
         return self._sums
+
+    def residual_squares(self, L: Tensor, R: Tensor, damped: float | None = None) -> Tensor:
+        if not self.compiled or self.weights.full is not None:
+            return super().residual_squares(L, R, damped)
+        made = compiled_reading.residual_squares(self.array, L, R, self.weights.cols, damped).to(L)
+        return made if self.weights.rows is None else made * self.weights.rows
 
 
 def _one_batch_a_thread(x: Tensor) -> Tensor:

@@ -79,6 +79,11 @@ class Reading(ABC):
         return self.dtype
 
     @property
+    def compiled(self) -> bool:
+        """Whether values are converted as they are read: residuals cost no more than a product."""
+        return False
+
+    @property
     def rank_one(self) -> bool:
         """Whether the weights are a product of rows and columns, so that Gram matrices serve."""
         return self.weights.full is None
@@ -163,6 +168,26 @@ class Reading(ABC):
                     parts.append((x.square() if w is None else x.square() * w).sum())
                 self._norm2 = torch.stack(parts).sum()
         return self._norm2
+
+    def residual_squares(self, L: Tensor, R: Tensor, damped: float | None = None) -> Tensor:
+        """Σ_j w (x − m)² of every row for M = L Rᵀ, (row,).
+
+        Args:
+            L: (row, K); R: (column, K).
+            damped: each is divided by max(m, 0) plus this; None: by nothing.
+        """
+        squares, rooms = L.new_empty(self.shape[0]), None
+        for rows, x, w in self.chunks():
+            rooms = rooms or (torch.empty_like(x), torch.empty_like(x))
+            m, off = (room[: len(x)] for room in rooms)  # new room each time would pile up
+            torch.mm(L[rows], R.T, out=m)
+            torch.sub(x, m, out=off).square_()
+            if damped is not None:
+                off /= m.clamp_(min=0).add_(damped)
+            if w is not None:
+                off *= w
+            torch.sum(off, 1, out=squares[rows])
+        return squares
 
     def inner(self, L: Tensor, R: Tensor) -> Tensor:
         """⟨X, L Rᵀ⟩ with rank-one weights, float64; its gradient costs one more product with X."""

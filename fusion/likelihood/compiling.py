@@ -7,24 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from fusion.algebra.compiling import compiled as plainly_compiled
+
 PART = 128
 """Counts of a row that are taken together: all they need stays in the first cache."""
 ROOT_HALF, LN_2 = 0x3FE6A09E667F3BCD, 0.6931471805599453
 """√½ as a computer writes it in 64 bits, and ln 2."""
-MATHS = {"contract", "reassoc", "nsz", "arcp"}
-"""What the compiler may do with sums and products; infinities and what is no number stay."""
 
 
 def compiled(function: Any) -> Any:
-    """Compiled at the first call, kept on disk where a folder can be written."""
-    from numba import njit
-
+    """Compiled at the first call, with what kernels of counts share."""
     _parts_in_line()
-    options = {"nogil": True, "fastmath": MATHS, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep it in
-        return njit(**options)(function)
+    return plainly_compiled(function)
 
 
 @cache

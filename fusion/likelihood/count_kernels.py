@@ -8,11 +8,11 @@ parts: what they need of R is gathered side by side, and all that follows runs o
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fusion.algebra.compiling import installed as installed
 from fusion.likelihood.compiling import PART, compiled, fall, gather
 from fusion.likelihood.kernels_of_many import products_of_many, slopes_of_many
 
@@ -33,12 +33,6 @@ class Kernels(NamedTuple):
 def padded(K: int) -> int:
     """The number of components that kernels for K have."""
     return next((size for size in SIZES if size >= K), K)
-
-
-@cache
-def installed() -> bool:
-    """Whether numba is there, which compiles them (extra `fast`)."""
-    return find_spec("numba") is not None
 
 
 @cache

@@ -55,3 +55,17 @@ def test_without_a_variance_there_is_none(tmp_path):
     assert "χ²" not in str(result)
     result.save(tmp_path / "a.npz")
     assert fu.Result.load(tmp_path / "a.npz").data["a"].chi2 is None
+
+
+def test_counts_read_as_they_came_have_the_chi2_of_their_means(monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setattr("fusion.data.usable_form.RESIDENT", 0)
+    monkeypatch.setattr("fusion.forms.compiled_reading.MANY", 1)
+    rng = np.random.default_rng(8)
+    x = rng.poisson(3.0, (30, 20)).astype("u2")
+    data = fu.Dataset("counts", x, mask=np.arange(20) == 4)
+    model = fu.models.NMF(data, K=2)
+    made = fu.losses.Poisson(data).chi2_per_value(model)
+    m = model.predict()["counts"].dense().detach().numpy()
+    seen = np.arange(20) != 4
+    assert float(made) == pytest.approx(((x - m) ** 2 / m)[:, seen].mean(), rel=1e-5)

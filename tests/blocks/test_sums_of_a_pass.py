@@ -83,6 +83,35 @@ def test_counts_are_those_of_the_likelihood_of_every_pixel():
         np.testing.assert_allclose(c, least.x, atol=2e-4 * c.max())
 
 
+@pytest.fixture
+def as_many(monkeypatch):
+    """So few counts are read as very many are: as they came."""
+    pytest.importorskip("numba")
+    monkeypatch.setattr("fusion.data.usable_form.RESIDENT", 0)
+    monkeypatch.setattr("fusion.forms.compiled_reading.MANY", 1)
+
+
+@pytest.mark.parametrize("loss", [Frobenius, Poisson])
+def test_counts_that_are_read_as_they_came_add_up_to_the_same(loss, request):
+    array = counted(C, S, scan=SCAN)
+    slow, _ = settled(loss, array)
+    request.getfixturevalue("as_many")
+    quick, _ = settled(loss, array.astype("u2"))
+    assert quick.sums.fits["a"] == pytest.approx(slow.sums.fits["a"], rel=1e-6)
+    np.testing.assert_allclose(quick.rows["C"], slow.rows["C"], atol=1e-4 * slow.rows["C"].max())
+    for name, rtol in (("gradient", 5e-4), ("counts", 1e-4), ("bends", 1e-3)):
+        one, two = (getattr(made.sums, name) for made in (quick, slow))
+        assert set(one) == set(two)
+        for each in two:
+            np.testing.assert_allclose(one[each], two[each], atol=rtol * abs(two[each]).max())
+
+
+def test_least_rows_of_counts_read_as_they_came_are_found_without_a_solver(as_many, monkeypatch):
+    monkeypatch.setattr("fusion.blocks.work._by_descent", None)
+    made, _ = settled(Poisson, counted(C, S, scan=SCAN).astype("u2"))
+    assert np.isfinite(made.sums.fits["a"])
+
+
 @pytest.mark.parametrize(("loss", "array"), [(Frobenius, noisy), (Poisson, counted)])
 def test_the_gradient_is_the_slope_of_the_least_loss(loss, array):
     array = array(C, S, scan=SCAN)

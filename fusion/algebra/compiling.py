@@ -1,0 +1,27 @@
+"""Functions of arrays that are compiled, where numba is there (extra `fast`)."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+MATHS = {"contract", "reassoc", "nsz", "arcp"}
+"""What the compiler may do with sums and products; infinities and what is no number stay."""
+
+
+@cache
+def installed() -> bool:
+    """Whether numba is there, which compiles them."""
+    return find_spec("numba") is not None
+
+
+def compiled(function: Any) -> Any:
+    """Compiled at the first call, kept on disk where a folder can be written."""
+    from numba import njit
+
+    options = {"nogil": True, "fastmath": MATHS, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder to keep it in
+        return njit(**options)(function)

@@ -1,0 +1,101 @@
+"""Likeliest amounts of every pixel of dense counts, compiled: each row is read once, and then done.
+
+For M = L Rᵀ and Σ w (m − x ln m), R held.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusion.algebra.threads import shared_workers
+from fusion.likelihood.count_maps_kernel import COARSE, kernel
+from fusion.likelihood.count_maps_parts import LANES, paired
+
+Array = NDArray[Any]
+ROWS = 4096
+"""Rows that a thread takes at a time; what they add up to does not depend on who takes them."""
+MOST = 24
+"""Components for which it is compiled, at most."""
+
+
+class Maps(NamedTuple):
+    """What `likeliest` finds.
+
+    Attributes:
+        rows: L (row, K).
+        loss: Σ w (m − x ln m).
+        explained, bent: Σ w x L / m and Σ w x L² / m² of every channel, (column, K).
+        mass: Σ of the rows, each by its weight, (K,).
+        looks: at all rows together.
+    """
+
+    rows: Tensor
+    loss: float
+    explained: Tensor
+    bent: Tensor
+    mass: Tensor
+    looks: int
+
+
+def likeliest(
+    x: Tensor, L: Tensor, R: Tensor, by_row: Tensor | None = None, by_column: Tensor | None = None
+) -> Maps:
+    """The rows of L ≥ 0 at which Σ w (m − x ln m) is smallest.
+
+    Args:
+        x: counts (row, column), whole numbers of 8 or 16 bits on a CPU.
+        L: (row, K) ≥ 0, where they begin.
+        R: (column, K) ≥ 0.
+        by_row, by_column: weights, (row,) and (column,); None: 1. Rows of weight 0 stay.
+
+    References:
+        Nesterov & Nemirovskii, Interior-Point Polynomial Algorithms (1994), chapter 2.
+    """
+    counts, K = x.numpy(), L.shape[1]
+    largest = R.abs().amax(0).double()
+    scale = torch.where(largest > 0, largest, 1).numpy()  # so that single precision serves
+    own = np.ones(len(counts)) if by_row is None else by_row.double().numpy()
+    theirs = np.ones(counts.shape[1]) if by_column is None else by_column.double().numpy()
+    right, made = _padded(R.double().numpy() / scale), _padded(L.double().numpy() * scale)
+    reach, weights = theirs @ right, theirs.astype(np.float32)
+    fine, coarse = np.ascontiguousarray(right.T, np.float32), _together(theirs[:, None] * right)
+    spectra = fine, coarse, paired(fine), paired(coarse)
+    run, parts = kernel(right.shape[1]), dict[int, tuple[Any, ...]]()
+
+    def task(number: int) -> None:
+        rows, sums = slice(number * ROWS, (number + 1) * ROWS), np.zeros((2, *fine.shape))
+        told = run(counts[rows], weights, own[rows], reach, *spectra, made[rows], sums)
+        parts[number] = (sums, *told)
+
+    count = -(-len(counts) // ROWS)
+    if torch.get_num_threads() > 1:
+        shared_workers().share(task, count)
+    else:
+        for number in range(count):
+            task(number)
+    in_order = [parts[number] for number in range(count)]
+    fell, looks = (sum(part[i] for part in in_order) for i in (1, 2))
+    mass, both = own @ made, np.sum([part[0] for part in in_order], 0)
+    explained, bent = both[0, :K].T, both[1, :K].T
+    found = made[:, :K] / scale, explained / scale, bent / scale**2, mass[:K] / scale
+    rows, *others = map(torch.from_numpy, found)
+    return Maps(rows, float(mass @ reach) + float(fell), *others, looks=int(looks))
+
+
+def _padded(values: Array) -> Array:
+    """(row, K) with zeros up to whole lanes."""
+    K = values.shape[1]
+    made = np.zeros((len(values), -(-K // LANES) * LANES))
+    made[:, :K] = values
+    return made
+
+
+def _together(right: Array) -> Array:
+    """(K, column / 8): channels added up."""
+    starts = np.arange(0, len(right), COARSE)
+    return np.ascontiguousarray(np.add.reduceat(right, starts, 0).T, np.float32)

@@ -1,0 +1,155 @@
+"""What is done on one row of counts, channel by channel and component by component, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANES = 4
+"""Components, pairs of them, and rows that go together."""
+SWEEPS = 60
+"""Over the components of a step, at most."""
+LEAST = 1e-10
+"""Least prediction that is divided by."""
+
+
+def begun(row, reach, total, lift, c):
+    """Where a row begins: none at its bound, with as many counts as there are."""
+    mean, there = 0.0, 0.0
+    for k in range(len(c)):
+        mean += row[k] / len(c)
+    if not mean > 0.0:
+        mean = 1.0 / lift
+    for k in range(len(c)):
+        c[k] = max(row[k], lift * mean)
+        there += c[k] * reach[k]
+    for k in range(len(c)):
+        c[k] = c[k] * total / there if there > 0.0 and reach[k] > 0.0 else row[k]
+
+
+def look_of(K):
+    least = np.float32(LEAST)
+
+    def look(v, R, c, m, q, w, asked):
+        """Predictions, v / m, v / m² and R v / m of one row."""
+        p, one = len(v), np.float32(1)
+        near = np.empty(K, np.float32)
+        for k in range(K):
+            near[k] = np.float32(c[k])
+        for j in range(p):
+            mean = np.float32(0)
+            for k in range(K):
+                mean += near[k] * R[k, j]
+            mean = mean if mean > least else least
+            m[j] = mean
+            inverse = one / mean
+            ratio = v[j] * inverse
+            q[j] = ratio
+            w[j] = ratio * inverse
+        for k in range(0, K, 4):
+            s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            for j in range(p):
+                ratio = q[j]
+                s += ratio * R[k, j]
+                t += ratio * R[k + 1, j]
+                u += ratio * R[k + 2, j]
+                z += ratio * R[k + 3, j]
+            asked[k], asked[k + 1], asked[k + 2], asked[k + 3] = s, t, u, z
+
+    return look
+
+
+def bend_of(K):
+    def bend(w, pairs, h):
+        """Σ R_k R_l v / m², from R_k R_l one below the other."""
+        p, part = len(w), np.empty(len(pairs))
+        for i in range(0, len(pairs), 4):
+            s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            for j in range(p):
+                here = w[j]
+                s += here * pairs[i, j]
+                t += here * pairs[i + 1, j]
+                u += here * pairs[i + 2, j]
+                z += here * pairs[i + 3, j]
+            part[i], part[i + 1], part[i + 2], part[i + 3] = s, t, u, z
+        i = 0
+        for k in range(K):
+            for l in range(k + 1):  # noqa: E741
+                h[k, l] = h[l, k] = part[i]
+                i += 1
+
+    return bend
+
+
+def paired(R: NDArray[np.float32]) -> NDArray[np.float32]:
+    """R_k R_l for l ≤ k, (pair, column), with zeros up to whole lanes."""
+    k, l = np.tril_indices(len(R))  # noqa: E741
+    made = np.zeros((-(-len(k) // LANES) * LANES, R.shape[1]), np.float32)
+    made[: len(k)] = R[k] * R[l]
+    return made
+
+
+def step(c, g, h, d, inverse):
+    """Newton's step d within c + d ≥ 0, and −g d, the squared decrement."""
+    K, largest = len(c), 0.0
+    for k in range(K):
+        d[k] = 0.0
+        largest = max(largest, h[k, k])
+    flat, first = largest * 1e-12 + 1e-300, 0.0
+    for k in range(K):
+        inverse[k] = 1.0 / h[k, k] if h[k, k] > flat else 0.0
+    for sweep in range(SWEEPS):
+        change = 0.0
+        for k in range(K):
+            slope = g[k]
+            for l in range(K):  # noqa: E741
+                slope += h[k, l] * d[l]
+            if inverse[k] > 0.0:
+                new = max(d[k] - slope * inverse[k], -c[k])
+            else:  # nothing bends: a slope leads to the bound, or nowhere
+                new = -c[k] if slope > 0.0 else d[k]
+            change = max(change, (new - d[k]) * (new - d[k]) * h[k, k])
+            d[k] = new
+        if sweep == 0:
+            first = change
+        if change <= 1e-6 * first:
+            break
+    decrement = 0.0
+    for k in range(K):
+        decrement -= g[k] * d[k]
+    return decrement
+
+
+def fall(v, m, least):
+    """Σ v ln m, ln by the series of 2 artanh; −∞ where a count has no mean above the least."""
+    total, lost, one, two = np.float32(0), np.float32(0), np.float32(1), np.float32(2)
+    floor = np.float32(least)
+    for j in range(len(v)):
+        bits = np.float32(m[j]).view(np.int32)
+        power = np.int32(np.int32(bits - np.int32(0x3F3504F3)) >> np.int32(23))
+        f = np.int32(bits - np.int32(power << np.int32(23))).view(np.float32)
+        s = (f - one) / (f + one)
+        z = s * s
+        y = np.float32(2 / 11)
+        y = y * z + np.float32(2 / 9)
+        y = y * z + np.float32(2 / 7)
+        y = y * z + np.float32(2 / 5)
+        y = y * z + np.float32(2 / 3)
+        ln = np.float32(power) * np.float32(0.6931471805599453) + (two * s + s * z * y)
+        total += v[j] * ln
+        lost += v[j] if m[j] <= floor else np.float32(0)
+    return total if lost <= np.float32(0) else np.float32(-np.inf)
+
+
+def add_of(K):
+    def add(q, w, shares, room):
+        """Σ q c and Σ w c² of four rows, added to what is there."""
+        for k in range(K):
+            a, b, e, f = shares[0, k, 0], shares[0, k, 1], shares[0, k, 2], shares[0, k, 3]
+            for j in range(q.shape[1]):
+                room[0, k, j] += q[0, j] * a + q[1, j] * b + (q[2, j] * e + q[3, j] * f)
+            a, b, e, f = shares[1, k, 0], shares[1, k, 1], shares[1, k, 2], shares[1, k, 3]
+            for j in range(q.shape[1]):
+                room[1, k, j] += w[0, j] * a + w[1, j] * b + (w[2, j] * e + w[3, j] * f)
+
+    return add

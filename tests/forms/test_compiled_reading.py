@@ -1,0 +1,90 @@
+"""Arrays of few bits that are converted as they are read, against literal NumPy in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fusion.forms import compiled_reading
+from fusion.forms.dense import Dense
+from fusion.forms.weights import Weights
+
+pytest.importorskip("numba")
+RNG = np.random.default_rng(5)
+N, P, K = 263, 37, 5
+L, R = RNG.uniform(0.1, 1, (N, K)), RNG.uniform(0, 1, (P, K))
+ROWS, COLUMNS = RNG.uniform(0.5, 2, N), RNG.uniform(0.5, 2, P)
+COLUMNS[3] = 0
+
+
+def counts(mean=1.0, offset=0):
+    """Noisy counts of L Rᵀ, and a constant."""
+    return (RNG.poisson(mean * L @ R.T) + offset).astype("u2")
+
+
+@pytest.fixture(autouse=True)
+def many(monkeypatch):
+    """So few values, in parts, are read as very many are."""
+    monkeypatch.setattr(compiled_reading, "MANY", 1)
+    monkeypatch.setattr(compiled_reading, "ROWS", 100)
+    monkeypatch.setattr(compiled_reading, "MOST", 16)
+
+
+def form_of(x, weights=None):
+    form = Dense(torch.from_numpy(x), weights or Weights(), torch.float64, resident=0)
+    assert form.compiled
+    return form
+
+
+@pytest.mark.parametrize("kind", ["u2", "i2"])
+def test_products_are_those_of_the_values(kind):
+    x = counts(300).astype(kind)
+    form = form_of(x)
+    left, right = (torch.from_numpy(each).float() for each in (L, R))
+    np.testing.assert_allclose(form.matmul(right), x @ R, rtol=1e-6)
+    np.testing.assert_allclose(form.rmatmul(left), x.T @ L, rtol=1e-6)
+
+
+def test_sums_are_exact():
+    x = counts(9, offset=60_000)
+    form = form_of(x, Weights(cols=torch.from_numpy(COLUMNS)))
+    squares, total = form.sums()
+    np.testing.assert_allclose(squares, (x.astype(float) ** 2) @ COLUMNS, rtol=1e-14)
+    np.testing.assert_array_equal(total, x.sum(0, dtype=float))
+
+
+@pytest.mark.parametrize("mean", [2.0, 1e5])
+@pytest.mark.parametrize("damped", [None, 1.0])
+def test_residuals_are_those_of_the_values_however_large_the_counts(mean, damped):
+    mean = min(mean, 60_000 / (L @ R.T).max())
+    x, w = counts(mean), np.outer(ROWS, COLUMNS)
+    form = form_of(x, Weights(torch.from_numpy(ROWS), torch.from_numpy(COLUMNS)))
+    made = form.residual_squares(torch.from_numpy(mean * L), torch.from_numpy(R), damped)
+    m = mean * L @ R.T
+    own = (w * (x - m) ** 2 / (1 if damped is None else m + damped)).sum(1)
+    np.testing.assert_allclose(made, own, rtol=1e-4)
+
+
+def test_residuals_of_the_generic_form_are_the_same():
+    x = counts(50)
+    left, right = torch.from_numpy(50 * L), torch.from_numpy(R)
+    wide = Dense(torch.from_numpy(x.astype("f8")), Weights(), torch.float64)
+    assert not wide.compiled
+    for damped in (None, 1.0):
+        quick, slow = (f.residual_squares(left, right, damped) for f in (form_of(x), wide))
+        np.testing.assert_allclose(quick, slow, rtol=1e-5)
+
+
+def test_sums_do_not_depend_on_the_number_of_threads():
+    x = counts(300)
+    made = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            form = form_of(x)
+            made.append((form.rmatmul(torch.from_numpy(L).float()), *form.sums()))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(*made, strict=True))

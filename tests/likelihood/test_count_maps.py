@@ -1,0 +1,101 @@
+"""Likeliest amounts of every pixel, and the slopes that they leave, against literal NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from fusion.likelihood import count_maps
+from fusion.likelihood.count_maps import likeliest
+
+pytest.importorskip("numba")
+RNG = np.random.default_rng(7)
+N, P, K = 90, 53, 3
+ENERGY = np.linspace(0, 1, P)[:, None]
+S = np.exp(-(((ENERGY - [0.2, 0.5, 0.8]) / 0.1) ** 2)) + 0.05
+C = RNG.gamma(0.5, 20, (N, K))
+X = RNG.poisson(C @ S.T).astype("u2")
+X[4] = 0
+COLUMNS = np.where(np.arange(P) % 9 == 4, 0.0, 1.0)
+ROWS = RNG.uniform(0.5, 2, N)
+ROWS[7] = 0
+
+
+def of(x=X, start=None, S=S, rows=None, columns=None):
+    start = np.ones((len(x), K)) if start is None else start
+    weights = (None if w is None else torch.from_numpy(w) for w in (rows, columns))
+    return likeliest(torch.from_numpy(x), torch.from_numpy(start), torch.from_numpy(S), *weights)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_are_those_of_the_rows_that_are_found(weighted):
+    rows, columns = (ROWS, COLUMNS) if weighted else (np.ones(N), np.ones(P))
+    made = of(rows=rows, columns=columns) if weighted else of()
+    own, w = made.rows.numpy(), np.outer(rows, columns)
+    M = np.maximum(own @ S.T, 1e-100)
+    assert made.loss == pytest.approx((w * (M - X * np.log(M))).sum(), rel=1e-6)
+    np.testing.assert_allclose(made.explained, (w * X / M).T @ own, rtol=1e-5)
+    np.testing.assert_allclose(made.bent, (w * X / M**2).T @ own**2, rtol=1e-5)
+    np.testing.assert_allclose(made.mass, rows @ own, rtol=1e-12)
+
+
+def test_every_row_is_the_likeliest_within_its_bounds():
+    own = of().rows.numpy()
+    assert (own >= 0).all()
+    np.testing.assert_array_equal(own[4], 0)  # no count
+    for x, c in zip(X[:12], own[:12], strict=True):
+        value = lambda c, x=x: (S @ c - np.where(x > 0, x * np.log(S @ c), 0)).sum()  # noqa: E731
+        least = minimize(value, c + 0.1, bounds=[(1e-12, None)] * K, tol=1e-14)
+        assert value(np.maximum(c, 1e-12)) <= least.fun + 1e-6
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 1e6])
+def test_rows_do_not_depend_on_where_they_begin(scale):
+    near, far = of(start=C).rows, of(start=np.full((N, K), scale) * [1, 1e-3, 1]).rows
+    np.testing.assert_allclose(far, near, atol=2e-3 * float(near.mean()))
+
+
+def test_rows_without_weight_stay():
+    made = of(start=np.full((N, K), 3.5), rows=ROWS)
+    np.testing.assert_allclose(made.rows[7], 3.5, rtol=1e-12)
+
+
+def test_counts_where_nothing_is_predicted_are_impossible():
+    dark = np.where(ENERGY > 0.9, 0, S)
+    assert X[:, -1].any()
+    assert of(S=dark).loss == np.inf
+
+
+def test_high_counts_are_found_to_a_part_of_their_noise():
+    x = RNG.poisson(600 * C @ S.T + 2e4).clip(0, 65535).astype("u2")
+    flat = np.c_[S[:, :2], np.ones(P)]
+    own = of(x, S=flat).rows.numpy()
+    M = own @ flat.T
+    slope, bend = (1 - x / M) @ flat, (x / M**2) @ flat**2
+    off = np.where((own > 0) | (slope < 0), slope / np.sqrt(bend), 0)
+    assert abs(off).max() < 5e-3  # standard errors
+
+
+def test_rows_are_looked_at_a_few_times():
+    cold = of(start=np.ones((N, K)))
+    assert cold.looks < 5.5 * N
+    again = of(start=cold.rows.numpy(), S=S * (1 + 0.02 * np.sin(20 * ENERGY)))
+    assert again.looks < 3 * N
+    assert of(start=cold.rows.numpy()).looks < 2.5 * N
+
+
+def test_what_is_found_does_not_depend_on_the_number_of_threads(monkeypatch):
+    monkeypatch.setattr(count_maps, "ROWS", 17)
+    made, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made.append(of())
+    finally:
+        torch.set_num_threads(before)
+    one, two = made
+    assert torch.equal(one.rows, two.rows)
+    assert torch.equal(one.explained, two.explained)
+    assert one.loss == two.loss
