@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,12 +145,20 @@ def bremsstrahlung(
         channels: keV.
         leaving: `Specimen.escaping`, absorbed on the way out, or `Specimen.all`.
     """
-    energy = np.arange(LOWEST, (channels[-1] - instrument.offset) / instrument.gain + 0.3, FINE)
+    energy, profiles = _of_continuum(instrument, channels.astype(float).tobytes())
     charge = specimen.amounts @ [_tables().atomic_number(e) for e in specimen.elements]
     seen = (instrument.beam - energy) / energy * instrument.efficiency(energy)
     made = CONTINUUM * FINE * charge[:, None] * seen
     out = made * leaving(specimen, energy, instrument.elevation)
-    return out @ instrument.profiles(channels, energy).T
+    return out @ profiles.T
+
+
+@lru_cache(maxsize=2)  # of many specimens one detector
+def _of_continuum(instrument: Instrument, channels: bytes) -> tuple[Array, Array]:
+    """Energies of a continuum, keV, and their shares (channel, energy) in channels of float64."""
+    at = np.frombuffer(channels)
+    energy = np.arange(LOWEST, (at[-1] - instrument.offset) / instrument.gain + 0.3, FINE)
+    return energy, instrument.profiles(at, energy)
 
 
 def atomic_k(
@@ -205,7 +213,13 @@ def emissions(element: str, filling: Filling = filled) -> tuple[Emission, ...]:
 def attenuation(elements: Sequence[str], energy: Any) -> Array:
     """(element, energy): cm²/g at energies in keV, of Elam's tables."""
     at = np.maximum(np.atleast_1d(np.asarray(energy, dtype=float)), LOWEST) * 1e3
-    return np.stack([_tables().mu_elam(element, at) for element in elements])
+    return np.stack([_attenuation(element, at.tobytes()) for element in elements])
+
+
+@lru_cache(maxsize=512)  # xraydb takes 20 ms for a continuum
+def _attenuation(element: str, energy: bytes) -> Array:
+    """The same of one element at energies in eV, a float64 array as bytes."""
+    return np.asarray(_tables().mu_elam(element, np.frombuffer(energy)))
 
 
 def molar_masses(elements: Sequence[str]) -> Array:

@@ -15,13 +15,11 @@ from fusion.xrays.line_groups import LineGroup, line_groups
 from fusion.xrays.line_model import BEYOND, SPARE
 from fusion.xrays.response import FWHM, PAIR, REACH, Groups, Response, shown
 from fusion.xrays.sensitivities import SOFT, UNSURE_SOFT, KFactors, sensitivities
-from fusion.xrays.table import atomic_mass, tables
+from fusion.xrays.table import atomic_mass, atomic_number
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-MOVED, WIDER = 1e-3, 0.02
-"""keV, and share of a variance, by which lines are changed to find how channels change."""
 ENERGY = 1e-3
 """keV: standard error of a shell's line energies, differences of edges in the table and bonds."""
 SUBSHELL = 0.3
@@ -138,15 +136,10 @@ class CandidateLines:
         energy = self._energy[chosen]
         own = spread(self.variance, detector, energy)
         rows, shares = place[self._group[chosen]], self._share[chosen]
-
-        def seen(moved: float, wider: float) -> Array:
-            at = detector.offset + detector.gain * energy + moved, own * (1 + wider)
-            return on_channels(self, *at, shares, rows, len(groups))
-
-        moved = (seen(MOVED, 0) - seen(-MOVED, 0)) / (2 * MOVED)
-        variance = spread(self.variance, detector, self.energies[groups])
-        wider = (seen(0, WIDER) - seen(0, -WIDER)) / (2 * WIDER * variance[:, None])
-        return seen(0, 0), moved, wider
+        at = detector.offset + detector.gain * energy
+        seen = on_channels(self, at, own, shares, rows, len(groups))
+        moved, wider = _slopes_on_channels(self, at, own, shares, rows, len(groups))
+        return seen, moved, wider / spread(self.variance, detector, self.energies[groups])[:, None]
 
     def unsure(self, element: int, photons: Array) -> list[Unsure]:
         """What tables do not know of an element.
@@ -178,14 +171,14 @@ class CandidateLines:
 
     def _shell_error(self, shell: str) -> float:
         """Of a shell's photons beside those of another."""
-        z = tables().atomic_number(shell.split()[0])
+        z = atomic_number(shell.split()[0])
         computed = shell not in self.measured and shell.endswith("L") and z in L_VALENCE
         return max(self.errors[shell], VALENCE if computed else 0.0)
 
     def _share_error(self, group: int) -> float:
         """Of a family's photons beside the strongest of its subshell."""
         one = self.groups[group]
-        z = tables().atomic_number(one.element)
+        z = atomic_number(one.element)
         if one.shell == "L" and z in L_HALF_EMPTY:
             return HALF_EMPTY
         if one.shell != "K" and one.energy < SOFT:
@@ -198,12 +191,39 @@ def on_channels(
     lines: CandidateLines, energies: Array, variances: Array, shares: Array, rows: Indices, n: int
 ) -> Array:
     """(n, channel): lines where they are found, added up in rows."""
-    width = int(2 * REACH * float(variances.max()) ** 0.5 / lines.step) + 2 * SPARE
     at, channels = torch.as_tensor(energies), torch.as_tensor(lines.channels)
-    start = ((at - channels[0]) / lines.step - width / 2).floor().long()
+    start, width = _near(lines, energies, variances)
     told = torch.as_tensor(variances), torch.as_tensor(shares)
     groups = Groups(n, torch.as_tensor(rows))
-    return shown(at, *told, groups, channels, lines.step, start, width).numpy()
+    first = torch.as_tensor(start)
+    return shown(at, *told, groups, channels, lines.step, first, width).numpy()
+
+
+def _near(lines: CandidateLines, energies: Array, variances: Array) -> tuple[Indices, int]:
+    """(line,) first channel that a line reaches, and how many are taken from there."""
+    width = int(2 * REACH * float(variances.max()) ** 0.5 / lines.step) + 2 * SPARE
+    start = np.floor((energies - lines.channels[0]) / lines.step - width / 2)
+    return start.astype(np.intp), width
+
+
+def _slopes_on_channels(
+    lines: CandidateLines, energies: Array, variances: Array, shares: Array, rows: Indices, n: int
+) -> tuple[Array, Array]:
+    """How `on_channels` changes with a keV of all energies, and with variances, by their share."""
+    start, width = _near(lines, energies, variances)
+    ends = lines.channels[0] + lines.step * (start[:, None] + np.arange(width + 1) - 0.5)
+    deviation = variances[:, None] ** 0.5
+    t = (ends - energies[:, None]) / deviation
+    normal = shares[:, None] * np.exp(-0.5 * t**2) / (2 * np.pi) ** 0.5
+    columns = start[:, None] + np.arange(width)
+    inside = (columns >= 0) & (columns < len(lines.channels))
+    places = (rows[:, None] * len(lines.channels) + columns)[inside]
+
+    def added_up(slopes: Array) -> Array:
+        each = np.diff(slopes, axis=1)[inside]
+        return np.bincount(places, each, n * len(lines.channels)).reshape(n, -1)
+
+    return added_up(-normal / deviation), added_up(-0.5 * normal * t)
 
 
 def spread(variance: Array, detector: Detector, energies: Array) -> Array:

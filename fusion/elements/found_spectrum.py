@@ -184,8 +184,8 @@ class Spectrum:
         owner = self.lines.owner[groups]
         of = np.searchsorted(spot.active, owner)
         photons, changed = self.photons(spot)
-        wrong, moved = self._mistakes(spot, groups)
-        log, moves = np.clip(spot.u @ wrong, -FACTOR, FACTOR), spot.u @ moved
+        (wrong, moved), turned = self._mistakes(spot, groups)
+        log, moves = np.clip(turned[0] @ spot.u, -FACTOR, FACTOR), turned[1] @ spot.u
         each = photons[groups] * np.exp(log)
         shape = self.shapes(spot, groups, moves)
         amount = each * spot.n[of]
@@ -198,13 +198,16 @@ class Spectrum:
         by_width = (amount * self.widths[:, groups]) @ self.wide[groups]
         made, bent = self.background(spot)
         bent[:3] += changed[:, groups] @ whole
-        by_unsure = wrong @ whole + (moved * amount) @ self.moved[groups]
+        by_unsure = wrong @ whole + moved @ (amount[:, None] * self.moved[groups])
         changes = np.vstack([per, by_unsure, by_shift, by_width, bent, self.extra])
         made = spot.n @ per + made + spot.extra @ self.extra
         return np.maximum(made * self.seen, FLOOR), changes * self.seen
 
-    def _mistakes(self, spot: Spot, groups: Indices) -> tuple[csr_array, csr_array]:
-        """(unsure, group): errors of logarithms of photons, and of keV; kept for the next call."""
+    def _mistakes(self, spot: Spot, groups: Indices) -> tuple[list[csr_array], list[Any]]:
+        """(unsure, group): errors of logarithms of photons, and of keV; both turned, too.
+
+        They are kept for the next call.
+        """
         if self._kept is None or self._kept[0] is not spot.unsure or self._kept[1] != spot.active:
             place = np.full(len(self.lines.groups), -1)
             place[groups] = np.arange(len(groups))
@@ -220,7 +223,7 @@ class Spectrum:
                 errors, rows, columns = np.array(told).reshape(-1, 3).T
                 where = rows.astype(int), columns.astype(int)
                 made.append(csr_array((errors, where), shape=shape))
-            self._kept = spot.unsure, spot.active, (made[0], made[1])
+            self._kept = spot.unsure, spot.active, (made, [one.T for one in made])
         return self._kept[2]
 
     def candidates(self, spot: Spot) -> Array:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fusion.xrays.table import tables
+from fusion.xrays.table import subshell_edges, tables
 
 Array = NDArray[np.float64]
 
@@ -62,5 +62,5 @@ def attenuation_of_lines(
 @cache
 def edges_kev(element: str) -> Mapping[str, float]:
     """{"K": keV, "L1": …} of an element."""
-    found = tables().xray_edges(element).items()
+    found = subshell_edges(element).items()
     return MappingProxyType({n: float(edge.energy) / 1e3 for n, edge in found if edge.energy})

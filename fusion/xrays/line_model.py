@@ -30,7 +30,7 @@ from fusion.xrays.map_mean import MapMean
 from fusion.xrays.response import FWHM, PAIR, REACH, Groups, Response, shown
 from fusion.xrays.sensitivities import KFactors, as_k_factors, sensitivities
 from fusion.xrays.strays import errors_of_shells, log_path
-from fusion.xrays.table import KEV, atomic_mass, parse_names, tables
+from fusion.xrays.table import KEV, atomic_mass, atomic_number, parse_names
 from fusion.xrays.zeta_factors import ZetaFactors
 
 Continuum = Literal["absorbed", "not absorbed"]
@@ -255,7 +255,7 @@ class LineModel(Model):
         self._hold("masses", masses)
         own = [e not in self.elsewhere for e in self.elements]
         self._hold("specimen_masses", np.where(own, masses, 0.0))
-        self._hold("numbers", [tables().atomic_number(e) for e in self.elements])
+        self._hold("numbers", [atomic_number(e) for e in self.elements])
         sine = np.sin(np.deg2rad(self.acquisition.elevation))
         owners = [g.element for g in self.groups], [g.shell for g in self.groups]
         at = [g.energy for g in self.groups]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fusion.xrays.line_groups import LineGroup
 from fusion.xrays.sensitivities import ShellSensitivity
-from fusion.xrays.table import tables
+from fusion.xrays.table import atomic_number
 
 Array = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def error_of_weak_lines(element: str) -> float:
     xraydb has α lines of Ti to Fe as if 3d were full, other tables fewer (Ll/Lα of Ti: 0.11 and
     0.41). By the number of 3d electrons Ll/Lα is 10/n of a full shell: that is how little is known.
     """
-    electrons = tables().atomic_number(element) - LAST_CLOSED
+    electrons = atomic_number(element) - LAST_CLOSED
     if not 0 < electrons < NEXT_CLOSED - LAST_CLOSED:
         return 0.0
     return float(np.log(10 / electrons))

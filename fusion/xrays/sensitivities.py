@@ -12,7 +12,7 @@ import numpy as np
 from fusion.algebra.calls import checked_class
 from fusion.xrays.attenuation import edges_kev
 from fusion.xrays.line_groups import emitted, line_groups
-from fusion.xrays.table import atomic_mass, parse_names, tables
+from fusion.xrays.table import atomic_mass, atomic_number, parse_names
 
 Kind = Literal["atomic", "weight"]
 UNSURE = {"C": 0.5, "N": 0.3, "O": 0.2}
@@ -174,7 +174,7 @@ def computed_error(element: str, shell: str) -> float:
     if shell != "K":
         edges = [edge for name, edge in edges_kev(element).items() if name[0] == shell]
         return UNSURE_SOFT if max(edges, default=0.0) < SOFT else UNSURE_SHELL
-    light = tables().atomic_number(element) <= LIGHT
+    light = atomic_number(element) <= LIGHT
     return UNSURE.get(element, UNSURE_LIGHT if light else UNSURE_HEAVY)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -210,9 +211,22 @@ def _check_units(axis: Axis) -> None:
         )
 
 
+@cache  # xraydb goes through all elements for one
 def atomic_mass(element: str) -> float:
     """Atomic mass in u."""
     return float(tables().atomic_mass(_checked_symbol("mass", element)))
+
+
+@cache
+def atomic_number(element: str) -> int:
+    """Z of a symbol."""
+    return int(tables().atomic_number(element))
+
+
+@cache
+def subshell_edges(element: str) -> Mapping[str, Any]:
+    """{"L3": energy in eV, fluorescence yield …} of xraydb: a question takes it a millisecond."""
+    return MappingProxyType(tables().xray_edges(element))
 
 
 def tables() -> Any:
@@ -325,8 +339,8 @@ def _transitions(element: str) -> tuple[tuple[str, str, float, float], ...]:
 def _heavier_yield(element: str, subshell: str) -> float:
     """The fluorescence yield of the first heavier element of which xraydb knows one."""
     xraydb = tables()
-    for z in range(xraydb.atomic_number(element) + 1, 99):
-        edge = xraydb.xray_edges(xraydb.atomic_symbol(z)).get(subshell)
+    for z in range(atomic_number(element) + 1, 99):
+        edge = subshell_edges(xraydb.atomic_symbol(z)).get(subshell)
         if edge is not None and edge.fyield > 0:
             return float(edge.fyield)
     return 0.0
@@ -336,7 +350,7 @@ def occupancy(element: str, name: str) -> float:
     """How full the 3p shell is that Kb comes from: xraydb has the strength of a full one."""
     if not name.startswith("Kb"):
         return 1.0
-    return min(max(tables().atomic_number(element) - 12, 0) / 6, 1.0)
+    return min(max(atomic_number(element) - 12, 0) / 6, 1.0)
 
 
 def photons(element: str, made: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -364,7 +378,7 @@ def photons(element: str, made: Mapping[str, float] | None = None) -> dict[str, 
 @cache
 def _yields(element: str) -> Mapping[str, float]:
     """{subshell: fluorescence yield}."""
-    yields = {name: edge.fyield for name, edge in tables().xray_edges(element).items()}
+    yields = {name: edge.fyield for name, edge in subshell_edges(element).items()}
     if element in NO_M5_YIELD:
         yields["M5"] = _heavier_yield(element, "M5")
     return yields
@@ -384,6 +398,6 @@ def subshells(shell: str) -> list[str]:
 
 @cache
 def _edges_of(element: str) -> tuple[Edge, ...]:
-    table = tables().xray_edges(element)
-    names = [(f"{element} {name}", edge.energy or 0.0) for name, edge in table.items()]
+    table = subshell_edges(element).items()
+    names = [(f"{element} {name}", edge.energy or 0.0) for name, edge in table]
     return tuple(Edge(name, element, float(SOLID.get(name, energy))) for name, energy in names)

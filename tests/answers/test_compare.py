@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -331,9 +328,3 @@ def test_the_table_has_a_row_for_every_component_and_answer_as_text_and_as_html(
     html = found._repr_html_()
     assert html.count("<tr>") == 8  # the verdict, the head, and every component of two answers
     assert "&lt;a&gt;" in html
-
-
-def test_importing_it_imports_neither_matplotlib_nor_scipys_optimize():
-    heavy = "{'matplotlib', 'scipy.optimize'}"
-    code = f"import fusion.answers.compare, sys; sys.exit(bool({heavy} & {{*sys.modules}}))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.helpers.undrawn import draw_nothing
+from tests.helpers.undrawn import draw_as_they_stand, draw_nothing
 
 
 @pytest.fixture(autouse=True)
 def not_looked_at(request, monkeypatch):
     """Pictures and pages are written empty, but for tests that look at them: marked `drawn`."""
-    if not request.node.get_closest_marker("drawn"):
-        draw_nothing(monkeypatch)
+    drawn = request.node.get_closest_marker("drawn")
+    (draw_as_they_stand if drawn else draw_nothing)(monkeypatch)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fusion.cli import main
 from fusion.cli.windows import enclosing_window
 from fusion.simulate import layers
 from tests.helpers.commands import fails, run
+from tests.helpers.undrawn import draw_no_picture
 
 WRITTEN = ["figure.png", "report.html", "result.npz", "spectra.csv", "summary.txt"]
 
@@ -251,7 +252,8 @@ def test_what_is_damaged_or_no_number_is_told_in_a_line(two, options, capsys):
 
 
 @pytest.mark.drawn
-def test_a_fit_that_did_not_converge_leaves_with_status_3(two, capsys):
+def test_a_fit_that_did_not_converge_leaves_with_status_3(two, capsys, monkeypatch):
+    draw_no_picture(monkeypatch)
     options = ["-k", "2", "--max-seconds", "1e-6", "-o", "out", "--quiet"]
     assert main(["unmix", "two.npz", "--signal", "eels", *options]) == 3
     told = Path("out/summary.txt").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from fusion.cli.k_factor_options import k_factors_of
 from fusion.xrays.zeta_factors import ZetaFactors
 from tests.elements.two_oxides import ELEMENTS, TRUTH, dataset, k_factors
 from tests.helpers.commands import fails, run
+from tests.helpers.undrawn import draw_as_they_stand
 
 FILES = {"result.npz", "summary.txt", "figure.png", "report.html", "composition.csv"}
 FILES |= {"element_maps.npz", "element_maps.tif"}
@@ -46,7 +47,9 @@ def table(tmp_path_factory):
 def answer(file, table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("answer")
     how = (*HOW, "--k-factors", table, "--k-kind", "atomic", "--starts", 1, "--quiet")
-    assert run("compositions", file, "-e", ",".join(ELEMENTS), "-k", 2, "-o", folder, *how) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        draw_as_they_stand(patch)
+        assert run("compositions", file, "-e", ",".join(ELEMENTS), "-k", 2, "-o", folder, *how) == 0
     return folder
 
 

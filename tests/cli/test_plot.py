@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.commands import fails, run
-from tests.helpers.undrawn import draw_nothing
+from tests.helpers.undrawn import draw_no_picture, draw_nothing
 
 pytestmark = pytest.mark.drawn
 
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.drawn
 def test_plot_makes_a_page_of_a_saved_answer_and_says_what_is_missing(
     file, tmp_path, capsys, monkeypatch
 ):
+    draw_no_picture(monkeypatch)
     assert run("unmix", file, "-k", 2, "-o", tmp_path, "--starts", 1, "--quiet") == 0
     assert "not at hand" not in (tmp_path / "report.html").read_text()
     assert run("plot", tmp_path / "result.npz", "-o", tmp_path / "page.html") == 0

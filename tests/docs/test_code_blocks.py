@@ -14,6 +14,7 @@ import pytest
 import fusion as fu
 from fusion.cli import main
 from tests.helpers.paths import ROOT
+from tests.helpers.undrawn import draw_as_they_stand
 
 DOCS = ROOT / "docs"
 FENCE = re.compile(
@@ -72,6 +73,11 @@ def files(tmp_path_factory):
         patch.chdir(folder)
         runpy.run_path(str(DOCS / "example_files.py"), run_name="__main__")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def as_they_stand(monkeypatch):
+    draw_as_they_stand(monkeypatch)
 
 
 @pytest.mark.parametrize("page", list(pages()))

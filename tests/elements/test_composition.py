@@ -124,17 +124,23 @@ def test_a_component_without_any_of_the_lines_has_no_composition():
     assert re.search(r"is there$|all together are [\d.e-]+ times their standard error", said[0])
 
 
+@pytest.fixture(scope="module")
+def errors():
+    """Of the phases' answer: all, and those of its spectra with maps held."""
+    result = fitted()
+    return result.errors(progress=False), result.errors(held=["C"], progress=False)
+
+
 @pytest.fixture
-def errors_times(monkeypatch):
+def errors_times(errors, monkeypatch):
     """The phases' answer, the errors of its spectra a number of times what they are."""
     result = fitted()
-    real = {name: np.array(values) for name, values in result.errors(progress=False).items()}
-    alone = result.errors(held=["C"], progress=False)
+    real, alone = ({name: np.array(v) for name, v in each.items()} for each in errors)
 
     def composition(times):
         scaled = real | {"S": real["S"] * np.asarray(times)}
         finite = np.where(np.isfinite(times), times, 1)
-        own = {"S": np.array(alone["S"]) * finite}
+        own = {"S": alone["S"] * finite}
         monkeypatch.setattr(
             fu.Result, "errors", lambda self, held=(), progress=True: own if held else scaled
         )

@@ -10,7 +10,7 @@ import pytest
 from fusion.elements.found_background import coincidences, escape_shares, escapes, shelf
 from fusion.elements.found_evidence import threshold
 from fusion.elements.found_fit import Fit, amounts_of
-from fusion.elements.found_lines import CandidateLines
+from fusion.elements.found_lines import CandidateLines, Detector, spread
 from fusion.elements.found_spectrum import Spectrum
 from fusion.xrays.response import Response
 
@@ -66,6 +66,21 @@ def test_changes_are_the_derivatives_of_expected_counts(fit):
             assert np.abs(changes[row] - slope).max() < 0.03 * scale, (name, i)
             row += 1
     assert row == len(changes)
+
+
+def test_lines_move_and_widen_as_their_slopes_say(fit):
+    lines, at, h = fit.spectrum.lines, Detector(0.002, 1.001, 1.1, 0.95), 1e-4
+    groups = np.arange(len(lines.groups))
+    _, moved, wider = lines.shapes(at, groups)
+
+    def differ(up, down):
+        return (lines.shapes(up, groups)[0] - lines.shapes(down, groups)[0]) / (2 * h)
+
+    by_keV = differ(at._replace(offset=at.offset + h), at._replace(offset=at.offset - h))
+    np.testing.assert_allclose(moved, by_keV, rtol=0, atol=1e-4 * np.abs(by_keV).max())
+    ends = (at._replace(noise=at.noise * s, fano=at.fano * s) for s in (1 + h, 1 - h))
+    by_share = differ(*ends) / spread(lines.variance, at, lines.energies)[:, None]
+    np.testing.assert_allclose(wider, by_share, rtol=0, atol=1e-4 * np.abs(by_share).max())
 
 
 def test_a_fit_of_expected_counts_gives_back_what_they_were_made_of(fit):

@@ -77,6 +77,7 @@ def test_what_is_no_element_no_line_or_no_energy_is_said(monkeypatch):
         labels(fu.Axis("x", units="nm", size=4), "O")
     with pytest.raises(ValueError, match=r"name one element or more"):
         edges([])
+    atomic_mass.cache_clear()
     monkeypatch.setitem(sys.modules, "xraydb", None)
     with pytest.raises(ValueError, match=r"pip install \"sdfusion\[elements\]\""):
         atomic_mass("O")

@@ -38,15 +38,20 @@ def amounts():
 
 def counts(mean, grid=0.0):
     """Counts (y, x, channel), so many a pixel, with silicon of a grid, the same everywhere."""
+    x = _shape(grid)
+    return np.random.default_rng(0).poisson(x * mean / x.sum(1).mean()).reshape(*SHAPE, -1)
+
+
+@cache
+def _shape(grid):
+    """(pixel, channel): what is expected, of any number of counts."""
     _, n = amounts()
     elements = ELEMENTS
     if grid:
         elements, n = (*ELEMENTS, "Si"), np.column_stack([n, np.full(len(n), grid * n.mean())])
     specimen = Specimen(elements, n)
-    x = characteristic(INSTRUMENT, specimen, CHANNELS) + bremsstrahlung(
-        INSTRUMENT, specimen, CHANNELS
-    )
-    return np.random.default_rng(0).poisson(x * mean / x.sum(1).mean()).reshape(*SHAPE, -1)
+    continuum = bremsstrahlung(INSTRUMENT, specimen, CHANNELS)
+    return characteristic(INSTRUMENT, specimen, CHANNELS) + continuum
 
 
 def dataset(mean, grid=0.0):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,7 @@ class Known(fu.Model):
         return {"edxs": fu.cp(self.C, self.S)}
 
 
+@cache
 def fitted() -> fu.Result:
     """A fit of both phases, 60 pixels of 2000 counts."""
     rng = np.random.default_rng(0)

@@ -13,6 +13,7 @@ import fusion as fu
 from fusion.cli import main
 from fusion.simulate import core_loss_edge, poisson_counts
 from tests.helpers.paths import ROOT
+from tests.helpers.undrawn import draw_as_they_stand
 
 NAMES = ("README.md", "docs/explain/result.md", "docs/explain/methods.md")
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
@@ -54,6 +55,7 @@ def said(text):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python" in PAGES[page]])
 def test_every_python_block_runs_and_prints_what_it_says(page, tmp_path, monkeypatch, capsys):
+    draw_as_they_stand(monkeypatch)
     monkeypatch.chdir(tmp_path)
     first_map()
     edge_after_zero_loss("eels.npz")
@@ -70,6 +72,7 @@ def test_every_python_block_runs_and_prints_what_it_says(page, tmp_path, monkeyp
 
 @pytest.mark.slow
 def test_the_commands_for_a_file_of_ones_own_run_and_write_what_they_say(tmp_path, monkeypatch):
+    draw_as_they_stand(monkeypatch)
     monkeypatch.chdir(tmp_path)
     first_map()
     section = FRONT.split("\n## Your own file")[1].split("\n## ")[0]

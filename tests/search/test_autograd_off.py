@@ -18,9 +18,13 @@ def everything():
     return float(result.loss), float(result.errors()["S"].sum()), float(loss(model).detach())
 
 
+@pytest.fixture(scope="module")
+def expected():
+    return everything()
+
+
 @pytest.mark.parametrize("switch", [torch.no_grad, torch.inference_mode])
-def test_fit_errors_and_loss_are_the_same(switch):
-    expected = everything()
+def test_fit_errors_and_loss_are_the_same(expected, switch):
     with switch():
         assert everything() == expected
     assert torch.is_grad_enabled()

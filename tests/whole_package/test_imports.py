@@ -15,6 +15,7 @@ HEAVY = (
 STAGES = {
     "torch": "import numpy, torch",
     "fusion": "import fusion as fu",
+    "comparing": "import fusion.answers.compare",
     "fit": """
 data = fu.Dataset('a', numpy.ones((2, 3)))
 fu.fit(fu.models.NMF(data, 1), fu.losses.Frobenius(data), starts=1, progress=False)
@@ -46,7 +47,7 @@ def there() -> dict[str, set[str]]:
     return {stage: set(modules) for stage, modules in json.loads(said.splitlines()[-1]).items()}
 
 
-@pytest.mark.parametrize("stage", ["fusion", "fit", "printed"])
+@pytest.mark.parametrize("stage", ["fusion", "comparing", "fit", "printed"])
 def test_it_brings_in_no_heavy_package(stage, there):
     assert there[stage] <= there["torch"]
     assert "tensorly" in there["tensorly"]  # that would be seen

@@ -15,27 +15,32 @@ import fusion as fu
 HEAVY = {"torch", "numpy", "scipy", "matplotlib", "tensorly", "hyperspy", "sklearn", "bokeh"}
 
 
-def imported_by(code):
-    """The heavy packages that are loaded after some code, in a fresh interpreter."""
-    show = f"{code}\nimport sys\nprint(*{HEAVY!r} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
-    return set(run.stdout.split("\n")[-2].split())
+LIGHT = [
+    "import fusion",
+    "import fusion; dir(fusion); fusion.__version__",
+    "from fusion.cli import main\nassert main(['--help']) in (0, None)",
+]
+NEEDS_TORCH = "import fusion; fusion.fit"
+REPORT = "import fusion.report, fusion; assert callable(fusion.report), fusion.report"
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import fusion",
-        "import fusion; dir(fusion); fusion.__version__",
-        "from fusion.cli import main\nassert main(['--help']) in (0, None)",
-    ],
-)
-def test_nothing_heavy_is_loaded_before_it_is_used(code):
-    assert imported_by(code) == set()
+@pytest.fixture(scope="module")
+def loaded():
+    """{code: the heavy packages that are loaded after it}, one after the other in one process."""
+    show = f"import sys\nprint('loaded', *{HEAVY!r} & set(sys.modules))"
+    code = "\n".join(f"{each}\n{show}" for each in (*LIGHT, NEEDS_TORCH, REPORT))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told = [set(line.split()[1:]) for line in run.stdout.split("\n") if line[:6] == "loaded"]
+    return dict(zip((*LIGHT, NEEDS_TORCH, REPORT), told, strict=True))
 
 
-def test_torch_is_loaded_with_the_first_name_that_needs_it():
-    assert "torch" in imported_by("import fusion; fusion.fit")
+@pytest.mark.parametrize("code", LIGHT)
+def test_nothing_heavy_is_loaded_before_it_is_used(code, loaded):
+    assert loaded[code] == set()
+
+
+def test_torch_is_loaded_with_the_first_name_that_needs_it(loaded):
+    assert "torch" in loaded[NEEDS_TORCH]
 
 
 def test_dir_shows_public_names_only_and_all_of_them():
@@ -63,8 +68,8 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
     assert not hasattr(fu, "search_everything")
 
 
-def test_the_report_is_the_function_whatever_was_imported_before():
-    imported_by("import fusion.report, fusion; assert callable(fusion.report), fusion.report")
+def test_the_report_is_the_function_whatever_was_imported_before(loaded):
+    assert REPORT in loaded  # else what it asserts there has failed
     module = import_module("fusion.report")
     assert fu.report is module.report
     assert fu.Report is module.Report
