@@ -13,7 +13,7 @@ from fusion.language.factor import FactorModule
 from fusion.language.model import Model
 from fusion.language.surrogate import Surrogate
 from fusion.language.term import State
-from fusion.solvers.gauge import Gauge, gauges, rescale_factors
+from fusion.solvers.gauge import Gauge, gauges, rescale_factors, set_by_known
 
 
 class ColumnNorms:
@@ -33,6 +33,7 @@ class ColumnNorms:
         free = {n for n in names if objective.model.factor(n).scale_free}
         made = gauges(objective) if free else {}
         self.gauges: dict[str, Gauge] = {n: g for n, g in made.items() if n in free}
+        self.kept = {unit: set_by_known(objective, unit) for unit in self.gauges}
 
     def rescaled(
         self, values: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
@@ -49,7 +50,8 @@ class ColumnNorms:
             if weights is not None:
                 squares = squares * weights[unit].to(squares)[:, None]
             norm = squares.sum(1).sqrt()
-            made = rescale_factors(made, unit, 1 / torch.where(norm > 0, norm, 1), gauge)
+            norm = torch.where((norm > 0) & ~self.kept[unit].to(norm.device), norm, 1)
+            made = rescale_factors(made, unit, 1 / norm, gauge)
         return {n: v[0] for n, v in made.items()}
 
     def multipliers(

@@ -12,7 +12,7 @@ from torch import Tensor
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Slot, States, Values
 from fusion.solvers.base import Solver
-from fusion.solvers.gauge import gauges, rescaled
+from fusion.solvers.gauge import gauges, rescaled, set_by_known
 from fusion.solvers.track import Track, states_of
 
 SHRINK, GROW, GROW_LIMIT = 1.5, 1.01, 1.005
@@ -88,7 +88,13 @@ class Alternating(Solver):
                     f"`{type(self).__name__}`: {slot.name!r} ({what}) is not linear in its "
                     "unknowns: use `GaussNewton()`."
                 )
-        gauges(objective)
+        for unit in gauges(objective):
+            known = objective.model.factor(unit).known
+            if known is not None and bool((set_by_known(objective, unit) & ~known).any()):
+                raise ValueError(
+                    f"`{type(self).__name__}`: {unit!r} has unit columns that are known in part, "
+                    "with values that are not zero: their scale is not free: use `GaussNewton()`."
+                )
 
     def descend(
         self, objective: Objective, flat: Tensor, states: States, track: Track, max_steps: int
@@ -96,6 +102,7 @@ class Alternating(Solver):
         track.by_change |= self.ruled or not self.descends
         track.rule |= self.ruled
         gauge = gauges(objective)
+        kept = {unit: set_by_known(objective, unit) for unit in gauge}
         beta = flat.new_full((len(flat),), self.extrapolation if self.descends else 0.0)
         limit, before, plain = torch.ones_like(beta), beta.clone(), torch.zeros_like(beta).bool()
         values = {k: v.detach() for k, v in objective.values(flat).items()}
@@ -137,7 +144,7 @@ class Alternating(Solver):
                 )
             last, loss, kept_terms = values, new, terms
             values = self.sweep(objective, values, states, torch.where(plain, 0, beta))
-            values = rescaled(values, gauge)
+            values = rescaled(values, gauge, kept)
 
     def sweep(self, objective: Objective, values: Values, states: States, beta: Tensor) -> Values:
         """Every factor once, from the newest of the others, a little beyond its own minimum."""

@@ -17,7 +17,7 @@ from fusion.likelihood.compiled_passes import compiles
 from fusion.likelihood.count_newton import newton_rows
 from fusion.likelihood.count_rows import Array, CountRows, count_rows, padded
 from fusion.likelihood.metric import Entrywise
-from fusion.solvers.gauge import Gauge, gauges
+from fusion.solvers.gauge import Gauge, gauges, set_by_known
 from fusion.solvers.row_penalties import RowPenalties
 
 Factors = dict[str, Array]
@@ -70,6 +70,7 @@ class CountSweeps:
     def __init__(self, objective: Objective, order: Sequence[Slot], fits: list[CountFit]) -> None:
         self.objective, self.order, self.fits = objective, order, fits
         self.gauge: Mapping[str, Gauge] = gauges(objective)
+        self.kept = {unit: set_by_known(objective, unit).numpy() for unit in self.gauge}
         self.penalties = RowPenalties(objective, self.gauge)
         self.parts = {
             slot.name: [(fit, fit.names.index(slot.name)) for fit in fits if slot.name in fit.names]
@@ -158,9 +159,14 @@ class CountSweeps:
         if row is None or not row.fresh:
             row = rows[slot.name] = self.bend(slot.name, factors, row)
         bends, row.fresh = (row.gradient, row.curvature), False
-        workers = self.workers
-        new = newton_rows(mine, bends, self.least, workers, sweeps=sweeps, inner=inner)
-        return _known_kept(slot, new, mine)
+        known = _known(slot)
+        if known is not None:
+            _hold(known, *bends)
+        new = newton_rows(mine, bends, self.least, self.workers, sweeps=sweeps, inner=inner)
+        if known is not None:
+            part = new[:, : known.shape[1]]
+            part[known] = mine[:, : known.shape[1]][known]
+        return new
 
     # ---- between the solver and the sweeps -------------------------------------------------------
 
@@ -182,6 +188,7 @@ class CountSweeps:
         for unit, taken in self.gauge.items():
             norm = np.linalg.norm(several[0][unit], axis=0)
             norm[norm == 0] = 1
+            norm[: len(self.kept[unit])][self.kept[unit]] = 1
             for factors in several:
                 factors[unit] = factors[unit] / norm
                 for name, (power, _) in taken.items():
@@ -193,14 +200,25 @@ def _room(factor: Array) -> Row:
     return Row(np.empty_like(factor), np.empty((len(factor), K * (K + 1) // 2)))
 
 
-def _known_kept(slot: Slot, new: Array, old: Array) -> Array:
-    """Known entries as they were."""
+def _known(slot: Slot) -> NDArray[np.bool_] | None:
+    """(row, K) which entries are known; None: none."""
     known: Tensor | None = None if slot.module is None else slot.module.known
-    if known is None:
-        return new
-    kept: NDArray[np.bool_] = known.expand(slot.shape).numpy()
-    new[:, : slot.shape[-1]] = np.where(kept, old[:, : slot.shape[-1]], new[:, : slot.shape[-1]])
-    return new
+    return None if known is None else known.expand(slot.shape).cpu().numpy()
+
+
+def _hold(known: NDArray[np.bool_], gradient: Array, curvature: Array) -> None:
+    """Quadratics of rows in which known entries stay, and the others do without their moving.
+
+    Args:
+        known: (row, K).
+        gradient: (row, K), padded; curvature: (row, pairs), packed; written to.
+    """
+    K = known.shape[1]
+    first, second = np.tril_indices(K)
+    pairs = curvature[:, : len(first)]
+    pairs[known[:, first] | known[:, second]] = 0
+    pairs[:, first == second] += known  # the diagonal
+    gradient[:, :K][known] = 0
 
 
 def _count_fit(

@@ -96,9 +96,27 @@ def _times_along(value: Tensor, t: Tensor, mode: int) -> Tensor:
     )
 
 
-def rescaled(values: Values, gauges: Mapping[str, Gauge]) -> Values:
-    """Unit columns where they belong, their norms taken up by the others."""
+def set_by_known(objective: Objective, unit: str) -> Tensor:
+    """(K,) columns of which known entries, that are not zero, set the scale: they keep it."""
+    module = objective.model.factor(unit)
+    known = module.known
+    if known is None:
+        return torch.zeros(module.shape[-1], dtype=torch.bool, device=module.raw.device)
+    with torch.no_grad():
+        return ((module() != 0) & known).flatten(0, -2).any(0)
+
+
+def rescaled(
+    values: Values, gauges: Mapping[str, Gauge], kept: Mapping[str, Tensor] | None = None
+) -> Values:
+    """Unit columns where they belong, their norms taken up by the others.
+
+    Args:
+        kept: by factor, (K,) columns that stay as they are: `set_by_known`.
+    """
     for unit, gauge in gauges.items():
         norm = torch.linalg.vector_norm(values[unit], dim=1)
-        values = rescale_factors(values, unit, 1 / torch.where(norm > 0, norm, 1), gauge)
+        norm = torch.where(norm > 0, norm, 1)
+        norm = norm if kept is None else torch.where(kept[unit], 1, norm)
+        values = rescale_factors(values, unit, 1 / norm, gauge)
     return values

@@ -61,7 +61,7 @@ class LeastSquares(Alternating):
         x, g = old.reshape(len(old), -1, width), g.reshape(len(old), -1, width)
         x = _without_unseen(x, g, blocks)
         if slot.module.known is not None:
-            g, blocks = _known_held(slot.module.known.reshape(-1, width), g, blocks)
+            g, blocks = known_held(slot.module.known.reshape(-1, width), g, blocks)
         return allowed(slot, self.step(slot, x, g, blocks).reshape(old.shape), old)
 
 
@@ -74,7 +74,7 @@ def _without_unseen(x: Tensor, g: Tensor, blocks: Tensor) -> Tensor:
     return torch.where((seen | ~seen.any(-1, keepdim=True))[..., None], x, 0)
 
 
-def _known_held(known: Tensor, g: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor]:
+def known_held(known: Tensor, g: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient and blocks of the unknown entries alone; known ones (row, width) do not move."""
     pairs = known[:, :, None] | known[:, None, :]
     return torch.where(known, 0, g), torch.where(pairs, 0, blocks)

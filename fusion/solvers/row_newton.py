@@ -22,6 +22,7 @@ from fusion.solvers.compiled_descent import CompiledDescent
 from fusion.solvers.coordinate_descent import coordinate_descent
 from fusion.solvers.count_sweeps import CountSweeps
 from fusion.solvers.gauss_newton import GaussNewton
+from fusion.solvers.least_squares import known_held
 from fusion.solvers.track import Track
 
 FEWEST = 10
@@ -147,6 +148,7 @@ class RowNewton(Alternating):
 
     @torch.no_grad()
     def update(self, objective: Objective, slot: Slot, values: Values, states: States) -> Tensor:
+        assert slot.module is not None
         value = values[slot.name]
         tensors, closed_forms = objective.closed(values)
         updated = []
@@ -165,16 +167,18 @@ class RowNewton(Alternating):
                     for j, name in enumerate(names)
                     if name == slot.name
                 ]
-            updated.append(self._step(value[s], sides))
+            updated.append(self._step(value[s], sides, slot.module.known))
         return allowed(slot, torch.stack(updated), value)
 
-    def _step(self, x: Tensor, sides: list[_RowQuadratic]) -> Tensor:
+    def _step(self, x: Tensor, sides: list[_RowQuadratic], known: Tensor | None) -> Tensor:
         """A Newton step for every row of x (row, K); where its loss would rise, one of EM.
 
         Expectation maximisation, x · (what the counts ask for) / (what is there), never rises.
         """
         gradient = _total([side.gradient for side in sides])
         blocks = _total([side.blocks for side in sides])
+        if known is not None:
+            gradient, blocks = known_held(known, gradient, blocks)
         quadratic = (x[None], gradient[None], blocks[None])
         target = coordinate_descent(*quadratic, 0.0, self.sweeps, self.inner)[0]
         d = target - x
@@ -185,6 +189,7 @@ class RowNewton(Alternating):
             return target
         mean = _total([side.mean for side in sides])
         safe = x * (mean - gradient) / torch.where(mean > 0, mean, 1)
+        safe = safe if known is None else torch.where(known, x, safe)
         return torch.where(rises[:, None], safe, target)
 
 

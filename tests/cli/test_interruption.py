@@ -16,7 +16,7 @@ import fusion as fu
 from benchmarks.trust.kills import kills
 from fusion.answers.whole_files import atomic_write, in_use
 from fusion.cli import answer_folder, main, output
-from fusion.models import NMF
+from fusion.solvers.track import Track
 
 CALL = ["unmix", "map.npz", "-k", "2", "--starts", "2", "-o", "out", "--quiet"]
 
@@ -31,23 +31,23 @@ def names(folder="out") -> list[str]:
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-def send_at(monkeypatch, evaluation: int, number: int) -> None:
-    """A signal comes at an evaluation."""
-    made, forward = [0], NMF.forward
+def send_at(monkeypatch, step: int, number: int) -> None:
+    """A signal comes at a step of a fit."""
+    made, record = [0], Track.record
 
-    def counted(self):
+    def counted(self, *args, **kwargs):
         made[0] += 1
-        if made[0] == evaluation:
+        if made[0] == step:
             os.kill(os.getpid(), number)
-        return forward(self)
+        return record(self, *args, **kwargs)
 
-    monkeypatch.setattr(NMF, "forward", counted)
+    monkeypatch.setattr(Track, "record", counted)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_a_fit_leaves_the_best_so_far_written(monkeypatch, number, status):
     before = signal.getsignal(number)
-    send_at(monkeypatch, 40, number)
+    send_at(monkeypatch, 4, number)
     assert main(CALL) == status
     assert names() == sorted(answer_folder.ANSWER)
     assert "interrupted" in fu.Result.load("out/result.npz").status
