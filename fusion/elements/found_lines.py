@@ -221,7 +221,8 @@ def _slopes_on_channels(
 
     def added_up(slopes: Array) -> Array:
         each = np.diff(slopes, axis=1)[inside]
-        return np.bincount(places, each, n * len(lines.channels)).reshape(n, -1)
+        total: Array = np.bincount(places, each, n * len(lines.channels)).astype(np.float64)
+        return total.reshape(n, -1)
 
     return added_up(-normal / deviation), added_up(-0.5 * normal * t)
 
