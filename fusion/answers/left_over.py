@@ -161,7 +161,12 @@ def _residuals_by_products(form: Form, L: Tensor, R: Tensor) -> tuple[Tensor, ..
     if form.weights.cols is not None:
         form, weights = copy(form), form.weights
         form.weights, form._sums = Weights(weights.rows, cols), None
-    squares = form.residual_squares(L, R) if form.compiled else _squares_by_products(form, L, seen)
+    if form.compiled:
+        alone = copy(form)
+        alone.weights = Weights(None, form.weights.cols)  # a row's own weight is no part of it
+        squares = alone.residual_squares(L, R)
+    else:
+        squares = _squares_by_products(form, L, seen)
     if form.weights.rows is None:
         values = form.sums()[1].to(L.dtype)
     else:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fusion.answers.left_over import _residuals_by_products
 from fusion.forms import compiled_reading
 from fusion.forms.dense import Dense
 from fusion.forms.weights import Weights
@@ -88,3 +89,13 @@ def test_sums_do_not_depend_on_the_number_of_threads():
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(one, two) for one, two in zip(*made, strict=True))
+
+
+@pytest.mark.parametrize("columns", [None, COLUMNS], ids=["all channels", "weighted channels"])
+def test_what_a_fit_leaves_of_a_row_does_not_depend_on_its_weight(columns):
+    x = counts(30)
+    cols = None if columns is None else torch.from_numpy(columns)
+    form = form_of(x, Weights(torch.from_numpy(ROWS), cols))
+    squares = _residuals_by_products(form, torch.from_numpy(L), torch.from_numpy(R))[0]
+    seen = np.ones(P) if columns is None else columns > 0
+    np.testing.assert_allclose(squares, (x - L @ R.T) ** 2 @ seen, rtol=1e-5)
