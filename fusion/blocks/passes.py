@@ -162,7 +162,8 @@ class Passes:
         for block in blocks:
             pieces = [piece.sent() for piece in block.pieces]
             arrays = [p.array if p.lazy else None for p in block.pieces]
-            jobs.append(delayed(_fill_and_do, pure=False)(task, sent, pieces, arrays, own(block)))
+            parcel = _Parcel((task, pieces, own(block)))
+            jobs.append(delayed(_fill_and_do, pure=False)(sent, arrays, parcel))
         futures = client.compute(jobs, retries=RETRIES)
         block_of = {f.key: b for f, b in zip(futures, blocks, strict=True)}
         try:
@@ -212,14 +213,16 @@ def _read(piece: Piece) -> Dataset:
         raise _unreadable(error, [piece]) from error
 
 
-def _fill_and_do(
-    task: Task,
-    shared: tuple[Any, ...],
-    pieces: Sequence[Piece],
-    arrays: Sequence[Any],
-    own: tuple[Any, ...],
-) -> Any:
+class _Parcel:
+    """What goes to a worker as it is: dask looks into lists and data classes for its own."""
+
+    def __init__(self, content: tuple[Task, Sequence[Piece], tuple[Any, ...]]) -> None:
+        self.content = content
+
+
+def _fill_and_do(shared: tuple[Any, ...], arrays: Sequence[Any], parcel: _Parcel) -> Any:
     """The task on a block whose arrays a cluster has read."""
+    task, pieces, own = parcel.content
     try:
         with limited_threads(1):
             pairs = zip(pieces, arrays, strict=True)

@@ -43,13 +43,25 @@ def approach_data(
     """Starts brought near the data by an easier loss, where there is one; those in the race."""
     easy = easier_loss(loss) if solver.approached else None
     if easy is None:
-        return flat
+        return watch.kept(_off_zeros, Objective(model, loss), flat)
     easier = watch.kept(lambda: Objective(model, easy.compressed(model) or easy))
     if any(fit.stand_in() is not None for _, _, fit in loss.fits):
         judge = None  # other losses than those that starts are dropped by
     judge = None if judge is None else judge.on(easier)
     near = descend_easily(easier, solver, flat, watch, judge=judge)
     return watch.kept(_inside_the_domain, Objective(model, loss), near, flat)
+
+
+def _off_zeros(whole: Objective, flat: Tensor) -> Tensor:
+    """Starts with zeros, where counts are predicted as nothing, a little above them."""
+    logarithms = any(fit.stand_in() is not None for _, _, fit in whole.loss.fits)
+    if not logarithms or not bool((flat <= whole.lower()).any()):
+        return flat
+    inside = _inside_domain(whole, flat)
+    if bool(inside.all()):
+        return flat
+    lifted = whole.raws(lifted_off_bounds(whole, whole.values(flat))).detach()
+    return torch.where(inside[:, None], flat, lifted)
 
 
 def _inside_the_domain(whole: Objective, near: Tensor, flat: Tensor) -> Tensor:
