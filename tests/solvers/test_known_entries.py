@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,14 @@ def fitted(model, loss, solver):
     return result
 
 
+@cache
+def at_once(case, loss):
+    """All factors at once: (result, its loss)."""
+    result = fitted(Known(case), loss, GaussNewton())
+    return result, result.loss
+
+
+COUNTS, FEW_COUNTS, SQUARES = Poisson(DATA), Poisson(FEW), Frobenius(DATA)
 CASES = ["reference", "zeros", "maps", "reference, unit", "zeros, unit"]
 
 
@@ -63,24 +73,24 @@ CASES = ["reference", "zeros", "maps", "reference, unit", "zeros, unit"]
     "rows", [pytest.param(True, marks=needs_numba), False], ids=["compiled", "torch"]
 )
 def test_counts_by_rows_stay_where_all_factors_at_once_end(case, rows, monkeypatch):
-    loss = Poisson(DATA if rows else FEW)
-    whole = fitted(Known(case), loss, GaussNewton())
+    loss = COUNTS if rows else FEW_COUNTS
+    whole, lowest = at_once(case, loss)
     if not rows:
         monkeypatch.setattr(count_kernels, "installed", lambda: False)
-    assert fitted(whole.model, loss, RowNewton()).loss == pytest.approx(whole.loss, abs=2e-3)
+    assert fitted(whole.model, loss, RowNewton()).loss == pytest.approx(lowest, abs=2e-3)
 
 
 @needs_numba
 @pytest.mark.parametrize("case", CASES)
 def test_counts_by_rows_come_to_where_all_factors_at_once_end(case):
-    whole, by_rows = (fitted(Known(case), Poisson(DATA), s) for s in (GaussNewton(), RowNewton()))
-    assert by_rows.loss == pytest.approx(whole.loss, abs=2e-3)
+    _, lowest = at_once(case, COUNTS)
+    assert fitted(Known(case), COUNTS, RowNewton()).loss == pytest.approx(lowest, abs=2e-3)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_least_squares_by_turns_end_where_all_factors_at_once_do(case):
-    whole, by_turns = (fitted(Known(case), Frobenius(DATA), s) for s in (GaussNewton(), HALS()))
-    assert by_turns.loss == pytest.approx(whole.loss, rel=1e-5)
+    _, lowest = at_once(case, SQUARES)
+    assert fitted(Known(case), SQUARES, HALS()).loss == pytest.approx(lowest, rel=1e-5)
 
 
 @pytest.mark.parametrize(("loss", "solver"), [(Poisson, RowNewton), (Frobenius, HALS)])
