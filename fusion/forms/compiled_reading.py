@@ -19,11 +19,10 @@ ROWS = 4096
 """Rows that a thread takes at a time; what they add up to does not depend on who takes them."""
 MANY = 2**20
 """Values from which on compiling pays."""
-MOST = 16
+MOST = 8
 """Columns of a factor up to which products are compiled: of more, converting first is faster."""
-LANES, PART, TOGETHER = 4, 256, 512
-"""Columns, or rows, that are read together; rows, and channels, that are added up in single
-precision."""
+LANES, PART = 4, 256
+"""Columns, or rows, that are read together; rows that are added up in single precision."""
 NARROW = torch.uint8, torch.int8, torch.uint16, torch.int16
 """Types that are converted as they are read, exactly."""
 
@@ -92,6 +91,16 @@ def residual_squares(
     return torch.from_numpy(made)
 
 
+def group_sums(array: Tensor, group: Array, by_row: Array, total: Array) -> None:
+    """Rows, each by its weight, added up to those of their groups.
+
+    Args:
+        array: (row, column); group: of each row; by_row: their weights.
+        total: (group, column), double precision, to be added to.
+    """
+    _kernels()[4](array.numpy(), group, by_row, total)
+
+
 def _in_parts(rows: int, task: Callable[[int, int], None]) -> None:
     """The task on all rows, by as many threads as torch may have here."""
 
@@ -126,49 +135,58 @@ def _turned(B: Tensor) -> Array:
 
 
 @cache
-def _kernels() -> tuple[Any, Any, Any, Any]:
-    return tuple(map(compiled, (_meet, _meet_back, _add_up, _square)))  # type: ignore[return-value]
+def _kernels() -> tuple[Any, ...]:
+    return tuple(map(compiled, (_meet, _meet_back, _add_up, _square, _add_to_groups)))
 
 
 def _meet(x, right, made):
-    p = x.shape[1]
-    for i in range(len(x)):
+    rows, p = x.shape
+    for i in range(0, rows, 2):
+        # loops begin at zero, of rows taken before: only those are turned into vectors
+        one, two = x[i], x[min(i + 1, rows - 1)]
         for k in range(0, len(right), 4):
-            first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
-            for begin in range(0, p, TOGETHER):
-                a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-                for j in range(begin, min(begin + TOGETHER, p)):
-                    value = np.float32(x[i, j])
-                    a += value * right[k, j]
-                    b += value * right[k + 1, j]
-                    c += value * right[k + 2, j]
-                    d += value * right[k + 3, j]
-                first, second, third, fourth = first + a, second + b, third + c, fourth + d
-            some = (first, second, third, fourth)
+            r, s, t, u = right[k], right[k + 1], right[k + 2], right[k + 3]
+            a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            e, f, g, h = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            for j in range(p):
+                v, w = np.float32(one[j]), np.float32(two[j])
+                a, b, c, d = a + v * r[j], b + v * s[j], c + v * t[j], d + v * u[j]
+                e, f, g, h = e + w * r[j], f + w * s[j], g + w * t[j], h + w * u[j]
+            some, other = (a, b, c, d), (e, f, g, h)
             for l in range(min(4, made.shape[1] - k)):  # noqa: E741
                 made[i, k + l] = some[l]
+                if i + 1 < rows:
+                    made[i + 1, k + l] = other[l]
 
 
 def _meet_back(x, left, total):
-    room, rows = np.empty(total.shape, np.float32), len(x)
+    room, (rows, p) = np.empty(total.shape, np.float32), x.shape
     for begin in range(0, rows, PART):
         room[:] = np.float32(0)
         end = min(begin + PART, rows)
         whole = begin + (end - begin) // 4 * 4
         for i in range(begin, whole, 4):
-            for k in range(len(left)):
-                a, b, c, d = left[k, i], left[k, i + 1], left[k, i + 2], left[k, i + 3]
-                for j in range(x.shape[1]):
-                    one = np.float32(x[i, j]) * a + np.float32(x[i + 1, j]) * b
-                    two = np.float32(x[i + 2, j]) * c + np.float32(x[i + 3, j]) * d
-                    room[k, j] += one + two
+            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+            for k in range(0, len(left), 4):
+                a, b, c, d = left[k], left[k + 1], left[k + 2], left[k + 3]
+                a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
+                b0, b1, b2, b3 = b[i], b[i + 1], b[i + 2], b[i + 3]
+                c0, c1, c2, c3 = c[i], c[i + 1], c[i + 2], c[i + 3]
+                d0, d1, d2, d3 = d[i], d[i + 1], d[i + 2], d[i + 3]
+                r, s, t, u = room[k], room[k + 1], room[k + 2], room[k + 3]
+                for j in range(p):
+                    v0, v1 = np.float32(x0[j]), np.float32(x1[j])
+                    v2, v3 = np.float32(x2[j]), np.float32(x3[j])
+                    r[j] += (v0 * a0 + v1 * a1) + (v2 * a2 + v3 * a3)
+                    s[j] += (v0 * b0 + v1 * b1) + (v2 * b2 + v3 * b3)
+                    t[j] += (v0 * c0 + v1 * c1) + (v2 * c2 + v3 * c3)
+                    u[j] += (v0 * d0 + v1 * d1) + (v2 * d2 + v3 * d3)
         for i in range(whole, end):
             for k in range(len(left)):
-                a = left[k, i]
-                for j in range(x.shape[1]):
-                    room[k, j] += np.float32(x[i, j]) * a
+                for j in range(p):
+                    room[k, j] += np.float32(x[i, j]) * left[k, i]
         for k in range(len(left)):
-            for j in range(x.shape[1]):
+            for j in range(p):
                 total[k, j] += room[k, j]
 
 
@@ -200,3 +218,10 @@ def _square(x, left, right, weights, floor, made):
                 off = np.float32(x[i, j]) - m[j]
                 total += off * off * weights[j] / (max(m[j], zero) + floor)
         made[i] = total
+
+
+def _add_to_groups(x, group, by_row, total):
+    for i in range(len(x)):
+        row, own, weight = x[i], total[group[i]], by_row[i]
+        for j in range(len(row)):
+            own[j] += weight * np.float64(row[j])
