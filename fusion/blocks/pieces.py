@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -105,10 +106,21 @@ class Piece:
             return self.filled(self.array)
         from dask.local import get_sync  # by its name dask loads distributed: 22 MB
 
+        graph, keys = self._tasks
+        chunks = get_sync(graph, keys)
+        if self.array.npartitions > 1:
+            join, rest = self.array.__dask_postcompute__()
+            return self.filled(join(chunks, *rest))
         # of one chunk dask would make a copy, so that nobody writes to what it holds: nobody does
-        one = self.array.npartitions == 1
-        array = self.array.to_delayed().item() if one else self.array
-        return self.filled(array.compute(scheduler=get_sync))
+        while isinstance(chunks, list | tuple):
+            (chunks,) = chunks
+        return self.filled(chunks)
+
+    @cached_property
+    def _tasks(self) -> tuple[Any, Any]:
+        """(what dask does to read it, under which names it comes): found once, not at each pass."""
+        keys = self.array.__dask_keys__()
+        return self.array.__dask_optimize__(self.array.__dask_graph__(), keys), keys
 
     def filled(self, array: Any) -> Dataset:
         """The same of the array once it is there.
