@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion.blocks.nearest_group import nearest
 from fusion.blocks.on_rows import pixel_axis
 from fusion.data.dataset import Dataset
 from fusion.data.parts import as_numpy
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
+from fusion.forms import compiled_reading
 
 GROUPS = 512
 """Groups of pixels, at most: with more a step knows little better, and workers send more."""
@@ -94,9 +96,7 @@ class PixelGroups:
 
     def nearest(self, rows: Tensor) -> Array:
         """The group of each row, (pixel,)."""
-        from scipy.spatial import KDTree
-
-        return np.asarray(KDTree(self._placed(self.rows)).query(self._placed(rows))[1])
+        return nearest(self._placed(rows), self._placed(self.rows))
 
     def _placed(self, rows: Tensor) -> Array:
         """Where pixels lie: roots of shares (Hellinger's distance), those without a component
@@ -134,10 +134,13 @@ def _of_few(form: Any, group: Array, groups: int) -> Array:
 
 
 def _of_many(form: Any, group: Array, groups: int) -> Array:
-    from scipy import sparse
-
     weights, total = form.weights.rows, np.zeros((groups, form.shape[1]))
     w = np.ones(form.shape[0]) if weights is None else as_numpy(weights.double())
+    if form.compiled:
+        compiled_reading.group_sums(form.array, group, w, total)
+        return total
+    from scipy import sparse
+
     own = sparse.coo_array((w, (group, np.arange(len(group)))), shape=(groups, len(group))).tocsc()
     for rows, x, _ in form.chunks():
         total += own[:, rows] @ as_numpy(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
@@ -160,40 +160,55 @@ def settle(
         pick: whether pixels are to be picked that stand out.
         groups: in which counts of pixels are added up.
     """
-    listed_too = as_counts(problem.loss, datasets)
+    names = list(problem.names)
+    objective, values = _begun(problem, shared, datasets, rows)
+    at, read = LikeliestRows(objective, names).at(values), datasets
+    if at is None:
+        read = as_counts(problem.loss, datasets)
+        if any(read[n] is not datasets[n] for n in datasets):
+            objective, values = _begun(problem, shared, read, rows)
+        pixels = max(prod(map(length, axes)) for axes in problem.names.values())
+        at = LinearRows(objective, names, of=pixels).at(values)
+        if at is None:
+            at = LikeliestRows(objective, names).at(values)
+        if at is None:
+            at = _by_descent(objective, problem.solver, names, values)
     try:
-        made = _settled(problem, shared, listed_too, rows, left, pick, groups)
+        made = _settled(problem, objective, at, left, pick, groups)
         if made.picked is not None:  # of the data as they were given, which the sample is of, too
             made.pixels = {n: pixels_of(data, made.picked.rows) for n, data in datasets.items()}
         return made
     finally:
-        let_go(listed_too[n] for n in datasets if listed_too[n] is not datasets[n])
+        let_go(read[n] for n in datasets if read[n] is not datasets[n])
 
 
-def _settled(
+def _begun(
     problem: Problem,
     shared: Mapping[str, Tensor],
     datasets: Mapping[str, Dataset],
     rows: Mapping[str, Tensor],
+) -> tuple[Objective, Values]:
+    """The objective of a block, and where it begins."""
+    objective = problem.on(datasets)
+    values = {n: v.to(objective.like)[None] for n, v in shared.items()}
+    for name in problem.names:
+        value = rows[name] if name in rows else objective.model.factor(name)().detach()
+        values[name] = value.to(objective.like)[None]
+    return objective, values
+
+
+def _settled(
+    problem: Problem,
+    objective: Objective,
+    at: Sequence[Any],
     left: int,
     pick: bool,
     groups: PixelGroups | None,
 ) -> Settled:
-    objective = problem.on(datasets)
-    like, names = objective.like, list(problem.names)
-    values = {n: v.to(like)[None] for n, v in shared.items()}
-    for name in names:
-        value = objective.model.factor(name)().detach()
-        values[name] = (rows[name].to(like) if name in rows else value)[None]
-    pixels = max(prod(map(length, axes)) for axes in problem.names.values())
-    at = LinearRows(objective, names, of=pixels).at(values)
-    if at is None:
-        at = LikeliestRows(objective, names).at(values)
-    if at is None:
-        at = _by_descent(objective, problem.solver, names, values)
+    """What a block says, at what its rows are found to be."""
     found, fits, gradient = at[:3]
     counts, bends = at[3:] if len(at) > 3 else ({}, {})
-    own = {n: as_numpy(found[n][0]) for n in names}
+    own = {n: as_numpy(found[n][0]) for n in problem.names}
     amounts = _by_name(objective, fits)
     sums = Sums(
         amounts,

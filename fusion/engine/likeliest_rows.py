@@ -7,20 +7,24 @@ solved, and what it says of R summed up, while its counts are read.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from fusion.algebra.compiling import installed
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
+from fusion.forms.compiled_reading import MANY
 from fusion.forms.dense import Dense
+from fusion.forms.sparse import Sparse
 from fusion.likelihood.count_maps import MOST, Maps, likeliest
 from fusion.likelihood.metric import Entrywise
 
 
 class _Side(NamedTuple):
-    form: Dense
+    form: Dense | Sparse
     weight: float
     L: Tensor  # (row, K)
     R: Tensor  # (column, K)
@@ -54,21 +58,22 @@ class LikeliestRows:
             if side is None:
                 return None
             w = side.form.weights
-            made = likeliest(side.form.array, side.L, side.R, w.rows, w.cols)
+            x = side.form.held if isinstance(side.form, Sparse) else side.form.array
+            made = likeliest(x, side.L, side.R, w.rows, w.cols)
             return self._told(side, made, values)
 
     def _side(self, values: Values) -> _Side | None:
         loss = self.objective.loss
         if len(loss.terms) != 1 or len(self.names) != 1 or len(values) != 2:
             return None
-        tensors, places = self.objective.closed(values)
-        if len(places) != 1 or places[0][2] is not Entrywise or not _counts(places[0][1]):
-            return None
-        i, form, _, names = places[0]
-        weight, term = loss.surrogates[i]
+        weight, term = loss.terms[0]
         kind: Any = getattr(term, "entrywise", None)
         if kind is None or not kind.logarithmic or kind.linear != 1.0 or not weight > 0:
             return None
+        tensors, places = self.objective.closed(values)
+        if len(places) != 1 or places[0][2] is not Entrywise or not _counts(places[0][1]):
+            return None
+        _, form, _, names = places[0]
         shared = [name for name in values if name not in self.names]
         module = self.objective.model.factor_modules()[self.names[0]]
         free = module.identity and module.lower == 0.0 and module.known is None
@@ -96,5 +101,7 @@ class LikeliestRows:
 
 
 def _counts(form: Any) -> bool:
-    """Whether a form has whole numbers as they came, with weights of rank one."""
+    """Whether a form has whole numbers as they came, or lists, with weights of rank one."""
+    if isinstance(form, Sparse):
+        return form.device.type == "cpu" and prod(form.shape) >= MANY and installed()
     return isinstance(form, Dense) and form.compiled and form.rank_one

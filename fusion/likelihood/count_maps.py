@@ -1,4 +1,4 @@
-"""Likeliest amounts of every pixel of dense counts, compiled: each row is read once, and then done.
+"""Likeliest amounts of every pixel of counts, compiled: each row is read once, and then done.
 
 For M = L Rᵀ and Σ w (m − x ln m), R held.
 """
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion.algebra.threads import shared_workers
+from fusion.forms.entries import Entries
 from fusion.likelihood.count_maps_kernel import COARSE, kernel
 from fusion.likelihood.count_maps_parts import LANES, paired
 
 Array = NDArray[Any]
 ROWS = 4096
 """Rows that a thread takes at a time; what they add up to does not depend on who takes them."""
+WORD = 8
+"""Bytes that are passed over at a time where they are zero."""
 MOST = 24
 """Components for which it is compiled, at most."""
 
@@ -43,12 +46,17 @@ class Maps(NamedTuple):
 
 
 def likeliest(
-    x: Tensor, L: Tensor, R: Tensor, by_row: Tensor | None = None, by_column: Tensor | None = None
+    x: Tensor | Entries,
+    L: Tensor,
+    R: Tensor,
+    by_row: Tensor | None = None,
+    by_column: Tensor | None = None,
 ) -> Maps:
     """The rows of L ≥ 0 at which Σ w (m − x ln m) is smallest.
 
     Args:
-        x: counts (row, column), whole numbers of 8 or 16 bits on a CPU.
+        x: counts (row, column) on a CPU, whole numbers of 8 or 16 bits, or those that are not zero
+            as a list.
         L: (row, K) ≥ 0, where they begin.
         R: (column, K) ≥ 0.
         by_row, by_column: weights, (row,) and (column,); None: 1. Rows of weight 0 stay.
@@ -56,23 +64,25 @@ def likeliest(
     References:
         Nesterov & Nemirovskii, Interior-Point Polynomial Algorithms (1994), chapter 2.
     """
-    counts, K = x.numpy(), L.shape[1]
+    (n, p), K = x.shape, L.shape[1]
     largest = R.abs().amax(0).double()
     scale = torch.where(largest > 0, largest, 1).numpy()  # so that single precision serves
-    own = np.ones(len(counts)) if by_row is None else by_row.double().numpy()
-    theirs = np.ones(counts.shape[1]) if by_column is None else by_column.double().numpy()
+    own = np.ones(n) if by_row is None else by_row.double().numpy()
+    theirs = np.ones(p) if by_column is None else by_column.double().numpy()
     right, made = _padded(R.double().numpy() / scale), _padded(L.double().numpy() * scale)
     reach, weights = theirs @ right, theirs.astype(np.float32)
     fine, coarse = np.ascontiguousarray(right.T, np.float32), _together(theirs[:, None] * right)
     spectra = fine, coarse, paired(fine), paired(coarse)
-    run, parts = kernel(right.shape[1]), dict[int, tuple[Any, ...]]()
+    listed, parts = isinstance(x, Entries), dict[int, tuple[Any, ...]]()
+    run = kernel(right.shape[1], listed)
 
     def task(number: int) -> None:
         rows, sums = slice(number * ROWS, (number + 1) * ROWS), np.zeros((2, *fine.shape))
-        told = run(counts[rows], weights, own[rows], reach, *spectra, made[rows], sums)
+        source = _stored(x, rows)
+        told = run(source, weights, own[rows], reach, *spectra, made[rows], sums)
         parts[number] = (sums, *told)
 
-    count = -(-len(counts) // ROWS)
+    count = -(-n // ROWS)
     if torch.get_num_threads() > 1:
         shared_workers().share(task, count)
     else:
@@ -85,6 +95,16 @@ def likeliest(
     found = made[:, :K] / scale, explained / scale, bent / scale**2, mass[:K] / scale
     rows, *others = map(torch.from_numpy, found)
     return Maps(rows, float(mass @ reach) + float(fell), *others, looks=int(looks))
+
+
+def _stored(x: Tensor | Entries, rows: slice) -> tuple[Array, ...]:
+    """Some rows of counts as the kernel reads them."""
+    if isinstance(x, Entries):
+        start = x.start[rows.start : rows.stop + 1]
+        return start.numpy(), x.j.numpy(), x.x.numpy()
+    counts = x[rows].numpy()
+    wide = x.shape[1] * counts.itemsize % WORD == 0
+    return counts, counts.view(np.uint64) if wide else counts
 
 
 def _padded(values: Array) -> Array:

@@ -13,6 +13,15 @@ from typing import Any
 import numpy as np
 
 from fusion.algebra.compiling import compiled
+from fusion.likelihood.count_maps_few import (
+    FULL,
+    gathered_of,
+    handed_over,
+    listed_of_array,
+    listed_of_list,
+    scatter_of,
+    spread_out,
+)
 from fusion.likelihood.count_maps_parts import (
     LEAST,
     add_of,
@@ -20,7 +29,8 @@ from fusion.likelihood.count_maps_parts import (
     bend_of,
     fall,
     look_of,
-    step,
+    one_by_one,
+    step_of,
 )
 
 COARSE = 8
@@ -28,11 +38,13 @@ COARSE = 8
 FAR, NEAR = 10.0, 0.1
 """Squared Newton decrement above which a row goes on with channels taken together, by steps of
 expected curvature; and below which it comes back to all of them."""
+EARLY = 1.0
+"""The same above which rows that are listed take steps of expectation and maximisation."""
 FAR_OFF, SEEN = 100.0, 0.01
 """The most that the decrement along one component can be, above which it is not even asked for;
 share of the counts from which on a component that is to fall is asked."""
 LOOKS, SCORED = 60, 8
-"""Looks at a row, and steps by expected curvature among them, at most."""
+"""Looks at a row, and steps that are none of Newton's among them, at most."""
 LIFT = 1e-3
 """Share of the mean amount of its row that an amount begins with, at least."""
 SMALL, SINGLE = 1e-6, 1e-13
@@ -45,51 +57,64 @@ TOGETHER = 256
 
 
 @cache
-def kernel(K: int) -> Any:
-    """For K components, a multiple of four.
+def kernel(K: int, listed: bool) -> Any:
+    """For K components, a multiple of four, of rows that are stored as lists or as they are.
 
-    run(x (row, column), weights of columns, of rows, Σ w R (K,), R (K, column), the same with
-    channels together, `paired` of both, L (row, K) to be written to, sums (2, K, column) to be
-    added to) returns (−Σ w x ln m, looks).
+    run(rows: ((row, column),) or (starts, columns, counts), weights of columns, of rows,
+    Σ w R (K,), R (K, column), the same with channels together, `paired` of both, L (row, K) to be
+    written to, sums (2, K, column) to be added to) returns (−Σ w x ln m, looks).
     """
     from numba.extending import register_jitable
 
+    step = step_of(register_jitable(one_by_one))
     own = look_of(K), bend_of(K), step, fall, add_of(K), begun
-    return compiled(_rows(K, *map(register_jitable, own)))
+    read = listed_of_list if listed else listed_of_array
+    few = read, spread_out, gathered_of(K), scatter_of(K), handed_over
+    return compiled(_rows(K, *map(register_jitable, (*own, *few))))
 
 
-def _rows(K, look, bend, step, fall, add, begun):
+def _rows(K, look, bend, step, fall, add, begun, read, spread_out, gathered, scatter, handed_over):
     far_off, seen_of, far, near, slower, least, lift = FAR_OFF, SEEN, FAR, NEAR, SLOWER, LEAST, LIFT
     small, single, together, most, scores, rows_of = SMALL, SINGLE, COARSE, LOOKS, SCORED, TOGETHER
+    full, early = FULL, EARLY
 
-    def rows(x, weights, own, reach, fine, coarse, fine_pairs, coarse_pairs, made, sums):
-        p, bins = x.shape[1], coarse.shape[1]
+    def rows(source, weights, own, reach, fine, coarse, fine_pairs, coarse_pairs, made, sums):
+        p, bins = len(weights), coarse.shape[1]
         v, m, u = np.empty(p, np.float32), np.empty(p, np.float32), np.empty(p, np.float32)
-        few = np.empty(bins, np.float32)
+        at, few = np.empty(p, np.int64), np.empty(bins, np.float32)
+        near_of, near_pairs = np.empty_like(fine), np.empty_like(fine_pairs)
         q, w = np.empty((4, p), np.float32), np.empty((4, p), np.float32)
         room, shares = np.zeros((2, K, p), np.float32), np.zeros((2, K, 4), np.float32)
+        apart = np.zeros((p, 2 * K), np.float32)
         c, g, d, before = np.empty(K), np.empty(K), np.zeros(K), np.empty(K)
-        h, inverse = np.empty((K, K)), np.empty(K)
+        h, inverse, lower = np.empty((K, K)), np.empty(K), np.zeros((K, K))
+        near_c, part = np.empty(K, np.float32), np.empty(len(fine_pairs))
         fell, looks, lane, added = 0.0, 0, 0, 0
-        for i in range(len(x)):
+        for i in range(len(own)):
             weight = own[i]
             if weight <= 0.0:
                 continue
-            total = 0.0
-            for j in range(p):
-                v[j] = np.float32(x[i, j]) * weights[j]
-            for j in range(p):
-                total += v[j]
+            size, total = read(source, i, weights, v, at)
+            listed = full * size < p
+            if listed:
+                gathered(size, at, fine, near_of, near_pairs)
+            else:
+                spread_out(size, v, at, u)
+                size = p
             begun(made[i], reach, total, lift, c)
+            own_q, own_w = q[lane], w[lane]
             enough = small + single * total
-            all_of, tried, scored = True, False, 0
+            all_of, tried, scored = True, size <= 2 * bins, 0  # few are no more work than parts
             known, last, slope, share = False, 0.0, 0.0, 1.0
             for turn in range(most + 1):
                 all_of = all_of or turn == most
-                n, looks = (p, looks + 1) if all_of else (bins, looks)
-                seen, right = (v, fine) if all_of else (few, coarse)
-                pairs = fine_pairs if all_of else coarse_pairs
-                look(seen, right, c, m, q[lane, :n], w[lane, :n], g)
+                n, looks = (size, looks + 1) if all_of else (bins, looks)
+                if not all_of:  # each by itself: what is chosen among arrays is counted each time
+                    look(n, few, coarse, c, m, own_q, own_w, g, near_c)
+                elif listed:
+                    look(n, v, near_of, c, m, own_q, own_w, g, near_c)
+                else:
+                    look(n, v, fine, c, m, own_q, own_w, g, near_c)
                 if turn == most:
                     break
                 along, off = 0.0, 0.0
@@ -104,27 +129,40 @@ def _rows(K, look, bend, step, fall, add, begun):
                         c[k] = before[k] + share * d[k]
                     known = False
                     continue
-                decrement = step(c, g, h, d, inverse) if known else np.inf
+                decrement = step(c, g, h, d, inverse, lower) if known else np.inf
                 known = known and (decrement <= enough or decrement <= slower * last)
                 away = off > far_off and not tried
                 if not known and not away:
-                    bend(w[lane, :n], pairs, h)
-                    known, decrement = True, step(c, g, h, d, inverse)
+                    if not all_of:
+                        bend(n, own_w, coarse_pairs, h, part)
+                    elif listed:
+                        bend(n, own_w, near_pairs, h, part)
+                    else:
+                        bend(n, own_w, fine_pairs, h, part)
+                    known, decrement = True, step(c, g, h, d, inverse, lower)
                 last = decrement
                 if not tried and (away or decrement > far):
-                    for b in range(bins):
-                        amount = np.float32(0)
-                        for j in range(b * together, min((b + 1) * together, p)):
-                            amount += v[j]
-                        few[b] = amount
+                    few[:] = np.float32(0)
+                    for t in range(size):
+                        few[(at[t] if listed else t) // together] += v[t]
                     all_of, tried, known, slope = False, True, False, 0.0
                     continue
-                expected = decrement > far and scored < scores
-                if expected:  # by the curvature that counts of these means would have
+                few_of = listed and all_of
+                expected = decrement > (early if few_of else far) and scored < scores
+                if expected and few_of:  # by expectation and maximisation: what is asked is given
+                    for k in range(K):
+                        d[k] = -c[k] * g[k] / reach[k] if reach[k] > 0.0 else 0.0
+                    scored, known = scored + 1, False
+                elif expected:  # by the curvature that counts of these means would have
                     for j in range(n):
                         u[j] = np.float32(1) / m[j]
-                    bend(u[:n], pairs, h)
-                    step(c, g, h, d, inverse)
+                    if not all_of:
+                        bend(n, u, coarse_pairs, h, part)
+                    elif listed:
+                        bend(n, u, near_pairs, h, part)
+                    else:
+                        bend(n, u, fine_pairs, h, part)
+                    step(c, g, h, d, inverse, lower)
                     scored, known = scored + 1, False
                 if all_of and decrement <= enough:
                     break
@@ -141,25 +179,28 @@ def _rows(K, look, bend, step, fall, add, begun):
                         c[k] = max(c[k], lift * mean)
                 if turned:
                     all_of, known = True, False
-            fell -= weight * fall(v, m, least)
+            fell -= weight * fall(size, v, m, least)
             for k in range(K):
                 made[i, k] = c[k]
                 shares[0, k, lane] = np.float32(weight * c[k])
                 shares[1, k, lane] = np.float32(weight * c[k] * c[k])
-            lane += 1
+            added += 1
+            if listed:
+                scatter(size, at, own_q, own_w, shares[0, :, lane], shares[1, :, lane], apart)
+                shares[:, :, lane] = np.float32(0)
+            else:
+                lane += 1
             if lane == 4:
                 add(q, w, shares, room)
                 shares[:] = np.float32(0)
-                lane, added = 0, added + 4
-                if added >= rows_of:
-                    sums += room
-                    room[:] = np.float32(0)
-                    added = 0
+                lane = 0
+            if added >= rows_of:
+                handed_over(room, apart, sums)
+                added = 0
         if lane:
-            q[lane:] = np.float32(0)
-            w[lane:] = np.float32(0)
+            q[lane:], w[lane:] = np.float32(0), np.float32(0)
             add(q, w, shares, room)
-        sums += room
+        handed_over(room, apart, sums)
         return fell, looks
 
     return rows

@@ -9,6 +9,9 @@ LANES = 4
 """Components, pairs of them, and rows that go together."""
 SWEEPS = 60
 """Over the components of a step, at most."""
+EXCHANGES, ALIKE = 12, 1e-5
+"""Exchanges of components at their bounds, at most; share of its curvature that the others leave to
+a component, below which they are too much alike."""
 LEAST = 1e-10
 """Least prediction that is divided by."""
 
@@ -30,13 +33,12 @@ def begun(row, reach, total, lift, c):
 def look_of(K):
     least = np.float32(LEAST)
 
-    def look(v, R, c, m, q, w, asked):
-        """Predictions, v / m, v / m² and R v / m of one row."""
-        p, one = len(v), np.float32(1)
-        near = np.empty(K, np.float32)
+    def look(n, v, R, c, m, q, w, asked, near):
+        """Predictions, v / m, v / m² and R v / m of n channels; `near`: room for c."""
+        one = np.float32(1)
         for k in range(K):
             near[k] = np.float32(c[k])
-        for j in range(p):
+        for j in range(n):
             mean = np.float32(0)
             for k in range(K):
                 mean += near[k] * R[k, j]
@@ -48,7 +50,7 @@ def look_of(K):
             w[j] = ratio * inverse
         for k in range(0, K, 4):
             s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for j in range(p):
+            for j in range(n):
                 ratio = q[j]
                 s += ratio * R[k, j]
                 t += ratio * R[k + 1, j]
@@ -60,12 +62,11 @@ def look_of(K):
 
 
 def bend_of(K):
-    def bend(w, pairs, h):
-        """Σ R_k R_l v / m², from R_k R_l one below the other."""
-        p, part = len(w), np.empty(len(pairs))
+    def bend(n, w, pairs, h, part):
+        """Σ R_k R_l v / m², from R_k R_l one below the other; `part`: room for them."""
         for i in range(0, len(pairs), 4):
             s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for j in range(p):
+            for j in range(n):
                 here = w[j]
                 s += here * pairs[i, j]
                 t += here * pairs[i + 1, j]
@@ -89,8 +90,8 @@ def paired(R: NDArray[np.float32]) -> NDArray[np.float32]:
     return made
 
 
-def step(c, g, h, d, inverse):
-    """Newton's step d within c + d ≥ 0, and −g d, the squared decrement."""
+def one_by_one(c, g, h, d, inverse):
+    """The same, one component after the other."""
     K, largest = len(c), 0.0
     for k in range(K):
         d[k] = 0.0
@@ -120,11 +121,77 @@ def step(c, g, h, d, inverse):
     return decrement
 
 
-def fall(v, m, least):
+def step_of(one_by_one):
+    def step(c, g, h, d, inverse, lower):
+        """Newton's step d within c + d ≥ 0, and −g d, the squared decrement.
+
+        Components at their bounds are exchanged until none wants to leave; where these go round, or
+        spectra are too much alike for that, one component after the other is taken.
+        """
+        K, free = len(c), 0
+        for k in range(K):
+            if c[k] > 0.0 or g[k] < 0.0:
+                free |= 1 << k
+        for _ in range(EXCHANGES):
+            apart = True
+            for k in range(K):
+                held = (free >> k) & 1 == 0
+                for l in range(k):  # noqa: E741
+                    a = h[k, l]
+                    for n in range(l):
+                        a -= lower[k, n] * lower[l, n]
+                    lower[k, l] = 0.0 if held or (free >> l) & 1 == 0 else a * inverse[l]
+                a, d[k], inverse[k] = h[k, k], 0.0, 0.0
+                if held:
+                    continue
+                for l in range(k):  # noqa: E741
+                    a -= lower[k, l] * lower[k, l]
+                if not a > ALIKE * h[k, k]:
+                    apart = False
+                    break
+                inverse[k] = 1.0 / np.sqrt(a)
+                a = -g[k]
+                for l in range(K):  # noqa: E741
+                    if (free >> l) & 1 == 0:
+                        a += h[k, l] * c[l]
+                for l in range(k):  # noqa: E741
+                    a -= lower[k, l] * d[l]
+                d[k] = a * inverse[k]
+            if not apart:
+                break
+            for k in range(K - 1, -1, -1):
+                a = d[k]
+                for l in range(k + 1, K):  # noqa: E741
+                    a -= lower[l, k] * d[l]
+                d[k] = a * inverse[k]
+            wrong, decrement = 0, 0.0
+            for k in range(K):
+                if (free >> k) & 1 == 0:
+                    d[k] = -c[k]
+                decrement -= g[k] * d[k]
+            for k in range(K):
+                if (free >> k) & 1:
+                    if c[k] + d[k] < 0.0:
+                        wrong |= 1 << k
+                else:
+                    slope = g[k]
+                    for l in range(K):  # noqa: E741
+                        slope += h[k, l] * d[l]
+                    if slope < 0.0:
+                        wrong |= 1 << k
+            if wrong == 0:
+                return decrement
+            free ^= wrong
+        return one_by_one(c, g, h, d, inverse)
+
+    return step
+
+
+def fall(n, v, m, least):
     """Σ v ln m, ln by the series of 2 artanh; −∞ where a count has no mean above the least."""
     total, lost, one, two = np.float32(0), np.float32(0), np.float32(1), np.float32(2)
     floor = np.float32(least)
-    for j in range(len(v)):
+    for j in range(n):
         bits = np.float32(m[j]).view(np.int32)
         power = np.int32(np.int32(bits - np.int32(0x3F3504F3)) >> np.int32(23))
         f = np.int32(bits - np.int32(power << np.int32(23))).view(np.float32)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from fusion.likelihood import count_maps
+from fusion.forms.entries import Entries
+from fusion.likelihood import count_maps, count_maps_kernel
 from fusion.likelihood.count_maps import likeliest
 
 pytest.importorskip("numba")
@@ -39,6 +40,35 @@ def test_sums_are_those_of_the_rows_that_are_found(weighted):
     np.testing.assert_allclose(made.explained, (w * X / M).T @ own, rtol=1e-5)
     np.testing.assert_allclose(made.bent, (w * X / M**2).T @ own**2, rtol=1e-5)
     np.testing.assert_allclose(made.mass, rows @ own, rtol=1e-12)
+
+
+FEW = RNG.poisson(0.02 * C @ S.T).astype("u2")
+"""Counts most of which are zero, but in two rows."""
+FEW[:2] = RNG.poisson(C[:2] @ S.T + 1)
+
+
+def as_list(x):
+    i, j = np.nonzero(x)
+    return Entries(*map(torch.from_numpy, (i, j, x[i, j].astype("f8"))), x.shape)
+
+
+@pytest.mark.parametrize("stored", [P, 48, "list"])
+def test_rows_of_few_counts_are_the_likeliest_and_leave_their_sums(stored):
+    p = P if stored == "list" else stored  # 53 channels are no whole words of eight bytes
+    x, right, columns = FEW[:, :p].copy(), S[:p], COLUMNS[:p]
+    taken = as_list(x) if stored == "list" else torch.from_numpy(x)
+    given = (torch.from_numpy(each) for each in (np.ones((N, K)), right, ROWS, columns))
+    made = likeliest(taken, *given)
+    own, w = made.rows.numpy(), np.outer(ROWS, columns)
+    M = np.maximum(own @ right.T, 1e-100)
+    assert (count_maps_kernel.FULL * (x > 0).sum(1) < p).mean() > 0.5
+    assert made.loss == pytest.approx((w * (M - x * np.log(M))).sum(), rel=1e-6)
+    np.testing.assert_allclose(made.explained, (w * x / M).T @ own, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(made.bent, (w * x / M**2).T @ own**2, rtol=1e-5, atol=1e-6)
+    slope, bend = (w * (1 - x / M)) @ right, (w * x / M**2) @ right**2
+    some = (ROWS > 0) & (x @ columns > 0)
+    away = np.where((own > 1e-9) | (slope < 0), slope / np.sqrt(np.maximum(bend, 1e-9)), 0)
+    assert abs(away[some]).max() < 5e-3  # standard errors
 
 
 def test_every_row_is_the_likeliest_within_its_bounds():
