@@ -18,9 +18,7 @@ LARGE = 10**9
 """A count that single precision does not hold: then all are kept in double precision."""
 
 
-def by_rows(
-    X: np.ndarray, sizes: tuple[int, ...], workers: Workers, *, whole: bool = True
-) -> None:
+def by_rows(X: np.ndarray, sizes: tuple[int, ...], workers: Workers, *, whole: bool = True) -> None:
     """The passes over these counts for so many components; not `whole`: curvatures alone."""
     data = fu.Dataset("x", X)
     rows = count_rows.CountRows(data.form(SHAPE, torch.device("cpu"), torch.float64))
