@@ -1,4 +1,7 @@
-"""Every block of Python on the site's pages runs, and prints what stands below it; so commands."""
+"""Every block of Python on the site's pages runs, and prints what stands below it; so do commands.
+
+Rows of a table of words run after the blocks that stand before its end.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +52,27 @@ def pages():
             yield page
 
 
-def blocks(page):
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+TABLES = [page for page in pages() if page.startswith("start/from_")]
+"""Pages with a table of what something is called elsewhere, and here."""
+ROWS = re.compile(r"^\| (.+?) \| (`.+`) \|$", re.M)
+
+
+def text_of(page):
+    return (DOCS / f"{page}.md").read_text(encoding="utf-8")
+
+
+def blocks(text):
     return [found.groupdict() for found in FENCE.finditer(text)]
+
+
+def parts(page):
+    """(text, rows of its table), of a page up to the end of the table of words, and of the rest."""
+    text = text_of(page)
+    if page not in TABLES:
+        return [(text, [])]
+    before, table = text.split("## Word for word", 1)
+    table, rest = table.split("\n## ", 1)
+    return [(before + table, ROWS.findall(table)), (rest, [])]
 
 
 def said(text):
@@ -86,20 +107,31 @@ def test_blocks_run_one_after_another_and_print_what_they_say(page, files, monke
         pytest.importorskip(package, reason=f"{package} is not installed")
     monkeypatch.chdir(files)
     here: dict = {"__name__": "__main__"}
-    for block in blocks(page):
-        if block["why"]:
-            continue
-        if block["kind"] == "sh":
-            for line in block["code"].splitlines():
-                command(line)
-        else:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", category=DeprecationWarning)
-                exec(compile(block["code"], f"docs/{page}.md", "exec"), here)
-        printed = capsys.readouterr().out
-        if block["shown"]:
-            hold(printed, block["shown"])
+    for text, rows in parts(page):
+        for block in blocks(text):
+            run(block, page, here, capsys)
+        for theirs, ours in rows:
+            row(ours, here)
+            if page != "start/from_tensorlab":  # which needs MATLAB
+                row(theirs, here)
+        capsys.readouterr()
     plt.close("all")
+
+
+def run(block, page, here, capsys):
+    """A block, and what it prints held against what stands below it."""
+    if block["why"]:
+        return
+    if block["kind"] == "sh":
+        for line in block["code"].splitlines():
+            command(line)
+    else:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            exec(compile(block["code"], f"docs/{page}.md", "exec"), here)
+    printed = capsys.readouterr().out
+    if block["shown"]:
+        hold(printed, block["shown"])
 
 
 def command(line):
@@ -110,7 +142,8 @@ def command(line):
 
 
 def test_blocks_that_are_not_run_say_why_and_are_few():
-    reasons = [block["why"] for page in pages() for block in blocks(page) if block["reason"]]
+    every = [block for page in pages() for block in blocks(text_of(page))]
+    reasons = [block["why"] for block in every if block["reason"]]
     assert all(len(why.split()) > 2 for why in reasons)
     assert len(reasons) <= 12
 
@@ -120,27 +153,9 @@ def test_a_wrong_number_below_a_block_is_found():
         hold("K = 3", "K = 4")
 
 
-TABLES = [page for page in pages() if page.startswith("start/from_")]
-ROWS = re.compile(r"^\| (.+?) \| (`.+`) \|$", re.M)
-
-
 @pytest.mark.parametrize("page", TABLES)
-def test_every_row_of_a_table_of_words_runs(page, files, monkeypatch, capsys):
-    for package in NEEDED.get(page, NEEDED.get(page.split("/")[-1], ())):
-        pytest.importorskip(package, reason=f"{package} is not installed")
-    monkeypatch.chdir(files)
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-    before, table = text.split("## Word for word", 1)
-    table = table.split("\n## ", 1)[0]
-    here: dict = {"__name__": "__main__"}
-    for code in re.findall(r"```python\n(.*?)```", before + table, re.S):
-        exec(compile(code, page, "exec"), here)
-    rows = ROWS.findall(table)
-    assert len(rows) > 10
-    for theirs, ours in rows:
-        row(ours, here)
-        if page != "start/from_tensorlab":  # which needs MATLAB
-            row(theirs, here)
+def test_a_table_of_words_has_its_rows(page):
+    assert len(parts(page)[0][1]) > 10
 
 
 def row(cell, here):
@@ -157,9 +172,8 @@ def test_slices_of_both_programs_are_the_same_numbers(files, monkeypatch):
     monkeypatch.chdir(files)
     data = fu.load("map.npz")
     here = {"s": data.to_hyperspy(), "data": data}
-    text = (DOCS / "start" / "from_hyperspy.md").read_text(encoding="utf-8")
     compared = 0
-    for theirs, ours in ROWS.findall(text):
+    for theirs, ours in ROWS.findall(text_of("start/from_hyperspy")):
         if re.match(r"`s\.(isig|inav|rebin|sum|mean)", theirs):
             a, b = row(theirs, here), row(ours, here)
             np.testing.assert_allclose(np.squeeze(a.data), np.squeeze(b.data), rtol=1e-6)

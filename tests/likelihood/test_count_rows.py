@@ -63,7 +63,7 @@ def test_few_counts_are_read_by_passes_for_any_number_of_components(monkeypatch)
         np.testing.assert_allclose(any_of, own, rtol=1e-11)
 
 
-@pytest.mark.parametrize("K", [1, 2, 3, 5, 7, 9, 26])
+@pytest.mark.parametrize("K", [1, 2, 3, 5, 9, 26])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient_and_curvature_are_those_of_the_formula(K, weighted):
     X, L, R = problem(K)

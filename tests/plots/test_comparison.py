@@ -11,8 +11,9 @@ from fusion.simulate import tilt_series
 from tests.helpers.compared_answers import SHAPE, data, factors, fitted
 
 
-def overlaps(figure) -> list[tuple[int, int]]:
-    figure.draw_without_rendering()
+def overlaps(figure, path) -> list[tuple[int, int]]:
+    """Pairs of panels, and of the legend with one, that overlap where the picture was written."""
+    figure.savefig(path / "comparison.png", dpi=figure.dpi)
     renderer = figure._get_renderer()
     boxes = [ax.get_tightbbox(renderer).padded(-1) for ax in figure.axes]
     legend = figure.legends[0].get_window_extent(renderer)
@@ -27,12 +28,10 @@ def test_no_two_panels_overlap(K, mapped, tmp_path):
     first = fitted(data(truth), K) if mapped else truth["S"]
     few = {f: x[:, : max(1, K - 2)] for f, x in truth.items()}
     found = compare(first, truth, few, names=["reference", "a longer name of a method", "few"])
-    figure = found.plot()
-    assert overlaps(figure) == []
-    figure.savefig(tmp_path / "comparison.png", dpi=40)
+    assert overlaps(found.plot(), tmp_path) == []
 
 
-def test_line_scans_are_curves_with_their_axis():
+def test_line_scans_are_curves_with_their_axis(tmp_path):
     scene = tilt_series(tilts=20, channels=30)
     figure = compare(scene, fitted(scene.datasets["eels"], 2)).plot()
     assert not any(ax.images for ax in figure.axes)
@@ -40,7 +39,7 @@ def test_line_scans_are_curves_with_their_axis():
         "tilt (g)",
         "energy loss (eV)",
     ]
-    assert overlaps(figure) == []
+    assert overlaps(figure, tmp_path) == []
 
 
 def test_maps_of_one_component_share_their_colours_and_one_bar():

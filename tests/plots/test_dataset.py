@@ -19,7 +19,7 @@ def data(request) -> fu.Dataset:
 def test_every_kind_of_data_is_drawn_and_leaves_no_open_figure(data, tmp_path):
     import matplotlib._pylab_helpers as helpers
 
-    data.plot().savefig(tmp_path / "data.png")
+    data.plot().savefig(tmp_path / "data.png", dpi=50)
     assert (tmp_path / "data.png").stat().st_size > 1000
     assert not helpers.Gcf.get_all_fig_managers()
 
