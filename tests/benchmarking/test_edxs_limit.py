@@ -50,7 +50,23 @@ def test_noise_moves_them_less_the_more_counts_there_are(case):
     assert 0 < 5 * many < few
 
 
-def test_the_row_is_for_comparison_and_no_bar(runs):
+def test_the_rows_are_for_comparison_and_no_bars(runs):
     line = rows.measured(edxs.ROWS["limit"], runs)
     assert line.passed is None
     assert "of 2 draws ≤ 1.5" in line.measured
+    line = rows.measured(edxs.ROWS["no-bias"], runs)
+    assert line.passed is None
+    assert line.measured.startswith("worst ")
+
+
+def test_the_estimate_without_bias_is_as_far_off_as_it_says_and_has_none(case):
+    rng = np.random.default_rng(0)
+    known = KnownMaps.of(INSTRUMENT, case)
+    expected = np.einsum("kp,ki,ipc->pc", case.amounts, case.atomic, known.photons)
+    expected *= 3000 / expected.sum(1).mean()
+    linear = known.first_order(case.atomic, expected)
+    drawn = rng.poisson(expected, (200, *expected.shape))
+    off = np.array([linear.off(each) for each in drawn])
+    there = case.atomic > 0
+    assert off.std(0)[there] == pytest.approx(linear.errors[there], rel=0.2)
+    assert (np.abs(off.mean(0)[there]) < 4 * linear.errors[there] / 200**0.5).all()
