@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class KnownMaps:
             heights = nnls(made, expected.sum(0))[0]
         return cls(case.amounts, np.einsum("x,xepc->epc", heights, parts))
 
-    def atomic(self, counts: Array) -> Array:
+    def atomic(self, counts: Any) -> Array:
         """(phase, element), at.%: the likeliest by counts (pixel, channel)."""
         pixels, channels = np.nonzero(counts)
         seen = counts[pixels, channels].astype(float)
@@ -130,7 +131,7 @@ class FirstOrder:
     follow: Array
     errors: Array
 
-    def off(self, counts: Array) -> Array:
+    def off(self, counts: Any) -> Array:
         """(phase, element), at.%: found less true, of counts (pixel, channel)."""
         beyond = (counts - self.expected) * self.weight
         pulled = np.einsum(
@@ -156,7 +157,7 @@ def fused_limit(runs: Runs) -> Measured:
     """By the counts of `fused_adf` and by draws of as many: no bar, but what one asks of them."""
     known, flat = known_maps(runs)
 
-    def worst(drawn: Array) -> float:
+    def worst(drawn: Any) -> float:
         return float(np.abs(known.atomic(drawn) - runs.phases.atomic).max())
 
     stored = worst(runs.fused.counts.reshape(flat.shape))
