@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.science import edxs_other_rows, edxs_rows
+from benchmarks.science import edxs_limit, edxs_other_rows, edxs_rows
 from benchmarks.science.edxs_cases import Runs
 from benchmarks.science.line import Line
 from benchmarks.science.rows import Case
 
 DRAWS = 50
-ROWS = {row.name: row for row in (*edxs_rows.ROWS, *edxs_other_rows.ROWS)}
+ROWS = {row.name: row for row in (*edxs_rows.ROWS, *edxs_limit.ROWS, *edxs_other_rows.ROWS)}
 CASE = Case("edxs", ROWS, Runs, DRAWS)
 
 

@@ -71,7 +71,7 @@ def draws_bias(runs: Runs) -> Measured:
     """Mean errors of at.% that are not 0 over the errors claimed."""
     each = np.abs(bias([runs.beside(found) for found in runs.drawn]))
     worst = float(np.max(np.where(runs.phases.atomic > 0, each, 0.0)))
-    where = _where(runs, np.nan_to_num(each))
+    where = place_of(runs, np.nan_to_num(each))
     return f"worst {worst:.2f} ({where}), mean {np.nanmean(each):.2f} sd", worst <= 0.4
 
 
@@ -145,14 +145,14 @@ def seconds(runs: Runs) -> Measured:
     return said, spent.seconds <= 10
 
 
-def _where(runs: Runs, values: np.ndarray) -> str:
+def place_of(runs: Runs, values: np.ndarray) -> str:
     """“O of phase 2”: of the largest."""
     phase, element = np.unravel_index(int(np.nanargmax(values)), values.shape)
     return f"{runs.phases.elements[element]} of phase {phase + 1}"
 
 
 def _lowest(runs: Runs, shares: np.ndarray) -> str:
-    return f"least {100 * np.nanmin(shares):.0f} %, {_where(runs, -shares)}"
+    return f"least {100 * np.nanmin(shares):.0f} %, {place_of(runs, -shares)}"
 
 
 ROWS = (

@@ -118,24 +118,37 @@ class Specimen:
         return np.ones((len(self.amounts), np.size(energy)))
 
 
-def characteristic(instrument: Instrument, specimen: Specimen, channels: Array) -> Array:
-    """(pixel, channel): counts of lines, for as many electrons as photons are counted in."""
+Leaving = Callable[[Specimen, Array, float], Array]
+
+
+def characteristic(
+    instrument: Instrument,
+    specimen: Specimen,
+    channels: Array,
+    leaving: Leaving = Specimen.escaping,
+) -> Array:
+    """(pixel, channel): counts of lines, for as many electrons as photons are counted in.
+
+    Args:
+        instrument: of the map.
+        specimen: of the map.
+        channels: keV.
+        leaving: share of photons that leaves, as `Specimen.escaping`, or among other atoms.
+    """
     rows = [emissions(e, instrument.filling) for e in specimen.elements]
     owner = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     energy = np.array([line.energy for row in rows for line in row])
     photons = np.array([line.photons for row in rows for line in row])
     photons = photons * instrument.efficiency(energy)
-    leaving = specimen.escaping(energy, instrument.elevation)
-    return (specimen.amounts[:, owner] * photons * leaving) @ instrument.profiles(
-        channels, energy
-    ).T
+    out = leaving(specimen, energy, instrument.elevation)
+    return (specimen.amounts[:, owner] * photons * out) @ instrument.profiles(channels, energy).T
 
 
 def bremsstrahlung(
     instrument: Instrument,
     specimen: Specimen,
     channels: Array,
-    leaving: Callable[[Specimen, Array, float], Array] = Specimen.escaping,
+    leaving: Leaving = Specimen.escaping,
 ) -> Array:
     """(pixel, channel): Z (E₀ − E)/E of every atom, as the detector sees it.
 

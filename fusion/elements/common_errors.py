@@ -17,11 +17,13 @@ from torch import Tensor
 from fusion.algebra.axis import Axes
 from fusion.elements.limits import limits_at_bounds
 from fusion.elements.value_slopes import slopes_of
+from fusion.engine.met_rows import met_rows
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
 from fusion.language.expected import Expected, ExpectedQuantity
 from fusion.language.loss import Loss
 from fusion.language.model import Model
+from fusion.search.evened_sums import evened
 from fusion.search.on_sums import edge_of_sums, summed_problem
 from fusion.solvers.arrow_newton import ArrowNewton
 from fusion.solvers.watch import Watch
@@ -112,13 +114,14 @@ def common_errors(model: Model, loss: Loss, misfit: float = 1.0) -> CommonErrors
         Birge, Phys. Rev. 40:207 (1932).
     """
     whole = Objective(model, loss)
-    sums = summed_problem(whole, edge_of_sums(whole))
-    values = whole.values(whole.current())
+    edge, values = edge_of_sums(whole), whole.values(whole.current())
+    solver, watch = ArrowNewton().polishing(), Watch()
+    sums, _ = evened(whole, summed_problem(whole, edge), edge, values, solver, watch, FOLLOW)
     small = sums.objective
     flat = small.raws(sums.down(values)).detach()
     held = copy(small)
     held.held = small.held | {name for name in values if name not in sums.names}
-    flat = ArrowNewton().polishing().minimise(held, flat, Watch(), FOLLOW).flat
+    flat = solver.minimise(held, flat, watch, FOLLOW).flat
     parts = RowsAndFew(small)
     with torch.no_grad():
         states = small.refresh_fits(small.values(flat), small.no_states())
@@ -205,32 +208,6 @@ def _bent(told: Told, parts: RowsAndFew, flat: Tensor, follow: Tensor, rows: Ten
 
     slopes = slopes_of(parts, flat, follow, deviation)
     return slopes.along.T @ slopes.along / (told.error**2 + slopes.own(rows))
-
-
-@dataclass(frozen=True)
-class MetRows:
-    """The maps' own variables, all common ones held.
-
-    Attributes:
-        free: (pixel, r), which are not at their bound.
-        covariance: (pixel, r, r), 0 where one is at its bound; follow: (pixel, r, few), how they
-            follow the common variables.
-    """
-
-    free: Tensor
-    covariance: Tensor
-    follow: Tensor
-
-
-def met_rows(parts: RowsAndFew, flat: Tensor, arrow: Arrow) -> MetRows:
-    """Covariance of every row, and how it follows what all have in common."""
-    places = parts.places
-    free = ~((flat[places] <= parts.objective.lower()[places]) & (arrow.row_gradient > 0))
-    both = free[:, :, None] & free[:, None]
-    apart = torch.diag_embed((~free).to(flat))
-    rows = torch.linalg.pinv(torch.where(both, arrow.rows, 0) + apart, hermitian=True)
-    rows = torch.where(both, rows, 0)
-    return MetRows(free, rows, -rows @ torch.where(free[:, :, None], arrow.border, 0))
 
 
 def _inverse(matrix: Tensor) -> Tensor:

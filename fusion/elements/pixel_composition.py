@@ -14,12 +14,13 @@ from torch import Tensor
 
 from fusion.algebra.axis import Axes, Axis, length
 from fusion.algebra.waiting import say
-from fusion.elements.common_errors import CommonErrors, MetRows, met_rows
+from fusion.elements.common_errors import CommonErrors
 from fusion.elements.composition_maps import CompositionMaps
 from fusion.elements.formula_unit import EXACT
 from fusion.elements.limits import reach
 from fusion.elements.stoichiometry import Charges
 from fusion.engine.directional import slopes_along
+from fusion.engine.met_rows import MetRows, met_rows
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import Arrow, RowsAndFew
 from fusion.engine.variables import States

@@ -10,9 +10,9 @@ from fusion.engine.status import Status
 from fusion.search.continuation import continue_from, polish
 from fusion.search.heats import Heats
 from fusion.search.moves import improve
-from fusion.search.on_sums import search_on_sums
 from fusion.search.pixel_sampling import sample_problem, starts_from_sample
 from fusion.search.problem import Problem
+from fusion.search.search_on_sums import search_on_sums
 from fusion.search.warm_start import approach_data, warm_up_steps
 from fusion.solvers import Outcome, Solver, Watch
 

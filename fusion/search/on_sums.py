@@ -7,10 +7,9 @@ there is no such bias, and it is quick.
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,31 +18,18 @@ from fusion.algebra.axis import Axes, Axis, length
 from fusion.data.tally import tally
 from fusion.engine.objective import Objective
 from fusion.engine.rows_and_few import about_rows
-from fusion.engine.status import Status
 from fusion.engine.variables import Values
 from fusion.forms.contract import Gathered
 from fusion.forms.weights import Weights
 from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.prior import as_surrogate
-from fusion.search.continuation import continue_from
-from fusion.search.heats import Heats
 from fusion.search.pixel_sampling import model_on_rows, pixel_factors
-
-if TYPE_CHECKING:
-    from fusion.solvers.base import Solver
-    from fusion.solvers.track import Outcome
-    from fusion.solvers.watch import Watch
 
 COUNTS = 1000
 """Mean counts of a sum of pixels, at least."""
 MOST, LEAST = 1024, 16
 """Sums of pixels, at most, and at least where there are so many pixels."""
-FINER = 0.1
-"""Share of the tolerance to which a fit without sums goes on: where thickness and sensitivities
-make up for each other, steps gain little while they are far from the minimum."""
-SAME = 1e-6
-"""Share of a loss by which two starts have come to the same answer."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +51,7 @@ class Sums:
         made = dict(values)
         for name, axes in self.names.items():
             label, value = self.labels[axes].to(values[name].device), values[name]
-            n = int(label.max()) + 1
-            total = value.new_zeros(value.shape[0], n, *value.shape[2:]).index_add(1, label, value)
-            size = torch.bincount(label, minlength=n).to(total)
-            made[name] = total / size[:, None]
+            made[name] = mean_of_sums(label, value.transpose(0, 1)).transpose(0, 1)
         return made
 
     def up(self, values: Values) -> Values:
@@ -77,6 +60,16 @@ class Sums:
             name: v[:, self.labels[self.names[name]].to(v.device)] if name in self.names else v
             for name, v in values.items()
         }
+
+
+def mean_of_sums(label: Tensor, values: Tensor, weights: Tensor | None = None) -> Tensor:
+    """(sum, …) means of values (pixel, …) over the pixels of every sum; 0 where none has weight."""
+    weights = torch.ones_like(label) if weights is None else weights
+    weights = weights.to(values).reshape(-1, *[1] * (values.ndim - 1))
+    n = int(label.max()) + 1
+    total = values.new_zeros(n, *values.shape[1:]).index_add(0, label, values * weights)
+    size = weights.new_zeros(n, *weights.shape[1:]).index_add(0, label, weights)
+    return total / size.clamp_min(torch.finfo(size.dtype).tiny)
 
 
 def edge_of_sums(objective: Objective) -> int:
@@ -161,84 +154,6 @@ def _means(term: Fit, model: Any, label: Tensor) -> Gathered:
     even = bool((weight == weight[:, :1]).all())
     weights = Weights(rows=weight[:, 0].contiguous()) if even else Weights(full=weight)
     return Gathered(values, weights, form.dtype)
-
-
-def search_on_sums(
-    objective: Objective, solver: Solver, flat: Tensor, watch: Watch, most: int, race: bool
-) -> Outcome:
-    """All starts on large sums, the best on smaller ones, then all pixels with what is common held.
-
-    Starts that end alike on the sums have one answer.
-    """
-    edge = edge_of_sums(objective)
-    values = objective.values(flat)
-    if edge == 1:
-        outcome = solver.minimise(
-            objective, flat, watch, most, judge=_heats(flat, solver, race, objective)
-        )
-        best = outcome.best()
-        if outcome.status[best].ok:
-            with watch.at("what all pixels have in common"):
-                last = solver.until(FINER * solver.tolerance)
-                continue_from(objective, last, outcome, best, watch, most)
-        return outcome
-    with watch.at("sums of pixels"):
-        coarse = summed_problem(objective, 2 * edge)
-        near = coarse.objective.raws(coarse.down(values)).detach()
-        raced = _as_expected(coarse.objective)
-        judge = _heats(near, solver, race, raced)
-        first = solver.scouting().minimise(raced, near, watch, most, judge=judge)
-        best = first.best()
-        found = coarse.up(coarse.objective.values(first.flat))
-        common = solver.scouting().minimise(
-            coarse.objective, first.flat[best : best + 1], watch, most
-        )
-        fine = summed_problem(objective, edge)
-        one = coarse.up(coarse.objective.values(common.flat))
-        near = fine.objective.raws(fine.down(one)).detach()
-        common = solver.polishing().minimise(fine.objective, near, watch, most)
-        found = {n: v.detach().clone() for n, v in found.items()}
-        for name, value in fine.up(fine.objective.values(common.flat)).items():
-            found[name][best] = value[0].detach()
-    held = copy(objective)
-    held.held = objective.held | {name for name in values if name not in fine.names}
-    merged = objective.raws(found).detach()
-    outcome = solver.minimise(held, merged, watch, 0)
-    outcome.status = list(first.status)
-    outcome.ahead = best
-    with watch.at("maps of all pixels"):
-        continue_from(held, solver, outcome, best, watch, most)
-    if not common.status[0].ok:
-        outcome.status[best] = common.status[0]
-    _one_answer(outcome, first, best)
-    return outcome
-
-
-def _as_expected(objective: Objective) -> Objective:
-    """The same with all of which something is expected held there, while starts are told apart."""
-    held = copy(objective)
-    held.held = objective.held | {
-        slot.name for slot in objective.slots if slot.module is not None and slot.module.own_scale
-    }
-    return held
-
-
-def _heats(flat: Tensor, solver: Solver, race: bool, objective: Objective) -> Heats | None:
-    return Heats(len(flat), solver.pace).on(objective) if race and len(flat) > 1 else None
-
-
-def _one_answer(outcome: Outcome, first: Outcome, best: int) -> None:
-    """Starts that ended on the sums where the best did have its answer; others were left."""
-    lowest = first.loss[best]
-    for row, status in enumerate(first.status):
-        if row == best:
-            continue
-        same = bool((first.loss[row] - lowest).abs() <= SAME * lowest.abs())
-        if status.ran_on and same:
-            outcome.flat[row], outcome.terms[row] = outcome.flat[best], outcome.terms[best]
-            outcome.status[row] = outcome.status[best]
-        elif status.ran_on:
-            outcome.status[row] = Status.LEFT
 
 
 def lifted_starts(objective: Objective, small: Sums, flat: Tensor) -> Tensor:
