@@ -21,7 +21,7 @@ from fusion.data.parts import boxes
 from fusion.forms.reading import CHUNK
 from fusion.language.model import Model
 
-LARGEST, LEAST = 2**24, 2**20
+LARGEST, LEAST = 2**23, 2**20
 """Bytes of a block, at most and at least, where the data are stored in smaller chunks."""
 EACH = 8
 """Blocks for every thread of a cluster, where they are not too small then."""
