@@ -119,7 +119,7 @@ class PixelGroups:
 
 def _small(counts: Array) -> Array:
     """Whole numbers in their smallest type: workers send them."""
-    if bool((counts == np.rint(counts)).all()):
+    if counts.dtype.kind == "u" or bool((counts == np.rint(counts)).all()):
         return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
     return counts
 
@@ -134,13 +134,13 @@ def _of_few(form: Any, group: Array, groups: int) -> Array:
 
 
 def _of_many(form: Any, group: Array, groups: int) -> Array:
-    weights, total = form.weights.rows, np.zeros((groups, form.shape[1]))
-    w = np.ones(form.shape[0]) if weights is None else as_numpy(weights.double())
-    if form.compiled:
-        compiled_reading.group_sums(form.array, group, w, total)
-        return total
+    weights = form.weights.rows
+    if form.compiled and weights is None:
+        return compiled_reading.group_sums(form.array, group, groups)
     from scipy import sparse
 
+    total = np.zeros((groups, form.shape[1]))
+    w = np.ones(form.shape[0]) if weights is None else as_numpy(weights.double())
     own = sparse.coo_array((w, (group, np.arange(len(group)))), shape=(groups, len(group))).tocsc()
     for rows, x, _ in form.chunks():
         total += own[:, rows] @ as_numpy(x)

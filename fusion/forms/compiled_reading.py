@@ -91,14 +91,20 @@ def residual_squares(
     return torch.from_numpy(made)
 
 
-def group_sums(array: Tensor, group: Array, by_row: Array, total: Array) -> None:
-    """Rows, each by its weight, added up to those of their groups.
+def group_sums(array: Tensor, group: Array, groups: int) -> Array:
+    """Whole numbers ≥ 0, rows added up to those of their groups.
 
     Args:
-        array: (row, column); group: of each row; by_row: their weights.
-        total: (group, column), double precision, to be added to.
+        array: (row, column); group: of each row, less than `groups`.
+
+    Returns:
+        (group, column), whole numbers.
     """
-    _kernels()[4](array.numpy(), group, by_row, total)
+    x = array.numpy()
+    largest = len(x) * np.iinfo(x.dtype).max
+    total = np.zeros((groups, x.shape[1]), np.uint32 if largest < 2**32 else np.uint64)
+    _kernels()[4](x, group, total)
+    return total
 
 
 def _in_parts(rows: int, task: Callable[[int, int], None]) -> None:
@@ -220,8 +226,8 @@ def _square(x, left, right, weights, floor, made):
         made[i] = total
 
 
-def _add_to_groups(x, group, by_row, total):
+def _add_to_groups(x, group, total):
     for i in range(len(x)):
-        row, own, weight = x[i], total[group[i]], by_row[i]
+        row, own = x[i], total[group[i]]
         for j in range(len(row)):
-            own[j] += weight * np.float64(row[j])
+            own[j] += row[j]

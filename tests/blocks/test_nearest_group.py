@@ -28,6 +28,7 @@ def test_the_nearest_is_the_one_of_least_distance(few, columns, many):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_rows_are_added_up_by_their_groups(kind, weighted):
     x = RNG.poisson(3, (2**13, 130)).astype(kind)
+    x[5] = 250
     group, w = RNG.integers(0, 11, len(x)), RNG.integers(0, 2, len(x)).astype(float)
     rows = torch.from_numpy(w) if weighted else None
     form = Dense(torch.from_numpy(x), Weights(rows), torch.float64)
