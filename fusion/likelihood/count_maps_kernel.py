@@ -29,6 +29,7 @@ from fusion.likelihood.count_maps_parts import (
     bend_of,
     fall,
     look_of,
+    met,
     one_by_one,
     step_of,
 )
@@ -66,8 +67,8 @@ def kernel(K: int, listed: bool) -> Any:
     """
     from numba.extending import register_jitable
 
-    step = step_of(register_jitable(one_by_one))
-    own = look_of(K), bend_of(K), step, fall, add_of(K), begun
+    sums, swept = register_jitable(met), register_jitable(one_by_one)
+    own = look_of(K, sums), bend_of(K, sums), step_of(swept), fall, add_of(K), begun
     read = listed_of_list if listed else listed_of_array
     few = read, spread_out, gathered_of(K), scatter_of(K), handed_over
     return compiled(_rows(K, *map(register_jitable, (*own, *few))))

@@ -30,7 +30,20 @@ def begun(row, reach, total, lift, c):
         c[k] = c[k] * total / there if there > 0.0 and reach[k] > 0.0 else row[k]
 
 
-def look_of(K):
+def met(n, x, rows, made):
+    """Σ x of n channels by each of some rows, a multiple of four."""
+    for k in range(0, len(rows), 4):
+        s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for j in range(n):
+            here = x[j]
+            s += here * rows[k, j]
+            t += here * rows[k + 1, j]
+            u += here * rows[k + 2, j]
+            z += here * rows[k + 3, j]
+        made[k], made[k + 1], made[k + 2], made[k + 3] = s, t, u, z
+
+
+def look_of(K, met):
     least = np.float32(LEAST)
 
     def look(n, v, R, c, m, q, w, asked, near):
@@ -48,31 +61,15 @@ def look_of(K):
             ratio = v[j] * inverse
             q[j] = ratio
             w[j] = ratio * inverse
-        for k in range(0, K, 4):
-            s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for j in range(n):
-                ratio = q[j]
-                s += ratio * R[k, j]
-                t += ratio * R[k + 1, j]
-                u += ratio * R[k + 2, j]
-                z += ratio * R[k + 3, j]
-            asked[k], asked[k + 1], asked[k + 2], asked[k + 3] = s, t, u, z
+        met(n, q, R, asked)
 
     return look
 
 
-def bend_of(K):
+def bend_of(K, met):
     def bend(n, w, pairs, h, part):
         """Σ R_k R_l v / m², from R_k R_l one below the other; `part`: room for them."""
-        for i in range(0, len(pairs), 4):
-            s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for j in range(n):
-                here = w[j]
-                s += here * pairs[i, j]
-                t += here * pairs[i + 1, j]
-                u += here * pairs[i + 2, j]
-                z += here * pairs[i + 3, j]
-            part[i], part[i + 1], part[i + 2], part[i + 3] = s, t, u, z
+        met(n, w, pairs, part)
         i = 0
         for k in range(K):
             for l in range(k + 1):  # noqa: E741
