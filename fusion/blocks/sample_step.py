@@ -29,7 +29,7 @@ from fusion.solvers import GaussNewton, Outcome, Watch
 
 STEPS = 100
 """Steps on the sample, at most."""
-LITTLE, LAST = 0.03, 2
+LITTLE, LAST = 0.01, 2
 """Share of its fall in the last so many steps by which the loss of the sample need not fall on."""
 LIFT = 1e-3
 """Share of the counts of a channel that each spectrum is given at least to begin with."""
