@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from functools import cache
 
 import dask
 import dask.array as da
@@ -89,11 +88,6 @@ def on_threads(problem, **options) -> fu.Result:
     return result
 
 
-@cache
-def squares_on_threads() -> fu.Result:
-    return on_threads(squares)
-
-
 def same(one: fu.Result, other: fu.Result) -> None:
     assert one.loss == pytest.approx(other.loss, rel=1e-9)
     for name, value in one.factors.items():
@@ -114,7 +108,7 @@ def test_persisted_data_are_read_where_they_are(client):
         data = fu.Dataset("eels", da.from_array(CUBE, chunks=(7, 12, 60)).persist())
         return NMF(data, K), Gaussian(data)
 
-    same(by_blocks(*persisted()), squares_on_threads())
+    same(by_blocks(*persisted()), on_threads(squares))
 
 
 @pytest.mark.parametrize("dense", [CUBE, COUNTS], ids=["floats", "unsigned counts"])
@@ -147,7 +141,7 @@ def test_a_worker_that_is_killed_in_a_pass_changes_nothing(client, monkeypatch):
         patched.setattr(Passes, "run", run)
         result = by_blocks(*squares())
     assert killed
-    same(result, squares_on_threads())
+    same(result, on_threads(squares))
     client.wait_for_workers(2, timeout=60)  # the nanny has started it again
 
 
@@ -169,7 +163,7 @@ def test_what_only_the_killed_worker_held_is_sent_again(client, monkeypatch):
         patched.setattr(distributed.Client, "scatter", scatter)
         result = by_blocks(*squares())
     assert killed
-    same(result, squares_on_threads())
+    same(result, on_threads(squares))
     client.wait_for_workers(2, timeout=60)
 
 
