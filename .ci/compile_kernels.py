@@ -9,7 +9,11 @@ import torch
 
 import fusion as fu
 from fusion.algebra.threads import Workers
+from fusion.blocks import nearest_group
+from fusion.engine import compiled_nnls
+from fusion.forms import compiled_reading
 from fusion.likelihood import count_kernels, count_rows
+from fusion.likelihood.count_lists import listed
 from fusion.likelihood.count_maps import likeliest
 from fusion.likelihood.count_newton import newton_rows
 
@@ -32,6 +36,17 @@ def by_rows(X: np.ndarray, sizes: tuple[int, ...], workers: Workers, *, whole: b
             rows.products(L, R, L, R, workers)
 
 
+def dense_reading(few: np.ndarray) -> None:
+    """The passes over a dense array, of counts in 16 bits; groups of rows."""
+    array, (L, R) = torch.from_numpy(few), (torch.ones((n, 3)) for n in SHAPE)
+    compiled_reading.product(array, R)
+    compiled_reading.product_back(array, L)
+    compiled_reading.sums(array, R[:, 0])
+    compiled_reading.residual_squares(array, L, R, None, None)
+    group, by_row = np.zeros(len(few), np.int64), np.ones(len(few))
+    compiled_reading.group_sums(array, group, by_row, np.zeros((1, few.shape[1])))
+
+
 def main() -> None:
     """All that most tests need first."""
     if not count_kernels.installed():
@@ -45,6 +60,13 @@ def main() -> None:
     by_rows(large, (2,), workers)
     count_rows.FEW = 0
     by_rows(large, (2, 6), workers)
+    for kind in ("uint8", "uint16", "int64", "float64"):
+        listed(few.astype(kind), 1.0)
+    dense_reading(few)
+    nearest_group.MANY = 0
+    nearest_group.nearest(np.ones((12, 3)), np.ones((2, 3)))
+    G, b = torch.eye(3, dtype=torch.float64), torch.ones((12, 3), dtype=torch.float64)
+    compiled_nnls.pivoted(G, b, b > 0, 3, 9, 1e-12)
     by_rows(large, (3, 1, 12), workers, whole=False)
 
 

@@ -19,7 +19,7 @@ C, S = planted()
 C2, S2 = planted(channels=36, seed=5)
 S2 = S2[:, [1, 2, 0]] + 0.02
 EELS, EDXS = noisy(C, S), counted(C, S2, level=50)
-CHUNKS = 7, 10
+CHUNKS = 13, 15
 RNG = np.random.default_rng(3)
 PIXELS, ENTRIES = RNG.random(SCAN) < 0.1, RNG.random(EELS.shape) < 0.1
 VARIANCES = {
@@ -50,7 +50,7 @@ def edxs(**options):
 
 def stored(path, model, loss, **settings):
     """(the result, its store)."""
-    settings = {"passes": 4} | settings
+    settings = {"passes": 3} | settings
     result = by_blocks(model, loss, settings={"out": path / "answer.zarr", **settings})
     return result, zarr.open_group(str(path / "answer.zarr"), mode="r")
 
@@ -115,7 +115,7 @@ def test_detectors_that_share_maps_are_taken_together(kind, tmp_path):
     known = kind == "squares and counts"
     one, two = eels(variance=VARIANCES["channels"] if known else None), edxs()
     loss = Frobenius(one) + 2 * Poisson(two) if known else Gaussian(one) + Gaussian(two)
-    result, group = stored(tmp_path, SharedMaps(one, two, K=K), loss)
+    result, group = stored(tmp_path, SharedMaps(one, two, K=K), loss, passes=4)
     _, errors = result.transform({"eels": one, "edxs": two}, errors=True, progress=False)
     close = 1e-7 if known else 1e-2  # a level that is learned is that before the last pass
     np.testing.assert_allclose(group["errors of C"][:], errors, rtol=close)
@@ -149,14 +149,14 @@ def test_maps_whose_errors_are_not_known_are_named(tmp_path):
         ("b", NMF(counts, K), BetaDivergence(counts, beta=0.5), "known are those of squares and"),
     ):
         (tmp_path / name).mkdir()
-        result, group = stored(tmp_path / name, model, loss, passes=3)
+        result, group = stored(tmp_path / name, model, loss)
         assert any(re.search(f"no standard errors of maps.*{words}", m) for m in result.messages)
         assert not [each for each in group if each.startswith("errors")]
 
 
 def test_no_pass_is_made_for_them(tmp_path):
     data = eels()
-    result, _ = stored(tmp_path, NMF(data, K), Gaussian(data))
+    result, _ = stored(tmp_path, NMF(data, K), Gaussian(data), passes=4)
     without = by_blocks(NMF(data, K), Gaussian(data), settings={"passes": 4})
     passes = [re.findall(r"\d+ passes", each.solver) for each in (result, without)]
     assert passes[0] == passes[1] != []
@@ -169,7 +169,7 @@ def test_of_two_points_of_a_last_pass_the_errors_are_those_of_the_answer(
 ):
     monkeypatch.setattr("fusion.blocks.way.Way._higher", lambda *_: higher)
     data = edxs()
-    result, group = stored(tmp_path, NMF(data, K), Poisson(data), passes=3)
+    result, group = stored(tmp_path, NMF(data, K), Poisson(data))
     _, errors = result.transform(data, errors=True, progress=False)
     np.testing.assert_allclose(group["errors of C"][:], errors, rtol=1e-5)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,12 @@ def fitted(made, loss=Frobenius, **options) -> fu.Result:
     return by_blocks(NMF(data, K), loss(data), **options)
 
 
+@cache
+def plain() -> fu.Result:
+    """Of the map in chunks."""
+    return fitted(chunked(CUBE))
+
+
 @pytest.mark.parametrize(
     ("array", "loss", "persisted"), [(CUBE, Frobenius, True), (COUNTS, Poisson, False)]
 )
@@ -60,9 +68,7 @@ def test_a_lazy_signal_is_fitted_as_one_in_memory(array, loss, persisted):
 
 
 def test_answers_go_back_with_the_axes_of_the_signal():
-    made = chunked(CUBE)
-    result = fitted(made)
-    axes = [m.axes_manager for m in result.to_hyperspy().values()]
+    axes = [m.axes_manager for m in plain().to_hyperspy().values()]
     assert any(SCAN[::-1] in (each.signal_shape, each.navigation_shape) for each in axes)
 
 
@@ -72,7 +78,7 @@ def test_energies_that_come_first_are_no_matter():
     turned = turned.transpose(signal_axes=[2])
     turned.metadata.General.title = "eels"
     result = fitted(turned)
-    assert result.loss == pytest.approx(fitted(chunked(CUBE)).loss, rel=1e-9)
+    assert result.loss == pytest.approx(plain().loss, rel=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore:.*NestedDirectoryStore:FutureWarning")  # by RosettaSciIO
@@ -91,4 +97,4 @@ def test_an_hdf5_file_is_read_block_by_block(tmp_path):
     chunked(CUBE).save(tmp_path / "map.hspy")
     loaded = fu.load(tmp_path / "map.hspy", lazy=True)
     result = by_blocks(NMF(loaded, K), Frobenius(loaded))
-    assert result.loss == pytest.approx(fitted(chunked(CUBE)).loss, rel=1e-5)
+    assert result.loss == pytest.approx(plain().loss, rel=1e-5)

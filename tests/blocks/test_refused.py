@@ -217,7 +217,7 @@ def test_penalties_of_single_pixels_and_of_spectra_are_taken(term):
         data = fu.Dataset("eels", array)
         return NMF(data, K), Frobenius(data) + term
 
-    same_answer(by_blocks(*posed(lazy(CUBE, (5, 8)))), in_memory(*posed(CUBE)))
+    same_answer(by_blocks(*posed(lazy(CUBE, (10, 12)))), in_memory(*posed(CUBE)))
 
 
 def test_a_function_of_the_spectra_is_taken():
@@ -229,11 +229,11 @@ def test_a_function_of_the_spectra_is_taken():
         data = fu.Dataset("eels", array)
         return NMF(data, K), Frobenius(data) + even
 
-    same_answer(by_blocks(*posed(lazy(CUBE, (5, 8)))), in_memory(*posed(CUBE)))
+    same_answer(by_blocks(*posed(lazy(CUBE, (10, 12)))), in_memory(*posed(CUBE)))
 
 
 def test_an_answer_that_is_none_yet_is_said():
-    data = fu.Dataset("eels", lazy(CUBE, (5, 8)))
+    data = fu.Dataset("eels", lazy(CUBE, (10, 12)))
     with pytest.warns(fu.ClaimWarning, match=r"not an answer yet.*Blocks\(passes=6\)"):
         result = by_blocks(
             NMF(data, K), Frobenius(data) + L1("C"), sample=4, settings={"passes": 3}
@@ -243,14 +243,14 @@ def test_an_answer_that_is_none_yet_is_said():
 
 
 def test_data_that_are_not_met_are_said():
-    data = fu.Dataset("eels", lazy(CUBE, (5, 8)), variance=0.01)
+    data = fu.Dataset("eels", lazy(CUBE, (10, 12)), variance=0.01)
     with pytest.warns(fu.NoiseWarning, match="χ² per value of 'eels' is 9"):
         by_blocks(NMF(data, K), Frobenius(data))
 
 
 def test_counts_that_were_scaled_are_said():
     counts = np.random.default_rng(0).poisson(20 * C @ (S + 0.02).T).reshape(*SCAN, -1)
-    data = fu.Dataset("edxs", lazy(counts * 0.37, (5, 8)))
+    data = fu.Dataset("edxs", lazy(counts * 0.37, (10, 12)))
     with pytest.warns(fu.NoiseWarning, match=r"multiples of 0\.37"):
         by_blocks(NMF(data, K), fu.losses.Poisson(data), settings={"passes": 3})
 
@@ -268,5 +268,5 @@ def test_a_tensor_decomposition_goes_as_a_matrix_does():
         data = fu.Dataset("eels", array)
         return CPD(data, K), Frobenius(data)
 
-    result, whole = by_blocks(*posed(lazy(CUBE, (5, 8)))), in_memory(*posed(CUBE))
+    result, whole = by_blocks(*posed(lazy(CUBE, (10, 12)))), in_memory(*posed(CUBE))
     assert result.loss == pytest.approx(whole.loss, rel=1e-5)
