@@ -52,32 +52,28 @@ def spread_out(n, v, at, room):
         v[j] = room[j]
 
 
-def gathered_of(K):
-    def gathered(n, at, fine, few, pairs):
-        """R and its `paired` of the channels that are listed."""
-        for k in range(K):
-            for t in range(n):
-                few[k, t] = fine[k, at[t]]
-        i = 0
-        for k in range(K):
-            for l in range(k + 1):  # noqa: E741
-                for t in range(n):
-                    pairs[i, t] = few[k, t] * few[l, t]
-                i += 1
-
-    return gathered
-
-
-def scatter_of(K):
-    def scatter(n, at, q, w, first, second, room):
-        """Σ q c and Σ w c² of one row, added to what is there, (channel, 2 K)."""
+def gathered(lanes, n, at, fine, few, pairs):
+    """R and its `paired` of the channels that are listed."""
+    K = len(lanes)
+    for k in range(K):
         for t in range(n):
-            one, two, j = q[t], w[t], at[t]
-            for k in range(K):
-                room[j, k] += one * first[k]
-                room[j, K + k] += two * second[k]
+            few[k, t] = fine[k, at[t]]
+    i = 0
+    for k in range(K):
+        for l in range(k + 1):  # noqa: E741
+            for t in range(n):
+                pairs[i, t] = few[k, t] * few[l, t]
+            i += 1
 
-    return scatter
+
+def scatter(lanes, n, at, q, w, first, second, room):
+    """Σ q c and Σ w c² of one row, added to what is there, (channel, 2 K)."""
+    K = len(lanes)
+    for t in range(n):
+        one, two, j = q[t], w[t], at[t]
+        for k in range(K):
+            room[j, k] += one * first[k]
+            room[j, K + k] += two * second[k]
 
 
 def handed_over(room, apart, sums):

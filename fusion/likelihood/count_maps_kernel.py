@@ -9,29 +9,30 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from fusion.algebra.compiling import compiled
 from fusion.likelihood.count_maps_few import (
     FULL,
-    gathered_of,
+    gathered,
     handed_over,
     listed_of_array,
     listed_of_list,
-    scatter_of,
+    scatter,
     spread_out,
 )
 from fusion.likelihood.count_maps_parts import (
     LEAST,
-    add_of,
+    add,
     begun,
-    bend_of,
+    bend,
     fall,
-    look_of,
+    look,
     met,
     one_by_one,
-    step_of,
+    step,
 )
 
 COARSE = 8
@@ -67,20 +68,27 @@ def kernel(K: int, listed: bool) -> Any:
     """
     from numba.extending import register_jitable
 
-    sums, swept = register_jitable(met), register_jitable(one_by_one)
-    own = look_of(K, sums), bend_of(K, sums), step_of(swept), fall, add_of(K), begun
     read = listed_of_list if listed else listed_of_array
-    few = read, spread_out, gathered_of(K), scatter_of(K), handed_over
-    return compiled(_rows(K, *map(register_jitable, (*own, *few))))
+    parts = (met, look, bend, one_by_one, step, fall, add, begun)
+    few = (read, spread_out, gathered, scatter, handed_over)
+    for part in (*parts, *few):
+        register_jitable(part)
+    return compiled(_rows(K, read, _written((*parts, *few))))
 
 
-def _rows(K, look, bend, step, fall, add, begun, read, spread_out, gathered, scatter, handed_over):
-    far_off, seen_of, far, near, slower, least, lift = FAR_OFF, SEEN, FAR, NEAR, SLOWER, LEAST, LIFT
-    small, single, together, most, scores, rows_of = SMALL, SINGLE, COARSE, LOOKS, SCORED, TOGETHER
-    full, early = FULL, EARLY
+def _written(parts: tuple[Any, ...]) -> int:
+    """What the parts are, in a number: numba looks for changes in the kernel's own file alone."""
+    text = [(c.co_code, c.co_names, c.co_consts) for c in (part.__code__ for part in parts)]
+    return crc32(repr(text).encode())
+
+
+def _rows(K, read, written):
+    """The kernel. All that it closes over has one name in every process, as what is kept on disk is
+    looked for by it: functions of modules, and numbers."""
+    lanes = (0,) * K
 
     def rows(source, weights, own, reach, fine, coarse, fine_pairs, coarse_pairs, made, sums):
-        p, bins = len(weights), coarse.shape[1]
+        p, bins, _ = len(weights), coarse.shape[1], written
         v, m, u = np.empty(p, np.float32), np.empty(p, np.float32), np.empty(p, np.float32)
         at, few = np.empty(p, np.int64), np.empty(bins, np.float32)
         near_of, near_pairs = np.empty_like(fine), np.empty_like(fine_pairs)
@@ -96,33 +104,33 @@ def _rows(K, look, bend, step, fall, add, begun, read, spread_out, gathered, sca
             if weight <= 0.0:
                 continue
             size, total = read(source, i, weights, v, at)
-            listed = full * size < p
+            listed = FULL * size < p
             if listed:
-                gathered(size, at, fine, near_of, near_pairs)
+                gathered(lanes, size, at, fine, near_of, near_pairs)
             else:
                 spread_out(size, v, at, u)
                 size = p
-            begun(made[i], reach, total, lift, c)
+            begun(made[i], reach, total, LIFT, c)
             own_q, own_w = q[lane], w[lane]
-            enough = small + single * total
-            all_of, tried, scored = True, size <= 2 * bins, 0  # few are no more work than parts
+            enough = SMALL + SINGLE * total
+            all_of, tried, scored = True, size <= 2 * bins, 0  # few are no more work
             known, last, slope, share = False, 0.0, 0.0, 1.0
-            for turn in range(most + 1):
-                all_of = all_of or turn == most
+            for turn in range(LOOKS + 1):
+                all_of = all_of or turn == LOOKS
                 n, looks = (size, looks + 1) if all_of else (bins, looks)
                 if not all_of:  # each by itself: what is chosen among arrays is counted each time
-                    look(n, few, coarse, c, m, own_q, own_w, g, near_c)
+                    look(lanes, n, few, coarse, c, m, own_q, own_w, g, near_c)
                 elif listed:
-                    look(n, v, near_of, c, m, own_q, own_w, g, near_c)
+                    look(lanes, n, v, near_of, c, m, own_q, own_w, g, near_c)
                 else:
-                    look(n, v, fine, c, m, own_q, own_w, g, near_c)
-                if turn == most:
+                    look(lanes, n, v, fine, c, m, own_q, own_w, g, near_c)
+                if turn == LOOKS:
                     break
                 along, off = 0.0, 0.0
                 for k in range(K):
                     asked, g[k] = g[k], reach[k] - g[k]
                     along += g[k] * d[k]
-                    if asked > 0.0 and (g[k] < 0.0 or c[k] * reach[k] > seen_of * total):
+                    if asked > 0.0 and (g[k] < 0.0 or c[k] * reach[k] > SEEN * total):
                         off = max(off, g[k] * g[k] * total / (asked * asked))
                 if slope < 0.0 and along > -0.9 * slope and share > 1e-3:  # too far: back
                     share *= min(max(slope / (slope - along), 0.1), 0.7)
@@ -131,25 +139,25 @@ def _rows(K, look, bend, step, fall, add, begun, read, spread_out, gathered, sca
                     known = False
                     continue
                 decrement = step(c, g, h, d, inverse, lower) if known else np.inf
-                known = known and (decrement <= enough or decrement <= slower * last)
-                away = off > far_off and not tried
+                known = known and (decrement <= enough or decrement <= SLOWER * last)
+                away = off > FAR_OFF and not tried
                 if not known and not away:
                     if not all_of:
-                        bend(n, own_w, coarse_pairs, h, part)
+                        bend(lanes, n, own_w, coarse_pairs, h, part)
                     elif listed:
-                        bend(n, own_w, near_pairs, h, part)
+                        bend(lanes, n, own_w, near_pairs, h, part)
                     else:
-                        bend(n, own_w, fine_pairs, h, part)
+                        bend(lanes, n, own_w, fine_pairs, h, part)
                     known, decrement = True, step(c, g, h, d, inverse, lower)
                 last = decrement
-                if not tried and (away or decrement > far):
+                if not tried and (away or decrement > FAR):
                     few[:] = np.float32(0)
                     for t in range(size):
-                        few[(at[t] if listed else t) // together] += v[t]
+                        few[(at[t] if listed else t) // COARSE] += v[t]
                     all_of, tried, known, slope = False, True, False, 0.0
                     continue
                 few_of = listed and all_of
-                expected = decrement > (early if few_of else far) and scored < scores
+                expected = decrement > (EARLY if few_of else FAR) and scored < SCORED
                 if expected and few_of:  # by expectation and maximisation: what is asked is given
                     for k in range(K):
                         d[k] = -c[k] * g[k] / reach[k] if reach[k] > 0.0 else 0.0
@@ -158,16 +166,16 @@ def _rows(K, look, bend, step, fall, add, begun, read, spread_out, gathered, sca
                     for j in range(n):
                         u[j] = np.float32(1) / m[j]
                     if not all_of:
-                        bend(n, u, coarse_pairs, h, part)
+                        bend(lanes, n, u, coarse_pairs, h, part)
                     elif listed:
-                        bend(n, u, near_pairs, h, part)
+                        bend(lanes, n, u, near_pairs, h, part)
                     else:
-                        bend(n, u, fine_pairs, h, part)
+                        bend(lanes, n, u, fine_pairs, h, part)
                     step(c, g, h, d, inverse, lower)
                     scored, known = scored + 1, False
                 if all_of and decrement <= enough:
                     break
-                turned = not all_of and decrement <= near
+                turned = not all_of and decrement <= NEAR
                 slope, share, mean = 0.0, 1.0, 0.0
                 for k in range(K):
                     before[k] = c[k]
@@ -177,30 +185,32 @@ def _rows(K, look, bend, step, fall, add, begun, read, spread_out, gathered, sca
                 if expected or turned:  # no step on the same line: what is next begins inside
                     slope = 0.0
                     for k in range(K):
-                        c[k] = max(c[k], lift * mean)
+                        c[k] = max(c[k], LIFT * mean)
                 if turned:
                     all_of, known = True, False
-            fell -= weight * fall(size, v, m, least)
+            fell -= weight * fall(size, v, m, LEAST)
             for k in range(K):
                 made[i, k] = c[k]
                 shares[0, k, lane] = np.float32(weight * c[k])
                 shares[1, k, lane] = np.float32(weight * c[k] * c[k])
             added += 1
             if listed:
-                scatter(size, at, own_q, own_w, shares[0, :, lane], shares[1, :, lane], apart)
+                scatter(
+                    lanes, size, at, own_q, own_w, shares[0, :, lane], shares[1, :, lane], apart
+                )
                 shares[:, :, lane] = np.float32(0)
             else:
                 lane += 1
             if lane == 4:
-                add(q, w, shares, room)
+                add(lanes, q, w, shares, room)
                 shares[:] = np.float32(0)
                 lane = 0
-            if added >= rows_of:
+            if added >= TOGETHER:
                 handed_over(room, apart, sums)
                 added = 0
         if lane:
             q[lane:], w[lane:] = np.float32(0), np.float32(0)
-            add(q, w, shares, room)
+            add(lanes, q, w, shares, room)
         handed_over(room, apart, sums)
         return fell, looks
 

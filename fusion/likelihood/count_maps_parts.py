@@ -43,40 +43,35 @@ def met(n, x, rows, made):
         made[k], made[k + 1], made[k + 2], made[k + 3] = s, t, u, z
 
 
-def look_of(K, met):
-    least = np.float32(LEAST)
+def look(lanes, n, v, R, c, m, q, w, asked, near):
+    """Predictions, v / m, v / m² and R v / m of n channels; `near`: room for c.
 
-    def look(n, v, R, c, m, q, w, asked, near):
-        """Predictions, v / m, v / m² and R v / m of n channels; `near`: room for c."""
-        one = np.float32(1)
+    `lanes`: one entry a component; the compiler knows how many a tuple has, and unrolls.
+    """
+    K, one, least = len(lanes), np.float32(1), np.float32(LEAST)
+    for k in range(K):
+        near[k] = np.float32(c[k])
+    for j in range(n):
+        mean = np.float32(0)
         for k in range(K):
-            near[k] = np.float32(c[k])
-        for j in range(n):
-            mean = np.float32(0)
-            for k in range(K):
-                mean += near[k] * R[k, j]
-            mean = mean if mean > least else least
-            m[j] = mean
-            inverse = one / mean
-            ratio = v[j] * inverse
-            q[j] = ratio
-            w[j] = ratio * inverse
-        met(n, q, R, asked)
-
-    return look
+            mean += near[k] * R[k, j]
+        mean = mean if mean > least else least
+        m[j] = mean
+        inverse = one / mean
+        ratio = v[j] * inverse
+        q[j] = ratio
+        w[j] = ratio * inverse
+    met(n, q, R, asked)
 
 
-def bend_of(K, met):
-    def bend(n, w, pairs, h, part):
-        """Σ R_k R_l v / m², from R_k R_l one below the other; `part`: room for them."""
-        met(n, w, pairs, part)
-        i = 0
-        for k in range(K):
-            for l in range(k + 1):  # noqa: E741
-                h[k, l] = h[l, k] = part[i]
-                i += 1
-
-    return bend
+def bend(lanes, n, w, pairs, h, part):
+    """Σ R_k R_l v / m², from R_k R_l one below the other; `part`: room for them."""
+    met(n, w, pairs, part)
+    K, i = len(lanes), 0
+    for k in range(K):
+        for l in range(k + 1):  # noqa: E741
+            h[k, l] = h[l, k] = part[i]
+            i += 1
 
 
 def paired(R: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -118,70 +113,67 @@ def one_by_one(c, g, h, d, inverse):
     return decrement
 
 
-def step_of(one_by_one):
-    def step(c, g, h, d, inverse, lower):
-        """Newton's step d within c + d ≥ 0, and −g d, the squared decrement.
+def step(c, g, h, d, inverse, lower):
+    """Newton's step d within c + d ≥ 0, and −g d, the squared decrement.
 
-        Components at their bounds are exchanged until none wants to leave; where these go round, or
-        spectra are too much alike for that, one component after the other is taken.
-        """
-        K, free = len(c), 0
+    Components at their bounds are exchanged until none wants to leave; where these go round, or
+    spectra are too much alike for that, one component after the other is taken.
+    """
+    K, free = len(c), 0
+    for k in range(K):
+        if c[k] > 0.0 or g[k] < 0.0:
+            free |= 1 << k
+    for _ in range(EXCHANGES):
+        apart = True
         for k in range(K):
-            if c[k] > 0.0 or g[k] < 0.0:
-                free |= 1 << k
-        for _ in range(EXCHANGES):
-            apart = True
-            for k in range(K):
-                held = (free >> k) & 1 == 0
-                for l in range(k):  # noqa: E741
-                    a = h[k, l]
-                    for n in range(l):
-                        a -= lower[k, n] * lower[l, n]
-                    lower[k, l] = 0.0 if held or (free >> l) & 1 == 0 else a * inverse[l]
-                a, d[k], inverse[k] = h[k, k], 0.0, 0.0
-                if held:
-                    continue
-                for l in range(k):  # noqa: E741
-                    a -= lower[k, l] * lower[k, l]
-                if not a > ALIKE * h[k, k]:
-                    apart = False
-                    break
-                inverse[k] = 1.0 / np.sqrt(a)
-                a = -g[k]
-                for l in range(K):  # noqa: E741
-                    if (free >> l) & 1 == 0:
-                        a += h[k, l] * c[l]
-                for l in range(k):  # noqa: E741
-                    a -= lower[k, l] * d[l]
-                d[k] = a * inverse[k]
-            if not apart:
+            held = (free >> k) & 1 == 0
+            for l in range(k):  # noqa: E741
+                a = h[k, l]
+                for n in range(l):
+                    a -= lower[k, n] * lower[l, n]
+                lower[k, l] = 0.0 if held or (free >> l) & 1 == 0 else a * inverse[l]
+            a, d[k], inverse[k] = h[k, k], 0.0, 0.0
+            if held:
+                continue
+            for l in range(k):  # noqa: E741
+                a -= lower[k, l] * lower[k, l]
+            if not a > ALIKE * h[k, k]:
+                apart = False
                 break
-            for k in range(K - 1, -1, -1):
-                a = d[k]
-                for l in range(k + 1, K):  # noqa: E741
-                    a -= lower[l, k] * d[l]
-                d[k] = a * inverse[k]
-            wrong, decrement = 0, 0.0
-            for k in range(K):
-                if (free >> k) & 1 == 0:
-                    d[k] = -c[k]
-                decrement -= g[k] * d[k]
-            for k in range(K):
-                if (free >> k) & 1:
-                    if c[k] + d[k] < 0.0:
-                        wrong |= 1 << k
-                else:
-                    slope = g[k]
-                    for l in range(K):  # noqa: E741
-                        slope += h[k, l] * d[l]
-                    if slope < 0.0:
-                        wrong |= 1 << k
-            if wrong == 0:
-                return decrement
-            free ^= wrong
-        return one_by_one(c, g, h, d, inverse)
-
-    return step
+            inverse[k] = 1.0 / np.sqrt(a)
+            a = -g[k]
+            for l in range(K):  # noqa: E741
+                if (free >> l) & 1 == 0:
+                    a += h[k, l] * c[l]
+            for l in range(k):  # noqa: E741
+                a -= lower[k, l] * d[l]
+            d[k] = a * inverse[k]
+        if not apart:
+            break
+        for k in range(K - 1, -1, -1):
+            a = d[k]
+            for l in range(k + 1, K):  # noqa: E741
+                a -= lower[l, k] * d[l]
+            d[k] = a * inverse[k]
+        wrong, decrement = 0, 0.0
+        for k in range(K):
+            if (free >> k) & 1 == 0:
+                d[k] = -c[k]
+            decrement -= g[k] * d[k]
+        for k in range(K):
+            if (free >> k) & 1:
+                if c[k] + d[k] < 0.0:
+                    wrong |= 1 << k
+            else:
+                slope = g[k]
+                for l in range(K):  # noqa: E741
+                    slope += h[k, l] * d[l]
+                if slope < 0.0:
+                    wrong |= 1 << k
+        if wrong == 0:
+            return decrement
+        free ^= wrong
+    return one_by_one(c, g, h, d, inverse)
 
 
 def fall(n, v, m, least):
@@ -205,15 +197,12 @@ def fall(n, v, m, least):
     return total if lost <= np.float32(0) else np.float32(-np.inf)
 
 
-def add_of(K):
-    def add(q, w, shares, room):
-        """Σ q c and Σ w c² of four rows, added to what is there."""
-        for k in range(K):
-            a, b, e, f = shares[0, k, 0], shares[0, k, 1], shares[0, k, 2], shares[0, k, 3]
-            for j in range(q.shape[1]):
-                room[0, k, j] += q[0, j] * a + q[1, j] * b + (q[2, j] * e + q[3, j] * f)
-            a, b, e, f = shares[1, k, 0], shares[1, k, 1], shares[1, k, 2], shares[1, k, 3]
-            for j in range(q.shape[1]):
-                room[1, k, j] += w[0, j] * a + w[1, j] * b + (w[2, j] * e + w[3, j] * f)
-
-    return add
+def add(lanes, q, w, shares, room):
+    """Σ q c and Σ w c² of four rows, added to what is there."""
+    for k in range(len(lanes)):
+        a, b, e, f = shares[0, k, 0], shares[0, k, 1], shares[0, k, 2], shares[0, k, 3]
+        for j in range(q.shape[1]):
+            room[0, k, j] += q[0, j] * a + q[1, j] * b + (q[2, j] * e + q[3, j] * f)
+        a, b, e, f = shares[1, k, 0], shares[1, k, 1], shares[1, k, 2], shares[1, k, 3]
+        for j in range(q.shape[1]):
+            room[1, k, j] += w[0, j] * a + w[1, j] * b + (w[2, j] * e + w[3, j] * f)

@@ -129,3 +129,13 @@ def test_what_is_found_does_not_depend_on_the_number_of_threads(monkeypatch):
     assert torch.equal(one.rows, two.rows)
     assert torch.equal(one.explained, two.explained)
     assert one.loss == two.loss
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_is_kept_on_disk_is_found_by_every_process(listed):
+    """Functions within functions are not written alike by all, and numba looks for them so."""
+    own = count_maps_kernel.kernel(4, listed).py_func
+    for cell in own.__closure__:
+        value = cell.cell_contents
+        nested = "<locals>" in getattr(value, "__qualname__", "")
+        assert isinstance(value, int | tuple) or (callable(value) and not nested)
