@@ -43,8 +43,7 @@ def dense_reading(few: np.ndarray) -> None:
     compiled_reading.product_back(array, L)
     compiled_reading.sums(array, R[:, 0])
     compiled_reading.residual_squares(array, L, R, None, None)
-    group, by_row = np.zeros(len(few), np.int64), np.ones(len(few))
-    compiled_reading.group_sums(array, group, by_row, np.zeros((1, few.shape[1])))
+    compiled_reading.group_sums(array, np.zeros(len(few), np.int64), 1)
 
 
 def main() -> None:
@@ -55,8 +54,9 @@ def main() -> None:
     large = few.astype(float)
     large[0, 0] = LARGE
     by_rows(few, (2,), workers)  # so few counts are read by passes for any number of components
-    ones = (torch.ones((n, 3), dtype=torch.float64) for n in SHAPE)
-    likeliest(torch.from_numpy(few), *ones)
+    L, R = (torch.ones((n, 3), dtype=torch.float64) for n in SHAPE)
+    for counts in (few, few[:, :8].copy()):  # the latter are whole words of eight bytes
+        likeliest(torch.from_numpy(counts), L, R[: counts.shape[1]])
     by_rows(large, (2,), workers)
     count_rows.FEW = 0
     by_rows(large, (2, 6), workers)
