@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.science import edxs_limit, edxs_other_rows, edxs_rows
+from benchmarks.science import edxs_bias, edxs_limit, edxs_other_rows, edxs_rows
 from benchmarks.science.edxs_cases import Runs
 from benchmarks.science.line import Line
 from benchmarks.science.rows import Case
 
 DRAWS = 50
-ROWS = {row.name: row for row in (*edxs_rows.ROWS, *edxs_limit.ROWS, *edxs_other_rows.ROWS)}
+PARTS = edxs_rows, edxs_bias, edxs_limit, edxs_other_rows
+ROWS = {row.name: row for part in PARTS for row in part.ROWS}
 CASE = Case("edxs", ROWS, Runs, DRAWS)
 
 
