@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fusion.data.tally import tally
+from fusion.forms import compiled_reading
 from fusion.forms.contract import Form
 from fusion.forms.dense import RESIDENT, Dense
 from fusion.forms.entries import Entries
@@ -35,8 +36,11 @@ def form_of(
     tensor = data.tensor
     if not data._finite:  # what is not finite is masked
         tensor = torch.nan_to_num(tensor, nan=0.0, posinf=0.0, neginf=0.0)
-    resident = CHUNK if data._passing else RESIDENT
-    return Dense(tensor.reshape(shape).to(device), weights, dtype, resident)
+    tensor = tensor.reshape(shape).to(device)
+    resident = RESIDENT
+    if data._passing:  # what is compiled reads it as it is
+        resident = 0 if compiled_reading.serves(tensor) else CHUNK
+    return Dense(tensor, weights, dtype, resident)
 
 
 def _sparse_form(

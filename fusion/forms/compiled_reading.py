@@ -17,8 +17,8 @@ from fusion.algebra.threads import shared_workers
 Array = NDArray[Any]
 ROWS = 4096
 """Rows that a thread takes at a time; what they add up to does not depend on who takes them."""
-MANY = 2**20
-"""Values from which on compiling pays."""
+MANY = 2**16
+"""Values from which on compiling pays, where blocks are read that have so many each."""
 MOST = 8
 """Columns of a factor up to which products are compiled: of more, converting first is faster."""
 LANES, PART = 4, 256

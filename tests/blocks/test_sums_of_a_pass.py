@@ -142,3 +142,12 @@ def test_sums_of_two_blocks_are_the_sum_of_both():
     for kind in ("gradient", "counts", "bends"):
         mine, theirs = getattr(both, kind)["S"], getattr(whole, kind)["S"]
         np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-6 * abs(theirs).max())
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("u2", "u2"), ("f4", "f8")])
+def test_counts_of_a_block_are_read_as_they_came_however_small_their_blocks(kind, kept):
+    pytest.importorskip("numba")
+    data = fu.Dataset("a", np.ones((300, 256), kind), signal=1)
+    data._passing = True
+    form = data.form((300, 256), torch.device("cpu"), torch.float64)
+    assert form.array.numpy().dtype == np.dtype(kept)
