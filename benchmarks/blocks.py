@@ -360,7 +360,7 @@ def _workers(_: bool) -> Iterator[list[str]]:
     import fusion as fu
 
     rng = np.random.default_rng(0)
-    n, channels = 256, 256
+    n, channels = 512, 512  # of fewer a pass takes less than what is sent takes
     X = rng.poisson(rng.gamma(0.5, 4.0, (n * n, K)) @ (spectra(channels) * 20).T)
     X = X.astype("u2").reshape(n, n, channels)
     spent, losses = {}, {}
