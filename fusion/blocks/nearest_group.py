@@ -30,7 +30,7 @@ def nearest(points: Array, few: Array) -> Array:
     twice[:k, : len(few)] = 2 * few.T
     squares = np.full(twice.shape[1], np.inf, np.float32)  # of what is no point
     squares[: len(few)] = np.square(few).sum(1)
-    made = np.empty(n, np.int64)
+    made = np.zeros(n, np.int64)  # the first of them where a point is no number
     _kernel()(padded, twice, squares, made)
     return made
 
@@ -51,14 +51,14 @@ def _nearest(points, twice, squares, made):
             for g in range(m):
                 apart[g] -= one[g] * a + two[g] * b
         least, first = apart[0], 0
-        for start in range(0, m, 16):
-            part = apart[start : start + 16]
+        for start in range(0, m, TOGETHER):
+            part = apart[start : start + TOGETHER]
             here = part[0]
-            for g in range(16):
+            for g in range(TOGETHER):
                 here = part[g] if part[g] < here else here
             if here < least:
                 least, first = here, start
-        for g in range(first, first + 16):
+        for g in range(first, first + TOGETHER):
             if apart[g] == least:
                 made[i] = g
                 break

@@ -135,7 +135,7 @@ def _of_few(form: Any, group: Array, groups: int) -> Array:
 
 def _of_many(form: Any, group: Array, groups: int) -> Array:
     weights = form.weights.rows
-    if form.compiled and weights is None:
+    if form.compiled and weights is None and not form.array.dtype.is_signed:
         return compiled_reading.group_sums(form.array, group, groups)
     from scipy import sparse
 

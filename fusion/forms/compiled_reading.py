@@ -92,10 +92,10 @@ def residual_squares(
 
 
 def group_sums(array: Tensor, group: Array, groups: int) -> Array:
-    """Whole numbers ≥ 0, rows added up to those of their groups.
+    """Rows added up to those of their groups.
 
     Args:
-        array: (row, column); group: of each row, less than `groups`.
+        array: (row, column), unsigned whole numbers; group: of each row, less than `groups`.
 
     Returns:
         (group, column), whole numbers.

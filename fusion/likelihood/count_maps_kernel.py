@@ -165,12 +165,10 @@ def _rows(K, read, written):
                 elif expected:  # by the curvature that counts of these means would have
                     for j in range(n):
                         u[j] = np.float32(1) / m[j]
-                    if not all_of:
-                        bend(lanes, n, u, coarse_pairs, h, part)
-                    elif listed:
-                        bend(lanes, n, u, near_pairs, h, part)
-                    else:
+                    if all_of:
                         bend(lanes, n, u, fine_pairs, h, part)
+                    else:
+                        bend(lanes, n, u, coarse_pairs, h, part)
                     step(c, g, h, d, inverse, lower)
                     scored, known = scored + 1, False
                 if all_of and decrement <= enough:
