@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy, deepcopy
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusion.algebra.axis import Axes, Axis
 from fusion.data.dataset import Dataset
@@ -14,6 +15,8 @@ from fusion.language.fit_term import Fit
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 
+OF_TORCH = vars(nn.Module()).keys() - {"_parameters", "_buffers", "_modules"}
+"""Attributes of every module that say nothing of what it computes with."""
 Scans = dict[str, Axes]
 """For every data set, the axes of the pixels that its maps have."""
 
@@ -56,13 +59,33 @@ def model_on_rows(model: Model, factors: Mapping[str, Axes], rows: Mapping[Axes,
     """A copy whose factors over pixels have these rows alone."""
     modules = model.factor_modules()
     memo = {id(modules[name]): modules[name] for name in factors}  # not copied whole
-    other = deepcopy(model, memo)
+    other = _copied(model, memo)
     for name, axes in factors.items():
         part = modules[name].rows(rows[axes])
         part.axes = (pixel_axis(len(rows[axes])), *part.axes[1:])
         *path, last = name.split(".")
         owner = other.get_submodule(".".join(path)) if path else other
         owner._modules[f"_{last}"] = part
+    return other
+
+
+def _copied(module: nn.Module, memo: dict[int, Any]) -> Any:
+    """What `deepcopy` makes, in a fifth of the time, as every block asks for it.
+
+    Of what torch keeps of a module but its parameters and parts, hooks as a rule, copies that hold
+    the same.
+    """
+    if id(module) in memo or hasattr(module, "__deepcopy__"):
+        return deepcopy(module, memo)
+    memo[id(module)] = other = type(module).__new__(type(module))
+    for name, value in vars(module).items():
+        if name == "_modules":
+            held = {n: p if p is None else _copied(p, memo) for n, p in value.items()}
+        elif name in OF_TORCH:
+            held = value.copy() if isinstance(value, dict | set) else value
+        else:
+            held = deepcopy(value, memo)
+        vars(other)[name] = held
     return other
 
 

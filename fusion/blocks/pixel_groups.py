@@ -27,8 +27,6 @@ from fusion.forms import compiled_reading
 
 GROUPS = 512
 """Groups of pixels, at most: with more a step knows little better, and workers send more."""
-APART = 3.0
-"""Distance of pixels of which one alone has a component; shares are 2^½ apart at most."""
 
 Array = NDArray[Any]
 
@@ -96,15 +94,11 @@ class PixelGroups:
 
     def nearest(self, rows: Tensor) -> Array:
         """The group of each row, (pixel,)."""
-        return nearest(self._placed(rows), self._placed(self.rows))
+        return nearest(self._amounts(rows), self._amounts(self.rows))
 
-    def _placed(self, rows: Tensor) -> Array:
-        """Where pixels lie: roots of shares (Hellinger's distance), those without a component
-        apart from those with it, which bend otherwise."""
-        amounts = as_numpy((rows * self.sizes.to(rows)).double().clamp_min(0))
-        total = amounts.sum(1, keepdims=True)
-        shares = amounts / np.where(total > 0, total, 1)
-        return np.hstack([np.sqrt(shares), APART * (shares <= 1e-9)])
+    def _amounts(self, rows: Tensor) -> Array:
+        """Counts of the components, ≥ 0."""
+        return as_numpy((rows.double() * self.sizes.to(rows.device).double()).clamp_min(0))
 
     def summed(self, objective: Objective, values: Values) -> dict[str, Array]:
         """Counts of each group in a block, (group, channel) by data set, in as few bytes as go."""

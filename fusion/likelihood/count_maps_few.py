@@ -12,24 +12,29 @@ FULL = 3
 """One channel in so many that has counts, and a row is read with its zeros."""
 
 
-def listed_of_array(source, i, weights, v, at):
+def listed_of_array(source, i, weights, v, at, room):
     """Channels with counts of a row of an array, (how many, weighted sum of the counts).
 
     `source`: the array, and the same as words of eight bytes, so that zeros are passed over.
+    Nothing branches on the counts: what is none is written over by what comes next.
     """
     x, words = source[0][i], source[1][i]
-    n, total, wide = 0, 0.0, len(x) // len(words)
+    n, some, total, wide = 0, 0, np.float32(0), len(x) // len(words)
     for b in range(len(words)):
-        if words[b] != 0:
-            for j in range(b * wide, (b + 1) * wide):  # written over where there is none: no branch
-                at[n] = j
-                v[n] = np.float32(x[j]) * weights[j]
-                total += v[n]
-                n += x[j] != 0
+        room[some] = b * wide
+        some += words[b] != 0
+    for s in range(some):
+        first = room[s]
+        for j in range(first, first + wide):
+            at[n] = j
+            n += x[j] != 0
+    for t in range(n):
+        v[t] = np.float32(x[at[t]]) * weights[at[t]]
+        total += v[t]
     return n, total
 
 
-def listed_of_list(source, i, weights, v, at):
+def listed_of_list(source, i, weights, v, at, room):
     """The same of rows that are stored as lists: where each begins, channels, counts."""
     start, columns, counts = source
     total, begin = 0.0, start[i]

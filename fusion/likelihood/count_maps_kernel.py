@@ -90,7 +90,8 @@ def _rows(K, read, written):
     def rows(source, weights, own, reach, fine, coarse, fine_pairs, coarse_pairs, made, sums):
         p, bins, _ = len(weights), coarse.shape[1], written
         v, m, u = np.empty(p, np.float32), np.empty(p, np.float32), np.empty(p, np.float32)
-        at, few = np.empty(p, np.int64), np.empty(bins, np.float32)
+        at, words = np.empty(p, np.int64), np.empty(p, np.int64)
+        few = np.empty(bins, np.float32)
         near_of, near_pairs = np.empty_like(fine), np.empty_like(fine_pairs)
         q, w = np.empty((4, p), np.float32), np.empty((4, p), np.float32)
         room, shares = np.zeros((2, K, p), np.float32), np.zeros((2, K, 4), np.float32)
@@ -103,7 +104,7 @@ def _rows(K, read, written):
             weight = own[i]
             if weight <= 0.0:
                 continue
-            size, total = read(source, i, weights, v, at)
+            size, total = read(source, i, weights, v, at, words)
             listed = FULL * size < p
             if listed:
                 gathered(lanes, size, at, fine, near_of, near_pairs)

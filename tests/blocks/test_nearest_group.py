@@ -1,4 +1,4 @@
-"""The nearest of a few points, compiled, against all distances."""
+"""The group nearest to a pixel, compiled, against all distances; counts added up by groups."""
 
 from __future__ import annotations
 
@@ -14,14 +14,31 @@ from fusion.forms.weights import Weights
 RNG = np.random.default_rng(4)
 
 
-@pytest.mark.parametrize(("few", "columns"), [(512, 8), (37, 5), (1, 2)])
+def placed(amounts):
+    """Roots of shares, and 3 apart for each component that one alone has."""
+    total = amounts.sum(1, keepdims=True)
+    share = np.divide(amounts, total, out=np.zeros_like(amounts), where=total > 0)
+    return np.concatenate([np.sqrt(share), 3.0 * (share <= 1e-9)], axis=1)
+
+
+@pytest.mark.parametrize(("few", "K"), [(512, 4), (512, 12), (37, 5), (1, 2), (20, 63)])
 @pytest.mark.parametrize("many", [nearest_group.MANY, 50])
-def test_the_nearest_is_the_one_of_least_distance(few, columns, many):
-    points, centres = RNG.random((many, columns)), RNG.random((few, columns))
-    found = nearest_group.nearest(points, centres)
-    for i in range(0, many, max(many // 40, 1)):
-        apart = np.square(centres - points[i]).sum(1)
+def test_the_nearest_is_the_one_of_least_distance(few, K, many):
+    pixels, groups = (RNG.gamma(0.5, 2.0, (n, K)) for n in (many, few))
+    for amounts in (pixels, groups):
+        amounts[RNG.random(amounts.shape) < 0.3] = 0  # of 12, most pixels are like no group
+    pixels[3] = 0
+    found = nearest_group.nearest(pixels, groups)
+    at, centres = placed(pixels), placed(groups)
+    for i in [3, *range(0, many, max(many // 40, 1))]:
+        apart = np.square(centres - at[i]).sum(1)
         assert apart[found[i]] <= apart.min() * (1 + 1e-5) + 1e-7
+
+
+def test_of_groups_that_are_alike_it_is_the_first():
+    groups = np.tile(RNG.random((6, 3)), (4, 1))
+    pixels = np.repeat(groups[:6], nearest_group.MANY, axis=0)
+    assert set(nearest_group.nearest(pixels, groups)) == set(range(6))
 
 
 @pytest.mark.parametrize("kind", ["u1", "u2", "i2", "f4"])
