@@ -27,7 +27,7 @@ Task = Callable[..., Any]
 """task(shared…, datasets by name, arguments of this block…): a function of a module."""
 RETRIES = 2
 """Times that a block is tried again whose store could not be read or whose worker is gone."""
-OFTEN = 2**24
+OFTEN = 2**26
 """Bytes that are read until free memory is given back."""
 
 
@@ -85,14 +85,12 @@ class Passes:
         Raises:
             ValueError: if a block cannot be read: which one, and how to leave it out.
         """
-        begun, done, read, since = time.monotonic(), 0, 0, 0
+        begun, done, read = time.monotonic(), 0, 0
         self.traffic.passes += 1
         runner = self._on_cluster if self.client is not None else self._on_threads
         for block, made in runner(task, shared, own):
-            done, read, since = done + 1, read + block.bytes, since + block.bytes
-            if since > OFTEN:
-                hand_back()
-                since = 0
+            done, read = done + 1, read + block.bytes
+            _READ.add(block.bytes)
             self._say(done, read, time.monotonic() - begun)
             yield block, made
         hand_back()
@@ -190,6 +188,23 @@ def _first(waiting_for: dict[Future[Any], Block]) -> Iterator[tuple[Block, Any]]
         yield block, future.result()
 
 
+class _Read:
+    """Bytes that were read here; now and then free memory is given back: that is slow."""
+
+    def __init__(self) -> None:
+        self.since = 0
+
+    def add(self, size: int) -> None:
+        """So many more."""
+        self.since += size
+        if self.since > OFTEN:
+            self.since = 0
+            hand_back()
+
+
+_READ = _Read()
+
+
 def _one_thread() -> None:
     """OpenMP, and so torch, keeps the number for every thread of Python apart; BLAS does not."""
     torch.set_num_threads(1)
@@ -232,7 +247,7 @@ def _fill_and_do(shared: tuple[Any, ...], arrays: Sequence[Any], parcel: _Parcel
             finally:
                 let_go(datasets.values())
     finally:
-        hand_back()
+        _READ.add(sum(x.nbytes for x in arrays if x is not None))
 
 
 def _unreadable(error: Exception, pieces: Sequence[Piece]) -> Exception:
