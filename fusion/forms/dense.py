@@ -69,7 +69,7 @@ class Dense(Form):
         return torch.float32 if exact else self.dtype
 
     def matmul(self, B: Tensor) -> Tensor:
-        if self._narrow(B):
+        if compiled_reading.multiplies(self.array, B):
             return compiled_reading.product(self.array, B)
         if self._at_once(B.dtype):
             return self.array @ B
@@ -79,7 +79,7 @@ class Dense(Form):
         return made
 
     def rmatmul(self, G: Tensor) -> Tensor:
-        if self._narrow(G):
+        if compiled_reading.multiplies(self.array, G):
             return compiled_reading.product_back(self.array, G).to(G.dtype)
         if self._at_once(G.dtype):
             return (G.T @ self.array).T  # several times faster than Xᵀ G where X is tall
@@ -87,11 +87,6 @@ class Dense(Form):
         for rows, x in self.blocks(G.dtype):
             total += torch.bmm(_one_batch_a_thread(G[rows]).mT, _one_batch_a_thread(x)).sum(0)
         return total.T.to(G.dtype)
-
-    def _narrow(self, factor: Tensor) -> bool:
-        """Whether values are converted as they are read for a product with this factor."""
-        few = factor.shape[1] <= compiled_reading.MOST and factor.dtype == torch.float32
-        return few and self.compiled
 
     def _at_once(self, dtype: torch.dtype) -> bool:
         """Whether one product with all the data is best: a GPU, or nothing to gain from parts."""

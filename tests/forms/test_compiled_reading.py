@@ -1,4 +1,4 @@
-"""Arrays of few bits that are converted as they are read, against literal NumPy in float64."""
+"""Arrays that are converted as they are read, against literal NumPy in float64."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ def many(monkeypatch):
     """So few values, in parts, are read as very many are."""
     monkeypatch.setattr(compiled_reading, "MANY", 1)
     monkeypatch.setattr(compiled_reading, "ROWS", 100)
-    monkeypatch.setattr(compiled_reading, "MOST", 16)
 
 
 def form_of(x, weights=None):
@@ -38,13 +37,41 @@ def form_of(x, weights=None):
     return form
 
 
-@pytest.mark.parametrize("kind", ["u2", "i2"])
-def test_products_are_those_of_the_values(kind):
-    x = counts(300).astype(kind)
-    form = form_of(x)
-    left, right = (torch.from_numpy(each).float() for each in (L, R))
-    np.testing.assert_allclose(form.matmul(right), x @ R, rtol=1e-6)
-    np.testing.assert_allclose(form.rmatmul(left), x.T @ L, rtol=1e-6)
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [
+        ("u1", "f4"), ("u2", "f4"), ("i2", "f4"), ("f4", "f4"),
+        ("u2", "f8"), ("i4", "f8"), ("f4", "f8"), ("f8", "f8"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("columns", [K, 8])
+def test_products_are_those_of_the_values(kind, asked, columns, monkeypatch):
+    monkeypatch.setattr(compiled_reading, "LARGE", 1)
+    x = counts(100).astype(kind)
+    if kind[0] in "if":
+        x[:, 3] = -7
+    array, left = torch.from_numpy(x), RNG.uniform(-1, 1, (N, columns)).astype(asked)
+    right = RNG.uniform(-1, 1, (P, columns)).astype(asked)
+    form = Dense(array, Weights(), torch.float64, resident=0)
+    for factor, product, expected in (
+        (right, form.matmul, x.astype(float) @ right),
+        (left, form.rmatmul, x.T.astype(float) @ left),
+    ):
+        assert compiled_reading.multiplies(array, torch.from_numpy(factor))
+        made = product(torch.from_numpy(factor))
+        assert made.dtype == torch.from_numpy(factor).dtype
+        off = np.abs(made.numpy() - expected).max() / np.abs(expected).max()
+        assert off < (1e-6 if asked == "f4" else 1e-14)
+
+
+def test_what_single_precision_does_not_hold_or_many_columns_or_what_is_small_goes_another_way():
+    wide, narrow = torch.zeros(N, P), torch.zeros(N, P, dtype=torch.uint16)
+    assert not compiled_reading.multiplies(wide, torch.zeros(P, K))  # nothing is loaded for these
+    assert compiled_reading.multiplies(narrow, torch.zeros(P, K))
+    assert not compiled_reading.multiplies(narrow, torch.zeros(P, 9))
+    assert not compiled_reading.multiplies(narrow, torch.zeros(P, 25, dtype=torch.float64))
+    assert not compiled_reading.multiplies(narrow.int(), torch.zeros(P, K))
+    assert not compiled_reading.multiplies(narrow.T.contiguous().T, torch.zeros(P, K))
 
 
 def test_sums_are_exact():
