@@ -17,9 +17,9 @@ from fusion.algebra.threads import shared_workers
 Array = NDArray[Any]
 ROWS = 4096
 """Rows that a thread takes at a time; what they add up to does not depend on who takes them."""
-MANY, LARGE = 2**16, 2**25
+MANY, LARGE = 2**16, 2**28
 """Values from which on compiling pays: of narrow types, where blocks are read that have so many
-each, and of any others, where a fit is to load what compiles."""
+each, and of any others, where a fit is to load what compiles: 120 MB."""
 MOST = {torch.float32: 8, torch.float64: 24}
 """Columns of a factor up to which products are compiled: of more, converting first is faster."""
 LANES, PART = 4, 256
@@ -40,7 +40,7 @@ def serves(array: Tensor) -> bool:
 def multiplies(array: Tensor, factor: Tensor) -> bool:
     """Whether a product of an array (row, column) with a factor of few columns is one of these.
 
-    torch takes two to four times as long: it converts first, or is slow where columns are few.
+    torch takes twice as long: it converts first.
     """
     if array.dtype not in HELD.get(factor.dtype, ()) or array.device.type != "cpu":
         return False

@@ -72,12 +72,15 @@ class Compressed:
     def met(self, R: Tensor) -> Tensor:
         """(W ∘ X) R of a matrix: (start, column, n) → (start, row, n)."""
         U, V = self.bases
-        return U @ (self.core @ (V.T @ R))
+        small = self.core @ (V.T @ R)
+        if len(small) > 1:
+            return torch.einsum("ir,srn->sin", U, small)
+        return (small.mT.contiguous() @ U.T).mT.contiguous()  # half the time of U @ small
 
     def met_back(self, L: Tensor) -> Tensor:
         """(W ∘ X)ᵀ L of a matrix: (start, row, n) → (start, column, n)."""
         U, V = self.bases
-        return V @ (self.core.T @ (U.T @ L))
+        return V @ (self.core.T @ (L.mT @ U).mT)
 
     def weighted(self, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
         """The factors of W ∘ (L Rᵀ)."""
