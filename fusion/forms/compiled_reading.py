@@ -26,8 +26,10 @@ LANES, PART = 4, 256
 """Columns, or rows, that are read together; rows that are added up in single precision."""
 NARROW = torch.uint8, torch.int8, torch.uint16, torch.int16
 """Types that are converted as they are read, exactly."""
-HELD = {torch.float32: (*NARROW, torch.float32)}
-HELD[torch.float64] = (*HELD[torch.float32], torch.int32, torch.float64)
+HELD: dict[torch.dtype, tuple[torch.dtype, ...]] = {
+    torch.float32: (*NARROW, torch.float32),
+    torch.float64: (*NARROW, torch.float32, torch.int32, torch.float64),
+}
 """Types that the precision of a factor holds exactly."""
 
 
