@@ -11,7 +11,7 @@ import fusion as fu
 from fusion.algebra.threads import Workers
 from fusion.blocks import nearest_group
 from fusion.engine import compiled_nnls
-from fusion.forms import compiled_reading
+from fusion.forms import compiled_products, compiled_reading
 from fusion.likelihood import count_kernels, count_rows
 from fusion.likelihood.count_lists import listed
 from fusion.likelihood.count_maps import likeliest
@@ -39,8 +39,8 @@ def by_rows(X: np.ndarray, sizes: tuple[int, ...], workers: Workers, *, whole: b
 def dense_reading(few: np.ndarray) -> None:
     """The passes over a dense array, of counts in 16 bits; groups of rows."""
     array, (L, R) = torch.from_numpy(few), (torch.ones((n, 3)) for n in SHAPE)
-    compiled_reading.product(array, R)
-    compiled_reading.product_back(array, L)
+    compiled_products.product(array, R)
+    compiled_products.product_back(array, L)
     compiled_reading.sums(array, R[:, 0])
     compiled_reading.residual_squares(array, L, R, None, None)
     compiled_reading.group_sums(array, np.zeros(len(few), np.int64), 1)

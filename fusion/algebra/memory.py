@@ -89,3 +89,23 @@ def _trim() -> Any:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.3g} GB"
+
+
+class HandsBack:
+    """Gives free memory back each time that so many bytes were read and let go.
+
+    Not each time: what asks for memory next then has it again page by page.
+
+    Args:
+        every: bytes.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every, self.read = every, 0
+
+    def after(self, size: int) -> None:
+        """So many bytes more were read."""
+        self.read += size
+        if self.read > self.every:
+            self.read = 0
+            hand_back()

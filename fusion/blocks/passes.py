@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion.algebra.memory import hand_back
+from fusion.algebra.memory import HandsBack, hand_back
 from fusion.algebra.threads import limited_threads
 from fusion.algebra.waiting import say
 from fusion.blocks.partition import Block
@@ -27,8 +27,8 @@ Task = Callable[..., Any]
 """task(shared…, datasets by name, arguments of this block…): a function of a module."""
 RETRIES = 2
 """Times that a block is tried again whose store could not be read or whose worker is gone."""
-OFTEN = 2**26
-"""Bytes that are read until free memory is given back."""
+BACK = HandsBack(every=2**26)
+"""Of this process, a worker's as well."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Passes:
         runner = self._on_cluster if self.client is not None else self._on_threads
         for block, made in runner(task, shared, own):
             done, read = done + 1, read + block.bytes
-            _READ.add(block.bytes)
+            BACK.after(block.bytes)
             self._say(done, read, time.monotonic() - begun)
             yield block, made
         hand_back()
@@ -188,23 +188,6 @@ def _first(waiting_for: dict[Future[Any], Block]) -> Iterator[tuple[Block, Any]]
         yield block, future.result()
 
 
-class _Read:
-    """Bytes that were read here; now and then free memory is given back: that is slow."""
-
-    def __init__(self) -> None:
-        self.since = 0
-
-    def add(self, size: int) -> None:
-        """So many more."""
-        self.since += size
-        if self.since > OFTEN:
-            self.since = 0
-            hand_back()
-
-
-_READ = _Read()
-
-
 def _one_thread() -> None:
     """OpenMP, and so torch, keeps the number for every thread of Python apart; BLAS does not."""
     torch.set_num_threads(1)
@@ -247,7 +230,8 @@ def _fill_and_do(shared: tuple[Any, ...], arrays: Sequence[Any], parcel: _Parcel
             finally:
                 let_go(datasets.values())
     finally:
-        _READ.add(sum(x.nbytes for x in arrays if x is not None))
+        own_bytes = sum(piece.bytes for piece in pieces if piece.array is not None)
+        BACK.after(own_bytes + sum(getattr(x, "nbytes", 0) for x in arrays))
 
 
 def _unreadable(error: Exception, pieces: Sequence[Piece]) -> Exception:

@@ -17,64 +17,16 @@ from fusion.algebra.threads import shared_workers
 Array = NDArray[Any]
 ROWS = 4096
 """Rows that a thread takes at a time; what they add up to does not depend on who takes them."""
-MANY, LARGE = 2**16, 2**28
-"""Values from which on compiling pays: of narrow types, where blocks are read that have so many
-each, and of any others, where a fit is to load what compiles: 120 MB."""
-MOST = {torch.float32: 8, torch.float64: 24}
-"""Columns of a factor up to which products are compiled: of more, converting first is faster."""
-LANES, PART = 4, 256
-"""Columns, or rows, that are read together; rows that are added up in single precision."""
+MANY = 2**16
+"""Values from which on compiling pays, where blocks are read that have so many each."""
 NARROW = torch.uint8, torch.int8, torch.uint16, torch.int16
 """Types that are converted as they are read, exactly."""
-HELD: dict[torch.dtype, tuple[torch.dtype, ...]] = {
-    torch.float32: (*NARROW, torch.float32),
-    torch.float64: (*NARROW, torch.float32, torch.int32, torch.float64),
-}
-"""Types that the precision of a factor holds exactly."""
 
 
 def serves(array: Tensor) -> bool:
     """Whether an array (row, column) is read by these."""
     narrow = array.dtype in NARROW and array.device.type == "cpu" and array.is_contiguous()
     return narrow and array.numel() >= MANY and installed()
-
-
-def multiplies(array: Tensor, factor: Tensor) -> bool:
-    """Whether a product of an array (row, column) with a factor of few columns is one of these.
-
-    torch takes twice as long: it converts first.
-    """
-    if array.dtype not in HELD.get(factor.dtype, ()) or array.device.type != "cpu":
-        return False
-    least = MANY if array.dtype in NARROW else LARGE
-    few = factor.shape[1] <= MOST[factor.dtype]
-    return few and array.is_contiguous() and array.numel() >= least and installed()
-
-
-def product(array: Tensor, B: Tensor) -> Tensor:
-    """X B in the precision of B: (column, n) → (row, n)."""
-    turned, x = _turned(B), array.numpy()
-    made = np.empty((len(x), B.shape[1]), turned.dtype)
-    kernel = _products(turned.dtype.type)[0]
-
-    def task(first: int, end: int) -> None:
-        kernel(x[first:end], turned, made[first:end])
-
-    _in_parts(len(x), task)
-    return torch.from_numpy(made)
-
-
-def product_back(array: Tensor, G: Tensor) -> Tensor:
-    """Xᵀ G, sums over many rows in double precision: (row, n) → (column, n)."""
-    turned, x, parts = _turned(G), array.numpy(), {}
-    kernel = _products(turned.dtype.type)[1]
-
-    def task(first: int, end: int) -> None:
-        parts[first] = np.zeros((len(turned), x.shape[1]))
-        kernel(x[first:end], np.ascontiguousarray(turned[:, first:end]), parts[first])
-
-    _in_parts(len(x), task)
-    return torch.from_numpy(_in_order(parts)[: G.shape[1]].T)
 
 
 def sums(array: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,8 +38,8 @@ def sums(array: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         parts[first] = np.zeros(x.shape[1])
         _kernels()[0](x[first:end], weights, squares[first:end], parts[first])
 
-    _in_parts(len(x), task)
-    return torch.from_numpy(squares), torch.from_numpy(_in_order(parts))
+    in_parts(len(x), task)
+    return torch.from_numpy(squares), torch.from_numpy(in_order(parts))
 
 
 def residual_squares(
@@ -107,7 +59,7 @@ def residual_squares(
     def task(first: int, end: int) -> None:
         _kernels()[1](x[first:end], left[first:end], right, weights, floor, made[first:end])
 
-    _in_parts(len(x), task)
+    in_parts(len(x), task)
     return torch.from_numpy(made)
 
 
@@ -127,7 +79,7 @@ def group_sums(array: Tensor, group: Array, groups: int) -> Array:
     return total
 
 
-def _in_parts(rows: int, task: Callable[[int, int], None]) -> None:
+def in_parts(rows: int, task: Callable[[int, int], None]) -> None:
     """The task on all rows, by as many threads as torch may have here."""
 
     def part(number: int) -> None:
@@ -141,7 +93,7 @@ def _in_parts(rows: int, task: Callable[[int, int], None]) -> None:
         part(number)
 
 
-def _in_order(parts: dict[int, Array]) -> Array:
+def in_order(parts: dict[int, Array]) -> Array:
     """The sum of what parts add up to, the same however they were shared out."""
     total = parts[0]
     for first in sorted(parts)[1:]:
@@ -153,80 +105,9 @@ def _single(values: Tensor) -> Array:
     return np.ascontiguousarray(values.detach().float().numpy())
 
 
-def _turned(B: Tensor) -> Array:
-    """(n, row) with zeros up to whole lanes."""
-    values = B.detach().numpy()
-    made = np.zeros((-(-B.shape[1] // LANES) * LANES, B.shape[0]), values.dtype)
-    made[: B.shape[1]] = values.T
-    return made
-
-
 @cache
 def _kernels() -> tuple[Any, ...]:
     return tuple(map(compiled, (_add_up, _square, _add_to_groups)))
-
-
-@cache
-def _products(kind: Any) -> tuple[Any, Any]:
-    """X B and Xᵀ G in single or double precision."""
-    return compiled(_meeting(kind)), compiled(_meeting_back(kind))
-
-
-def _meeting(kind):
-    def meet(x, right, made):
-        rows, p = x.shape
-        for i in range(0, rows, 2):
-            # loops begin at zero, of rows taken before: only those are turned into vectors
-            one, two = x[i], x[min(i + 1, rows - 1)]
-            for k in range(0, len(right), 4):
-                r, s, t, u = right[k], right[k + 1], right[k + 2], right[k + 3]
-                a, b, c, d = kind(0), kind(0), kind(0), kind(0)
-                e, f, g, h = kind(0), kind(0), kind(0), kind(0)
-                for j in range(p):
-                    v, w = kind(one[j]), kind(two[j])
-                    a, b, c, d = a + v * r[j], b + v * s[j], c + v * t[j], d + v * u[j]
-                    e, f, g, h = e + w * r[j], f + w * s[j], g + w * t[j], h + w * u[j]
-                some, other = (a, b, c, d), (e, f, g, h)
-                for l in range(min(4, made.shape[1] - k)):  # noqa: E741
-                    made[i, k + l] = some[l]
-                    if i + 1 < rows:
-                        made[i + 1, k + l] = other[l]
-
-    return meet
-
-
-def _meeting_back(kind):
-    def meet_back(x, left, total):
-        room, (rows, p) = np.empty(total.shape, kind), x.shape
-        for begin in range(0, rows, PART):
-            room[:] = kind(0)
-            end = min(begin + PART, rows)
-            whole = begin + (end - begin) // 4 * 4
-            for i in range(begin, whole, 4):
-                x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-                for k in range(0, len(left), 4):
-                    a, b, c, d = left[k], left[k + 1], left[k + 2], left[k + 3]
-                    a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
-                    b0, b1, b2, b3 = b[i], b[i + 1], b[i + 2], b[i + 3]
-                    c0, c1, c2, c3 = c[i], c[i + 1], c[i + 2], c[i + 3]
-                    d0, d1, d2, d3 = d[i], d[i + 1], d[i + 2], d[i + 3]
-                    r, s, t, u = room[k], room[k + 1], room[k + 2], room[k + 3]
-                    for j in range(p):
-                        v0, v1 = kind(x0[j]), kind(x1[j])
-                        v2, v3 = kind(x2[j]), kind(x3[j])
-                        r[j] += (v0 * a0 + v1 * a1) + (v2 * a2 + v3 * a3)
-                        s[j] += (v0 * b0 + v1 * b1) + (v2 * b2 + v3 * b3)
-                        t[j] += (v0 * c0 + v1 * c1) + (v2 * c2 + v3 * c3)
-                        u[j] += (v0 * d0 + v1 * d1) + (v2 * d2 + v3 * d3)
-            for i in range(whole, end):
-                for k in range(len(left)):
-                    for j in range(p):
-                        room[k, j] += kind(x[i, j]) * left[k, i]
-            for k in range(len(left)):
-                for j in range(p):
-                    total[k, j] += room[k, j]
-
-    return meet_back
 
 
 def _add_up(x, weights, squares, total):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from fusion.forms import compiled_reading
+from fusion.forms import compiled_products, compiled_reading
 from fusion.forms.contract import Form
 from fusion.forms.reading import CHUNK
 from fusion.forms.weights import Weights
@@ -72,8 +72,8 @@ class Dense(Form):
         return torch.float32 if exact else self.dtype
 
     def matmul(self, B: Tensor) -> Tensor:
-        if compiled_reading.multiplies(self.array, B):
-            return compiled_reading.product(self.array, B)
+        if compiled_products.multiplies(self.array, B):
+            return compiled_products.product(self.array, B)
         if self._at_once(B.dtype):
             return _product(self.array, B).contiguous()
         made = B.new_empty(self.shape[0], B.shape[1])
@@ -82,8 +82,8 @@ class Dense(Form):
         return made
 
     def rmatmul(self, G: Tensor) -> Tensor:
-        if compiled_reading.multiplies(self.array, G):
-            return compiled_reading.product_back(self.array, G).to(G.dtype)
+        if compiled_products.multiplies(self.array, G):
+            return compiled_products.product_back(self.array, G).to(G.dtype)
         if self._at_once(G.dtype):
             return (G.T @ self.array).T  # several times faster than Xᵀ G where X is tall
         total = torch.zeros(G.shape[1], self.shape[1], dtype=torch.float64, device=G.device)

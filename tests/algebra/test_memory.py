@@ -1,10 +1,11 @@
-"""Memory that does not suffice is told in one line, with what would fit."""
+"""Memory that does not suffice is told in one line, with what would fit; what is free goes back."""
 
 import numpy as np
 import pytest
 import torch
 
 import fusion as fu
+from fusion.algebra import memory
 from fusion.algebra.calls import checked_call
 from fusion.algebra.memory import asked_bytes
 
@@ -44,3 +45,13 @@ def test_a_damaged_header_is_not_taken_for_a_file_that_is_too_large(tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="cut off or damaged"):
         fu.load(path)
+
+
+def test_free_memory_is_given_back_each_time_that_so_much_was_read(monkeypatch):
+    given, counts = [], []
+    monkeypatch.setattr(memory, "hand_back", lambda: given.append(1))
+    back = memory.HandsBack(every=100)
+    for size in (60, 60, 60, 60, 250, 10):
+        back.after(size)
+        counts.append(len(given))
+    assert counts == [0, 1, 1, 2, 3, 3]

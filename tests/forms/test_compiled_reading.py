@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fusion.answers.left_over import _residuals_by_products
-from fusion.forms import compiled_reading
+from fusion.forms import compiled_products, compiled_reading
 from fusion.forms.dense import Dense
 from fusion.forms.weights import Weights
 
@@ -46,7 +46,7 @@ def form_of(x, weights=None):
 )  # fmt: skip
 @pytest.mark.parametrize("columns", [K, 8])
 def test_products_are_those_of_the_values(kind, asked, columns, monkeypatch):
-    monkeypatch.setattr(compiled_reading, "LARGE", 1)
+    monkeypatch.setattr(compiled_products, "LARGE", 1)
     x = counts(100).astype(kind)
     if kind[0] in "if":
         x[:, 3] = -7
@@ -57,7 +57,7 @@ def test_products_are_those_of_the_values(kind, asked, columns, monkeypatch):
         (right, form.matmul, x.astype(float) @ right),
         (left, form.rmatmul, x.T.astype(float) @ left),
     ):
-        assert compiled_reading.multiplies(array, torch.from_numpy(factor))
+        assert compiled_products.multiplies(array, torch.from_numpy(factor))
         made = product(torch.from_numpy(factor))
         assert made.dtype == torch.from_numpy(factor).dtype
         off = np.abs(made.numpy() - expected).max() / np.abs(expected).max()
@@ -66,12 +66,12 @@ def test_products_are_those_of_the_values(kind, asked, columns, monkeypatch):
 
 def test_what_single_precision_does_not_hold_or_many_columns_or_what_is_small_goes_another_way():
     wide, narrow = torch.zeros(N, P), torch.zeros(N, P, dtype=torch.uint16)
-    assert not compiled_reading.multiplies(wide, torch.zeros(P, K))  # nothing is loaded for these
-    assert compiled_reading.multiplies(narrow, torch.zeros(P, K))
-    assert not compiled_reading.multiplies(narrow, torch.zeros(P, 9))
-    assert not compiled_reading.multiplies(narrow, torch.zeros(P, 25, dtype=torch.float64))
-    assert not compiled_reading.multiplies(narrow.int(), torch.zeros(P, K))
-    assert not compiled_reading.multiplies(narrow.T.contiguous().T, torch.zeros(P, K))
+    assert not compiled_products.multiplies(wide, torch.zeros(P, K))  # nothing is loaded for these
+    assert compiled_products.multiplies(narrow, torch.zeros(P, K))
+    assert not compiled_products.multiplies(narrow, torch.zeros(P, 9))
+    assert not compiled_products.multiplies(narrow, torch.zeros(P, 25, dtype=torch.float64))
+    assert not compiled_products.multiplies(narrow.int(), torch.zeros(P, K))
+    assert not compiled_products.multiplies(narrow.T.contiguous().T, torch.zeros(P, K))
 
 
 def test_sums_are_exact():
