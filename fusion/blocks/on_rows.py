@@ -70,7 +70,7 @@ def model_on_rows(model: Model, factors: Mapping[str, Axes], rows: Mapping[Axes,
 
 
 def _copied(module: nn.Module, memo: dict[int, Any]) -> Any:
-    """What `deepcopy` makes, in a fifth of the time, as every block asks for it.
+    """What `deepcopy` makes, in a quarter of the time, as every block asks for it.
 
     Of what torch keeps of a module but its parameters and parts, hooks as a rule, copies that hold
     the same.
