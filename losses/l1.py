@@ -1,5 +1,7 @@
 """Few entries that are not zero."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -39,6 +41,13 @@ class L1(FactorTerm, Surrogate):
 
     def value(self, model: Model, state: State) -> Tensor:
         return self.of(model).sum(dtype=torch.float64)  # |x| = x: its slope at 0 is 1
+
+    def batched_value(
+        self, model: Model, values: Mapping[str, Tensor], state: State
+    ) -> Tensor | None:
+        if self.factor is None:
+            return None
+        return values[self.factor].flatten(1).sum(1, dtype=torch.float64)
 
     def curvature(self, model: Model, state: State) -> None:
         return None

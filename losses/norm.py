@@ -44,6 +44,13 @@ class SquaredNorm(FactorTerm, Surrogate):
     def value(self, model: Model, state: State) -> Tensor:
         return 0.5 * (self.of(model) / self.scale).square().sum(dtype=torch.float64)
 
+    def batched_value(
+        self, model: Model, values: Mapping[str, Tensor], state: State
+    ) -> Tensor | None:
+        if self.factor is None:
+            return None
+        return 0.5 * _squares(values[self.factor] / self.scale)
+
     def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature:
         return _same_for_all(value.new_full((len(value),), self.scale**-2), value)
 
@@ -85,6 +92,26 @@ class Norm(FactorTerm, Prior):
             + 0.5 * state["size"]
         )
 
+    def batched_refresh(
+        self,
+        model: Model,
+        values: Mapping[str, Tensor],
+        state: State,
+        fits: Mapping[str, FitInformation],
+    ) -> State | None:
+        if self.factor is None:
+            return None
+        N = values[self.factor].detach()
+        size = torch.linalg.vector_norm(N.flatten(1), dim=1, dtype=torch.float64)
+        return {"size": size.clamp_min(torch.finfo(N.dtype).eps ** 2)}
+
+    def batched_value(
+        self, model: Model, values: Mapping[str, Tensor], state: State
+    ) -> Tensor | None:
+        if self.factor is None:
+            return None
+        return 0.5 * (_squares(values[self.factor]) / state["size"] + state["size"])
+
     def factor_curvature(self, model: Model, value: Tensor, state: State) -> FactorCurvature:
         return _same_for_all(1 / state["size"].to(value), value)
 
@@ -103,6 +130,11 @@ class Norm(FactorTerm, Prior):
 
     def formula(self) -> tuple[str, str]:
         return f"‖{self.symbol}‖", rf"\|{self.symbol}\|_F"
+
+
+def _squares(value: Tensor) -> Tensor:
+    """Σ n² of every start, (start,)."""
+    return value.square().flatten(1).sum(1, dtype=torch.float64)
 
 
 def _same_for_all(bend: Tensor, value: Tensor) -> FactorCurvature:

@@ -22,8 +22,8 @@ CAP = 0.9
 
 
 def _unit_columns(C: Tensor) -> Tensor:
-    """Columns over their norm; a zero column stays zero."""
-    norm2 = C.square().sum(0)
+    """Columns of (…, n, K) over their norm; a zero column stays zero."""
+    norm2 = C.square().sum(-2, keepdim=True)
     return C / torch.where(norm2 > 0, norm2, 1).sqrt()
 
 
@@ -64,37 +64,66 @@ class SoftOrthogonality(FactorTerm, Surrogate):
         return (self.factor or "",)
 
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
-        fit = fits[self.factor or ""]
-        seen = (fit.curvature != 0).any(1, keepdim=True)  # rows without data have no part in it
-        C = torch.where(seen, self.of(model).detach(), 0)
+        return self._refreshed(self.of(model), state, fits[self.factor or ""])
+
+    def batched_refresh(
+        self,
+        model: Model,
+        values: Mapping[str, Tensor],
+        state: State,
+        fits: Mapping[str, FitInformation],
+    ) -> State:
+        name = self.factor or ""
+        return self._refreshed(values[name], state, fits[name])
+
+    @staticmethod
+    def _refreshed(value: Tensor, state: State, fit: FitInformation) -> State:
+        """The pieces at (…, n, K), of one start or of all at once."""
+        seen = (fit.curvature != 0).any(-1, keepdim=True)  # rows without data have no part in it
+        C = torch.where(seen, value.detach(), 0)
         U = _unit_columns(C)
-        others = U.sum(1, keepdim=True) - U
-        h = torch.linalg.vector_norm(C, dim=0) * (fit.curvature * C - fit.gradient)
+        others = U.sum(-1, keepdim=True) - U
+        norms = torch.linalg.vector_norm(C, dim=-2)
+        h = norms[..., None, :] * (fit.curvature * C - fit.gradient)
         tiny = torch.finfo(C.dtype).tiny
-        square = others.square().sum(0)
-        xi = ((others * h).sum(0) / square.clamp_min(tiny)).clamp_min(0)
+        square = others.square().sum(-2)
+        xi = ((others * h).sum(-2) / square.clamp_min(tiny)).clamp_min(0)
         xi = torch.minimum(
-            xi, CAP * torch.linalg.vector_norm(h, dim=0) / square.sqrt().clamp_min(tiny)
+            xi, CAP * torch.linalg.vector_norm(h, dim=-2) / square.sqrt().clamp_min(tiny)
         )
-        ramp = (state["ramp"] + 1 / RAMP).clamp_max(1) if state else xi.new_ones(()) / RAMP
+        step = xi.new_full(xi.shape[:-1], 1 / RAMP)
+        ramp = (state["ramp"] + step).clamp_max(1) if state else step
         pull = xi - state["xi"] if state else torch.zeros_like(xi)
         memory = torch.full_like(xi, MEMORY)
         if state:
-            calm = (pull * state["pull"] >= 0) & (state["ramp"] >= 1)
+            calm = (pull * state["pull"] >= 0) & (state["ramp"] >= 1)[..., None]
             memory = torch.where(calm, FADE * state["memory"], memory)
             xi = state["xi"] + (1 - memory) * pull
-        norms = torch.linalg.vector_norm(C, dim=0)
-        scale = torch.where(norms > 0, (ramp * xi).sqrt() / torch.where(norms > 0, norms, 1), 0)
+        there = norms > 0
+        scale = torch.where(there, (ramp[..., None] * xi).sqrt() / torch.where(there, norms, 1), 0)
         pieces = {"xi": xi, "others": others, "ramp": ramp, "point": C, "units": U, "scale": scale}
         return pieces | {"pull": pull, "memory": memory, "seen": seen.to(C)}
 
     def settled(self, state: State) -> State:
         ramp = state["ramp"]  # raised to its end
-        return {**state, "ramp": torch.ones_like(ramp), "scale": state["scale"] / ramp.sqrt()}
+        return {
+            **state,
+            "ramp": torch.ones_like(ramp),
+            "scale": state["scale"] / ramp.sqrt()[..., None],
+        }
 
     def value(self, model: Model, state: State) -> Tensor:
-        U = _unit_columns(self.of(model) * state["seen"])
-        return state["ramp"] * (state["xi"] * (state["others"] * U).sum(0)).sum(dtype=torch.float64)
+        return self._value(self.of(model), state)
+
+    def batched_value(self, model: Model, values: Mapping[str, Tensor], state: State) -> Tensor:
+        return self._value(values[self.factor or ""], state)
+
+    @staticmethod
+    def _value(C: Tensor, state: State) -> Tensor:
+        """The term at (…, n, K), of one start or of all at once."""
+        U = _unit_columns(C * state["seen"])
+        overlaps = state["xi"] * (state["others"] * U).sum(-2)
+        return state["ramp"] * overlaps.sum(-1, dtype=torch.float64)
 
     def curvature(self, model: Model, state: State) -> Tensor:
         """½‖Σ_k √ξ_k δu_k‖², δu the change of u to first order: a proximal term.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from fusion.algebra.arrays import defined_beside
 from fusion.engine.batching import over_starts
 from fusion.engine.column_maps import ColumnMaps
 from fusion.engine.variables import States, Values, Variables
@@ -48,6 +49,13 @@ class Objective(Variables):
         """How factors enter the tensors of predictions, found once."""
         self.gauges: dict[str, Any] | None = None
         """Where norms of unit columns go, once `fusion.solvers.gauge` has found it."""
+        self._batched_values = self._with("batched_value", "value")
+        self._batched_refreshes = self._with("batched_refresh", "refresh")
+
+    def _with(self, helper: str, main: str) -> set[int]:
+        """Positions of the terms that say a member for all starts at once beside that for one."""
+        terms = enumerate(self.loss.surrogates)
+        return {i for i, (_, t) in terms if defined_beside(type(t), helper, main)}
 
     # ---- terms -----------------------------------------------------------------------------------
 
@@ -71,7 +79,20 @@ class Objective(Variables):
 
     def penalties(self, values: Values, states: States) -> Tensor:
         """Weighted terms that do not, (start, term), float64."""
-        return self.each([(i, w, t.value) for i, w, t in self.loss.penalties], values, states)
+        made, rest = {}, []
+        for i, weight, term in self.loss.penalties:
+            known = i in self._batched_values
+            value = term.batched_value(self.model, values, states[i]) if known else None
+            if value is None:
+                rest.append((i, weight, term.value))
+            else:
+                made[i] = (weight * value).to(torch.float64)
+        if not made:
+            return self.each(rest, values, states)
+        if rest:
+            columns = self.each(rest, values, states).unbind(1)
+            made |= {i: column for (i, *_), column in zip(rest, columns, strict=True)}
+        return torch.stack([made[i] for i, *_ in self.loss.penalties], 1)
 
     def fit_curvature(self, values: Values, states: States) -> Tensor:
         """Scalars, (start, term), whose Hessians here add up to the fits' Gauss–Newton matrix."""
@@ -209,10 +230,17 @@ class Objective(Variables):
         with torch.no_grad():
             for i, term in terms:
                 if term.lagged:
-                    states[i] = self._refresh_one(term, values, states[i], told)
+                    made = None
+                    if i in self._batched_refreshes:
+                        made = term.batched_refresh(self.model, values, states[i], fits)
+                    if made is None:
+                        made = self.refreshed(term, values, states[i], told)
+                    states[i] = made
         return states
 
-    def _refresh_one(self, term, values: Values, state: State, told: Mapping) -> State:
+    def refreshed(self, term: Any, values: Values, state: State, told: Mapping) -> State:
+        """The state of one term taken anew start by start, given what the fits say."""
+
         def one(values: Values, state: State, told: Mapping) -> State:
             fits = {name: FitInformation(*pair) for name, pair in told.items()}
             with self.model.once(values):

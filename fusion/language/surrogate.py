@@ -70,9 +70,34 @@ class Surrogate(Term):
         """
         return None
 
+    def batched_value(
+        self, model: Model, values: Mapping[str, Tensor], state: State
+    ) -> Tensor | None:
+        """`value` of all starts at once, (start,); None: one by one.
+
+        For speed alone; it is used where it stands in the class of `value`, or in one derived from
+        that.
+
+        Args:
+            model: what the factors are, their axes and known entries; not their values.
+            values: of factors and plain parameters by name, (start, …).
+            state: the lagged pieces, (start, …) each.
+        """
+        return None
+
     def refresh(self, model: Model, state: State, fits: Mapping[str, FitInformation]) -> State:
         """The lagged pieces at the present point, from those of the step before."""
         return state
+
+    def batched_refresh(
+        self,
+        model: Model,
+        values: Mapping[str, Tensor],
+        state: State,
+        fits: Mapping[str, FitInformation],
+    ) -> State | None:
+        """`refresh` of all starts at once, as `batched_value` is of `value`; None: one by one."""
+        return None
 
     def settled(self, state: State) -> State:
         """The lagged pieces as a descent leaves them at last, for a value outside one."""

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from fusion.engine.curvature import states_at
+from fusion.engine.curvature import Curvature, states_at
 from fusion.engine.hessian import Hessian
 from fusion.engine.objective import Objective
+from fusion.engine.variables import States, Values
 from fusion.language.loss import Loss
 from fusion.language.model import Model
 from fusion.language.surrogate import Surrogate
@@ -102,19 +103,52 @@ class TermContract(ABC):
             assert bend >= -1e-10 * size, f"{term}: vᵀHv = {bend}"
 
     def test_starts_together_equal_starts_one_by_one(self) -> None:
+        objective, flat = self._starts()
+        values, states = objective.values(flat), states_at(objective, batched=True)
+        held = [{k: v.expand(STARTS, *v.shape[1:]) for k, v in s.items()} for s in states]
+        together = torch.cat([objective.fits(values, held), objective.penalties(values, held)], 1)
+        terms = objective.loss.surrogates
+        each = [(i, terms[i][0], terms[i][1].value) for i in objective.order]
+        one_by_one = torch.cat(
+            [objective.each(each, objective.values(flat[s : s + 1]), states) for s in range(STARTS)]
+        )
+        assert_close(together, one_by_one, rtol=1e-10, atol=1e-10)
+
+    def test_lagged_pieces_together_equal_those_one_by_one(self) -> None:
+        objective, flat = self._starts()
+        states = objective.no_states()
+        for _ in range(2):  # the first pieces, and those after these
+            before, values = states, objective.values(flat)
+            states = self._refreshed(objective, values, before)
+            for s in range(STARTS):
+                here = {name: value[s : s + 1] for name, value in values.items()}
+                own = [{k: v[s : s + 1] for k, v in state.items()} for state in before]
+                for many, one in zip(states, self._refreshed(objective, here, own), strict=True):
+                    assert many.keys() == one.keys()
+                    for key in many:
+                        assert_close(many[key][s : s + 1], one[key], rtol=1e-9, atol=1e-10)
+            flat = flat + 0.01
+
+    def _starts(self) -> tuple[Objective, Tensor]:
+        """The objective, and some points near the model's own, (start, n)."""
         objective = self.objective()
         here = objective.current()
-        flat = torch.cat([here * (1 + 0.1 * s) + 0.05 * s for s in range(STARTS)])
+        return objective, torch.cat([here * (1 + 0.1 * s) + 0.05 * s for s in range(STARTS)])
 
-        def columns(flat: Tensor) -> Tensor:
-            values = objective.values(flat)
-            states = states_at(objective, batched=True)
-            held = [{k: v.expand(len(flat), *v.shape[1:]) for k, v in s.items()} for s in states]
-            return torch.cat([objective.fits(values, held), objective.penalties(values, held)], 1)
-
-        together = columns(flat)
-        one_by_one = torch.cat([columns(flat[s : s + 1]) for s in range(STARTS)])
-        assert_close(together, one_by_one, rtol=1e-10, atol=1e-10)
+    @staticmethod
+    def _refreshed(objective: Objective, values: Values, states: States) -> States:
+        """The lagged pieces of all terms taken anew."""
+        with torch.no_grad():
+            states = objective.refresh_fits(values, states)
+        told = Curvature.fit_information(objective, values, states) if objective.wanted else {}
+        if len(next(iter(values.values()))) == 1:  # as a term has it for one start
+            made, pairs = list(states), {n: (i.gradient, i.curvature) for n, i in told.items()}
+            for i, _, term in objective.loss.penalties:
+                if term.lagged:
+                    with torch.no_grad():
+                        made[i] = objective.refreshed(term, values, states[i], pairs)
+            return made
+        return objective.refresh_penalties(values, states, told)
 
     def test_formula_is_plain_text_and_latex(self) -> None:
         term = self.parts()[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,18 +23,28 @@ class MixingPull(Surrogate):
 
     def __init__(self, mixes: Sequence[tuple[str, int, int]], duals: dict[str, Tensor]) -> None:
         self.mixes, self.duals = mixes, duals
-
-    def mixing(self, model: Model) -> Tensor:
-        """All t, (mix,)."""
-        parts = []
-        inner = {name: dual @ model.factor(name)() for name, dual in self.duals.items()}
-        for name, j, k in self.mixes:
-            a, b = inner[name][j, k], inner[name][k, k]
-            parts.append(a / (a.square() + b.square()).clamp_min(1e-30).sqrt())
-        return torch.stack(parts)
+        starts, at = {}, 0
+        for name, dual in duals.items():
+            starts[name], at = at, at + len(dual) ** 2
+        places = [starts[name] + j * len(duals[name]) + k for name, j, k in mixes]
+        like = next(iter(duals.values()))
+        self.places = torch.tensor(places, device=like.device)
 
     def value(self, model: Model, state: State) -> Tensor:
-        return -(model.pull * self.mixing(model)).sum()
+        return self._value({name: model.factor(name)() for name in self.duals}, model.pull)
+
+    def batched_value(self, model: Model, values: Mapping[str, Tensor], state: State) -> Tensor:
+        return self._value(values, values["pull"])
+
+    def _value(self, factors: Mapping[str, Tensor], pull: Tensor) -> Tensor:
+        """The term at factors (…, n, K) and pulls (…, mix), of one start or of all at once."""
+        parts = []
+        for name, dual in self.duals.items():
+            inner = dual @ factors[name]
+            own = inner.diagonal(dim1=-2, dim2=-1)[..., None, :]
+            share = inner / (inner.square() + own.square()).clamp_min(1e-30).sqrt()
+            parts.append(share.flatten(-2))
+        return -(pull * torch.cat(parts, -1).index_select(-1, self.places)).sum(-1)
 
     def curvature(self, model: Model, state: State) -> None:
         return None
