@@ -104,10 +104,10 @@ class Piece:
         """The data set of these pixels, in memory."""
         if not self.lazy:
             return self.filled(self.array)
-        from dask.local import get_sync  # by its name dask loads distributed: 22 MB
+        from dask.core import get  # by a scheduler's name dask loads distributed: 22 MB
 
         graph, keys = self._tasks
-        chunks = get_sync(graph, keys)
+        chunks = get(graph, keys)
         if self.array.npartitions > 1:
             join, rest = self.array.__dask_postcompute__()
             return self.filled(join(chunks, *rest))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
 from operator import add
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,16 @@ Rows = dict[str, Tensor]
 """(pixel, K) of every factor over pixels."""
 
 
+class _Ready(local):
+    """The objective that a thread made last, and of data of which shape; sent nowhere."""
+
+    shape: Mapping[str, Any] | None = None
+    objective: Objective | None = None
+
+    def __reduce__(self) -> Any:
+        return _Ready, ()
+
+
 @dataclass(frozen=True)
 class Problem:
     """A model and a loss without their pixels.
@@ -64,9 +75,23 @@ class Problem:
     loss: Loss
     scans: Scans
     solver: Solver
+    _ready: _Ready = field(init=False, repr=False, compare=False, default_factory=_Ready)
 
     def on(self, datasets: Mapping[str, Dataset]) -> Objective:
-        """The same on the pixels of a block."""
+        """The same on the pixels of a block, for as long as this thread has no other.
+
+        Blocks of one size differ in their data alone: each thread makes one, and changes these.
+        """
+        loss, ready = loss_on(self.loss, datasets), self._ready
+        shape = {name: data.shape for name, data in datasets.items()}
+        if ready.shape == shape and ready.objective is not None:
+            ready.objective.loss = loss
+        else:
+            ready.shape, ready.objective = shape, self.alone_on(datasets)
+        return ready.objective
+
+    def alone_on(self, datasets: Mapping[str, Dataset]) -> Objective:
+        """The same, one that may be changed."""
         rows: dict[Axes, Tensor] = {}
         for name, scan in self.scans.items():
             n = datasets[name].axes[-1 - datasets[name].signal].size if name in datasets else 1
@@ -172,6 +197,7 @@ def settle(
         if at is None:
             at = LikeliestRows(objective, names).at(values)
         if at is None:
+            objective = problem.alone_on(read)
             at = _by_descent(objective, problem.solver, names, values)
     try:
         made = _settled(problem, objective, at, left, pick, groups)

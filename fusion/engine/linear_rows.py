@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fusion.engine.batched_nnls import nnls
-from fusion.engine.column_maps import Entering
+from fusion.engine.column_maps import Entering, pulled_back
 from fusion.engine.hessian import Hessian, row_blocks
 from fusion.engine.objective import Objective
 from fusion.engine.variables import Values
@@ -32,7 +32,8 @@ class Side(NamedTuple):
     form: Any
     weight: float
     L: Tensor  # (row, K)
-    R: Tensor  # (channel, K), with its graph from the other factors
+    R: Tensor  # (channel, K), with its graph from the other factors where these are not known
+    of: Entering | None  # the other factors in R
     A: dict[str, Tensor]  # (k, K), of the factors that are in L
     met: Tensor  # (W ∘ X) R, (row, K)
 
@@ -101,23 +102,28 @@ class LinearRows:
     def _sides(self, values: Values) -> list[Side] | None:
         """All fits, where each is linear in the rows."""
         objective = self.objective
-        with torch.enable_grad():
-            self.leaves = {n: v.detach().requires_grad_() for n, v in values.items()}
-            tensors, places, entering = objective.learn(self.leaves)
+        with torch.no_grad():
+            tensors, places = objective.closed(values)
         if len(places) < len(objective.loss.fits):
             return None
+        of = [name for *_, names in places for name in names]
+        entering: list[Entering | None] = [{name: None} for name in of if name is not None]
+        if None in of:  # how others enter is seen by their gradients
+            with torch.enable_grad():
+                self.leaves = {n: v.detach().requires_grad_() for n, v in values.items()}
+                tensors, places, entering = objective.learn(self.leaves)
         sides, at = [], 0
         for i, form, metric, names in places:
             part = slice(at, at := at + len(names))
             if metric is not CPGrams or len(names) != 2 or not form.rank_one:
                 return None
-            L, R = tensors[part]
+            (L, R), others = tensors[part], entering[part.stop - 1]
             A = self._entering(entering[part.start], values)
-            if A is None or self._reads_rows(R):
+            if A is None or self._reads_rows(R, others):
                 return None
             met = _met(form, R.detach()[0])
             weight = float(objective.loss.surrogates[i][0])
-            sides.append(Side(form, weight, L.detach()[0], R, A, met))
+            sides.append(Side(form, weight, L.detach()[0], R, others, A, met))
         return sides
 
     def _entering(self, factors: Entering | None, values: Values) -> dict[str, Tensor] | None:
@@ -129,8 +135,10 @@ class LinearRows:
             for name, B in factors.items()
         }
 
-    def _reads_rows(self, R: Tensor) -> bool:
+    def _reads_rows(self, R: Tensor, others: Entering | None) -> bool:
         """Whether the other side of a prediction depends on the rows."""
+        if others is not None:
+            return any(name in others for name in self.names)
         if not R.requires_grad:
             return False
         leaves = [self.leaves[name] for name in self.names]
@@ -190,16 +198,23 @@ class LinearRows:
     def _pulled(self, sides: Sequence[Side], gradients: Sequence[Tensor], values: Values) -> Values:
         """Gradients by the other factors from those by R."""
         others = [n for n in values if n not in self.names]
-        pairs = [(s.R, g) for s, g in zip(sides, gradients, strict=True) if s.R.requires_grad]
-        leaves = [self.leaves[name] for name in others]
-        made: Sequence[Tensor | None] = [None] * len(others)
+        pulled = pulled_back([s.of for s in sides], [g[None] for g in gradients], {})
+        pairs = [
+            (s.R, g)
+            for s, g in zip(sides, gradients, strict=True)
+            if s.of is None and s.R.requires_grad
+        ]
         if pairs and others:  # at cotangents torch loads its symbolic shapes: 60 MB
             with torch.enable_grad():
                 total = torch.stack([(R * g[None]).sum() for R, g in pairs]).sum()
+            leaves = [self.leaves[name] for name in others]
             made = torch.autograd.grad(total, leaves, allow_unused=True)
+            for name, g in zip(others, made, strict=True):
+                if g is not None:
+                    pulled[name] = pulled[name] + g if name in pulled else g
         return {
-            name: torch.zeros_like(leaf) if g is None else g
-            for name, leaf, g in zip(others, leaves, made, strict=True)
+            name: pulled[name] if name in pulled else torch.zeros_like(values[name])
+            for name in others
         }
 
 
