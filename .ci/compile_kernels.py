@@ -64,7 +64,7 @@ def main() -> None:
         listed(few.astype(kind), 1.0)
     dense_reading(few)
     nearest_group.MANY = 0
-    nearest_group.nearest(np.ones((12, 3)), np.ones((2, 3)))
+    nearest_group.nearest(np.ones((12, 3)), nearest_group.Placed.of(np.ones((2, 3))))
     G, b = torch.eye(3, dtype=torch.float64), torch.ones((12, 3), dtype=torch.float64)
     compiled_nnls.pivoted(G, b, b > 0, 3, 9, 1e-12)
     by_rows(large, (3, 1, 12), workers, whole=False)

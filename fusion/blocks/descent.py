@@ -253,17 +253,15 @@ class Descent:
         shared = [{n: values[n] for n in self.shared} for values, _ in points]
 
         def own(block: Block) -> tuple[list[dict[str, Tensor]]]:
-            numbers = block.rows
-            here = {n: numbers[scan] for n, scan in self.names.items() if scan in numbers}
-            return ([shared_rows(values, here) for values, _ in points],)
+            return ([shared_rows(values, block, self.names) for values, _ in points],)
 
         yield from self.passes.run(task, (problems, shared), own)
 
     def _write(self, values: Mapping[str, Tensor], block: Block, made: Settled) -> None:
-        rows = block.rows
         for name, scan in self.names.items():
-            if scan in rows:
-                values[name][rows[scan]] = torch.as_tensor(made.rows[name]).to(values[name])
+            if scan in block.boxes:
+                part = block.part_of(values[name], scan)
+                part.copy_(torch.as_tensor(made.rows[name]).view(part.shape))
 
     # ---- what blocks minimise --------------------------------------------------------------------
 

@@ -101,7 +101,7 @@ class GroupStep:
 
     def _posed(self) -> tuple[Objective, Solver]:
         """Rows by turns, where nobody asks for the norms of spectra; else all at once."""
-        objective = self.problem.on(self.datasets)
+        objective = self.problem.alone_on(self.datasets)
         loss = Loss([*objective.loss.terms, *self.penalties])
         free = not objective.loss.penalties  # else they ask for the scale of maps
         model = self._of_free_scale(objective.model) if free else objective.model

@@ -7,7 +7,7 @@ are more alike than any others, so that a pixel is held against the groups of it
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +27,43 @@ BITS = 62
 """Components up to which those that a pixel has are one whole number."""
 
 
-def nearest(amounts: Array, groups: Array) -> Array:
+class Placed(NamedTuple):
+    """Groups where they lie, and those that have the same components side by side.
+
+    Attributes:
+        places: (group, 2 K), as of pixels.
+        kinds: in order; starts: where each begins, and the last ends.
+        number: of the group at each place.
+        twice: their coordinates twice, (2 K, place), K made even; squares: Σ of these, (place,).
+    """
+
+    places: Array
+    kinds: Array
+    starts: Array
+    number: Array
+    twice: Array
+    squares: Array
+
+    @classmethod
+    def of(cls, groups: Array) -> Placed:
+        """Of counts of the components in each group, (group, K) ≥ 0."""
+        few = _placed(groups)
+        return cls(few, *_by_kind(few))
+
+
+def nearest(amounts: Array, groups: Placed) -> Array:
     """The number of the group that is nearest to each pixel, (pixel,); the first of alike.
 
     Args:
         amounts: counts of the components in each pixel, (pixel, K) ≥ 0.
-        groups: of each group, (group, K).
+        groups: where these lie.
     """
-    few = _placed(groups)
     if len(amounts) < MANY or amounts.shape[1] > BITS or not installed():
         from scipy.spatial import KDTree
 
-        return np.asarray(KDTree(few).query(_placed(amounts))[1])
+        return np.asarray(KDTree(groups.places).query(_placed(amounts))[1])
     made = np.zeros(len(amounts), np.int64)
-    _kernel()(np.ascontiguousarray(amounts, np.float64), *_by_kind(few), made)
+    _kernel()(np.ascontiguousarray(amounts, np.float64), *groups[1:], made)
     return made
 
 
@@ -52,12 +75,7 @@ def _placed(amounts: Array) -> Array:
 
 
 def _by_kind(few: Array) -> tuple[Array, ...]:
-    """Groups that have the same components side by side.
-
-    Returns:
-        (kinds in order, where each begins and the last ends, number of the group at each place,
-        twice its coordinates (2 K, place), K made even, their squares (place,)).
-    """
+    """Groups that have the same components side by side, as `Placed` has them."""
     K = few.shape[1] // 2
     kind = (few[:, K:] > 0) @ (1 << np.arange(K))
     kinds, sizes = np.unique(kind, return_counts=True)

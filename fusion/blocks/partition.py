@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product, zip_longest
 from math import prod
 from typing import NoReturn
@@ -54,7 +55,11 @@ class Block:
         """Numbers of its pixels, scan by scan."""
         return {scan: rows_of(scan, box) for scan, box in self.boxes.items()}
 
-    @property
+    def part_of(self, values: Tensor, scan: Axes) -> Tensor:
+        """Its pixels' part of a factor (pixel, …) of a scan, a view: along the box, then (…)."""
+        return values.unflatten(0, [axis.size or 1 for axis in scan])[self.boxes[scan]]
+
+    @cached_property
     def bytes(self) -> int:
         """Of what is read."""
         return sum(piece.bytes for piece in self.pieces)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion.algebra.axis import Axes
 from fusion.algebra.memory import HandsBack, hand_back
 from fusion.algebra.threads import limited_threads
 from fusion.algebra.waiting import say
@@ -86,19 +87,19 @@ class Passes:
             ValueError: if a block cannot be read: which one, and how to leave it out.
         """
         begun, done, read = time.monotonic(), 0, 0
+        total = sum(block.bytes for block in self.blocks)
         self.traffic.passes += 1
         runner = self._on_cluster if self.client is not None else self._on_threads
         for block, made in runner(task, shared, own):
             done, read = done + 1, read + block.bytes
             BACK.after(block.bytes)
-            self._say(done, read, time.monotonic() - begun)
+            self._say(done, read, total, time.monotonic() - begun)
             yield block, made
         hand_back()
         self.traffic.bytes += read
         self.traffic.seconds += time.monotonic() - begun
 
-    def _say(self, done: int, read: int, seconds: float) -> None:
-        total = sum(block.bytes for block in self.blocks)
+    def _say(self, done: int, read: int, total: int, seconds: float) -> None:
         left = seconds * (total - read) / max(read, 1)
         say(
             lambda: (
@@ -269,6 +270,16 @@ def _active_client() -> Any:
         return None
 
 
-def shared_rows(values: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rows of the factors of a block, as copies of their own: a slice would carry the whole."""
-    return {name: values[name][rows[name]].clone() for name in rows}
+def shared_rows(
+    values: Mapping[str, Tensor], block: Block, names: Mapping[str, Axes]
+) -> dict[str, Tensor]:
+    """Rows of the factors of a block, as copies of their own: a slice would carry the whole.
+
+    Args:
+        values: of the factors over pixels; names: these, with the scans that they are of.
+    """
+    parts = {n: block.part_of(values[n], scan) for n, scan in names.items() if scan in block.boxes}
+    return {
+        n: part.clone(memory_format=torch.contiguous_format).flatten(0, len(names[n]) - 1)
+        for n, part in parts.items()
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.blocks.nearest_group import nearest
+from fusion.blocks.nearest_group import Placed, nearest
 from fusion.blocks.on_rows import pixel_axis
 from fusion.data.dataset import Dataset
 from fusion.data.parts import as_numpy
@@ -92,9 +93,14 @@ class PixelGroups:
         sizes = torch.stack([S.sum(0) for S in spectra.values()]).sum(0)
         return cls(name, rows[few].clone(), sizes.clone())
 
+    @cached_property
+    def placed(self) -> Placed:
+        """Where they lie, for the search."""
+        return Placed.of(self._amounts(self.rows))
+
     def nearest(self, rows: Tensor) -> Array:
         """The group of each row, (pixel,)."""
-        return nearest(self._amounts(rows), self._amounts(self.rows))
+        return nearest(self._amounts(rows), self.placed)
 
     def _amounts(self, rows: Tensor) -> Array:
         """Counts of the components, ≥ 0."""
@@ -159,8 +165,9 @@ class SummedCounts:
     def add(self, counts: Mapping[str, Array]) -> None:
         """Those of a block: whole numbers, which add up to the same in any order."""
         for name, more in counts.items():
-            total = self.counts.setdefault(name, np.zeros(more.shape))
-            total += more
+            if name not in self.counts:
+                self.counts[name] = np.zeros(more.shape)
+            self.counts[name] += more
 
     def taken(self) -> tuple[dict[str, Dataset], Tensor]:
         """(data sets of the groups that have counts, where their rows begin); taken out of here."""

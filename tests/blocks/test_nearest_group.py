@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fusion.blocks import nearest_group
+from fusion.blocks.nearest_group import Placed
 from fusion.blocks.pixel_groups import _of_many
 from fusion.forms.dense import Dense
 from fusion.forms.weights import Weights
@@ -28,7 +29,7 @@ def test_the_nearest_is_the_one_of_least_distance(few, K, many):
     for amounts in (pixels, groups):
         amounts[RNG.random(amounts.shape) < 0.3] = 0  # of 12, most pixels are like no group
     pixels[3] = 0
-    found = nearest_group.nearest(pixels, groups)
+    found = nearest_group.nearest(pixels, Placed.of(groups))
     at, centres = placed(pixels), placed(groups)
     for i in [3, *range(0, many, max(many // 40, 1))]:
         apart = np.square(centres - at[i]).sum(1)
@@ -38,7 +39,7 @@ def test_the_nearest_is_the_one_of_least_distance(few, K, many):
 def test_of_groups_that_are_alike_it_is_the_first():
     groups = np.tile(RNG.random((6, 3)), (4, 1))
     pixels = np.repeat(groups[:6], nearest_group.MANY, axis=0)
-    assert set(nearest_group.nearest(pixels, groups)) == set(range(6))
+    assert set(nearest_group.nearest(pixels, Placed.of(groups))) == set(range(6))
 
 
 @pytest.mark.parametrize("kind", ["u1", "u2", "i2", "f4"])
@@ -59,5 +60,5 @@ def test_rows_are_added_up_by_their_groups(kind, weighted):
 def test_a_point_that_is_no_number_has_a_group_too():
     points = RNG.random((nearest_group.MANY, 4))
     points[7] = np.nan
-    found = nearest_group.nearest(points, RNG.random((20, 4)))
+    found = nearest_group.nearest(points, Placed.of(RNG.random((20, 4))))
     assert ((found >= 0) & (found < 20)).all()
