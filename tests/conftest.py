@@ -25,7 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What stays to the end, modules and thousands of tests, is not gone through over and over."""
+    """What stays to the end, modules and thousands of tests, is not gone through over and over.
+
+    What tests leave behind is, a fifth as often as Python would.
+    """
     gc.enable()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(700, 10, 50)

@@ -258,7 +258,7 @@ def test_an_unmixer_is_told_to_be_quiet(data, lines):
     from fusion.estimators import Unmixer
 
     X = data.numpy().reshape(-1, 40)
-    Unmixer(2, starts=1, progress=False).fit(X)
+    Unmixer(2, starts=1, max_steps=3, progress=False).fit(X)
     assert lines() == []
-    Unmixer(2, starts=1).fit(X)
+    Unmixer(2, starts=1, max_steps=3).fit(X)
     assert lines()[0].startswith("Unmixer; fit: reads the data")

@@ -29,15 +29,15 @@ SMALL = {
     "PoissonTenStarts": {"sizes": (256, 64, 2), "starts": 2},
     "Equation14OfCounts": {"sizes": (8, 20, 24, 2)},
     "Equation13": {"every": 8, "starts": 2},
-    "ArdFromTen": {"every": 10, "starts": 2},
+    "ArdFromTen": {"every": 10, "starts": 1},
     "Equation14": {"every": 12, "starts": 2},
     "Equation15": {"every": 12, "starts": 2},
     "FePt": {"every": 8},
     "AlFeSi3N4": {"every": 8},
     "Mantle88GPa": {"every": 10},
     "SparseMaps": {"every": 10},
-    "Rank": {"every": 8},
-    "Ambiguity": {"every": 12},
+    "Rank": {"every": 16},
+    "Ambiguity": {"every": 24},
     "Demo": {},
 }
 LONG = ("Demo", "Rank", "Ambiguity")

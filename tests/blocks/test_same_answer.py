@@ -142,8 +142,7 @@ def test_the_answer_is_that_in_memory(case):
 
 
 PAIRS = [("NMF, Gaussian", chunks) for chunks in CHUNKS if chunks != "7 blocks"]
-PAIRS += [("NMF, Poisson", chunks) for chunks in ("1 block", "parts of spectra")]
-PAIRS += [("shared maps, counts", "ragged"), ("softly coupled", "ragged")]
+PAIRS += [("NMF, Poisson", "parts of spectra"), ("softly coupled", "ragged")]
 
 
 @pytest.mark.parametrize(("case", "chunks"), PAIRS)

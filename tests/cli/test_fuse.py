@@ -54,7 +54,7 @@ def test_a_data_set_that_is_named_twice_is_refused(two, capsys):
 
 
 def test_a_variance_for_one_data_set_by_its_name(two):
-    options = ["-k", "2", "-o", "out", "--quiet", "--starts", "1", "--variance", "eels=5"]
+    options = ["-k", "1", "-o", "out", "--quiet", "--starts", "1", "--variance", "eels=5"]
     assert main(["fuse", "two.npz", *options]) == 0
     assert fu.Result.load("out/result.npz").data["eels"].noise != "gaussian, size unknown"
 

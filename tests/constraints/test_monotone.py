@@ -48,7 +48,7 @@ def test_one_peak_a_curve_holds_where_its_place_is_known_or_found(known):
     spectra = [NonNegative(), UnitColumns()]
     place = Unimodal([10, 19, 28]) if known else Unimodal()
     told = {} if known else {"init": [free]}
-    result = fitted(Bilinear(data, 3, [place], spectra), loss, max_steps=60, **told)
+    result = fitted(Bilinear(data, 3, [place], spectra), loss, max_steps=30, **told)
     made = result.factors["C"]
     signs = np.sign(np.diff(made, axis=0))
     falls = np.cumsum(signs < 0, axis=0) > 0

@@ -29,7 +29,8 @@ def zspy(suffix: str) -> None:
 def test_every_type_comes_back_from_hyperspys_files_with_mask_and_variance(tmp_path, kind, suffix):
     zspy(suffix)
     rng = np.random.default_rng(0)
-    for variance in (None, 2.5, 1 + rng.random((1, 1, 40)), 1 + rng.random((4, 5, 40))):
+    variances = None, 2.5, 1 + rng.random((1, 1, 40)), 1 + rng.random((4, 5, 40))
+    for variance in variances if kind == next(iter(KINDS)) else variances[-1:]:
         data = cube(kind, mask=rng.random((4, 5)) < 0.2, variance=variance).crop(x=slice(0, 5))
         assert data.save(tmp_path / f"a.{suffix}") == tmp_path / f"a.{suffix}"
         assert_equal(fu.load(tmp_path / f"a.{suffix}"), data)

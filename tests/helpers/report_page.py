@@ -9,11 +9,10 @@ import numpy as np
 from tests.helpers.report_data import READY, SHAPE
 
 
-class Shown:
+class Opened:
     """A page in a browser, and what it complained of and asked for since it was opened."""
 
-    def __init__(self, browser, result, path, **given):
-        result.report(path, **given)
+    def __init__(self, browser, path):
         self.browser, self.ask, self.path = browser, browser.ask, path
         self.open()
 
@@ -112,3 +111,11 @@ class Shown:
 
     def away(self):
         self.browser.mouse(3, 3)
+
+
+class Shown(Opened):
+    """The page of a result."""
+
+    def __init__(self, browser, result, path, **given):
+        result.report(path, **given)
+        super().__init__(browser, path)

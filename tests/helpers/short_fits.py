@@ -22,7 +22,7 @@ def counts(shape=SHAPE, seed=0, mean=6.0):
 def fit(data, loss=Frobenius, K=2, **options):
     """A short fit by NMF."""
     loss = loss(data) if isinstance(loss, type) else loss
-    options = {"starts": 2, "max_steps": 40, "progress": False} | options
+    options = {"starts": 2, "max_steps": 15, "progress": False} | options
     return fu.fit(models.NMF(data, K), loss, **options)
 
 

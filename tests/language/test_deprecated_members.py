@@ -106,11 +106,11 @@ def test_a_users_own_bound_takes_the_fast_path():
             return value.clamp_min(0)
 
     data = fu.Dataset("a", np.random.default_rng(0).random((6, 7, 8)))
-    losses = []
+    losses, told = [], {"starts": 2, "max_steps": 20, "progress": False}
     for constraint in (NonNegative(), AtLeastZero()):
         model = fu.models.NMF(data, 2)
         model.C = type(model.factor("C"))((data.pixels, 2), [constraint])
-        losses.append(fu.fit(model, Frobenius(data), starts=2, progress=False).loss)
-        hals = fu.fit(model, Frobenius(data), starts=2, solver=fu.HALS(), progress=False)
+        losses.append(fu.fit(model, Frobenius(data), **told).loss)
+        hals = fu.fit(model, Frobenius(data), solver=fu.HALS(), **told)
         assert np.isfinite(hals.loss)
     assert losses[0] == losses[1]

@@ -21,7 +21,7 @@ def overlaps(figure, path) -> list[tuple[int, int]]:
     return [(i, j) for i, a in enumerate(boxes) for j, b in enumerate(boxes[:i]) if a.overlaps(b)]
 
 
-@pytest.mark.parametrize("K", [1, 3, 12])
+@pytest.mark.parametrize("K", [1, 12])
 @pytest.mark.parametrize("mapped", [False, True], ids=["curves", "maps and curves"])
 def test_no_two_panels_overlap(K, mapped, tmp_path):
     truth = factors(K)

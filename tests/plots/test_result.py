@@ -65,7 +65,7 @@ def test_values_of_both_signs_have_colours_that_are_symmetric_about_zero():
     assert all(image.norm.vmin == -image.norm.vmax for image in drawn)
 
 
-@pytest.mark.parametrize("K", [1, 2, 5, 7, 12])
+@pytest.mark.parametrize("K", [1, 5, 12])
 def test_no_two_panels_overlap(K):
     data = spectrum_image(shape=(6, 7, 14))
     figure = fu.fit(NMF(data, K), Frobenius(data), **{**QUICK, "max_steps": 1}).plot()

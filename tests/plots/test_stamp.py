@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 import fusion as fu
@@ -20,6 +22,7 @@ PLOTS = {
 }
 
 
+@cache
 def fit(**options) -> fu.Result:
     data = fu.Dataset("a", counts(), axes=["y", "x", "energy"])
     return fu.fit(NMF(data, 2), fu.losses.Frobenius(data), starts=1, progress=False, **options)

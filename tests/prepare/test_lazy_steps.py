@@ -144,6 +144,13 @@ def one_block_at_a_time(monkeypatch):
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def only_what_is_made_here_is_collected():
+    """A collection would go through all that thousands of tests before have left."""
+    gc.collect()
+    gc.freeze()
+
+
 def saved(name, tmp_path):
     """The step, of those that write files."""
     endings = re.findall(r"[nhz]\w\w+", name.partition("(")[2])

@@ -9,7 +9,7 @@ from fusion.losses import Frobenius, Poisson
 from fusion.models import SharedMaps
 from tests.helpers.headless_browser import Browser, chromium
 from tests.helpers.report_data import SHAPE, cube, dataset, quick
-from tests.helpers.report_page import Shown
+from tests.helpers.report_page import Opened
 
 
 @pytest.fixture(scope="session")
@@ -21,11 +21,17 @@ def browser(tmp_path_factory):
     made.close()
 
 
+@pytest.fixture(scope="session")
+def joint_report(joint):
+    """Its page, made once for every test that changes nothing of it."""
+    return joint.report(lines={"eels": [(120.0, "A")]})
+
+
 @pytest.fixture(scope="module")
-def page(browser, joint, tmp_path_factory):
+def page(browser, joint_report, tmp_path_factory):
     """The joint result, open for all tests of a file."""
     path = tmp_path_factory.mktemp("pages") / "joint.html"
-    return Shown(browser, joint, path, lines={"eels": [(120.0, "A")]})
+    return Opened(browser, joint_report.save(path))
 
 
 @pytest.fixture(scope="session")

@@ -122,9 +122,9 @@ def test_a_drag_zooms_into_the_map_without_changing_its_shape_and_two_clicks_res
     page.is_calm()
 
 
-def test_the_frame_of_a_notebook_shows_the_page(browser, joint, tmp_path):
+def test_the_frame_of_a_notebook_shows_the_page(browser, joint_report, tmp_path):
     path = tmp_path / "notebook.html"
-    path.write_text(f"<!doctype html><meta charset='utf-8'>{joint.report()._repr_html_()}")
+    path.write_text(f"<!doctype html><meta charset='utf-8'>{joint_report._repr_html_()}")
     browser.complaints.clear()
     inside = "document.querySelector('iframe')?.contentDocument.documentElement"
     browser.open(path, f"{inside}?.dataset.ready === 'true'")

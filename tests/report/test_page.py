@@ -51,22 +51,28 @@ def test_a_loaded_result_shows_its_fit_says_that_no_data_were_at_hand_and_takes_
         loaded.report(data=eels.crop(energy=(100, 120)))
 
 
-def test_elements_are_marked_in_every_data_set_on_an_axis_of_energies(joint):
-    page = joint.report(elements=["U"], lines={"edxs": [(110.0, "other")]})
+@pytest.fixture(scope="module")
+def marked(joint):
+    """The page with the lines of an element and one more."""
+    return joint.report(elements=["U"], lines={"edxs": [(110.0, "Fe Kα")]}).html
+
+
+def test_elements_are_marked_in_every_data_set_on_an_axis_of_energies(joint, marked):
     names = [name for axis in joint.data.values() for _, name in labels(axis.axes[-1], ["U"])]
     assert names
-    assert all(json.dumps(name)[1:-1] in page.html for name in ["other", *names])
+    assert all(json.dumps(name)[1:-1] in marked for name in ["Fe Kα", *names])
 
 
-def test_lines_are_marked_in_the_data_set_they_are_given_for_and_no_other_name_is_taken(joint):
-    page = joint.report(lines={"edxs": [(110.0, "Fe Kα")]}).html
-    assert "Fe K\\u03b1" in page
+def test_lines_are_marked_in_the_data_set_they_are_given_for_and_no_other_name_is_taken(
+    joint, marked
+):
+    assert "Fe K\\u03b1" in marked
     with pytest.raises(ValueError, match="'xrd' is none of the data sets"):
         joint.report(lines={"xrd": [(1.0, "a")]})
 
 
-def test_a_notebook_shows_the_page_in_a_frame_that_holds_it_all(joint):
-    shown = joint.report()._repr_html_()
+def test_a_notebook_shows_the_page_in_a_frame_that_holds_it_all(joint_report):
+    shown = joint_report._repr_html_()
     assert shown.startswith("<iframe srcdoc=")
     assert shown.count("<iframe") == 1
     assert "<script" not in shown

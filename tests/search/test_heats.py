@@ -120,9 +120,9 @@ def test_components_of_far_too_many_are_merged_in_few_races():
     [
         (fu.LBFGS(), 5),
         (fu.LBFGS(), 40),
-        *((fu.GaussNewton(tolerance=1e-6), n) for n in (5, 30, 150)),
+        *((fu.GaussNewton(tolerance=1e-6), n) for n in (5, 150)),
     ],
-    ids=["LBFGS 5", "LBFGS 40", "GN 5", "GN 30", "GN 150"],
+    ids=["LBFGS 5", "LBFGS 40", "GN 5", "GN 150"],
 )
 def test_no_dropped_start_stands_below_the_answer(solver, steps):
     for make in CASES:

@@ -25,7 +25,7 @@ def test_interrupted_at_any_evaluation_a_fit_gives_the_best_so_far(name):
 
 
 def test_moves_and_pruning_that_are_interrupted_leave_the_best_so_far():
-    failures, _ = interrupts(8, [case for case in CASES if case.name == "ARD of counts"])
+    failures, _ = interrupts(5, [case for case in CASES if case.name == "ARD of counts"])
     assert failures == []
 
 

@@ -264,7 +264,7 @@ def farthest(c: np.ndarray, x: np.ndarray, k: int, rise: float) -> float:
     return float(brentq(lambda v: least(v) - losses[first] - rise, values[first], 1.0))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_channel_of_few_counts_goes_no_farther_than_its_bounds_allow(seed):
     rng = np.random.default_rng(seed)
     C, S = 40 * rng.random((120, 2)) + 1, np.abs(rng.normal(size=(30, 2)))

@@ -10,8 +10,13 @@ import pytest
 
 HEAVY = (
     "tensorly", "matplotlib", "scipy", "sklearn", "hyperspy", "exspy", "rsciio", "tqdm", "pandas",
-    "sympy",
+    "sympy", "torch._dynamo",
 )  # fmt: skip
+SLOPES = """
+from fusion.engine.directional import slopes_along
+x = torch.ones(2)
+slopes_along(lambda x: [2 * x - 1], [x], [x[None]])
+"""
 STAGES = {
     "torch": "import numpy, torch",
     "fusion": "import fusion as fu",
@@ -31,6 +36,7 @@ masked = fu.Dataset('a', data.numpy(), mask=mask)
 fu.fit(fu.models.NMF(masked, 2), fu.losses.Frobenius(masked), starts=1, max_steps=2,
        blocks=fu.Blocks(passes=3), progress=False)
 """,
+    "slopes": SLOPES,
     "tensorly": "import tensorly",
 }
 
@@ -60,3 +66,7 @@ def test_torch_brings_in_none_of_those_that_pictures_and_files_need(there):
 
 def test_a_masked_fit_by_blocks_does_not_load_sympy(there):
     assert "sympy" not in there["blocks"]
+
+
+def test_slopes_along_directions_do_not_load_what_compiles_models(there):
+    assert "torch._dynamo" not in there["slopes"]

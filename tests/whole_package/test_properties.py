@@ -48,7 +48,7 @@ def dimensionless(data):
 
 
 NAMES = list(dimensionless(fu.Dataset("a", cube())))
-SCALES = (1e-6, 1e6)
+SMALL, LARGE = 1e-6, 1e6
 
 
 def fit(data, name, rank=K, **options):
@@ -64,32 +64,31 @@ def fit(data, name, rank=K, **options):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_data_in_another_unit_give_the_same_factors(name):
-    C, S, result = fit(fu.Dataset("a", cube()), name, starts=1)  # of two rounding chooses
-    for scale in SCALES:
-        C2, S2, other = fit(fu.Dataset("a", scale * cube()), name, starts=1)
-        np.testing.assert_allclose(S2, S, rtol=0, atol=1e-6)
-        np.testing.assert_allclose(C2, C, rtol=0, atol=1e-6)
-        expected = scale * result.factors["C"]
-        assert other.factors["C"] == pytest.approx(expected, abs=1e-5 * scale * 50)
+    C, S, result = fit(fu.Dataset("a", SMALL * cube()), name, starts=1)  # of two rounding chooses
+    C2, S2, other = fit(fu.Dataset("a", LARGE * cube()), name, starts=1)
+    np.testing.assert_allclose(S2, S, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(C2, C, rtol=0, atol=1e-6)
+    expected = LARGE / SMALL * result.factors["C"]
+    assert other.factors["C"] == pytest.approx(expected, abs=1e-5 * LARGE * 50)
 
 
 @pytest.mark.parametrize(
     "solver", [HALS(), LBFGS(), Adam(max_steps=200)], ids=lambda s: type(s).__name__
 )
 def test_other_solvers_reach_the_same_loss_in_another_unit(solver):
-    plain, *others = (
+    plain, others = (
         fit(fu.Dataset("a", s * cube()), "Frobenius", solver=solver, starts=1)[2].loss / s**2
-        for s in (1.0, *SCALES)
+        for s in (SMALL, LARGE)
     )
-    assert others == pytest.approx([plain, plain], rel=1e-3)
+    assert others == pytest.approx(plain, rel=1e-3)
 
 
 def test_ard_keeps_the_same_number_in_another_unit():
     numbers = [
         fit(fu.Dataset("a", s * cube(mean=1e4)), "ARD", rank=5, solver=None)[2].n_components
-        for s in (1.0, *SCALES)
+        for s in (SMALL, LARGE)
     ]
-    assert numbers == [2, 2, 2]
+    assert numbers == [2, 2]
 
 
 ENERGY = np.linspace(400.0, 500.0, CHANNELS)
@@ -146,10 +145,9 @@ def predicted(case, X, Y, scale=1.0, energy=ENERGY, start=None):
 @pytest.mark.parametrize("name", EVERY)
 def test_every_model_gives_the_same_prediction_in_another_unit(name):
     X, Y = (cube(seed).reshape(PIXELS, CHANNELS) for seed in (0, 1))
-    here, *others = (predicted(EVERY[name], X, Y, s) for s in (1.0, *SCALES))
+    here, there = (predicted(EVERY[name], X, Y, s) for s in (SMALL, LARGE))
     for data, M in here.items():
-        for there in others:
-            assert there[data] == pytest.approx(M, abs=1e-6 * X.max())
+        assert there[data] == pytest.approx(M, abs=1e-6 * X.max())
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -60,12 +60,18 @@ def descent(result):
 
 
 CALLS = {  # what a user calls, and what is done deep inside it
-    "ambiguity": (lambda r: fu.ambiguity(r, progress=False), "uncertainty.ambiguity.entry_errors"),
-    "its descents": (lambda r: fu.ambiguity(r, progress=False), "solvers.track.Track.record"),
+    "ambiguity": (
+        lambda r: fu.ambiguity(r, progress=False),
+        "uncertainty.ambiguity.entry_errors",
+        "solvers.track.Track.record",
+    ),
     "a solver alone": (descent, "solvers.track.Track.record"),
     "errors": (lambda r: r.errors(progress=False), "uncertainty.standard_errors.sandwich"),
-    "rank": (lambda r: fu.rank(data(r), progress=False), "ranking.recommendation._by_cost"),
-    "its fits": (lambda r: fu.rank(data(r), progress=False), "solvers.track.Track.record"),
+    "rank": (
+        lambda r: fu.rank(data(r), progress=False),
+        "ranking.recommendation._by_cost",
+        "solvers.track.Track.record",
+    ),
     "noise": (lambda r: data(r).noise(), "prepare.noise._tell"),
     "denoise": (lambda r: data(r).denoise(2), "prepare.denoise.principal_components"),
     "align": (lambda r: data(r).align(), "prepare.energy_drift._moved"),
@@ -94,11 +100,13 @@ def probed(monkeypatch, path, seen):
 def test_it_has_one_thread_and_what_the_user_had_is_back_afterwards(
     result, four, monkeypatch, call
 ):
-    asked, inside = CALLS[call]
-    seen = []
-    probed(monkeypatch, inside, seen)
+    asked, *places = CALLS[call]
+    seen = {place: [] for place in places}
+    for place in places:
+        probed(monkeypatch, place, seen[place])
     asked(result)
-    assert set(map(str, seen)) == {"(1, {1})"}
+    for place in places:
+        assert set(map(str, seen[place])) == {"(1, {1})"}, place
     assert now() == (4, {4})
 
 
