@@ -64,7 +64,7 @@ def with_terms():
 
 def two():
     eels, edxs = fu.Dataset("eels", lazy(CUBE, (10, 12))), fu.Dataset("edxs", lazy(COUNTS, (7, 24)))
-    return SharedMaps(eels, edxs, K=K), Gaussian(eels) + Gaussian(edxs)
+    return SharedMaps(eels, edxs, K=K), Gaussian(eels) + Poisson(edxs)
 
 
 def same(one: fu.Result, other: fu.Result, share: float = 1e-9) -> None:

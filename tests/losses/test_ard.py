@@ -75,10 +75,12 @@ def expected(result, X):
 @pytest.mark.parametrize(
     ("prior", "level", "starts", "seed"),
     [
+        (EXPONENTIAL, 0.05, 1, 1),
         (HALF_NORMAL, 0.05, 4, 2),
         (HALF_NORMAL, 0.2, 1, 1),
         (EXPONENTIAL, 0.2, 4, 2),
         (EXPONENTIAL, 1.0, 1, 1),
+        (HALF_NORMAL, 1.0, 4, 2),
     ],
     ids=str,
 )
@@ -97,6 +99,8 @@ def test_what_is_left_of_few_counts_expects_nearly_all_of_them(prior, level, sta
     ("prior", "channels", "starts", "seed"),
     [
         *((prior, *case) for prior in PRIORS for case in [(40, 1, 0), (60, 1, 2), (60, 3, 0)]),
+        (HALF_NORMAL, 60, 1, 3),
+        (EXPONENTIAL, 60, 4, 1),
         (HALF_NORMAL, 120, 1, 0),
     ],
     ids=str,
