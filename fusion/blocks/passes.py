@@ -166,11 +166,11 @@ class Passes:
         futures = client.compute(jobs, retries=RETRIES)
         block_of = {f.key: b for f, b in zip(futures, blocks, strict=True)}
         try:
-            for future in as_completed(futures):
+            together = as_completed(futures, with_results=True, raise_errors=False)
+            for future, made in together:  # results are fetched while others are waited for
                 block = block_of[future.key]
-                try:
-                    made = future.result()
-                except Exception as error:
+                if future.status != "finished":
+                    error = _error_of(future)
                     if isinstance(error, CancelledError) and not last:
                         lost.append(block)
                         continue
@@ -179,6 +179,15 @@ class Passes:
                 future.release()
         finally:
             client.cancel(futures)
+
+
+def _error_of(future: Any) -> Exception:
+    """Why a task of a cluster gave nothing."""
+    try:
+        future.result()
+    except Exception as error:
+        return error
+    return CancelledError(future.key)
 
 
 def _first(waiting_for: dict[Future[Any], Block]) -> Iterator[tuple[Block, Any]]:
