@@ -33,7 +33,7 @@ class Side(NamedTuple):
     weight: float
     L: Tensor  # (row, K)
     R: Tensor  # (channel, K), with its graph from the other factors where these are not known
-    of: Entering | None  # the other factors in R
+    entering: Entering | None  # the other factors in R
     A: dict[str, Tensor]  # (k, K), of the factors that are in L
     met: Tensor  # (W ∘ X) R, (row, K)
 
@@ -198,11 +198,11 @@ class LinearRows:
     def _pulled(self, sides: Sequence[Side], gradients: Sequence[Tensor], values: Values) -> Values:
         """Gradients by the other factors from those by R."""
         others = [n for n in values if n not in self.names]
-        pulled = pulled_back([s.of for s in sides], [g[None] for g in gradients], {})
+        pulled = pulled_back([s.entering for s in sides], [g[None] for g in gradients], {})
         pairs = [
             (s.R, g)
             for s, g in zip(sides, gradients, strict=True)
-            if s.of is None and s.R.requires_grad
+            if s.entering is None and s.R.requires_grad
         ]
         if pairs and others:  # at cotangents torch loads its symbolic shapes: 60 MB
             with torch.enable_grad():

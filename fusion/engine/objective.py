@@ -53,9 +53,16 @@ class Objective(Variables):
         self._batched_refreshes = self._with("batched_refresh", "refresh")
 
     def _with(self, helper: str, main: str) -> set[int]:
-        """Positions of the terms that say a member for all starts at once beside that for one."""
+        """Positions of the terms that say a member for all starts at once beside that for one.
+
+        And beside `of`, which says what a term is of.
+        """
         terms = enumerate(self.loss.surrogates)
-        return {i for i, (_, t) in terms if defined_beside(type(t), helper, main)}
+        return {
+            i
+            for i, (_, t) in terms
+            if all(defined_beside(type(t), helper, known) for known in (main, "of"))
+        }
 
     # ---- terms -----------------------------------------------------------------------------------
 

@@ -65,7 +65,8 @@ def _closed(
     """The factor that a term is about, and how it bends; None where autograd is needed."""
     name = term.factor if isinstance(term, FactorTerm) else None
     own = all(
-        defined_beside(type(term), "factor_curvature", main) for main in ("curvature", "value")
+        defined_beside(type(term), "factor_curvature", main)
+        for main in ("curvature", "value", "of")
     )
     if name is None or not own:
         return None

@@ -61,7 +61,7 @@ class Surrogate(Term):
         """The Hessian of `curvature` in the value of the one named factor that a term is about.
 
         None: autograd finds it. For speed alone; it is used where it stands in the class of
-        `curvature` and `value`, or in one derived from that.
+        `curvature`, `value` and `of`, or in one derived from these.
 
         Args:
             model: what the factor is, its axes and known entries; not its values.
@@ -75,8 +75,8 @@ class Surrogate(Term):
     ) -> Tensor | None:
         """`value` of all starts at once, (start,); None: one by one.
 
-        For speed alone; it is used where it stands in the class of `value`, or in one derived from
-        that.
+        For speed alone; it is used where it stands in the class of `value` and of `of`, or in one
+        derived from these.
 
         Args:
             model: what the factors are, their axes and known entries; not their values.
