@@ -130,14 +130,14 @@ def library_threads(count: int) -> Iterator[None]:
 
 
 def quicker(task: Callable[[], object], counts: tuple[int, int]) -> int:
-    """The number of threads of the libraries with which a task ends sooner, by alternating runs.
+    """The number of threads, ours and the libraries', with which a task ends sooner, by turns.
 
     Threads of OpenMP wait for each other by spinning: where another process holds one of their
     cores up, two of them take longer than one.
     """
 
     def run(count: int, times: int) -> float:
-        with library_threads(count):
+        with limited_threads(count):
             begun = time.perf_counter()
             for _ in range(times):
                 task()

@@ -211,6 +211,18 @@ def test_the_number_with_which_the_task_ends_sooner_is_taken(monkeypatch, slow):
     assert torch.get_num_threads() == 4
 
 
+@pytest.mark.parametrize("best", [1, 3])
+def test_what_takes_threads_of_our_own_is_run_with_each_number_of_them(monkeypatch, best):
+    clock = [0.0]
+
+    def task():
+        clock[0] += 1.0 if shared_workers().count == best else 2.0
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    assert quicker(task, (3, 1)) == best
+    assert threads() == 4
+
+
 def test_one_run_that_was_held_up_decides_nothing(monkeypatch):
     clock, runs = [0.0], []
 
