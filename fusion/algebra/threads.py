@@ -145,13 +145,15 @@ def quicker(task: Callable[[], object], counts: tuple[int, int]) -> int:
 
     first = min(run(count, 1) for _ in range(2) for count in counts)  # wakes threads, too
     times, rounds = max(1, ceil(LONG / max(first, 1e-6))), ROUNDS[first < LONG]
-    seconds = {count: [] for count in counts}
-    for _ in range(rounds):
+    many, few = [], []
+    for done in range(1, rounds + 1):
         for count in counts:
-            seconds[count].append(run(count, times))
-    took = {count: statistics.median(seconds[count]) for count in counts}
-    many, few = max(counts), min(counts)
-    return many if took[many] <= GAIN * took[few] else few
+            (many if count == max(counts) else few).append(run(count, times))
+        better, worse = max(many) <= GAIN * min(few), min(many) > GAIN * max(few)
+        if done > 1 and (better or worse):  # whichever run is taken of each
+            break
+    gains = statistics.median(many) <= GAIN * statistics.median(few)
+    return max(counts) if gains else min(counts)
 
 
 class Workers:

@@ -110,7 +110,8 @@ class FitSquares:
 
     def rows(self, rows: Tensor) -> None:
         """Keep some of the points."""
-        self._gradient = {name: g[rows] for name, g in self.gradient.items()}
+        if self._gradient is not None:
+            self._gradient = {name: g[rows] for name, g in self._gradient.items()}
         self.values = {name: v[rows] for name, v in self.values.items()}
         self.squares = [Squares(*(x[rows] for x in s)) for s in self.squares]
         self.terms = self.terms[rows]

@@ -64,6 +64,8 @@ class System:
             gradient: another than that of the step.
         """
         gradient = self.gradient if gradient is None else gradient
+        slots = self.curvature.objective.slots
+        parts = [slot.part for slot in slots] if gradient.device.type == "cpu" else []
         self.bent = torch.empty_like(gradient)
         return cg.solve(
             self._product,
@@ -72,6 +74,7 @@ class System:
             self.free,
             tolerance=tolerance,
             max_products=max_products,
+            parts=parts,
         )
 
     def _product(self, v: Tensor) -> Tensor:

@@ -92,10 +92,10 @@ class ByPattern(RowInverses):
         # a part that is not full ends with places of no row
         place = (parts.cumsum(0) - parts)[held] * TOGETHER
         place += torch.arange(self._rows, device=held.device) - (count.cumsum(0) - count)[held]
-        self._to = held.new_full((len(self._pattern) * TOGETHER,), self._rows)
-        self._to[place] = order
-        self._from = self._to.clamp_max(self._rows - 1)
-        self._filled = (self._to < self._rows).to(few)[:, None]
+        places = len(self._pattern) * TOGETHER
+        self._from = held.new_zeros(places).index_copy(0, place, order)
+        self._filled = few.new_zeros(places, 1).index_fill(0, place, 1)
+        self._place = torch.empty_like(place).index_copy(0, order, place)
         self._spread = few[self._pattern]
         first = torch.bincount(owner, minlength=len(which)).cumsum(0)
         first = torch.cat([first.new_zeros(1), first])
@@ -105,8 +105,7 @@ class ByPattern(RowInverses):
     def times(self, v: Tensor) -> Tensor:
         sorted_ = v.reshape(self._rows, -1).index_select(0, self._from)
         made = sorted_.unflatten(0, (-1, TOGETHER)) @ self._spread
-        out = v.new_empty(self._rows + 1, v.shape[-1]).index_copy_(0, self._to, made.flatten(0, 1))
-        out = out[:-1].view(v.shape)
+        out = made.flatten(0, 1).index_select(0, self._place).view(v.shape)
         return out if self.weight is None else out / self.weight[:, None]
 
     def whole(self) -> Tensor:

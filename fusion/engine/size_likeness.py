@@ -72,8 +72,8 @@ class _InnerProducts:
         light = P if rows is None else P * rows[:, None]
         self.size = form.norm2().clamp_min(torch.finfo(torch.float64).tiny)
         self.norm2 = form.norm2()
-        self.with_data = torch.einsum("asnk,bsnk->sab", P, met)
-        grams = [torch.einsum("asnk,bsnl->sabkl", x, y) for x, y in ((P, light), (Q, heavy))]
+        self.with_data = P.flatten(2).movedim(0, 1) @ met.flatten(2).movedim(0, 1).mT
+        grams = [_grams(x, y) for x, y in ((P, light), (Q, heavy))]
         self.with_itself = torch.einsum("sackl,sbdkl->sacbd", *grams).flatten(3).flatten(1, 2)
 
     def __call__(self, sizes: Mapping[str, Tensor]) -> Likeness:
@@ -96,6 +96,13 @@ class _InnerProducts:
         left = (s[:, :, None] * s2[:, None]).flatten(1)
         right = (t[:, :, None] * t2[:, None]).flatten(1)
         return (left[:, None] @ self.with_itself @ right[:, :, None])[:, 0, 0]
+
+
+def _grams(x: Tensor, y: Tensor) -> Tensor:
+    """Xᵀ Y of every two factors: (a, start, n, k) and (b, start, n, l) → (start, a, b, k, l)."""
+    left, right = (z.movedim(0, 2).flatten(2) for z in (x, y))  # side by side
+    made = left.mT @ right
+    return made.unflatten(2, (len(y), -1)).unflatten(1, (len(x), -1)).transpose(2, 3)
 
 
 def _moved(values: Values, factors: Entering) -> Tensor:

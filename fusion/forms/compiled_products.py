@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
 
@@ -15,9 +16,9 @@ from fusion.forms import compiled_reading
 from fusion.forms.compiled_reading import NARROW, in_order, in_parts
 
 Array = NDArray[Any]
-LARGE = 2**28
+LARGE, LOADED = 2**28, 2**25
 """Values from which on compiling pays where they are not narrow: a fit that loads what compiles
-takes 120 MB more."""
+takes 120 MB more; where that is loaded already, fewer are enough."""
 MOST = {torch.float32: 8, torch.float64: 24}
 """Columns of a factor up to which products are compiled: of more, converting first is faster."""
 HELD: dict[torch.dtype, tuple[torch.dtype, ...]] = {
@@ -36,7 +37,9 @@ def multiplies(array: Tensor, factor: Tensor) -> bool:
     """
     if array.dtype not in HELD.get(factor.dtype, ()) or array.device.type != "cpu":
         return False
-    least = compiled_reading.MANY if array.dtype in NARROW else LARGE
+    least = LOADED if "numba" in sys.modules else LARGE
+    if array.dtype in NARROW:
+        least = compiled_reading.MANY
     few = factor.shape[1] <= MOST[factor.dtype]
     return few and array.is_contiguous() and array.numel() >= least and installed()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fusion.engine.conjugate_gradients import inner
 from fusion.engine.evaluation import evaluate
 from fusion.engine.linear_system import System
 from fusion.engine.objective import Objective
@@ -50,8 +51,7 @@ class StepPath:
     @property
     def promised(self) -> Tensor:
         """How far the quadratic model says that the loss falls, (start,)."""
-        both = self.gradient * self.direction + 0.5 * self.direction * self.curved
-        return -both.sum(1)
+        return -inner(self.direction, self.gradient + 0.5 * self.curved)
 
     def bend(self, rows: Tensor) -> None:
         """Find how the paths of some of the starts bend."""
@@ -77,4 +77,4 @@ class StepPath:
 
     def slope(self, point: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
         """gᵀ (point − x), (start,), of all starts or of some."""
-        return (self.gradient[rows] * (point - self.start[rows])).sum(1)
+        return inner(self.gradient[rows], point - self.start[rows])

@@ -18,6 +18,10 @@ from fusion.solvers.watch import Watch
 
 REST = 0.1
 """Share of the change that ends a start at rest, over several steps, that ends it after two."""
+FALLS = 3
+"""Falls of the loss from which it is told how far it goes on falling."""
+SHRINKING = 0.1, 0.5
+"""Share of the fall before that the next is taken for, at least, and may be, at most."""
 TIE = 1e-12
 """Losses that differ by this share are equal but for rounding."""
 
@@ -151,7 +155,7 @@ class Track:
         if self.judge is not None:
             ended |= self._dropped(self.judge, ended)
         self.down, self.trusted = torch.zeros_like(self.stuck), torch.zeros_like(self.stuck)
-        self.recent = self.recent[-self.window :]
+        self.recent = self.recent[-max(self.window, FALLS) :]
         self.before = dict(values or {}) if self.by_change else None
         if bool(ended.any()):
             self._keep(~ended)
@@ -178,13 +182,16 @@ class Track:
 
     def _ended(self, values: Values, loss: Tensor, stop: bool) -> Tensor:
         self.recent.append(self._change(values, loss) if self.by_change else loss)
+        recent = self.recent[-self.window - 1 :]
         if self.by_change:
-            calm = torch.stack(self.recent).amax(0) <= self.tolerance**0.5
+            calm = torch.stack(recent).amax(0) <= self.tolerance**0.5
+            near = self._at_rest()
         else:
             scale = torch.maximum(loss.abs(), torch.finfo(loss.dtype).eps ** 0.75 * self.first)
-            calm = self.recent[0] - loss <= self.tolerance * scale
-        calm &= len(self.recent) > self.window
-        calm |= self._at_rest() if self.by_change else self.down
+            calm = recent[0] - loss <= self.tolerance * scale
+            near = self.down | self._fallen(self.tolerance * scale)
+        calm &= len(recent) > self.window
+        calm |= near
         reasons = [
             (~torch.isfinite(loss), Status.DIVERGED),
             (calm, Status.CONVERGED),
@@ -209,6 +216,17 @@ class Track:
         to_come = now * now / (before - now)
         least = REST * self.tolerance**0.5
         return self.trusted & (now < before) & (now <= least) & (to_come <= least)
+
+    def _fallen(self, least: Tensor) -> Tensor:
+        """Whether all falls to come, if they shrink as the last ones did, come to no more."""
+        if len(self.recent) <= FALLS:
+            return torch.zeros_like(self.trusted)
+        losses = torch.stack(self.recent[-FALLS - 1 :])
+        falls = losses[:-1] - losses[1:]
+        shares = falls[1:] / falls[:-1]
+        share = shares.amax(0).clamp_min(SHRINKING[0])
+        shrink = (falls[:-1] > 0).all(0) & (falls[-1] >= 0) & (share <= SHRINKING[1])
+        return self.trusted & shrink & (falls[-1] * share / (1 - share) <= least)
 
     def _dropped(self, judge: Judge, ended: Tensor) -> Tensor:
         """Which of those that have not ended the judge lets go, (start in batch,) bool."""

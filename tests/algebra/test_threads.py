@@ -223,6 +223,18 @@ def test_what_takes_threads_of_our_own_is_run_with_each_number_of_them(monkeypat
     assert threads() == 4
 
 
+def test_where_every_run_says_the_same_two_of_each_are_enough(monkeypatch):
+    clock, runs = [0.0], []
+
+    def task():
+        runs.append(threads())
+        clock[0] += 1.0 / threads()
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    assert quicker(task, (3, 1)) == 3
+    assert runs == 4 * [3, 1]  # the first two of each wake threads
+
+
 def test_one_run_that_was_held_up_decides_nothing(monkeypatch):
     clock, runs = [0.0], []
 

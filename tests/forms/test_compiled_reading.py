@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,7 @@ def form_of(x, weights=None):
 @pytest.mark.parametrize("columns", [K, 8])
 def test_products_are_those_of_the_values(kind, asked, columns, monkeypatch):
     monkeypatch.setattr(compiled_products, "LARGE", 1)
+    monkeypatch.setattr(compiled_products, "LOADED", 1)
     x = counts(100).astype(kind)
     if kind[0] in "if":
         x[:, 3] = -7
@@ -126,3 +129,12 @@ def test_what_a_fit_leaves_of_a_row_does_not_depend_on_its_weight(columns):
     squares = _residuals_by_products(form, torch.from_numpy(L), torch.from_numpy(R))[0]
     seen = np.ones(P) if columns is None else columns > 0
     np.testing.assert_allclose(squares, (x - L @ R.T) ** 2 @ seen, rtol=1e-5)
+
+
+def test_fewer_wide_values_are_enough_where_what_compiles_is_loaded(monkeypatch):
+    wide, factor = torch.zeros(N, P), torch.zeros(P, K)
+    monkeypatch.setattr(compiled_products, "LOADED", wide.numel())
+    monkeypatch.setitem(sys.modules, "numba", object())
+    assert compiled_products.multiplies(wide, factor)
+    monkeypatch.delitem(sys.modules, "numba")
+    assert not compiled_products.multiplies(wide, factor)
