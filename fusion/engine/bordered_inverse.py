@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fusion.algebra.threads import library_threads, threads
 from fusion.engine.inverse_values import RIDGE, opened, variances_of_values
 from fusion.engine.quadratic import Quadratic
 from fusion.engine.row_meetings import (
@@ -17,6 +18,9 @@ from fusion.engine.row_meetings import (
     rows_are_independent,
 )
 from fusion.engine.variables import Slot, Values
+
+LARGE = 1000
+"""Rows of a matrix from which on several threads invert it sooner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,5 +135,6 @@ def _inverse(full: Tensor, r: int) -> Tensor:
     scaled = full / size[:, None] / size
     empty = scaled.diagonal()[:r] == 0
     scaled[:r, :r] += torch.diag(empty.to(scaled.dtype))
-    made = torch.linalg.inv(scaled)
+    with library_threads(threads() if len(full) > LARGE else 1):
+        made = torch.linalg.inv(scaled)
     return made / size[:, None] / size

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.algebra.threads import shared_workers
 from fusion.likelihood.compiling import compiled
 
 if TYPE_CHECKING:
@@ -38,7 +39,15 @@ def brought_back(
     side: Side, L: Array, R: Array, scale: float, inverse: Array, covariance: Array
 ) -> Array:
     """Diagonal of A_i⁻¹ U_iᵀ Σ U_i A_i⁻¹ of every row of L, (n, K), Σ the covariance by R."""
-    return _kernels()[1](*side[:3], L, R, scale, inverse, covariance)
+    made, bounds, run = np.empty_like(L), side.bounds, _kernels()[1]
+
+    def task(b: int) -> None:
+        rows = slice(bounds[b], bounds[b + 1])
+        start = side.start[bounds[b] : bounds[b + 1] + 1]
+        made[rows] = run(start, *side[1:3], L[rows], R, scale, inverse[rows], covariance)
+
+    shared_workers().share(task, len(bounds) - 1)
+    return made
 
 
 @cache

@@ -9,6 +9,7 @@ import torch
 import fusion as fu
 from fusion.constraints import Fixed, NonNegative, Softplus, UnitColumns
 from fusion.engine import bordered_inverse, covariance
+from fusion.likelihood import count_rows
 from fusion.losses import Frobenius, Gaussian, Poisson, SquaredNorm
 from fusion.models import NMF, SharedMaps
 from tests.helpers.literal_covariance import jacobian
@@ -301,6 +302,7 @@ def test_errors_of_counts_count_by_count_are_those_of_all_products(monkeypatch):
     data = fu.Dataset("a", rng.poisson(40 * C @ S.T * (rng.random((80, 20)) < 0.4)))
     result = fitted(NMF(data, K), Poisson(data), {"C": 40 * C, "S": S})
     monkeypatch.setattr(covariance, "DENSE", 0)
+    monkeypatch.setattr(count_rows, "LEAST", 50)  # rows in several ranges
     meetings, count_meeting = [], bordered_inverse.count_meeting
 
     def kept(*given):
