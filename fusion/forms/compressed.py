@@ -157,11 +157,11 @@ def _low_rank_pair(form: Form, rank: int) -> tuple[Tensor, Tensor]:
     iterations, dtype = POWER, form.dtype
     if form.shape[0] >= max(form.shape[1], MANY * ROWS):
         index = torch.randperm(form.shape[0], generator=generator)[:ROWS].sort().values
-        directions = _power_iterations(form.rows(index.to(form.device)), directions, POWER, dtype)
         iterations, dtype = 1, form.native
+        directions = _power_iterations(form.rows(index.to(form.device)), directions, POWER, dtype)
     directions = _power_iterations(form, directions, iterations, dtype)
     there, _ = _weighted_products(form, directions)
-    left, right = there(directions), directions
+    left, right = there(directions.to(dtype)).to(form.dtype), directions
     if form.shape[0] < form.shape[1]:
         left, right = right, left
     rows, cols = form.weights.rows, form.weights.cols
