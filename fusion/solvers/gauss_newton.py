@@ -25,8 +25,9 @@ class GaussNewton(Solver):
     """Projected Gauss–Newton steps by autograd, with row blocks for damping and preconditioning.
 
     Args:
-        tolerance: stop when the loss falls by less than this share over `window` steps (where a
-            term is a rule, not an objective: when no factor changes by more than its square root).
+        tolerance: stop when the loss falls by less than this share over `window` steps, or would
+            by all steps to come as falls shrink (where a term is a rule, not an objective: when no
+            factor changes by more than its square root).
         window: steps over which the change is taken.
         max_products: curvature products within one step.
         forcing: how far the linear system is solved within a step.
