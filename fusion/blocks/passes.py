@@ -113,7 +113,7 @@ class Passes:
     ) -> Iterator[tuple[Block, Any]]:
         waiting_for: dict[Future[Any], Block] = {}
         todo = iter(self.blocks)
-        with ThreadPoolExecutor(self.threads, initializer=_one_thread) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             try:
                 for block in todo:
                     waiting_for[
@@ -198,20 +198,16 @@ def _first(waiting_for: dict[Future[Any], Block]) -> Iterator[tuple[Block, Any]]
         yield block, future.result()
 
 
-def _one_thread() -> None:
-    """OpenMP, and so torch, keeps the number for every thread of Python apart; BLAS does not."""
-    torch.set_num_threads(1)
-
-
 def _read_and_do(
     task: Task, shared: tuple[Any, ...], pieces: Sequence[Piece], own: tuple[Any, ...]
 ) -> Any:
-    """The task on a block that is read here."""
-    datasets = {piece.name: _read(piece) for piece in pieces}
-    try:
-        return task(*shared, datasets, *own)
-    finally:
-        let_go(datasets.values())
+    """The task on a block that is read here, by one thread of ours and of the libraries."""
+    with limited_threads(1):
+        datasets = {piece.name: _read(piece) for piece in pieces}
+        try:
+            return task(*shared, datasets, *own)
+        finally:
+            let_go(datasets.values())
 
 
 def _read(piece: Piece) -> Dataset:

@@ -37,9 +37,8 @@ def multiplies(array: Tensor, factor: Tensor) -> bool:
     """
     if array.dtype not in HELD.get(factor.dtype, ()) or array.device.type != "cpu":
         return False
-    least = LOADED if "numba" in sys.modules else LARGE
-    if array.dtype in NARROW:
-        least = compiled_reading.MANY
+    wide = LOADED if "numba" in sys.modules else LARGE
+    least = compiled_reading.MANY if array.dtype in NARROW else wide
     few = factor.shape[1] <= MOST[factor.dtype]
     return few and array.is_contiguous() and array.numel() >= least and installed()
 
