@@ -34,7 +34,8 @@ class Placed(NamedTuple):
         places: (group, 2 K), as of pixels.
         kinds: in order; starts: where each begins, and the last ends.
         number: of the group at each place.
-        twice: their coordinates twice, (2 K, place), K made even; squares: Σ of these, (place,).
+        twice: their coordinates twice, (2 K, place), K up to whole fours.
+        squares: Σ of their squares, (place,).
     """
 
     places: Array
@@ -80,7 +81,7 @@ def _by_kind(few: Array) -> tuple[Array, ...]:
     kind = (few[:, K:] > 0) @ (1 << np.arange(K))
     kinds, sizes = np.unique(kind, return_counts=True)
     number = np.argsort(kind, kind="stable")
-    twice = np.zeros((2, K + K % 2, len(few)), np.float32)
+    twice = np.zeros((2, -(-K // 4) * 4, len(few)), np.float32)
     twice[:, :K] = 2 * few[number].T.reshape(2, K, -1)
     squares = np.square(few[number]).sum(1).astype(np.float32)
     return kinds, np.append(0, np.cumsum(sizes)), number, twice.reshape(-1, len(few)), squares
@@ -114,13 +115,15 @@ def _nearest(amounts, kinds, starts, number, twice, squares, made):
         first, n, own = 0, m, 2 * width
         if low < len(kinds) and kinds[low] == kind:
             first, n, own = starts[low], starts[low + 1] - starts[low], width
+        sizes = squares[first : first + n]
         for g in range(n):  # squared distances, but for what is the same for all
-            off[g] = squares[first + g]
-        for k in range(0, own, 2):
-            a, b = at[k], at[k + 1]
+            off[g] = sizes[g]
+        for k in range(0, own, 4):
+            a, b, c, d = at[k], at[k + 1], at[k + 2], at[k + 3]
             one, two = twice[k, first : first + n], twice[k + 1, first : first + n]
+            three, four = twice[k + 2, first : first + n], twice[k + 3, first : first + n]
             for g in range(n):
-                off[g] -= one[g] * a + two[g] * b
+                off[g] -= one[g] * a + two[g] * b + (three[g] * c + four[g] * d)
         off[n : n + TOGETHER] = np.inf
         least, place = off[0], 0
         for start in range(0, n, TOGETHER):

@@ -14,14 +14,11 @@ from torch import Tensor
 
 from fusion.algebra.threads import shared_workers
 from fusion.forms.entries import Entries
-from fusion.likelihood.count_maps_kernel import COARSE, kernel
-from fusion.likelihood.count_maps_parts import LANES, paired
+from fusion.likelihood.count_maps_parts import COARSE, LANES, paired
 
 Array = NDArray[Any]
 ROWS = 4096
 """Rows that a thread takes at a time; what they add up to does not depend on who takes them."""
-WORD = 8
-"""Bytes that are passed over at a time where they are zero."""
 MOST = 24
 """Components for which it is compiled, at most."""
 
@@ -64,6 +61,8 @@ def likeliest(
     References:
         Nesterov & Nemirovskii, Interior-Point Polynomial Algorithms (1994), chapter 2.
     """
+    from fusion.likelihood.count_maps_kernel import kernel  # what compiles is loaded with it
+
     (n, p), K = x.shape, L.shape[1]
     largest = R.abs().amax(0).double()
     scale = torch.where(largest > 0, largest, 1).numpy()  # so that single precision serves
@@ -97,14 +96,12 @@ def likeliest(
     return Maps(rows, float(mass @ reach) + float(fell), *others, looks=int(looks))
 
 
-def _stored(x: Tensor | Entries, rows: slice) -> tuple[Array, ...]:
+def _stored(x: Tensor | Entries, rows: slice) -> Any:
     """Some rows of counts as the kernel reads them."""
     if isinstance(x, Entries):
         start = x.start[rows.start : rows.stop + 1]
         return start.numpy(), x.j.numpy(), x.x.numpy()
-    counts = x[rows].numpy()
-    wide = x.shape[1] * counts.itemsize % WORD == 0
-    return counts, counts.view(np.uint64) if wide else counts
+    return x[rows].numpy()
 
 
 def _padded(values: Array) -> Array:

@@ -8,41 +8,49 @@ from __future__ import annotations
 
 import numpy as np
 
+from fusion.likelihood.count_maps_lanes import BYTES, add_times, filled, first_of, number_of
+
 FULL = 3
 """One channel in so many that has counts, and a row is read with its zeros."""
 
 
-def listed_of_array(source, i, weights, v, at, room):
+def listed_of_array(x, i, weights, v, at):
     """Channels with counts of a row of an array, (how many, weighted sum of the counts).
 
-    `source`: the array, and the same as words of eight bytes, so that zeros are passed over.
-    Nothing branches on the counts: what is none is written over by what comes next.
+    Nothing branches on the counts: four places are written down whether they have some or not, and
+    what is none is written over by what comes next. Places are unsigned here as all that is listed:
+    others are asked each time whether they count from the end.
     """
-    x, words = source[0][i], source[1][i]
-    n, some, total, wide = 0, 0, np.float32(0), len(x) // len(words)
-    for b in range(len(words)):
-        room[some] = b * wide
-        some += words[b] != 0
-    for s in range(some):
-        first = room[s]
-        for j in range(first, first + wide):
-            at[n] = j
-            n += x[j] != 0
+    p, total, one = x.shape[1], np.float32(0), np.uint64(1)
+    together = BYTES // x.itemsize
+    whole, n = p // together * together, np.uint64(0)
+    for first in range(0, whole, together):
+        here, t, begin = filled(x, i, first), n, np.uint64(first)
+        n += number_of(here)
+        while True:
+            for more in range(4):
+                at[t + np.uint64(more)] = begin + first_of(here)
+                here &= here - one
+            if here == 0:
+                break
+            t += np.uint64(4)
+    for j in range(whole, p):
+        at[n] = j
+        n += np.uint64(x[i, j] != 0)
     for t in range(n):
-        v[t] = np.float32(x[at[t]]) * weights[at[t]]
+        v[t] = np.float32(x[i, at[t]]) * weights[at[t]]
         total += v[t]
-    return n, total
+    return np.int64(n), total
 
 
-def listed_of_list(source, i, weights, v, at, room):
+def listed_of_list(source, i, weights, v, at):
     """The same of rows that are stored as lists: where each begins, channels, counts."""
     start, columns, counts = source
-    total, begin = 0.0, start[i]
+    total, begin = np.float32(0), start[i]
     n = start[i + 1] - begin
-    columns, counts = columns[begin : begin + n], counts[begin : begin + n]
     for t in range(n):
-        at[t] = columns[t]
-        v[t] = np.float32(counts[t]) * weights[columns[t]]
+        at[t] = columns[begin + t]
+        v[t] = np.float32(counts[begin + t]) * weights[at[t]]
         total += v[t]
     return n, total
 
@@ -50,35 +58,29 @@ def listed_of_list(source, i, weights, v, at, room):
 def spread_out(n, v, at, room):
     """A list as a row with its zeros."""
     for j in range(len(v)):
-        room[j] = np.float32(0)
+        room[0, j] = np.float32(0)
     for t in range(n):
-        room[at[t]] += v[t]
+        room[0, at[t]] += v[t]
     for j in range(len(v)):
-        v[j] = room[j]
+        v[j] = room[0, j]
 
 
-def gathered(lanes, n, at, fine, few, pairs):
-    """R and its `paired` of the channels that are listed."""
-    K = len(lanes)
-    for k in range(K):
-        for t in range(n):
-            few[k, t] = fine[k, at[t]]
-    i = 0
-    for k in range(K):
-        for l in range(k + 1):  # noqa: E741
-            for t in range(n):
-                pairs[i, t] = few[k, t] * few[l, t]
-            i += 1
+def gathered(lanes, n, at, by_channel, few):
+    """R of the channels that are listed."""
+    for t in range(n):
+        j = at[t]
+        for k in range(len(lanes)):
+            few[k, t] = by_channel[j, k]
 
 
-def scatter(lanes, n, at, q, w, first, second, room):
-    """Σ q c and Σ w c² of one row, added to what is there, (channel, 2 K)."""
+def scatter(lanes, n, at, q, w, lane, shares, room):
+    """Σ q c and Σ w c² of one row, added to what is there, (channel, 2 K); `shares`: c and c²."""
     K = len(lanes)
     for t in range(n):
-        one, two, j = q[t], w[t], at[t]
-        for k in range(K):
-            room[j, k] += one * first[k]
-            room[j, K + k] += two * second[k]
+        one, two, j = q[lane, t], w[lane, t], at[t]
+        for k in range(0, K, 4):
+            add_times(room, j, k, one, shares, k)
+            add_times(room, j, K + k, two, shares, K + k)
 
 
 def handed_over(room, apart, sums):

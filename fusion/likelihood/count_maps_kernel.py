@@ -23,11 +23,14 @@ from fusion.likelihood.count_maps_few import (
     scatter,
     spread_out,
 )
+from fusion.likelihood.count_maps_lanes import INSTRUCTIONS
 from fusion.likelihood.count_maps_parts import (
+    COARSE,
     LEAST,
     add,
     begun,
     bend,
+    bend_of_few,
     fall,
     look,
     met,
@@ -35,8 +38,6 @@ from fusion.likelihood.count_maps_parts import (
     step,
 )
 
-COARSE = 8
-"""Channels that go together where a row is far off."""
 FAR, NEAR = 10.0, 0.1
 """Squared Newton decrement above which a row goes on with channels taken together, by steps of
 expected curvature; and below which it comes back to all of them."""
@@ -62,24 +63,29 @@ TOGETHER = 256
 def kernel(K: int, listed: bool) -> Any:
     """For K components, a multiple of four, of rows that are stored as lists or as they are.
 
-    run(rows: ((row, column),) or (starts, columns, counts), weights of columns, of rows,
+    run(rows: (row, column) or (starts, columns, counts), weights of columns, of rows,
     Σ w R (K,), R (K, column), the same with channels together, `paired` of both, L (row, K) to be
     written to, sums (2, K, column) to be added to) returns (−Σ w x ln m, looks).
     """
     from numba.extending import register_jitable
 
     read = listed_of_list if listed else listed_of_array
-    parts = (met, look, bend, one_by_one, step, fall, add, begun)
+    parts = (met, look, bend, bend_of_few, one_by_one, step, fall, add, begun)
     few = (read, spread_out, gathered, scatter, handed_over)
     for part in (*parts, *few):
         register_jitable(part)
-    return compiled(_rows(K, read, _written((*parts, *few))))
+    return compiled(_rows(K, read, _written((*parts, *few, *INSTRUCTIONS))))
 
 
 def _written(parts: tuple[Any, ...]) -> int:
     """What the parts are, in a number: numba looks for changes in the kernel's own file alone."""
-    text = [(c.co_code, c.co_names, c.co_consts) for c in (part.__code__ for part in parts)]
-    return crc32(repr(text).encode())
+    return crc32(repr([_told(getattr(part, "_defn", part).__code__) for part in parts]).encode())
+
+
+def _told(code: Any) -> tuple[Any, ...]:
+    """What a function is, the same in every process."""
+    inner = [_told(c) if hasattr(c, "co_code") else c for c in code.co_consts]
+    return code.co_code, code.co_names, inner
 
 
 def _rows(K, read, written):
@@ -89,13 +95,12 @@ def _rows(K, read, written):
 
     def rows(source, weights, own, reach, fine, coarse, fine_pairs, coarse_pairs, made, sums):
         p, bins, _ = len(weights), coarse.shape[1], written
-        v, m, u = np.empty(p, np.float32), np.empty(p, np.float32), np.empty(p, np.float32)
-        at, words = np.empty(p, np.int64), np.empty(p, np.int64)
-        few = np.empty(bins, np.float32)
-        near_of, near_pairs = np.empty_like(fine), np.empty_like(fine_pairs)
+        v, m, u = np.empty(p, np.float32), np.empty(p, np.float32), np.empty((1, p), np.float32)
+        at, few = np.empty(p + 4, np.uint64), np.empty(bins, np.float32)
+        by_channel, near_of = fine.T.copy(), np.empty_like(fine)
         q, w = np.empty((4, p), np.float32), np.empty((4, p), np.float32)
         room, shares = np.zeros((2, K, p), np.float32), np.zeros((2, K, 4), np.float32)
-        apart = np.zeros((p, 2 * K), np.float32)
+        apart, alone = np.zeros((p, 2 * K), np.float32), np.empty((1, 2 * K), np.float32)
         c, g, d, before = np.empty(K), np.empty(K), np.zeros(K), np.empty(K)
         h, inverse, lower = np.empty((K, K)), np.empty(K), np.zeros((K, K))
         near_c, part = np.empty(K, np.float32), np.empty(len(fine_pairs))
@@ -104,15 +109,14 @@ def _rows(K, read, written):
             weight = own[i]
             if weight <= 0.0:
                 continue
-            size, total = read(source, i, weights, v, at, words)
+            size, total = read(source, i, weights, v, at)
             listed = FULL * size < p
             if listed:
-                gathered(lanes, size, at, fine, near_of, near_pairs)
+                gathered(lanes, size, at, by_channel, near_of)
             else:
                 spread_out(size, v, at, u)
                 size = p
-            begun(made[i], reach, total, LIFT, c)
-            own_q, own_w = q[lane], w[lane]
+            begun(made, i, reach, total, LIFT, c)
             enough = SMALL + SINGLE * total
             all_of, tried, scored = True, size <= 2 * bins, 0  # few are no more work
             known, last, slope, share = False, 0.0, 0.0, 1.0
@@ -120,11 +124,11 @@ def _rows(K, read, written):
                 all_of = all_of or turn == LOOKS
                 n, looks = (size, looks + 1) if all_of else (bins, looks)
                 if not all_of:  # each by itself: what is chosen among arrays is counted each time
-                    look(lanes, n, few, coarse, c, m, own_q, own_w, g, near_c)
+                    look(lanes, n, few, coarse, c, m, q, w, lane, g, near_c)
                 elif listed:
-                    look(lanes, n, v, near_of, c, m, own_q, own_w, g, near_c)
+                    look(lanes, n, v, near_of, c, m, q, w, lane, g, near_c)
                 else:
-                    look(lanes, n, v, fine, c, m, own_q, own_w, g, near_c)
+                    look(lanes, n, v, fine, c, m, q, w, lane, g, near_c)
                 if turn == LOOKS:
                     break
                 along, off = 0.0, 0.0
@@ -139,22 +143,22 @@ def _rows(K, read, written):
                         c[k] = before[k] + share * d[k]
                     known = False
                     continue
-                decrement = step(c, g, h, d, inverse, lower) if known else np.inf
+                decrement = step(lanes, c, g, h, d, inverse, lower) if known else np.inf
                 known = known and (decrement <= enough or decrement <= SLOWER * last)
                 away = off > FAR_OFF and not tried
                 if not known and not away:
                     if not all_of:
-                        bend(lanes, n, own_w, coarse_pairs, h, part)
+                        bend(lanes, n, w, lane, coarse_pairs, h, part)
                     elif listed:
-                        bend(lanes, n, own_w, near_pairs, h, part)
+                        bend_of_few(lanes, n, w, lane, near_of, h)
                     else:
-                        bend(lanes, n, own_w, fine_pairs, h, part)
-                    known, decrement = True, step(c, g, h, d, inverse, lower)
+                        bend(lanes, n, w, lane, fine_pairs, h, part)
+                    known, decrement = True, step(lanes, c, g, h, d, inverse, lower)
                 last = decrement
                 if not tried and (away or decrement > FAR):
                     few[:] = np.float32(0)
                     for t in range(size):
-                        few[(at[t] if listed else t) // COARSE] += v[t]
+                        few[(np.int64(at[t]) if listed else t) // COARSE] += v[t]
                     all_of, tried, known, slope = False, True, False, 0.0
                     continue
                 few_of = listed and all_of
@@ -165,12 +169,12 @@ def _rows(K, read, written):
                     scored, known = scored + 1, False
                 elif expected:  # by the curvature that counts of these means would have
                     for j in range(n):
-                        u[j] = np.float32(1) / m[j]
+                        u[0, j] = np.float32(1) / m[j]
                     if all_of:
-                        bend(lanes, n, u, fine_pairs, h, part)
+                        bend(lanes, n, u, 0, fine_pairs, h, part)
                     else:
-                        bend(lanes, n, u, coarse_pairs, h, part)
-                    step(c, g, h, d, inverse, lower)
+                        bend(lanes, n, u, 0, coarse_pairs, h, part)
+                    step(lanes, c, g, h, d, inverse, lower)
                     scored, known = scored + 1, False
                 if all_of and decrement <= enough:
                     break
@@ -190,15 +194,14 @@ def _rows(K, read, written):
             fell -= weight * fall(size, v, m, LEAST)
             for k in range(K):
                 made[i, k] = c[k]
-                shares[0, k, lane] = np.float32(weight * c[k])
-                shares[1, k, lane] = np.float32(weight * c[k] * c[k])
+                alone[0, k] = np.float32(weight * c[k])
+                alone[0, K + k] = np.float32(weight * c[k] * c[k])
             added += 1
             if listed:
-                scatter(
-                    lanes, size, at, own_q, own_w, shares[0, :, lane], shares[1, :, lane], apart
-                )
-                shares[:, :, lane] = np.float32(0)
+                scatter(lanes, size, at, q, w, lane, alone, apart)
             else:
+                for k in range(K):
+                    shares[0, k, lane], shares[1, k, lane] = alone[0, k], alone[0, K + k]
                 lane += 1
             if lane == 4:
                 add(lanes, q, w, shares, room)

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 LANES = 4
 """Components, pairs of them, and rows that go together."""
+COARSE = 8
+"""Channels that go together where a row is far off."""
 SWEEPS = 60
 """Over the components of a step, at most."""
 EXCHANGES, ALIKE = 12, 1e-5
@@ -16,26 +18,26 @@ LEAST = 1e-10
 """Least prediction that is divided by."""
 
 
-def begun(row, reach, total, lift, c):
-    """Where a row begins: none at its bound, with as many counts as there are."""
+def begun(made, i, reach, total, lift, c):
+    """Where row i begins: none at its bound, with as many counts as there are."""
     mean, there = 0.0, 0.0
     for k in range(len(c)):
-        mean += row[k] / len(c)
+        mean += made[i, k] / len(c)
     if not mean > 0.0:
         mean = 1.0 / lift
     for k in range(len(c)):
-        c[k] = max(row[k], lift * mean)
+        c[k] = max(made[i, k], lift * mean)
         there += c[k] * reach[k]
     for k in range(len(c)):
-        c[k] = c[k] * total / there if there > 0.0 and reach[k] > 0.0 else row[k]
+        c[k] = c[k] * total / there if there > 0.0 and reach[k] > 0.0 else made[i, k]
 
 
-def met(n, x, rows, made):
-    """Σ x of n channels by each of some rows, a multiple of four."""
+def met(n, x, lane, rows, made):
+    """Σ x of n channels of a lane by each of some rows, a multiple of four."""
     for k in range(0, len(rows), 4):
         s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
         for j in range(n):
-            here = x[j]
+            here = x[lane, j]
             s += here * rows[k, j]
             t += here * rows[k + 1, j]
             u += here * rows[k + 2, j]
@@ -43,8 +45,8 @@ def met(n, x, rows, made):
         made[k], made[k + 1], made[k + 2], made[k + 3] = s, t, u, z
 
 
-def look(lanes, n, v, R, c, m, q, w, asked, near):
-    """Predictions, v / m, v / m² and R v / m of n channels; `near`: room for c.
+def look(lanes, n, v, R, c, m, q, w, lane, asked, near):
+    """Predictions, v / m and v / m² of a lane, and R v / m of n channels; `near`: room for c.
 
     `lanes`: one entry a component; the compiler knows how many a tuple has, and unrolls.
     """
@@ -59,19 +61,37 @@ def look(lanes, n, v, R, c, m, q, w, asked, near):
         m[j] = mean
         inverse = one / mean
         ratio = v[j] * inverse
-        q[j] = ratio
-        w[j] = ratio * inverse
-    met(n, q, R, asked)
+        q[lane, j] = ratio
+        w[lane, j] = ratio * inverse
+    met(n, q, lane, R, asked)
 
 
-def bend(lanes, n, w, pairs, h, part):
+def bend(lanes, n, w, lane, pairs, h, part):
     """Σ R_k R_l v / m², from R_k R_l one below the other; `part`: room for them."""
-    met(n, w, pairs, part)
+    met(n, w, lane, pairs, part)
     K, i = len(lanes), 0
     for k in range(K):
         for l in range(k + 1):  # noqa: E741
             h[k, l] = h[l, k] = part[i]
             i += 1
+
+
+def bend_of_few(lanes, n, w, lane, R, h):
+    """The same from R, where what would be made of it serves one row alone."""
+    K = len(lanes)
+    for k in range(K):
+        for l in range(0, k + 1, 4):  # noqa: E741
+            s, t, u, z = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            for j in range(n):
+                here = w[lane, j] * R[k, j]
+                s += here * R[l, j]
+                t += here * R[l + 1, j]
+                u += here * R[l + 2, j]
+                z += here * R[l + 3, j]
+            h[k, l], h[k, l + 1], h[k, l + 2], h[k, l + 3] = s, t, u, z
+    for k in range(K):
+        for l in range(k):  # noqa: E741
+            h[l, k] = h[k, l]
 
 
 def paired(R: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -113,63 +133,68 @@ def one_by_one(c, g, h, d, inverse):
     return decrement
 
 
-def step(c, g, h, d, inverse, lower):
+def step(lanes, c, g, h, d, inverse, lower):
     """Newton's step d within c + d ≥ 0, and −g d, the squared decrement.
 
     Components at their bounds are exchanged until none wants to leave; where these go round, or
-    spectra are too much alike for that, one component after the other is taken.
+    spectra are too much alike for that, one component after the other is taken. By L D Lᵀ: below
+    the diagonal of `lower` stands L, above it L D.
     """
-    K, free = len(c), 0
+    K, free, every = len(lanes), 0, (1 << len(lanes)) - 1
     for k in range(K):
         if c[k] > 0.0 or g[k] < 0.0:
             free |= 1 << k
     for _ in range(EXCHANGES):
         apart = True
         for k in range(K):
-            held = (free >> k) & 1 == 0
+            own = h[k, k]
             for l in range(k):  # noqa: E741
                 a = h[k, l]
                 for n in range(l):
-                    a -= lower[k, n] * lower[l, n]
-                lower[k, l] = 0.0 if held or (free >> l) & 1 == 0 else a * inverse[l]
-            a, d[k], inverse[k] = h[k, k], 0.0, 0.0
-            if held:
+                    a -= lower[n, k] * lower[l, n]
+                lower[l, k] = a
+                lower[k, l] = a * inverse[l]
+                own -= a * lower[k, l]
+            a = -g[k]
+            if (free >> k) & 1 == 0:  # as if it had nothing to do with the others
+                for l in range(k):  # noqa: E741
+                    lower[k, l] = lower[l, k] = 0.0
+                d[k], inverse[k] = 0.0, 0.0
                 continue
-            for l in range(k):  # noqa: E741
-                a -= lower[k, l] * lower[k, l]
-            if not a > ALIKE * h[k, k]:
+            if not own > ALIKE * h[k, k]:
                 apart = False
                 break
-            inverse[k] = 1.0 / np.sqrt(a)
-            a = -g[k]
-            for l in range(K):  # noqa: E741
-                if (free >> l) & 1 == 0:
-                    a += h[k, l] * c[l]
+            inverse[k] = 1.0 / own
+            if free != every:
+                for l in range(K):  # noqa: E741
+                    if (free >> l) & 1 == 0:
+                        a += h[k, l] * c[l]
             for l in range(k):  # noqa: E741
                 a -= lower[k, l] * d[l]
-            d[k] = a * inverse[k]
+            d[k] = a
         if not apart:
             break
         for k in range(K - 1, -1, -1):
-            a = d[k]
+            a = d[k] * inverse[k]
             for l in range(k + 1, K):  # noqa: E741
                 a -= lower[l, k] * d[l]
-            d[k] = a * inverse[k]
+            d[k] = a
         wrong, decrement = 0, 0.0
-        for k in range(K):
-            if (free >> k) & 1 == 0:
-                d[k] = -c[k]
-            decrement -= g[k] * d[k]
         for k in range(K):
             if (free >> k) & 1:
                 if c[k] + d[k] < 0.0:
                     wrong |= 1 << k
             else:
-                slope = g[k]
-                for l in range(K):  # noqa: E741
-                    slope += h[k, l] * d[l]
-                if slope < 0.0:
-                    wrong |= 1 << k
+                d[k] = -c[k]
+            decrement -= g[k] * d[k]
+        if free != every:
+            for k in range(K):
+                if (free >> k) & 1 == 0:
+                    slope = g[k]
+                    for l in range(K):  # noqa: E741
+                        slope += h[k, l] * d[l]
+                    if slope < 0.0:
+                        wrong |= 1 << k
         if wrong == 0:
             return decrement
         free ^= wrong

@@ -8,10 +8,11 @@ import torch
 from scipy.optimize import minimize
 
 from fusion.forms.entries import Entries
-from fusion.likelihood import count_maps, count_maps_kernel
+from fusion.likelihood import count_maps
 from fusion.likelihood.count_maps import likeliest
 
 pytest.importorskip("numba")
+count_maps_kernel = pytest.importorskip("fusion.likelihood.count_maps_kernel")
 RNG = np.random.default_rng(7)
 N, P, K = 90, 53, 3
 ENERGY = np.linspace(0, 1, P)[:, None]
@@ -69,6 +70,71 @@ def test_rows_of_few_counts_are_the_likeliest_and_leave_their_sums(stored):
     some = (ROWS > 0) & (x @ columns > 0)
     away = np.where((own > 1e-9) | (slope < 0), slope / np.sqrt(np.maximum(bend, 1e-9)), 0)
     assert abs(away[some]).max() < 5e-3  # standard errors
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2"])
+@pytest.mark.parametrize("channels", [5, 32, 80, 131])
+def test_rows_are_listed_by_their_channels_that_have_counts(kind, channels):
+    x = RNG.poisson(RNG.choice([0.02, 0.3, 3], (60, 1)), (60, channels)).astype(kind)
+    x[0], x[1, :-1], x[2] = 0, 0, 1  # none, one at most, all
+    weights = RNG.uniform(0, 2, channels).astype("f4")
+    read = _compiled_listing()
+    for i, row in enumerate(x):
+        v, at = np.empty(channels, "f4"), np.empty(channels + 4, "u8")
+        n, total = read(x, i, weights, v, at)
+        there = np.flatnonzero(row)
+        assert n == len(there)
+        np.testing.assert_array_equal(at[:n], there)
+        np.testing.assert_array_equal(v[:n], row[there].astype("f4") * weights[there])
+        assert total == pytest.approx((row * weights).sum(), rel=1e-5)
+
+
+def _compiled_listing():
+    from numba import njit
+
+    from fusion.likelihood.count_maps_few import listed_of_array
+
+    return njit(listed_of_array)
+
+
+def test_what_is_added_by_fours_is_what_numpy_adds():
+    from numba import njit
+
+    from fusion.likelihood.count_maps_few import scatter
+
+    lanes, at = (0,) * 8, np.array([3, 0, 6], "u8")
+    q, w = RNG.normal(size=(2, 4, 9)).astype("f4")
+    shares, room = RNG.normal(size=(1, 16)).astype("f4"), RNG.normal(size=(9, 16)).astype("f4")
+    wanted = room.copy()
+    wanted[at, :8] += np.outer(q[2, :3], shares[0, :8])
+    wanted[at, 8:] += np.outer(w[2, :3], shares[0, 8:])
+    njit(scatter)(lanes, 3, at, q, w, 2, shares, room)
+    np.testing.assert_allclose(room, wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("fixed", [(), (1,), (0, 3)])
+def test_a_step_is_newtons_within_its_bounds(fixed):
+    from numba import njit
+    from numba.extending import register_jitable
+
+    from fusion.likelihood import count_maps_parts as parts
+
+    register_jitable(parts.one_by_one)
+    A = RNG.normal(size=(9, 4))
+    h, g, c = A.T @ A, RNG.normal(size=4), RNG.uniform(1, 2, 4)
+    for k in fixed:
+        c[k], g[k] = 0.0, 50.0  # at its bound, and to stay there
+    d, inverse, lower = np.zeros(4), np.zeros(4), np.zeros((4, 4))
+    decrement = njit(parts.step)((0,) * 4, c, g, h, d, inverse, lower)
+    made = minimize(
+        lambda z: (g @ z + 0.5 * z @ h @ z, g + h @ z),
+        np.zeros(4),
+        jac=True,
+        bounds=[(-a, None) for a in c],
+        options={"ftol": 1e-15, "gtol": 1e-12},
+    )
+    np.testing.assert_allclose(d, made.x, atol=1e-5)
+    assert decrement == pytest.approx(-g @ d)
 
 
 def test_every_row_is_the_likeliest_within_its_bounds():
