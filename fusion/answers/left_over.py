@@ -74,9 +74,14 @@ def left_over(fit: Fit, model: Model, sample: int = SAMPLE) -> LeftOver:
         fit, model: with the values of the answer.
         sample: pixels that tell the scatter, where no noise is known.
     """
+    with fit.pair(model)[0].unchanged():
+        return _left_over(fit, model, sample)
+
+
+def _left_over(fit: Fit, model: Model, sample: int) -> LeftOver:
     form, M = fit.pair(model)
     data = fit.dataset
-    size, shares = form.norm2(), component_shares(form, M, components_of(model))
+    chi2, count = fit.chi2_per_value(model), form.count()
     weighted = fit.weighted_by_variance  # else it may be of a shape that no form has
     unweighted = data.form(data.matrix_shape, form.device, form.dtype, variance=weighted)
     squares, row_counts, residuals, values, counts = _residuals(unweighted, M, data.matrix_shape)
@@ -86,7 +91,7 @@ def left_over(fit: Fit, model: Model, sample: int = SAMPLE) -> LeftOver:
     means = _scatter(unweighted, M, data.matrix_shape, sample) if known is None else known
     row_noise, noise = (each.to(form.device).double() for each in means)
     seen = _seen(data).to(noise)
-    chi2, count = fit.chi2_per_value(model), form.count()
+    size, shares = form.norm2(), component_shares(form, M, components_of(model))
     return LeftOver(
         squares=squares,
         row_counts=row_counts,

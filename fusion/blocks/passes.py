@@ -28,7 +28,7 @@ Task = Callable[..., Any]
 """task(shared…, datasets by name, arguments of this block…): a function of a module."""
 RETRIES = 2
 """Times that a block is tried again whose store could not be read or whose worker is gone."""
-BACK = HandsBack(every=2**26)
+BACK = HandsBack(every=2**28)
 """Of this process, a worker's as well."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -104,10 +104,7 @@ class Piece:
         """The data set of these pixels, in memory."""
         if not self.lazy:
             return self.filled(self.array)
-        from dask.core import get  # by a scheduler's name dask loads distributed: 22 MB
-
-        graph, keys = self._tasks
-        chunks = get(graph, keys)
+        chunks = self._read()
         if self.array.npartitions > 1:
             join, rest = self.array.__dask_postcompute__()
             return self.filled(join(chunks, *rest))
@@ -117,10 +114,23 @@ class Piece:
         return self.filled(chunks)
 
     @cached_property
-    def _tasks(self) -> tuple[Any, Any]:
-        """(what dask does to read it, under which names it comes): found once, not at each pass."""
+    def _read(self) -> Callable[[], Any]:
+        """What dask does to read it: found once, not at each pass."""
+        from dask.core import flatten, get  # by a scheduler's name dask loads distributed: 22 MB
+
         keys = self.array.__dask_keys__()
-        return self.array.__dask_optimize__(self.array.__dask_graph__(), keys), keys
+        graph = self.array.__dask_optimize__(self.array.__dask_graph__(), keys)
+        first, *more = flatten(keys)
+        task = graph[first]
+        while (named := getattr(task, "target", None)) in graph:  # another name of the same
+            task = graph[named]
+        if callable(task) and not more and not getattr(task, "dependencies", True):
+            return task  # there is nothing to put in order
+        return lambda: get(graph, keys)
+
+    @cached_property
+    def _axes(self) -> Axes:
+        return (*self.lead, *pixel_axis(self.pixels), *self.channels)
 
     def filled(self, array: Any) -> Dataset:
         """The same of the array once it is there.
@@ -128,7 +138,7 @@ class Piece:
         Raises:
             ValueError: if there are NaN or infinities outside the mask.
         """
-        axes = (*self.lead, *pixel_axis(self.pixels), *self.channels)
+        axes = self._axes
         if not isinstance(array, Entries):
             array = as_tensor(array).reshape([axis.size or 1 for axis in axes])
         data = Dataset(

@@ -49,10 +49,15 @@ Rows = dict[str, Tensor]
 
 
 class _Ready(local):
-    """The objective that a thread made last, and of data of which shape; sent nowhere."""
+    """What a thread made last, and of what: an objective, for data of some shape, ways to its
+    rows, and factors that blocks share, as these take them. Sent nowhere."""
 
     shape: Mapping[str, Any] | None = None
     objective: Objective | None = None
+    likeliest: LikeliestRows | None = None
+    linear: LinearRows | None = None
+    given: Mapping[str, Tensor] | None = None
+    shared: Values | None = None
 
     def __reduce__(self) -> Any:
         return _Ready, ()
@@ -88,7 +93,31 @@ class Problem:
             ready.objective.loss = loss
         else:
             ready.shape, ready.objective = shape, self.alone_on(datasets)
+            ready.likeliest = ready.linear = ready.given = None
         return ready.objective
+
+    def likeliest(self, objective: Objective) -> LikeliestRows:
+        """Rows of counts; of the thread's own objective, what they know of it is kept."""
+        ready = self._ready
+        if ready.likeliest is None or ready.likeliest.objective is not objective:
+            ready.likeliest = LikeliestRows(objective, list(self.names))
+        return ready.likeliest
+
+    def linear(self, objective: Objective) -> LinearRows:
+        """Rows of least squares, in the same way."""
+        ready = self._ready
+        if ready.linear is None or ready.linear.objective is not objective:
+            pixels = max(prod(map(length, axes)) for axes in self.names.values())
+            ready.linear = LinearRows(objective, list(self.names), of=pixels)
+        return ready.linear
+
+    def shared(self, values: Mapping[str, Tensor], objective: Objective) -> Values:
+        """Factors that all blocks share, of one start: the very same for all blocks of a thread."""
+        ready = self._ready
+        if ready.given is not values or ready.shared is None:
+            ready.given = values
+            ready.shared = {n: v.to(objective.like)[None] for n, v in values.items()}
+        return dict(ready.shared)
 
     def alone_on(self, datasets: Mapping[str, Dataset]) -> Objective:
         """The same, one that may be changed."""
@@ -187,15 +216,14 @@ def settle(
     """
     names = list(problem.names)
     objective, values = _begun(problem, shared, datasets, rows)
-    at, read = LikeliestRows(objective, names).at(values), datasets
+    at, read = problem.likeliest(objective).at(values), datasets
     if at is None:
         read = as_counts(problem.loss, datasets)
         if any(read[n] is not datasets[n] for n in datasets):
             objective, values = _begun(problem, shared, read, rows)
-        pixels = max(prod(map(length, axes)) for axes in problem.names.values())
-        at = LinearRows(objective, names, of=pixels).at(values)
+        at = problem.linear(objective).at(values)
         if at is None:
-            at = LikeliestRows(objective, names).at(values)
+            at = problem.likeliest(objective).at(values)
         if at is None:
             objective = problem.alone_on(read)
             at = _by_descent(objective, problem.solver, names, values)
@@ -216,7 +244,7 @@ def _begun(
 ) -> tuple[Objective, Values]:
     """The objective of a block, and where it begins."""
     objective = problem.on(datasets)
-    values = {n: v.to(objective.like)[None] for n, v in shared.items()}
+    values = problem.shared(shared, objective)
     for name in problem.names:
         value = rows[name] if name in rows else objective.model.factor(name)().detach()
         values[name] = value.to(objective.like)[None]

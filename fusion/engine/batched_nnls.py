@@ -69,8 +69,12 @@ def _pivot_compiled(G: Tensor, b: Tensor, free: Tensor) -> tuple[Tensor, Tensor]
     """`_pivot`, row by row."""
     from fusion.engine.compiled_nnls import pivoted
 
-    slack = 8 * b.shape[1] * torch.finfo(b.dtype).eps
-    return pivoted(G, b, free, FULL, MOST, slack)
+    return pivoted(G, b, free, FULL, MOST, slack_of(b.shape[1]))
+
+
+def slack_of(K: int) -> float:
+    """Of the largest number of a right side: what counts as zero in double precision."""
+    return 8 * K * torch.finfo(torch.float64).eps
 
 
 def _pivot(G: Tensor, b: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:

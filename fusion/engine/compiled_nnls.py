@@ -51,20 +51,30 @@ def pivoted(
 def _kernel() -> Any:
     from numba.extending import register_jitable
 
-    for part in (_by_root, _inverse):
+    for part in (by_root, inverse_of, table_of, pivot_rows):
         register_jitable(part)
-    return compiled(_pivot_rows)
+    return compiled(_pivot_all)
 
 
-def _pivot_rows(G, b, x, free, first, end, full, most, slack):
+def _pivot_all(G, b, x, free, first, end, full, most, slack):
+    table, made = table_of(G, b.shape[1])
+    pivot_rows(G, b, x, free, first, end, full, most, slack, table, made)
+
+
+def table_of(G, K):
+    """Room for the inverses of all sets that occur, and which are there; none where rows differ."""
+    sets = 1 << K if len(G) == 1 and K <= TABLE else 0
+    return np.empty((sets, K, K)), np.zeros(sets, np.bool_)
+
+
+def pivot_rows(G, b, x, free, first, end, full, most, slack, table, made):
     """Rows first … end − 1 of x, and of which unknowns are free, which holds a guess.
 
     A set of unknowns is a number here, a bit for each. What is done for every row stands in line:
     arrays handed to other functions are counted, which takes longer than the products.
     """
     K = b.shape[1]
-    kept = len(G) == 1 and K <= TABLE
-    table, made = np.empty((1 << K if kept else 0, K, K)), np.zeros(1 << K if kept else 0, np.bool_)
+    kept = len(made) > 0
     places, root, side, z = np.empty(K, np.int64), np.empty((K, K)), np.empty(K), np.empty(K)
     c, r, y = np.empty(K), np.empty(K), np.empty(K)
     for i in range(first, end):
@@ -78,12 +88,12 @@ def _pivot_rows(G, b, x, free, first, end, full, most, slack):
             if not kept:
                 for k in range(K):
                     side[k] = c[k]
-                _by_root(G, at, side, now, places, root, z)
+                by_root(G, at, side, now, places, root, z)
                 for k in range(K):
                     y[k] = z[k]
             else:
                 if not made[now]:
-                    _inverse(G, now, places, root, side, z, table)
+                    inverse_of(G, now, places, root, side, z, table)
                     made[now] = True
                 for k in range(K):
                     y[k], r[k] = 0.0, c[k]
@@ -125,19 +135,19 @@ def _pivot_rows(G, b, x, free, first, end, full, most, slack):
             x[i, k], free[i, k] = (0.0 if y[k] < 0.0 else y[k]), now >> k & 1
 
 
-def _inverse(G, free, places, root, unit, y, table):
+def inverse_of(G, free, places, root, unit, y, table):
     """Of G_FF, 0 elsewhere."""
     K = len(unit)
     for k in range(K):
         for j in range(K):
             unit[j] = 0.0
         unit[k] = free >> k & 1
-        _by_root(G, 0, unit, free, places, root, y)
+        by_root(G, 0, unit, free, places, root, y)
         for j in range(K):
             table[free, k, j] = y[j]
 
 
-def _by_root(G, at, b, free, places, root, y):
+def by_root(G, at, b, free, places, root, y):
     """y with (G y)_F = b_F and 0 elsewhere, by Cholesky; NaN where there is none."""
     n = 0
     for k in range(len(b)):

@@ -19,7 +19,7 @@ from fusion.engine.variables import Values
 from fusion.forms.compiled_reading import MANY
 from fusion.forms.dense import Dense
 from fusion.forms.sparse import Sparse
-from fusion.likelihood.count_maps import MOST, Maps, likeliest
+from fusion.likelihood.count_maps import MOST, LikeliestMaps, Maps
 from fusion.likelihood.metric import Entrywise
 
 
@@ -41,6 +41,10 @@ class LikeliestRows:
 
     def __init__(self, objective: Objective, names: Sequence[str]) -> None:
         self.objective, self.names = objective, list(names)
+        self._seen: tuple[Tensor, _Side] | None = None
+        """What was seen, and the other factor there."""
+        self._maps: LikeliestMaps | None = None
+        """Of the same, where no channel has a weight."""
 
     def at(self, values: Values) -> tuple[Values, Tensor, Values, Values, Values] | None:
         """What `fusion.blocks.slopes` says at the rows that are likeliest.
@@ -59,11 +63,15 @@ class LikeliestRows:
                 return None
             w = side.form.weights
             x = side.form.held if isinstance(side.form, Sparse) else side.form.array
-            made = likeliest(x, side.L, side.R, w.rows, w.cols)
-            return self._told(side, made, values)
+            maps = self._maps if w.cols is None else None
+            maps = LikeliestMaps(side.R, w.cols) if maps is None else maps
+            self._maps = maps if w.cols is None else None
+            return self._told(side, maps.of(x, side.L, w.rows), values)
 
     def _side(self, values: Values) -> _Side | None:
         loss = self.objective.loss
+        if self._seen is not None and self._seen[0] is values[self._seen[1].shared]:
+            return self._renewed(self._seen[1], values)
         if len(loss.terms) != 1 or len(self.names) != 1 or len(values) != 2:
             return None
         weight, term = loss.terms[0]
@@ -82,7 +90,15 @@ class LikeliestRows:
         L, R = (tensor[0] for tensor in tensors)
         if L.shape[1] > MOST or bool((R < 0).any()) or not bool(torch.isfinite(R).all()):
             return None
-        return _Side(form, float(weight), L, R, shared[0])
+        made = _Side(form, float(weight), L, R, shared[0])
+        self._seen, self._maps = (values[shared[0]], made), None
+        return made
+
+    def _renewed(self, side: _Side, values: Values) -> _Side | None:
+        """The same of the data that the objective has now, and these rows."""
+        term: Any = self.objective.loss.terms[0][1]
+        form = term.form((len(values[self.names[0]][0]), len(side.R)), side.R.device, side.R.dtype)
+        return side._replace(form=form, L=values[self.names[0]][0]) if _counts(form) else None
 
     def _told(
         self, side: _Side, made: Maps, values: Values

@@ -8,34 +8,29 @@ is found at once, from one product with the data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fusion.engine.batched_nnls import nnls
+from fusion.engine import compiled_rows
+from fusion.engine.bounded_least_squares import least, regular
 from fusion.engine.column_maps import Entering, pulled_back
 from fusion.engine.hessian import Hessian, row_blocks
 from fusion.engine.objective import Objective
+from fusion.engine.row_fits import (
+    Equation,
+    Side,
+    curvature,
+    entered,
+    half_and_gradient,
+    slope,
+    told,
+)
 from fusion.engine.variables import Values
-from fusion.forms.compressed import Compressed
 from fusion.likelihood.metric import CPGrams
-
-RIDGE = 1e-12
-"""Added to the diagonal, as a share of it, for spectra that are alike or empty."""
-
-
-class Side(NamedTuple):
-    """One fit at the present point."""
-
-    form: Any
-    weight: float
-    L: Tensor  # (row, K)
-    R: Tensor  # (channel, K), with its graph from the other factors where these are not known
-    entering: Entering | None  # the other factors in R
-    A: dict[str, Tensor]  # (k, K), of the factors that are in L
-    met: Tensor  # (W ∘ X) R, (row, K)
 
 
 class LinearRows:
@@ -49,6 +44,16 @@ class LinearRows:
 
     def __init__(self, objective: Objective, names: Sequence[str], of: int = 0) -> None:
         self.objective, self.names, self.of = objective, list(names), of
+        self._held: Values = {}
+        """The other factors, where every fit is a product of factors as they are."""
+        self._seen: list[Side] = []
+        """The fits there."""
+        self._sizes: dict[str, torch.Size] = {}
+        """Of the rows there."""
+        self._read_as: dict[int, tuple[Any, ...]] = {}
+        """Shape, device and precision of their data, by their places."""
+        self._equations: dict[int, Equation] = {}
+        """Of these by their places, where none has weights of channels or penalties."""
 
     def filled(self, values: Values) -> Values | None:
         """The same values with the rows at their least squares; None where they are no such thing.
@@ -75,32 +80,68 @@ class LinearRows:
 
     def _filled(self, sides: list[Side], values: Values) -> Values | None:
         found = dict(values)
-        for n in dict.fromkeys(values[name].shape[1] for name in self.names):  # scan by scan
-            own = [side for side in sides if len(side.L) == n]
-            names = [name for name in self.names if values[name].shape[1] == n]
-            z = self._solved(own, names, values) if own else None
-            if own and z is None:
+        for names, own in self._scans(sides, values):
+            z = self._solved(own, names, values)
+            if z is None:
                 return None
-            if z is not None:
-                parts = torch.split(z, [values[name].shape[-1] for name in names], 1)
-                found |= {m: part[None] for m, part in zip(names, parts, strict=True)}
+            found |= _apart(z, names, values)
         return found
 
     def _at(self, sides: list[Side], values: Values) -> tuple[Values, Tensor, Values] | None:
-        found = self._filled(sides, values)
-        if found is None:
-            return None
-        gradients, halves = [], []
-        for side in sides:
-            L = sum(found[name][0] @ A for name, A in side.A.items())
-            assert isinstance(L, Tensor)
-            half, gradient = _half_and_gradient(side, L)
-            halves.append(half)
-            gradients.append(gradient)
+        found, sums = dict(values), {}
+        for names, own in self._scans(sides, values):
+            once = self._read_once(own, names, values)
+            z = self._solved(own, names, values) if once is None else once[0]
+            if z is None:
+                return None
+            found |= _apart(z, names, values)
+            for side in own:
+                sums[id(side)] = half_and_gradient(side, found) if once is None else once[1]
+        halves, gradients = zip(*(sums[id(side)] for side in sides), strict=True)
         return found, torch.stack(halves), self._pulled(sides, gradients, values)
+
+    def _scans(self, sides: list[Side], values: Values) -> Iterator[tuple[list[str], list[Side]]]:
+        """(factors, fits) that have the same pixels, scan by scan."""
+        for n in dict.fromkeys(values[name].shape[1] for name in self.names):
+            own = [side for side in sides if len(side.L) == n]
+            if own:
+                yield [name for name in self.names if values[name].shape[1] == n], own
+
+    def _read_once(
+        self, sides: list[Side], names: list[str], values: Values
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]] | None:
+        """(the rows, half and gradient of their fit) where its data are compiled, read once.
+
+        None where they are not, where fits meet, and where rows have each their own curvature.
+        """
+        if len(sides) > 1:
+            return None
+        side = sides[0]
+        made, more = self._equations.get(side.place), None
+        if made is None or side.form.weights.cols is not None:
+            bounded = self._bounded(names, values)
+            if bounded is None or not bool(bounded.all()):
+                return None
+            widths = [(name, values[name].shape[-1]) for name in names]
+            H, penalty = curvature(sides, widths), self._penalties(names, values)
+            if penalty is not None:
+                H, more = H + penalty[0], penalty[1]
+            if H.ndim > 2:
+                return None
+            made = Equation.of(side, entered(side, widths), *regular(H))
+            if penalty is None and side.form.weights.cols is None and self._held:
+                self._equations[side.place] = made
+        if not compiled_rows.serves(side.form, made.rows):
+            return None
+        more = None if more is None else torch.where(made.empty, 0, more)
+        z, overlap, back = made.rows.of(side.form.array, self._above(names, values), more)
+        L = z @ made.A
+        return z, told(side, L.T @ L, overlap, back)
 
     def _sides(self, values: Values) -> list[Side] | None:
         """All fits, where each is linear in the rows."""
+        if self._same(values):
+            return self._renewed()
         objective = self.objective
         with torch.no_grad():
             tensors, places = objective.closed(values)
@@ -121,10 +162,31 @@ class LinearRows:
             A = self._entering(entering[part.start], values)
             if A is None or self._reads_rows(R, others):
                 return None
-            met = _met(form, R.detach()[0])
             weight = float(objective.loss.surrogates[i][0])
-            sides.append(Side(form, weight, L.detach()[0], R, others, A, met))
+            sides.append(Side(i, form, weight, L.detach()[0], R, others, A))
+        if None not in of:
+            self._held = {n: v for n, v in values.items() if n not in self.names}
+            self._sizes = {name: values[name].shape for name in self.names}
+            self._read_as = {s.place: (s.form.shape, s.form.device, s.form.dtype) for s in sides}
+            self._seen, self._equations = sides, {}
         return sides
+
+    def _same(self, values: Values) -> bool:
+        """Whether these are rows of the same number beside the very factors that were seen."""
+        sizes = {name: values[name].shape for name in self.names}
+        same = all(values[name] is value for name, value in self._held.items())
+        return bool(self._held) and same and sizes == self._sizes
+
+    def _renewed(self) -> list[Side] | None:
+        """What was seen, of the data that the objective has now: blocks differ in these alone."""
+        made = []
+        for side in self._seen:
+            term: Any = self.objective.loss.surrogates[side.place][1]
+            form = term.form(*self._read_as[side.place])
+            if not form.rank_one:
+                return None
+            made.append(replace(side, form=form))
+        return made
 
     def _entering(self, factors: Entering | None, values: Values) -> dict[str, Tensor] | None:
         """A: how the rows of the factors make those of L."""
@@ -148,15 +210,19 @@ class LinearRows:
 
     def _solved(self, sides: Sequence[Side], names: Sequence[str], values: Values) -> Tensor | None:
         """(row, Σ k) within the bounds; None where these are other than 0 or none."""
-        H, b = _quadratic(sides, [(name, values[name].shape[-1]) for name in names])
+        widths = [(name, values[name].shape[-1]) for name in names]
+        H, b = curvature(sides, widths), slope(sides, widths)
         more = self._penalties(names, values)
         if more is not None:
             H, b = H + more[0], b + more[1]
         bounded = self._bounded(names, values)
         if bounded is None:
             return None
-        before = torch.cat([values[name][0] for name in names], 1) > 0
-        return least(H, b, bounded, before, of=self.of)
+        return least(H, b, bounded, self._above(names, values), of=self.of)
+
+    def _above(self, names: Sequence[str], values: Values) -> Tensor:
+        """(row, Σ k), which unknowns are above 0 where they stand."""
+        return torch.cat([values[name][0] for name in names], 1) > 0
 
     def _penalties(self, names: Sequence[str], values: Values) -> tuple[Tensor, Tensor] | None:
         """Of terms that are quadratic row by row, (Σ k, Σ k) or one a row, and (row, Σ k)."""
@@ -218,103 +284,10 @@ class LinearRows:
         }
 
 
-def least(
-    H: Tensor, b: Tensor, bounded: Tensor, free: Tensor | None = None, *, of: int = 0
-) -> Tensor:
-    """min ½ z H zᵀ − b z for every row, some unknowns ≥ 0 and the others free.
-
-    Args:
-        H: (k, k), one for all rows, or (row, k, k); positive semi-definite.
-        b: (row, k).
-        bounded: (k,) bool.
-        free: (row, k), which bounded unknowns are likely to be above 0; None: all.
-        of: rows of all that these are a part of, as `nnls` takes it.
-    """
-    size = H.diagonal(dim1=-2, dim2=-1)
-    empty = size <= 0
-    H = H + torch.diag_embed(torch.where(empty, 1.0, RIDGE * size))
-    b = torch.where(empty, 0, b)
-    if bool(bounded.all()):
-        return nnls(H, b, free, of=of)[0]
-    z = torch.zeros_like(b)
-    loose = ~bounded
-    inner = H[..., loose, :][..., :, loose]
-    if bool(loose.all()):
-        return _solve(inner, b)
-    cross = H[..., bounded, :][..., :, loose]
-    back = torch.linalg.solve(inner, cross.mT)  # (loose, bounded)
-    outer = H[..., bounded, :][..., :, bounded] - cross @ back
-    outer = 0.5 * (outer + outer.mT)
-    free = None if free is None else free[:, bounded]
-    right = b[:, bounded] - _times(cross, _solve(inner, b[:, loose]))
-    c, _ = nnls(outer, right, free, of=of)
-    z[:, bounded] = c
-    z[:, loose] = _solve(inner, b[:, loose] - _times(cross.mT, c))
-    return z
-
-
-def _solve(H: Tensor, b: Tensor) -> Tensor:
-    if H.ndim == 2:
-        return torch.linalg.solve(H, b.T).T
-    return torch.linalg.solve(H, b[..., None])[..., 0]
-
-
-def _times(H: Tensor, z: Tensor) -> Tensor:
-    return z @ H.T if H.ndim == 2 else (H @ z[..., None])[..., 0]
-
-
-def _quadratic(sides: Sequence[Side], widths: Sequence[tuple[str, int]]) -> tuple[Tensor, Tensor]:
-    """H, one for all rows or one each, and b.
-
-    Args:
-        sides: fits of the same rows.
-        widths: (factor, its columns), side by side.
-    """
-    H, b = None, None
-    for side in sides:
-        w, R = side.form.weights, side.R.detach()[0]
-        nothing = [R.new_zeros(k, R.shape[1]) for _, k in widths]
-        A = torch.cat(
-            [side.A.get(name, zeros) for (name, _), zeros in zip(widths, nothing, strict=True)]
-        )
-        gram = R.T @ (R if w.cols is None else R * w.cols[:, None])
-        own = side.weight * A @ gram @ A.T
-        if w.rows is not None:
-            own = own * w.rows[:, None, None]
-        part = side.weight * side.met @ A.T
-        H, b = own if H is None else H + own, part if b is None else b + part
-    assert H is not None
-    assert b is not None
-    return H, b
-
-
-def _half_and_gradient(side: Side, L: Tensor) -> tuple[Tensor, Tensor]:
-    """½ Σ w (m² − 2 x m) times the weight of the fit, float64, and its gradient by R."""
-    w, R = side.form.weights, side.R.detach()[0]
-    left = L if w.rows is None else L * w.rows[:, None]
-    right = R if w.cols is None else R * w.cols[:, None]
-    inner = left.T.double() @ L.double()
-    products = ((R.T.double() @ right.double()) * inner).sum()
-    overlap = (side.met.double() * L.double()).sum()
-    half = 0.5 * products - overlap
-    gradient = right @ inner.to(R) - _met_back(side.form, left)
-    return side.weight * half, side.weight * gradient
-
-
-def _met(form: Any, R: Tensor) -> Tensor:
-    """(W ∘ X) R, the product in the least precision that holds the data exactly."""
-    if isinstance(form, Compressed):
-        return form.met(R[None].to(form.core))[0].to(R)
-    w = form.weights
-    right = R if w.cols is None else R * w.cols[:, None]
-    made = form.matmul(right.to(form.native)).to(R)
-    return made if w.rows is None else made * w.rows[:, None]
-
-
-def _met_back(form: Any, left: Tensor) -> Tensor:
-    """(W ∘ X)ᵀ L, of rows that have their weights, in the same way."""
-    made = form.rmatmul(left.to(form.native)).to(left)
-    return made if form.weights.cols is None else made * form.weights.cols[:, None]
+def _apart(z: Tensor, names: Sequence[str], values: Values) -> Values:
+    """Rows that stand side by side, by factor."""
+    parts = torch.split(z, [values[name].shape[-1] for name in names], 1)
+    return {name: part[None] for name, part in zip(names, parts, strict=True)}
 
 
 def _diagonal_blocks(blocks: Sequence[Tensor]) -> Tensor:

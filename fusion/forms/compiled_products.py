@@ -47,7 +47,7 @@ def product(array: Tensor, B: Tensor) -> Tensor:
     """X B in the precision of B: (column, n) → (row, n)."""
     turned, x = _turned(B), array.numpy()
     made = np.empty((len(x), B.shape[1]), turned.dtype)
-    kernel = _products(turned.dtype.type)[0]
+    kernel = _products()[0]
 
     def task(first: int, end: int) -> None:
         kernel(x[first:end], turned, made[first:end])
@@ -59,7 +59,7 @@ def product(array: Tensor, B: Tensor) -> Tensor:
 def product_back(array: Tensor, G: Tensor) -> Tensor:
     """Xᵀ G, sums over many rows in double precision: (row, n) → (column, n)."""
     turned, x, parts = _turned(G), array.numpy(), {}
-    kernel = _products(turned.dtype.type)[1]
+    kernel = _products()[1]
 
     def task(first: int, end: int) -> None:
         parts[first] = np.zeros((len(turned), x.shape[1]))
@@ -78,63 +78,75 @@ def _turned(B: Tensor) -> Array:
 
 
 @cache
-def _products(kind: Any) -> tuple[Any, Any]:
-    """X B and Xᵀ G in single or double precision."""
-    return compiled(_meeting(kind)), compiled(_meeting_back(kind))
+def _products() -> tuple[Any, Any]:
+    """X B and Xᵀ G, in the precision of what they multiply with."""
+    from numba.extending import register_jitable
+
+    for part in (add_back, hand_over):
+        register_jitable(part)
+    return compiled(meet), compiled(meet_back)
 
 
-def _meeting(kind):
-    def meet(x, right, made):
-        rows, p = x.shape
-        for i in range(0, rows, 2):
-            # loops begin at zero, of rows taken before: only those are turned into vectors
-            one, two = x[i], x[min(i + 1, rows - 1)]
-            for k in range(0, len(right), 4):
-                r, s, t, u = right[k], right[k + 1], right[k + 2], right[k + 3]
-                a, b, c, d = kind(0), kind(0), kind(0), kind(0)
-                e, f, g, h = kind(0), kind(0), kind(0), kind(0)
-                for j in range(p):
-                    v, w = kind(one[j]), kind(two[j])
-                    a, b, c, d = a + v * r[j], b + v * s[j], c + v * t[j], d + v * u[j]
-                    e, f, g, h = e + w * r[j], f + w * s[j], g + w * t[j], h + w * u[j]
-                some, other = (a, b, c, d), (e, f, g, h)
-                for l in range(min(4, made.shape[1] - k)):  # noqa: E741
-                    made[i, k + l] = some[l]
-                    if i + 1 < rows:
-                        made[i + 1, k + l] = other[l]
-
-    return meet
+def meet(x, right, made):
+    """X B of some rows: `right` is Bᵀ with zeros up to whole lanes, `made` (row, n)."""
+    kind, (rows, p) = right.dtype.type, x.shape
+    for i in range(0, rows, 2):
+        # loops begin at zero, of rows taken before: only those are turned into vectors
+        one, two = x[i], x[min(i + 1, rows - 1)]
+        for k in range(0, len(right), 4):
+            r, s, t, u = right[k], right[k + 1], right[k + 2], right[k + 3]
+            a, b, c, d = kind(0), kind(0), kind(0), kind(0)
+            e, f, g, h = kind(0), kind(0), kind(0), kind(0)
+            for j in range(p):
+                v, w = kind(one[j]), kind(two[j])
+                a, b, c, d = a + v * r[j], b + v * s[j], c + v * t[j], d + v * u[j]
+                e, f, g, h = e + w * r[j], f + w * s[j], g + w * t[j], h + w * u[j]
+            some, other = (a, b, c, d), (e, f, g, h)
+            for l in range(min(4, made.shape[1] - k)):  # noqa: E741
+                made[i, k + l] = some[l]
+                if i + 1 < rows:
+                    made[i + 1, k + l] = other[l]
 
 
-def _meeting_back(kind):
-    def meet_back(x, left, total):
-        room, (rows, p) = np.empty(total.shape, kind), x.shape
-        for begin in range(0, rows, PART):
-            room[:] = kind(0)
-            end = min(begin + PART, rows)
-            whole = begin + (end - begin) // 4 * 4
-            for i in range(begin, whole, 4):
-                x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-                for k in range(0, len(left), 4):
-                    a, b, c, d = left[k], left[k + 1], left[k + 2], left[k + 3]
-                    a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
-                    b0, b1, b2, b3 = b[i], b[i + 1], b[i + 2], b[i + 3]
-                    c0, c1, c2, c3 = c[i], c[i + 1], c[i + 2], c[i + 3]
-                    d0, d1, d2, d3 = d[i], d[i + 1], d[i + 2], d[i + 3]
-                    r, s, t, u = room[k], room[k + 1], room[k + 2], room[k + 3]
-                    for j in range(p):
-                        v0, v1 = kind(x0[j]), kind(x1[j])
-                        v2, v3 = kind(x2[j]), kind(x3[j])
-                        r[j] += (v0 * a0 + v1 * a1) + (v2 * a2 + v3 * a3)
-                        s[j] += (v0 * b0 + v1 * b1) + (v2 * b2 + v3 * b3)
-                        t[j] += (v0 * c0 + v1 * c1) + (v2 * c2 + v3 * c3)
-                        u[j] += (v0 * d0 + v1 * d1) + (v2 * d2 + v3 * d3)
-            for i in range(whole, end):
-                for k in range(len(left)):
-                    for j in range(p):
-                        room[k, j] += kind(x[i, j]) * left[k, i]
-            for k in range(len(left)):
-                for j in range(p):
-                    total[k, j] += room[k, j]
+def meet_back(x, left, total):
+    """Xᵀ G of some rows, added to `total`: `left` is Gᵀ with zeros up to whole lanes."""
+    room = np.zeros(total.shape, left.dtype)
+    for begin in range(0, len(x), PART):
+        end = min(begin + PART, len(x))
+        add_back(x[begin:end], left[:, begin:end], room)
+        hand_over(room, total)
 
-    return meet_back
+
+def add_back(x, left, room):
+    """The same of a few rows, added up in the precision of G."""
+    kind, (rows, p) = left.dtype.type, x.shape
+    whole = rows // 4 * 4
+    for i in range(0, whole, 4):
+        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+        for k in range(0, len(left), 4):
+            a, b, c, d = left[k], left[k + 1], left[k + 2], left[k + 3]
+            a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
+            b0, b1, b2, b3 = b[i], b[i + 1], b[i + 2], b[i + 3]
+            c0, c1, c2, c3 = c[i], c[i + 1], c[i + 2], c[i + 3]
+            d0, d1, d2, d3 = d[i], d[i + 1], d[i + 2], d[i + 3]
+            r, s, t, u = room[k], room[k + 1], room[k + 2], room[k + 3]
+            for j in range(p):
+                v0, v1 = kind(x0[j]), kind(x1[j])
+                v2, v3 = kind(x2[j]), kind(x3[j])
+                r[j] += (v0 * a0 + v1 * a1) + (v2 * a2 + v3 * a3)
+                s[j] += (v0 * b0 + v1 * b1) + (v2 * b2 + v3 * b3)
+                t[j] += (v0 * c0 + v1 * c1) + (v2 * c2 + v3 * c3)
+                u[j] += (v0 * d0 + v1 * d1) + (v2 * d2 + v3 * d3)
+    for i in range(whole, rows):
+        for k in range(len(left)):
+            for j in range(p):
+                room[k, j] += kind(x[i, j]) * left[k, i]
+
+
+def hand_over(room, total):
+    """What a few rows add up to, added to what all do."""
+    for k in range(len(room)):
+        own, of_all = room[k], total[k]
+        for j in range(len(own)):
+            of_all[j] += own[j]
+    room[:] = room.dtype.type(0)

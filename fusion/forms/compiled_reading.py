@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,25 +42,38 @@ def sums(array: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(squares), torch.from_numpy(in_order(parts))
 
 
-def residual_squares(
-    array: Tensor, L: Tensor, R: Tensor, c: Tensor | None, damped: float | None
-) -> Tensor:
-    """Σ_j c_j (x_ij − m_ij)² of M = L Rᵀ, each over max(m, 0) + `damped` where that is given.
+class LookedOver(NamedTuple):
+    """What one reading tells of an array beside a prediction M = L Rᵀ; double precision.
 
-    Each difference in single precision, which is much less than the noise of such values.
-
-    Returns:
-        (row,), double precision.
+    Attributes:
+        squares: Σ_j c_j (x_ij − m_ij)², (row,).
+        damped: the same, each over max(m, 0) and what was given; None where nothing was.
+        sums: what `sums` says; None where nobody asks.
     """
-    x, left, right = array.numpy(), _single(L), np.ascontiguousarray(_single(R).T)
+
+    squares: Tensor
+    damped: Tensor | None
+    sums: tuple[Tensor, Tensor] | None
+
+
+def looked_over(
+    array: Tensor, L: Tensor, R: Tensor, c: Tensor | None, damped: float | None, *, sums: bool
+) -> LookedOver:
+    """Each difference in single precision, which is much less than the noise of such values."""
+    x, left, right = array.numpy(), _by_fours(L), np.ascontiguousarray(_by_fours(R).T)
     weights = np.ones(x.shape[1], np.float32) if c is None else _single(c)
-    made, floor = np.empty(len(x)), np.float32(-1 if damped is None else damped)
+    made, parts = np.empty((3, len(x))), {}
+    floor = np.float32(-1 if damped is None else damped)
 
     def task(first: int, end: int) -> None:
-        _kernels()[1](x[first:end], left[first:end], right, weights, floor, made[first:end])
+        rows, total = slice(first, end), np.zeros(x.shape[1] * sums, np.int32)
+        _kernels()[1](x[rows], left[rows], right, weights, floor, made[:, rows], total)
+        parts[first] = total.astype(np.float64)
 
     in_parts(len(x), task)
-    return torch.from_numpy(made)
+    squares, over, own = map(torch.from_numpy, made)
+    both = (own, torch.from_numpy(in_order(parts))) if sums else None
+    return LookedOver(squares, None if damped is None else over, both)
 
 
 def group_sums(array: Tensor, group: Array, groups: int) -> Array:
@@ -101,13 +114,20 @@ def in_order(parts: dict[int, Array]) -> Array:
     return total
 
 
+def _by_fours(values: Tensor) -> Array:
+    """(row, K) in single precision, with zeros up to whole fours."""
+    held = _single(values)
+    more = -held.shape[1] % 4 if held.shape[1] else 4
+    return np.pad(held, ((0, 0), (0, more))) if more else held
+
+
 def _single(values: Tensor) -> Array:
     return np.ascontiguousarray(values.detach().float().numpy())
 
 
 @cache
 def _kernels() -> tuple[Any, ...]:
-    return tuple(map(compiled, (_add_up, _square, _add_to_groups)))
+    return tuple(map(compiled, (_add_up, _look_over, _add_to_groups)))
 
 
 def _add_up(x, weights, squares, total):
@@ -120,24 +140,43 @@ def _add_up(x, weights, squares, total):
         squares[i] = square
 
 
-def _square(x, left, right, weights, floor, made):
-    m, zero = np.empty(x.shape[1], np.float32), np.float32(0)
+def _look_over(x, left, right, weights, floor, made, total):
+    """Into the rows of `made`: squares, these damped, and those of the values; `total`: room for
+    sums of as many rows of 16 bits as a thread takes, or none."""
+    m, zero, last = np.zeros(x.shape[1], np.float32), np.float32(0), len(right) - 4
     for i in range(len(x)):
-        m[:] = zero
-        for k in range(len(right)):
-            a = left[i, k]
-            for j in range(x.shape[1]):
-                m[j] += a * right[k, j]
-        total = zero
+        row, of = x[i], left[i]
+        for k in range(0, last, 4):
+            a, b, c, d = of[k], of[k + 1], of[k + 2], of[k + 3]
+            r, s, t, u = right[k], right[k + 1], right[k + 2], right[k + 3]
+            if k == 0:
+                for j in range(len(row)):
+                    m[j] = (a * r[j] + b * s[j]) + (c * t[j] + d * u[j])
+            else:
+                for j in range(len(row)):
+                    m[j] += (a * r[j] + b * s[j]) + (c * t[j] + d * u[j])
+        a, b, c, d = of[last], of[last + 1], of[last + 2], of[last + 3]
+        r, s, t, u = right[last], right[last + 1], right[last + 2], right[last + 3]
+        square, damped, size = zero, zero, 0.0
         if floor < zero:
-            for j in range(x.shape[1]):
-                off = np.float32(x[i, j]) - m[j]
-                total += off * off * weights[j]
+            for j in range(len(row)):
+                mean = m[j] + ((a * r[j] + b * s[j]) + (c * t[j] + d * u[j]))
+                off = np.float32(row[j]) - mean
+                square += off * off * weights[j]
         else:
-            for j in range(x.shape[1]):
-                off = np.float32(x[i, j]) - m[j]
-                total += off * off * weights[j] / (max(m[j], zero) + floor)
-        made[i] = total
+            for j in range(len(row)):
+                mean = m[j] + ((a * r[j] + b * s[j]) + (c * t[j] + d * u[j]))
+                off = np.float32(row[j]) - mean
+                off = off * off * weights[j]
+                square += off
+                damped += off / ((mean if mean > zero else zero) + floor)
+        if len(total):
+            for j in range(len(row)):
+                value = np.float64(row[j])
+                size += value * value * np.float64(weights[j])
+            for j in range(len(row)):
+                total[j] += row[j]
+        made[0, i], made[1, i], made[2, i] = square, damped, size
 
 
 def _add_to_groups(x, group, total):

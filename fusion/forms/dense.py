@@ -115,7 +115,17 @@ class Dense(Form):
     def residual_squares(self, L: Tensor, R: Tensor, damped: float | None = None) -> Tensor:
         if not self.compiled or self.weights.full is not None:
             return super().residual_squares(L, R, damped)
-        made = compiled_reading.residual_squares(self.array, L, R, self.weights.cols, damped).to(L)
+        beside = L, R, self.weights.cols
+        kept = {} if self._kept is None else self._kept
+        over = kept.get(tuple(map(id, beside)), (None, None))[1]
+        if over is None or (damped is not None and over.damped is None):
+            wanted = self._sums is None and self._kept is not None
+            over = compiled_reading.looked_over(self.array, *beside, damped, sums=wanted)
+            self._sums = self._sums or over.sums
+            kept[tuple(map(id, beside))] = beside, over
+        squares = over.squares if damped is None else over.damped
+        assert squares is not None
+        made = squares.to(L)
         return made if self.weights.rows is None else made * self.weights.rows
 
 

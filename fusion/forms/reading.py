@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -37,6 +38,17 @@ class Reading(ABC):
         self._sums: tuple[Tensor, Tensor] | None = None
         self._entries: Entries | None = None
         self._density: float | None = None
+        self._kept: dict[tuple[int, ...], Any] | None = None
+        """What readings beside predictions told, while nothing changes."""
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Within, predictions and data stay as they are: what one reading tells is kept."""
+        self._kept = {}
+        try:
+            yield
+        finally:
+            self._kept = None
 
     @abstractmethod
     def blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:

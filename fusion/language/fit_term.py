@@ -115,9 +115,13 @@ class Fit(Surrogate):
                 f"as a matrix {self.dataset.matrix_shape}: build the model from this data set."
             )
         like = prediction.like
-        return self.dataset.form(
-            shape, like.device, like.dtype, variance=self.weighted_by_variance
-        ), prediction
+        return self.form(shape, like.device, like.dtype), prediction
+
+    def form(self, shape: tuple[int, int], device: torch.device, dtype: torch.dtype) -> Form:
+        """The data in two-way shape, as they are read beside factors there, in that precision."""
+        if self.instead is not None:
+            return self.instead
+        return self.dataset.form(shape, device, dtype, variance=self.weighted_by_variance)
 
     def check(self, model: Model) -> None:
         self.dataset.check()

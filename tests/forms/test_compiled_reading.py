@@ -107,6 +107,30 @@ def test_residuals_of_the_generic_form_are_the_same():
         np.testing.assert_allclose(quick, slow, rtol=1e-5)
 
 
+@pytest.mark.parametrize("columns", [1, 3, 4, 9])
+def test_what_is_kept_while_nothing_changes_is_read_once(columns, monkeypatch):
+    x, left = counts(20), RNG.uniform(0, 1, (N, columns))
+    right, read, real = RNG.uniform(0, 9, (P, columns)), [], compiled_reading.looked_over
+    monkeypatch.setattr(
+        compiled_reading, "looked_over", lambda *a, **k: read.append(k) or real(*a, **k)
+    )
+    form, beside = form_of(x), (torch.from_numpy(left), torch.from_numpy(right))
+    with form.unchanged():
+        damped, plain = (form.residual_squares(*beside, d) for d in (0.5, None))
+        sums = form.sums()
+        other = form.residual_squares(2 * beside[0], beside[1])
+    m = left @ right.T
+    np.testing.assert_allclose(plain, ((x - m) ** 2).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(damped, ((x - m) ** 2 / (m + 0.5)).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(other, ((x - 2 * m) ** 2).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(sums[0], (x.astype(float) ** 2).sum(1), rtol=1e-14)
+    np.testing.assert_array_equal(sums[1], x.sum(0, dtype=float))
+    assert len(read) == 2
+    beside[0].data *= 3  # as a solver writes to a factor: nothing is kept outside
+    again = form.residual_squares(*beside)
+    np.testing.assert_allclose(again, ((x - 3 * m) ** 2).sum(1), rtol=1e-5)
+
+
 def test_sums_do_not_depend_on_the_number_of_threads():
     x = counts(300)
     made = []
