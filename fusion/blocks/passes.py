@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor
@@ -21,14 +22,14 @@ from fusion.algebra.memory import HandsBack, hand_back
 from fusion.algebra.threads import limited_threads
 from fusion.algebra.waiting import say
 from fusion.blocks.partition import Block
-from fusion.blocks.pieces import Piece, UnusableValues, let_go
+from fusion.blocks.pieces import Piece, UnusableValues, joined, let_go
 from fusion.data.dataset import Dataset
 
 Task = Callable[..., Any]
 """task(shared…, datasets by name, arguments of this block…): a function of a module."""
 RETRIES = 2
 """Times that a block is tried again whose store could not be read or whose worker is gone."""
-BACK = HandsBack(every=2**28)
+BACK = HandsBack(every=2**27)
 """Of this process, a worker's as well."""
 
 
@@ -152,18 +153,21 @@ class Passes:
         A scheduler cancels what needs data that only a worker held which is gone: it cannot make
         them again, we can.
         """
-        from dask.delayed import delayed
         from distributed import as_completed
 
         client = self.client
         sent = client.scatter(shared, broadcast=True, hash=False)
-        jobs = []
+        graph, keys, name = {}, [], f"block-{uuid4().hex}"
         for block in blocks:
+            lazy = [piece for piece in block.pieces if piece.lazy]
+            for piece in lazy:
+                graph.update(piece.tasks[0])
+            joins = [piece.join if piece.lazy else None for piece in block.pieces]
             pieces = [piece.sent() for piece in block.pieces]
-            arrays = [p.array if p.lazy else None for p in block.pieces]
-            parcel = _Parcel((task, pieces, own(block)))
-            jobs.append(delayed(_fill_and_do, pure=False)(sent, arrays, parcel))
-        futures = client.compute(jobs, retries=RETRIES)
+            parcel = _Parcel((task, pieces, joins, own(block)))
+            keys.append((name, block.number))
+            graph[keys[-1]] = (_fill_and_do, sent, [piece.tasks[1] for piece in lazy], parcel)
+        futures = client.get(graph, keys, sync=False, retries=RETRIES)
         block_of = {f.key: b for f, b in zip(futures, blocks, strict=True)}
         try:
             together = as_completed(futures, with_results=True, raise_errors=False)
@@ -220,24 +224,35 @@ def _read(piece: Piece) -> Dataset:
 class _Parcel:
     """What goes to a worker as it is: dask looks into lists and data classes for its own."""
 
-    def __init__(self, content: tuple[Task, Sequence[Piece], tuple[Any, ...]]) -> None:
+    def __init__(self, content: tuple[Task, Sequence[Piece], Sequence[Any], tuple[Any, ...]]):
         self.content = content
 
+    def __dask_tokenize__(self) -> str:
+        """No two are alike: dask would send each to itself, and back, to find a name for it."""
+        return uuid4().hex
 
-def _fill_and_do(shared: tuple[Any, ...], arrays: Sequence[Any], parcel: _Parcel) -> Any:
-    """The task on a block whose arrays a cluster has read."""
-    task, pieces, own = parcel.content
+
+def _fill_and_do(shared: tuple[Any, ...], read: Sequence[Any], parcel: _Parcel) -> Any:
+    """The task on a block whose lazy pieces a cluster has read."""
+    task, pieces, joins, own = parcel.content
+    chunks, size = iter(read), 0
     try:
         with limited_threads(1):
-            pairs = zip(pieces, arrays, strict=True)
-            datasets = {p.name: p.read() if x is None else p.filled(x) for p, x in pairs}
+            datasets = {}
+            for piece, join in zip(pieces, joins, strict=True):
+                if piece.array is None:
+                    array = joined(next(chunks), join)
+                    size += getattr(array, "nbytes", 0)
+                    datasets[piece.name] = piece.filled(array)
+                else:
+                    size += piece.bytes
+                    datasets[piece.name] = piece.read()
             try:
                 return task(*shared, datasets, *own)
             finally:
                 let_go(datasets.values())
     finally:
-        own_bytes = sum(piece.bytes for piece in pieces if piece.array is not None)
-        BACK.after(own_bytes + sum(getattr(x, "nbytes", 0) for x in arrays))
+        BACK.after(size)
 
 
 def _unreadable(error: Exception, pieces: Sequence[Piece]) -> Exception:

@@ -104,22 +104,25 @@ class Piece:
         """The data set of these pixels, in memory."""
         if not self.lazy:
             return self.filled(self.array)
-        chunks = self._read()
-        if self.array.npartitions > 1:
-            join, rest = self.array.__dask_postcompute__()
-            return self.filled(join(chunks, *rest))
-        # of one chunk dask would make a copy, so that nobody writes to what it holds: nobody does
-        while isinstance(chunks, list | tuple):
-            (chunks,) = chunks
-        return self.filled(chunks)
+        return self.filled(joined(self._read(), self.join))
+
+    @property
+    def join(self) -> tuple[Any, ...] | None:
+        """How dask makes one array of its chunks; None where there is one."""
+        return self.array.__dask_postcompute__() if self.array.npartitions > 1 else None
+
+    @cached_property
+    def tasks(self) -> tuple[Any, Any]:
+        """(what dask does to read it, under which names it comes): found once, not at each pass."""
+        keys = self.array.__dask_keys__()
+        return self.array.__dask_optimize__(self.array.__dask_graph__(), keys), keys
 
     @cached_property
     def _read(self) -> Callable[[], Any]:
-        """What dask does to read it: found once, not at each pass."""
+        """The same, done here."""
         from dask.core import flatten, get  # by a scheduler's name dask loads distributed: 22 MB
 
-        keys = self.array.__dask_keys__()
-        graph = self.array.__dask_optimize__(self.array.__dask_graph__(), keys)
+        graph, keys = self.tasks
         first, *more = flatten(keys)
         task = graph[first]
         while (named := getattr(task, "target", None)) in graph:  # another name of the same
@@ -190,6 +193,19 @@ class Piece:
             array = as_numpy(array)  # torch cannot send unsigned counts, a slice goes alone
         mask, variance = (None if x is None else _own(x) for x in (self.mask, self.variance))
         return replace(self, array=array, mask=mask, variance=variance)
+
+
+def joined(chunks: Any, join: tuple[Any, ...] | None) -> Any:
+    """The chunks of a piece as one array.
+
+    Of one chunk dask would make a copy, so that nobody writes to what it holds: nobody does.
+    """
+    if join is not None:
+        made, rest = join
+        return made(chunks, *rest)
+    while isinstance(chunks, list | tuple):
+        (chunks,) = chunks
+    return chunks
 
 
 def _own(values: Tensor) -> Tensor:

@@ -155,3 +155,16 @@ def test_two_spectral_axes_go_by_blocks():
     result = by_blocks(NMF(data, K), Gaussian(data))
     whole = fu.Dataset("eels", shaped, signal=2)
     same_answer(result, in_memory(NMF(whole, K), Gaussian(whole)))
+
+
+def test_what_goes_to_a_worker_is_not_sent_to_itself_to_be_named():
+    from dask.tokenize import tokenize
+
+    from fusion.blocks.passes import _Parcel
+
+    class Refuses:
+        def __reduce__(self):
+            raise AssertionError("pickled")
+
+    one, two = (tokenize(_Parcel((Refuses(), [], [], ()))) for _ in range(2))
+    assert one != two
