@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion.algebra.compiling import compiled
+from fusion.algebra.compiling import compiled, written
 from fusion.engine.batched_nnls import BITS, FULL, MOST, slack_of
 from fusion.engine.compiled_nnls import by_root, inverse_of, pivot_rows, table_of
 from fusion.forms.compiled_products import (
@@ -57,7 +57,6 @@ class LeastRows:
 
     def __init__(self, R: Tensor, H: Tensor, A: Tensor, E: Tensor) -> None:
         size = H.diagonal().sqrt()
-        self.exact, self.factor = H.dtype == torch.float64, R
         self.size, self.columns = size.numpy(), A.shape[1]
         self.right = np.zeros((-(-self.columns // LANES) * LANES, len(R)), R.numpy().dtype)
         self.right[: self.columns] = R.numpy().T
@@ -93,49 +92,62 @@ class LeastRows:
         return Found(torch.from_numpy(z), overlap, torch.from_numpy(back[: self.columns].T))
 
 
-def serves(form: Any, equation: LeastRows) -> bool:
-    """Whether data are read in this way: all rows have one weight, and their own type."""
+def serves(form: Any, R: Tensor, unknowns: int) -> bool:
+    """Whether data are read in this way, as they were stored: on a CPU, all rows of one weight.
+
+    Args:
+        form: of the data; R: (column, K), which they meet.
+        unknowns: of a row.
+    """
     dense = isinstance(form, Dense) and form.weights.full is None and form.weights.rows is None
-    few = equation.exact and len(equation.size) <= BITS
-    return dense and few and multiplies(form.array, equation.factor)
+    few = unknowns <= BITS and R.dtype == torch.float64
+    return dense and few and multiplies(form.array, R.to(form.native))
 
 
 @cache
 def _kernel() -> Any:
     from numba.extending import register_jitable
 
-    for part in (meet, add_back, hand_over, by_root, inverse_of, table_of, pivot_rows):
+    parts = meet, add_back, hand_over, by_root, inverse_of, table_of, pivot_rows
+    for part in parts:
         register_jitable(part)
-    return compiled(_least_rows)
+    return compiled(_least_rows(written(parts)))
 
 
-def _least_rows(x, right, gram, into, out, extra, z, free, back, tile, full, most, slack):
-    """Σ (X R) ∘ L; `z` in units in which the diagonal of the Gram matrix is 1."""
-    rows, (k, K) = len(x), out.shape
-    met, left = np.empty((tile, K), right.dtype), np.zeros((len(right), tile), right.dtype)
-    b, room = np.empty((tile, k)), np.zeros(back.shape, right.dtype)
-    (table, there), overlap, added = table_of(gram, k), 0.0, 0
-    for begin in range(0, rows, tile):
-        n = min(tile, rows - begin)
-        part, found, bounds = x[begin : begin + n], z[begin : begin + n], free[begin : begin + n]
-        meet(part, right, met[:n])
-        for i in range(n):
-            for j in range(k):
-                total = extra[begin + i if len(extra) > 1 else 0, j]
-                for l in range(K):  # noqa: E741
-                    total += np.float64(met[i, l]) * into[l, j]
-                b[i, j] = total
-        pivot_rows(gram, b, found, bounds, 0, n, full, most, slack, table, there)
-        for i in range(n):
-            for l in range(K):  # noqa: E741
-                total = 0.0
+def _least_rows(parts):
+    def rows_of(x, right, gram, into, out, extra, z, free, back, tile, full, most, slack):
+        """Σ (X R) ∘ L; `z` in units in which the diagonal of the Gram matrix is 1."""
+        rows, (k, K) = len(x), out.shape
+        met, left = np.empty((tile, K), right.dtype), np.zeros((len(right), tile), right.dtype)
+        b, room = np.empty((tile, k)), np.zeros(back.shape, right.dtype)
+        (table, there), overlap, added, _ = table_of(gram, k), 0.0, 0, parts
+        for begin in range(0, rows, tile):
+            n = min(tile, rows - begin)
+            part, found, bounds = (
+                x[begin : begin + n],
+                z[begin : begin + n],
+                free[begin : begin + n],
+            )
+            meet(part, right, met[:n])
+            for i in range(n):
                 for j in range(k):
-                    total += found[i, j] * out[j, l]
-                left[l, i] = total
-                overlap += total * np.float64(met[i, l])
-        add_back(part, left[:, :n], room)
-        added += n
-        if added >= PART or begin + n == rows:
-            hand_over(room, back)
-            added = 0
-    return overlap
+                    total = extra[begin + i if len(extra) > 1 else 0, j]
+                    for l in range(K):  # noqa: E741
+                        total += np.float64(met[i, l]) * into[l, j]
+                    b[i, j] = total
+            pivot_rows(gram, b, found, bounds, 0, n, full, most, slack, table, there)
+            for i in range(n):
+                for l in range(K):  # noqa: E741
+                    total = 0.0
+                    for j in range(k):
+                        total += found[i, j] * out[j, l]
+                    left[l, i] = total
+                    overlap += total * np.float64(met[i, l])
+            add_back(part, left[:, :n], room)
+            added += n
+            if added >= PART or begin + n == rows:
+                hand_over(room, back)
+                added = 0
+        return overlap
+
+    return rows_of

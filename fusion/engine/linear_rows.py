@@ -114,15 +114,15 @@ class LinearRows:
 
         None where they are not, where fits meet, and where rows have each their own curvature.
         """
-        if len(sides) > 1:
+        side, widths = sides[0], [(name, values[name].shape[-1]) for name in names]
+        unknowns = sum(k for _, k in widths)
+        if len(sides) > 1 or not compiled_rows.serves(side.form, side.R.detach()[0], unknowns):
             return None
-        side = sides[0]
         made, more = self._equations.get(side.place), None
         if made is None or side.form.weights.cols is not None:
             bounded = self._bounded(names, values)
             if bounded is None or not bool(bounded.all()):
                 return None
-            widths = [(name, values[name].shape[-1]) for name in names]
             H, penalty = curvature(sides, widths), self._penalties(names, values)
             if penalty is not None:
                 H, more = H + penalty[0], penalty[1]
@@ -131,8 +131,6 @@ class LinearRows:
             made = Equation.of(side, entered(side, widths), *regular(H))
             if penalty is None and side.form.weights.cols is None and self._held:
                 self._equations[side.place] = made
-        if not compiled_rows.serves(side.form, made.rows):
-            return None
         more = None if more is None else torch.where(made.empty, 0, more)
         z, overlap, back = made.rows.of(side.form.array, self._above(names, values), more)
         L = z @ made.A

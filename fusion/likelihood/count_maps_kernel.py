@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
-from fusion.algebra.compiling import compiled
+from fusion.algebra.compiling import compiled, written
 from fusion.likelihood.count_maps_few import (
     FULL,
     gathered,
@@ -74,27 +73,16 @@ def kernel(K: int, listed: bool) -> Any:
     few = (read, spread_out, gathered, scatter, handed_over)
     for part in (*parts, *few):
         register_jitable(part)
-    return compiled(_rows(K, read, _written((*parts, *few, *INSTRUCTIONS))))
+    return compiled(_rows(K, read, written((*parts, *few, *INSTRUCTIONS))))
 
 
-def _written(parts: tuple[Any, ...]) -> int:
-    """What the parts are, in a number: numba looks for changes in the kernel's own file alone."""
-    return crc32(repr([_told(getattr(part, "_defn", part).__code__) for part in parts]).encode())
-
-
-def _told(code: Any) -> tuple[Any, ...]:
-    """What a function is, the same in every process."""
-    inner = [_told(c) if hasattr(c, "co_code") else c for c in code.co_consts]
-    return code.co_code, code.co_names, inner
-
-
-def _rows(K, read, written):
+def _rows(K, read, parts):
     """The kernel. All that it closes over has one name in every process, as what is kept on disk is
     looked for by it: functions of modules, and numbers."""
     lanes = (0,) * K
 
     def rows(source, weights, own, reach, fine, coarse, fine_pairs, coarse_pairs, made, sums):
-        p, bins, _ = len(weights), coarse.shape[1], written
+        p, bins, _ = len(weights), coarse.shape[1], parts
         v, m, u = np.empty(p, np.float32), np.empty(p, np.float32), np.empty((1, p), np.float32)
         at, few = np.empty(p + 4, np.uint64), np.empty(bins, np.float32)
         by_channel, near_of = fine.T.copy(), np.empty_like(fine)

@@ -12,6 +12,8 @@ from fusion.engine.bounded_least_squares import least
 from fusion.engine.linear_rows import LinearRows
 from fusion.engine.objective import Objective
 from fusion.forms import compiled_reading
+from fusion.forms.dense import Dense
+from fusion.forms.weights import Weights
 from fusion.losses import L1, Frobenius
 
 pytest.importorskip("numba")
@@ -138,3 +140,27 @@ def test_rows_of_other_data_are_found_from_what_is_known_of_the_factors():
     made = rows.at({"C": own, "S": other})
     alone = LinearRows(posed(array)[0], ["C"]).at({"C": own, "S": other})
     np.testing.assert_allclose(made[0]["C"], alone[0]["C"], rtol=1e-9)
+
+
+def test_data_elsewhere_and_rows_of_their_own_weights_are_left_to_torch():
+    def form(device, weights=None):
+        array = torch.zeros(N, P, dtype=torch.uint16, device=device)
+        return Dense(array, weights or Weights(), torch.float64, resident=0)
+
+    R = torch.from_numpy(S)
+    assert compiled_rows.serves(form("cpu"), R, K)
+    assert not compiled_rows.serves(form("meta"), R.to("meta"), K)
+    assert not compiled_rows.serves(form("cpu", Weights(rows=torch.ones(N))), R, K)
+    assert not compiled_rows.serves(form("cpu"), R.float(), K)
+
+
+def test_what_is_kept_on_disk_is_found_by_every_process_and_knows_its_parts(monkeypatch):
+    own = compiled_rows._kernel().py_func
+    assert all(isinstance(cell.cell_contents, int) for cell in own.__closure__)
+    monkeypatch.setattr(compiled_rows, "hand_over", lambda room, total: None)
+    compiled_rows._kernel.cache_clear()
+    try:
+        other = compiled_rows._kernel().py_func
+    finally:
+        compiled_rows._kernel.cache_clear()
+    assert own.__closure__[0].cell_contents != other.__closure__[0].cell_contents
