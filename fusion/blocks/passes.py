@@ -224,7 +224,9 @@ def _read(piece: Piece) -> Dataset:
 class _Parcel:
     """What goes to a worker as it is: dask looks into lists and data classes for its own."""
 
-    def __init__(self, content: tuple[Task, Sequence[Piece], Sequence[Any], tuple[Any, ...]]):
+    def __init__(
+        self, content: tuple[Task, Sequence[Piece], Sequence[Any], tuple[Any, ...]]
+    ) -> None:
         self.content = content
 
     def __dask_tokenize__(self) -> str:

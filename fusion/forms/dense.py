@@ -119,7 +119,8 @@ class Dense(Form):
         kept = {} if self._kept is None else self._kept
         over = kept.get(tuple(map(id, beside)), (None, None))[1]
         if over is None or (damped is not None and over.damped is None):
-            wanted = self._sums is None and self._kept is not None
+            # weights go in single precision there, which sums do not
+            wanted = self._sums is None and self._kept is not None and beside[2] is None
             over = compiled_reading.looked_over(self.array, *beside, damped, sums=wanted)
             self._sums = self._sums or over.sums
             kept[tuple(map(id, beside))] = beside, over

@@ -131,6 +131,15 @@ def test_what_is_kept_while_nothing_changes_is_read_once(columns, monkeypatch):
     np.testing.assert_allclose(again, ((x - 3 * m) ** 2).sum(1), rtol=1e-5)
 
 
+def test_sums_of_weighted_channels_are_as_exact_beside_a_prediction():
+    x = counts(9, offset=60_000)
+    form = form_of(x, Weights(cols=torch.from_numpy(COLUMNS)))
+    with form.unchanged():
+        form.residual_squares(torch.from_numpy(L), torch.from_numpy(R), 1.0)
+        squares, _ = form.sums()
+    np.testing.assert_allclose(squares, (x.astype(float) ** 2) @ COLUMNS, rtol=1e-14)
+
+
 def test_sums_do_not_depend_on_the_number_of_threads():
     x = counts(300)
     made = []
